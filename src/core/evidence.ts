@@ -1,0 +1,80 @@
+import { z } from "zod";
+
+/** A figure of a source table. NULL, NaN and the infinities carry no information, so all of them read as null. */
+const Figure = z
+  .union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"]), z.null()])
+  .transform((value) => (typeof value === "number" ? value : null));
+
+/** One row of `drift_alerts` inside the lookback window. */
+export const DriftCheck = z.object({
+  id: z.string(),
+  /** ISO 8601. */
+  checkedAt: z.string(),
+  feature: z.string().nullable(),
+  score: Figure,
+  threshold: Figure,
+  triggered: z.boolean(),
+  notes: z.string().nullable(),
+});
+export type DriftCheck = z.infer<typeof DriftCheck>;
+
+/** The ratings of one batch; `batch` is null for rows without a batch id. Rating times are Unix seconds. */
+export const Batch = z.object({
+  batch: z.string().nullable(),
+  ratings: z.number().int().nonnegative(),
+  earliestRating: Figure,
+  latestRating: Figure,
+});
+export type Batch = z.infer<typeof Batch>;
+
+/** An earlier decision, as far as the report's history shows it. */
+export const PastDecision = z.object({
+  id: z.number().int(),
+  /** ISO 8601. */
+  decidedAt: z.string(),
+  decision: z.string().nullable(),
+  bufferSize: z.number().nullable(),
+  driftScore: Figure,
+});
+export type PastDecision = z.infer<typeof PastDecision>;
+
+/** A decision that already answered `alerts` of the alerts in the window with a training that has not failed. */
+export const EarlierAction = z.object({
+  decisionId: z.number().int(),
+  /** ISO 8601. */
+  decidedAt: z.string(),
+  alerts: z.number().int().positive(),
+});
+export type EarlierAction = z.infer<typeof EarlierAction>;
+
+/**
+ * What gather read, all of it in one database snapshot. Totals are exact; the lists are bounded
+ * (`EVIDENCE_LIMITS`), newest first, so that a stage's result stays small whatever the tables hold.
+ */
+export const Evidence = z.object({
+  /** The database's clock at the snapshot, ISO 8601. */
+  takenAt: z.string(),
+  checks: z.object({
+    total: z.number().int().nonnegative(),
+    triggered: z.number().int().nonnegative(),
+    newest: z.array(DriftCheck),
+    newestTriggered: z.array(DriftCheck),
+  }),
+  /** Ids of the newest triggered alerts; `unanswered` of them have started no training yet. */
+  alerts: z.object({
+    ids: z.array(z.string()),
+    unanswered: z.number().int().nonnegative(),
+    answeredBy: z.array(EarlierAction),
+  }),
+  buffer: z.object({
+    size: z.number().int().nonnegative(),
+    batchCount: z.number().int().nonnegative(),
+    batches: z.array(Batch),
+  }),
+  /** Newest first. The first one's id is what compare-and-set compares. */
+  lastDecisions: z.array(PastDecision),
+});
+export type Evidence = z.infer<typeof Evidence>;
+
+/** How many rows of each kind an evidence carries at the most, beside its exact totals. */
+export const EVIDENCE_LIMITS = { checks: 20, alertIds: 1000, batches: 50, decisions: 5, texts: 200 } as const;

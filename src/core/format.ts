@@ -1,0 +1,19 @@
+const thousands = new Intl.NumberFormat("en-US");
+
+/** 700000 -> "700,000". */
+export function formatCount(count: number): string {
+  return thousands.format(count);
+}
+
+/** 0.0975 -> "0.0975"; "N/A" where there is no score. */
+export function formatScore(score: number | null): string {
+  return score === null ? "N/A" : score.toFixed(4);
+}
+
+/** An ISO time as "2025-12-21 14:54" in the given IANA zone; a text that is no time is shown as it came. */
+export function formatTime(iso: string, timeZone: string): string {
+  const time = new Date(iso);
+  if (Number.isNaN(time.getTime())) return iso;
+  // Sweden's way of writing a time is ISO 8601 with a blank.
+  return new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" }).format(time);
+}
