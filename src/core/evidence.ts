@@ -30,8 +30,8 @@ export type Batch = z.infer<typeof Batch>;
 /** An earlier decision, as far as the report's history shows it. */
 export const PastDecision = z.object({
   id: z.number().int(),
-  /** ISO 8601. */
-  decidedAt: z.string(),
+  /** ISO 8601; null where the DAG's row has no date. */
+  decidedAt: z.string().nullable(),
   decision: z.string().nullable(),
   bufferSize: z.number().nullable(),
   driftScore: Figure,

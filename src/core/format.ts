@@ -11,7 +11,8 @@ export function formatScore(score: number | null): string {
 }
 
 /** An ISO time as "2025-12-21 14:54" in the given IANA zone; a text that is no time is shown as it came. */
-export function formatTime(iso: string, timeZone: string): string {
+export function formatTime(iso: string | null, timeZone: string): string {
+  if (iso === null) return "(no date)       ";
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return iso;
   // Sweden's way of writing a time is ISO 8601 with a blank.

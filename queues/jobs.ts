@@ -1,0 +1,105 @@
+import { z } from "zod";
+import { Evidence } from "../src/core/evidence.ts";
+import { Criterion, Verdict } from "../src/core/evaluate.ts";
+import { DispatchRequest } from "../src/core/dispatch-request.ts";
+import { Policy } from "../src/core/policy.ts";
+
+/** A model's name: it becomes part of Redis keys, job ids and rows. */
+export const ModelName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/,
+    "must be 1 to 100 letters, digits, dots, dashes or underscores, the first a letter or digit",
+  );
+
+/** Why a decision is asked for. */
+export const Cause = z.enum(["event", "schedule", "manual", "followup"]);
+export type Cause = z.infer<typeof Cause>;
+
+// Control characters (NUL above all) cannot be stored in Postgres, nor read by a person.
+const PlainText = z.string().min(1).max(200).regex(/^\P{Cc}*$/u, "must not hold control characters");
+
+/** The event that a drift run ended, as any BullMQ producer sends it. Unknown fields are kept. */
+export const DriftMonitoringCompleted = z.looseObject({
+  /** The drift run's own id; the same one twice for one model is one event. */
+  runId: PlainText,
+  model: ModelName.optional(),
+  completedAt: z.iso.datetime({ offset: true }).optional(),
+  status: z.enum(["success", "failed"]).optional(),
+  source: PlainText.optional(),
+});
+export type DriftMonitoringCompleted = z.infer<typeof DriftMonitoringCompleted>;
+
+/** A request to look at one model: what the schedule and `retrigger decide` put on the inbox. */
+export const DecisionRequest = z.object({ model: ModelName.optional() });
+export type DecisionRequest = z.infer<typeof DecisionRequest>;
+
+/** A request to look again once the run under way has ended; `runId` is the follow-up's own. */
+export const FollowUpRequest = z.strictObject({ model: ModelName, runId: z.uuid() });
+export type FollowUpRequest = z.infer<typeof FollowUpRequest>;
+
+/** What became of a job on the inbox. `runId` is the run whose snapshot is younger than the job. */
+export const IntakeResult = z.discriminatedUnion("outcome", [
+  z.object({ outcome: z.literal("started"), runId: z.uuid() }),
+  z.object({ outcome: z.literal("folded"), runId: z.uuid() }),
+  z.object({ outcome: z.literal("duplicate"), runId: z.uuid().nullable() }),
+  z.object({ outcome: z.literal("drift_run_failed") }),
+]);
+export type IntakeResult = z.infer<typeof IntakeResult>;
+
+/** The payload that all four stages of one run share. */
+export const StageJob = z.strictObject({ runId: z.uuid(), model: ModelName, cause: Cause });
+export type StageJob = z.infer<typeof StageJob>;
+
+/** What gather found, with the policy that was in force then. */
+export const Gathered = z.object({ evidence: Evidence, policy: Policy });
+export type Gathered = z.infer<typeof Gathered>;
+
+export const Evaluated = Gathered.extend({ verdict: Verdict });
+export type Evaluated = z.infer<typeof Evaluated>;
+
+/** What the decision log answered: recorded by this run (now, or by an earlier try of it), or too late. */
+export const Recording = z.discriminatedUnion("outcome", [
+  z.object({
+    outcome: z.literal("recorded"),
+    decisionId: z.number().int(),
+    decidedAt: z.string(),
+    decision: z.string(),
+    trainer: z.string(),
+    request: DispatchRequest.nullable(),
+    dispatch: z.string().nullable(),
+  }),
+  z.object({ outcome: z.literal("superseded"), followUpRunId: z.uuid() }),
+]);
+export type Recording = z.infer<typeof Recording>;
+
+export const Acted = Evaluated.extend({ recording: Recording });
+export type Acted = z.infer<typeof Acted>;
+
+/** A decision as it is told: the return value of a chain and what `decide --json` prints. */
+export const DecisionSummary = z.object({
+  runId: z.uuid(),
+  model: z.string(),
+  /** As recorded: `trigger_mock`, `trigger` or `no_action`; `superseded` where another run came first. */
+  decision: z.string(),
+  reason: z.string(),
+  bufferSize: z.number().int(),
+  driftScore: z.number().nullable(),
+  feature: z.string().nullable(),
+  criteria: z.array(Criterion),
+  dispatch: z
+    .object({
+      trainer: z.string(),
+      /** State of the dispatch row; null in a dry run, which has none. */
+      state: z.string().nullable(),
+      request: DispatchRequest,
+    })
+    .nullable(),
+  decisionId: z.number().int().nullable(),
+  /** ISO 8601; null in a dry run and for a superseded run. */
+  decidedAt: z.string().nullable(),
+  /** The run that looks again; only where this one was superseded. */
+  supersededBy: z.uuid().optional(),
+  report: z.string(),
+});
+export type DecisionSummary = z.infer<typeof DecisionSummary>;

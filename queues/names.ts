@@ -1,0 +1,17 @@
+/** The inbox: completion events, scheduled and manual requests, follow-ups. */
+export const INBOX = "drift_monitoring";
+
+/** The chain, in the order in which its stages run. Each stage is a queue of the same name. */
+export const STAGES = ["gather", "evaluate", "act", "summarize"] as const;
+export type Stage = (typeof STAGES)[number];
+
+export const QUEUES = [INBOX, ...STAGES] as const;
+export type QueueName = (typeof QUEUES)[number];
+
+/** Names of the jobs that the inbox takes. */
+export const INBOX_JOBS = {
+  event: "drift_monitoring.completed",
+  schedule: "schedule",
+  manual: "decide",
+  followup: "followup",
+} as const;

@@ -1,0 +1,25 @@
+import type { JobsOptions } from "bullmq";
+
+const DAY_SECONDS = 24 * 60 * 60;
+
+/** Name of the backoff strategy that `workers/register.ts` defines with `computeBackoffMs`. */
+export const BACKOFF = "capped-exponential";
+
+/** Attempts and retention of every job: about four minutes of tries, then a month of history for Bull Board. */
+export const JOB_OPTIONS = {
+  attempts: 30,
+  backoff: { type: BACKOFF },
+  removeOnComplete: { count: 5_000, age: 30 * DAY_SECONDS },
+  removeOnFail: { count: 5_000, age: 90 * DAY_SECONDS },
+  keepLogs: 200,
+  stackTraceLimit: 20,
+} satisfies JobsOptions;
+
+/** Half a second, doubled with each attempt up to ten seconds, less up to half of it at random. */
+export function computeBackoffMs(attemptsMade: number, random = Math.random()): number {
+  const ceilingMs = Math.min(10_000, 500 * 2 ** (attemptsMade - 1));
+  return Math.round(ceilingMs * (1 - random / 2));
+}
+
+/** How long a follow-up waits before it looks whether the lock is free; the run that ends wakes it earlier. */
+export const FOLLOW_UP_DELAY_MS = 1_000;

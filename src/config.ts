@@ -1,0 +1,253 @@
+import { readFileSync } from "node:fs";
+import { CronExpressionParser } from "cron-parser";
+import { parse as parseYaml } from "yaml";
+import { z } from "zod";
+import { ModelName } from "../queues/jobs.ts";
+import type { Policy } from "./core/policy.ts";
+import { ConfigError, messageOf } from "./errors.ts";
+import type { GitHubTarget } from "./trainers/github-request.ts";
+
+/** What one model's decisions are made by, from and when. */
+export interface ModelConfig {
+  policy: Policy;
+  /** Table or view, with or without a schema: `drift_alerts`, `monitoring.drift_alerts`. */
+  driftAlertsTable: string;
+  ratingsBufferTable: string;
+  /** Cron pattern in UTC; null where the model has no schedule. */
+  schedule: string | null;
+}
+
+export type Role = "all" | "worker" | "web";
+
+export interface Config {
+  databaseUrl: string;
+  redisUrl: string;
+  redisPrefix: string;
+  role: Role;
+  host: string;
+  port: number;
+  logLevel: string;
+  lockTtlMs: number;
+  /** IANA zone of the source tables' timestamps without zone; reports use it too. */
+  timeZone: string;
+  trainer: "mock";
+  github: GitHubTarget;
+  models: ReadonlyMap<string, ModelConfig>;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER) =>
+  z
+    .union([z.number(), z.string().regex(/^[+-]?\d+$/, `must be a whole number from ${least} to ${most}`).transform(Number)])
+    .pipe(
+      z
+        .number()
+        .int(`must be a whole number from ${least} to ${most}`)
+        .min(least, `must be ${least} or more`)
+        .max(most, `must be ${most} or less`),
+    );
+
+const serverUrl = (schemes: readonly string[]) =>
+  z.string().refine(
+    (text) => URL.canParse(text) && schemes.includes(new URL(text).protocol.slice(0, -1)),
+    `must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
+  );
+
+const identifier = "[A-Za-z_][A-Za-z0-9_$]*";
+const tableName = z
+  .string()
+  .regex(new RegExp(`^(${identifier}\\.)?${identifier}$`), "must be a table's name, or schema.table");
+
+const cronOrOff = z.string().refine((text) => text === "off" || isCronPattern(text), {
+  message: 'must be a cron pattern in UTC such as "0 6 * * *", or off',
+});
+
+const timeZone = z.string().refine(isTimeZone, "must be an IANA time zone such as UTC or Europe/Paris");
+const onOff = z.union([z.boolean(), z.enum(["on", "off"]).transform((text) => text === "on")], {
+  error: "must be on or off",
+});
+const namePart = z.string().regex(/^[A-Za-z0-9_.-]+$/, "must be letters, digits, dots, dashes and underscores");
+
+/** Settings that a model in the YAML file may set for itself, under the same meaning as the variable named beside. */
+const ModelSettings = z.strictObject({
+  minBufferSize: wholeNumber(0).optional(), // MIN_BUFFER_SIZE
+  driftLookbackHours: wholeNumber(1, 100_000).optional(), // DRIFT_LOOKBACK_HOURS
+  minAlertsTriggered: wholeNumber(1).optional(), // MIN_ALERTS_TRIGGERED
+  retriggerGuard: onOff.optional(), // RETRIGGER_GUARD
+  schedule: cronOrOff.optional(), // SCHEDULE
+  driftAlertsTable: tableName.optional(), // DRIFT_ALERTS_TABLE
+  ratingsBufferTable: tableName.optional(), // RATINGS_BUFFER_TABLE
+});
+
+const ConfigFile = z.strictObject({
+  models: z
+    .record(ModelName, z.preprocess((value) => value ?? {}, ModelSettings))
+    .refine((models) => Object.keys(models).length > 0, "must name at least one model"),
+});
+
+const required = (what: string, example: string) =>
+  ({ error: (issue: { input?: unknown }) => (issue.input === undefined ? `is not set: give ${what}, such as ${example}` : undefined) }) as const;
+
+const Settings = z.object({
+  DATABASE_URL: serverUrl(["postgres", "postgresql"]).optional(),
+  NEON_CONNECTION_STRING: serverUrl(["postgres", "postgresql"]).optional(),
+  REDIS_URL: z.string(required("the Redis server", "redis://localhost:6379")).pipe(serverUrl(["redis", "rediss"])),
+  REDIS_PREFIX: z
+    .string()
+    .regex(/^\{[A-Za-z0-9_.-]+\}$/, "must be a name in braces, which keeps all keys in one Redis Cluster slot")
+    .default("{retrigger}"),
+  MIN_BUFFER_SIZE: wholeNumber(0).default(50_000),
+  DRIFT_LOOKBACK_HOURS: wholeNumber(1, 100_000).default(168),
+  MIN_ALERTS_TRIGGERED: wholeNumber(1).default(1),
+  RETRIGGER_GUARD: onOff.default(true),
+  SCHEDULE: cronOrOff.default("0 6 * * *"),
+  DRIFT_ALERTS_TABLE: tableName.default("drift_alerts"),
+  RATINGS_BUFFER_TABLE: tableName.default("ratings_buffer"),
+  SOURCE_TIME_ZONE: timeZone.default("UTC"),
+  LOCK_TTL_MS: wholeNumber(1_000, 3_600_000).default(30_000),
+  TRAINER: z.enum(["mock"], { error: "must be mock (github, webhook and command are not built yet)" }).default("mock"),
+  GITHUB_REPO_OWNER: namePart.default("YOUR_USER"),
+  GITHUB_REPO_NAME: namePart.default("cinematch"),
+  GITHUB_WORKFLOW: namePart.default("model_training.yml"),
+  GITHUB_REF: z.string().regex(/^[^\s\p{Cc}]+$/u, "must be a branch or tag").default("main"),
+  GITHUB_API_URL: serverUrl(["http", "https"])
+    .transform((url) => url.replace(/\/+$/, ""))
+    .default("https://api.github.com"),
+  HOST: z.string().regex(/^\S+$/, "must be a host name or address").default("127.0.0.1"),
+  PORT: wholeNumber(0, 65_535).default(3000),
+  LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+  ROLE: z.enum(["all", "worker", "web"]).default("all"),
+  RETRIGGER_CONFIG: z.string().optional(),
+});
+type Settings = z.infer<typeof Settings>;
+
+/** Every variable that Retrigger reads. */
+export const SETTING_NAMES: readonly string[] = Object.keys(Settings.shape);
+
+/**
+ * Reads the settings from the environment and, where RETRIGGER_CONFIG names one, the YAML file.
+ * @throws ConfigError with every fault at once: empty, out of range, not a number, unknown.
+ */
+export function parseConfig(env: Environment): Config {
+  const given = Object.fromEntries(SETTING_NAMES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+  const empty = Object.keys(given).filter((name) => given[name]?.trim() === "");
+  const parsed = Settings.safeParse(given);
+  const faults = [
+    ...empty.map((name) => `${name} is empty: give it a value, or leave it out`),
+    ...findUnknownSettings(env),
+    ...(parsed.error?.issues ?? [])
+      .filter((issue) => !empty.includes(String(issue.path[0])))
+      .map((issue) => describeIssue(issue, given)),
+    ...(env["DATABASE_URL"] === undefined && env["NEON_CONNECTION_STRING"] === undefined
+      ? ["DATABASE_URL is not set: give the Postgres database, such as postgres://user:password@localhost:5432/db"]
+      : []),
+  ];
+  const file = readConfigFile(given["RETRIGGER_CONFIG"], faults);
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+  return toConfig(parsed.data, file);
+}
+
+function describeIssue(issue: z.core.$ZodIssue, given: Record<string, string | undefined>): string {
+  const name = String(issue.path[0]);
+  if (issue.message.startsWith("is not set")) return `${name} ${issue.message}`;
+  // A connection string holds a password: its value is not repeated.
+  const value = /URL|CONNECTION/.test(name) ? "" : ` is "${given[name]}":`;
+  const message = issue.code === "invalid_value" ? `must be one of ${issue.values.join(", ")}` : issue.message;
+  return `${name}${value} ${issue.message.startsWith("must") ? issue.message : message}`;
+}
+
+function readConfigFile(path: string | undefined, faults: string[]): z.infer<typeof ConfigFile> | null {
+  if (path === undefined || path.trim() === "") return null;
+  try {
+    const parsed = ConfigFile.safeParse(parseYaml(readFileSync(path, "utf8")));
+    if (parsed.success) return parsed.data;
+    faults.push(...parsed.error.issues.map((issue) => `${path}: ${issue.path.join(".") || "the file"}: ${issue.message}`));
+  } catch (error) {
+    faults.push(`RETRIGGER_CONFIG: cannot read ${path}: ${messageOf(error)}`);
+  }
+  return null;
+}
+
+/** A variable that is one slip of the pen away from a setting that is not set, or that bears our own prefix. */
+function findUnknownSettings(env: Environment): string[] {
+  return Object.keys(env)
+    .filter((name) => !SETTING_NAMES.includes(name))
+    .flatMap((name) => {
+      const meant = SETTING_NAMES.find(
+        (known) => known.length >= 8 && env[known] === undefined && isOneSlipApart(name, known),
+      );
+      if (meant) return [`${name} is not a setting: did you mean ${meant}?`];
+      return name.startsWith("RETRIGGER_") ? [`${name} is not a setting: see the settings table in README.md`] : [];
+    });
+}
+
+/** Whether one letter was added, left out, changed, or swapped with its neighbour. */
+function isOneSlipApart(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 1) return false;
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start += 1;
+  let end = 0;
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
+  const restA = a.slice(start, a.length - end);
+  const restB = b.slice(start, b.length - end);
+  return Math.max(restA.length, restB.length) <= 1 || (restA.length === 2 && restA === [...restB].toReversed().join(""));
+}
+
+function toConfig(settings: Settings, file: z.infer<typeof ConfigFile> | null): Config {
+  const models = Object.entries(file?.models ?? { default: {} }).map(
+    ([name, own]) => [name, toModelConfig(settings, own)] as const,
+  );
+  return {
+    databaseUrl: settings.DATABASE_URL ?? settings.NEON_CONNECTION_STRING ?? "",
+    redisUrl: settings.REDIS_URL,
+    redisPrefix: settings.REDIS_PREFIX,
+    role: settings.ROLE,
+    host: settings.HOST,
+    port: settings.PORT,
+    logLevel: settings.LOG_LEVEL,
+    lockTtlMs: settings.LOCK_TTL_MS,
+    timeZone: settings.SOURCE_TIME_ZONE,
+    trainer: settings.TRAINER,
+    github: {
+      apiUrl: settings.GITHUB_API_URL,
+      owner: settings.GITHUB_REPO_OWNER,
+      repo: settings.GITHUB_REPO_NAME,
+      workflow: settings.GITHUB_WORKFLOW,
+      ref: settings.GITHUB_REF,
+    },
+    models: new Map(models),
+  };
+}
+
+function toModelConfig(settings: Settings, own: z.infer<typeof ModelSettings>): ModelConfig {
+  const schedule = own.schedule ?? settings.SCHEDULE;
+  return {
+    policy: {
+      minBufferSize: own.minBufferSize ?? settings.MIN_BUFFER_SIZE,
+      lookbackHours: own.driftLookbackHours ?? settings.DRIFT_LOOKBACK_HOURS,
+      minAlertsTriggered: own.minAlertsTriggered ?? settings.MIN_ALERTS_TRIGGERED,
+      retriggerGuard: own.retriggerGuard ?? settings.RETRIGGER_GUARD,
+    },
+    driftAlertsTable: own.driftAlertsTable ?? settings.DRIFT_ALERTS_TABLE,
+    ratingsBufferTable: own.ratingsBufferTable ?? settings.RATINGS_BUFFER_TABLE,
+    schedule: schedule === "off" ? null : schedule,
+  };
+}
+
+function isCronPattern(text: string): boolean {
+  try {
+    CronExpressionParser.parse(text, { tz: "UTC" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isTimeZone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,62 @@
+import type { Criterion, Verdict } from "./evaluate.ts";
+import type { Evidence } from "./evidence.ts";
+import { formatCount } from "./format.ts";
+import type { Policy } from "./policy.ts";
+
+/** Says of each failed criterion and guard by how much it failed, and for the guard which decision acted. */
+export function explainFailures(verdict: Verdict, evidence: Evidence, policy: Policy): string[] {
+  const failed = verdict.criteria.filter((criterion) => !criterion.passed);
+  return [
+    "❌ Not met:",
+    ...failed.map((criterion) => `   • ${explainCriterion(criterion, policy)}`),
+    ...(verdict.failed.includes("already_acted_on") ? explainGuard(evidence) : []),
+  ];
+}
+
+/** What a person does next. The guide's own words, after what this verdict in particular asks for. */
+export function recommend({ failed }: Verdict): string[] {
+  const specific = failed.flatMap((reason) => {
+    switch (reason) {
+      case "no_recent_drift_checks":
+        return ["Run drift_monitoring first"];
+      case "insufficient_buffer":
+        return ["Ingest more batches or lower MIN_BUFFER_SIZE"];
+      case "already_acted_on":
+        return ["Wait for the training of that decision; a new alert starts another"];
+      case "no_drift_alerts":
+        return [];
+      default:
+        return reason satisfies never;
+    }
+  });
+  return [
+    ...specific,
+    "Keep ingesting new batches",
+    "Run drift_monitoring after each batch",
+    "This DAG will auto-trigger when criteria met",
+  ];
+}
+
+function explainCriterion({ id, actual, required }: Criterion, policy: Policy): string {
+  const short = `${formatCount(required - actual)} short`;
+  switch (id) {
+    case "recent_drift_checks":
+      return `Recent drift checks: none in the last ${formatCount(policy.lookbackHours)} hours, at least 1 required`;
+    case "drift_alerts":
+      return `Drift alerts: ${formatCount(actual)} triggered, ${formatCount(required)} required (${short})`;
+    case "buffer_size":
+      return `Buffer size: ${formatCount(actual)} ratings, ${formatCount(required)} required (${short})`;
+    default:
+      return id satisfies never;
+  }
+}
+
+function explainGuard({ alerts }: Evidence): string[] {
+  return [
+    `   • Re-trigger guard: ${formatCount(alerts.ids.length - alerts.unanswered)} of ${formatCount(alerts.ids.length)} alert(s) already acted on`,
+    ...alerts.answeredBy.map(
+      ({ decisionId, decidedAt, alerts: count }) =>
+        `     by decision #${decisionId} of ${decidedAt} (${formatCount(count)} alert(s))`,
+    ),
+  ];
+}

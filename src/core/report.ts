@@ -1,0 +1,277 @@
+import type { DispatchRequest } from "./dispatch-request.ts";
+import type { Criterion, Verdict } from "./evaluate.ts";
+import type { DriftCheck, Evidence, PastDecision } from "./evidence.ts";
+import { EVIDENCE_LIMITS } from "./evidence.ts";
+import { explainFailures, recommend } from "./explain.ts";
+import { formatCount, formatScore, formatTime } from "./format.ts";
+import type { Policy } from "./policy.ts";
+
+/** Everything that a report tells. */
+export interface ReportInput {
+  model: string;
+  runId: string;
+  evidence: Evidence;
+  policy: Policy;
+  verdict: Verdict;
+  /** The request that the trainer sends, or would send; null for `no_action`. */
+  request: DispatchRequest | null;
+  /** The decision as recorded; null in a dry run and for a superseded run. */
+  recorded: PastDecision | null;
+  /** Run that looks again because a newer decision came first; null for a run that was not superseded. */
+  supersededBy: string | null;
+  /** IANA zone in which times are written. */
+  timeZone: string;
+}
+
+/**
+ * The decision report, section by section as the guide prints it: drift checks, buffer, criteria, action, summary.
+ * Pure text without colours, at most 80 columns wide but for the URL.
+ */
+export function renderReport(input: ReportInput): string {
+  return [
+    renderFindings(input),
+    renderCriteria(input),
+    renderAction(input),
+    summarySection(input).join("\n"),
+  ].join("\n\n");
+}
+
+/** The part that gather has to tell: drift checks and buffer. */
+export function renderFindings(input: Findings): string {
+  return [...driftSection(input), "", ...bufferSection(input)].join("\n");
+}
+
+/** The part that evaluate has to tell: each criterion, and the verdict. */
+export function renderCriteria(input: Weighed): string {
+  return criteriaSection(input).join("\n");
+}
+
+/** The part that act has to tell: what was recorded, what is sent, or what is recommended instead. */
+export function renderAction(input: ReportInput): string {
+  const { verdict, request } = input;
+  return (verdict.decision === "trigger" && request ? mockSection(input, request) : noActionSection(input)).join("\n");
+}
+
+type Findings = Pick<ReportInput, "evidence" | "policy" | "timeZone">;
+type Weighed = Pick<ReportInput, "evidence" | "policy" | "verdict">;
+
+const RULE = "=".repeat(70);
+
+function driftSection({ evidence: { checks, takenAt }, policy, timeZone }: Findings): string[] {
+  const hours = formatCount(policy.lookbackHours);
+  if (checks.total === 0) {
+    return [
+      "📋 Recent Drift Checks:",
+      `   ⚠️ None in the last ${hours} hours (as of ${formatTime(takenAt, timeZone)} ${timeZone}).`,
+    ];
+  }
+  const more = checks.total - checks.newest.length;
+  return [
+    "📋 Recent Drift Checks:",
+    ...checks.newest.map((check) => checkLine(check, timeZone)),
+    ...(more > 0 ? [`   … and ${formatCount(more)} older checks in the last ${hours} hours`] : []),
+    "",
+    ...triggeredLines(checks),
+  ];
+}
+
+function checkLine(check: DriftCheck, timeZone: string): string {
+  const status = check.triggered ? "🚨 TRIGGERED" : "✅ OK";
+  const feature = featureName(check.feature).padEnd(23);
+  const figures = `Score: ${formatScore(check.score)} | Threshold: ${formatScore(check.threshold)}`;
+  return `   ${formatTime(check.checkedAt, timeZone)} | ${feature} | ${figures} | ${status}`;
+}
+
+function triggeredLines({ triggered, newestTriggered }: Evidence["checks"]): string[] {
+  if (triggered === 0) return ["✅ Triggered Alerts: 0"];
+  const more = triggered - newestTriggered.length;
+  return [
+    `🚨 Triggered Alerts: ${formatCount(triggered)}`,
+    "   Drift detected in:",
+    ...newestTriggered.map(
+      (check) =>
+        `   • ${featureName(check.feature)}: Score ${formatScore(check.score)} > Threshold ${formatScore(check.threshold)}`,
+    ),
+    ...(more > 0 ? [`   … and ${formatCount(more)} older alerts`] : []),
+  ];
+}
+
+function featureName(feature: string | null): string {
+  return feature ?? "(no feature name)";
+}
+
+function bufferSection({ evidence: { buffer }, policy, timeZone }: Findings): string[] {
+  const missing = policy.minBufferSize - buffer.size;
+  const lines = [
+    `📊 Current buffer size: ${formatCount(buffer.size)} ratings`,
+    `📏 Minimum required: ${formatCount(policy.minBufferSize)} ratings`,
+    missing <= 0
+      ? "✅ Buffer size is SUFFICIENT for retraining"
+      : `❌ Buffer size is INSUFFICIENT for retraining (${formatCount(missing)} short)`,
+  ];
+  if (buffer.batches.length === 0) return lines;
+  const more = buffer.batchCount - buffer.batches.length;
+  return [
+    ...lines,
+    "",
+    "📦 Buffer Batches:",
+    ...buffer.batches.map(({ batch, ratings }) => `   ${batch ?? "(no batch id)"}: ${formatCount(ratings)} ratings`),
+    ...(more > 0 ? [`   … and ${formatCount(more)} more batches`] : []),
+    ...ratingTimes(buffer, timeZone),
+  ];
+}
+
+function ratingTimes({ batches }: Evidence["buffer"], timeZone: string): string[] {
+  const known = batches.flatMap(({ earliestRating, latestRating }) =>
+    earliestRating === null || latestRating === null ? [] : [{ earliestRating, latestRating }],
+  );
+  if (known.length === 0) return [];
+  const at = (seconds: number): string => {
+    const time = new Date(seconds * 1000);
+    return Number.isNaN(time.getTime()) ? String(seconds) : formatTime(time.toISOString(), timeZone);
+  };
+  const earliest = at(Math.min(...known.map(({ earliestRating }) => earliestRating)));
+  const latest = at(Math.max(...known.map(({ latestRating }) => latestRating)));
+  return [`   Ratings given from ${earliest} to ${latest}`];
+}
+
+function criteriaSection({ verdict, evidence, policy }: Weighed): string[] {
+  return [
+    "📋 Decision Criteria:",
+    ...verdict.criteria.flatMap((criterion, index) => ["", ...criterionLines(criterion, index + 1)]),
+    ...(verdict.failed.includes("already_acted_on")
+      ? ["", `   Guard: alerts not yet acted on: ${evidence.alerts.unanswered} of ${policy.minAlertsTriggered} required`]
+      : []),
+    "",
+    RULE,
+    verdict.decision === "trigger" ? "🚨 DECISION: TRIGGER RETRAINING" : "✅ DECISION: NO ACTION NEEDED",
+    RULE,
+    "",
+    ...(verdict.decision === "trigger" ? allMetLines(verdict) : explainFailures(verdict, evidence, policy)),
+  ];
+}
+
+function criterionLines({ id, label, required, actual, passed }: Criterion, number: number): string[] {
+  const figures = {
+    recent_drift_checks: [],
+    drift_alerts: [`Count: ${formatCount(actual)}`, `Required: ${formatCount(required)}`],
+    buffer_size: [`Size: ${formatCount(actual)} ratings`, `Required: ${formatCount(required)} ratings`],
+  }[id];
+  return [
+    `   ${number}. ${label}`,
+    ...[...figures, `Status: ${passed ? "✅ YES" : "❌ NO"}`].map((line) => `      ${line}`),
+  ];
+}
+
+function allMetLines({ criteria }: Verdict): string[] {
+  const actual = (id: Criterion["id"]): string =>
+    formatCount(criteria.find((criterion) => criterion.id === id)?.actual ?? 0);
+  return [
+    "✅ All criteria met!",
+    `   • Drift detected: ${actual("drift_alerts")} alert(s)`,
+    `   • Data available: ${actual("buffer_size")} ratings`,
+    "   • Action: Initiate model retraining",
+  ];
+}
+
+function mockSection(input: ReportInput, request: DispatchRequest): string[] {
+  const { verdict, evidence } = input;
+  return [
+    "🎬 MOCK RETRAINING TRIGGER",
+    "",
+    "📝 This is a MOCK trigger - no actual GitHub Actions call",
+    "   In production, this would:",
+    "   1. Call GitHub Actions API",
+    `   2. Trigger ${workflowOf(request)} workflow`,
+    "   3. Pass drift information as parameters",
+    "",
+    "🔧 Mock GitHub Actions Call:",
+    "",
+    ...requestLines(request),
+    "",
+    recordLine(input),
+    "",
+    "📊 Summary:",
+    `   • Drift detected: ${featureName(verdict.feature)}`,
+    `   • Drift score: ${formatScore(verdict.driftScore)}`,
+    `   • Buffer size: ${formatCount(evidence.buffer.size)} ratings`,
+    "   • Action: MOCK trigger logged",
+    "",
+    "💡 Next Steps:",
+    "   1. Wait for teammate to finish training pipeline",
+    "   2. Upgrade this DAG to call real GitHub Actions API",
+    "   3. Test end-to-end retraining workflow",
+  ];
+}
+
+function workflowOf({ url }: DispatchRequest): string {
+  return /\/workflows\/([^/]+)\/dispatches$/.exec(url)?.[1] ?? "the training";
+}
+
+function requestLines({ url, method, headers, body }: DispatchRequest): string[] {
+  return [
+    `   URL: ${url}`,
+    `   Method: ${method}`,
+    "   Headers:",
+    ...Object.entries(headers).map(([name, value]) => `      ${name}: ${value}`),
+    "",
+    "   Payload:",
+    `      ref: ${body.ref}`,
+    "      inputs:",
+    ...Object.entries(body.inputs).map(([name, value]) => `        ${name}: ${value}`),
+  ];
+}
+
+function noActionSection(input: ReportInput): string[] {
+  const { evidence, verdict } = input;
+  return [
+    "✅ NO RETRAINING NEEDED",
+    "",
+    recordLine(input),
+    "",
+    "📊 Current Status:",
+    `   • Triggered alerts: ${formatCount(evidence.checks.triggered)}`,
+    `   • Buffer size: ${formatCount(evidence.buffer.size)} ratings`,
+    "   • Action: Continue monitoring",
+    "",
+    "💡 Recommendation:",
+    ...recommend(verdict).map((line) => `   • ${line}`),
+  ];
+}
+
+function recordLine({ recorded, supersededBy }: ReportInput): string {
+  if (recorded) return "✅ Decision logged to retraining_decisions table";
+  return supersededBy
+    ? "⏭️ Not logged: a newer decision came first, this one is superseded"
+    : "🧪 Dry run: nothing was logged, nothing was sent";
+}
+
+function summarySection(input: ReportInput): string[] {
+  const { evidence, recorded, timeZone, model, runId } = input;
+  const decisions = [...(recorded ? [recorded] : []), ...evidence.lastDecisions].slice(0, EVIDENCE_LIMITS.decisions);
+  return [
+    "📋 RETRAINING TRIGGER SUMMARY REPORT",
+    "",
+    `   Model: ${model}`,
+    `   Run: ${runId}`,
+    ...(recorded ? [`   Decision: #${recorded.id}`] : []),
+    "",
+    "📊 Recent Retraining Decisions:",
+    ...(decisions.length > 0 ? decisions.map((decision) => decisionLine(decision, timeZone)) : ["   (none yet)"]),
+    "",
+    `🎯 FINAL STATUS: ${finalStatus(input)}`,
+  ];
+}
+
+function decisionLine({ decidedAt, decision, bufferSize, driftScore }: PastDecision, timeZone: string): string {
+  const icon = decision?.startsWith("trigger") ? "🚨" : "✅";
+  const buffer = bufferSize === null ? "N/A" : formatCount(bufferSize);
+  const name = (decision ?? "(unknown)").padEnd(15);
+  return `   ${icon} ${formatTime(decidedAt, timeZone)} | ${name} | Buffer: ${buffer} | Drift: ${formatScore(driftScore)}`;
+}
+
+function finalStatus({ verdict, recorded, supersededBy }: ReportInput): string {
+  if (supersededBy) return `SUPERSEDED - RUN ${supersededBy} LOOKS AGAIN`;
+  const dryRun = recorded ? "" : " - DRY RUN";
+  return (verdict.decision === "trigger" ? "RETRAINING TRIGGERED (MOCK)" : "NO ACTION - CONTINUE MONITORING") + dryRun;
+}

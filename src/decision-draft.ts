@@ -1,0 +1,27 @@
+import type { DispatchRequest } from "./core/dispatch-request.ts";
+import type { Verdict } from "./core/evaluate.ts";
+import type { Evidence } from "./core/evidence.ts";
+import { formatCount } from "./core/format.ts";
+import type { Trainer } from "./trainers/trainer.ts";
+
+/** A verdict in the words of the decision log. */
+export interface DecisionDraft {
+  decision: string;
+  notes: string;
+  request: DispatchRequest | null;
+}
+
+/** Drafts the row of a verdict, with the request that the trainer would get; pure, so that a dry run shows the same. */
+export function draftDecision(runId: string, evidence: Evidence, verdict: Verdict, trainer: Trainer): DecisionDraft {
+  if (verdict.decision === "no_action") {
+    const { checks, buffer } = evidence;
+    const notes = `No retraining needed. Triggered alerts: ${checks.triggered}, Buffer: ${formatCount(buffer.size)}`;
+    return { decision: "no_action", notes, request: null };
+  }
+  const order = { runId, reason: verdict.reason, driftScore: verdict.driftScore, bufferSize: evidence.buffer.size };
+  return {
+    decision: trainer.triggerWord,
+    notes: `MOCK: Would trigger GitHub Actions. Feature: ${verdict.feature ?? "N/A"}`,
+    request: trainer.renderRequest(order),
+  };
+}

@@ -1,0 +1,38 @@
+/** An error that another attempt cannot mend: bad input, a missing table, a wrong setting. */
+export class PermanentError extends Error {
+  override readonly name: string = "PermanentError";
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Settings that do not parse; carries every fault at once. */
+export class ConfigError extends PermanentError {
+  override readonly name = "ConfigError";
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super("CONFIG", `${faults.length} fault(s) in the settings:\n${faults.map((fault) => `  - ${fault}`).join("\n")}`);
+    this.faults = faults;
+  }
+}
+
+/** An error that a later attempt may not meet: a server that is away, a chain that did not end in time. */
+export class TransientError extends Error {
+  override readonly name = "TransientError";
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,129 @@
+import type pg from "pg";
+import type { DispatchRequest } from "../core/dispatch-request.ts";
+import type { Verdict } from "../core/evaluate.ts";
+import type { Evidence } from "../core/evidence.ts";
+import type { Policy } from "../core/policy.ts";
+
+/** A decision about to be recorded. */
+export interface NewDecision {
+  runId: string;
+  model: string;
+  cause: string;
+  decision: string;
+  notes: string;
+  trainer: string;
+  evidence: Evidence;
+  policy: Policy;
+  policyHash: string;
+  verdict: Verdict;
+  /** For a trigger: the request, recorded in the same transaction, before anything is sent. */
+  request: DispatchRequest | null;
+  /** The state in which the dispatch row begins. */
+  dispatchState: "pending" | "sent";
+  timeZone: string;
+}
+
+/** A decision as it stands in the log. */
+export interface RecordedDecision {
+  id: number;
+  /** ISO 8601. */
+  decidedAt: string;
+  decision: string;
+  trainer: string;
+  request: DispatchRequest | null;
+  dispatchState: string | null;
+}
+
+/**
+ * Records a decision by compare-and-set against the last decision that its evidence saw, and its dispatch with it.
+ * Answers the row of this run, whether it was written now or by an earlier try; null where another run's
+ * decision came first, in which case nothing was written. One round trip, two on a retry or a lost race.
+ */
+export async function recordDecision(pool: pg.Pool, decision: NewDecision): Promise<RecordedDecision | null> {
+  const { evidence, verdict } = decision;
+  const inserted = await pool.query<RecordedDecision>(INSERT_DECISION, [
+    decision.runId,
+    decision.model,
+    decision.cause,
+    decision.decision,
+    verdict.reason,
+    evidence.buffer.size,
+    verdict.driftScore,
+    decision.notes,
+    decision.trainer,
+    JSON.stringify(evidence),
+    JSON.stringify(verdict.criteria),
+    JSON.stringify(decision.policy),
+    decision.policyHash,
+    evidence.alerts.ids,
+    evidence.lastDecisions[0]?.id ?? 0,
+    decision.timeZone,
+    decision.request && JSON.stringify(decision.request),
+    decision.dispatchState,
+  ]);
+  return inserted.rows[0] ?? (await fetchDecision(pool, decision.runId, decision.timeZone));
+}
+
+const INSERT_DECISION = `
+WITH decision AS (
+  INSERT INTO retraining_decisions (run_id, model, cause, decision_date, decision, reason, buffer_size, drift_score, notes,
+    trainer, evidence, criteria, policy, policy_hash, alert_ids, previous_id)
+  SELECT $1::uuid, $2::text, $3::text, now() AT TIME ZONE $16, $4::text, $5::text, $6::bigint, $7::float8, $8::text,
+    $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text, $14::text[], NULLIF($15::integer, 0)
+  WHERE NOT EXISTS (SELECT FROM retraining_decisions WHERE model = $2 AND id > $15::integer)
+  ON CONFLICT DO NOTHING
+  RETURNING id, decision_date, decision, trainer
+), dispatch AS (
+  INSERT INTO retraining_dispatches (decision_id, trainer, state, request)
+  SELECT id, trainer, $18::text, $17::jsonb FROM decision WHERE $17::jsonb IS NOT NULL
+  RETURNING decision_id, state, request
+)
+SELECT decision.id, to_json(decision_date AT TIME ZONE $16) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
+  dispatch.request, dispatch.state AS "dispatchState"
+FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
+
+/** The decision of a run, or null. */
+async function fetchDecision(pool: pg.Pool, runId: string, timeZone: string): Promise<RecordedDecision | null> {
+  const { rows } = await pool.query<RecordedDecision>(
+    `SELECT decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt", decision.decision,
+       decision.trainer, dispatch.request, dispatch.state AS "dispatchState"
+     FROM retraining_decisions AS decision
+     LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
+     WHERE run_id = $1`,
+    [runId, timeZone],
+  );
+  return rows[0] ?? null;
+}
+
+/** One line of `retrigger history` and of the decisions page. */
+export interface DecisionRow {
+  id: number;
+  runId: string | null;
+  model: string;
+  cause: string | null;
+  /** ISO 8601; null where the DAG's row has none. */
+  decidedAt: string | null;
+  decision: string | null;
+  reason: string | null;
+  bufferSize: number | null;
+  driftScore: number | null;
+  notes: string | null;
+  dispatch: string | null;
+}
+
+/** The newest decisions, newest first; of all models where `model` is null. */
+export async function listDecisions(
+  pool: pg.Pool,
+  { model, limit, timeZone }: { model: string | null; limit: number; timeZone: string },
+): Promise<DecisionRow[]> {
+  const { rows } = await pool.query<DecisionRow>(
+    `SELECT decision.id, run_id AS "runId", model, cause, to_json(decision_date AT TIME ZONE $3) #>> '{}' AS "decidedAt",
+       decision, reason, buffer_size::float8 AS "bufferSize", drift_score AS "driftScore", notes, dispatch.state AS dispatch
+     FROM retraining_decisions AS decision
+     LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
+     WHERE $1::text IS NULL OR model = $1
+     ORDER BY decision.id DESC LIMIT $2`,
+    [model, limit, timeZone],
+  );
+  return rows;
+}

@@ -1,0 +1,50 @@
+import type pg from "pg";
+import type { DriftMonitoringCompleted } from "../../queues/jobs.ts";
+
+/** An event as the inbox accepted it. */
+export interface AcceptedEvent {
+  model: string;
+  event: DriftMonitoringCompleted;
+  /** The inbox job that brought it, unique for all time. */
+  jobKey: string;
+  outcome: "started" | "folded" | "drift_run_failed";
+  /** The run that covers it; null where none is needed. */
+  runId: string | null;
+}
+
+/**
+ * Records an event, or what another try of the same job found out about it.
+ * @returns "accepted", or for an event that another job brought before, the run that covers it.
+ */
+export async function recordEvent(
+  pool: pg.Pool,
+  { model, event, jobKey, outcome, runId }: AcceptedEvent,
+): Promise<"accepted" | { duplicateOf: string | null }> {
+  const { rows } = await pool.query<{ jobKey: string; runId: string | null }>(RECORD_EVENT, [
+    model,
+    event.runId,
+    jobKey,
+    event.status ?? null,
+    event.source ?? null,
+    event.completedAt ?? null,
+    JSON.stringify(event),
+    outcome,
+    runId,
+  ]);
+  const row = rows[0];
+  return !row || row.jobKey === jobKey ? "accepted" : { duplicateOf: row.runId };
+}
+
+// The update touches the row in any case, so that RETURNING tells whose it is, in one round trip.
+const RECORD_EVENT = `
+INSERT INTO retraining_events AS known (model, event_run_id, job_key, status, source, completed_at, payload, outcome, run_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (model, event_run_id) DO UPDATE SET
+  outcome = CASE WHEN known.job_key = excluded.job_key THEN excluded.outcome ELSE known.outcome END,
+  run_id = CASE WHEN known.job_key = excluded.job_key THEN excluded.run_id ELSE known.run_id END
+RETURNING job_key AS "jobKey", run_id AS "runId"`;
+
+/** Hands the events of a superseded run to the run that looks again. */
+export async function moveEvents(pool: pg.Pool, fromRunId: string, toRunId: string): Promise<void> {
+  await pool.query("UPDATE retraining_events SET outcome = 'folded', run_id = $2 WHERE run_id = $1", [fromRunId, toRunId]);
+}

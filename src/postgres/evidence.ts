@@ -1,0 +1,120 @@
+import pg from "pg";
+import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
+
+/** What to read for one model. */
+export interface EvidenceRequest {
+  model: string;
+  lookbackHours: number;
+  driftAlertsTable: string;
+  ratingsBufferTable: string;
+  /** Alerts that this trainer already answered count as answered; those of another trainer do not. */
+  trainer: string;
+  /** IANA zone of `alert_date` and `decision_date` where they have none. */
+  timeZone: string;
+}
+
+/**
+ * Reads everything that a decision weighs in one read-only REPEATABLE READ snapshot and one round trip.
+ * All times are compared by the database, on its own clock.
+ */
+export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Promise<Evidence> {
+  const client = await pool.connect();
+  try {
+    // One text of three statements is one message to the server; that is why the values stand in it as literals.
+    const results = (await client.query(
+      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${buildEvidenceSql(request)}; COMMIT`,
+    )) as unknown as pg.QueryResult<{ evidence: unknown }>[];
+    client.release();
+    return Evidence.parse(results[1]?.rows[0]?.evidence);
+  } catch (error) {
+    // The failed transaction is still open: the connection goes with it.
+    client.release(true);
+    throw error;
+  }
+}
+
+/** The one statement behind `fetchEvidence`; exported for the benchmark's floor, which runs the same SQL. */
+export function buildEvidenceSql(request: EvidenceRequest): string {
+  const model = pg.escapeLiteral(request.model);
+  const zone = pg.escapeLiteral(request.timeZone);
+  const { checks, alertIds, batches, decisions, texts } = EVIDENCE_LIMITS;
+  return `
+WITH checks AS MATERIALIZED (
+  SELECT id, id::text AS alert_id, checked_at, feature_name, drift_score, threshold, triggered, notes
+  FROM (
+    SELECT id,
+           ${withZone("alert_date", zone)} AS checked_at,
+           left(feature_name::text, ${texts}) AS feature_name,
+           drift_score::float8 AS drift_score,
+           threshold::float8 AS threshold,
+           COALESCE(alert_triggered::boolean, false) AS triggered,
+           left(notes::text, ${texts}) AS notes
+    FROM ${quoteTable(request.driftAlertsTable)}
+  ) AS source
+  WHERE checked_at > now() - make_interval(hours => ${request.lookbackHours})
+), listed AS (
+  SELECT *, json_build_object(
+    'id', alert_id, 'checkedAt', checked_at, 'feature', feature_name, 'score', drift_score,
+    'threshold', threshold, 'triggered', triggered, 'notes', notes) AS item
+  FROM checks
+), alerts AS MATERIALIZED (
+  SELECT id, alert_id, checked_at FROM checks WHERE triggered ORDER BY checked_at DESC, id DESC LIMIT ${alertIds}
+), answered AS MATERIALIZED (
+  SELECT DISTINCT ON (alert_id) alert_id, decision.id AS decision_id, decision.decision_date
+  FROM retraining_decisions AS decision
+  LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
+  CROSS JOIN LATERAL unnest(decision.alert_ids) AS alert_id
+  WHERE decision.model = ${model}
+    AND decision.trainer = ${pg.escapeLiteral(request.trainer)}
+    AND decision.decision IN ('trigger', 'trigger_mock')
+    AND COALESCE(dispatch.state, 'sent') NOT IN ('rejected', 'failed', 'cancelled')
+    AND alert_id IN (SELECT alert_id FROM alerts)
+  ORDER BY alert_id, decision.id
+), batches AS MATERIALIZED (
+  SELECT left(batch_id::text, ${texts}) AS batch, count(*) AS ratings,
+         min("timestamp") AS earliest, max("timestamp") AS latest
+  FROM ${quoteTable(request.ratingsBufferTable)}
+  GROUP BY batch_id
+), latest_batches AS (
+  SELECT * FROM batches ORDER BY latest DESC NULLS LAST, batch DESC LIMIT ${batches}
+), latest_decisions AS (
+  SELECT id, ${withZone("decision_date", zone)} AS decided_at, decision, buffer_size, drift_score
+  FROM retraining_decisions WHERE model = ${model} ORDER BY id DESC LIMIT ${decisions}
+)
+SELECT json_build_object(
+  'takenAt', now(),
+  'checks', json_build_object(
+    'total', (SELECT count(*) FROM checks),
+    'triggered', (SELECT count(*) FROM checks WHERE triggered),
+    'newest', COALESCE((SELECT json_agg(item ORDER BY checked_at DESC, id DESC)
+      FROM (SELECT * FROM listed ORDER BY checked_at DESC, id DESC LIMIT ${checks}) AS newest), '[]'),
+    'newestTriggered', COALESCE((SELECT json_agg(item ORDER BY checked_at DESC, id DESC)
+      FROM (SELECT * FROM listed WHERE triggered ORDER BY checked_at DESC, id DESC LIMIT ${checks}) AS newest), '[]')),
+  'alerts', json_build_object(
+    'ids', COALESCE((SELECT json_agg(alert_id ORDER BY checked_at DESC, id DESC) FROM alerts), '[]'),
+    'unanswered', (SELECT count(*) FROM alerts WHERE alert_id NOT IN (SELECT alert_id FROM answered)),
+    'answeredBy', COALESCE((SELECT json_agg(json_build_object(
+        'decisionId', decision_id, 'decidedAt', decided_at, 'alerts', alerts) ORDER BY decision_id DESC)
+      FROM (SELECT decision_id, ${withZone("min(decision_date)", zone)} AS decided_at, count(*) AS alerts
+            FROM answered GROUP BY decision_id ORDER BY decision_id DESC LIMIT ${decisions}) AS earlier), '[]')),
+  'buffer', json_build_object(
+    'size', (SELECT COALESCE(sum(ratings), 0) FROM batches),
+    'batchCount', (SELECT count(*) FROM batches),
+    'batches', COALESCE((SELECT json_agg(json_build_object(
+        'batch', batch, 'ratings', ratings, 'earliestRating', earliest, 'latestRating', latest)
+        ORDER BY length(batch), batch) FROM latest_batches), '[]')),
+  'lastDecisions', COALESCE((SELECT json_agg(json_build_object(
+      'id', id, 'decidedAt', decided_at, 'decision', decision, 'bufferSize', buffer_size, 'driftScore', drift_score)
+      ORDER BY id DESC) FROM latest_decisions), '[]')
+) AS evidence`;
+}
+
+/** A column as a moment: one without zone is read in the zone of the settings, one with a zone (a view's) as it is. */
+function withZone(column: string, zone: string): string {
+  return `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz ELSE ${column}::timestamp AT TIME ZONE ${zone} END`;
+}
+
+/** A name from the settings as SQL identifiers, its case kept. */
+export function quoteTable(name: string): string {
+  return name.split(".").map((part) => pg.escapeIdentifier(part)).join(".");
+}

@@ -1,0 +1,63 @@
+import pg from "pg";
+import { PermanentError, TransientError, messageOf } from "../errors.ts";
+
+/** "localhost:5432/cinematch" of a connection string: what a message may show of it. */
+export function databaseAddress(databaseUrl: string): string {
+  const url = new URL(databaseUrl);
+  return `${url.hostname || "localhost"}:${url.port || "5432"}${url.pathname}`;
+}
+
+/**
+ * Turns what `pg` throws into an error that says what failed and what to do. Permanent: what only a person can mend
+ * (missing table or column, no privilege, wrong password). Transient: everything else.
+ */
+export function explainPostgresError(error: unknown, databaseUrl: string): PermanentError | TransientError {
+  if (error instanceof PermanentError || error instanceof TransientError) return error;
+  const address = databaseAddress(databaseUrl);
+  const message = messageOf(error);
+  const permanent = (code: string, text: string): PermanentError => new PermanentError(code, text, { cause: error });
+  switch (codeOf(error)) {
+    case "42P01":
+      return permanent(
+        "MISSING_TABLE",
+        `Missing table in ${address}: ${message}. Source tables are named by DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE; our own are made by: npx retrigger migrate`,
+      );
+    case "42703":
+      return permanent(
+        "MISSING_COLUMN",
+        `Missing column in ${address}: ${message}. drift_alerts needs id, alert_date, feature_name, drift_score, threshold, alert_triggered, notes; ratings_buffer needs timestamp, batch_id. A view can supply them`,
+      );
+    case "3F000":
+      return permanent("MISSING_SCHEMA", `Missing schema in ${address}: ${message}. Check DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE`);
+    case "42501":
+      return permanent("NO_PRIVILEGE", `No privilege in ${address}: ${message}. Grant SELECT on the source tables to this user`);
+    case "28P01":
+    case "28000":
+      return permanent("WRONG_PASSWORD", `Postgres at ${address} refuses the login: ${message}. Check user and password in DATABASE_URL`);
+    case "3D000":
+      return permanent("MISSING_DATABASE", `Postgres at ${address}: ${message}. Create it, or correct DATABASE_URL`);
+    case "ENOTFOUND":
+      return new TransientError("UNKNOWN_HOST", `Unknown host in DATABASE_URL: ${address}. Correct the name`, { cause: error });
+    case "ECONNREFUSED":
+      return new TransientError(
+        "POSTGRES_AWAY",
+        `Cannot reach Postgres at ${address}. Start it with: docker compose up -d postgres`,
+        { cause: error },
+      );
+    default:
+      return isFaultOfTheQuery(error)
+        ? permanent("SOURCE_DATA", `Postgres at ${address} cannot answer: ${message}. Check the types of the source tables' columns`)
+        : new TransientError("POSTGRES", `Postgres at ${address}: ${message}`, { cause: error });
+  }
+}
+
+/** Classes 22 (data), 42 (syntax, types) of SQLSTATE: the same query fails the same way again. */
+function isFaultOfTheQuery(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^(22|42)/.test(error.code ?? "");
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  return undefined;
+}

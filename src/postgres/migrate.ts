@@ -1,0 +1,44 @@
+import { fileURLToPath } from "node:url";
+import { runner } from "node-pg-migrate";
+import type { Pool } from "pg";
+import type { Logger } from "../logger.ts";
+
+const MIGRATIONS_DIR = fileURLToPath(new URL("migrations", import.meta.url));
+const MIGRATIONS_TABLE = "retrigger_migrations";
+// Any number will do, so long as every version of Retrigger takes the same.
+const ADVISORY_LOCK = 7_283_401;
+
+/**
+ * Brings the tables that are ours up to date, from nothing or from the DAG's own. Processes that start together take
+ * turns. Returns the names of the migrations that ran, in order.
+ */
+export async function migrate(pool: Pool, log: Logger): Promise<string[]> {
+  return withMigrations(pool, log, false);
+}
+
+/** The names of the migrations that have not run yet. */
+export async function findPendingMigrations(pool: Pool, log: Logger): Promise<string[]> {
+  return withMigrations(pool, log, true);
+}
+
+async function withMigrations(pool: Pool, log: Logger, dryRun: boolean): Promise<string[]> {
+  const client = await pool.connect();
+  try {
+    await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCK]);
+    const logger = { debug: () => {}, info: () => {}, warn: (text: string) => log.warn(text), error: (text: string) => log.error(text) };
+    const done = await runner({
+      dbClient: client,
+      dir: MIGRATIONS_DIR,
+      migrationsTable: MIGRATIONS_TABLE,
+      direction: "up",
+      // Our own lock waits for its turn, node-pg-migrate's gives up at once.
+      noLock: true,
+      dryRun,
+      logger,
+    });
+    return done.map(({ name }) => name);
+  } finally {
+    // Ends the session, and with it the advisory lock and whatever a failed migration left open.
+    client.release(true);
+  }
+}

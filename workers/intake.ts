@@ -1,0 +1,130 @@
+import type { AcceptedEvent } from "../src/postgres/events.ts";
+import type { DecisionLock } from "../src/redis/decision-lock.ts";
+import { PermanentError } from "../src/errors.ts";
+import { parseInput } from "../src/parse-input.ts";
+import { createRunId } from "../src/run-id.ts";
+import {
+  type Cause,
+  DecisionRequest,
+  DriftMonitoringCompleted,
+  FollowUpRequest,
+  type IntakeResult,
+} from "../queues/jobs.ts";
+import { INBOX_JOBS } from "../queues/names.ts";
+import type { Chain } from "./chain.ts";
+
+/** A job of the inbox, with what identifies it for all time. */
+export interface InboxJob {
+  name: string;
+  data: unknown;
+  /** Unique for all time, also after Redis started counting its jobs anew. */
+  key: string;
+  /** The id of the run that this job starts, the same on every try. */
+  runId: string;
+  /** Whether an earlier try, or a person's retry, may have left something. */
+  isRetry: boolean;
+}
+
+export interface IntakeDependencies {
+  lock: DecisionLock;
+  chain: Chain;
+  recordEvent(event: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }>;
+  hasModel(model: string): boolean;
+  models: readonly string[];
+}
+
+/**
+ * Takes one job from the inbox and answers which run covers it: a run that it starts, or the follow-up of the run under
+ * way. "busy": the job is a follow-up and must wait, because another run has the lock.
+ *
+ * Order is what keeps an event from being lost: first the lock says which run covers it, then Postgres keeps that, then
+ * the chain (or the follow-up) is added. Each step done twice does the same.
+ */
+export function createIntake(dependencies: IntakeDependencies): (job: InboxJob) => Promise<IntakeResult | "busy"> {
+  return async (job) => {
+    const { name, data } = job;
+    switch (name) {
+      case INBOX_JOBS.event: {
+        const event = parseInput(DriftMonitoringCompleted, data, "event");
+        return takeEvent(dependencies, job, event, modelOf(dependencies, event));
+      }
+      case INBOX_JOBS.schedule:
+      case INBOX_JOBS.manual: {
+        const model = modelOf(dependencies, parseInput(DecisionRequest, data, "request"));
+        return startOrFold(dependencies, job, model, name === INBOX_JOBS.schedule ? "schedule" : "manual");
+      }
+      case INBOX_JOBS.followup: {
+        const { model, runId } = parseInput(FollowUpRequest, data, "follow-up");
+        return takeFollowUp(dependencies, job, modelOf(dependencies, { model }), runId);
+      }
+      default:
+        throw new PermanentError(
+          "UNKNOWN_JOB",
+          `The inbox does not know jobs named "${name.slice(0, 80)}". Send the event as ${INBOX_JOBS.event}`,
+        );
+    }
+  };
+}
+
+function modelOf({ hasModel, models }: IntakeDependencies, { model = "default" }: { model?: string | undefined }): string {
+  if (hasModel(model)) return model;
+  throw new PermanentError(
+    "UNKNOWN_MODEL",
+    `model: "${model}" is not in the settings (there: ${models.slice(0, 10).join(", ")}). Add it to RETRIGGER_CONFIG, or correct the event`,
+  );
+}
+
+async function takeEvent(
+  dependencies: IntakeDependencies,
+  job: InboxJob,
+  event: DriftMonitoringCompleted,
+  model: string,
+): Promise<IntakeResult> {
+  if (event.status === "failed") {
+    const known = await dependencies.recordEvent({ model, event, jobKey: job.key, outcome: "drift_run_failed", runId: null });
+    return known === "accepted" ? { outcome: "drift_run_failed" } : { outcome: "duplicate", runId: known.duplicateOf };
+  }
+  return startOrFold(dependencies, job, model, "event", event);
+}
+
+async function startOrFold(
+  { lock, chain, recordEvent }: IntakeDependencies,
+  job: InboxJob,
+  model: string,
+  cause: Cause,
+  event?: DriftMonitoringCompleted,
+): Promise<IntakeResult> {
+  if (job.isRetry && (await chain.exists(job.runId))) return { outcome: "started", runId: job.runId };
+
+  const entry = await lock.enter(model, job.runId, createRunId());
+  const runId = entry.outcome === "entered" ? job.runId : entry.runId;
+  const outcome = entry.outcome === "entered" ? "started" : "folded";
+  // The follow-up's job comes before the record: a name without a job would take requests in and never run.
+  if (outcome === "folded") await chain.requestFollowUp(model, runId);
+
+  const known = event ? await recordEvent({ model, event, jobKey: job.key, outcome, runId }) : "accepted";
+  if (known !== "accepted") {
+    if (outcome === "started") await endRun(lock, chain, model, runId);
+    return { outcome: "duplicate", runId: known.duplicateOf };
+  }
+  if (outcome === "started") await chain.start({ runId, model, cause });
+  return { outcome, runId };
+}
+
+async function takeFollowUp(
+  { lock, chain }: IntakeDependencies,
+  job: InboxJob,
+  model: string,
+  runId: string,
+): Promise<IntakeResult | "busy"> {
+  if (job.isRetry && (await chain.exists(runId))) return { outcome: "started", runId };
+  if (!(await lock.enterFollowUp(model, runId))) return "busy";
+  await chain.start({ runId, model, cause: "followup" });
+  return { outcome: "started", runId };
+}
+
+/** Gives the lock back and wakes the follow-up that waits for it. */
+export async function endRun(lock: DecisionLock, chain: Chain, model: string, runId: string): Promise<void> {
+  const followUp = await lock.leave(model, runId);
+  if (followUp !== null) await chain.wakeFollowUp(followUp);
+}
