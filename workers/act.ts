@@ -1,5 +1,6 @@
 import { draftDecision } from "../src/decision-draft.ts";
-import type { NewDecision, RecordedDecision } from "../src/postgres/decisions.ts";
+import type { Database } from "../src/postgres/database.ts";
+import type { RecordedDecision } from "../src/postgres/decisions.ts";
 import { hashPolicy } from "../src/policy-hash.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { createRunId } from "../src/run-id.ts";
@@ -14,17 +15,16 @@ export interface ActDependencies {
   lock: DecisionLock;
   chain: Chain;
   trainer: Trainer;
-  recordDecision(decision: NewDecision): Promise<RecordedDecision | null>;
-  moveEvents(fromRunId: string, toRunId: string): Promise<void>;
+  database: Pick<Database, "recordDecision" | "moveEvents">;
   timeZone: string;
 }
 
 /** Records the decision, or where another run's came first, asks for a follow-up that looks again. */
 export function createAct(dependencies: ActDependencies) {
-  const { trainer, recordDecision, timeZone } = dependencies;
+  const { trainer, database, timeZone } = dependencies;
   return async (job: StageJob, evaluated: Evaluated): Promise<StageOutput<Acted>> => {
     const { evidence, policy, verdict } = evaluated;
-    const recorded = await recordDecision({
+    const recorded = await database.recordDecision({
       ...job,
       ...draftDecision(job.runId, evidence, verdict, trainer),
       evidence,
@@ -34,7 +34,6 @@ export function createAct(dependencies: ActDependencies) {
       trainer: trainer.name,
       // Nothing leaves the process for a mock, so its dispatch is complete when its row is.
       dispatchState: "sent",
-      timeZone,
     });
     const recording = recorded ? toRecording(recorded) : await supersede(dependencies, job);
     const acted = { ...evaluated, recording };
@@ -46,9 +45,9 @@ function toRecording({ id, dispatchState, ...rest }: RecordedDecision): Recordin
   return { outcome: "recorded", decisionId: id, dispatch: dispatchState, ...rest };
 }
 
-async function supersede({ lock, chain, moveEvents }: ActDependencies, { model, runId }: StageJob): Promise<Recording> {
+async function supersede({ lock, chain, database }: ActDependencies, { model, runId }: StageJob): Promise<Recording> {
   const followUpRunId = await lock.fold(model, createRunId());
   await chain.requestFollowUp(model, followUpRunId);
-  await moveEvents(runId, followUpRunId);
+  await database.moveEvents(runId, followUpRunId);
   return { outcome: "superseded", followUpRunId };
 }

@@ -8,6 +8,8 @@ import { FOLLOW_UP_DELAY_MS, JOB_OPTIONS } from "../queues/options.ts";
 export interface Chain {
   /** Whether the chain of a run was ever added, as far as the history reaches. */
   exists(runId: string): Promise<boolean>;
+  /** Whether the chain of a run came to its end. */
+  isDone(runId: string): Promise<boolean>;
   start(job: StageJob): Promise<void>;
   /** Puts a follow-up on the inbox; it waits there until the lock is free. */
   requestFollowUp(model: string, runId: string): Promise<void>;
@@ -21,6 +23,7 @@ export function createChain(queues: { inbox: Queue; summarize: Queue; flow: Flow
   return {
     // The chain is added as a whole, so its last stage stands for all of it.
     exists: async (runId) => (await summarize.getJob(runId)) !== undefined,
+    isDone: async (runId) => (await summarize.getJobState(runId)) === "completed",
     async start(job) {
       await flow.add(buildFlow(job));
     },

@@ -29,8 +29,8 @@ export interface IntakeDependencies {
   lock: DecisionLock;
   chain: Chain;
   recordEvent(event: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }>;
-  hasModel(model: string): boolean;
-  models: readonly string[];
+  /** @throws PermanentError for a model that the settings do not name. */
+  findModel(model: string): unknown;
 }
 
 /**
@@ -66,12 +66,9 @@ export function createIntake(dependencies: IntakeDependencies): (job: InboxJob) 
   };
 }
 
-function modelOf({ hasModel, models }: IntakeDependencies, { model = "default" }: { model?: string | undefined }): string {
-  if (hasModel(model)) return model;
-  throw new PermanentError(
-    "UNKNOWN_MODEL",
-    `model: "${model}" is not in the settings (there: ${models.slice(0, 10).join(", ")}). Add it to RETRIGGER_CONFIG, or correct the event`,
-  );
+function modelOf({ findModel }: IntakeDependencies, { model = "default" }: { model?: string | undefined }): string {
+  findModel(model);
+  return model;
 }
 
 async function takeEvent(

@@ -48,7 +48,8 @@ export function renderCriteria(input: Weighed): string {
 
 /** The part that act has to tell: what was recorded, what is sent, or what is recommended instead. */
 export function renderAction(input: ReportInput): string {
-  const { verdict, request } = input;
+  const { verdict, request, supersededBy } = input;
+  if (supersededBy !== null) return recordLine(input);
   return (verdict.decision === "trigger" && request ? mockSection(input, request) : noActionSection(input)).join("\n");
 }
 

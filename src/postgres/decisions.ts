@@ -20,7 +20,6 @@ export interface NewDecision {
   request: DispatchRequest | null;
   /** The state in which the dispatch row begins. */
   dispatchState: "pending" | "sent";
-  timeZone: string;
 }
 
 /** A decision as it stands in the log. */
@@ -39,7 +38,11 @@ export interface RecordedDecision {
  * Answers the row of this run, whether it was written now or by an earlier try; null where another run's
  * decision came first, in which case nothing was written. One round trip, two on a retry or a lost race.
  */
-export async function recordDecision(pool: pg.Pool, decision: NewDecision): Promise<RecordedDecision | null> {
+export async function recordDecision(
+  pool: pg.Pool,
+  decision: NewDecision,
+  timeZone: string,
+): Promise<RecordedDecision | null> {
   const { evidence, verdict } = decision;
   const inserted = await pool.query<RecordedDecision>(INSERT_DECISION, [
     decision.runId,
@@ -57,11 +60,11 @@ export async function recordDecision(pool: pg.Pool, decision: NewDecision): Prom
     decision.policyHash,
     evidence.alerts.ids,
     evidence.lastDecisions[0]?.id ?? 0,
-    decision.timeZone,
+    timeZone,
     decision.request && JSON.stringify(decision.request),
     decision.dispatchState,
   ]);
-  return inserted.rows[0] ?? (await fetchDecision(pool, decision.runId, decision.timeZone));
+  return inserted.rows[0] ?? (await fetchDecision(pool, decision.runId, timeZone));
 }
 
 const INSERT_DECISION = `
@@ -75,7 +78,7 @@ WITH decision AS (
   RETURNING id, decision_date, decision, trainer
 ), dispatch AS (
   INSERT INTO retraining_dispatches (decision_id, trainer, state, request)
-  SELECT id, trainer, $18::text, $17::jsonb FROM decision WHERE $17::jsonb IS NOT NULL
+  SELECT id, trainer, $18::text, $17::json FROM decision WHERE $17::json IS NOT NULL
   RETURNING decision_id, state, request
 )
 SELECT decision.id, to_json(decision_date AT TIME ZONE $16) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,

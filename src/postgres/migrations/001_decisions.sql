@@ -38,7 +38,8 @@ CREATE TABLE retraining_dispatches (
     decision_id INTEGER NOT NULL UNIQUE REFERENCES retraining_decisions (id) ON DELETE CASCADE,
     trainer TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'unknown', 'rejected', 'running', 'succeeded', 'failed', 'cancelled')),
-    request JSONB NOT NULL,
+    -- JSON, not JSONB: shown in the order in which it is sent.
+    request JSON NOT NULL,
     external_id TEXT,
     url TEXT,
     error TEXT,

@@ -1,0 +1,113 @@
+import { Command, InvalidArgumentError } from "commander";
+import { INBOX_JOBS } from "../queues/names.ts";
+import { buildApp } from "./app.ts";
+import { createClient, type StageProgress } from "./client.ts";
+import { type Config, parseConfig } from "./config.ts";
+import { startEmbeddedServers } from "./embedded/servers.ts";
+import { findFreePort, isPortFree } from "./embedded/server-process.ts";
+import { loadSampleData, type ScenarioNumber, SCENARIOS } from "./embedded/sample-data.ts";
+import { ConfigError, messageOf } from "./errors.ts";
+import { createReleasers } from "./lifecycle.ts";
+import { createLogger } from "./logger.ts";
+import { createRunId } from "./run-id.ts";
+import { loadSettings } from "./settings-file.ts";
+import { runUntilSignal } from "./signals.ts";
+
+interface DemoOptions {
+  once?: true;
+  scenario: ScenarioNumber;
+}
+
+const say = (line = ""): void => console.log(line);
+
+/** The whole chain on one bare machine: `npm run demo`. */
+async function demo({ once, scenario }: DemoOptions): Promise<void> {
+  const log = createLogger("silent");
+  const releasers = createReleasers(log);
+  const finished = new AbortController();
+  await runUntilSignal({
+    log,
+    stop: releasers.releaseAll,
+    endsBy: finished.signal,
+    async start(signal) {
+      const settings = loadSettings();
+      const config = await prepare(settings, scenario, releasers.add);
+      signal.throwIfAborted();
+      const app = buildApp({ ...config, role: once ? "worker" : "all", port: await choosePort(config, settings) }, log);
+      releasers.add("app", app.stop);
+      await app.start(signal);
+      await decideOnce(config);
+      if (once) return finished.abort();
+      say(`\nJobs, logs and retries (Bull Board):  ${app.address()}/queues`);
+      say(`Decisions:                            ${app.address()}/decisions`);
+      say("\nServing until Ctrl-C.");
+    },
+  });
+}
+
+/** Starts what the settings do not name, and fills a database that was started here with the sample data. */
+async function prepare(
+  settings: Record<string, string | undefined>,
+  scenario: ScenarioNumber,
+  onRelease: (what: string, release: () => unknown) => void,
+): Promise<Config> {
+  const databaseUrl = settings["DATABASE_URL"] ?? settings["NEON_CONNECTION_STRING"];
+  const redisUrl = settings["REDIS_URL"];
+  // Every fault of the settings is told before anything is started.
+  const placeholders = { DATABASE_URL: "postgres://localhost/demo", REDIS_URL: "redis://localhost" };
+  parseConfig({ ...placeholders, ...settings });
+  const own = [databaseUrl === undefined ? "Postgres" : null, redisUrl === undefined ? "Redis" : null].filter(Boolean);
+  if (own.length > 0) say(`Starting a private ${own.join(" and a private ")} ...`);
+  const servers = await startEmbeddedServers({ databaseUrl, redisUrl, isDurable: true, say });
+  onRelease("servers", servers.stop);
+  if (databaseUrl === undefined) {
+    say(`Loading scenario ${scenario}: ${SCENARIOS[scenario].title} ...`);
+    await loadSampleData(servers.databaseUrl, scenario);
+  } else {
+    say("Using the database of DATABASE_URL as it is: no sample rows are put into it.");
+  }
+  return parseConfig({ ...settings, DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl });
+}
+
+/** The port of the settings; where they name none and the default is taken, a free one. */
+async function choosePort({ port, host }: Config, settings: Record<string, string | undefined>): Promise<number> {
+  if (settings["PORT"] !== undefined) return port;
+  return (await isPortFree(port, host)) ? port : findFreePort();
+}
+
+/** Puts one event on the inbox, as a drift run would, shows the stages as they pass, and prints the report. */
+async function decideOnce(config: Config): Promise<void> {
+  const client = createClient(config, createLogger("silent"));
+  try {
+    const model = config.models.has("default") ? undefined : [...config.models.keys()][0];
+    const event = { runId: `demo-${createRunId()}`, status: "success", source: "npm run demo", completedAt: new Date().toISOString(), model };
+    const jobId = await client.send(INBOX_JOBS.event, event);
+    say(`\n${INBOX_JOBS.event} is on the queue (job ${jobId}).`);
+    const summary = await client.waitForDecision(jobId, { limitMs: 60_000, onStage: sayStage });
+    say(`\n${summary.report}`);
+  } finally {
+    await client.close();
+  }
+}
+
+function sayStage({ stage, durationMs }: StageProgress): void {
+  say(`  ✔ ${stage.padEnd(10)} ${String(durationMs).padStart(6)} ms`);
+}
+
+function parseScenario(text: string): ScenarioNumber {
+  const number = Number(text);
+  if (number in SCENARIOS) return number as ScenarioNumber;
+  const known = Object.entries(SCENARIOS).map(([key, { title }]) => `${key} (${title})`);
+  throw new InvalidArgumentError(`It is one of ${known.join(", ")}.`);
+}
+
+await new Command("npm run demo --")
+  .description("Play one drift event through the whole chain, on servers of its own.")
+  .option("--once", "end after the report")
+  .option("--scenario <number>", "the guide's testing scenario, 1 to 4", parseScenario, 1)
+  .action(demo)
+  .parseAsync()
+  .catch((error: unknown) => {
+    console.error(error instanceof ConfigError ? error.message : `The demo failed: ${messageOf(error)}`);
+    process.exitCode = 1;
+  });

