@@ -17,7 +17,11 @@ export const Cause = z.enum(["event", "schedule", "manual", "followup"]);
 export type Cause = z.infer<typeof Cause>;
 
 // Control characters (NUL above all) cannot be stored in Postgres, nor read by a person.
-const PlainText = z.string().min(1).max(200).regex(/^\P{Cc}*$/u, "must not hold control characters");
+const PlainText = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^\P{Cc}*$/u, "must not hold control characters");
 
 /** The event that a drift run ended, as any BullMQ producer sends it. Unknown fields are kept. */
 export const DriftMonitoringCompleted = z.looseObject({

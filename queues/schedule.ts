@@ -12,7 +12,10 @@ export function schedulerId(model: string): string {
  * Makes the inbox's schedulers those of the settings: one per model with a cron pattern (UTC), none for the others,
  * none left over from models that the settings no longer name.
  */
-export async function syncSchedules(inbox: Queue, patterns: ReadonlyMap<string, string | null>): Promise<void> {
+export async function syncSchedules(
+  inbox: Queue,
+  patterns: ReadonlyMap<string, string | null>,
+): Promise<void> {
   const wanted = new Set<string>();
   for (const [model, pattern] of patterns) {
     if (pattern === null) continue;

@@ -93,12 +93,18 @@ export function buildApp(config: Config, log: Logger): App {
     async start(signal) {
       const database = createDatabase(config, log);
       releasers.add("Postgres", database.close);
-      await retryUntilReady("Redis", () => probeRedis(config.redisUrl, (redis) => redis.ping()), { log, signal });
+      await retryUntilReady("Redis", () => probeRedis(config.redisUrl, (redis) => redis.ping()), {
+        log,
+        signal,
+      });
       const migrations = await retryUntilReady("Postgres", database.migrate, { log, signal });
       if (migrations.length > 0) log.info({ migrations }, "migrated");
       if (config.role !== "web") await startWorkers(database);
       if (config.role !== "worker") await startWeb(database);
-      log.info({ role: config.role, address, models: [...config.models.keys()].slice(0, 20) }, "Retrigger is ready");
+      log.info(
+        { role: config.role, address, models: [...config.models.keys()].slice(0, 20) },
+        "Retrigger is ready",
+      );
     },
     stop: releasers.releaseAll,
     address: () => address,

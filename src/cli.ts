@@ -22,7 +22,9 @@ const say = (line: string): void => console.log(line);
 const note = (line: string): void => console.error(line);
 
 const program = new Command("retrigger")
-  .description("Decides when a machine-learning model is retrained. Settings come from the environment and .env.")
+  .description(
+    "Decides when a machine-learning model is retrained. Settings come from the environment and .env.",
+  )
   .showHelpAfterError("(see --help)");
 
 const modelOption = (): Option => new Option("-m, --model <name>", "the model").default("default");
@@ -47,7 +49,13 @@ program
     const config = parseConfig(loadSettings());
     const event = parseInput(
       DriftMonitoringCompleted,
-      { model, runId: runId ?? `emit-${createRunId()}`, status, completedAt: completedAt ?? new Date().toISOString(), source },
+      {
+        model,
+        runId: runId ?? `emit-${createRunId()}`,
+        status,
+        completedAt: completedAt ?? new Date().toISOString(),
+        source,
+      },
       "event",
     );
     await withInbox(config, event.model ?? "default", async (client) => {
@@ -68,7 +76,9 @@ program
   .action(async (options: { model: string; dryRun?: true; wait?: true; json?: true; timeout: number }) => {
     const config = parseConfig(loadSettings());
     if (options.dryRun) {
-      const summary = await withDatabase(config, (database) => dryRun({ config, database, model: options.model }));
+      const summary = await withDatabase(config, (database) =>
+        dryRun({ config, database, model: options.model }),
+      );
       say(options.json ? JSON.stringify(summary, null, 2) : summary.report);
       return;
     }
@@ -94,7 +104,9 @@ program
   .option("--json", "print them as a JSON array")
   .action(async ({ model, limit, json }: { model?: string; limit: number; json?: true }) => {
     const config = parseConfig(loadSettings());
-    const rows = await withDatabase(config, (database) => database.listDecisions({ model: model ?? null, limit }));
+    const rows = await withDatabase(config, (database) =>
+      database.listDecisions({ model: model ?? null, limit }),
+    );
     if (json) say(JSON.stringify(rows, null, 2));
     else if (rows.length === 0) say("No decisions yet. Ask for one with: npx retrigger decide --wait");
     else for (const row of rows) for (const line of historyLines(row, config.timeZone)) say(line);
@@ -152,7 +164,9 @@ async function withWorkersHere<T>(config: Config, use: () => Promise<T>): Promis
   } catch (error) {
     if (error instanceof DOMException || (error instanceof Error && error.name === "AbortError")) {
       await withDatabase(config, (database) => database.ping());
-      throw new TransientError("START", "The workers did not start in 30 s. See: npx retrigger doctor", { cause: error });
+      throw new TransientError("START", "The workers did not start in 30 s. See: npx retrigger doctor", {
+        cause: error,
+      });
     }
     throw error;
   } finally {
@@ -161,7 +175,8 @@ async function withWorkersHere<T>(config: Config, use: () => Promise<T>): Promis
 }
 
 async function warnWhereNoWorkerRuns({ inbox }: ReturnType<typeof createClient>): Promise<void> {
-  if ((await inbox.getWorkersCount()) === 0) note("No worker is running, so it waits. Start one with: npm start");
+  if ((await inbox.getWorkersCount()) === 0)
+    note("No worker is running, so it waits. Start one with: npm start");
 }
 
 function historyLines(row: DecisionRow, timeZone: string): string[] {

@@ -61,7 +61,10 @@ export function createClient(config: Config, log: Logger): Client {
           onStage({ stage, durationMs: job.finishedOn - job.processedOn });
           break;
         }
-        checkDeadline(deadline, `run ${runId} did not end in time; it waits at ${stage}. See Bull Board, or: npx retrigger doctor`);
+        checkDeadline(
+          deadline,
+          `run ${runId} did not end in time; it waits at ${stage}. See Bull Board, or: npx retrigger doctor`,
+        );
       }
     }
     return DecisionSummary.parse(value);
@@ -77,7 +80,8 @@ export function createClient(config: Config, log: Logger): Client {
       const deadline = Date.now() + limitMs;
       const intake = await waitForIntake(jobId, deadline);
       let runId = "runId" in intake ? intake.runId : null;
-      if (runId === null) throw new PermanentError("NO_DECISION", "The drift run failed: it is recorded, and decides nothing");
+      if (runId === null)
+        throw new PermanentError("NO_DECISION", "The drift run failed: it is recorded, and decides nothing");
       for (;;) {
         const summary = await waitForRun(runId, deadline, onStage);
         if (summary.supersededBy === undefined) return summary;
@@ -94,7 +98,10 @@ export function createClient(config: Config, log: Logger): Client {
 function finishedValue(job: Job, what: string): unknown {
   const value: unknown = job.returnvalue;
   if (typeof value === "object" && value !== null) return value;
-  throw new PermanentError("FAILED", `${what} failed: ${job.failedReason}. After the mend, retry it in Bull Board`);
+  throw new PermanentError(
+    "FAILED",
+    `${what} failed: ${job.failedReason}. After the mend, retry it in Bull Board`,
+  );
 }
 
 function checkDeadline(deadline: number, message: string): void {

@@ -37,22 +37,29 @@ export interface Config {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER) =>
-  z
-    .union([z.number(), z.string().regex(/^[+-]?\d+$/, `must be a whole number from ${least} to ${most}`).transform(Number)])
-    .pipe(
-      z
-        .number()
-        .int(`must be a whole number from ${least} to ${most}`)
-        .min(least, `must be ${least} or more`)
-        .max(most, `must be ${most} or less`),
-    );
+function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z
+    .union(
+      [
+        z.number(),
+        z
+          .string()
+          .regex(/^[+-]?\d+$/)
+          .transform(Number),
+      ],
+      { error },
+    )
+    .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, { error });
+}
 
 const serverUrl = (schemes: readonly string[]) =>
-  z.string().refine(
-    (text) => URL.canParse(text) && schemes.includes(new URL(text).protocol.slice(0, -1)),
-    `must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
-  );
+  z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && schemes.includes(new URL(text).protocol.slice(0, -1)),
+      `must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
+    );
 
 const identifier = "[A-Za-z_][A-Za-z0-9_$]*";
 const tableName = z
@@ -67,7 +74,9 @@ const timeZone = z.string().refine(isTimeZone, "must be an IANA time zone such a
 const onOff = z.union([z.boolean(), z.enum(["on", "off"]).transform((text) => text === "on")], {
   error: "must be on or off",
 });
-const namePart = z.string().regex(/^[A-Za-z0-9_.-]+$/, "must be letters, digits, dots, dashes and underscores");
+const namePart = z
+  .string()
+  .regex(/^[A-Za-z0-9_.-]+$/, "must be letters, digits, dots, dashes and underscores");
 
 /** Settings that a model in the YAML file may set for itself, under the same meaning as the variable named beside. */
 const ModelSettings = z.strictObject({
@@ -82,20 +91,31 @@ const ModelSettings = z.strictObject({
 
 const ConfigFile = z.strictObject({
   models: z
-    .record(ModelName, z.preprocess((value) => value ?? {}, ModelSettings))
+    .record(
+      ModelName,
+      z.preprocess((value) => value ?? {}, ModelSettings),
+    )
     .refine((models) => Object.keys(models).length > 0, "must name at least one model"),
 });
 
 const required = (what: string, example: string) =>
-  ({ error: (issue: { input?: unknown }) => (issue.input === undefined ? `is not set: give ${what}, such as ${example}` : undefined) }) as const;
+  ({
+    error: (issue: { input?: unknown }) =>
+      issue.input === undefined ? `is not set: give ${what}, such as ${example}` : undefined,
+  }) as const;
 
 const Settings = z.object({
   DATABASE_URL: serverUrl(["postgres", "postgresql"]).optional(),
   NEON_CONNECTION_STRING: serverUrl(["postgres", "postgresql"]).optional(),
-  REDIS_URL: z.string(required("the Redis server", "redis://localhost:6379")).pipe(serverUrl(["redis", "rediss"])),
+  REDIS_URL: z
+    .string(required("the Redis server", "redis://localhost:6379"))
+    .pipe(serverUrl(["redis", "rediss"])),
   REDIS_PREFIX: z
     .string()
-    .regex(/^\{[A-Za-z0-9_.-]+\}$/, "must be a name in braces, which keeps all keys in one Redis Cluster slot")
+    .regex(
+      /^\{[A-Za-z0-9_.-]+\}$/,
+      "must be a name in braces, which keeps all keys in one Redis Cluster slot",
+    )
     .default("{retrigger}"),
   MIN_BUFFER_SIZE: wholeNumber(0).default(50_000),
   DRIFT_LOOKBACK_HOURS: wholeNumber(1, 100_000).default(168),
@@ -106,11 +126,16 @@ const Settings = z.object({
   RATINGS_BUFFER_TABLE: tableName.default("ratings_buffer"),
   SOURCE_TIME_ZONE: timeZone.default("UTC"),
   LOCK_TTL_MS: wholeNumber(1_000, 3_600_000).default(30_000),
-  TRAINER: z.enum(["mock"], { error: "must be mock (github, webhook and command are not built yet)" }).default("mock"),
+  TRAINER: z
+    .enum(["mock"], { error: "must be mock (github, webhook and command are not built yet)" })
+    .default("mock"),
   GITHUB_REPO_OWNER: namePart.default("YOUR_USER"),
   GITHUB_REPO_NAME: namePart.default("cinematch"),
   GITHUB_WORKFLOW: namePart.default("model_training.yml"),
-  GITHUB_REF: z.string().regex(/^[^\s\p{Cc}]+$/u, "must be a branch or tag").default("main"),
+  GITHUB_REF: z
+    .string()
+    .regex(/^[^\s\p{Cc}]+$/u, "must be a branch or tag")
+    .default("main"),
   GITHUB_API_URL: serverUrl(["http", "https"])
     .transform((url) => url.replace(/\/+$/, ""))
     .default("https://api.github.com"),
@@ -130,7 +155,9 @@ export const SETTING_NAMES: readonly string[] = Object.keys(Settings.shape);
  * @throws ConfigError with every fault at once: empty, out of range, not a number, unknown.
  */
 export function parseConfig(env: Environment): Config {
-  const given = Object.fromEntries(SETTING_NAMES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+  const given = Object.fromEntries(
+    SETTING_NAMES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
+  );
   const empty = Object.keys(given).filter((name) => given[name]?.trim() === "");
   const parsed = Settings.safeParse(given);
   const faults = [
@@ -140,7 +167,9 @@ export function parseConfig(env: Environment): Config {
       .filter((issue) => !empty.includes(String(issue.path[0])))
       .map((issue) => describeIssue(issue, given)),
     ...(env["DATABASE_URL"] === undefined && env["NEON_CONNECTION_STRING"] === undefined
-      ? ["DATABASE_URL is not set: give the Postgres database, such as postgres://user:password@localhost:5432/db"]
+      ? [
+          "DATABASE_URL is not set: give the Postgres database, such as postgres://user:password@localhost:5432/db",
+        ]
       : []),
   ];
   const file = readConfigFile(given["RETRIGGER_CONFIG"], faults);
@@ -153,7 +182,8 @@ function describeIssue(issue: z.core.$ZodIssue, given: Record<string, string | u
   if (issue.message.startsWith("is not set")) return `${name} ${issue.message}`;
   // A connection string holds a password: its value is not repeated.
   const value = /URL|CONNECTION/.test(name) ? "" : ` is "${given[name]}":`;
-  const message = issue.code === "invalid_value" ? `must be one of ${issue.values.join(", ")}` : issue.message;
+  const message =
+    issue.code === "invalid_value" ? `must be one of ${issue.values.join(", ")}` : issue.message;
   return `${name}${value} ${issue.message.startsWith("must") ? issue.message : message}`;
 }
 
@@ -162,7 +192,11 @@ function readConfigFile(path: string | undefined, faults: string[]): z.infer<typ
   try {
     const parsed = ConfigFile.safeParse(parseYaml(readFileSync(path, "utf8")));
     if (parsed.success) return parsed.data;
-    faults.push(...parsed.error.issues.map((issue) => `${path}: ${issue.path.join(".") || "the file"}: ${issue.message}`));
+    faults.push(
+      ...parsed.error.issues.map(
+        (issue) => `${path}: ${issue.path.join(".") || "the file"}: ${issue.message}`,
+      ),
+    );
   } catch (error) {
     faults.push(`RETRIGGER_CONFIG: cannot read ${path}: ${messageOf(error)}`);
   }
@@ -178,7 +212,9 @@ function findUnknownSettings(env: Environment): string[] {
         (known) => known.length >= 8 && env[known] === undefined && isOneSlipApart(name, known),
       );
       if (meant) return [`${name} is not a setting: did you mean ${meant}?`];
-      return name.startsWith("RETRIGGER_") ? [`${name} is not a setting: see the settings table in README.md`] : [];
+      return name.startsWith("RETRIGGER_")
+        ? [`${name} is not a setting: see the settings table in README.md`]
+        : [];
     });
 }
 
@@ -191,7 +227,10 @@ function isOneSlipApart(a: string, b: string): boolean {
   while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
   const restA = a.slice(start, a.length - end);
   const restB = b.slice(start, b.length - end);
-  return Math.max(restA.length, restB.length) <= 1 || (restA.length === 2 && restA === [...restB].toReversed().join(""));
+  return (
+    Math.max(restA.length, restB.length) <= 1 ||
+    (restA.length === 2 && restA === restB.charAt(1) + restB.charAt(0))
+  );
 }
 
 function toConfig(settings: Settings, file: z.infer<typeof ConfigFile> | null): Config {

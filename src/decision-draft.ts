@@ -12,13 +12,23 @@ export interface DecisionDraft {
 }
 
 /** Drafts the row of a verdict, with the request that the trainer would get; pure, so that a dry run shows the same. */
-export function draftDecision(runId: string, evidence: Evidence, verdict: Verdict, trainer: Trainer): DecisionDraft {
+export function draftDecision(
+  runId: string,
+  evidence: Evidence,
+  verdict: Verdict,
+  trainer: Trainer,
+): DecisionDraft {
   if (verdict.decision === "no_action") {
     const { checks, buffer } = evidence;
     const notes = `No retraining needed. Triggered alerts: ${checks.triggered}, Buffer: ${formatCount(buffer.size)}`;
     return { decision: "no_action", notes, request: null };
   }
-  const order = { runId, reason: verdict.reason, driftScore: verdict.driftScore, bufferSize: evidence.buffer.size };
+  const order = {
+    runId,
+    reason: verdict.reason,
+    driftScore: verdict.driftScore,
+    bufferSize: evidence.buffer.size,
+  };
   return {
     decision: trainer.triggerWord,
     notes: `MOCK: Would trigger GitHub Actions. Feature: ${verdict.feature ?? "N/A"}`,

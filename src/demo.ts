@@ -33,7 +33,10 @@ async function demo({ once, scenario }: DemoOptions): Promise<void> {
       const settings = loadSettings();
       const config = await prepare(settings, scenario, releasers.add);
       signal.throwIfAborted();
-      const app = buildApp({ ...config, role: once ? "worker" : "all", port: await choosePort(config, settings) }, log);
+      const app = buildApp(
+        { ...config, role: once ? "worker" : "all", port: await choosePort(config, settings) },
+        log,
+      );
       releasers.add("app", app.stop);
       await app.start(signal);
       await decideOnce(config);
@@ -56,7 +59,9 @@ async function prepare(
   // Every fault of the settings is told before anything is started.
   const placeholders = { DATABASE_URL: "postgres://localhost/demo", REDIS_URL: "redis://localhost" };
   parseConfig({ ...placeholders, ...settings });
-  const own = [databaseUrl === undefined ? "Postgres" : null, redisUrl === undefined ? "Redis" : null].filter(Boolean);
+  const own = [databaseUrl === undefined ? "Postgres" : null, redisUrl === undefined ? "Redis" : null].filter(
+    Boolean,
+  );
   if (own.length > 0) say(`Starting a private ${own.join(" and a private ")} ...`);
   const servers = await startEmbeddedServers({ databaseUrl, redisUrl, isDurable: true, say });
   onRelease("servers", servers.stop);
@@ -70,7 +75,10 @@ async function prepare(
 }
 
 /** The port of the settings; where they name none and the default is taken, a free one. */
-async function choosePort({ port, host }: Config, settings: Record<string, string | undefined>): Promise<number> {
+async function choosePort(
+  { port, host }: Config,
+  settings: Record<string, string | undefined>,
+): Promise<number> {
   if (settings["PORT"] !== undefined) return port;
   return (await isPortFree(port, host)) ? port : findFreePort();
 }
@@ -80,7 +88,13 @@ async function decideOnce(config: Config): Promise<void> {
   const client = createClient(config, createLogger("silent"));
   try {
     const model = config.models.has("default") ? undefined : [...config.models.keys()][0];
-    const event = { runId: `demo-${createRunId()}`, status: "success", source: "npm run demo", completedAt: new Date().toISOString(), model };
+    const event = {
+      runId: `demo-${createRunId()}`,
+      status: "success",
+      source: "npm run demo",
+      completedAt: new Date().toISOString(),
+      model,
+    };
     const jobId = await client.send(INBOX_JOBS.event, event);
     say(`\n${INBOX_JOBS.event} is on the queue (job ${jobId}).`);
     const summary = await client.waitForDecision(jobId, { limitMs: 60_000, onStage: sayStage });

@@ -49,7 +49,15 @@ async function diagnosePostgres(config: Config, database: Database): Promise<Fin
 }
 
 const SOURCE_COLUMNS = {
-  driftAlertsTable: ["id", "alert_date", "feature_name", "drift_score", "threshold", "alert_triggered", "notes"],
+  driftAlertsTable: [
+    "id",
+    "alert_date",
+    "feature_name",
+    "drift_score",
+    "threshold",
+    "alert_triggered",
+    "notes",
+  ],
   ratingsBufferTable: ["timestamp", "batch_id"],
 } as const;
 
@@ -61,12 +69,24 @@ async function diagnoseSources(database: Database, model: string, own: ModelConf
     const columns = await database.listColumns(table);
     const missing = needed.filter((column) => !columns?.readable.includes(column));
     if (columns === null) {
-      findings.push(fault(`${model}: there is no table or view ${table}`, `make it, or name another one in ${setting}`));
+      findings.push(
+        fault(`${model}: there is no table or view ${table}`, `make it, or name another one in ${setting}`),
+      );
     } else if (missing.some((column) => !columns.all.includes(column))) {
       const absent = missing.filter((column) => !columns.all.includes(column));
-      findings.push(fault(`${model}: ${table} has no column ${absent.join(", ")}`, `add it, or name a view that has it in ${setting}`));
+      findings.push(
+        fault(
+          `${model}: ${table} has no column ${absent.join(", ")}`,
+          `add it, or name a view that has it in ${setting}`,
+        ),
+      );
     } else if (missing.length > 0) {
-      findings.push(fault(`${model}: ${table} may not be read by this user`, `GRANT SELECT ON ${table} TO the user of DATABASE_URL`));
+      findings.push(
+        fault(
+          `${model}: ${table} may not be read by this user`,
+          `GRANT SELECT ON ${table} TO the user of DATABASE_URL`,
+        ),
+      );
     } else {
       findings.push(ok(`${model}: ${table} has the columns that are read`));
     }
@@ -77,7 +97,11 @@ async function diagnoseSources(database: Database, model: string, own: ModelConf
 async function diagnoseRedis(config: Config, log: Logger): Promise<Finding[]> {
   try {
     const findings = await probeRedis(config.redisUrl, (redis) => diagnoseRedisSettings(redis));
-    return [ok(`Redis at ${redisAddress(config.redisUrl)} answers`), ...findings, ...(await diagnoseQueues(config, log))];
+    return [
+      ok(`Redis at ${redisAddress(config.redisUrl)} answers`),
+      ...findings,
+      ...(await diagnoseQueues(config, log)),
+    ];
   } catch (error) {
     return [fault(messageOf(error))];
   }
@@ -96,7 +120,10 @@ async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
       : fault(`Redis ${version} is too old`, "update to 6.2 or later"),
     policy === "noeviction"
       ? ok("Redis evicts nothing (maxmemory-policy noeviction)")
-      : fault(`Redis may evict jobs (maxmemory-policy ${policy})`, "redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf"),
+      : fault(
+          `Redis may evict jobs (maxmemory-policy ${policy})`,
+          "redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf",
+        ),
     valueOf("aof_enabled") === "1"
       ? ok("Redis keeps its jobs (appendonly yes)")
       : {

@@ -15,7 +15,10 @@ export class ConfigError extends PermanentError {
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super("CONFIG", `${faults.length} fault(s) in the settings:\n${faults.map((fault) => `  - ${fault}`).join("\n")}`);
+    super(
+      "CONFIG",
+      `${faults.length} fault(s) in the settings:\n${faults.map((fault) => `  - ${fault}`).join("\n")}`,
+    );
     this.faults = faults;
   }
 }

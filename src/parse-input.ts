@@ -21,7 +21,9 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown, what:
 function valueAt(input: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>(
     (value, key) =>
-      typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined,
+      typeof value === "object" && value !== null && Object.hasOwn(value, key)
+        ? (value as Record<string, unknown>)[key]
+        : undefined,
     input,
   );
 }
@@ -31,5 +33,7 @@ function show(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === "object" && value !== null) return "an object";
   const text = typeof value === "string" ? JSON.stringify(value.slice(0, SHOWN_LENGTH)) : String(value);
-  return typeof value === "string" && value.length > SHOWN_LENGTH ? `${text}… (${value.length} characters)` : text;
+  return typeof value === "string" && value.length > SHOWN_LENGTH
+    ? `${text}… (${value.length} characters)`
+    : text;
 }

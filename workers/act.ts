@@ -45,7 +45,10 @@ function toRecording({ id, dispatchState, ...rest }: RecordedDecision): Recordin
   return { outcome: "recorded", decisionId: id, dispatch: dispatchState, ...rest };
 }
 
-async function supersede({ lock, chain, database }: ActDependencies, { model, runId }: StageJob): Promise<Recording> {
+async function supersede(
+  { lock, chain, database }: ActDependencies,
+  { model, runId }: StageJob,
+): Promise<Recording> {
   const followUpRunId = await lock.fold(model, createRunId());
   await chain.requestFollowUp(model, followUpRunId);
   await database.moveEvents(runId, followUpRunId);

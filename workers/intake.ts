@@ -40,7 +40,9 @@ export interface IntakeDependencies {
  * Order is what keeps an event from being lost: first the lock says which run covers it, then Postgres keeps that, then
  * the chain (or the follow-up) is added. Each step done twice does the same.
  */
-export function createIntake(dependencies: IntakeDependencies): (job: InboxJob) => Promise<IntakeResult | "busy"> {
+export function createIntake(
+  dependencies: IntakeDependencies,
+): (job: InboxJob) => Promise<IntakeResult | "busy"> {
   return async (job) => {
     const { name, data } = job;
     switch (name) {
@@ -66,7 +68,10 @@ export function createIntake(dependencies: IntakeDependencies): (job: InboxJob) 
   };
 }
 
-function modelOf({ findModel }: IntakeDependencies, { model = "default" }: { model?: string | undefined }): string {
+function modelOf(
+  { findModel }: IntakeDependencies,
+  { model = "default" }: { model?: string | undefined },
+): string {
   findModel(model);
   return model;
 }
@@ -78,8 +83,16 @@ async function takeEvent(
   model: string,
 ): Promise<IntakeResult> {
   if (event.status === "failed") {
-    const known = await dependencies.recordEvent({ model, event, jobKey: job.key, outcome: "drift_run_failed", runId: null });
-    return known === "accepted" ? { outcome: "drift_run_failed" } : { outcome: "duplicate", runId: known.duplicateOf };
+    const known = await dependencies.recordEvent({
+      model,
+      event,
+      jobKey: job.key,
+      outcome: "drift_run_failed",
+      runId: null,
+    });
+    return known === "accepted"
+      ? { outcome: "drift_run_failed" }
+      : { outcome: "duplicate", runId: known.duplicateOf };
   }
   return startOrFold(dependencies, job, model, "event", event);
 }
@@ -93,18 +106,20 @@ async function startOrFold(
 ): Promise<IntakeResult> {
   if (job.isRetry && (await chain.exists(job.runId))) return { outcome: "started", runId: job.runId };
 
-  const entry = await lock.enter(model, job.runId, createRunId());
+  const candidate = createRunId();
+  const entry = await lock.enter(model, job.runId, candidate);
   const runId = entry.outcome === "entered" ? job.runId : entry.runId;
   const outcome = entry.outcome === "entered" ? "started" : "folded";
-  // The follow-up's job comes before the record: a name without a job would take requests in and never run.
-  if (outcome === "folded") await chain.requestFollowUp(model, runId);
 
   const known = event ? await recordEvent({ model, event, jobKey: job.key, outcome, runId }) : "accepted";
   if (known !== "accepted") {
     if (outcome === "started") await endRun(lock, chain, model, runId);
+    else await lock.unfold(model, candidate);
     return { outcome: "duplicate", runId: known.duplicateOf };
   }
   if (outcome === "started") await chain.start({ runId, model, cause });
+  // Whoever folds into a follow-up adds its job, so that none waits for one that its first producer never added.
+  else await chain.requestFollowUp(model, runId);
   return { outcome, runId };
 }
 

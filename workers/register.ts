@@ -17,7 +17,7 @@ import {
   StageJob,
 } from "../queues/jobs.ts";
 import { INBOX, INBOX_JOBS, type QueueName, type Stage } from "../queues/names.ts";
-import { computeBackoffMs, FOLLOW_UP_DELAY_MS } from "../queues/options.ts";
+import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_PATIENCE_MS, JOB_OPTIONS } from "../queues/options.ts";
 import type { Chain } from "./chain.ts";
 import { endRun, type InboxJob } from "./intake.ts";
 import type { StageOutput } from "./stage.ts";
@@ -50,21 +50,31 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
   const { processors } = options;
   return [
     createWorker(options, INBOX, createInboxProcessor(options)),
-    createWorker(options, "gather", stageProcessor(options, "gather", (job) => processors.gather(job))),
+    createWorker(
+      options,
+      "gather",
+      stageProcessor(options, "gather", (job) => processors.gather(job)),
+    ),
     createWorker(
       options,
       "evaluate",
-      stageProcessor(options, "evaluate", async (_, job) => processors.evaluate(await readChild(job, Gathered))),
+      stageProcessor(options, "evaluate", async (_, job) =>
+        processors.evaluate(await readChild(job, Gathered)),
+      ),
     ),
     createWorker(
       options,
       "act",
-      stageProcessor(options, "act", async (data, job) => processors.act(data, await readChild(job, Evaluated))),
+      stageProcessor(options, "act", async (data, job) =>
+        processors.act(data, await readChild(job, Evaluated)),
+      ),
     ),
     createWorker(
       options,
       "summarize",
-      stageProcessor(options, "summarize", async (data, job) => processors.summarize(data, await readChild(job, Acted))),
+      stageProcessor(options, "summarize", async (data, job) =>
+        processors.summarize(data, await readChild(job, Acted)),
+      ),
     ),
   ];
 }
@@ -82,6 +92,9 @@ function createWorker(
     lockDuration: 8_000,
     stalledInterval: 4_000,
     maxStalledCount: 3,
+    // For jobs of other producers, which bring no retention of their own.
+    removeOnComplete: JOB_OPTIONS.removeOnComplete,
+    removeOnFail: JOB_OPTIONS.removeOnFail,
     settings: { backoffStrategy: (attemptsMade) => computeBackoffMs(attemptsMade) },
   });
   // Without a listener, a connection error would end the process; the connection's own listener tells of it once.
@@ -104,19 +117,33 @@ function createInboxProcessor(options: RegisterOptions) {
         runId,
         isRetry: job.attemptsStarted > 1,
       });
-      if (result === "busy") {
-        await job.moveToDelayed(Date.now() + FOLLOW_UP_DELAY_MS, token);
-        throw new DelayedError();
-      }
+      if (result === "busy") return await delay(job, FOLLOW_UP_DELAY_MS, token);
       jobLog.info({ ...result, model: modelOf(job), durationMs: since(startedAt) }, "inbox job taken");
       return result;
     } catch (error) {
       if (error instanceof DelayedError) throw error;
+      // Another producer's job may allow one attempt only, and its event must outlive a server that is away.
+      if (!isPermanent(error) && Date.now() - job.timestamp < INBOX_PATIENCE_MS) {
+        jobLog.warn({ err: messageOf(error), attempt: job.attemptsStarted }, "failed, will be tried again");
+        return delay(job, computeBackoffMs(job.attemptsStarted), token);
+      }
       // A follow-up has the id that its producer gave it, all others the derived one.
       const followUp = job.name === INBOX_JOBS.followup ? FollowUpRequest.safeParse(job.data) : null;
-      throw await fail(options, job, { model: modelOf(job), runId: followUp?.data?.runId ?? runId }, error, jobLog);
+      throw await fail(
+        options,
+        job,
+        { model: modelOf(job), runId: followUp?.data?.runId ?? runId },
+        error,
+        jobLog,
+      );
     }
   };
+}
+
+/** Puts a job back for a while, which counts as no attempt. */
+async function delay(job: Job, delayMs: number, token: string | undefined): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token);
+  throw new DelayedError();
 }
 
 /** The model that an inbox job is about, as far as one can tell before it is parsed. */
@@ -169,7 +196,9 @@ async function whileHolding<T>(
   if (!HOLDING_STAGES.includes(stage)) return work();
   const held = await lock.hold(model, runId);
   const renewal = setInterval(() => {
-    lock.hold(model, runId).catch((error: unknown) => log.debug({ err: error, runId, model }, "lock not renewed"));
+    lock
+      .hold(model, runId)
+      .catch((error: unknown) => log.debug({ err: error, runId, model }, "lock not renewed"));
   }, lockTtlMs / 3);
   try {
     return await work();
@@ -189,15 +218,17 @@ async function fail(
   error: unknown,
   log: Logger,
 ): Promise<unknown> {
-  const isPermanent = error instanceof PermanentError || error instanceof UnrecoverableError;
-  const isFinal = isPermanent || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+  const isFinal = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
   const attempt = job.attemptsMade + 1;
   if (isFinal) log.error({ err: error, attempt }, "failed for good");
   else log.warn({ err: messageOf(error), attempt }, "failed, will be tried again");
   if (isFinal) await endRun(lock, chain, model, runId).catch(() => {});
-  if (!isPermanent || error instanceof UnrecoverableError) return error;
   // BullMQ asks for its own class; the cause and the code would be lost on the way to Redis anyway.
-  return new UnrecoverableError(error.message);
+  return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
+}
+
+function isPermanent(error: unknown): boolean {
+  return error instanceof PermanentError || error instanceof UnrecoverableError;
 }
 
 /** The result of the stage before, which is the one child of this job. */

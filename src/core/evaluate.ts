@@ -45,7 +45,14 @@ export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   const failed = criteria.filter((criterion) => !criterion.passed).map((criterion) => FAILURE[criterion.id]);
   if (isAlreadyActedOn(evidence, policy)) failed.push("already_acted_on");
   if (failed.length > 0) {
-    return { decision: "no_action", reason: failed.join(","), criteria, failed, driftScore: null, feature: null };
+    return {
+      decision: "no_action",
+      reason: failed.join(","),
+      criteria,
+      failed,
+      driftScore: null,
+      feature: null,
+    };
   }
   const newest = evidence.checks.newestTriggered[0];
   return {

@@ -50,7 +50,9 @@ export function renderCriteria(input: Weighed): string {
 export function renderAction(input: ReportInput): string {
   const { verdict, request, supersededBy } = input;
   if (supersededBy !== null) return recordLine(input);
-  return (verdict.decision === "trigger" && request ? mockSection(input, request) : noActionSection(input)).join("\n");
+  return (
+    verdict.decision === "trigger" && request ? mockSection(input, request) : noActionSection(input)
+  ).join("\n");
 }
 
 type Findings = Pick<ReportInput, "evidence" | "policy" | "timeZone">;
@@ -116,7 +118,9 @@ function bufferSection({ evidence: { buffer }, policy, timeZone }: Findings): st
     ...lines,
     "",
     "📦 Buffer Batches:",
-    ...buffer.batches.map(({ batch, ratings }) => `   ${batch ?? "(no batch id)"}: ${formatCount(ratings)} ratings`),
+    ...buffer.batches.map(
+      ({ batch, ratings }) => `   ${batch ?? "(no batch id)"}: ${formatCount(ratings)} ratings`,
+    ),
     ...(more > 0 ? [`   … and ${formatCount(more)} more batches`] : []),
     ...ratingTimes(buffer, timeZone),
   ];
@@ -141,7 +145,10 @@ function criteriaSection({ verdict, evidence, policy }: Weighed): string[] {
     "📋 Decision Criteria:",
     ...verdict.criteria.flatMap((criterion, index) => ["", ...criterionLines(criterion, index + 1)]),
     ...(verdict.failed.includes("already_acted_on")
-      ? ["", `   Guard: alerts not yet acted on: ${evidence.alerts.unanswered} of ${policy.minAlertsTriggered} required`]
+      ? [
+          "",
+          `   Guard: alerts not yet acted on: ${evidence.alerts.unanswered} of ${policy.minAlertsTriggered} required`,
+        ]
       : []),
     "",
     RULE,
@@ -249,7 +256,10 @@ function recordLine({ recorded, supersededBy }: ReportInput): string {
 
 function summarySection(input: ReportInput): string[] {
   const { evidence, recorded, timeZone, model, runId } = input;
-  const decisions = [...(recorded ? [recorded] : []), ...evidence.lastDecisions].slice(0, EVIDENCE_LIMITS.decisions);
+  const decisions = [...(recorded ? [recorded] : []), ...evidence.lastDecisions].slice(
+    0,
+    EVIDENCE_LIMITS.decisions,
+  );
   return [
     "📋 RETRAINING TRIGGER SUMMARY REPORT",
     "",
@@ -258,13 +268,18 @@ function summarySection(input: ReportInput): string[] {
     ...(recorded ? [`   Decision: #${recorded.id}`] : []),
     "",
     "📊 Recent Retraining Decisions:",
-    ...(decisions.length > 0 ? decisions.map((decision) => decisionLine(decision, timeZone)) : ["   (none yet)"]),
+    ...(decisions.length > 0
+      ? decisions.map((decision) => decisionLine(decision, timeZone))
+      : ["   (none yet)"]),
     "",
     `🎯 FINAL STATUS: ${finalStatus(input)}`,
   ];
 }
 
-function decisionLine({ decidedAt, decision, bufferSize, driftScore }: PastDecision, timeZone: string): string {
+function decisionLine(
+  { decidedAt, decision, bufferSize, driftScore }: PastDecision,
+  timeZone: string,
+): string {
   const icon = decision?.startsWith("trigger") ? "🚨" : "✅";
   const buffer = bufferSize === null ? "N/A" : formatCount(bufferSize);
   const name = (decision ?? "(unknown)").padEnd(15);
@@ -274,5 +289,8 @@ function decisionLine({ decidedAt, decision, bufferSize, driftScore }: PastDecis
 function finalStatus({ verdict, recorded, supersededBy }: ReportInput): string {
   if (supersededBy) return `SUPERSEDED - RUN ${supersededBy} LOOKS AGAIN`;
   const dryRun = recorded ? "" : " - DRY RUN";
-  return (verdict.decision === "trigger" ? "RETRAINING TRIGGERED (MOCK)" : "NO ACTION - CONTINUE MONITORING") + dryRun;
+  return (
+    (verdict.decision === "trigger" ? "RETRAINING TRIGGERED (MOCK)" : "NO ACTION - CONTINUE MONITORING") +
+    dryRun
+  );
 }

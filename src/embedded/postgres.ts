@@ -20,7 +20,10 @@ import {
  *
  * @param isDurable false for tests: commits do not wait for the disk.
  */
-export async function startPostgres(directory: string, { isDurable }: { isDurable: boolean }): Promise<EmbeddedServer> {
+export async function startPostgres(
+  directory: string,
+  { isDurable }: { isDurable: boolean },
+): Promise<EmbeddedServer> {
   const { postgres, initdb } = await findBinaries();
   const dataDirectory = join(directory, "postgres");
   const password = randomBytes(12).toString("hex");
@@ -53,7 +56,8 @@ async function initialise(initdb: string, dataDirectory: string, password: strin
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const passwordFile = `${dataDirectory}.password`;
   await writeFile(passwordFile, password, { mode: 0o600 });
-  if (isRoot) for (const path of [dataDirectory, passwordFile]) await chown(path, unprivilegedId, unprivilegedId);
+  if (isRoot)
+    for (const path of [dataDirectory, passwordFile]) await chown(path, unprivilegedId, unprivilegedId);
   const args = [
     `--pgdata=${dataDirectory}`,
     "--username=postgres",
@@ -91,9 +95,12 @@ async function findBinaries(): Promise<Binaries> {
   try {
     binaries = (await import(packageName)) as Binaries;
   } catch (error) {
-    throw new Error(`No embedded Postgres for ${platform}-${process.arch}. Set DATABASE_URL to a server of your own`, {
-      cause: error,
-    });
+    throw new Error(
+      `No embedded Postgres for ${platform}-${process.arch}. Set DATABASE_URL to a server of your own`,
+      {
+        cause: error,
+      },
+    );
   }
   await restoreSymlinks(dirname(dirname(dirname(binaries.postgres))));
   for (const path of [binaries.postgres, binaries.initdb]) await chmod(path, 0o755);

@@ -5,7 +5,14 @@ import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf, PermanentError } from "../errors.ts";
 import { probeRedis } from "../redis/connection.ts";
-import { type EmbeddedServer, findFreePort, isRoot, spawnServer, stopProcess, waitUntilUp } from "./server-process.ts";
+import {
+  type EmbeddedServer,
+  findFreePort,
+  isRoot,
+  spawnServer,
+  stopProcess,
+  waitUntilUp,
+} from "./server-process.ts";
 
 /**
  * Starts a private Redis in `directory`, on a free port of the loopback address, with AOF and noeviction. The program is
@@ -16,7 +23,14 @@ export async function startRedis(directory: string, say: (line: string) => void)
   const dataDirectory = join(directory, "redis");
   await mkdir(dataDirectory, { recursive: true });
   const port = await findFreePort();
-  const settings = { port, bind: "127.0.0.1", dir: dataDirectory, appendonly: "yes", save: "", "maxmemory-policy": "noeviction" };
+  const settings = {
+    port,
+    bind: "127.0.0.1",
+    dir: dataDirectory,
+    appendonly: "yes",
+    save: "",
+    "maxmemory-policy": "noeviction",
+  };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const server = spawnServer(program, args, { deathSignal: "SIGKILL" });
   const url = `redis://127.0.0.1:${port}`;
@@ -51,7 +65,10 @@ async function installRedis(say: (line: string) => void): Promise<string> {
   const shown = `${program} ${install.join(" ")}`;
   const prefix = program === "brew" || isRoot ? [] : await sudoPrefix();
   if (prefix === null) {
-    throw new PermanentError("NO_REDIS", `There is no redis-server on the PATH. Install it with: sudo ${shown}`);
+    throw new PermanentError(
+      "NO_REDIS",
+      `There is no redis-server on the PATH. Install it with: sudo ${shown}`,
+    );
   }
   say(`redis-server is not installed: installing it with ${[...prefix, shown].join(" ")}`);
   const run = (args: readonly string[]) => runQuietly([...prefix, program, ...args]);
@@ -74,7 +91,8 @@ async function installRedis(say: (line: string) => void): Promise<string> {
     await runQuietly([...prefix, "systemctl", "disable", "--now", "redis-server"]).catch(() => {});
   }
   const installed = findProgram(SERVER_NAMES);
-  if (!installed) throw new PermanentError("NO_REDIS", `${shown} ran, but there is no redis-server on the PATH`);
+  if (!installed)
+    throw new PermanentError("NO_REDIS", `${shown} ran, but there is no redis-server on the PATH`);
   return installed;
 }
 

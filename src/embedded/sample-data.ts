@@ -46,7 +46,8 @@ export async function loadSampleData(databaseUrl: string, scenario: ScenarioNumb
   try {
     await client.query(SOURCE_TABLES);
     await client.query(QUIET_WEEKS);
-    if (drift !== "none") await client.query(LATEST_DRIFT_RUN, drift === "triggered" ? [0.0975, 0.045] : [0.0176, 0.0097]);
+    if (drift !== "none")
+      await client.query(LATEST_DRIFT_RUN, drift === "triggered" ? [0.0975, 0.045] : [0.0176, 0.0097]);
     await client.query(RATINGS, [batches, ratingsPerBatch]);
     await client.query(SOURCE_INDEXES);
   } finally {

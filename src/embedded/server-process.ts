@@ -99,8 +99,10 @@ export async function waitUntilUp(
       await isUp();
       return;
     } catch (error) {
-      if (hasEnded(child)) throw new Error(`${child.spawnfile} ended while starting: ${output()}`, { cause: error });
-      if (Date.now() > deadline) throw new Error(`${child.spawnfile} did not start in 30 s: ${output()}`, { cause: error });
+      if (hasEnded(child))
+        throw new Error(`${child.spawnfile} ended while starting: ${output()}`, { cause: error });
+      if (Date.now() > deadline)
+        throw new Error(`${child.spawnfile} did not start in 30 s: ${output()}`, { cause: error });
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
   }

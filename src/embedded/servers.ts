@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
+import type { EmbeddedServer } from "./server-process.ts";
 
 export interface EmbeddedServers {
   databaseUrl: string;
@@ -27,11 +28,13 @@ export async function startEmbeddedServers({
   await mkdir(".data", { recursive: true });
   const directory = await mkdtemp(join(process.cwd(), ".data", "servers-"));
   const starting = await Promise.allSettled([
-    databaseUrl === undefined ? startPostgres(directory, { isDurable }) : { url: databaseUrl, stop: async () => {} },
-    redisUrl === undefined ? startRedis(directory, say) : { url: redisUrl, stop: async () => {} },
+    databaseUrl === undefined ? startPostgres(directory, { isDurable }) : given(databaseUrl),
+    redisUrl === undefined ? startRedis(directory, say) : given(redisUrl),
   ]);
   const stop = async (): Promise<void> => {
-    await Promise.all(starting.map((server) => (server.status === "fulfilled" ? server.value.stop() : undefined)));
+    await Promise.all(
+      starting.map((server) => (server.status === "fulfilled" ? server.value.stop() : undefined)),
+    );
     await rm(directory, { recursive: true, force: true });
   };
   const [postgres, redis] = starting;
@@ -40,4 +43,9 @@ export async function startEmbeddedServers({
   }
   await stop();
   throw postgres.status === "rejected" ? postgres.reason : (redis as PromiseRejectedResult).reason;
+}
+
+/** A server that somebody else started, and will stop. */
+async function given(url: string): Promise<EmbeddedServer> {
+  return { url, stop: async () => {} };
 }

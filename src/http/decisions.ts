@@ -28,7 +28,9 @@ export function createDecisionPages(database: Database, timeZone: string): Route
 const COLUMNS = ["#", `When`, "Model", "Decision", "Reason", "Buffer", "Drift", "Cause", "Notes"] as const;
 
 function renderPage(rows: DecisionRow[], timeZone: string): string {
-  const body = rows.map((row) => `<tr class="${row.decision === "no_action" ? "" : "trigger"}">${cells(row, timeZone)}</tr>`);
+  const body = rows.map(
+    (row) => `<tr class="${row.decision === "no_action" ? "" : "trigger"}">${cells(row, timeZone)}</tr>`,
+  );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Retrigger: decisions</title>
 <style>

@@ -50,8 +50,14 @@ async function listen(app: express.Express, { host, port }: Config) {
       const isTaken = error.code === "EADDRINUSE";
       reject(
         isTaken
-          ? new PermanentError("PORT_TAKEN", `Port ${port} on ${host} is taken. Set PORT to a free one`, { cause: error })
-          : new PermanentError("LISTEN", `Cannot listen on ${host}:${port}: ${error.message}. Check HOST and PORT`, { cause: error }),
+          ? new PermanentError("PORT_TAKEN", `Port ${port} on ${host} is taken. Set PORT to a free one`, {
+              cause: error,
+            })
+          : new PermanentError(
+              "LISTEN",
+              `Cannot listen on ${host}:${port}: ${error.message}. Check HOST and PORT`,
+              { cause: error },
+            ),
       );
     });
   });
@@ -70,6 +76,9 @@ async function listen(app: express.Express, { host, port }: Config) {
 function whenRedisIsThere(redis: Redis) {
   return (_: Request, response: Response, next: NextFunction): void => {
     if (redis.status === "ready") return next();
-    response.status(503).type("text").send("Redis is away. Bull Board is back as soon as Redis is: see /readyz\n");
+    response
+      .status(503)
+      .type("text")
+      .send("Redis is away. Bull Board is back as soon as Redis is: see /readyz\n");
   };
 }

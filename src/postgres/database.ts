@@ -2,7 +2,13 @@ import type pg from "pg";
 import type { ModelConfig } from "../config.ts";
 import type { Evidence } from "../core/evidence.ts";
 import type { Logger } from "../logger.ts";
-import { type DecisionRow, listDecisions, type NewDecision, recordDecision, type RecordedDecision } from "./decisions.ts";
+import {
+  type DecisionRow,
+  listDecisions,
+  type NewDecision,
+  recordDecision,
+  type RecordedDecision,
+} from "./decisions.ts";
 import { type AcceptedEvent, moveEvents, recordEvent } from "./events.ts";
 import { fetchEvidence, quoteTable } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
@@ -65,7 +71,10 @@ export function createDatabase({ databaseUrl, trainer, timeZone }: DatabaseOptio
   };
 }
 
-async function listColumns(pool: pg.Pool, table: string): Promise<{ all: string[]; readable: string[] } | null> {
+async function listColumns(
+  pool: pg.Pool,
+  table: string,
+): Promise<{ all: string[]; readable: string[] } | null> {
   const { rows } = await pool.query<{ name: string; isReadable: boolean }>(
     `SELECT attname AS name, has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable"
      FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,

@@ -86,7 +86,11 @@ SELECT decision.id, to_json(decision_date AT TIME ZONE $16) #>> '{}' AS "decided
 FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
 
 /** The decision of a run, or null. */
-async function fetchDecision(pool: pg.Pool, runId: string, timeZone: string): Promise<RecordedDecision | null> {
+async function fetchDecision(
+  pool: pg.Pool,
+  runId: string,
+  timeZone: string,
+): Promise<RecordedDecision | null> {
   const { rows } = await pool.query<RecordedDecision>(
     `SELECT decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt", decision.decision,
        decision.trainer, dispatch.request, dispatch.state AS "dispatchState"

@@ -46,5 +46,8 @@ RETURNING job_key AS "jobKey", run_id AS "runId"`;
 
 /** Hands the events of a superseded run to the run that looks again. */
 export async function moveEvents(pool: pg.Pool, fromRunId: string, toRunId: string): Promise<void> {
-  await pool.query("UPDATE retraining_events SET outcome = 'folded', run_id = $2 WHERE run_id = $1", [fromRunId, toRunId]);
+  await pool.query("UPDATE retraining_events SET outcome = 'folded', run_id = $2 WHERE run_id = $1", [
+    fromRunId,
+    toRunId,
+  ]);
 }

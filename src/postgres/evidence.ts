@@ -116,5 +116,8 @@ function withZone(column: string, zone: string): string {
 
 /** A name from the settings as SQL identifiers, its case kept. */
 export function quoteTable(name: string): string {
-  return name.split(".").map((part) => pg.escapeIdentifier(part)).join(".");
+  return name
+    .split(".")
+    .map((part) => pg.escapeIdentifier(part))
+    .join(".");
 }

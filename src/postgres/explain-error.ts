@@ -15,7 +15,8 @@ export function explainPostgresError(error: unknown, databaseUrl: string): Perma
   if (error instanceof PermanentError || error instanceof TransientError) return error;
   const address = databaseAddress(databaseUrl);
   const message = messageOf(error);
-  const permanent = (code: string, text: string): PermanentError => new PermanentError(code, text, { cause: error });
+  const permanent = (code: string, text: string): PermanentError =>
+    new PermanentError(code, text, { cause: error });
   switch (codeOf(error)) {
     case "42P01":
       return permanent(
@@ -28,16 +29,33 @@ export function explainPostgresError(error: unknown, databaseUrl: string): Perma
         `Missing column in ${address}: ${message}. drift_alerts needs id, alert_date, feature_name, drift_score, threshold, alert_triggered, notes; ratings_buffer needs timestamp, batch_id. A view can supply them`,
       );
     case "3F000":
-      return permanent("MISSING_SCHEMA", `Missing schema in ${address}: ${message}. Check DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE`);
+      return permanent(
+        "MISSING_SCHEMA",
+        `Missing schema in ${address}: ${message}. Check DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE`,
+      );
     case "42501":
-      return permanent("NO_PRIVILEGE", `No privilege in ${address}: ${message}. Grant SELECT on the source tables to this user`);
+      return permanent(
+        "NO_PRIVILEGE",
+        `No privilege in ${address}: ${message}. Grant SELECT on the source tables to this user`,
+      );
     case "28P01":
     case "28000":
-      return permanent("WRONG_PASSWORD", `Postgres at ${address} refuses the login: ${message}. Check user and password in DATABASE_URL`);
+      return permanent(
+        "WRONG_PASSWORD",
+        `Postgres at ${address} refuses the login: ${message}. Check user and password in DATABASE_URL`,
+      );
     case "3D000":
-      return permanent("MISSING_DATABASE", `Postgres at ${address}: ${message}. Create it, or correct DATABASE_URL`);
+      return permanent(
+        "MISSING_DATABASE",
+        `Postgres at ${address}: ${message}. Create it, or correct DATABASE_URL`,
+      );
     case "ENOTFOUND":
-      return new TransientError("UNKNOWN_HOST", `Unknown host in DATABASE_URL: ${address}. Correct the name`, { cause: error });
+    case "EAI_AGAIN":
+      return new TransientError(
+        "UNKNOWN_HOST",
+        `Unknown host in DATABASE_URL: ${address}. Correct the name`,
+        { cause: error },
+      );
     case "ECONNREFUSED":
       return new TransientError(
         "POSTGRES_AWAY",
@@ -46,7 +64,10 @@ export function explainPostgresError(error: unknown, databaseUrl: string): Perma
       );
     default:
       return isFaultOfTheQuery(error)
-        ? permanent("SOURCE_DATA", `Postgres at ${address} cannot answer: ${message}. Check the types of the source tables' columns`)
+        ? permanent(
+            "SOURCE_DATA",
+            `Postgres at ${address} cannot answer: ${message}. Check the types of the source tables' columns`,
+          )
         : new TransientError("POSTGRES", `Postgres at ${address}: ${message}`, { cause: error });
   }
 }

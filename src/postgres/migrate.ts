@@ -25,7 +25,12 @@ async function withMigrations(pool: Pool, log: Logger, dryRun: boolean): Promise
   const client = await pool.connect();
   try {
     await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCK]);
-    const logger = { debug: () => {}, info: () => {}, warn: (text: string) => log.warn(text), error: (text: string) => log.error(text) };
+    const logger = {
+      debug: () => {},
+      info: () => {},
+      warn: (text: string) => log.warn(text),
+      error: (text: string) => log.error(text),
+    };
     const done = await runner({
       dbClient: client,
       dir: MIGRATIONS_DIR,

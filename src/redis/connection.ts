@@ -67,7 +67,9 @@ function explainRedisError(error: unknown, redisUrl: string): PermanentError | T
     );
   }
   if (/ENOTFOUND|EAI_AGAIN/.test(message)) {
-    return new TransientError("UNKNOWN_HOST", `Unknown host in REDIS_URL: ${address}. Correct the name`, { cause: error });
+    return new TransientError("UNKNOWN_HOST", `Unknown host in REDIS_URL: ${address}. Correct the name`, {
+      cause: error,
+    });
   }
   return new TransientError(
     "REDIS_AWAY",

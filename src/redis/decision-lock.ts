@@ -20,6 +20,8 @@ export interface DecisionLock {
   enterFollowUp(model: string, runId: string): Promise<boolean>;
   /** Names the follow-up that looks again after a superseded run: the one that waits already, or else `candidate`. */
   fold(model: string, candidate: string): Promise<string>;
+  /** Takes back a candidate that `enter` made the follow-up, for a request that turned out to need none. */
+  unfold(model: string, candidate: string): Promise<void>;
   /** Renews the lock, or takes it where it lapsed; "lost" where another run has it. */
   hold(model: string, runId: string): Promise<"held" | "taken" | "lost">;
   /** Gives the lock back, if this run has it. Answers the id of the follow-up that waits, or null. */
@@ -29,16 +31,26 @@ export interface DecisionLock {
 /** @param ttlMs Lifetime of the lock between renewals. */
 export function createDecisionLock(redis: Redis, prefix: string, ttlMs: number): DecisionLock {
   const commands = defineScripts(redis);
-  const keysOf = (model: string) => [`${prefix}:decision-lock:${model}`, `${prefix}:follow-up:${model}`] as const;
+  const keysOf = (model: string) =>
+    [`${prefix}:decision-lock:${model}`, `${prefix}:follow-up:${model}`] as const;
   return {
     async enter(model, runId, candidate) {
-      const folded = await commands.retriggerEnter(...keysOf(model), runId, ttlMs, candidate, FOLLOW_UP_TTL_MS);
+      const folded = await commands.retriggerEnter(
+        ...keysOf(model),
+        runId,
+        ttlMs,
+        candidate,
+        FOLLOW_UP_TTL_MS,
+      );
       return folded === null ? { outcome: "entered" } : { outcome: "folded", runId: folded };
     },
     async enterFollowUp(model, runId) {
       return (await commands.retriggerEnterFollowUp(...keysOf(model), runId, ttlMs)) === 1;
     },
     fold: (model, candidate) => commands.retriggerFold(...keysOf(model), candidate, FOLLOW_UP_TTL_MS),
+    async unfold(model, candidate) {
+      await commands.retriggerUnfold(keysOf(model)[1], candidate);
+    },
     hold: (model, runId) => commands.retriggerHold(keysOf(model)[0], runId, ttlMs),
     leave: (model, runId) => commands.retriggerLeave(...keysOf(model), runId),
   };
@@ -49,9 +61,17 @@ export function createDecisionLock(redis: Redis, prefix: string, ttlMs: number):
 const FOLLOW_UP_TTL_MS = 10 * 60 * 1000;
 
 interface Scripts {
-  retriggerEnter(lock: string, next: string, runId: string, ttlMs: number, candidate: string, nextTtlMs: number): Promise<string | null>;
+  retriggerEnter(
+    lock: string,
+    next: string,
+    runId: string,
+    ttlMs: number,
+    candidate: string,
+    nextTtlMs: number,
+  ): Promise<string | null>;
   retriggerEnterFollowUp(lock: string, next: string, runId: string, ttlMs: number): Promise<0 | 1>;
   retriggerFold(lock: string, next: string, candidate: string, nextTtlMs: number): Promise<string>;
+  retriggerUnfold(next: string, candidate: string): Promise<unknown>;
   retriggerHold(lock: string, runId: string, ttlMs: number): Promise<"held" | "taken" | "lost">;
   retriggerLeave(lock: string, next: string, runId: string): Promise<string | null>;
 }
@@ -90,6 +110,10 @@ function defineScripts(redis: Redis): Scripts {
         redis.call('SET', KEYS[2], next, 'PX', ARGV[2])
       end
       return next`,
+  });
+  redis.defineCommand("retriggerUnfold", {
+    numberOfKeys: 1,
+    lua: `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end`,
   });
   redis.defineCommand("retriggerHold", {
     numberOfKeys: 1,

@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DecisionSummary } from "../../queues/jobs.ts";
+import { runOurs } from "../support/process.ts";
+import { addCheck, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+
+function retrigger(args: string[], settings: Record<string, string> = {}) {
+  return runOurs("src/cli.ts", args, { ...world.settings, ...settings });
+}
+
+beforeAll(async () => {
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+  await addCheck(world);
+});
+afterAll(() => world.close());
+
+describe("npx retrigger", () => {
+  it("migrates, once", async () => {
+    expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "Migrated: 001_decisions\n" });
+    expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "The tables are up to date.\n" });
+  });
+
+  it("shows in a dry run what it would decide, and writes nothing", async () => {
+    const { code, stdout } = await retrigger(["decide", "--dry-run", "--json"]);
+    expect(code).toBe(0);
+    const summary = DecisionSummary.parse(JSON.parse(stdout));
+    expect(summary).toMatchObject({ decision: "trigger_mock", decisionId: null, decidedAt: null });
+    expect(summary.report).toContain("DRY RUN");
+    expect(await world.sql("SELECT 1 FROM retraining_decisions")).toEqual([]);
+  });
+
+  it("decides by itself where no worker runs, and prints one JSON object", async () => {
+    const { code, stdout, stderr } = await retrigger(["decide", "--wait", "--json"]);
+    expect(code).toBe(0);
+    expect(stderr).toContain("No worker is running");
+    const summary = JSON.parse(stdout) as DecisionSummary;
+    expect(Object.keys(summary)).toEqual([
+      "runId",
+      "model",
+      "decision",
+      "reason",
+      "bufferSize",
+      "driftScore",
+      "feature",
+      "criteria",
+      "dispatch",
+      "decisionId",
+      "decidedAt",
+      "report",
+    ]);
+    expect(summary).toMatchObject({
+      decision: "trigger_mock",
+      driftScore: 0.0975,
+      feature: "rating_distribution_ks",
+      decisionId: 1,
+    });
+    expect(summary.criteria).toMatchObject([
+      { id: "recent_drift_checks", required: 1, actual: 1, passed: true },
+      { id: "drift_alerts", required: 1, actual: 1, passed: true },
+      { id: "buffer_size", required: 0, actual: 0, passed: true },
+    ]);
+    expect(await world.sql("SELECT cause FROM retraining_decisions")).toEqual([{ cause: "manual" }]);
+  });
+
+  it("sends an event that a worker decides, and lists it", async () => {
+    const sent = await retrigger(["emit", "--run-id", "drift-7"]);
+    expect(sent).toMatchObject({ code: 0 });
+    expect(sent.stderr).toContain("No worker is running, so it waits");
+    const decided = await retrigger(["decide", "--wait"]);
+    expect(decided.stdout).toContain("by decision #1");
+    const { stdout } = await retrigger(["history", "--json"]);
+    const rows = JSON.parse(stdout) as { reason: string; cause: string }[];
+    expect(rows.at(-1)).toMatchObject({ reason: "drift_detected" });
+    expect(rows.some(({ cause }) => cause === "event")).toBe(true);
+    expect((await retrigger(["history"])).stdout).toMatch(/^✅ #\d+ .*\n {3}already_acted_on/);
+  });
+
+  it("finds what is amiss, a line each with what to do", async () => {
+    const before = await retrigger(["doctor"], { SCHEDULE: "0 6 * * *" });
+    expect(before.code).toBe(1);
+    expect(before.stdout).toContain("✅ default: drift_alerts has the columns that are read");
+    expect(before.stdout).toContain("❌ default: the schedule 0 6 * * * is not alive");
+    expect(before.stdout).toContain("Redis evicts nothing");
+
+    await world.startApp();
+    const after = await retrigger(["doctor"]);
+    expect(after.stdout).not.toContain("❌");
+    expect(after).toMatchObject({ code: 0, stderr: "" });
+
+    const lost = await retrigger(["doctor"], {
+      DRIFT_ALERTS_TABLE: "nowhere.alerts",
+      REDIS_URL: "redis://127.0.0.1:1",
+    });
+    expect(lost.code).toBe(1);
+    expect(lost.stdout).toContain("there is no table or view nowhere.alerts");
+    expect(lost.stdout).toContain("Cannot reach Redis at 127.0.0.1:1");
+  });
+
+  it.each([["migrate"], ["emit"], ["decide"], ["history"], ["doctor"]])("explains %s", async (command) => {
+    const { code, stdout } = await retrigger([command, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: retrigger ${command}`);
+  });
+
+  it.each([
+    [["decide", "--model", "books"], {}, 'model: "books" is not in the settings'],
+    [["emit", "--status", "done"], {}, 'status is "done"'],
+    [["history", "--limit", "none"], {}, "whole number"],
+    [["decide"], { REDIS_URL: "redis://127.0.0.1:1" }, "Cannot reach Redis"],
+    [["decide"], { REDIS_URL: "redis://no.such.host.invalid" }, "Unknown host in REDIS_URL"],
+    [["history"], { DATABASE_URL: "postgres://no.such.host.invalid/db" }, "Unknown host in DATABASE_URL"],
+    [["history"], { PORT: "-1" }, 'PORT is "-1"'],
+    [["destroy"], {}, "unknown command"],
+  ])("%j fails with exit code 1 and says why", async (args, settings: Record<string, string>, message) => {
+    const { code, stderr } = await retrigger(args, settings);
+    expect(code).toBe(1);
+    expect(stderr).toContain(message);
+  });
+});

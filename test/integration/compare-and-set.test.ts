@@ -1,0 +1,39 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
+
+let world: World;
+afterEach(() => world.close());
+
+describe("a run that loses the lock on the way", () => {
+  it("records nothing where another run decided first, says so, and a follow-up looks again", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+    await world.startApp();
+    await addCheck(world);
+    const hold = await holdTable(world, "ratings_buffer");
+    const deciding = world.decide({ runId: "slow" });
+    await hold.untilSomeoneWaits();
+    // As a failover of Redis would.
+    await world.redis.del(`${world.config.redisPrefix}:decision-lock:default`);
+    const other = world.decide({ runId: "other" });
+    await until("both runs gather", async () => {
+      const waiting = await world.sql(
+        "SELECT FROM pg_locks WHERE NOT granted AND relation = 'ratings_buffer'::regclass",
+      );
+      return waiting.length === 2;
+    });
+    await hold.release();
+    const summaries = await Promise.all([deciding, other]);
+
+    const rows = await world.sql<{ id: number; decision: string; previous_id: number | null }>(
+      "SELECT id, decision, previous_id FROM retraining_decisions ORDER BY id",
+    );
+    expect(rows.map(({ decision }) => decision)).toEqual(["trigger_mock", "no_action"]);
+    expect(rows.map(({ previous_id }) => previous_id)).toEqual([null, rows[0]?.id]);
+    // Both events were followed to a decision; that of the superseded run is the follow-up's.
+    expect(new Set(summaries.map(({ decisionId }) => decisionId))).toEqual(new Set(rows.map(({ id }) => id)));
+    const counts = await world.sql(
+      "SELECT run_id FROM retraining_events WHERE run_id NOT IN (SELECT run_id FROM retraining_decisions WHERE run_id IS NOT NULL)",
+    );
+    expect(counts).toEqual([]);
+  });
+});

@@ -1,0 +1,147 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { addCheck, addRatings, createWorld, failureOf, type World } from "../support/world.ts";
+
+let world: World;
+afterEach(() => world.close());
+
+describe("the edges of the criteria", () => {
+  it("triggers at exactly 50,000 ratings and holds at 49,999", async () => {
+    world = await createWorld();
+    await world.startApp();
+    await addCheck(world);
+    await addRatings(world, 49_999);
+    expect(await world.decide()).toMatchObject({ decision: "no_action", reason: "insufficient_buffer" });
+    await addRatings(world, 1, null);
+    expect(await world.decide()).toMatchObject({ decision: "trigger_mock", bufferSize: 50_000 });
+  });
+
+  it("needs two alerts where two are required", async () => {
+    world = await createWorld({ settings: { MIN_ALERTS_TRIGGERED: "2", MIN_BUFFER_SIZE: "0" } });
+    await world.startApp();
+    await addCheck(world);
+    expect(await world.decide()).toMatchObject({ reason: "no_drift_alerts" });
+    await addCheck(world, { feature: "rating_mean" });
+    expect(await world.decide()).toMatchObject({ decision: "trigger_mock", feature: "rating_mean" });
+  });
+});
+
+describe("the lookback window", () => {
+  const zoneOfProcess = process.env["TZ"];
+  beforeEach(() => {
+    process.env["TZ"] = "Pacific/Kiritimati";
+  });
+  afterEach(() => {
+    if (zoneOfProcess === undefined) delete process.env["TZ"];
+    else process.env["TZ"] = zoneOfProcess;
+  });
+
+  it("counts an alert one second inside and not one second outside, wherever the process lives", async () => {
+    expect(new Date().getTimezoneOffset()).toBe(-14 * 60);
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+    await world.startApp();
+    await addCheck(world, { age: "168 hours 1 second" });
+    expect(await world.decide()).toMatchObject({ reason: "no_recent_drift_checks,no_drift_alerts" });
+    await addCheck(world, { age: "167 hours 59 minutes 57 seconds" });
+    expect(await world.decide()).toMatchObject({ decision: "trigger_mock" });
+  });
+
+  it("reads timestamps without zone in the zone of the settings, and shows them in it", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", SOURCE_TIME_ZONE: "Asia/Tokyo" } });
+    await world.startApp();
+    await world.sql(
+      "INSERT INTO drift_alerts (alert_date, feature_name, alert_triggered) VALUES ((now() AT TIME ZONE 'Asia/Tokyo') - interval '167.99 hours', 'inside', true), ((now() AT TIME ZONE 'Asia/Tokyo') - interval '168.01 hours', 'outside', true)",
+    );
+    const { report, feature } = await world.decide();
+    expect(feature).toBe("inside");
+    expect(report).not.toContain("outside");
+    const [row] = await world.sql<{ shown: string }>(
+      "SELECT to_char(alert_date, 'YYYY-MM-DD HH24:MI') AS shown FROM drift_alerts WHERE feature_name = 'inside'",
+    );
+    expect(report).toContain(`${row?.shown} | inside`);
+  });
+});
+
+describe("source tables", () => {
+  it("may hold NULL and NaN everywhere", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+    await world.startApp();
+    await addRatings(world, 10, null);
+    await addRatings(world, 5, "batch_w1");
+    await addCheck(world, { triggered: null, feature: null, score: null, threshold: null });
+    await world.sql("INSERT INTO drift_alerts (alert_date) VALUES (NULL), ('infinity')");
+    await addCheck(world, {
+      feature: null,
+      score: Number.NaN,
+      threshold: Number.POSITIVE_INFINITY,
+      age: "1 minute",
+    });
+    const summary = await world.decide();
+    expect(summary).toMatchObject({
+      decision: "trigger_mock",
+      driftScore: null,
+      feature: null,
+      bufferSize: 15,
+    });
+    expect(summary.report).toContain("(no batch id): 10 ratings");
+    expect(summary.report).toContain("Drift: N/A");
+  });
+
+  it("may be views with other types, in another schema, with an upper-case name", async () => {
+    world = await createWorld({
+      settings: {
+        MIN_BUFFER_SIZE: "0",
+        DRIFT_ALERTS_TABLE: "Monitoring.Alerts",
+        RATINGS_BUFFER_TABLE: "Monitoring.buffer",
+      },
+    });
+    await world.startApp();
+    await addCheck(world, { age: "2 hours" });
+    await addRatings(world, 3);
+    await world.sql(`
+      CREATE SCHEMA "Monitoring";
+      CREATE VIEW "Monitoring"."Alerts" AS SELECT md5(id::text)::uuid AS id, alert_date AT TIME ZONE 'UTC' AS alert_date,
+        feature_name::text, drift_score::numeric, threshold::real, alert_triggered, notes FROM drift_alerts;
+      CREATE VIEW "Monitoring".buffer AS SELECT * FROM ratings_buffer`);
+    expect(await world.decide()).toMatchObject({
+      decision: "trigger_mock",
+      driftScore: 0.0975,
+      bufferSize: 3,
+    });
+    expect(await world.decide()).toMatchObject({ decision: "no_action", reason: "already_acted_on" });
+  });
+
+  it("may hold far more than a report shows: totals stay exact and results small", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+    await world.startApp();
+    await world.sql(
+      "INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered, notes) SELECT (now() AT TIME ZONE 'UTC') - make_interval(secs => n), repeat('f', 100), 1, 0.5, true, repeat('n', 5000) FROM generate_series(1, 5000) n",
+    );
+    await world.sql(
+      "INSERT INTO ratings_buffer SELECT 1, 1, 1, n, 'batch_' || n FROM generate_series(1, 5000) n",
+    );
+    const summary = await world.decide();
+    expect(summary.report).toContain("Triggered Alerts: 5,000");
+    expect(summary.report).toContain("… and 4,950 more batches");
+    const jobs = await world.redis.hget(`${world.config.redisPrefix}:act:${summary.runId}`, "returnvalue");
+    expect(jobs?.length).toBeLessThan(64_000);
+    expect(await world.decide()).toMatchObject({ reason: "already_acted_on" });
+  });
+});
+
+describe("a decision that cannot be made", () => {
+  it.each([
+    ["DROP TABLE drift_alerts", "drift_alerts", "DRIFT_ALERTS_TABLE"],
+    ["ALTER TABLE ratings_buffer DROP COLUMN batch_id", "batch_id", "A view can supply them"],
+  ])(
+    "after %s says what is missing and what to do, and goes on from Bull Board after the mend",
+    async (damage, name, remedy) => {
+      world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+      await world.startApp();
+      await world.sql(damage);
+      const failure = await failureOf(world.decide());
+      expect(failure).toContain(name);
+      expect(failure).toContain(remedy);
+      expect(await world.sql("SELECT * FROM retraining_decisions")).toEqual([]);
+    },
+  );
+});

@@ -1,0 +1,137 @@
+import { Queue } from "bullmq";
+import { afterEach, describe, expect, it } from "vitest";
+import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
+
+let world: World;
+afterEach(() => world.close());
+
+async function startWorld(settings: Record<string, string> = {}): Promise<void> {
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", ...settings } });
+  await world.startApp();
+  await addCheck(world);
+}
+
+/** Adds a job to the inbox, with no options of ours, and waits until it ended. */
+async function send(name: string, data: unknown) {
+  const { id = "" } = await world.client.inbox.add(name, data);
+  return until("the inbox job ended", async () => {
+    const job = await world.client.inbox.getJob(id);
+    return job?.finishedOn === undefined ? null : job;
+  });
+}
+
+const EVENT = "drift_monitoring.completed";
+
+describe("the inbox", () => {
+  it("takes an event from any BullMQ producer that knows the prefix and the queue's name", async () => {
+    await startWorld();
+    const producer = new Queue("drift_monitoring", {
+      connection: { url: world.config.redisUrl },
+      prefix: world.config.redisPrefix,
+    });
+    const job = await producer.add(EVENT, {
+      runId: "scheduled__2026-11-22",
+      completedAt: "2026-11-22T06:00:00+00:00",
+      dag: "x",
+    });
+    await producer.close();
+    const summary = await world.client.waitForDecision(job.id ?? "", { limitMs: 20_000 });
+    expect(summary.decision).toBe("trigger_mock");
+    const [event] = await world.sql("SELECT * FROM retraining_events");
+    expect(event).toMatchObject({
+      event_run_id: "scheduled__2026-11-22",
+      outcome: "started",
+      run_id: summary.runId,
+      payload: { dag: "x" },
+    });
+  });
+
+  it("decides once about the same drift run, and says duplicate the second time", async () => {
+    await startWorld();
+    const hold = await holdTable(world, "ratings_buffer");
+    const first = await send(EVENT, { runId: "drift-1" });
+    await hold.untilSomeoneWaits();
+    const second = await send(EVENT, { runId: "drift-1" });
+    expect(second.returnvalue).toEqual({ outcome: "duplicate", runId: first.returnvalue.runId });
+    await hold.release();
+    await world.client.waitForDecision(first.id ?? "", { limitMs: 20_000 });
+    const late = await send(EVENT, { runId: "drift-1" });
+    expect(late.returnvalue).toEqual({ outcome: "duplicate", runId: first.returnvalue.runId });
+    const third = await world.decide({ runId: "drift-2" });
+    expect(third.reason).toBe("already_acted_on");
+    expect(await world.sql("SELECT 1 FROM retraining_decisions")).toHaveLength(2);
+  });
+
+  it("records a drift run that failed, and decides nothing", async () => {
+    await startWorld();
+    const job = await send(EVENT, { runId: "drift-1", status: "failed" });
+    expect(job.returnvalue).toEqual({ outcome: "drift_run_failed" });
+    expect(await world.sql("SELECT status, outcome, run_id FROM retraining_events")).toEqual([
+      { status: "failed", outcome: "drift_run_failed", run_id: null },
+    ]);
+    expect(await world.sql("SELECT 1 FROM retraining_decisions")).toEqual([]);
+  });
+
+  it.each([
+    ["without a runId", EVENT, { status: "success" }, "runId is missing"],
+    ["with a wrong type", EVENT, { runId: { id: 1 } }, "runId is an object"],
+    ["that is not an object", EVENT, [1, 2, 3], "the event is an array of 3"],
+    ["of a megabyte of junk", EVENT, { runId: "j".repeat(1_000_000) }, "runId is"],
+    [
+      "about a model that the settings do not name",
+      EVENT,
+      { runId: "x", model: "books" },
+      'model: "books" is not in the settings',
+    ],
+    ["under an unknown name", "surprise", {}, 'jobs named "surprise"'],
+  ])("refuses an event %s at once, and goes on", async (_, name, data, message) => {
+    await startWorld();
+    const job = await send(name, data);
+    expect(job.failedReason).toContain(message);
+    expect(job.failedReason?.length).toBeLessThan(1_000);
+    expect(job.attemptsMade).toBe(1);
+    expect((await world.decide()).decision).toBe("trigger_mock");
+  });
+});
+
+describe("events that arrive while a run is under way", () => {
+  it("are folded into one follow-up whose snapshot is younger than all of them", async () => {
+    await startWorld({ RETRIGGER_GUARD: "off" });
+    const hold = await holdTable(world, "ratings_buffer");
+    const first = await world.client.inbox.add(EVENT, { runId: "drift-1" });
+    await hold.untilSomeoneWaits();
+    const jobs = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => send(EVENT, { runId: `late-${index}` })),
+    );
+    const covering = new Set(jobs.map((job) => job.returnvalue.runId));
+    expect(covering.size).toBe(1);
+    expect(jobs.every((job) => job.returnvalue.outcome === "folded")).toBe(true);
+    const [clock] = await world.sql<{ now: Date }>("SELECT now()");
+    await hold.release();
+
+    const firstSummary = await world.client.waitForDecision(first.id ?? "", { limitMs: 20_000 });
+    const late = await world.client.waitForDecision(jobs[0]?.id ?? "", { limitMs: 20_000 });
+    expect(late.runId).toBe([...covering][0]);
+    const rows = await world.sql<{ run_id: string; cause: string; taken: string }>(
+      "SELECT run_id, cause, evidence ->> 'takenAt' AS taken FROM retraining_decisions ORDER BY id",
+    );
+    expect(rows.map(({ run_id, cause }) => [run_id, cause])).toEqual([
+      [firstSummary.runId, "event"],
+      [late.runId, "followup"],
+    ]);
+    expect(new Date(rows[1]?.taken ?? 0).getTime()).toBeGreaterThanOrEqual(clock?.now.getTime() ?? Infinity);
+    expect(await world.sql("SELECT DISTINCT run_id FROM retraining_events WHERE outcome = 'folded'")).toEqual(
+      [{ run_id: late.runId }],
+    );
+  });
+
+  it("leave no lock and no name of a follow-up behind", async () => {
+    await startWorld();
+    await world.decide();
+    const left = async (): Promise<string[]> => [
+      ...(await world.redis.keys(`${world.config.redisPrefix}:decision-lock:*`)),
+      ...(await world.redis.keys(`${world.config.redisPrefix}:follow-up:*`)),
+    ];
+    await until("the lock is free", async () => (await left()).length === 0);
+  });
+});

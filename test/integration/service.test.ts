@@ -1,0 +1,112 @@
+import { type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { afterEach, describe, expect, it } from "vitest";
+import { runOurs, spawnOurs } from "../support/process.ts";
+import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
+
+let world: World;
+const children: ChildProcess[] = [];
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  await world.close();
+});
+
+/** `npm start` as a process of its own, with what it logs. */
+function start(settings: Record<string, string> = {}) {
+  const child = spawnOurs("src/main.ts", [], { ...world.settings, LOG_LEVEL: "info", ...settings });
+  children.push(child);
+  const lines: Record<string, unknown>[] = [];
+  let text = "";
+  child.stdout?.on("data", (chunk: Buffer) => {
+    const parts = (text + chunk.toString()).split("\n");
+    text = parts.pop() ?? "";
+    lines.push(...parts.map((line) => JSON.parse(line) as Record<string, unknown>));
+  });
+  const untilLogged = (message: string) =>
+    until(`"${message}" is logged`, async () => lines.find(({ msg }) => String(msg).includes(message)));
+  return { child, lines, untilLogged };
+}
+
+async function createBuiltWorld(): Promise<void> {
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", LOCK_TTL_MS: "5000" } });
+  await addCheck(world);
+}
+
+describe("the service", () => {
+  it("decides in separate web and worker processes, logs each stage, and drains on SIGTERM", async () => {
+    await createBuiltWorld();
+    const worker = start({ ROLE: "worker" });
+    const web = start({ ROLE: "web" });
+    const ready = await web.untilLogged("Retrigger is ready");
+    await worker.untilLogged("Retrigger is ready");
+    expect((await fetch(`${String(ready["address"])}/readyz`)).status).toBe(200);
+
+    const { runId } = await world.decide();
+    const stages = worker.lines.filter(({ msg }) => msg === "stage completed");
+    expect(stages.map(({ stage }) => stage)).toEqual(["gather", "evaluate", "act", "summarize"]);
+    for (const line of stages)
+      expect(line).toMatchObject({ runId, model: "default", durationMs: expect.any(Number) as number });
+
+    const hold = await holdTable(world, "ratings_buffer");
+    const deciding = world.decide();
+    await hold.untilSomeoneWaits();
+    worker.child.kill("SIGTERM");
+    await worker.untilLogged("stopping");
+    await hold.release();
+    expect(await once(worker.child, "exit")).toEqual([0, null]);
+    web.child.kill("SIGTERM");
+    expect(await once(web.child, "exit")).toEqual([0, null]);
+    start({ ROLE: "worker" });
+    expect((await deciding).reason).toBe("already_acted_on");
+  });
+
+  it("goes on after kill -9 in the middle of a stage and a restart, with one decision", async () => {
+    await createBuiltWorld();
+    const first = start({ ROLE: "worker" });
+    await first.untilLogged("Retrigger is ready");
+    const hold = await holdTable(world, "ratings_buffer");
+    const deciding = world.decide();
+    await hold.untilSomeoneWaits();
+    first.child.kill("SIGKILL");
+    await once(first.child, "exit");
+    await hold.release();
+    start({ ROLE: "worker" });
+    expect((await deciding).decision).toBe("trigger_mock");
+    expect(await world.sql("SELECT 1 FROM retraining_decisions")).toHaveLength(1);
+  });
+
+  it("waits for servers that are not there yet, with one clear line", async () => {
+    await createBuiltWorld();
+    const { untilLogged, child } = start({ REDIS_URL: "redis://127.0.0.1:1" });
+    const line = await untilLogged("waiting for Redis");
+    expect(line["msg"]).toContain("Cannot reach Redis at 127.0.0.1:1");
+    expect(line["msg"]).toContain("docker compose up -d redis");
+    child.kill("SIGTERM");
+    const [code] = (await once(child, "exit")) as [number];
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    ["a wrong password", (url: URL) => (url.password = "wrong"), "Check user and password in DATABASE_URL"],
+    ["a missing database", (url: URL) => (url.pathname = "/nowhere"), "Create it, or correct DATABASE_URL"],
+  ])("ends with exit code 1 and the remedy for %s", async (_, damage, remedy) => {
+    await createBuiltWorld();
+    const url = new URL(world.config.databaseUrl);
+    damage(url);
+    const { code, stderr } = await runOurs("src/main.ts", [], { ...world.settings, DATABASE_URL: url.href });
+    expect(code).toBe(1);
+    expect(stderr).toContain(remedy);
+  });
+
+  it("ends with exit code 1 and every fault of the settings before anything starts", async () => {
+    await createBuiltWorld();
+    const { code, stderr } = await runOurs("src/main.ts", [], {
+      ...world.settings,
+      PORT: "many",
+      MIN_BUFFER_SIZE: "",
+    });
+    expect(code).toBe(1);
+    expect(stderr).toContain('PORT is "many"');
+    expect(stderr).toContain("MIN_BUFFER_SIZE is empty");
+  });
+});

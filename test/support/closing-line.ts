@@ -1,0 +1,13 @@
+import type { Reporter, TestModule } from "vitest/node";
+
+/** Ends the output with one plain line, "N passed, N failed, N skipped", for programs that read it. */
+export default class ClosingLine implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const tests = modules.flatMap((module) => [...module.children.allTests()]);
+    const count = (state: string): number => tests.filter((test) => test.result().state === state).length;
+    // After the other reporters' summaries.
+    setImmediate(() =>
+      console.log(`${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`),
+    );
+  }
+}

@@ -1,0 +1,173 @@
+import { randomBytes } from "node:crypto";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { inject } from "vitest";
+import { type App, buildApp } from "../../src/app.ts";
+import { type Client, createClient } from "../../src/client.ts";
+import { type Config, parseConfig } from "../../src/config.ts";
+import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
+import { messageOf } from "../../src/errors.ts";
+import { createLogger } from "../../src/logger.ts";
+import type { DecisionSummary } from "../../queues/jobs.ts";
+import { INBOX_JOBS } from "../../queues/names.ts";
+
+/** A database and a queue prefix of a test's own, with the source tables in it. */
+export interface World {
+  /** The settings as a process would get them. */
+  settings: Record<string, string>;
+  config: Config;
+  client: Client;
+  redis: Redis;
+  sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
+  /** Starts the service in this process. */
+  startApp(changes?: Partial<Config>): Promise<App>;
+  /** Sends an event and waits for its decision. */
+  decide(event?: object): Promise<DecisionSummary>;
+  /** Stops everything and drops database and keys. */
+  close(): Promise<void>;
+}
+
+export interface WorldOptions {
+  settings?: Record<string, string>;
+  /** Without the source tables, for tests that make their own. */
+  isEmpty?: boolean;
+}
+
+export async function createWorld({ settings = {}, isEmpty = false }: WorldOptions = {}): Promise<World> {
+  const name = `test_${randomBytes(6).toString("hex")}`;
+  const admin = new pg.Client(inject("databaseUrl"));
+  await admin.connect();
+  await admin.query(`CREATE DATABASE ${name}`);
+  const databaseUrl = new URL(inject("databaseUrl"));
+  databaseUrl.pathname = `/${name}`;
+  const allSettings = {
+    DATABASE_URL: databaseUrl.href,
+    REDIS_URL: inject("redisUrl"),
+    REDIS_PREFIX: `{${name}}`,
+    SCHEDULE: "off",
+    PORT: "0",
+    LOG_LEVEL: "silent",
+    ...settings,
+  };
+  const config = parseConfig(allSettings);
+  const pool = new pg.Pool({ connectionString: databaseUrl.href, max: 3 });
+  pool.on("error", () => {});
+  if (!isEmpty) await pool.query(SOURCE_TABLES);
+  const log = createLogger("silent");
+  const client = createClient(config, log);
+  const redis = new Redis(config.redisUrl);
+  const apps: App[] = [];
+  let eventCount = 0;
+  return {
+    settings: allSettings,
+    config,
+    client,
+    redis,
+    sql: async (text, values) => (await pool.query(text, values)).rows,
+    async startApp(changes = {}) {
+      const app = buildApp({ ...config, role: "worker", ...changes }, log);
+      apps.push(app);
+      await app.start();
+      return app;
+    },
+    async decide(event = {}) {
+      eventCount += 1;
+      const jobId = await client.send(INBOX_JOBS.event, { runId: `drift-${eventCount}`, ...event });
+      return client.waitForDecision(jobId, { limitMs: 25_000 });
+    },
+    async close() {
+      for (const app of apps) await app.stop();
+      await client.close();
+      const keys = await redis.keys(`${config.redisPrefix}:*`);
+      if (keys.length > 0) await redis.del(keys);
+      redis.disconnect();
+      await pool.end();
+      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      await admin.end();
+    },
+  };
+}
+
+/** Puts `count` ratings into the buffer, under one batch id or none. */
+export async function addRatings(
+  world: World,
+  count: number,
+  batch: string | null = "batch_w1",
+): Promise<void> {
+  await world.sql(
+    `INSERT INTO ratings_buffer SELECT rating, rating, 3.5, 1700000000 + rating, $2, now()
+     FROM generate_series(1, $1::int) AS rating`,
+    [count, batch],
+  );
+}
+
+/** Adds one drift check; by default a triggered KS alert of one hour ago. `age` is an SQL interval. */
+export async function addCheck(
+  world: World,
+  check: Partial<{
+    age: string;
+    feature: string | null;
+    score: number | null;
+    threshold: number | null;
+    triggered: boolean | null;
+  }> = {},
+): Promise<void> {
+  const {
+    age = "1 hour",
+    feature = "rating_distribution_ks",
+    score = 0.0975,
+    threshold = 0.05,
+    triggered = true,
+  } = check;
+  await world.sql(
+    `INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)
+     VALUES ((now() AT TIME ZONE 'UTC') - $1::interval, $2, $3, $4, $5)`,
+    [age, feature, score, threshold, triggered],
+  );
+}
+
+/** Waits until `check` answers something truthy, and answers that. */
+export async function until<T>(
+  what: string,
+  check: () => Promise<T>,
+  limitMs = 25_000,
+): Promise<NonNullable<T>> {
+  const deadline = Date.now() + limitMs;
+  for (;;) {
+    const answer = await check();
+    if (answer) return answer;
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${limitMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Locks a table against every reader, so that a gather stands still in the middle of its work, until `release`. */
+export async function holdTable(world: World, table: string) {
+  const client = new pg.Client(world.config.databaseUrl);
+  await client.connect();
+  await client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+  return {
+    untilSomeoneWaits: () =>
+      until("a reader waits for the table", async () => {
+        const waiting = await world.sql(
+          "SELECT FROM pg_locks WHERE NOT granted AND relation = $1::regclass",
+          [table],
+        );
+        return waiting.length > 0;
+      }),
+    async release(): Promise<void> {
+      await client.query("ROLLBACK");
+      await client.end();
+    },
+  };
+}
+
+/** The message with which a promise fails; fails itself where it does not. */
+export async function failureOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    return messageOf(error);
+  }
+  throw new Error("it was expected to fail, and did not");
+}

@@ -1,0 +1,123 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { parseConfig } from "../../src/config.ts";
+import { ConfigError } from "../../src/errors.ts";
+
+const SERVERS = { DATABASE_URL: "postgres://localhost/db", REDIS_URL: "redis://localhost:6379" };
+
+function faultsOf(env: Record<string, string>): readonly string[] {
+  try {
+    parseConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+describe("the settings", () => {
+  it("have the guide's thresholds by default", () => {
+    const config = parseConfig(SERVERS);
+    expect(config.models.get("default")).toEqual({
+      policy: { minBufferSize: 50_000, lookbackHours: 168, minAlertsTriggered: 1, retriggerGuard: true },
+      driftAlertsTable: "drift_alerts",
+      ratingsBufferTable: "ratings_buffer",
+      schedule: "0 6 * * *",
+    });
+    expect(config).toMatchObject({
+      host: "127.0.0.1",
+      port: 3000,
+      trainer: "mock",
+      role: "all",
+      timeZone: "UTC",
+    });
+  });
+
+  it("take the DAG's own variable for the database", () => {
+    const config = parseConfig({
+      NEON_CONNECTION_STRING: "postgresql://u:p@neon.example/db",
+      REDIS_URL: SERVERS.REDIS_URL,
+    });
+    expect(config.databaseUrl).toBe("postgresql://u:p@neon.example/db");
+  });
+
+  it("are refused with every fault at once", () => {
+    const faults = faultsOf({
+      MIN_BUFFER_SIZE: "-1",
+      DRIFT_LOOKBACK_HOURS: "a week",
+      MIN_ALERTS_TRIGGERED: "",
+      SCHEDULE: "every day",
+      TRAINER: "sagemaker",
+      RETRIGGER_GUARD: "perhaps",
+      PORT: "70000",
+      SOURCE_TIME_ZONE: "Mars/Olympus",
+      REDIS_URL: "http://localhost",
+      MIN_BUFER_SIZE: "3",
+    });
+    const names = faults.map((fault) => fault.split(" ")[0]);
+    expect(new Set(names)).toEqual(
+      new Set([
+        "MIN_BUFFER_SIZE",
+        "DRIFT_LOOKBACK_HOURS",
+        "MIN_ALERTS_TRIGGERED",
+        "SCHEDULE",
+        "TRAINER",
+        "RETRIGGER_GUARD",
+        "PORT",
+        "SOURCE_TIME_ZONE",
+        "REDIS_URL",
+        "DATABASE_URL",
+      ]),
+    );
+    expect(names).toHaveLength(10);
+  });
+
+  it.each(["MIN_BUFFER_SIZE", "DRIFT_LOOKBACK_HOURS", "MIN_ALERTS_TRIGGERED", "PORT", "LOCK_TTL_MS"])(
+    "want a whole number for %s",
+    (name) => {
+      for (const value of ["", " ", "-5", "1.5", "1e3", "0x10", "NaN", "50,000", "99999999999999999999"]) {
+        expect(faultsOf({ ...SERVERS, [name]: value }), `${name}=${value}`).toHaveLength(1);
+      }
+    },
+  );
+
+  it("point at the setting that a misspelt one means", () => {
+    expect(faultsOf({ ...SERVERS, MIN_BUFER_SIZE: "3" })).toEqual([
+      "MIN_BUFER_SIZE is not a setting: did you mean MIN_BUFFER_SIZE?",
+    ]);
+    expect(faultsOf({ ...SERVERS, RETRIGGER_SPEED: "3" })).toHaveLength(1);
+    expect(faultsOf({ ...SERVERS, HOME: "/", PATH: "/bin", HOSTNAME: "x", REDIS_URI: "x" })).toEqual([]);
+  });
+
+  it("never repeat a password", () => {
+    const faults = faultsOf({ DATABASE_URL: "mysql://u:hunter2@h/db", REDIS_URL: "redis:hunter2" });
+    expect(faults.join()).not.toContain("hunter2");
+  });
+});
+
+describe("the models' file", () => {
+  const directory = mkdtempSync(join(tmpdir(), "retrigger-config-"));
+  const path = join(directory, "retrigger.yaml");
+  afterEach(() => rmSync(path, { force: true }));
+
+  it("gives each model its own thresholds, and the environment's for the rest", () => {
+    writeFileSync(path, "models:\n  films:\n    minBufferSize: 10\n    schedule: off\n  books:\n");
+    const { models } = parseConfig({ ...SERVERS, RETRIGGER_CONFIG: path, MIN_ALERTS_TRIGGERED: "2" });
+    expect([...models.keys()]).toEqual(["films", "books"]);
+    expect(models.get("films")).toMatchObject({
+      policy: { minBufferSize: 10, minAlertsTriggered: 2 },
+      schedule: null,
+    });
+    expect(models.get("books")).toMatchObject({ policy: { minBufferSize: 50_000 }, schedule: "0 6 * * *" });
+  });
+
+  it("is refused with the faulty key named", () => {
+    writeFileSync(path, "models:\n  films:\n    minBufferSise: 10\n  'bad name':\n    minBufferSize: -1\n");
+    const faults = faultsOf({ ...SERVERS, RETRIGGER_CONFIG: path }).join("\n");
+    expect(faults).toContain("minBufferSise");
+    expect(faults).toContain("bad name");
+    expect(faultsOf({ ...SERVERS, RETRIGGER_CONFIG: `${path}.none` })[0]).toContain("cannot read");
+  });
+});

@@ -1,0 +1,45 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { PermanentError } from "../../src/errors.ts";
+import { parseInput } from "../../src/parse-input.ts";
+import { DriftMonitoringCompleted } from "../../queues/jobs.ts";
+
+describe("an event", () => {
+  it("keeps the fields that the contract does not know", () => {
+    const event = {
+      runId: "scheduled__2026-11-22T06:00:00+00:00",
+      dagId: "drift_monitoring",
+      nested: { a: 1 },
+    };
+    expect(parseInput(DriftMonitoringCompleted, event, "event")).toEqual(event);
+  });
+
+  it.each([
+    [{}, "runId is missing"],
+    [{ runId: 7 }, "runId is 7"],
+    [{ runId: "" }, 'runId is ""'],
+    [{ runId: "a\u0000b" }, "control characters"],
+    [{ runId: "x", status: "done" }, 'status is "done"'],
+    [{ runId: "x", completedAt: "yesterday" }, 'completedAt is "yesterday"'],
+    [{ runId: "x", model: "../etc" }, 'model is "../etc"'],
+    [[1, 2], "the event is an array of 2"],
+    [null, "the event is null"],
+    ["text", 'the event is "text"'],
+    ["x".repeat(1_000_000), "(1000000 characters)"],
+  ])("that is malformed is refused with the field named (%#)", (input, expected) => {
+    expect(() => parseInput(DriftMonitoringCompleted, input, "event")).toThrow(expected);
+  });
+
+  it("of any shape is taken or refused with a short message, and never breaks the parser", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (input) => {
+        try {
+          parseInput(DriftMonitoringCompleted, input, "event");
+        } catch (error) {
+          expect(error).toBeInstanceOf(PermanentError);
+          expect((error as Error).message.length).toBeLessThan(5_000);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,120 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { evaluate } from "../../src/core/evaluate.ts";
+import type { Evidence } from "../../src/core/evidence.ts";
+import type { Policy } from "../../src/core/policy.ts";
+import { renderReport, type ReportInput } from "../../src/core/report.ts";
+import { renderGitHubRequest } from "../../src/trainers/github-request.ts";
+import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
+
+const RUN_ID = "0193f2c0-0000-7000-8000-000000000001";
+const TARGET = {
+  apiUrl: "https://api.github.com",
+  owner: "YOUR_USER",
+  repo: "cinematch",
+  workflow: "model_training.yml",
+  ref: "main",
+};
+
+function report(
+  evidence: Evidence,
+  policy: Policy = GUIDE_POLICY,
+  changes: Partial<ReportInput> = {},
+): string {
+  const verdict = evaluate(evidence, policy);
+  const isTrigger = verdict.decision === "trigger";
+  const order = {
+    runId: RUN_ID,
+    reason: verdict.reason,
+    driftScore: verdict.driftScore,
+    bufferSize: evidence.buffer.size,
+  };
+  return renderReport({
+    model: "default",
+    runId: RUN_ID,
+    evidence,
+    policy,
+    verdict,
+    request: isTrigger ? renderGitHubRequest(TARGET, order) : null,
+    recorded: {
+      id: 3,
+      decidedAt: "2025-12-21T15:30:00Z",
+      decision: isTrigger ? "trigger_mock" : "no_action",
+      bufferSize: evidence.buffer.size,
+      driftScore: verdict.driftScore,
+    },
+    supersededBy: null,
+    timeZone: "UTC",
+    ...changes,
+  });
+}
+
+/** The guide's output examples, one block of lines each. */
+function guideLines(name: string): string[] {
+  const text = readFileSync(new URL(`../fixtures/${name}.txt`, import.meta.url), "utf8");
+  return text.split("\n").filter((line) => line.trim() !== "");
+}
+
+describe("the report", () => {
+  it("holds every line of the guide's example of a trigger, in the guide's order", () => {
+    const lines = report(guideEvidence()).split("\n");
+    let from = 0;
+    for (const line of guideLines("guide-trigger")) {
+      const at = lines.indexOf(line, from);
+      expect(at, `the report lacks, or has too early: ${line}`).toBeGreaterThanOrEqual(from);
+      from = at + 1;
+    }
+  });
+
+  it("holds every line of the guide's example of no action", () => {
+    const lines = report(evidenceOf({ checks: 3, triggered: 0, ratings: 35_000 })).split("\n");
+    for (const line of guideLines("guide-no-action")) expect(lines).toContain(line);
+  });
+
+  it("says by how much each criterion failed", () => {
+    const text = report(evidenceOf({ checks: 0, triggered: 0, ratings: 30_000 }), {
+      ...GUIDE_POLICY,
+      minAlertsTriggered: 2,
+    });
+    expect(text).toContain("Recent drift checks: none in the last 168 hours, at least 1 required");
+    expect(text).toContain("Drift alerts: 0 triggered, 2 required (2 short)");
+    expect(text).toContain("Buffer size: 30,000 ratings, 50,000 required (20,000 short)");
+    expect(text).toContain("Run drift_monitoring first");
+    expect(text).toContain("FINAL STATUS: NO ACTION - CONTINUE MONITORING");
+  });
+
+  it("names the decision that acted on the alert", () => {
+    const evidence = evidenceOf({ checks: 3, triggered: 1, unanswered: 0, ratings: 700_000 });
+    evidence.alerts.answeredBy = [{ decisionId: 41, decidedAt: "2025-12-21T15:30:00Z", alerts: 1 }];
+    expect(report(evidence)).toContain("by decision #41");
+  });
+
+  it("shows what has no value as such", () => {
+    const evidence = guideEvidence();
+    Object.assign(evidence.checks.newest[0] ?? {}, { score: null, threshold: null, feature: null });
+    evidence.checks.newestTriggered = evidence.checks.newest.slice(0, 1);
+    evidence.buffer.batches = [{ batch: null, ratings: 700_000, earliestRating: null, latestRating: null }];
+    const text = report(evidence);
+    expect(text).toContain("(no feature name)       | Score: N/A | Threshold: N/A | 🚨 TRIGGERED");
+    expect(text).toContain("(no batch id): 700,000 ratings");
+    expect(text).toContain("drift_score: NaN");
+  });
+
+  it("tells a dry run and a superseded run from a recorded decision", () => {
+    expect(report(guideEvidence(), GUIDE_POLICY, { recorded: null })).toContain("DRY RUN");
+    const superseded = report(guideEvidence(), GUIDE_POLICY, {
+      recorded: null,
+      supersededBy: RUN_ID,
+      request: null,
+    });
+    expect(superseded).toContain(`FINAL STATUS: SUPERSEDED - RUN ${RUN_ID} LOOKS AGAIN`);
+    expect(superseded).not.toContain("Decision logged");
+  });
+
+  it("fits a terminal of 80 columns, but for the URL", () => {
+    const tooWide = report(guideEvidence())
+      .split("\n")
+      .filter((line) => line.length > 90 && !line.includes("https://"));
+    expect(tooWide).toEqual([]);
+  });
+});

@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: "test/support/global-setup.ts",
+    // Two cores, each test file with a database and a queue prefix of its own.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    reporters: process.env["CI"]
+      ? ["dot", "./test/support/closing-line.ts"]
+      : ["default", "./test/support/closing-line.ts"],
+    env: { NO_COLOR: "1" },
+  },
+});
