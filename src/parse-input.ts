@@ -32,8 +32,7 @@ function show(value: unknown): string {
   if (value === undefined) return "missing";
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === "object" && value !== null) return "an object";
-  const text = typeof value === "string" ? JSON.stringify(value.slice(0, SHOWN_LENGTH)) : String(value);
-  return typeof value === "string" && value.length > SHOWN_LENGTH
-    ? `${text}… (${value.length} characters)`
-    : text;
+  if (typeof value !== "string") return JSON.stringify(value);
+  const text = JSON.stringify(value.slice(0, SHOWN_LENGTH));
+  return value.length > SHOWN_LENGTH ? `${text}… (${value.length} characters)` : text;
 }

@@ -32,9 +32,8 @@ export async function startEmbeddedServers({
     redisUrl === undefined ? startRedis(directory, say) : given(redisUrl),
   ]);
   const stop = async (): Promise<void> => {
-    await Promise.all(
-      starting.map((server) => (server.status === "fulfilled" ? server.value.stop() : undefined)),
-    );
+    const started = starting.filter((server) => server.status === "fulfilled");
+    await Promise.all(started.map(({ value }) => value.stop()));
     await rm(directory, { recursive: true, force: true });
   };
   const [postgres, redis] = starting;

@@ -1,0 +1,265 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import { FlowProducer, Queue, QueueEvents } from "bullmq";
+import { Redis } from "ioredis";
+import { Client } from "pg";
+import { buildFlow } from "../queues/flow.ts";
+import { INBOX, INBOX_JOBS } from "../queues/names.ts";
+import { JOB_OPTIONS } from "../queues/options.ts";
+import { startEmbeddedServers } from "../src/embedded/servers.ts";
+import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
+import { createReleasers } from "../src/lifecycle.ts";
+import { createLogger } from "../src/logger.ts";
+import { createDatabase } from "../src/postgres/database.ts";
+import { createRunId } from "../src/run-id.ts";
+
+const ROUNDS = 5;
+const ONE_BY_ONE = 200;
+const AT_ONCE = 2_000;
+const VARIANTS = ["floor", "floor with SQL", "decision"] as const;
+type Variant = (typeof VARIANTS)[number];
+
+interface Bench {
+  variant: Variant;
+  child: ChildProcess;
+  /** Puts the request for one decision about a model on its queue. */
+  put(model: string): Promise<void>;
+  /** Waits until so many more chains have ended. */
+  ended(count: number): Promise<void>;
+}
+
+interface Measures {
+  latenciesMs: number[];
+  perSecond: number[];
+  redisCommands: number[];
+  transactions: number[];
+}
+
+const releasers = createReleasers(createLogger("silent"));
+try {
+  await main();
+} finally {
+  await releasers.releaseAll();
+}
+
+async function main(): Promise<void> {
+  const servers = await startEmbeddedServers({ isDurable: true, say: console.log });
+  releasers.add("servers", servers.stop);
+  const redis = new Redis(servers.redisUrl);
+  releasers.add("redis", () => redis.disconnect());
+  const benches: Bench[] = [];
+  const measures = new Map<Variant, Measures>();
+  const databases = new Map<Variant, Client>();
+  for (const variant of VARIANTS) {
+    const { settings, database } = await prepare(variant, servers);
+    databases.set(variant, database);
+    benches.push(await startBench(variant, settings, servers.redisUrl));
+    measures.set(variant, { latenciesMs: [], perSecond: [], redisCommands: [], transactions: [] });
+  }
+  for (const bench of benches) await runOneByOne(bench, 50);
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    for (const bench of benches) {
+      const measure = measures.get(bench.variant);
+      const database = databases.get(bench.variant);
+      if (!measure || !database) continue;
+      measure.latenciesMs.push(...(await runOneByOne(bench, ONE_BY_ONE)));
+      const [commands, transactions] = [await countCommands(redis), await countTransactions(database)];
+      const startedAt = performance.now();
+      const ended = bench.ended(AT_ONCE);
+      await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => bench.put(`m${index}`)));
+      await ended;
+      measure.perSecond.push((AT_ONCE / (performance.now() - startedAt)) * 1000);
+      measure.redisCommands.push(((await countCommands(redis)) - commands) / AT_ONCE);
+      measure.transactions.push(((await countTransactions(database)) - transactions) / AT_ONCE);
+    }
+    console.error(`round ${round} of ${ROUNDS}`);
+  }
+  await printTable(benches, measures);
+}
+
+/** A database with the source tables, a triggered alert and a small buffer: what is measured is not the count. */
+async function prepare(variant: Variant, servers: { databaseUrl: string; redisUrl: string }) {
+  const name = `bench_${variant.replaceAll(" ", "_").toLowerCase()}`;
+  const admin = new Client(servers.databaseUrl);
+  await admin.connect();
+  await admin.query(`CREATE DATABASE ${name}`);
+  await admin.end();
+  const url = new URL(servers.databaseUrl);
+  url.pathname = `/${name}`;
+  const database = new Client(url.href);
+  await database.connect();
+  releasers.add("database", () => database.end());
+  await database.query(SOURCE_TABLES);
+  await database.query(`
+    INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)
+      VALUES (now() AT TIME ZONE 'UTC', 'rating_distribution_ks', 0.0975, 0.05, true);
+    INSERT INTO ratings_buffer SELECT n, n, 3.5, n, 'batch_w' || n % 7 FROM generate_series(1, 1000) AS n; ANALYZE`);
+  const settings = {
+    DATABASE_URL: url.href,
+    REDIS_URL: servers.redisUrl,
+    REDIS_PREFIX: `{${name}}`,
+    MIN_BUFFER_SIZE: "1000",
+    // Each decision triggers, so that each writes all its rows.
+    RETRIGGER_GUARD: "off",
+    SCHEDULE: "off",
+    ROLE: "worker",
+    LOG_LEVEL: "warn",
+    RETRIGGER_CONFIG: await writeModels(),
+  };
+  const migrating = createDatabase(
+    { databaseUrl: url.href, trainer: "mock", timeZone: "UTC" },
+    createLogger("silent"),
+  );
+  await migrating.migrate();
+  await migrating.close();
+  return { settings, database };
+}
+
+async function writeModels(): Promise<string> {
+  const path = `${process.cwd()}/.data/bench-models.yaml`;
+  const names = Array.from({ length: AT_ONCE }, (_, index) => `  m${index}:\n`);
+  await writeFile(path, `models:\n${names.join("")}`);
+  return path;
+}
+
+async function startBench(
+  variant: Variant,
+  settings: Record<string, string>,
+  redisUrl: string,
+): Promise<Bench> {
+  const isDecision = variant === "decision";
+  const child = spawn(
+    process.execPath,
+    ["--import", "tsx", isDecision ? "src/main.ts" : "bench/floor-worker.ts"],
+    {
+      env: {
+        PATH: process.env["PATH"],
+        ...settings,
+        LOG_LEVEL: "info",
+        FLOOR: variant === "floor with SQL" ? "sql" : "",
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  releasers.add("worker", async () => {
+    child.kill("SIGTERM");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  });
+  await untilReady(child);
+  const connection = new Redis(redisUrl, { maxRetriesPerRequest: null });
+  const options = { connection, prefix: settings["REDIS_PREFIX"] ?? "" };
+  const inbox = new Queue(INBOX, options);
+  const flow = new FlowProducer(options);
+  const events = new QueueEvents("summarize", {
+    ...options,
+    connection: { url: redisUrl, maxRetriesPerRequest: null },
+  });
+  await events.waitUntilReady();
+  releasers.add("producer", async () => {
+    await Promise.all([events.close(), inbox.close(), flow.close()]);
+    connection.disconnect();
+  });
+  return {
+    variant,
+    child,
+    async put(model) {
+      const runId = createRunId();
+      if (isDecision) await inbox.add(INBOX_JOBS.event, { runId, model, status: "success" }, JOB_OPTIONS);
+      else await flow.add(buildFlow({ runId, model, cause: "event" }));
+    },
+    ended: (count) =>
+      new Promise((resolve) => {
+        let left = count;
+        const onCompleted = (): void => {
+          left -= 1;
+          if (left > 0) return;
+          events.off("completed", onCompleted);
+          resolve();
+        };
+        events.on("completed", onCompleted);
+      }),
+  };
+}
+
+async function untilReady(child: ChildProcess): Promise<void> {
+  for await (const chunk of child.stdout ?? []) if (String(chunk).includes("ready")) break;
+  // What it prints from here on is nobody's, but it must not fill the pipe.
+  child.stdout?.resume();
+}
+
+async function runOneByOne(bench: Bench, count: number): Promise<number[]> {
+  const latenciesMs: number[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const startedAt = performance.now();
+    const ended = bench.ended(1);
+    await bench.put(`m${index}`);
+    await ended;
+    latenciesMs.push(performance.now() - startedAt);
+  }
+  return latenciesMs;
+}
+
+async function countCommands(redis: Redis): Promise<number> {
+  return Number(/total_commands_processed:(\d+)/.exec(await redis.info("stats"))?.[1]);
+}
+
+/** Committed transactions; every round trip of ours is one. Backends report them with a delay of a second at most. */
+async function countTransactions(database: Client): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  await database.query("SELECT pg_stat_clear_snapshot()");
+  const { rows } = await database.query<{ count: string }>(
+    "SELECT xact_commit AS count FROM pg_stat_database WHERE datname = current_database()",
+  );
+  return Number(rows[0]?.count);
+}
+
+async function printTable(benches: Bench[], measures: Map<Variant, Measures>): Promise<void> {
+  const floor = summarise(measures.get("floor with SQL"));
+  console.log(
+    `${cpus().length} cores, ${cpus()[0]?.model}, Node ${process.version}; ${ROUNDS} rounds, medians\n`,
+  );
+  console.log(
+    "|                | p50 ms | p99 ms | x floor+SQL | per second | x floor+SQL | Redis cmds | PG trips | RSS MB |",
+  );
+  console.log(
+    "|----------------|-------:|-------:|------------:|-----------:|------------:|-----------:|---------:|-------:|",
+  );
+  for (const { variant, child } of benches) {
+    const own = summarise(measures.get(variant));
+    const cells = [
+      variant.padEnd(14),
+      own.p50.toFixed(1).padStart(6),
+      own.p99.toFixed(1).padStart(6),
+      (own.p50 / floor.p50).toFixed(2).padStart(11),
+      own.perSecond.toFixed(0).padStart(10),
+      (own.perSecond / floor.perSecond).toFixed(2).padStart(11),
+      own.redisCommands.toFixed(1).padStart(10),
+      own.transactions.toFixed(1).padStart(8),
+      (await rssMegabytes(child)).toFixed(0).padStart(6),
+    ];
+    console.log(`| ${cells.join(" | ")} |`);
+  }
+}
+
+function summarise(measure: Measures | undefined) {
+  const { latenciesMs = [], perSecond = [], redisCommands = [], transactions = [] } = measure ?? {};
+  return {
+    p50: quantile(latenciesMs, 0.5),
+    p99: quantile(latenciesMs, 0.99),
+    perSecond: quantile(perSecond, 0.5),
+    redisCommands: quantile(redisCommands, 0.5),
+    transactions: quantile(transactions, 0.5),
+  };
+}
+
+function quantile(values: number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+async function rssMegabytes({ pid }: ChildProcess): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+}

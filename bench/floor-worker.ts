@@ -1,0 +1,53 @@
+import { Worker } from "bullmq";
+import { Redis } from "ioredis";
+import { STAGES } from "../queues/names.ts";
+import { StageJob } from "../queues/jobs.ts";
+import { parseConfig } from "../src/config.ts";
+import { evaluate } from "../src/core/evaluate.ts";
+import { draftDecision } from "../src/decision-draft.ts";
+import { findModel } from "../src/find-model.ts";
+import { createLogger } from "../src/logger.ts";
+import { createDatabase } from "../src/postgres/database.ts";
+import { createMockTrainer } from "../src/trainers/mock.ts";
+
+// What any program of this kind pays at the least: four BullMQ stages, with FLOOR=sql the same three round trips to
+// Postgres that a decision makes, and nothing else.
+const withSql = process.env["FLOOR"] === "sql";
+const config = parseConfig(process.env);
+const database = createDatabase(config, createLogger("silent"));
+const trainer = createMockTrainer(config.github);
+const connection = new Redis(config.redisUrl, { maxRetriesPerRequest: null });
+
+async function runSql({ runId, model, cause }: StageJob): Promise<void> {
+  const event = { runId, status: "success" as const };
+  await database.recordEvent({ model, event, jobKey: runId, outcome: "started", runId });
+  const own = findModel(config.models, model);
+  const evidence = await database.fetchEvidence(model, own);
+  const verdict = evaluate(evidence, own.policy);
+  await database.recordDecision({
+    runId,
+    model,
+    cause,
+    ...draftDecision(runId, evidence, verdict, trainer),
+    evidence,
+    policy: own.policy,
+    policyHash: "bench",
+    verdict,
+    trainer: trainer.name,
+    dispatchState: "sent",
+  });
+}
+
+for (const stage of STAGES) {
+  const worker = new Worker(
+    stage,
+    async (job) => {
+      if (withSql && stage === "gather") await runSql(StageJob.parse(job.data));
+      return {};
+    },
+    { connection, prefix: config.redisPrefix, concurrency: 8 },
+  );
+  worker.on("error", (error) => console.error(error));
+  await worker.waitUntilReady();
+}
+console.log("ready");
