@@ -130,19 +130,15 @@ async function startBench(
   redisUrl: string,
 ): Promise<Bench> {
   const isDecision = variant === "decision";
-  const child = spawn(
-    process.execPath,
-    ["--import", "tsx", isDecision ? "src/main.ts" : "bench/floor-worker.ts"],
-    {
-      env: {
-        PATH: process.env["PATH"],
-        ...settings,
-        LOG_LEVEL: "info",
-        FLOOR: variant === "floor with SQL" ? "sql" : "",
-      },
-      stdio: ["ignore", "pipe", "inherit"],
+  const child = spawn(process.execPath, [isDecision ? "dist/src/main.js" : "dist/bench/floor-worker.js"], {
+    env: {
+      PATH: process.env["PATH"],
+      ...settings,
+      LOG_LEVEL: "info",
+      FLOOR: variant === "floor with SQL" ? "sql" : "",
     },
-  );
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   releasers.add("worker", async () => {
     child.kill("SIGTERM");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");

@@ -10,7 +10,6 @@ import { registerWorkers } from "../workers/register.ts";
 import { createSummarize } from "../workers/summarize.ts";
 import type { Config } from "./config.ts";
 import { findModel } from "./find-model.ts";
-import { startServer } from "./http/server.ts";
 import { createReleasers, isSettledWithin, retryUntilReady } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
@@ -84,6 +83,8 @@ export function buildApp(config: Config, log: Logger): App {
     await new Promise((resolve) => redis.once("ready", resolve));
     const queues = QUEUES.map((name) => openQueue(name, options, log));
     for (const queue of queues) releasers.add("queue", () => queue.close());
+    // Loaded here, because a worker without pages has no use for Express and Bull Board in its memory.
+    const { startServer } = await import("./http/server.ts");
     const server = await startServer({ config, database, redis, queues, log });
     releasers.add("HTTP", server.close);
     ({ address } = server);

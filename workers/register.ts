@@ -167,11 +167,12 @@ function stageProcessor<T>(
     try {
       const stageJob = parseInput(StageJob, job.data, `${stage} job`);
       const output = await whileHolding(options, stage, stageJob, () => work(stageJob, job));
-      await Promise.all([
-        job.log(output.log),
-        // Once the chain is told, the model is free for the next run.
-        stage === "summarize" ? endRun(lock, chain, stageJob.model, stageJob.runId) : undefined,
-      ]);
+      // Not waited for: it goes ahead of the job's completion on the same connection.
+      job
+        .log(output.log)
+        .catch((error: unknown) => stageLog.warn({ err: error }, "the job's log was not written"));
+      // Once the chain is told, the model is free for the next run.
+      if (stage === "summarize") await endRun(lock, chain, stageJob.model, stageJob.runId);
       stageLog.info({ durationMs: since(startedAt) }, "stage completed");
       return output.result;
     } catch (error) {
@@ -194,19 +195,22 @@ async function whileHolding<T>(
   work: () => Awaitable<T>,
 ): Promise<T> {
   if (!HOLDING_STAGES.includes(stage)) return work();
-  const held = await lock.hold(model, runId);
+  // Not waited for before the work: whatever it answers, the work is the same.
+  const holding = lock.hold(model, runId);
   const renewal = setInterval(() => {
     lock
       .hold(model, runId)
       .catch((error: unknown) => log.debug({ err: error, runId, model }, "lock not renewed"));
   }, lockTtlMs / 3);
   try {
-    return await work();
+    const [result] = await Promise.all([work(), holding]);
+    return result;
   } finally {
     clearInterval(renewal);
     // A lock that had to be taken anew may be that of a chain long done, one stage of which a person runs again:
     // no later stage would give it back.
-    if (held === "taken" && (await chain.isDone(runId))) await endRun(lock, chain, model, runId);
+    if ((await holding.catch(() => "lost")) === "taken" && (await chain.isDone(runId)))
+      await endRun(lock, chain, model, runId);
   }
 }
 

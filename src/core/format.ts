@@ -15,6 +15,18 @@ export function formatTime(iso: string | null, timeZone: string): string {
   if (iso === null) return "(no date)       ";
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return iso;
-  // Sweden's way of writing a time is ISO 8601 with a blank.
-  return new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" }).format(time);
+  return formatterOf(timeZone).format(time);
+}
+
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+/** One formatter a zone: making one takes as long as a hundred uses of it. */
+function formatterOf(timeZone: string): Intl.DateTimeFormat {
+  let formatter = formatters.get(timeZone);
+  if (!formatter) {
+    // Sweden's way of writing a time is ISO 8601 with a blank.
+    formatter = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" });
+    formatters.set(timeZone, formatter);
+  }
+  return formatter;
 }
