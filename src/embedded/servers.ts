@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
@@ -26,7 +26,8 @@ export async function startEmbeddedServers({
   say: (line: string) => void;
 }): Promise<EmbeddedServers> {
   await mkdir(".data", { recursive: true });
-  const directory = await mkdtemp(join(process.cwd(), ".data", "servers-"));
+  await removeLeftovers();
+  const directory = await mkdtemp(join(process.cwd(), ".data", `servers-${process.pid}-`));
   const starting = await Promise.allSettled([
     databaseUrl === undefined ? startPostgres(directory, { isDurable }) : given(databaseUrl),
     redisUrl === undefined ? startRedis(directory, say) : given(redisUrl),
@@ -42,6 +43,24 @@ export async function startEmbeddedServers({
   }
   await stop();
   throw postgres.status === "rejected" ? postgres.reason : (redis as PromiseRejectedResult).reason;
+}
+
+/** Removes the files of processes that ended without doing so; their servers ended with them. */
+async function removeLeftovers(): Promise<void> {
+  for (const name of await readdir(".data")) {
+    const pid = /^servers-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !isRunning(Number(pid)))
+      await rm(join(".data", name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    // Signal 0 asks whether the process is there, and does nothing to it.
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 /** A server that somebody else started, and will stop. */

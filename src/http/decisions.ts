@@ -25,7 +25,7 @@ export function createDecisionPages(database: Database, timeZone: string): Route
   return router;
 }
 
-const COLUMNS = ["#", `When`, "Model", "Decision", "Reason", "Buffer", "Drift", "Cause", "Notes"] as const;
+const COLUMNS = ["#", "When", "Model", "Decision", "Reason", "Buffer", "Drift", "Cause", "Notes"] as const;
 
 function renderPage(rows: DecisionRow[], timeZone: string): string {
   const body = rows.map(
@@ -37,6 +37,7 @@ function renderPage(rows: DecisionRow[], timeZone: string): string {
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #1c2330; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .7rem; border-bottom: 1px solid #dde2ea; vertical-align: top; }
+td:nth-child(2) { white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.trigger { background: #fff4e5; }
 </style></head><body>

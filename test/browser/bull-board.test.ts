@@ -1,0 +1,92 @@
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { App } from "../../src/app.ts";
+import { loadSampleData } from "../../src/embedded/sample-data.ts";
+import { createWorld, failureOf, until, type World } from "../support/world.ts";
+
+const CHROMIUM = "/usr/bin/chromium";
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+/** Where the pictures go that a person may want to look at. */
+const PICTURES = ".data/pictures";
+
+// Debian's Chromium; .ci/run installs it.
+describe.skipIf(!existsSync(CHROMIUM))("in a browser", () => {
+  let world: World;
+  let app: App;
+  let browser: Browser;
+  let page: Page;
+
+  beforeAll(async () => {
+    await mkdir(PICTURES, { recursive: true });
+    world = await createWorld({ isEmpty: true });
+    await loadSampleData(world.config.databaseUrl, 1);
+    app = await world.startApp({ role: "all" });
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    page.setDefaultTimeout(15_000);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await world?.close();
+  });
+
+  it("a failed stage is retried from Bull Board's page, and the chain goes on", async () => {
+    await world.sql("ALTER TABLE ratings_buffer RENAME TO elsewhere");
+    const runId = /run ([0-9a-f-]{36})/.exec(await failureOf(world.decide()))?.[1] ?? "";
+    await world.sql("ALTER TABLE elsewhere RENAME TO ratings_buffer");
+
+    await page.goto(`${app.address()}/queues/queue/gather/${runId}`);
+    await page.getByText("Missing table").first().waitFor();
+    await page.screenshot({ path: `${PICTURES}/failed-stage.png` });
+    await clickRetry(page, 0);
+    await until("the decision", async () => (await world.sql("SELECT 1 FROM retraining_decisions")).length);
+    expect(await world.sql("SELECT run_id, decision FROM retraining_decisions")).toEqual([
+      { run_id: runId, decision: "trigger_mock" },
+    ]);
+  });
+
+  // The second test decides on what the first one left.
+  it("a completed stage's page shows its log, and its retry decides nothing twice", async () => {
+    const { runId } = await world.decide();
+    await page.goto(`${app.address()}/queues/queue/summarize/${runId}`);
+    await page.getByRole("tab", { name: "Logs" }).click();
+    await page.getByText("FINAL STATUS: NO ACTION").waitFor();
+    await page.screenshot({ path: `${PICTURES}/summarize-log.png` });
+    const before = await world.sql("SELECT * FROM retraining_decisions ORDER BY id");
+    const key = `${world.config.redisPrefix}:act:${runId}`;
+    const finishedOn = await world.redis.hget(key, "finishedOn");
+    await page.goto(`${app.address()}/queues/queue/act/${runId}`);
+    await clickRetry(page, 1);
+    await until("act ran again", async () => {
+      const again = await world.redis.hget(key, "finishedOn");
+      return again !== null && again !== finishedOn;
+    });
+    expect(await world.sql("SELECT * FROM retraining_decisions ORDER BY id")).toEqual(before);
+  });
+
+  it("the decisions are a page that a person can read", async () => {
+    await page.goto(`${app.address()}/decisions`);
+    expect(await page.locator("tbody tr").count()).toBe(2);
+    await page.screenshot({ path: `${PICTURES}/decisions.png` });
+  });
+});
+
+/** Clicks the retry button of a job's page, which has no name but its tooltip, and says yes where Bull Board asks. */
+async function clickRetry(page: Page, position: number): Promise<void> {
+  const button = page.locator("main button").nth(position);
+  await button.hover();
+  await page.getByText("Retry", { exact: true }).waitFor();
+  await button.click();
+  await page.screenshot({ path: `${PICTURES}/retry.png` });
+  await page.getByRole("button", { name: /confirm/i }).click();
+}

@@ -1,0 +1,55 @@
+import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
+import { runOurs, spawnOurs, untilItSays } from "../support/process.ts";
+import { until } from "../support/world.ts";
+
+/** The directories below .data/ that hold servers' data, and the servers that run in them. */
+async function findServers(): Promise<{ directories: string[]; commands: string[] }> {
+  const directories = (await readdir(".data")).filter((name) => name.startsWith("servers-"));
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const commands = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
+  );
+  return { directories, commands: commands.filter((command) => command.includes("/.data/servers-")) };
+}
+
+describe("npm run demo", () => {
+  it("ends after the report with --once, and leaves nothing behind", async () => {
+    const before = await findServers();
+    const { code, stdout, stderr } = await runOurs("src/demo.ts", ["--once", "--scenario", "2"], {});
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("✔ summarize");
+    expect(stdout).toContain("FINAL STATUS: NO ACTION - CONTINUE MONITORING");
+    expect(await findServers()).toEqual(before);
+  });
+
+  it("serves its pages until SIGINT, and leaves nothing behind even after SIGKILL", async () => {
+    const before = await findServers();
+    const child = spawnOurs("src/demo.ts", ["--scenario", "4"], {});
+    const text = await untilItSays(child, /Serving until Ctrl-C/);
+    const address = /http:\/\/\S+?(?=\/decisions)/.exec(text)?.[0];
+    expect(await (await fetch(`${address}/decisions`)).text()).toContain("no_recent_drift_checks");
+    child.kill("SIGINT");
+    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(await findServers()).toEqual(before);
+
+    const killed = spawnOurs("src/demo.ts", ["--scenario", "4"], {});
+    await untilItSays(killed, /Serving until Ctrl-C/);
+    killed.kill("SIGKILL");
+    await until(
+      "its servers end",
+      async () => (await findServers()).commands.length === before.commands.length,
+    );
+  });
+
+  it.each([
+    [["--scenario", "5"], {}, "It is one of 1 ("],
+    [["--once"], { MIN_BUFFER_SIZE: "lots" }, 'MIN_BUFFER_SIZE is "lots"'],
+  ])("%j with %j says what is wrong before it starts anything", async (args, settings, message) => {
+    const { code, stderr, stdout } = await runOurs("src/demo.ts", args, settings);
+    expect(code).toBe(1);
+    expect(stderr).toContain(message);
+    expect(stdout).toBe("");
+  });
+});
