@@ -41,6 +41,9 @@ describe("npm run demo", () => {
       "its servers end",
       async () => (await findServers()).commands.length === before.commands.length,
     );
+    // The files of a process that could not clean up are removed by the next one.
+    await runOurs("src/demo.ts", ["--once", "--scenario", "4"], {});
+    expect(await findServers()).toEqual(before);
   });
 
   it.each([
