@@ -1,15 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { chmod, chown, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Client } from "pg";
 import {
+  chooseRootDrop,
   type EmbeddedServer,
   findFreePort,
-  isRoot,
+  handOver,
   runToEnd,
   spawnServer,
   stopProcess,
-  unprivilegedId,
   waitUntilUp,
 } from "./server-process.ts";
 
@@ -27,7 +27,8 @@ export async function startPostgres(
   const { postgres, initdb } = await findBinaries();
   const dataDirectory = join(directory, "postgres");
   const password = randomBytes(12).toString("hex");
-  await initialise(initdb, dataDirectory, password);
+  const rootDrop = chooseRootDrop([directory, dirname(postgres)]);
+  await initialise(initdb, dataDirectory, password, rootDrop);
   const port = await findFreePort();
   const settings = [
     "listen_addresses=127.0.0.1",
@@ -38,7 +39,7 @@ export async function startPostgres(
   const server = spawnServer(
     postgres,
     ["-D", dataDirectory, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
-    { unprivileged: true, deathSignal: "SIGQUIT" },
+    { rootDrop, deathSignal: "SIGQUIT" },
   );
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   await waitUntilUp(server, () => connectOnce(url));
@@ -52,12 +53,16 @@ export async function startPostgres(
   };
 }
 
-async function initialise(initdb: string, dataDirectory: string, password: string): Promise<void> {
+async function initialise(
+  initdb: string,
+  dataDirectory: string,
+  password: string,
+  rootDrop: ReturnType<typeof chooseRootDrop>,
+): Promise<void> {
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const passwordFile = `${dataDirectory}.password`;
   await writeFile(passwordFile, password, { mode: 0o600 });
-  if (isRoot)
-    for (const path of [dataDirectory, passwordFile]) await chown(path, unprivilegedId, unprivilegedId);
+  for (const path of [dataDirectory, passwordFile]) await handOver(path, rootDrop);
   const args = [
     `--pgdata=${dataDirectory}`,
     "--username=postgres",
@@ -68,7 +73,7 @@ async function initialise(initdb: string, dataDirectory: string, password: strin
     "--no-sync",
   ];
   try {
-    await runToEnd(initdb, args, { unprivileged: true, deathSignal: "SIGKILL" });
+    await runToEnd(initdb, args, { rootDrop, deathSignal: "SIGKILL" });
   } finally {
     await rm(passwordFile, { force: true });
   }

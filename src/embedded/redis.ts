@@ -1,14 +1,14 @@
 import { execFile } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf, PermanentError } from "../errors.ts";
 import { probeRedis } from "../redis/connection.ts";
+import { findProgram } from "./find-program.ts";
 import {
   type EmbeddedServer,
   findFreePort,
-  isRoot,
   spawnServer,
   stopProcess,
   waitUntilUp,
@@ -32,7 +32,7 @@ export async function startRedis(directory: string, say: (line: string) => void)
     "maxmemory-policy": "noeviction",
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const server = spawnServer(program, args, { deathSignal: "SIGKILL" });
+  const server = spawnServer(program, args, { rootDrop: null, deathSignal: "SIGKILL" });
   const url = `redis://127.0.0.1:${port}`;
   await waitUntilUp(server, () => probeRedis(url, (redis) => redis.ping()));
   return {
@@ -63,7 +63,7 @@ async function installRedis(say: (line: string) => void): Promise<string> {
   }
   const { program, refresh, install } = manager;
   const shown = `${program} ${install.join(" ")}`;
-  const prefix = program === "brew" || isRoot ? [] : await sudoPrefix();
+  const prefix = program === "brew" || process.getuid?.() === 0 ? [] : await sudoPrefix();
   if (prefix === null) {
     throw new PermanentError(
       "NO_REDIS",
@@ -111,18 +111,4 @@ async function runQuietly([program = "", ...args]: string[]): Promise<void> {
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
     maxBuffer: 64 * 1024 * 1024,
   });
-}
-
-function findProgram(names: readonly string[]): string | undefined {
-  const directories = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/bin"];
-  return directories.flatMap((directory) => names.map((name) => join(directory, name))).find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

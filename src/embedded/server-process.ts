@@ -1,7 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
+import { chown } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
+import { dirname } from "node:path";
+import { PermanentError } from "../errors.ts";
+import { findProgram } from "./find-program.ts";
 
 /** A server that this process started and will stop. */
 export interface EmbeddedServer {
@@ -9,19 +13,36 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
-const SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv"].find((path) => existsSync(path));
 const NOBODY_ID = 65_534;
 const STOP_LIMIT_MS = 10_000;
 
-/** Whether this process is root on a system that has such a thing. */
-export const isRoot = process.getuid?.() === 0;
+/** How a program that refuses to run as root is run by root; null where this process is not root. */
+type RootDrop =
+  /** As the user nobody; the program's files must be nobody's. */
+  | "nobody"
+  /** In a user namespace in which root is called nobody: it may enter what only root may, such as /root. */
+  | "namespace"
+  | null;
 
-/** The user as whom servers run that refuse to run as root. */
-export const unprivilegedId = NOBODY_ID;
+/** Chooses the way for files in these directories. @throws PermanentError where there is none. */
+export function chooseRootDrop(directories: string[]): RootDrop {
+  if (process.getuid?.() !== 0) return null;
+  const closed = directories.flatMap(ancestorsOf).filter((path) => (statSync(path).mode & 0o001) === 0);
+  if (closed.length === 0) return "nobody";
+  if (spawnSync("unshare", [...NAMESPACE_ARGS, "true"]).status === 0) return "namespace";
+  throw new PermanentError(
+    "ROOT",
+    `Postgres refuses to run as root, and the user nobody may not enter ${closed.join(", ")}. Use a checkout in a directory that others may enter, or set DATABASE_URL to a server of your own`,
+  );
+}
+
+/** Gives a file or directory to the user as whom the program will run. */
+export async function handOver(path: string, rootDrop: RootDrop): Promise<void> {
+  if (rootDrop === "nobody") await chown(path, NOBODY_ID, NOBODY_ID);
+}
 
 export interface SpawnOptions {
-  /** For a program that refuses to run as root: run it as nobody where this process is root. */
-  unprivileged?: boolean;
+  rootDrop: RootDrop;
   /** Sent to the program when this process dies without having stopped it (Linux). */
   deathSignal: "SIGKILL" | "SIGQUIT";
 }
@@ -33,16 +54,12 @@ export interface SpawnOptions {
 export function spawnServer(
   program: string,
   args: string[],
-  { unprivileged = false, deathSignal }: SpawnOptions,
+  options: SpawnOptions,
 ): { child: ChildProcess; output: () => string } {
-  const dropsRoot = unprivileged && isRoot;
-  const [command, commandArgs] = SETPRIV
-    ? [SETPRIV, [...setprivArgs(dropsRoot, deathSignal), program, ...args]]
-    : [program, args];
+  const [command = program, ...commandArgs] = [...wrap(options), program, ...args];
   const child = spawn(command, commandArgs, {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
-    ...(dropsRoot && !SETPRIV ? { uid: NOBODY_ID, gid: NOBODY_ID } : {}),
     env: { ...process.env, LC_ALL: "C" },
   });
   let output = "";
@@ -55,20 +72,17 @@ export function spawnServer(
   return { child, output: () => output.trim() };
 }
 
-function setprivArgs(dropsRoot: boolean, deathSignal: SpawnOptions["deathSignal"]): string[] {
+const NAMESPACE_ARGS = ["--user", `--map-user=${NOBODY_ID}`, `--map-group=${NOBODY_ID}`];
+
+/** The programs of util-linux that come before ours; each replaces itself by the next, so that the pid stays. */
+function wrap({ rootDrop, deathSignal }: SpawnOptions): string[] {
+  const setpriv = findProgram(["setpriv"]);
   return [
-    ...(dropsRoot
-      ? [
-          `--reuid=${NOBODY_ID}`,
-          `--regid=${NOBODY_ID}`,
-          "--clear-groups",
-          // The checkout may lie below a directory that only root may enter, /root or one of mktemp's.
-          "--inh-caps=+dac_override",
-          "--ambient-caps=+dac_override",
-        ]
+    ...(rootDrop === "namespace" ? ["unshare", ...NAMESPACE_ARGS] : []),
+    ...(setpriv ? [setpriv, "--pdeathsig", deathSignal.slice("SIG".length)] : []),
+    ...(setpriv && rootDrop === "nobody"
+      ? [`--reuid=${NOBODY_ID}`, `--regid=${NOBODY_ID}`, "--clear-groups"]
       : []),
-    "--pdeathsig",
-    deathSignal.slice("SIG".length),
   ];
 }
 
@@ -136,4 +150,9 @@ function hasEnded(child: ChildProcess): boolean {
 async function exitOf(child: ChildProcess): Promise<number | null> {
   if (!hasEnded(child)) await once(child, "exit");
   return child.exitCode;
+}
+
+function ancestorsOf(path: string): string[] {
+  const parent = dirname(path);
+  return parent === path ? [path] : [path, ...ancestorsOf(parent)];
 }

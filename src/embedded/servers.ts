@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
@@ -28,6 +28,8 @@ export async function startEmbeddedServers({
   await mkdir(".data", { recursive: true });
   await removeLeftovers();
   const directory = await mkdtemp(join(process.cwd(), ".data", `servers-${process.pid}-`));
+  // Postgres may have to run as another user, who must be let through.
+  await chmod(directory, 0o711);
   const starting = await Promise.allSettled([
     databaseUrl === undefined ? startPostgres(directory, { isDurable }) : given(databaseUrl),
     redisUrl === undefined ? startRedis(directory, say) : given(redisUrl),
