@@ -1,5 +1,4 @@
 import { fileURLToPath } from "node:url";
-import { runner } from "node-pg-migrate";
 import type { Pool } from "pg";
 import type { Logger } from "../logger.ts";
 
@@ -22,6 +21,9 @@ export async function findPendingMigrations(pool: Pool, log: Logger): Promise<st
 }
 
 async function withMigrations(pool: Pool, log: Logger, dryRun: boolean): Promise<string[]> {
+  // Our migrations are SQL; the loader of those in TypeScript would leave a directory in /tmp.
+  process.env["JITI_FS_CACHE"] ??= "false";
+  const { runner } = await import("node-pg-migrate");
   const client = await pool.connect();
   try {
     await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCK]);

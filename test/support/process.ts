@@ -14,7 +14,7 @@ export interface Finished {
 export function spawnOurs(script: string, args: string[], settings: Record<string, string>): ChildProcess {
   return spawn(process.execPath, ["--import", "tsx", script, ...args], {
     cwd: ROOT,
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...settings },
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], TSX_DISABLE_CACHE: "1", ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config.ts";
 import { ConfigError } from "../../src/errors.ts";
 
@@ -100,7 +100,7 @@ describe("the settings", () => {
 describe("the models' file", () => {
   const directory = mkdtempSync(join(tmpdir(), "retrigger-config-"));
   const path = join(directory, "retrigger.yaml");
-  afterEach(() => rmSync(path, { force: true }));
+  afterAll(() => rmSync(directory, { recursive: true }));
 
   it("gives each model its own thresholds, and the environment's for the rest", () => {
     writeFileSync(path, "models:\n  films:\n    minBufferSize: 10\n    schedule: off\n  books:\n");
