@@ -9,6 +9,8 @@ import { loadSampleData, type ScenarioNumber, SCENARIOS } from "./embedded/sampl
 import { ConfigError, messageOf } from "./errors.ts";
 import { createReleasers } from "./lifecycle.ts";
 import { createLogger } from "./logger.ts";
+import { createDatabase } from "./postgres/database.ts";
+import { probeRedis } from "./redis/connection.ts";
 import { createRunId } from "./run-id.ts";
 import { loadSettings } from "./settings-file.ts";
 import { runUntilSignal } from "./signals.ts";
@@ -71,7 +73,16 @@ async function prepare(
   } else {
     say("Using the database of DATABASE_URL as it is: no sample rows are put into it.");
   }
-  return parseConfig({ ...settings, DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl });
+  const config = parseConfig({ ...settings, DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl });
+  await checkServers(config);
+  return config;
+}
+
+/** The service would wait for a server that is away; a person at a terminal is told at once. */
+async function checkServers(config: Config): Promise<void> {
+  await probeRedis(config.redisUrl, (redis) => redis.ping());
+  const database = createDatabase(config, createLogger("silent"));
+  await database.ping().finally(() => database.close());
 }
 
 /** The port of the settings; where they name none and the default is taken, a free one. */

