@@ -82,7 +82,11 @@ async function prepare(
 async function checkServers(config: Config): Promise<void> {
   await probeRedis(config.redisUrl, (redis) => redis.ping());
   const database = createDatabase(config, createLogger("silent"));
-  await database.ping().finally(() => database.close());
+  try {
+    await database.ping();
+  } finally {
+    await database.close();
+  }
 }
 
 /** The port of the settings; where they name none and the default is taken, a free one. */
