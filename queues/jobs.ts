@@ -23,12 +23,22 @@ const PlainText = z
   .max(200)
   .regex(/^\P{Cc}*$/u, "must not hold control characters");
 
+const TIME_EXPECTED = "must be an ISO 8601 time such as 2026-11-23T06:00:00Z";
+
+/** The moment that an ISO 8601 text means; one without zone is in UTC. An invalid date where it means none. */
+export function toInstant(text: string): Date {
+  return new Date(/(Z|[+-]\d{2}:?\d{2})$/.test(text) ? text : `${text}Z`);
+}
+
 /** The event that a drift run ended, as any BullMQ producer sends it. Unknown fields are kept. */
 export const DriftMonitoringCompleted = z.looseObject({
   /** The drift run's own id; the same one twice for one model is one event. */
   runId: PlainText,
   model: ModelName.optional(),
-  completedAt: z.iso.datetime({ offset: true }).optional(),
+  completedAt: z.iso
+    .datetime({ offset: true, local: true, error: TIME_EXPECTED })
+    .refine((text) => toInstant(text).getUTCFullYear() > 0, { error: TIME_EXPECTED })
+    .optional(),
   status: z.enum(["success", "failed"]).optional(),
   source: PlainText.optional(),
 });

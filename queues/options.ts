@@ -21,8 +21,8 @@ export function computeBackoffMs(attemptsMade: number, random = Math.random()): 
   return Math.round(ceilingMs * (1 - random / 2));
 }
 
-/** For so long the inbox tries a job again while a server is away, whatever attempts its producer allowed: a day. */
-export const INBOX_PATIENCE_MS = 24 * 60 * 60 * 1000;
+/** How often the inbox tries a job while a server is away, whatever attempts its producer allowed: for about a day. */
+export const INBOX_TRIES = 8_640;
 
 /** How long a follow-up waits before it looks whether the lock is free; the run that ends wakes it earlier. */
 export const FOLLOW_UP_DELAY_MS = 1_000;

@@ -30,7 +30,8 @@ export interface App {
   address(): string | null;
 }
 
-export function buildApp(config: Config, log: Logger): App {
+/** @param keepsSchedules false for a process that decides once and ends: the schedules are the service's. */
+export function buildApp(config: Config, log: Logger, { keepsSchedules = true } = {}): App {
   const releasers = createReleasers(log);
   let address: string | null = null;
 
@@ -74,6 +75,7 @@ export function buildApp(config: Config, log: Logger): App {
       await Promise.all(workers.map((worker) => worker.close(true)));
     });
     await Promise.all(workers.map((worker) => worker.waitUntilReady()));
+    if (!keepsSchedules) return;
     await syncSchedules(inbox, new Map([...config.models].map(([name, { schedule }]) => [name, schedule])));
   }
 

@@ -3,6 +3,7 @@ import { CronExpressionParser } from "cron-parser";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { ModelName } from "../queues/jobs.ts";
+import { EVIDENCE_LIMITS } from "./core/evidence.ts";
 import type { Policy } from "./core/policy.ts";
 import { ConfigError, messageOf } from "./errors.ts";
 import type { GitHubTarget } from "./trainers/github-request.ts";
@@ -53,13 +54,15 @@ function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
     .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, { error });
 }
 
-const serverUrl = (schemes: readonly string[]) =>
-  z
+function serverUrl(schemes: readonly string[]) {
+  const forms = schemes.map((scheme) => `${scheme}://`).join(" or ");
+  return z
     .string()
     .refine(
-      (text) => URL.canParse(text) && schemes.includes(new URL(text).protocol.slice(0, -1)),
-      `must be a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
+      (text) => isServerUrl(text, schemes),
+      `must be a URL that starts with ${forms}, a % in its password written as %25`,
     );
+}
 
 const identifier = "[A-Za-z_][A-Za-z0-9_$]*";
 const tableName = z
@@ -82,7 +85,7 @@ const namePart = z
 const ModelSettings = z.strictObject({
   minBufferSize: wholeNumber(0).optional(), // MIN_BUFFER_SIZE
   driftLookbackHours: wholeNumber(1, 100_000).optional(), // DRIFT_LOOKBACK_HOURS
-  minAlertsTriggered: wholeNumber(1).optional(), // MIN_ALERTS_TRIGGERED
+  minAlertsTriggered: wholeNumber(1, EVIDENCE_LIMITS.alertIds).optional(), // MIN_ALERTS_TRIGGERED
   retriggerGuard: onOff.optional(), // RETRIGGER_GUARD
   schedule: cronOrOff.optional(), // SCHEDULE
   driftAlertsTable: tableName.optional(), // DRIFT_ALERTS_TABLE
@@ -119,7 +122,7 @@ const Settings = z.object({
     .default("{retrigger}"),
   MIN_BUFFER_SIZE: wholeNumber(0).default(50_000),
   DRIFT_LOOKBACK_HOURS: wholeNumber(1, 100_000).default(168),
-  MIN_ALERTS_TRIGGERED: wholeNumber(1).default(1),
+  MIN_ALERTS_TRIGGERED: wholeNumber(1, EVIDENCE_LIMITS.alertIds).default(1),
   RETRIGGER_GUARD: onOff.default(true),
   SCHEDULE: cronOrOff.default("0 6 * * *"),
   DRIFT_ALERTS_TABLE: tableName.default("drift_alerts"),
@@ -212,7 +215,9 @@ function findUnknownSettings(env: Environment): string[] {
         (known) => known.length >= 8 && env[known] === undefined && isOneSlipApart(name, known),
       );
       if (meant) return [`${name} is not a setting: did you mean ${meant}?`];
-      return name.startsWith("RETRIGGER_")
+      // Kubernetes gives each pod such variables of a service named retrigger.
+      const isFromKubernetes = /^RETRIGGER_(SERVICE|PORT)(_|$)/.test(name);
+      return name.startsWith("RETRIGGER_") && !isFromKubernetes
         ? [`${name} is not a setting: see the settings table in README.md`]
         : [];
     });
@@ -274,7 +279,19 @@ function toModelConfig(settings: Settings, own: z.infer<typeof ModelSettings>): 
   };
 }
 
+function isServerUrl(text: string, schemes: readonly string[]): boolean {
+  try {
+    const { protocol, username, password } = new URL(text);
+    decodeURIComponent(username + password);
+    return schemes.includes(protocol.slice(0, -1));
+  } catch {
+    return false;
+  }
+}
+
+/** Five or six fields. The parser knows more: patterns with fields left out, and times that a hash chooses. */
 function isCronPattern(text: string): boolean {
+  if (!/^\S+(\s+\S+){4,5}$/.test(text) || /\bH\b/.test(text)) return false;
   try {
     CronExpressionParser.parse(text, { tz: "UTC" });
     return true;

@@ -16,7 +16,8 @@ export function deriveRunId(jobKey: string, timestampMs: number): string {
 /** RFC 9562, section 5.7: 48 bits of Unix milliseconds, then version, variant and 74 bits at random. */
 function toUuidV7(timestampMs: number, random: Uint8Array): string {
   const bytes = Buffer.alloc(16);
-  bytes.writeUIntBE(timestampMs, 0, 6);
+  // A producer may have sent any number as its job's time.
+  bytes.writeUIntBE(Math.min(Math.max(0, Math.trunc(timestampMs) || 0), 2 ** 48 - 1), 0, 6);
   bytes.set(random.subarray(0, 10), 6);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;

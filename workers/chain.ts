@@ -28,11 +28,13 @@ export function createChain(queues: { inbox: Queue; summarize: Queue; flow: Flow
       await flow.add(buildFlow(job));
     },
     async requestFollowUp(model, runId) {
-      await inbox.add(INBOX_JOBS.followup, { model, runId } satisfies FollowUpRequest, {
+      const job = await inbox.add(INBOX_JOBS.followup, { model, runId } satisfies FollowUpRequest, {
         ...JOB_OPTIONS,
         jobId: followUpJobId(runId),
         delay: FOLLOW_UP_DELAY_MS,
       });
+      // The id may belong to a job that failed for good, by which nothing would be covered.
+      if ((await job.getState()) === "failed") await job.retry("failed");
     },
     async wakeFollowUp(runId) {
       const job = await inbox.getJob(followUpJobId(runId));

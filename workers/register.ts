@@ -17,7 +17,7 @@ import {
   StageJob,
 } from "../queues/jobs.ts";
 import { INBOX, INBOX_JOBS, type QueueName, type Stage } from "../queues/names.ts";
-import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_PATIENCE_MS, JOB_OPTIONS } from "../queues/options.ts";
+import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_TRIES, JOB_OPTIONS } from "../queues/options.ts";
 import type { Chain } from "./chain.ts";
 import { endRun, type InboxJob } from "./intake.ts";
 import type { StageOutput } from "./stage.ts";
@@ -123,7 +123,7 @@ function createInboxProcessor(options: RegisterOptions) {
     } catch (error) {
       if (error instanceof DelayedError) throw error;
       // Another producer's job may allow one attempt only, and its event must outlive a server that is away.
-      if (!isPermanent(error) && Date.now() - job.timestamp < INBOX_PATIENCE_MS) {
+      if (!isPermanent(error) && job.attemptsStarted < INBOX_TRIES) {
         jobLog.warn({ err: messageOf(error), attempt: job.attemptsStarted }, "failed, will be tried again");
         return delay(job, computeBackoffMs(job.attemptsStarted), token);
       }

@@ -1,8 +1,8 @@
 import { z } from "zod";
 
-/** A figure of a source table. NULL, NaN and the infinities carry no information, so all of them read as null. */
+/** A figure of a source table. NULL, NaN, the infinities and texts carry no information, so all of them read as null. */
 const Figure = z
-  .union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"]), z.null()])
+  .union([z.number(), z.string(), z.null()])
   .transform((value) => (typeof value === "number" ? value : null));
 
 /** One row of `drift_alerts` inside the lookback window. */
@@ -60,7 +60,7 @@ export const Evidence = z.object({
     newest: z.array(DriftCheck),
     newestTriggered: z.array(DriftCheck),
   }),
-  /** Ids of the newest triggered alerts; `unanswered` of them have started no training yet. */
+  /** The newest triggered alerts as `id@alert_date`; `unanswered` of them have started no training yet. */
   alerts: z.object({
     ids: z.array(z.string()),
     unanswered: z.number().int().nonnegative(),

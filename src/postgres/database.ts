@@ -50,7 +50,7 @@ export function createDatabase({ databaseUrl, trainer, timeZone }: DatabaseOptio
   return {
     ping: () => ask(async () => void (await pool.query("SELECT 1"))),
     migrate: () => ask(() => migrate(pool, log)),
-    findPendingMigrations: () => ask(() => findPendingMigrations(pool, log)),
+    findPendingMigrations: () => ask(() => findPendingMigrations(pool)),
     fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }) =>
       ask(() =>
         fetchEvidence(pool, {

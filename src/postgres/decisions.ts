@@ -43,8 +43,19 @@ export async function recordDecision(
   decision: NewDecision,
   timeZone: string,
 ): Promise<RecordedDecision | null> {
+  const values = toValues(decision, timeZone);
+  for (let attempt = 1; ; attempt += 1) {
+    const { rows } = await pool.query<RecordedDecision>(INSERT_DECISION, values);
+    if (rows[0]) return rows[0];
+    const known = await fetchDecision(pool, decision.runId, timeZone);
+    if (known) return known;
+    if (attempt > MAX_REPAIRS || !(await repairSequence(pool))) return null;
+  }
+}
+
+function toValues(decision: NewDecision, timeZone: string): unknown[] {
   const { evidence, verdict } = decision;
-  const inserted = await pool.query<RecordedDecision>(INSERT_DECISION, [
+  return [
     decision.runId,
     decision.model,
     decision.cause,
@@ -63,8 +74,24 @@ export async function recordDecision(
     timeZone,
     decision.request && JSON.stringify(decision.request),
     decision.dispatchState,
-  ]);
-  return inserted.rows[0] ?? (await fetchDecision(pool, decision.runId, timeZone));
+  ];
+}
+
+const MAX_REPAIRS = 3;
+
+// The number that the table's ids have come to.
+const SEQUENCE = "pg_get_serial_sequence('retraining_decisions', 'id')::regclass";
+
+/**
+ * Moves the sequence past rows that somebody wrote with ids of their own (a restored dump): the newest decision must
+ * have the highest id. Answers whether there was need to.
+ */
+async function repairSequence(pool: pg.Pool): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `SELECT setval(${SEQUENCE}, highest) FROM (SELECT max(id) AS highest FROM retraining_decisions) AS ids
+     WHERE highest > COALESCE(pg_sequence_last_value(${SEQUENCE}), 0)`,
+  );
+  return rowCount === 1;
 }
 
 const INSERT_DECISION = `
@@ -74,6 +101,7 @@ WITH decision AS (
   SELECT $1::uuid, $2::text, $3::text, now() AT TIME ZONE $16, $4::text, $5::text, $6::bigint, $7::float8, $8::text,
     $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text, $14::text[], NULLIF($15::integer, 0)
   WHERE NOT EXISTS (SELECT FROM retraining_decisions WHERE model = $2 AND id > $15::integer)
+    AND COALESCE((SELECT max(id) FROM retraining_decisions), 0) <= COALESCE(pg_sequence_last_value(${SEQUENCE}), 0)
   ON CONFLICT DO NOTHING
   RETURNING id, decision_date, decision, trainer
 ), dispatch AS (

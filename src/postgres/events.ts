@@ -1,5 +1,5 @@
 import type pg from "pg";
-import type { DriftMonitoringCompleted } from "../../queues/jobs.ts";
+import { type DriftMonitoringCompleted, toInstant } from "../../queues/jobs.ts";
 
 /** An event as the inbox accepted it. */
 export interface AcceptedEvent {
@@ -26,7 +26,7 @@ export async function recordEvent(
     jobKey,
     event.status ?? null,
     event.source ?? null,
-    event.completedAt ?? null,
+    event.completedAt === undefined ? null : toInstant(event.completedAt),
     JSON.stringify(event),
     outcome,
     runId,
@@ -35,13 +35,16 @@ export async function recordEvent(
   return !row || row.jobKey === jobKey ? "accepted" : { duplicateOf: row.runId };
 }
 
-// The update touches the row in any case, so that RETURNING tells whose it is, in one round trip.
+// Another try of the same job says what it found out now; a drift run that failed and then succeeded is news. The update
+// touches the row in any case, so that RETURNING tells whose it is, in one round trip.
+const IS_NEWS =
+  "(known.job_key = excluded.job_key OR (known.outcome = 'drift_run_failed' AND excluded.outcome <> 'drift_run_failed'))";
+const UPDATED_COLUMNS = ["job_key", "status", "source", "completed_at", "payload", "outcome", "run_id"];
 const RECORD_EVENT = `
 INSERT INTO retraining_events AS known (model, event_run_id, job_key, status, source, completed_at, payload, outcome, run_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (model, event_run_id) DO UPDATE SET
-  outcome = CASE WHEN known.job_key = excluded.job_key THEN excluded.outcome ELSE known.outcome END,
-  run_id = CASE WHEN known.job_key = excluded.job_key THEN excluded.run_id ELSE known.run_id END
+  ${UPDATED_COLUMNS.map((column) => `${column} = CASE WHEN ${IS_NEWS} THEN excluded.${column} ELSE known.${column} END`).join(",\n  ")}
 RETURNING job_key AS "jobKey", run_id AS "runId"`;
 
 /** Hands the events of a superseded run to the run that looks again. */

@@ -1,5 +1,7 @@
 import pg from "pg";
+import { z } from "zod";
 import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
+import { PermanentError } from "../errors.ts";
 
 /** What to read for one model. */
 export interface EvidenceRequest {
@@ -18,6 +20,15 @@ export interface EvidenceRequest {
  * All times are compared by the database, on its own clock.
  */
 export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Promise<Evidence> {
+  const parsed = Evidence.safeParse(await querySnapshot(pool, request));
+  if (parsed.success) return parsed.data;
+  throw new PermanentError(
+    "SOURCE_DATA",
+    `The source tables hold what is not understood: ${z.prettifyError(parsed.error)}. Check their columns' types`,
+  );
+}
+
+async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<unknown> {
   const client = await pool.connect();
   try {
     // One text of three statements is one message to the server; that is why the values stand in it as literals.
@@ -25,7 +36,7 @@ export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Pr
       `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${buildEvidenceSql(request)}; COMMIT`,
     )) as unknown as pg.QueryResult<{ evidence: unknown }>[];
     client.release();
-    return Evidence.parse(results[1]?.rows[0]?.evidence);
+    return results[1]?.rows[0]?.evidence;
   } catch (error) {
     // The failed transaction is still open: the connection goes with it.
     client.release(true);
@@ -40,9 +51,11 @@ export function buildEvidenceSql(request: EvidenceRequest): string {
   const { checks, alertIds, batches, decisions, texts } = EVIDENCE_LIMITS;
   return `
 WITH checks AS MATERIALIZED (
-  SELECT id, id::text AS alert_id, checked_at, feature_name, drift_score, threshold, triggered, notes
+  SELECT id, alert_id, checked_at, feature_name, drift_score, threshold, triggered, notes
   FROM (
     SELECT id,
+           -- With its time, because ids start again where a table is cleared, and an id may be NULL in a view.
+           COALESCE(id::text, '') || '@' || alert_date::text AS alert_id,
            ${withZone("alert_date", zone)} AS checked_at,
            left(feature_name::text, ${texts}) AS feature_name,
            drift_score::float8 AS drift_score,

@@ -33,7 +33,18 @@ export function explainPostgresError(error: unknown, databaseUrl: string): Perma
         "MISSING_SCHEMA",
         `Missing schema in ${address}: ${message}. Check DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE`,
       );
+    case "0A000":
+      return permanent(
+        "NOT_SUPPORTED",
+        `Postgres at ${address} cannot change a table: ${message}. Drop the view that stands on retraining_decisions, migrate, then create it again`,
+      );
     case "42501":
+      if (message.includes("must be owner")) {
+        return permanent(
+          "NOT_OWNER",
+          `Cannot migrate ${address}: ${message}. Run npx retrigger migrate once as the table's owner`,
+        );
+      }
       return permanent(
         "NO_PRIVILEGE",
         `No privilege in ${address}: ${message}. Grant SELECT on the source tables to this user`,

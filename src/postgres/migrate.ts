@@ -1,3 +1,5 @@
+import { readdir } from "node:fs/promises";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Pool } from "pg";
 import type { Logger } from "../logger.ts";
@@ -12,15 +14,6 @@ const ADVISORY_LOCK = 7_283_401;
  * turns. Returns the names of the migrations that ran, in order.
  */
 export async function migrate(pool: Pool, log: Logger): Promise<string[]> {
-  return withMigrations(pool, log, false);
-}
-
-/** The names of the migrations that have not run yet. */
-export async function findPendingMigrations(pool: Pool, log: Logger): Promise<string[]> {
-  return withMigrations(pool, log, true);
-}
-
-async function withMigrations(pool: Pool, log: Logger, dryRun: boolean): Promise<string[]> {
   // Our migrations are SQL; the loader of those in TypeScript would leave a directory in /tmp.
   process.env["JITI_FS_CACHE"] ??= "false";
   const { runner } = await import("node-pg-migrate");
@@ -31,7 +24,7 @@ async function withMigrations(pool: Pool, log: Logger, dryRun: boolean): Promise
       debug: () => {},
       info: () => {},
       warn: (text: string) => log.warn(text),
-      error: (text: string) => log.error(text),
+      error: (text: string) => log.debug(text),
     };
     const done = await runner({
       dbClient: client,
@@ -40,7 +33,6 @@ async function withMigrations(pool: Pool, log: Logger, dryRun: boolean): Promise
       direction: "up",
       // Our own lock waits for its turn, node-pg-migrate's gives up at once.
       noLock: true,
-      dryRun,
       logger,
     });
     return done.map(({ name }) => name);
@@ -48,4 +40,13 @@ async function withMigrations(pool: Pool, log: Logger, dryRun: boolean): Promise
     // Ends the session, and with it the advisory lock and whatever a failed migration left open.
     client.release(true);
   }
+}
+
+/** The names of the migrations that have not run yet. Only reads. */
+export async function findPendingMigrations(pool: Pool): Promise<string[]> {
+  const known = (await readdir(MIGRATIONS_DIR)).map((file) => basename(file, ".sql")).toSorted();
+  const { rows: found } = await pool.query("SELECT 1 WHERE to_regclass($1) IS NOT NULL", [MIGRATIONS_TABLE]);
+  if (found.length === 0) return known;
+  const { rows } = await pool.query<{ name: string }>(`SELECT name FROM ${MIGRATIONS_TABLE}`);
+  return known.filter((name) => !rows.some((row) => row.name === name));
 }

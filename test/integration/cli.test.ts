@@ -16,6 +16,11 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 describe("npx retrigger", () => {
+  it("diagnoses without writing anything", async () => {
+    expect((await retrigger(["doctor"])).stdout).toContain("Migrations have not run: 001_decisions");
+    expect(await world.sql("SELECT 1 FROM pg_class WHERE relname LIKE 're%ig%'")).toEqual([]);
+  });
+
   it("migrates, once", async () => {
     expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "Migrated: 001_decisions\n" });
     expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "The tables are up to date.\n" });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { createLogger } from "../../src/logger.ts";
 import { createDatabase } from "../../src/postgres/database.ts";
-import { addCheck, addRatings, createWorld, holdTable, type World } from "../support/world.ts";
+import { addCheck, addRatings, createWorld, failureOf, holdTable, type World } from "../support/world.ts";
 
 let world: World;
 afterEach(() => world.close());
@@ -85,7 +85,33 @@ describe("a database in which the DAG decided before", () => {
   });
 });
 
+describe("a decision table into which somebody wrote rows with ids of their own", () => {
+  it("goes on above the highest of them, with one decision an event", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+    await world.sql(DAG_TABLE);
+    await world.sql("INSERT INTO retraining_decisions (id, decision) VALUES (60, 'no_action')");
+    await world.startApp();
+    await addCheck(world);
+    expect(await world.decide()).toMatchObject({ decision: "trigger_mock", decisionId: 61 });
+    await world.sql(
+      "INSERT INTO retraining_decisions (id, decision) VALUES (5000, 'no_action'), (62, 'no_action')",
+    );
+    expect(await world.decide()).toMatchObject({ reason: "already_acted_on", decisionId: 5001 });
+    expect(await world.sql("SELECT 1 FROM retraining_decisions WHERE run_id IS NOT NULL")).toHaveLength(2);
+  });
+});
+
 describe("migrations", () => {
+  it("say what to do where a view stands on the DAG's table", async () => {
+    world = await createWorld();
+    await world.sql(`${DAG_TABLE}; CREATE VIEW board AS SELECT buffer_size FROM retraining_decisions`);
+    const database = createDatabase(world.config, createLogger("silent"));
+    expect(await failureOf(database.migrate())).toContain(
+      "Drop the view that stands on retraining_decisions",
+    );
+    await database.close();
+  });
+
   it("run once when several processes start together", async () => {
     world = await createWorld();
     const log = createLogger("silent");

@@ -110,6 +110,21 @@ describe("source tables", () => {
     expect(await world.decide()).toMatchObject({ decision: "no_action", reason: "already_acted_on" });
   });
 
+  it("may start their ids again, and hold times of another type", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", RATINGS_BUFFER_TABLE: "buffer" } });
+    await world.startApp();
+    await world.sql(
+      'CREATE VIEW buffer AS SELECT to_timestamp("timestamp") AS timestamp, batch_id FROM ratings_buffer',
+    );
+    await addRatings(world, 3);
+    await addCheck(world);
+    expect(await world.decide()).toMatchObject({ decision: "trigger_mock", bufferSize: 3 });
+    await world.sql("TRUNCATE drift_alerts RESTART IDENTITY");
+    await addCheck(world, { age: "1 minute" });
+    expect(await world.decide()).toMatchObject({ decision: "trigger_mock" });
+    expect(await world.decide()).toMatchObject({ reason: "already_acted_on" });
+  });
+
   it("may hold far more than a report shows: totals stay exact and results small", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await world.startApp();

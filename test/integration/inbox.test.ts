@@ -1,5 +1,6 @@
 import { Queue } from "bullmq";
 import { afterEach, describe, expect, it } from "vitest";
+import { createRunId } from "../../src/run-id.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
 
 let world: World;
@@ -72,6 +73,16 @@ describe("the inbox", () => {
     expect(await world.sql("SELECT 1 FROM retraining_decisions")).toEqual([]);
   });
 
+  it("decides where a drift run first failed and then succeeded under the same id", async () => {
+    await startWorld();
+    await send(EVENT, { runId: "drift-1", status: "failed" });
+    const summary = await world.decide({ runId: "drift-1", status: "success" });
+    expect(summary.decision).toBe("trigger_mock");
+    expect(await world.sql("SELECT status, outcome, run_id FROM retraining_events")).toEqual([
+      { status: "success", outcome: "started", run_id: summary.runId },
+    ]);
+  });
+
   it.each([
     ["without a runId", EVENT, { status: "success" }, "runId is missing"],
     ["with a wrong type", EVENT, { runId: { id: 1 } }, "runId is an object"],
@@ -123,6 +134,23 @@ describe("events that arrive while a run is under way", () => {
     expect(await world.sql("SELECT DISTINCT run_id FROM retraining_events WHERE outcome = 'folded'")).toEqual(
       [{ run_id: late.runId }],
     );
+  });
+
+  it("are covered also where the follow-up that waits had failed for good", async () => {
+    await startWorld();
+    const followUp = createRunId();
+    await world.redis.set(`${world.config.redisPrefix}:follow-up:default`, followUp);
+    await world.client.inbox.add("followup", { model: "unknown" }, { jobId: `followup-${followUp}` });
+    await until(
+      "it failed",
+      async () => (await world.client.inbox.getJob(`followup-${followUp}`))?.failedReason,
+    );
+    await world.redis.hset(
+      `${world.config.redisPrefix}:drift_monitoring:followup-${followUp}`,
+      "data",
+      JSON.stringify({ model: "default", runId: followUp }),
+    );
+    expect(await world.decide()).toMatchObject({ runId: followUp, decision: "trigger_mock" });
   });
 
   it("leave no lock and no name of a follow-up behind", async () => {

@@ -41,7 +41,7 @@ describe("the guide's testing scenarios, from the event to the report", () => {
         expect(row).toMatchObject({
           drift_score: 0.0975,
           notes: "MOCK: Would trigger GitHub Actions. Feature: rating_distribution_ks",
-          alert_ids: ["148"],
+          alert_ids: [expect.stringMatching(/^148@\d{4}-/)],
         });
         expect(dispatches).toMatchObject([{ state: "sent", request: summary.dispatch?.request }]);
       } else {

@@ -14,7 +14,13 @@ export interface Finished {
 export function spawnOurs(script: string, args: string[], settings: Record<string, string>): ChildProcess {
   return spawn(process.execPath, ["--import", "tsx", script, ...args], {
     cwd: ROOT,
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], TSX_DISABLE_CACHE: "1", ...settings },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      TSX_DISABLE_CACHE: "1",
+      NODE_ENV: "test",
+      ...settings,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }

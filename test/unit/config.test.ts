@@ -91,6 +91,20 @@ describe("the settings", () => {
     expect(faultsOf({ ...SERVERS, HOME: "/", PATH: "/bin", HOSTNAME: "x", REDIS_URI: "x" })).toEqual([]);
   });
 
+  it.each(["6", "H 6 * * *", "@daily", "* * * * * * *", "61 * * * *"])(
+    "refuse the schedule %s",
+    (schedule) => {
+      expect(faultsOf({ ...SERVERS, SCHEDULE: schedule })).toHaveLength(1);
+    },
+  );
+
+  it("refuse a URL whose password cannot be decoded, and let Kubernetes' own variables pass", () => {
+    expect(faultsOf({ ...SERVERS, REDIS_URL: "redis://u:p%ss@host" })).toHaveLength(1);
+    expect(
+      faultsOf({ ...SERVERS, RETRIGGER_SERVICE_HOST: "10.0.0.1", RETRIGGER_PORT: "tcp://10.0.0.1:3000" }),
+    ).toEqual([]);
+  });
+
   it("never repeat a password", () => {
     const faults = faultsOf({ DATABASE_URL: "mysql://u:hunter2@h/db", REDIS_URL: "redis:hunter2" });
     expect(faults.join()).not.toContain("hunter2");

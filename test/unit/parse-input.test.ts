@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PermanentError } from "../../src/errors.ts";
 import { parseInput } from "../../src/parse-input.ts";
-import { DriftMonitoringCompleted } from "../../queues/jobs.ts";
+import { DriftMonitoringCompleted, toInstant } from "../../queues/jobs.ts";
 
 describe("an event", () => {
   it("keeps the fields that the contract does not know", () => {
@@ -12,6 +12,23 @@ describe("an event", () => {
       nested: { a: 1 },
     };
     expect(parseInput(DriftMonitoringCompleted, event, "event")).toEqual(event);
+  });
+
+  it("may give its time with a zone or, in UTC, without", () => {
+    for (const completedAt of [
+      "2025-12-21T14:54:00",
+      "2025-12-21T14:54:00.5Z",
+      "2025-12-21T14:54:00+09:00",
+    ]) {
+      expect(parseInput(DriftMonitoringCompleted, { runId: "x", completedAt }, "event")).toEqual({
+        runId: "x",
+        completedAt,
+      });
+    }
+    expect(toInstant("2025-12-21T14:54:00").toISOString()).toBe("2025-12-21T14:54:00.000Z");
+    expect(() =>
+      parseInput(DriftMonitoringCompleted, { runId: "x", completedAt: "0000-01-01T00:00:00Z" }, "event"),
+    ).toThrow("must be an ISO 8601 time");
   });
 
   it.each([
