@@ -14,6 +14,8 @@ const ADVISORY_LOCK = 7_283_401;
  * turns. Returns the names of the migrations that ran, in order.
  */
 export async function migrate(pool: Pool, log: Logger): Promise<string[]> {
+  // The usual start finds nothing to do, and needs neither the lock nor the migration library in its memory.
+  if ((await findPendingMigrations(pool)).length === 0) return [];
   // Our migrations are SQL; the loader of those in TypeScript would leave a directory in /tmp.
   process.env["JITI_FS_CACHE"] ??= "false";
   const { runner } = await import("node-pg-migrate");
