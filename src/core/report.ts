@@ -25,7 +25,7 @@ export interface ReportInput {
 
 /**
  * The decision report, section by section as the guide prints it: drift checks, buffer, criteria, action, summary.
- * Pure text without colours, at most 80 columns wide but for the URL.
+ * Pure text without colours. The lines of the guide are kept as wide as they are there.
  */
 export function renderReport(input: ReportInput): string {
   return [

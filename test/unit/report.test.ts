@@ -111,7 +111,7 @@ describe("the report", () => {
     expect(superseded).not.toContain("Decision logged");
   });
 
-  it("fits a terminal of 80 columns, but for the URL", () => {
+  it("is no wider than the guide's own widest line, but for the URL", () => {
     const tooWide = report(guideEvidence())
       .split("\n")
       .filter((line) => line.length > 90 && !line.includes("https://"));
