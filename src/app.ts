@@ -19,6 +19,8 @@ import { createMockTrainer } from "./trainers/mock.ts";
 
 /** Workers get this long to end what they are doing; then their jobs are left to the next worker. */
 const DRAIN_LIMIT_MS = 20_000;
+/** A queue closes at once, unless Redis is away. */
+const QUEUE_CLOSE_LIMIT_MS = 500;
 
 /** The running service. */
 export interface App {
@@ -47,7 +49,8 @@ export function buildApp(config: Config, log: Logger, { keepsSchedules = true } 
     const summarize = openQueue("summarize", options, log);
     const flow = new FlowProducer(options);
     flow.on("error", (error) => log.debug({ err: error }, "flow producer error"));
-    for (const part of [inbox, summarize, flow]) releasers.add("queue", () => part.close());
+    for (const part of [inbox, summarize, flow])
+      releasers.add("queue", () => part.close(), QUEUE_CLOSE_LIMIT_MS);
 
     const lock = createDecisionLock(options.connection, config.redisPrefix, config.lockTtlMs);
     const chain = createChain({ inbox, summarize, flow });
@@ -68,12 +71,18 @@ export function buildApp(config: Config, log: Logger, { keepsSchedules = true } 
         summarize: createSummarize({ timeZone }),
       },
     });
-    releasers.add("workers", async () => {
-      const drained = Promise.all(workers.map((worker) => worker.close()));
-      if (await isSettledWithin(drained, DRAIN_LIMIT_MS)) return;
-      log.warn("workers did not drain in time; their jobs go on elsewhere");
-      await Promise.all(workers.map((worker) => worker.close(true)));
-    });
+    releasers.add(
+      "workers",
+      async () => {
+        const drained = Promise.all(workers.map((worker) => worker.close()));
+        // Without Redis no job can be ended, so there is nothing to wait for.
+        const isConnected = options.connection.status === "ready";
+        if (await isSettledWithin(drained, isConnected ? DRAIN_LIMIT_MS : QUEUE_CLOSE_LIMIT_MS)) return;
+        log.warn("workers did not drain; their jobs go on elsewhere");
+        await isSettledWithin(Promise.all(workers.map((worker) => worker.close(true))), QUEUE_CLOSE_LIMIT_MS);
+      },
+      DRAIN_LIMIT_MS + 2 * QUEUE_CLOSE_LIMIT_MS,
+    );
     await Promise.all(workers.map((worker) => worker.waitUntilReady()));
     if (!keepsSchedules) return;
     await syncSchedules(inbox, new Map([...config.models].map(([name, { schedule }]) => [name, schedule])));
@@ -84,7 +93,7 @@ export function buildApp(config: Config, log: Logger, { keepsSchedules = true } 
     const { connection: redis } = options;
     await new Promise((resolve) => redis.once("ready", resolve));
     const queues = QUEUES.map((name) => openQueue(name, options, log));
-    for (const queue of queues) releasers.add("queue", () => queue.close());
+    for (const queue of queues) releasers.add("queue", () => queue.close(), QUEUE_CLOSE_LIMIT_MS);
     // Loaded here, because a worker without pages has no use for Express and Bull Board in its memory.
     const { startServer } = await import("./http/server.ts");
     const server = await startServer({ config, database, redis, queues, log });

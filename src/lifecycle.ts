@@ -6,19 +6,22 @@ type Release = () => unknown;
 
 /** What was opened, to be closed in reverse order. */
 export interface Releasers {
-  add(what: string, release: Release): void;
+  /** @param limitMs After so long the rest is closed without waiting: a server that is away must not keep us. */
+  add(what: string, release: Release, limitMs?: number): void;
   /** Closes everything; a failure is logged and stops nothing. Safe to call twice. */
   releaseAll(): Promise<void>;
 }
 
 export function createReleasers(log: Logger): Releasers {
-  const stack: { what: string; release: Release }[] = [];
+  const stack: { what: string; release: Release; limitMs: number }[] = [];
   return {
-    add: (what, release) => stack.push({ what, release }),
+    add: (what, release, limitMs = 10_000) => stack.push({ what, release, limitMs }),
     async releaseAll() {
       for (let next = stack.pop(); next; next = stack.pop()) {
         try {
-          await next.release();
+          const released = Promise.resolve(next.release());
+          if (!(await isSettledWithin(released, next.limitMs)))
+            log.warn({ what: next.what }, "did not close in time");
         } catch (error) {
           log.warn({ err: error, what: next.what }, "did not close cleanly");
         }

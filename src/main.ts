@@ -11,6 +11,8 @@ async function main(): Promise<void> {
   const log = createLogger(config.logLevel);
   const app = buildApp(config, log);
   await runUntilSignal({ start: (signal) => app.start(signal), stop: app.stop, log });
+  // A connection that cannot be closed, because its server is away, must not keep the process.
+  process.exit();
 }
 
 main().catch((error: unknown) => {

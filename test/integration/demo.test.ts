@@ -1,16 +1,13 @@
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { runOurs, spawnOurs, untilItSays } from "../support/process.ts";
+import { listCommands, runOurs, spawnOurs, untilItSays } from "../support/process.ts";
 import { until } from "../support/world.ts";
 
 /** The directories below .data/ that hold servers' data, and the servers that run in them. */
 async function findServers(): Promise<{ directories: string[]; commands: string[] }> {
   const directories = (await readdir(".data")).filter((name) => name.startsWith("servers-"));
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const commands = await Promise.all(
-    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
-  );
+  const commands = await listCommands();
   return { directories, commands: commands.filter((command) => command.includes("/.data/servers-")) };
 }
 

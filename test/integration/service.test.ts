@@ -1,7 +1,10 @@
-import { type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { startRedis } from "../../src/embedded/redis.ts";
 import { once } from "node:events";
 import { afterEach, describe, expect, it } from "vitest";
-import { runOurs, spawnOurs } from "../support/process.ts";
+import { listCommands, runOurs, spawnOurs, untilItSays } from "../support/process.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
 
 let world: World;
@@ -73,6 +76,34 @@ describe("the service", () => {
     start({ ROLE: "worker" });
     expect((await deciding).decision).toBe("trigger_mock");
     expect(await world.sql("SELECT 1 FROM retraining_decisions")).toHaveLength(1);
+  });
+
+  it("ends on SIGTERM to npm itself, also while Redis is away", async () => {
+    await createBuiltWorld();
+    const directory = await mkdtemp(join(process.cwd(), ".data", "redis-"));
+    const redis = await startRedis(directory, () => {});
+    const child = spawn("npm", ["start"], {
+      env: {
+        PATH: process.env["PATH"],
+        HOME: process.env["HOME"],
+        NODE_ENV: "test",
+        ...world.settings,
+        LOG_LEVEL: "info",
+        REDIS_URL: redis.url,
+      },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    children.push(child);
+    await untilItSays(child, /Retrigger is ready/);
+    await redis.stop();
+    await rm(directory, { recursive: true });
+    child.kill("SIGTERM");
+    await once(child, "exit");
+    const commands = await until("the service ended with npm", async () => {
+      const left = await listCommands();
+      return left.some((command) => command.includes("dist/src/main.js")) ? null : left;
+    });
+    expect(commands.length).toBeGreaterThan(0);
   });
 
   it("waits for servers that are not there yet, with one clear line", async () => {
