@@ -1,5 +1,5 @@
-import { FlowProducer, Queue, type QueueOptions } from "bullmq";
-import { INBOX, QUEUES, type QueueName } from "../queues/names.ts";
+import { FlowProducer, type QueueOptions } from "bullmq";
+import { INBOX, QUEUES } from "../queues/names.ts";
 import { syncSchedules } from "../queues/schedule.ts";
 import { createAct } from "../workers/act.ts";
 import { createChain } from "../workers/chain.ts";
@@ -15,6 +15,7 @@ import type { Logger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { connectRedis, probeRedis } from "./redis/connection.ts";
 import { createDecisionLock } from "./redis/decision-lock.ts";
+import { openQueue } from "./redis/open-queue.ts";
 import { createMockTrainer } from "./trainers/mock.ts";
 
 /** Workers get this long to end what they are doing; then their jobs are left to the next worker. */
@@ -121,12 +122,4 @@ export function buildApp(config: Config, log: Logger, { keepsSchedules = true } 
     stop: releasers.releaseAll,
     address: () => address,
   };
-}
-
-/** Opens a queue to add to or to look at. */
-export function openQueue(name: QueueName, options: QueueOptions, log: Logger): Queue {
-  const queue = new Queue(name, options);
-  // Without a listener, a connection error would end the process; the connection's own listener tells of it once.
-  queue.on("error", (error) => log.debug({ err: error, queue: name }, "queue error"));
-  return queue;
 }

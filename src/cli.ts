@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { DriftMonitoringCompleted, type DecisionRequest } from "../queues/jobs.ts";
+import { DriftMonitoringCompleted, type DecisionRequest, type DecisionSummary } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
 import { buildApp } from "./app.ts";
 import { createClient } from "./client.ts";
@@ -75,12 +75,13 @@ program
   .option("--timeout <seconds>", "how long to wait", parseSeconds, 300)
   .action(async (options: { model: string; dryRun?: true; wait?: true; json?: true; timeout: number }) => {
     const config = parseConfig(loadSettings());
+    const tell = (summary: DecisionSummary): void =>
+      say(options.json ? JSON.stringify(summary, null, 2) : summary.report);
     if (options.dryRun) {
       const summary = await withDatabase(config, (database) =>
         dryRun({ config, database, model: options.model }),
       );
-      say(options.json ? JSON.stringify(summary, null, 2) : summary.report);
-      return;
+      return tell(summary);
     }
     await withInbox(config, options.model, async (client) => {
       const isWaiting = options.wait ?? options.json ?? false;
@@ -92,7 +93,7 @@ program
       }
       const wait = () => client.waitForDecision(jobId, { limitMs: options.timeout * 1000 });
       const summary = workers > 0 ? await wait() : await withWorkersHere(config, wait);
-      say(options.json ? JSON.stringify(summary, null, 2) : summary.report);
+      tell(summary);
     });
   });
 

@@ -3,11 +3,11 @@ import type { Job, Queue } from "bullmq";
 import { DecisionSummary, IntakeResult } from "../queues/jobs.ts";
 import { INBOX, STAGES, type Stage } from "../queues/names.ts";
 import { JOB_OPTIONS } from "../queues/options.ts";
-import { openQueue } from "./app.ts";
 import type { Config } from "./config.ts";
 import { PermanentError, TransientError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import { connectRedis } from "./redis/connection.ts";
+import { openQueue } from "./redis/open-queue.ts";
 
 const POLL_MS = 50;
 

@@ -1,13 +1,13 @@
 import type { Redis } from "ioredis";
 import { INBOX } from "../queues/names.ts";
 import { schedulerId } from "../queues/schedule.ts";
-import { openQueue } from "./app.ts";
 import type { Config, ModelConfig } from "./config.ts";
 import { messageOf } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { databaseAddress } from "./postgres/explain-error.ts";
 import { connectRedis, probeRedis, redisAddress } from "./redis/connection.ts";
+import { openQueue } from "./redis/open-queue.ts";
 
 /** One line of the diagnosis. */
 export interface Finding {

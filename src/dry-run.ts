@@ -1,8 +1,8 @@
 import type { DecisionSummary } from "../queues/jobs.ts";
 import type { Config } from "./config.ts";
 import { evaluate } from "./core/evaluate.ts";
-import { renderReport } from "./core/report.ts";
 import { draftDecision } from "./decision-draft.ts";
+import { summarizeDecision } from "./decision-summary.ts";
 import { findModel } from "./find-model.ts";
 import type { Database } from "./postgres/database.ts";
 import { createRunId } from "./run-id.ts";
@@ -25,28 +25,9 @@ export async function dryRun({
   const verdict = evaluate(evidence, policy);
   const trainer = createMockTrainer(config.github);
   const { decision, request } = draftDecision(runId, evidence, verdict, trainer);
-  return {
-    runId,
-    model,
-    decision,
-    reason: verdict.reason,
-    bufferSize: evidence.buffer.size,
-    driftScore: verdict.driftScore,
-    feature: verdict.feature,
-    criteria: verdict.criteria,
-    dispatch: request && { trainer: trainer.name, state: null, request },
-    decisionId: null,
-    decidedAt: null,
-    report: renderReport({
-      model,
-      runId,
-      evidence,
-      policy,
-      verdict,
-      request,
-      recorded: null,
-      supersededBy: null,
-      timeZone: config.timeZone,
-    }),
-  };
+  const input = { model, runId, evidence, policy, verdict, request, timeZone: config.timeZone };
+  return summarizeDecision(
+    { ...input, recorded: null, supersededBy: null },
+    { decision, dispatch: request && { trainer: trainer.name, state: null, request } },
+  );
 }

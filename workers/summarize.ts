@@ -1,32 +1,27 @@
-import { renderReport, type ReportInput } from "../src/core/report.ts";
-import type { Acted, DecisionSummary, StageJob } from "../queues/jobs.ts";
+import type { ReportInput } from "../src/core/report.ts";
+import { summarizeDecision } from "../src/decision-summary.ts";
+import type { Acted, DecisionSummary, Recording, StageJob } from "../queues/jobs.ts";
 import type { StageOutput } from "./stage.ts";
+
+type RecordedByRun = Extract<Recording, { outcome: "recorded" }>;
 
 /** Tells the decision: the report, and every figure of it as one object. Pure: told again, it is the same. */
 export function createSummarize({ timeZone }: { timeZone: string }) {
   return (job: StageJob, acted: Acted): StageOutput<DecisionSummary> => {
-    const { evidence, verdict, recording } = acted;
-    const report = renderReport(toReportInput(job, acted, timeZone));
-    const result: DecisionSummary = {
-      runId: job.runId,
-      model: job.model,
-      decision: recording.outcome === "recorded" ? recording.decision : "superseded",
-      reason: verdict.reason,
-      bufferSize: evidence.buffer.size,
-      driftScore: verdict.driftScore,
-      feature: verdict.feature,
-      criteria: verdict.criteria,
-      dispatch:
-        recording.outcome === "recorded" && recording.request
-          ? { trainer: recording.trainer, state: recording.dispatch, request: recording.request }
-          : null,
-      decisionId: recording.outcome === "recorded" ? recording.decisionId : null,
-      decidedAt: recording.outcome === "recorded" ? recording.decidedAt : null,
-      ...(recording.outcome === "superseded" ? { supersededBy: recording.followUpRunId } : {}),
-      report,
-    };
-    return { result, log: report };
+    const { recording } = acted;
+    const input = toReportInput(job, acted, timeZone);
+    const result = summarizeDecision(
+      input,
+      recording.outcome === "recorded"
+        ? { decision: recording.decision, dispatch: toDispatch(recording) }
+        : { decision: "superseded", dispatch: null },
+    );
+    return { result, log: result.report };
   };
+}
+
+function toDispatch({ trainer, request, dispatch }: RecordedByRun): DecisionSummary["dispatch"] {
+  return request && { trainer, state: dispatch, request };
 }
 
 /** What act found out, as the report tells it. */

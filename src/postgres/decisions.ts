@@ -36,7 +36,7 @@ export interface RecordedDecision {
 /**
  * Records a decision by compare-and-set against the last decision that its evidence saw, and its dispatch with it.
  * Answers the row of this run, whether it was written now or by an earlier try; null where another run's
- * decision came first, in which case nothing was written. One round trip, two on a retry or a lost race.
+ * decision came first, in which case nothing was written. One round trip; a retry takes two, a lost race three.
  */
 export async function recordDecision(
   pool: pg.Pool,

@@ -44,8 +44,7 @@ async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<u
   }
 }
 
-/** The one statement behind `fetchEvidence`; exported for the benchmark's floor, which runs the same SQL. */
-export function buildEvidenceSql(request: EvidenceRequest): string {
+function buildEvidenceSql(request: EvidenceRequest): string {
   const model = pg.escapeLiteral(request.model);
   const zone = pg.escapeLiteral(request.timeZone);
   const { checks, alertIds, batches, decisions, texts } = EVIDENCE_LIMITS;
