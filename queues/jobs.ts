@@ -16,12 +16,12 @@ export const ModelName = z
 export const Cause = z.enum(["event", "schedule", "manual", "followup"]);
 export type Cause = z.infer<typeof Cause>;
 
-// Control characters (NUL above all) cannot be stored in Postgres, nor read by a person.
+// Control characters (NUL above all) and halves of characters cannot be stored in Postgres, nor read by a person.
 const PlainText = z
   .string()
   .min(1)
   .max(200)
-  .regex(/^\P{Cc}*$/u, "must not hold control characters");
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not hold control characters or lone surrogates");
 
 const TIME_EXPECTED = "must be an ISO 8601 time such as 2026-11-23T06:00:00Z";
 
@@ -30,18 +30,32 @@ export function toInstant(text: string): Date {
   return new Date(/(Z|[+-]\d{2}:?\d{2})$/.test(text) ? text : `${text}Z`);
 }
 
+const EVENT_LIMITS = { bytes: 64 * 1024, depth: 32 } as const;
+
+/** Events are stored as they came, so they may be neither huge nor deeper than a database parses. */
+function isStorable(event: object): boolean {
+  return isNestedWithin(event, EVENT_LIMITS.depth) && JSON.stringify(event).length <= EVENT_LIMITS.bytes;
+}
+
+function isNestedWithin(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return depth > 0 && Object.values(value).every((part) => isNestedWithin(part, depth - 1));
+}
+
 /** The event that a drift run ended, as any BullMQ producer sends it. Unknown fields are kept. */
-export const DriftMonitoringCompleted = z.looseObject({
-  /** The drift run's own id; the same one twice for one model is one event. */
-  runId: PlainText,
-  model: ModelName.optional(),
-  completedAt: z.iso
-    .datetime({ offset: true, local: true, error: TIME_EXPECTED })
-    .refine((text) => toInstant(text).getUTCFullYear() > 0, { error: TIME_EXPECTED })
-    .optional(),
-  status: z.enum(["success", "failed"]).optional(),
-  source: PlainText.optional(),
-});
+export const DriftMonitoringCompleted = z
+  .looseObject({
+    /** The drift run's own id; the same one twice for one model is one event. */
+    runId: PlainText,
+    model: ModelName.optional(),
+    completedAt: z.iso
+      .datetime({ offset: true, local: true, error: TIME_EXPECTED })
+      .refine((text) => toInstant(text).getUTCFullYear() > 0, { error: TIME_EXPECTED })
+      .optional(),
+    status: z.enum(["success", "failed"]).optional(),
+    source: PlainText.optional(),
+  })
+  .refine(isStorable, "must be at most 64 KiB of JSON, nested at most 32 deep");
 export type DriftMonitoringCompleted = z.infer<typeof DriftMonitoringCompleted>;
 
 /** A request to look at one model: what the schedule and `retrigger decide` put on the inbox. */
@@ -49,7 +63,12 @@ export const DecisionRequest = z.object({ model: ModelName.optional() });
 export type DecisionRequest = z.infer<typeof DecisionRequest>;
 
 /** A request to look again once the run under way has ended; `runId` is the follow-up's own. */
-export const FollowUpRequest = z.strictObject({ model: ModelName, runId: z.uuid() });
+export const FollowUpRequest = z.strictObject({
+  model: ModelName,
+  runId: z.uuid(),
+  /** Requests came during a run; a run was superseded; a run that Postgres knows of is missing in Redis. */
+  because: z.enum(["requests", "superseded", "missing"]).default("requests"),
+});
 export type FollowUpRequest = z.infer<typeof FollowUpRequest>;
 
 /** What became of a job on the inbox. `runId` is the run whose snapshot is younger than the job. */
@@ -72,6 +91,10 @@ export type Gathered = z.infer<typeof Gathered>;
 export const Evaluated = Gathered.extend({ verdict: Verdict });
 export type Evaluated = z.infer<typeof Evaluated>;
 
+/** Why a run records nothing: another decision came after its snapshot, or its snapshot is too old to be acted on. */
+export const Superseded = z.enum(["newer_decision", "stale_evidence"]);
+export type Superseded = z.infer<typeof Superseded>;
+
 /** What the decision log answered: recorded by this run (now, or by an earlier try of it), or too late. */
 export const Recording = z.discriminatedUnion("outcome", [
   z.object({
@@ -83,7 +106,7 @@ export const Recording = z.discriminatedUnion("outcome", [
     request: DispatchRequest.nullable(),
     dispatch: z.string().nullable(),
   }),
-  z.object({ outcome: z.literal("superseded"), followUpRunId: z.uuid() }),
+  z.object({ outcome: z.literal("superseded"), because: Superseded, followUpRunId: z.uuid() }),
 ]);
 export type Recording = z.infer<typeof Recording>;
 

@@ -21,8 +21,11 @@ export function computeBackoffMs(attemptsMade: number, random = Math.random()): 
   return Math.round(ceilingMs * (1 - random / 2));
 }
 
-/** How often the inbox tries a job while a server is away, whatever attempts its producer allowed: for about a day. */
-export const INBOX_TRIES = 8_640;
+/** How often a job is tried while a server is away, whatever attempts its producer allowed: for about a day. */
+export const TRIES_WHILE_AWAY = 8_640;
 
 /** How long a follow-up waits before it looks whether the lock is free; the run that ends wakes it earlier. */
 export const FOLLOW_UP_DELAY_MS = 1_000;
+
+/** A follow-up lets the requests that are on the inbox already go before: it covers them as well. */
+export const FOLLOW_UP_PRIORITY = 1;

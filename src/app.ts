@@ -1,22 +1,24 @@
 import { FlowProducer, type QueueOptions } from "bullmq";
 import { INBOX, QUEUES } from "../queues/names.ts";
-import { syncSchedules } from "../queues/schedule.ts";
 import { createAct } from "../workers/act.ts";
-import { createChain } from "../workers/chain.ts";
+import { type Chain, createChain } from "../workers/chain.ts";
 import { evaluateStage } from "../workers/evaluate.ts";
 import { createGather } from "../workers/gather.ts";
 import { createIntake } from "../workers/intake.ts";
-import { registerWorkers } from "../workers/register.ts";
+import { type Processors, registerWorkers } from "../workers/register.ts";
 import { createSummarize } from "../workers/summarize.ts";
+import { startUpkeep } from "../workers/upkeep.ts";
 import type { Config } from "./config.ts";
 import { findModel } from "./find-model.ts";
 import { createReleasers, isSettledWithin, retryUntilReady } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { connectRedis, probeRedis } from "./redis/connection.ts";
-import { createDecisionLock } from "./redis/decision-lock.ts";
+import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts";
 import { openQueue } from "./redis/open-queue.ts";
+import { createServerState } from "./server-state.ts";
 import { createMockTrainer } from "./trainers/mock.ts";
+import type { Trainer } from "./trainers/trainer.ts";
 
 /** Workers get this long to end what they are doing; then their jobs are left to the next worker. */
 const DRAIN_LIMIT_MS = 20_000;
@@ -33,13 +35,30 @@ export interface App {
   address(): string | null;
 }
 
-/** @param keepsSchedules false for a process that decides once and ends: the schedules are the service's. */
-export function buildApp(config: Config, log: Logger, { keepsSchedules = true } = {}): App {
+/** What the workers are made of. */
+export interface Parts {
+  database: Database;
+  lock: DecisionLock;
+  chain: Chain;
+  trainer: Trainer;
+}
+
+export interface AppOptions {
+  /** false for a process that decides once and ends: schedules and lost runs are the service's to look after. */
+  isService?: boolean;
+  /** For tests: other parts in the place of ours, such as a lock that locks nothing, or steps that end the process. */
+  replaceParts?: (parts: Parts) => Parts;
+  replaceProcessors?: (processors: Processors) => Processors;
+}
+
+export function buildApp(config: Config, log: Logger, options: AppOptions = {}): App {
+  const { isService = true, replaceParts = same, replaceProcessors = same } = options;
   const releasers = createReleasers(log);
+  const redisState = createServerState("Redis", log);
   let address: string | null = null;
 
   function openRedis(failFast: boolean): QueueOptions & { connection: ReturnType<typeof connectRedis> } {
-    const connection = connectRedis(config.redisUrl, log, { failFast });
+    const connection = connectRedis(config.redisUrl, redisState, { failFast });
     releasers.add("Redis", () => connection.disconnect());
     return { connection, prefix: config.redisPrefix };
   }
@@ -53,10 +72,27 @@ export function buildApp(config: Config, log: Logger, { keepsSchedules = true } 
     for (const part of [inbox, summarize, flow])
       releasers.add("queue", () => part.close(), QUEUE_CLOSE_LIMIT_MS);
 
-    const lock = createDecisionLock(options.connection, config.redisPrefix, config.lockTtlMs);
-    const chain = createChain({ inbox, summarize, flow });
     const { timeZone, lockTtlMs, redisPrefix: prefix } = config;
+    const parts = replaceParts({
+      database,
+      lock: createDecisionLock(options.connection, prefix, lockTtlMs),
+      chain: createChain({ inbox, summarize, flow }),
+      trainer: createMockTrainer(config.github),
+    });
+    const { lock, chain } = parts;
     const find = (model: string) => findModel(config.models, model);
+    const upkeep = isService
+      ? await startUpkeep({
+          ...parts,
+          redis: options.connection,
+          redisState,
+          prefix,
+          inbox,
+          schedules: new Map([...config.models].map(([name, { schedule }]) => [name, schedule])),
+          log,
+        })
+      : null;
+    if (upkeep) releasers.add("upkeep", upkeep.stop, QUEUE_CLOSE_LIMIT_MS);
     const workers = registerWorkers({
       connection: options.connection,
       prefix,
@@ -64,13 +100,14 @@ export function buildApp(config: Config, log: Logger, { keepsSchedules = true } 
       lockTtlMs,
       chain,
       log,
-      processors: {
-        intake: createIntake({ lock, chain, recordEvent: database.recordEvent, findModel: find }),
-        gather: createGather({ findModel: find, fetchEvidence: database.fetchEvidence, timeZone }),
+      onInboxFailure: () => upkeep?.lookSoon(),
+      processors: replaceProcessors({
+        intake: createIntake({ lock, chain, recordEvent: parts.database.recordEvent, findModel: find }),
+        gather: createGather({ findModel: find, fetchEvidence: parts.database.fetchEvidence, timeZone }),
         evaluate: evaluateStage,
-        act: createAct({ lock, chain, trainer: createMockTrainer(config.github), database, timeZone }),
+        act: createAct({ ...parts, timeZone }),
         summarize: createSummarize({ timeZone }),
-      },
+      }),
     });
     releasers.add(
       "workers",
@@ -85,8 +122,6 @@ export function buildApp(config: Config, log: Logger, { keepsSchedules = true } 
       DRAIN_LIMIT_MS + 2 * QUEUE_CLOSE_LIMIT_MS,
     );
     await Promise.all(workers.map((worker) => worker.waitUntilReady()));
-    if (!keepsSchedules) return;
-    await syncSchedules(inbox, new Map([...config.models].map(([name, { schedule }]) => [name, schedule])));
   }
 
   async function startWeb(database: Database): Promise<void> {
@@ -122,4 +157,8 @@ export function buildApp(config: Config, log: Logger, { keepsSchedules = true } 
     stop: releasers.releaseAll,
     address: () => address,
   };
+}
+
+function same<T>(value: T): T {
+  return value;
 }

@@ -158,7 +158,7 @@ async function withInbox(
 /** Runs the workers in this process for as long as `use` takes. */
 async function withWorkersHere<T>(config: Config, use: () => Promise<T>): Promise<T> {
   note("No worker is running (npm start): this process decides by itself.");
-  const app = buildApp({ ...config, role: "worker" }, log, { keepsSchedules: false });
+  const app = buildApp({ ...config, role: "worker" }, log, { isService: false });
   try {
     await app.start(AbortSignal.timeout(30_000));
     return await use();

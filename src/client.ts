@@ -8,6 +8,7 @@ import { PermanentError, TransientError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import { connectRedis } from "./redis/connection.ts";
 import { openQueue } from "./redis/open-queue.ts";
+import { createServerState } from "./server-state.ts";
 
 const POLL_MS = 50;
 
@@ -34,7 +35,7 @@ export interface Client {
 }
 
 export function createClient(config: Config, log: Logger): Client {
-  const redis = connectRedis(config.redisUrl, log, { failFast: false });
+  const redis = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
   const options = { connection: redis, prefix: config.redisPrefix };
   const inbox = openQueue(INBOX, options, log);
   const stages = STAGES.map((stage) => openQueue(stage, options, log));

@@ -29,6 +29,7 @@ export interface Config {
   port: number;
   logLevel: string;
   lockTtlMs: number;
+  evidenceMaxAgeSeconds: number;
   /** IANA zone of the source tables' timestamps without zone; reports use it too. */
   timeZone: string;
   trainer: "mock";
@@ -129,6 +130,7 @@ const Settings = z.object({
   RATINGS_BUFFER_TABLE: tableName.default("ratings_buffer"),
   SOURCE_TIME_ZONE: timeZone.default("UTC"),
   LOCK_TTL_MS: wholeNumber(1_000, 3_600_000).default(30_000),
+  EVIDENCE_MAX_AGE_SECONDS: wholeNumber(1, 604_800).default(900),
   TRAINER: z
     .enum(["mock"], { error: "must be mock (github, webhook and command are not built yet)" })
     .default("mock"),
@@ -251,6 +253,7 @@ function toConfig(settings: Settings, file: z.infer<typeof ConfigFile> | null): 
     port: settings.PORT,
     logLevel: settings.LOG_LEVEL,
     lockTtlMs: settings.LOCK_TTL_MS,
+    evidenceMaxAgeSeconds: settings.EVIDENCE_MAX_AGE_SECONDS,
     timeZone: settings.SOURCE_TIME_ZONE,
     trainer: settings.TRAINER,
     github: {

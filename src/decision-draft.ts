@@ -31,7 +31,7 @@ export function draftDecision(
   };
   return {
     decision: trainer.triggerWord,
-    notes: `MOCK: Would trigger GitHub Actions. Feature: ${verdict.feature ?? "N/A"}`,
+    notes: `${trainer.remote ? "Asks for a training" : "MOCK: Would trigger GitHub Actions"}. Feature: ${verdict.feature ?? "N/A"}`,
     request: trainer.renderRequest(order),
   };
 }

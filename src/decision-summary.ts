@@ -4,9 +4,9 @@ import { renderReport, type ReportInput } from "./core/report.ts";
 /** A decision as one object, its report with it: of a run that recorded, was superseded, or only tried (a dry run). */
 export function summarizeDecision(
   input: ReportInput,
-  { decision, dispatch }: Pick<DecisionSummary, "decision" | "dispatch">,
+  decision: DecisionSummary["decision"],
 ): DecisionSummary {
-  const { runId, model, evidence, verdict, recorded, supersededBy } = input;
+  const { runId, model, evidence, verdict, recorded, request, dispatch, superseded } = input;
   return {
     runId,
     model,
@@ -16,10 +16,10 @@ export function summarizeDecision(
     driftScore: verdict.driftScore,
     feature: verdict.feature,
     criteria: verdict.criteria,
-    dispatch,
+    dispatch: dispatch && request && { ...dispatch, request },
     decisionId: recorded?.id ?? null,
     decidedAt: recorded?.decidedAt ?? null,
-    ...(supersededBy === null ? {} : { supersededBy }),
+    ...(superseded === null ? {} : { supersededBy: superseded.by }),
     report: renderReport(input),
   };
 }

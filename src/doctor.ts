@@ -8,6 +8,7 @@ import { createDatabase, type Database } from "./postgres/database.ts";
 import { databaseAddress } from "./postgres/explain-error.ts";
 import { connectRedis, probeRedis, redisAddress } from "./redis/connection.ts";
 import { openQueue } from "./redis/open-queue.ts";
+import { createServerState } from "./server-state.ts";
 
 /** One line of the diagnosis. */
 export interface Finding {
@@ -141,7 +142,7 @@ async function readSetting(redis: Redis, name: string): Promise<string | null> {
 }
 
 async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
-  const connection = connectRedis(config.redisUrl, log, { failFast: false });
+  const connection = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
   const inbox = openQueue(INBOX, { connection, prefix: config.redisPrefix }, log);
   try {
     const workers = await inbox.getWorkersCount();

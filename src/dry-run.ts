@@ -25,9 +25,19 @@ export async function dryRun({
   const verdict = evaluate(evidence, policy);
   const trainer = createMockTrainer(config.github);
   const { decision, request } = draftDecision(runId, evidence, verdict, trainer);
-  const input = { model, runId, evidence, policy, verdict, request, timeZone: config.timeZone };
   return summarizeDecision(
-    { ...input, recorded: null, supersededBy: null },
-    { decision, dispatch: request && { trainer: trainer.name, state: null, request } },
+    {
+      model,
+      runId,
+      evidence,
+      policy,
+      verdict,
+      request,
+      dispatch: request && { trainer: trainer.name, state: null },
+      recorded: null,
+      superseded: null,
+      timeZone: config.timeZone,
+    },
+    decision,
   );
 }

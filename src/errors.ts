@@ -25,7 +25,7 @@ export class ConfigError extends PermanentError {
 
 /** An error that a later attempt may not meet: a server that is away, a chain that did not end in time. */
 export class TransientError extends Error {
-  override readonly name = "TransientError";
+  override readonly name: string = "TransientError";
   readonly code: string;
 
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -33,6 +33,9 @@ export class TransientError extends Error {
     this.code = code;
   }
 }
+
+/** A server that cannot be reached, or ended the connection: nothing is wrong with what was asked of it. */
+export class ServerAwayError extends TransientError {}
 
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {

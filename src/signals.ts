@@ -2,7 +2,10 @@ import type { Logger } from "./logger.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** Starts, runs until SIGINT or SIGTERM (or `endsBy`), then stops. A second signal ends the process at once. */
+/**
+ * Starts, runs until SIGINT or SIGTERM (or `endsBy`), then stops; a signal during the start does not wait for its end. A second
+ * signal ends the process at once.
+ */
 export async function runUntilSignal({
   start,
   stop,
@@ -26,7 +29,7 @@ export async function runUntilSignal({
     endsBy?.addEventListener("abort", () => resolve());
   });
   try {
-    await start(aborted.signal);
+    await Promise.race([start(aborted.signal), signalled]);
     await signalled;
   } catch (error) {
     // A signal during the start is not a failure.

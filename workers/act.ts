@@ -1,13 +1,15 @@
 import { draftDecision } from "../src/decision-draft.ts";
+import { evaluate } from "../src/core/evaluate.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
 import { hashPolicy } from "../src/policy-hash.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { createRunId } from "../src/run-id.ts";
 import type { Trainer } from "../src/trainers/trainer.ts";
 import { renderAction } from "../src/core/report.ts";
 import type { Acted, Evaluated, Recording, StageJob } from "../queues/jobs.ts";
 import type { Chain } from "./chain.ts";
+import { dispatchTraining } from "./dispatch.ts";
+import { lookAgain } from "./follow-up.ts";
 import { toReportInput } from "./summarize.ts";
 import type { StageOutput } from "./stage.ts";
 
@@ -15,16 +17,19 @@ export interface ActDependencies {
   lock: DecisionLock;
   chain: Chain;
   trainer: Trainer;
-  database: Pick<Database, "recordDecision" | "moveEvents">;
+  database: Pick<Database, "recordDecision" | "claimDispatch" | "settleDispatch" | "moveEvents">;
   timeZone: string;
 }
 
-/** Records the decision, or where another run's came first, asks for a follow-up that looks again. */
+/**
+ * Records the decision and asks for the training that it wants. Where the decision comes too late, because another run's
+ * came first or its evidence is too old, a follow-up looks again.
+ */
 export function createAct(dependencies: ActDependencies) {
   const { trainer, database, timeZone } = dependencies;
   return async (job: StageJob, evaluated: Evaluated): Promise<StageOutput<Acted>> => {
     const { evidence, policy, verdict } = evaluated;
-    const recorded = await database.recordDecision({
+    const answer = await database.recordDecision({
       ...job,
       ...draftDecision(job.runId, evidence, verdict, trainer),
       evidence,
@@ -32,25 +37,53 @@ export function createAct(dependencies: ActDependencies) {
       policyHash: hashPolicy(policy),
       verdict,
       trainer: trainer.name,
-      // Nothing leaves the process for a mock, so its dispatch is complete when its row is.
-      dispatchState: "sent",
+      // Nothing leaves the process for a trainer that only shows the request, so its dispatch is complete with its row.
+      dispatchState: trainer.remote ? "pending" : "sent",
     });
-    const recording = recorded ? toRecording(recorded) : await supersede(dependencies, job);
-    const acted = { ...evaluated, recording };
-    return { result: acted, log: renderAction(toReportInput(job, acted, timeZone)) };
+    const acted: Acted =
+      answer.outcome === "recorded"
+        ? {
+            ...weighedBy(answer.decision, evaluated),
+            recording: await act(dependencies, job, answer.decision),
+          }
+        : { ...evaluated, recording: await supersede(dependencies, job, answer.because) };
+    const log = renderAction(toReportInput(job, acted, timeZone));
+    return { result: acted, log, endsRun: acted.recording.outcome === "superseded" };
   };
 }
 
-function toRecording({ id, dispatchState, ...rest }: RecordedDecision): Recording {
-  return { outcome: "recorded", decisionId: id, dispatch: dispatchState, ...rest };
+/** What the recorded decision was made of, which is not what this try gathered where an earlier one recorded it. */
+function weighedBy({ earlier }: RecordedDecision, evaluated: Evaluated): Evaluated {
+  return earlier ? { ...earlier, verdict: evaluate(earlier.evidence, earlier.policy) } : evaluated;
 }
 
-async function supersede(
-  { lock, chain, database }: ActDependencies,
-  { model, runId }: StageJob,
+async function act(
+  dependencies: ActDependencies,
+  job: StageJob,
+  { id, decidedAt, decision, trainer, request, dispatchState }: RecordedDecision,
 ): Promise<Recording> {
-  const followUpRunId = await lock.fold(model, createRunId());
-  await chain.requestFollowUp(model, followUpRunId);
-  await database.moveEvents(runId, followUpRunId);
-  return { outcome: "superseded", followUpRunId };
+  const recorded = { outcome: "recorded", decisionId: id, decidedAt, decision, trainer, request } as const;
+  // A decision that another trainer's settings made is left to them.
+  if (request === null || dispatchState === null || trainer !== dependencies.trainer.name)
+    return { ...recorded, dispatch: dispatchState };
+  const dispatch = await dispatchTraining(dependencies, {
+    decisionId: id,
+    key: job.runId,
+    request,
+    state: dispatchState,
+  });
+  // A training that was not asked for in time gave its alerts back; somebody must look at them again.
+  if (dispatch === "cancelled") await lookAgain(dependencies, job.model);
+  return { ...recorded, dispatch };
+}
+
+type SupersededRecording = Extract<Recording, { outcome: "superseded" }>;
+
+async function supersede(
+  dependencies: ActDependencies,
+  { model, runId }: StageJob,
+  because: SupersededRecording["because"],
+): Promise<SupersededRecording> {
+  const followUpRunId = await lookAgain(dependencies, model, runId);
+  return { outcome: "superseded", because, followUpRunId };
 }

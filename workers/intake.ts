@@ -12,6 +12,7 @@ import {
 } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
 import type { Chain } from "./chain.ts";
+import { endRun } from "./follow-up.ts";
 
 /** A job of the inbox, with what identifies it for all time. */
 export interface InboxJob {
@@ -104,23 +105,29 @@ async function startOrFold(
   cause: Cause,
   event?: DriftMonitoringCompleted,
 ): Promise<IntakeResult> {
-  if (job.isRetry && (await chain.exists(job.runId))) return { outcome: "started", runId: job.runId };
+  if (job.isRetry && (await chain.stateOf(job.runId)) !== "absent")
+    return { outcome: "started", runId: job.runId };
 
-  const candidate = createRunId();
-  const entry = await lock.enter(model, job.runId, candidate);
-  const runId = entry.outcome === "entered" ? job.runId : entry.runId;
-  const outcome = entry.outcome === "entered" ? "started" : "folded";
+  for (;;) {
+    const candidate = createRunId();
+    const entry = await lock.enter(model, job.runId, candidate);
+    const runId = entry.outcome === "entered" ? job.runId : entry.runId;
+    const outcome = entry.outcome === "entered" ? "started" : "folded";
 
-  const known = event ? await recordEvent({ model, event, jobKey: job.key, outcome, runId }) : "accepted";
-  if (known !== "accepted") {
-    if (outcome === "started") await endRun(lock, chain, model, runId);
-    else await lock.unfold(model, candidate);
-    return { outcome: "duplicate", runId: known.duplicateOf };
+    const known = event ? await recordEvent({ model, event, jobKey: job.key, outcome, runId }) : "accepted";
+    if (known !== "accepted") {
+      if (outcome === "started") await endRun(lock, chain, model, runId);
+      else await lock.unfold(model, candidate);
+      return { outcome: "duplicate", runId: known.duplicateOf };
+    }
+    if (outcome === "started") {
+      await chain.start({ runId, model, cause });
+      return { outcome, runId };
+    }
+    // Whoever folds into a follow-up adds its job, so that none waits for one that its first producer never added. Where
+    // it ran while the event was being recorded, it may have handed its events on already.
+    if ((await chain.requestFollowUp(model, runId, "requests")) === "waiting") return { outcome, runId };
   }
-  if (outcome === "started") await chain.start({ runId, model, cause });
-  // Whoever folds into a follow-up adds its job, so that none waits for one that its first producer never added.
-  else await chain.requestFollowUp(model, runId);
-  return { outcome, runId };
 }
 
 async function takeFollowUp(
@@ -129,14 +136,8 @@ async function takeFollowUp(
   model: string,
   runId: string,
 ): Promise<IntakeResult | "busy"> {
-  if (job.isRetry && (await chain.exists(runId))) return { outcome: "started", runId };
+  if (job.isRetry && (await chain.stateOf(runId)) !== "absent") return { outcome: "started", runId };
   if (!(await lock.enterFollowUp(model, runId))) return "busy";
   await chain.start({ runId, model, cause: "followup" });
   return { outcome: "started", runId };
-}
-
-/** Gives the lock back and wakes the follow-up that waits for it. */
-export async function endRun(lock: DecisionLock, chain: Chain, model: string, runId: string): Promise<void> {
-  const followUp = await lock.leave(model, runId);
-  if (followUp !== null) await chain.wakeFollowUp(followUp);
 }

@@ -1,7 +1,7 @@
 import { DelayedError, UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { z } from "zod";
-import { PermanentError, messageOf } from "../src/errors.ts";
+import { PermanentError, messageOf, ServerAwayError } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import { parseInput } from "../src/parse-input.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
@@ -17,9 +17,10 @@ import {
   StageJob,
 } from "../queues/jobs.ts";
 import { INBOX, INBOX_JOBS, type QueueName, type Stage } from "../queues/names.ts";
-import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_TRIES, JOB_OPTIONS } from "../queues/options.ts";
+import { computeBackoffMs, FOLLOW_UP_DELAY_MS, JOB_OPTIONS, TRIES_WHILE_AWAY } from "../queues/options.ts";
 import type { Chain } from "./chain.ts";
-import { endRun, type InboxJob } from "./intake.ts";
+import { endRun } from "./follow-up.ts";
+import type { InboxJob } from "./intake.ts";
 import type { StageOutput } from "./stage.ts";
 
 type Awaitable<T> = T | Promise<T>;
@@ -40,7 +41,11 @@ export interface RegisterOptions {
   lockTtlMs: number;
   chain: Chain;
   log: Logger;
+  /** Called when an inbox job failed for good: what it left in Postgres may need a chain. */
+  onInboxFailure: () => void;
 }
+
+type Processor<T> = (job: Job, token?: string) => Promise<T>;
 
 /**
  * Makes a BullMQ worker of each processor. What all of them share is done here and nowhere else: parsing what comes
@@ -48,29 +53,28 @@ export interface RegisterOptions {
  */
 export function registerWorkers(options: RegisterOptions): Worker[] {
   const { processors } = options;
+  const isolate = createIsolation();
+  const createWorker = (name: QueueName, processor: Processor<unknown>): Worker =>
+    openWorker(options, name, isolate(processor));
   return [
-    createWorker(options, INBOX, createInboxProcessor(options)),
+    createWorker(INBOX, createInboxProcessor(options)),
     createWorker(
-      options,
       "gather",
       stageProcessor(options, "gather", (job) => processors.gather(job)),
     ),
     createWorker(
-      options,
       "evaluate",
       stageProcessor(options, "evaluate", async (_, job) =>
         processors.evaluate(await readChild(job, Gathered)),
       ),
     ),
     createWorker(
-      options,
       "act",
       stageProcessor(options, "act", async (data, job) =>
         processors.act(data, await readChild(job, Evaluated)),
       ),
     ),
     createWorker(
-      options,
       "summarize",
       stageProcessor(options, "summarize", async (data, job) =>
         processors.summarize(data, await readChild(job, Acted)),
@@ -79,11 +83,8 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
   ];
 }
 
-function createWorker(
-  { connection, prefix, log }: RegisterOptions,
-  name: QueueName,
-  processor: (job: Job, token?: string) => Promise<unknown>,
-): Worker {
+function openWorker(options: RegisterOptions, name: QueueName, processor: Processor<unknown>): Worker {
+  const { connection, prefix, log } = options;
   const worker = new Worker(name, processor, {
     connection,
     prefix,
@@ -92,6 +93,7 @@ function createWorker(
     lockDuration: 8_000,
     stalledInterval: 4_000,
     maxStalledCount: 3,
+    runRetryDelay: 1_000,
     // For jobs of other producers, which bring no retention of their own.
     removeOnComplete: JOB_OPTIONS.removeOnComplete,
     removeOnFail: JOB_OPTIONS.removeOnFail,
@@ -99,45 +101,100 @@ function createWorker(
   });
   // Without a listener, a connection error would end the process; the connection's own listener tells of it once.
   worker.on("error", (error) => log.debug({ err: error, queue: name }, "worker error"));
+  // Here and not in the processor, which a job that killed its workers too often does not reach again.
+  worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;
 }
 
-function createInboxProcessor(options: RegisterOptions) {
+/** Stalls after which a job is under suspicion: once, its worker may have died of anything. */
+const SUSPICIOUS_STALLS = 2;
+
+/**
+ * Keeps a job that kills its worker from taking others along until they are failed with it: jobs that lost their workers
+ * twice run one at a time, and those that wait for their turn do so outside of the worker.
+ */
+function createIsolation() {
+  let isOccupied = false;
+  return <T>(processor: Processor<T>): Processor<T> =>
+    async (job, token) => {
+      if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token);
+      if (isOccupied) return delay(job, computeBackoffMs(1), token);
+      isOccupied = true;
+      try {
+        return await processor(job, token);
+      } finally {
+        isOccupied = false;
+      }
+    };
+}
+
+/** After a job's last attempt: says so, and gives the lock of its run back. */
+async function endFailedJob(
+  { lock, chain, log, prefix, onInboxFailure }: RegisterOptions,
+  queue: QueueName,
+  job: Job | undefined,
+  error: Error,
+): Promise<void> {
+  // A job that will be tried again is not at its end.
+  if (job?.finishedOn === undefined) return;
+  const model = modelOf(job);
+  const runId = queue === INBOX ? inboxRunId(job, prefix) : String(job.id);
+  log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
+  try {
+    await endRun(lock, chain, model, runId);
+  } catch (error) {
+    log.debug({ err: error, runId, model }, "lock not given back; it ends by itself");
+  }
+  if (queue === INBOX) onInboxFailure();
+}
+
+function createInboxProcessor(options: RegisterOptions): Processor<IntakeResult> {
   const { processors, prefix, log } = options;
-  return async (job: Job, token?: string): Promise<IntakeResult> => {
+  return async (job, token) => {
     const startedAt = performance.now();
-    const key = `${prefix}:${job.id}:${job.timestamp}`;
-    const runId = deriveRunId(key, job.timestamp);
     const jobLog = log.child({ stage: "intake", jobId: job.id });
     try {
       const result = await processors.intake({
         name: job.name,
         data: job.data,
-        key,
-        runId,
+        key: inboxKey(job, prefix),
+        runId: inboxRunId(job, prefix),
         isRetry: job.attemptsStarted > 1,
       });
       if (result === "busy") return await delay(job, FOLLOW_UP_DELAY_MS, token);
       jobLog.info({ ...result, model: modelOf(job), durationMs: since(startedAt) }, "inbox job taken");
       return result;
     } catch (error) {
-      if (error instanceof DelayedError) throw error;
-      // Another producer's job may allow one attempt only, and its event must outlive a server that is away.
-      if (!isPermanent(error) && job.attemptsStarted < INBOX_TRIES) {
-        jobLog.warn({ err: messageOf(error), attempt: job.attemptsStarted }, "failed, will be tried again");
-        return delay(job, computeBackoffMs(job.attemptsStarted), token);
-      }
-      // A follow-up has the id that its producer gave it, all others the derived one.
-      const followUp = job.name === INBOX_JOBS.followup ? FollowUpRequest.safeParse(job.data) : null;
-      throw await fail(
-        options,
-        job,
-        { model: modelOf(job), runId: followUp?.data?.runId ?? runId },
-        error,
-        jobLog,
-      );
+      // Another producer's job may allow one attempt only, and its event must outlive more than that.
+      if (!isPermanent(error)) await tryAgain(job, token, error, jobLog);
+      throw toBullError(error);
     }
   };
+}
+
+function inboxKey(job: Job, prefix: string): string {
+  return `${prefix}:${job.id}:${job.timestamp}`;
+}
+
+/** A follow-up has the run id that its producer gave it, all others the one that their key gives. */
+function inboxRunId(job: Job, prefix: string): string {
+  const followUp = job.name === INBOX_JOBS.followup ? FollowUpRequest.safeParse(job.data) : null;
+  return followUp?.data?.runId ?? deriveRunId(inboxKey(job, prefix), job.timestamp);
+}
+
+/**
+ * Puts a failed job back, which counts as no attempt, unless that was done too often already. While a server is away that
+ * is not worth a line for each job.
+ */
+async function tryAgain(job: Job, token: string | undefined, error: unknown, log: Logger): Promise<void> {
+  if (error instanceof DelayedError) throw error;
+  const attempt = job.attemptsStarted;
+  if (attempt >= TRIES_WHILE_AWAY) return;
+  log[error instanceof ServerAwayError ? "debug" : "warn"](
+    { err: messageOf(error), attempt },
+    "failed, will be tried again",
+  );
+  await delay(job, computeBackoffMs(attempt), token);
 }
 
 /** Puts a job back for a while, which counts as no attempt. */
@@ -146,7 +203,7 @@ async function delay(job: Job, delayMs: number, token: string | undefined): Prom
   throw new DelayedError();
 }
 
-/** The model that an inbox job is about, as far as one can tell before it is parsed. */
+/** The model that a job is about, as far as one can tell before it is parsed. */
 function modelOf(job: Job): string {
   const data: unknown = job.data;
   const model = typeof data === "object" && data !== null && "model" in data ? data.model : undefined;
@@ -157,13 +214,11 @@ function stageProcessor<T>(
   options: RegisterOptions,
   stage: Stage,
   work: (data: StageJob, job: Job) => Awaitable<StageOutput<T>>,
-) {
+): Processor<T> {
   const { lock, chain, log } = options;
-  return async (job: Job): Promise<T> => {
+  return async (job, token) => {
     const startedAt = performance.now();
-    const data = StageJob.safeParse(job.data);
-    const run = data.success ? data.data : { runId: String(job.id), model: modelOf(job) };
-    const stageLog = log.child({ runId: run.runId, model: run.model, stage });
+    const stageLog = log.child({ runId: String(job.id), model: modelOf(job), stage });
     try {
       const stageJob = parseInput(StageJob, job.data, `${stage} job`);
       const output = await whileHolding(options, stage, stageJob, () => work(stageJob, job));
@@ -171,12 +226,14 @@ function stageProcessor<T>(
       job
         .log(output.log)
         .catch((error: unknown) => stageLog.warn({ err: error }, "the job's log was not written"));
-      // Once the chain is told, the model is free for the next run.
-      if (stage === "summarize") await endRun(lock, chain, stageJob.model, stageJob.runId);
+      if (output.endsRun) await endRun(lock, chain, stageJob.model, stageJob.runId);
       stageLog.info({ durationMs: since(startedAt) }, "stage completed");
       return output.result;
     } catch (error) {
-      throw await fail(options, job, run, error, stageLog);
+      if (error instanceof ServerAwayError) await tryAgain(job, token, error, stageLog);
+      else if (!isPermanent(error))
+        stageLog.warn({ err: messageOf(error), attempt: job.attemptsMade + 1 }, "failed");
+      throw toBullError(error);
     }
   };
 }
@@ -199,7 +256,7 @@ async function whileHolding<T>(
   const holding = lock.hold(model, runId);
   const renewal = setInterval(() => {
     lock
-      .hold(model, runId)
+      .renew(model, runId)
       .catch((error: unknown) => log.debug({ err: error, runId, model }, "lock not renewed"));
   }, lockTtlMs / 3);
   try {
@@ -209,25 +266,13 @@ async function whileHolding<T>(
     clearInterval(renewal);
     // A lock that had to be taken anew may be that of a chain long done, one stage of which a person runs again:
     // no later stage would give it back.
-    if ((await holding.catch(() => "lost")) === "taken" && (await chain.isDone(runId)))
+    if ((await holding.catch(() => "lost")) === "taken" && (await chain.stateOf(runId)) === "done")
       await endRun(lock, chain, model, runId);
   }
 }
 
-/** Logs a failure, gives the lock back after the last attempt, and answers the error that BullMQ is to see. */
-async function fail(
-  { lock, chain }: RegisterOptions,
-  job: Job,
-  { model, runId }: { model: string; runId: string },
-  error: unknown,
-  log: Logger,
-): Promise<unknown> {
-  const isFinal = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-  const attempt = job.attemptsMade + 1;
-  if (isFinal) log.error({ err: error, attempt }, "failed for good");
-  else log.warn({ err: messageOf(error), attempt }, "failed, will be tried again");
-  if (isFinal) await endRun(lock, chain, model, runId).catch(() => {});
-  // BullMQ asks for its own class; the cause and the code would be lost on the way to Redis anyway.
+/** BullMQ asks for its own class; the cause and the code would be lost on the way to Redis anyway. */
+function toBullError(error: unknown): unknown {
   return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
 }
 

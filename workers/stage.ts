@@ -2,4 +2,6 @@
 export interface StageOutput<T> {
   result: T;
   log: string;
+  /** The decision is told, or will not be made: the model is free for the next run. */
+  endsRun?: boolean;
 }

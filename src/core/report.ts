@@ -17,8 +17,10 @@ export interface ReportInput {
   request: DispatchRequest | null;
   /** The decision as recorded; null in a dry run and for a superseded run. */
   recorded: PastDecision | null;
-  /** Run that looks again because a newer decision came first; null for a run that was not superseded. */
-  supersededBy: string | null;
+  /** Trainer and state of the dispatch row; null where there is none. */
+  dispatch: { trainer: string; state: string | null } | null;
+  /** The run that looks again, and why; null for a run that was not superseded. */
+  superseded: { by: string; because: "newer_decision" | "stale_evidence" } | null;
   /** IANA zone in which times are written. */
   timeZone: string;
 }
@@ -48,11 +50,15 @@ export function renderCriteria(input: Weighed): string {
 
 /** The part that act has to tell: what was recorded, what is sent, or what is recommended instead. */
 export function renderAction(input: ReportInput): string {
-  const { verdict, request, supersededBy } = input;
-  if (supersededBy !== null) return recordLine(input);
-  return (
-    verdict.decision === "trigger" && request ? mockSection(input, request) : noActionSection(input)
-  ).join("\n");
+  const { verdict, request, superseded } = input;
+  if (superseded !== null) return recordLine(input);
+  if (verdict.decision !== "trigger" || !request) return noActionSection(input).join("\n");
+  const section = isMock(input) ? mockSection : dispatchSection;
+  return section(input, request).join("\n");
+}
+
+function isMock({ dispatch }: ReportInput): boolean {
+  return dispatch?.trainer === "mock";
 }
 
 type Findings = Pick<ReportInput, "evidence" | "policy" | "timeZone">;
@@ -212,6 +218,30 @@ function mockSection(input: ReportInput, request: DispatchRequest): string[] {
   ];
 }
 
+function dispatchSection(input: ReportInput, request: DispatchRequest): string[] {
+  return [
+    "🎬 RETRAINING TRIGGER",
+    "",
+    `🔧 Request to the trainer (${input.dispatch?.trainer}):`,
+    "",
+    ...requestLines(request),
+    "",
+    recordLine(input),
+    dispatchLine(input),
+  ];
+}
+
+function dispatchLine({ dispatch, runId }: ReportInput): string {
+  switch (dispatch?.state) {
+    case "unknown":
+      return `❓ The trainer's answer was lost, and it knows of no training ${runId}: look there, it is not asked again`;
+    case "cancelled":
+      return "⏭️ The trainer was not asked in time, the evidence is too old by now: a follow-up looks again";
+    default:
+      return `✅ Training asked for (${dispatch?.state})`;
+  }
+}
+
 function workflowOf({ url }: DispatchRequest): string {
   return /\/workflows\/([^/]+)\/dispatches$/.exec(url)?.[1] ?? "the training";
 }
@@ -247,11 +277,13 @@ function noActionSection(input: ReportInput): string[] {
   ];
 }
 
-function recordLine({ recorded, supersededBy }: ReportInput): string {
+function recordLine({ recorded, superseded }: ReportInput): string {
   if (recorded) return "✅ Decision logged to retraining_decisions table";
-  return supersededBy
-    ? "⏭️ Not logged: a newer decision came first, this one is superseded"
-    : "🧪 Dry run: nothing was logged, nothing was sent";
+  if (!superseded) return "🧪 Dry run: nothing was logged, nothing was sent";
+  return {
+    newer_decision: "⏭️ Not logged: a newer decision came first, this one is superseded",
+    stale_evidence: "⏭️ Not logged: the evidence is too old to be acted on, this decision is superseded",
+  }[superseded.because];
 }
 
 function summarySection(input: ReportInput): string[] {
@@ -286,11 +318,21 @@ function decisionLine(
   return `   ${icon} ${formatTime(decidedAt, timeZone)} | ${name} | Buffer: ${buffer} | Drift: ${formatScore(driftScore)}`;
 }
 
-function finalStatus({ verdict, recorded, supersededBy }: ReportInput): string {
-  if (supersededBy) return `SUPERSEDED - RUN ${supersededBy} LOOKS AGAIN`;
-  const dryRun = recorded ? "" : " - DRY RUN";
-  return (
-    (verdict.decision === "trigger" ? "RETRAINING TRIGGERED (MOCK)" : "NO ACTION - CONTINUE MONITORING") +
-    dryRun
-  );
+function finalStatus(input: ReportInput): string {
+  const { verdict, recorded, superseded } = input;
+  if (superseded) return `SUPERSEDED - RUN ${superseded.by} LOOKS AGAIN`;
+  const status = verdict.decision === "trigger" ? triggerStatus(input) : "NO ACTION - CONTINUE MONITORING";
+  return recorded ? status : `${status} - DRY RUN`;
+}
+
+function triggerStatus(input: ReportInput): string {
+  if (isMock(input)) return "RETRAINING TRIGGERED (MOCK)";
+  switch (input.dispatch?.state) {
+    case "unknown":
+      return "RETRAINING UNKNOWN - LOOK AT THE TRAINER";
+    case "cancelled":
+      return "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN";
+    default:
+      return "RETRAINING TRIGGERED";
+  }
 }

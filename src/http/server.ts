@@ -8,7 +8,7 @@ import type { Logger } from "../logger.ts";
 import type { Database } from "../postgres/database.ts";
 import { createDashboard } from "./bull-board.ts";
 import { createDecisionPages } from "./decisions.ts";
-import { checkReadiness } from "./readiness.ts";
+import { answers, checkReadiness, isRedisThere } from "./readiness.ts";
 
 export interface ServerDependencies {
   config: Config;
@@ -31,8 +31,10 @@ export async function startServer(
     const readiness = await checkReadiness(database, redis);
     response.status(readiness.isReady ? 200 : 503).json(readiness);
   });
-  app.use("/queues", whenRedisIsThere(redis), createDashboard("/queues", dependencies.queues));
-  app.use(createDecisionPages(database, config.timeZone));
+  const whenRedisIsThere = unlessAway("Redis", () => isRedisThere(redis));
+  app.use("/queues", whenRedisIsThere, createDashboard("/queues", dependencies.queues));
+  const whenPostgresIsThere = unlessAway("Postgres", () => answers(() => database.ping()));
+  app.use(whenPostgresIsThere, createDecisionPages(database, config.timeZone));
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);
     log.warn({ err: error }, "request failed");
@@ -73,12 +75,13 @@ async function listen(app: express.Express, { host, port }: Config) {
   };
 }
 
-function whenRedisIsThere(redis: Redis) {
-  return (_: Request, response: Response, next: NextFunction): void => {
-    if (redis.status === "ready") return next();
+/** Answers 503 at once while a server is away, instead of letting a page wait for it. */
+function unlessAway(server: string, isThere: () => Promise<boolean>) {
+  return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
+    if (await isThere()) return next();
     response
       .status(503)
       .type("text")
-      .send("Redis is away. Bull Board is back as soon as Redis is: see /readyz\n");
+      .send(`${server} is away. This page is back as soon as ${server} is: see /readyz\n`);
   };
 }

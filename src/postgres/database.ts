@@ -1,15 +1,18 @@
 import type pg from "pg";
 import type { ModelConfig } from "../config.ts";
 import type { Evidence } from "../core/evidence.ts";
+import { ServerAwayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { createServerState } from "../server-state.ts";
 import {
   type DecisionRow,
   listDecisions,
   type NewDecision,
   recordDecision,
-  type RecordedDecision,
+  type RecordingAnswer,
 } from "./decisions.ts";
-import { type AcceptedEvent, moveEvents, recordEvent } from "./events.ts";
+import { type Claim, claimDispatch, type Settlement, settleDispatch } from "./dispatches.ts";
+import { type AcceptedEvent, listOpenRuns, moveEvents, type OpenRun, recordEvent } from "./events.ts";
 import { fetchEvidence, quoteTable } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
 import { findPendingMigrations, migrate } from "./migrate.ts";
@@ -21,12 +24,15 @@ export interface Database {
   migrate(): Promise<string[]>;
   findPendingMigrations(): Promise<string[]>;
   fetchEvidence(model: string, config: ModelConfig): Promise<Evidence>;
-  recordDecision(decision: NewDecision): Promise<RecordedDecision | null>;
+  recordDecision(decision: NewDecision): Promise<RecordingAnswer>;
+  claimDispatch(decisionId: number): Promise<Claim>;
+  settleDispatch(decisionId: number, settlement: Settlement): Promise<void>;
   /** The columns of a table or view, and those that this user may read; null where there is none of that name. */
   listColumns(table: string): Promise<{ all: string[]; readable: string[] } | null>;
   listDecisions(filter: { model: string | null; limit: number }): Promise<DecisionRow[]>;
   recordEvent(event: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }>;
   moveEvents(fromRunId: string, toRunId: string): Promise<void>;
+  listOpenRuns(): Promise<OpenRun[]>;
   close(): Promise<void>;
 }
 
@@ -36,20 +42,30 @@ export interface DatabaseOptions {
   trainer: string;
   /** IANA zone of timestamps without one. */
   timeZone: string;
+  /** Evidence that is older than this, by the database's clock, is not acted on. */
+  evidenceMaxAgeSeconds: number;
 }
 
-export function createDatabase({ databaseUrl, trainer, timeZone }: DatabaseOptions, log: Logger): Database {
+export function createDatabase(
+  { databaseUrl, trainer, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
+  log: Logger,
+): Database {
   const pool = createPool(databaseUrl, log);
+  const state = createServerState("Postgres", log);
   const ask = async <T>(call: (pool: pg.Pool) => Promise<T>): Promise<T> => {
     try {
-      return await call(pool);
+      const answer = await call(pool);
+      state.back("pool");
+      return answer;
     } catch (error) {
-      throw explainPostgresError(error, databaseUrl);
+      const explained = explainPostgresError(error, databaseUrl);
+      if (explained instanceof ServerAwayError) state.away("pool", explained);
+      throw explained;
     }
   };
   return {
     ping: () => ask(async () => void (await pool.query("SELECT 1"))),
-    migrate: () => ask(() => migrate(pool, log)),
+    migrate: () => ask(() => migrate(pool, databaseUrl, log)),
     findPendingMigrations: () => ask(() => findPendingMigrations(pool)),
     fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }) =>
       ask(() =>
@@ -63,10 +79,14 @@ export function createDatabase({ databaseUrl, trainer, timeZone }: DatabaseOptio
         }),
       ),
     listColumns: (table) => ask(() => listColumns(pool, table)),
-    recordDecision: (decision) => ask(() => recordDecision(pool, decision, timeZone)),
+    recordDecision: (decision) =>
+      ask(() => recordDecision(pool, decision, { timeZone, evidenceMaxAgeSeconds })),
+    claimDispatch: (decisionId) => ask(() => claimDispatch(pool, decisionId, evidenceMaxAgeSeconds)),
+    settleDispatch: (decisionId, settlement) => ask(() => settleDispatch(pool, decisionId, settlement)),
     listDecisions: (filter) => ask(() => listDecisions(pool, { ...filter, timeZone })),
     recordEvent: (event) => ask(() => recordEvent(pool, event)),
     moveEvents: (from, to) => ask(() => moveEvents(pool, from, to)),
+    listOpenRuns: () => ask(() => listOpenRuns(pool, trainer)),
     close: () => pool.end(),
   };
 }

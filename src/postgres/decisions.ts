@@ -1,8 +1,9 @@
 import type pg from "pg";
+import { z } from "zod";
 import type { DispatchRequest } from "../core/dispatch-request.ts";
 import type { Verdict } from "../core/evaluate.ts";
-import type { Evidence } from "../core/evidence.ts";
-import type { Policy } from "../core/policy.ts";
+import { Evidence } from "../core/evidence.ts";
+import { Policy } from "../core/policy.ts";
 
 /** A decision about to be recorded. */
 export interface NewDecision {
@@ -31,29 +32,44 @@ export interface RecordedDecision {
   trainer: string;
   request: DispatchRequest | null;
   dispatchState: string | null;
+  /** What an earlier try of the run weighed, where it was that one which recorded. */
+  earlier: { evidence: Evidence; policy: Policy } | null;
+}
+
+/** A decision's row, or why nothing was written. */
+export type RecordingAnswer =
+  | { outcome: "recorded"; decision: RecordedDecision }
+  | { outcome: "superseded"; because: "newer_decision" | "stale_evidence" };
+
+export interface RecordingOptions {
+  timeZone: string;
+  /** Evidence that is older than this, by the database's clock, is not acted on. */
+  evidenceMaxAgeSeconds: number;
 }
 
 /**
  * Records a decision by compare-and-set against the last decision that its evidence saw, and its dispatch with it.
- * Answers the row of this run, whether it was written now or by an earlier try; null where another run's
- * decision came first, in which case nothing was written. One round trip; a retry takes two, a lost race three.
+ * Answers the row of this run, whether it was written now or by an earlier try; or that another run's decision came first,
+ * or that the evidence is too old: then nothing was written. One round trip; a retry takes two, a lost race three.
  */
 export async function recordDecision(
   pool: pg.Pool,
   decision: NewDecision,
-  timeZone: string,
-): Promise<RecordedDecision | null> {
-  const values = toValues(decision, timeZone);
+  options: RecordingOptions,
+): Promise<RecordingAnswer> {
+  const values = toValues(decision, options);
   for (let attempt = 1; ; attempt += 1) {
-    const { rows } = await pool.query<RecordedDecision>(INSERT_DECISION, values);
-    if (rows[0]) return rows[0];
-    const known = await fetchDecision(pool, decision.runId, timeZone);
-    if (known) return known;
-    if (attempt > MAX_REPAIRS || !(await repairSequence(pool))) return null;
+    const { rows } = await pool.query<Omit<RecordedDecision, "earlier">>(INSERT_DECISION, values);
+    if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], earlier: null } };
+    const { known, isStale } = await findReason(pool, decision, options);
+    if (known) return { outcome: "recorded", decision: known };
+    if (isStale) return { outcome: "superseded", because: "stale_evidence" };
+    if (attempt > MAX_REPAIRS || !(await repairSequence(pool)))
+      return { outcome: "superseded", because: "newer_decision" };
   }
 }
 
-function toValues(decision: NewDecision, timeZone: string): unknown[] {
+function toValues(decision: NewDecision, { timeZone, evidenceMaxAgeSeconds }: RecordingOptions): unknown[] {
   const { evidence, verdict } = decision;
   return [
     decision.runId,
@@ -74,6 +90,8 @@ function toValues(decision: NewDecision, timeZone: string): unknown[] {
     timeZone,
     decision.request && JSON.stringify(decision.request),
     decision.dispatchState,
+    evidence.takenAt,
+    evidenceMaxAgeSeconds,
   ];
 }
 
@@ -101,6 +119,7 @@ WITH decision AS (
   SELECT $1::uuid, $2::text, $3::text, now() AT TIME ZONE $16, $4::text, $5::text, $6::bigint, $7::float8, $8::text,
     $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text, $14::text[], NULLIF($15::integer, 0)
   WHERE NOT EXISTS (SELECT FROM retraining_decisions WHERE model = $2 AND id > $15::integer)
+    AND $19::timestamptz >= now() - make_interval(secs => $20)
     AND COALESCE((SELECT max(id) FROM retraining_decisions), 0) <= COALESCE(pg_sequence_last_value(${SEQUENCE}), 0)
   ON CONFLICT DO NOTHING
   RETURNING id, decision_date, decision, trainer
@@ -113,21 +132,28 @@ SELECT decision.id, to_json(decision_date AT TIME ZONE $16) #>> '{}' AS "decided
   dispatch.request, dispatch.state AS "dispatchState"
 FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
 
-/** The decision of a run, or null. */
-async function fetchDecision(
+/** Why nothing was inserted: the run's decision was there already, or its evidence is too old, or neither. */
+async function findReason(
   pool: pg.Pool,
-  runId: string,
-  timeZone: string,
-): Promise<RecordedDecision | null> {
-  const { rows } = await pool.query<RecordedDecision>(
-    `SELECT decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt", decision.decision,
-       decision.trainer, dispatch.request, dispatch.state AS "dispatchState"
-     FROM retraining_decisions AS decision
-     LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
-     WHERE run_id = $1`,
-    [runId, timeZone],
+  { runId, evidence }: NewDecision,
+  { timeZone, evidenceMaxAgeSeconds }: RecordingOptions,
+): Promise<{ known: RecordedDecision | null; isStale: boolean }> {
+  const { rows } = await pool.query<
+    Omit<RecordedDecision, "earlier"> & { evidence: unknown; policy: unknown; isStale: boolean }
+  >(
+    `SELECT $3::timestamptz < now() - make_interval(secs => $4) AS "isStale",
+             decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
+             decision.evidence, decision.policy, dispatch.request, dispatch.state AS "dispatchState"
+           FROM (SELECT $1::uuid AS run_id) AS asked
+           LEFT JOIN retraining_decisions AS decision USING (run_id)
+           LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`,
+    [runId, timeZone, evidence.takenAt, evidenceMaxAgeSeconds],
   );
-  return rows[0] ?? null;
+  const { isStale = false, evidence: seen, policy, ...row } = rows[0] ?? {};
+  if (!("id" in row) || row.id === null) return { known: null, isStale };
+  // A row of another version may hold what this one does not read.
+  const earlier = z.object({ evidence: Evidence, policy: Policy }).safeParse({ evidence: seen, policy });
+  return { known: { ...(row as Omit<RecordedDecision, "earlier">), earlier: earlier.data ?? null }, isStale };
 }
 
 /** One line of `retrigger history` and of the decisions page. */

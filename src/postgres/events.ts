@@ -54,3 +54,31 @@ export async function moveEvents(pool: pg.Pool, fromRunId: string, toRunId: stri
     toRunId,
   ]);
 }
+
+/** A run that something waits for. */
+export interface OpenRun {
+  runId: string;
+  model: string;
+}
+
+/**
+ * The runs that are not at their end by what Postgres knows: an event waits for their decision, or a decision of
+ * this trainer for its dispatch. Those of the last seconds are left out, as their jobs may be on the way to Redis.
+ */
+export async function listOpenRuns(pool: pg.Pool, trainer: string): Promise<OpenRun[]> {
+  const { rows } = await pool.query<OpenRun>(LIST_OPEN_RUNS, [trainer]);
+  return rows;
+}
+
+// Of a model's decisions each saw the one before, so that the newest has the youngest snapshot.
+const LIST_OPEN_RUNS = `
+SELECT run_id AS "runId", model FROM retraining_events AS event
+WHERE outcome <> 'drift_run_failed'
+  AND received_at > now() - interval '7 days' AND received_at < now() - interval '2 seconds'
+  AND NOT EXISTS (SELECT FROM retraining_decisions WHERE run_id = event.run_id)
+  AND received_at > COALESCE((
+    SELECT (evidence ->> 'takenAt')::timestamptz FROM retraining_decisions
+    WHERE model = event.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1), '-infinity')
+UNION
+SELECT run_id, model FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
+WHERE state = 'pending' AND dispatch.trainer = $1 AND created_at < now() - interval '2 seconds' AND run_id IS NOT NULL`;

@@ -15,6 +15,9 @@ export interface EvidenceRequest {
   timeZone: string;
 }
 
+/** A count of ten million ratings takes some two seconds; what takes longer than this will not come. */
+const READING_LIMIT_MS = 115_000;
+
 /**
  * Reads everything that a decision weighs in one read-only REPEATABLE READ snapshot and one round trip.
  * All times are compared by the database, on its own clock.
@@ -31,12 +34,15 @@ export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Pr
 async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<unknown> {
   const client = await pool.connect();
   try {
-    // One text of three statements is one message to the server; that is why the values stand in it as literals.
-    const results = (await client.query(
-      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${buildEvidenceSql(request)}; COMMIT`,
-    )) as unknown as pg.QueryResult<{ evidence: unknown }>[];
+    // One text of four statements is one message to the server; that is why the values stand in it as literals. The
+    // limit keeps a query from going on in the server when nobody waits for it any more.
+    const query = {
+      text: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${READING_LIMIT_MS}; ${buildEvidenceSql(request)}; COMMIT`,
+      query_timeout: READING_LIMIT_MS + 5_000,
+    };
+    const results = (await client.query(query)) as unknown as pg.QueryResult<{ evidence: unknown }>[];
     client.release();
-    return results[1]?.rows[0]?.evidence;
+    return results[2]?.rows[0]?.evidence;
   } catch (error) {
     // The failed transaction is still open: the connection goes with it.
     client.release(true);

@@ -1,5 +1,5 @@
 import pg from "pg";
-import { PermanentError, TransientError, messageOf } from "../errors.ts";
+import { PermanentError, ServerAwayError, TransientError, messageOf } from "../errors.ts";
 
 /** "localhost:5432/cinematch" of a connection string: what a message may show of it. */
 export function databaseAddress(databaseUrl: string): string {
@@ -9,7 +9,7 @@ export function databaseAddress(databaseUrl: string): string {
 
 /**
  * Turns what `pg` throws into an error that says what failed and what to do. Permanent: what only a person can mend
- * (missing table or column, no privilege, wrong password). Transient: everything else.
+ * (missing table or column, no privilege, wrong password). Away: the server cannot be reached, or left. Transient: the rest.
  */
 export function explainPostgresError(error: unknown, databaseUrl: string): PermanentError | TransientError {
   if (error instanceof PermanentError || error instanceof TransientError) return error;
@@ -62,30 +62,52 @@ export function explainPostgresError(error: unknown, databaseUrl: string): Perma
       );
     case "ENOTFOUND":
     case "EAI_AGAIN":
-      return new TransientError(
+      return new ServerAwayError(
         "UNKNOWN_HOST",
         `Unknown host in DATABASE_URL: ${address}. Correct the name`,
         { cause: error },
       );
     case "ECONNREFUSED":
-      return new TransientError(
+      return new ServerAwayError(
         "POSTGRES_AWAY",
         `Cannot reach Postgres at ${address}. Start it with: docker compose up -d postgres`,
         { cause: error },
       );
     default:
-      return isFaultOfTheQuery(error)
-        ? permanent(
-            "SOURCE_DATA",
-            `Postgres at ${address} cannot answer: ${message}. Check the types of the source tables' columns`,
-          )
-        : new TransientError("POSTGRES", `Postgres at ${address}: ${message}`, { cause: error });
+      return explainByKind(error, address);
   }
 }
 
-/** Classes 22 (data), 42 (syntax, types) of SQLSTATE: the same query fails the same way again. */
+function explainByKind(error: unknown, address: string): PermanentError | TransientError {
+  const message = messageOf(error);
+  if (isFaultOfTheQuery(error)) {
+    return new PermanentError(
+      "SOURCE_DATA",
+      `Postgres at ${address} cannot answer: ${message}. Check the types of the source tables' columns`,
+      { cause: error },
+    );
+  }
+  const text = `Postgres at ${address}: ${message}`;
+  return isServerAway(error)
+    ? new ServerAwayError("POSTGRES_AWAY", text, { cause: error })
+    : new TransientError("POSTGRES", text, { cause: error });
+}
+
+/**
+ * Errors of the connection: those of the socket, class 08 (connection), 57P (shutting down, starting up) and 53300 (too
+ * many connections) of SQLSTATE, and those that `pg` has only words for.
+ */
+function isServerAway(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return /^(08|57P|53300)/.test(error.code ?? "");
+  return (
+    /^E(CONN|PIPE|TIMEDOUT|HOST|NET)/.test(codeOf(error) ?? "") ||
+    /^Connection terminated|^timeout e|^Query read timeout|^Client has encountered/.test(messageOf(error))
+  );
+}
+
+/** Classes 22 (data), 42 (syntax, types), 54 (limits of the program) of SQLSTATE: the same query fails the same way again. */
 function isFaultOfTheQuery(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && /^(22|42)/.test(error.code ?? "");
+  return error instanceof pg.DatabaseError && /^(22|42|54)/.test(error.code ?? "");
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Pool } from "pg";
+import pg, { type Pool } from "pg";
 import type { Logger } from "../logger.ts";
 
 const MIGRATIONS_DIR = fileURLToPath(new URL("migrations", import.meta.url));
@@ -13,14 +13,18 @@ const ADVISORY_LOCK = 7_283_401;
  * Brings the tables that are ours up to date, from nothing or from the DAG's own. Processes that start together take
  * turns. Returns the names of the migrations that ran, in order.
  */
-export async function migrate(pool: Pool, log: Logger): Promise<string[]> {
+export async function migrate(pool: Pool, databaseUrl: string, log: Logger): Promise<string[]> {
   // The usual start finds nothing to do, and needs neither the lock nor the migration library in its memory.
   if ((await findPendingMigrations(pool)).length === 0) return [];
   // Our migrations are SQL; the loader of those in TypeScript would leave a directory in /tmp.
   process.env["JITI_FS_CACHE"] ??= "false";
   const { runner } = await import("node-pg-migrate");
-  const client = await pool.connect();
+  // A connection of its own: a migration may take longer than the pool's limit, and waits for its turn besides.
+  const client = new pg.Client(databaseUrl);
+  // Without a listener, a server that leaves would end the process; whoever waits for an answer is told as well.
+  client.on("error", () => {});
   try {
+    await client.connect();
     await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCK]);
     const logger = {
       debug: () => {},
@@ -40,7 +44,7 @@ export async function migrate(pool: Pool, log: Logger): Promise<string[]> {
     return done.map(({ name }) => name);
   } finally {
     // Ends the session, and with it the advisory lock and whatever a failed migration left open.
-    client.release(true);
+    await client.end();
   }
 }
 

@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
-import { PermanentError, TransientError, messageOf } from "../errors.ts";
-import type { Logger } from "../logger.ts";
+import { PermanentError, ServerAwayError, type TransientError, messageOf } from "../errors.ts";
+import type { ServerState } from "../server-state.ts";
 
 /** "localhost:6379" of a Redis URL: what a message may show of it. */
 export function redisAddress(redisUrl: string): string {
@@ -8,27 +8,31 @@ export function redisAddress(redisUrl: string): string {
   return `${url.hostname || "localhost"}:${url.port || "6379"}`;
 }
 
+/** Nobody who waits for a page is kept longer by a Redis that hangs. */
+const PAGE_LIMIT_MS = 3_000;
+
+let connectionCount = 0;
+
 /**
- * A connection that comes back by itself. `failFast`: commands fail at once while Redis is away (for web requests);
- * without it they wait (for workers). One log line when it goes away, one when it is back.
+ * A connection that comes back by itself, and tells `state` when it goes and when it is back. `failFast`: commands fail at
+ * once while Redis is away (for web requests); without it they wait (for workers).
  */
-export function connectRedis(redisUrl: string, log: Logger, { failFast }: { failFast: boolean }): Redis {
+export function connectRedis(
+  redisUrl: string,
+  state: ServerState,
+  { failFast }: { failFast: boolean },
+): Redis {
   const redis = new Redis(redisUrl, {
     maxRetriesPerRequest: null,
     enableOfflineQueue: !failFast,
+    ...(failFast ? { commandTimeout: PAGE_LIMIT_MS } : {}),
     connectTimeout: 5_000,
     retryStrategy: (attempt) => Math.min(2_000, 100 * attempt),
   });
-  let isAway = false;
-  redis.on("error", (error: Error) => {
-    if (isAway) return;
-    isAway = true;
-    log.warn({ err: explainRedisError(error, redisUrl) }, "Redis is away");
-  });
-  redis.on("ready", () => {
-    if (isAway) log.info("Redis is back");
-    isAway = false;
-  });
+  connectionCount += 1;
+  const source = `connection ${connectionCount}`;
+  redis.on("error", (error: Error) => state.away(source, explainRedisError(error, redisUrl)));
+  redis.on("ready", () => state.back(source));
   return redis;
 }
 
@@ -67,11 +71,11 @@ function explainRedisError(error: unknown, redisUrl: string): PermanentError | T
     );
   }
   if (/ENOTFOUND|EAI_AGAIN/.test(message)) {
-    return new TransientError("UNKNOWN_HOST", `Unknown host in REDIS_URL: ${address}. Correct the name`, {
+    return new ServerAwayError("UNKNOWN_HOST", `Unknown host in REDIS_URL: ${address}. Correct the name`, {
       cause: error,
     });
   }
-  return new TransientError(
+  return new ServerAwayError(
     "REDIS_AWAY",
     `Cannot reach Redis at ${address} (${message}). Start it with: docker compose up -d redis`,
     { cause: error },

@@ -22,9 +22,11 @@ export interface DecisionLock {
   fold(model: string, candidate: string): Promise<string>;
   /** Takes back a candidate that `enter` made the follow-up, for a request that turned out to need none. */
   unfold(model: string, candidate: string): Promise<void>;
-  /** Renews the lock, or takes it where it lapsed; "lost" where another run has it. */
+  /** For a stage that begins: takes the lock, also where it lapsed since the last stage; "lost" where another run has it. */
   hold(model: string, runId: string): Promise<"held" | "taken" | "lost">;
-  /** Gives the lock back, if this run has it. Answers the id of the follow-up that waits, or null. */
+  /** For a stage at work: prolongs the lock, if this run still has it. */
+  renew(model: string, runId: string): Promise<void>;
+  /** Gives the lock back, if this run has it. Answers the follow-up that waits for the lock, null while another run has it. */
   leave(model: string, runId: string): Promise<string | null>;
 }
 
@@ -52,6 +54,9 @@ export function createDecisionLock(redis: Redis, prefix: string, ttlMs: number):
       await commands.retriggerUnfold(keysOf(model)[1], candidate);
     },
     hold: (model, runId) => commands.retriggerHold(keysOf(model)[0], runId, ttlMs),
+    async renew(model, runId) {
+      await commands.retriggerRenew(keysOf(model)[0], runId, ttlMs);
+    },
     leave: (model, runId) => commands.retriggerLeave(...keysOf(model), runId),
   };
 }
@@ -73,6 +78,7 @@ interface Scripts {
   retriggerFold(lock: string, next: string, candidate: string, nextTtlMs: number): Promise<string>;
   retriggerUnfold(next: string, candidate: string): Promise<unknown>;
   retriggerHold(lock: string, runId: string, ttlMs: number): Promise<"held" | "taken" | "lost">;
+  retriggerRenew(lock: string, runId: string, ttlMs: number): Promise<unknown>;
   retriggerLeave(lock: string, next: string, runId: string): Promise<string | null>;
 }
 
@@ -123,10 +129,16 @@ function defineScripts(redis: Redis): Scripts {
       redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
       return holder and 'held' or 'taken'`,
   });
+  redis.defineCommand("retriggerRenew", {
+    numberOfKeys: 1,
+    lua: `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end`,
+  });
   redis.defineCommand("retriggerLeave", {
     numberOfKeys: 2,
     lua: `
-      if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+      local holder = redis.call('GET', KEYS[1])
+      if holder and holder ~= ARGV[1] then return false end
+      if holder then redis.call('DEL', KEYS[1]) end
       return redis.call('GET', KEYS[2])`,
   });
   return redis as unknown as Scripts;

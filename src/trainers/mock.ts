@@ -7,5 +7,6 @@ export function createMockTrainer(target: GitHubTarget): Trainer {
     name: "mock",
     triggerWord: "trigger_mock",
     renderRequest: (order) => renderGitHubRequest(target, order),
+    remote: null,
   };
 }

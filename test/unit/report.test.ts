@@ -43,7 +43,8 @@ function report(
       bufferSize: evidence.buffer.size,
       driftScore: verdict.driftScore,
     },
-    supersededBy: null,
+    dispatch: isTrigger ? { trainer: "mock", state: "sent" } : null,
+    superseded: null,
     timeZone: "UTC",
     ...changes,
   });
@@ -102,13 +103,27 @@ describe("the report", () => {
 
   it("tells a dry run and a superseded run from a recorded decision", () => {
     expect(report(guideEvidence(), GUIDE_POLICY, { recorded: null })).toContain("DRY RUN");
-    const superseded = report(guideEvidence(), GUIDE_POLICY, {
-      recorded: null,
-      supersededBy: RUN_ID,
-      request: null,
-    });
-    expect(superseded).toContain(`FINAL STATUS: SUPERSEDED - RUN ${RUN_ID} LOOKS AGAIN`);
-    expect(superseded).not.toContain("Decision logged");
+    const supersededBecause = (because: "newer_decision" | "stale_evidence") =>
+      report(guideEvidence(), GUIDE_POLICY, {
+        recorded: null,
+        superseded: { by: RUN_ID, because },
+        request: null,
+      });
+    for (const text of [supersededBecause("newer_decision"), supersededBecause("stale_evidence")]) {
+      expect(text).toContain(`FINAL STATUS: SUPERSEDED - RUN ${RUN_ID} LOOKS AGAIN`);
+      expect(text).not.toContain("Decision logged");
+    }
+    expect(supersededBecause("stale_evidence")).toContain("too old to be acted on");
+  });
+
+  it.each([
+    ["sent", "FINAL STATUS: RETRAINING TRIGGERED"],
+    ["unknown", "FINAL STATUS: RETRAINING UNKNOWN - LOOK AT THE TRAINER"],
+    ["cancelled", "FINAL STATUS: RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN"],
+  ])("tells what became of a request to a real trainer: %s", (state, status) => {
+    const text = report(guideEvidence(), GUIDE_POLICY, { dispatch: { trainer: "github", state } });
+    expect(text).toContain(status);
+    expect(text).not.toContain("MOCK");
   });
 
   it("is no wider than the guide's own widest line, but for the URL", () => {

@@ -1,0 +1,25 @@
+import type { Database } from "../src/postgres/database.ts";
+import type { DecisionLock } from "../src/redis/decision-lock.ts";
+import { createRunId } from "../src/run-id.ts";
+import type { Chain } from "./chain.ts";
+
+/** Gives the lock back and wakes the follow-up that waits for it. */
+export async function endRun(lock: DecisionLock, chain: Chain, model: string, runId: string): Promise<void> {
+  const followUp = await lock.leave(model, runId);
+  if (followUp !== null) await chain.wakeFollowUp(followUp);
+}
+
+/** Asks for a run that looks again, which takes over the events of the run `from`. Answers its id. */
+export async function lookAgain(
+  { lock, chain, database }: { lock: DecisionLock; chain: Chain; database: Pick<Database, "moveEvents"> },
+  model: string,
+  from?: string,
+): Promise<string> {
+  for (let source = from; ;) {
+    const runId = await lock.fold(model, createRunId());
+    if (source !== undefined) await database.moveEvents(source, runId);
+    if ((await chain.requestFollowUp(model, runId, "superseded")) === "waiting") return runId;
+    // It ran meanwhile, and may have handed its own events on before these came.
+    source = runId;
+  }
+}

@@ -1,0 +1,104 @@
+import type { Queue } from "bullmq";
+import type { Redis } from "ioredis";
+import { syncSchedules } from "../queues/schedule.ts";
+import { isSettledWithin } from "../src/lifecycle.ts";
+import type { Logger } from "../src/logger.ts";
+import type { Database } from "../src/postgres/database.ts";
+import type { ServerState } from "../src/server-state.ts";
+import type { DecisionLock } from "../src/redis/decision-lock.ts";
+import type { Chain } from "./chain.ts";
+import { lookAgain } from "./follow-up.ts";
+
+export interface UpkeepDependencies {
+  lock: DecisionLock;
+  chain: Chain;
+  redis: Redis;
+  redisState: ServerState;
+  /** Prefix of the key by which an emptied Redis is recognised. */
+  prefix: string;
+  inbox: Queue;
+  /** Cron pattern of each model, null for none. */
+  schedules: ReadonlyMap<string, string | null>;
+  database: Pick<Database, "listOpenRuns" | "moveEvents">;
+  log: Logger;
+}
+
+export interface Upkeep {
+  /** Looks soon whether something is to be put back. */
+  lookSoon(): void;
+  stop(): Promise<void>;
+}
+
+const INTERVAL_MS = 5_000;
+/** A Redis that answers nothing for so long is away, though its connection stands. */
+const ANSWER_LIMIT_MS = 3_000;
+/** How often it looks without a reason. Seldom, because a database in the cloud may be paid by the hour awake. */
+const LOOKS_WITHOUT_REASON_MS = 60 * 60_000;
+/** Twice, five seconds apart: what is a second old at the first look may still be on its way. */
+const LOOKS = 2;
+
+/**
+ * Puts back what Redis lost, as far as Postgres and the settings know of it: the schedules, and the chains of runs that
+ * events or dispatches wait for. It looks at its start, when Redis comes back or was emptied, when an inbox job failed for
+ * good, and once an hour; meanwhile it asks Redis for one key every five seconds.
+ */
+export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upkeep> {
+  const { redis, redisState, prefix, inbox, schedules, log } = dependencies;
+  const marker = `${prefix}:upkeep`;
+  let looksLeft = LOOKS;
+  let lookedAt = 0;
+  let isStopped = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  const lookSoon = (): void => {
+    looksLeft = LOOKS;
+  };
+
+  async function look(): Promise<void> {
+    const asked = redis.exists(marker);
+    if (!(await isSettledWithin(asked, ANSWER_LIMIT_MS)))
+      redisState.away("upkeep", `no answer in ${ANSWER_LIMIT_MS} ms`);
+    if ((await asked) === 0) lookSoon();
+    redisState.back("upkeep");
+    if (looksLeft === 0 && performance.now() - lookedAt < LOOKS_WITHOUT_REASON_MS) return;
+    await syncSchedules(inbox, schedules);
+    await resumeRuns(dependencies);
+    await redis.set(marker, new Date().toISOString());
+    lookedAt = performance.now();
+    looksLeft = Math.max(0, looksLeft - 1);
+  }
+
+  async function takeTurn(): Promise<void> {
+    try {
+      await look();
+    } catch (error) {
+      log.debug({ err: error }, "upkeep failed, and will be tried again");
+    }
+    if (!isStopped) timer = setTimeout(() => (turn = takeTurn()), INTERVAL_MS);
+  }
+
+  redis.on("ready", lookSoon);
+  let turn = takeTurn();
+  await turn;
+  return {
+    lookSoon,
+    async stop() {
+      isStopped = true;
+      redis.off("ready", lookSoon);
+      clearTimeout(timer);
+      await turn;
+    },
+  };
+}
+
+/** Gives a new chance to each run that something in Postgres waits for, and that is neither in Redis nor at its end. */
+async function resumeRuns({ lock, chain, database, log }: UpkeepDependencies): Promise<void> {
+  for (const { runId, model } of await database.listOpenRuns()) {
+    const state = await chain.stateOf(runId);
+    if (state === "open" || (state === "absent" && (await chain.hasFollowUp(runId)))) continue;
+    if (state === "absent") await chain.requestFollowUp(model, runId, "missing");
+    // Its chain is over without a decision: it was superseded, and handed its events on before this one came.
+    else await lookAgain({ lock, chain, database }, model, runId);
+    log.info({ runId, model }, "run resumed");
+  }
+}
