@@ -74,7 +74,7 @@ export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upk
     } catch (error) {
       log.debug({ err: error }, "upkeep failed, and will be tried again");
     }
-    if (!isStopped) timer = setTimeout(() => (turn = takeTurn()), INTERVAL_MS);
+    if (!isStopped) timer = setTimeout(() => void (turn = takeTurn()), INTERVAL_MS);
   }
 
   redis.on("ready", lookSoon);
