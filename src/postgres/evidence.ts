@@ -33,6 +33,9 @@ export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Pr
 
 async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<unknown> {
   const client = await pool.connect();
+  // The pool listens to idle clients only. Without a listener, a connection that breaks now would end the process.
+  const ignore = (): void => {};
+  client.on("error", ignore);
   try {
     // One text of four statements is one message to the server; that is why the values stand in it as literals. The
     // limit keeps a query from going on in the server when nobody waits for it any more.
@@ -47,6 +50,8 @@ async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<u
     // The failed transaction is still open: the connection goes with it.
     client.release(true);
     throw error;
+  } finally {
+    client.off("error", ignore);
   }
 }
 

@@ -1,0 +1,180 @@
+import type { IntakeResult, DecisionSummary } from "../../queues/jobs.ts";
+import type { Ask } from "./counting-trainer.ts";
+
+/** Everything that a run of the fault suite left behind. Times are Unix milliseconds. */
+export interface Observation {
+  /** The events as their producer sent them. */
+  sent: { eventRunId: string; sentAt: number; job: JobEnd | null }[];
+  /** Results of the chains that are in Redis, by run. */
+  summaries: Map<string, DecisionSummary>;
+  /** Jobs of any queue that failed for good, or never came to their end: "act 0190… failed: …". */
+  brokenJobs: string[];
+  events: { eventRunId: string; receivedAt: number; runId: string | null }[];
+  /** In the order of their ids. */
+  decisions: ObservedDecision[];
+  dispatches: { decisionId: number; state: string; askedAt: number | null }[];
+  asks: Ask[];
+  /** Redis keys of locks and of follow-ups that are left. */
+  keysLeft: string[];
+  /** Whether an alert may start one training only. */
+  hasGuard: boolean;
+  /** Whether Redis was emptied: then jobs of events that Postgres does not know of may be gone. */
+  wasRedisEmptied: boolean;
+  /** Worker processes that ended by themselves, connections that stayed open. */
+  leaks: string[];
+}
+
+export interface JobEnd {
+  state: string;
+  result: IntakeResult | null;
+}
+
+export interface ObservedDecision {
+  id: number;
+  runId: string;
+  decision: string;
+  previousId: number | null;
+  /** The last decision that the evidence saw. */
+  seenId: number | null;
+  takenAt: number;
+  alertIds: string[];
+  isComplete: boolean;
+}
+
+/** The invariants that a fault may break, as the table counts them. */
+export const VIOLATIONS = [
+  "duplicate decision",
+  "duplicate dispatch",
+  "lost event",
+  "broken decision",
+  "broken job",
+  "leak",
+] as const;
+
+export interface Violation {
+  kind: (typeof VIOLATIONS)[number];
+  text: string;
+}
+
+/** Checks every invariant of DESIGN.md on what a run left behind. */
+export function audit(observation: Observation): Violation[] {
+  return [
+    ...auditDecisions(observation),
+    ...auditDispatches(observation),
+    ...auditEvents(observation),
+    ...observation.brokenJobs.map((text) => ({ kind: "broken job", text }) as const),
+    ...[...observation.leaks, ...observation.keysLeft.map((key) => `${key} is left in Redis`)].map(
+      (text) => ({ kind: "leak", text }) as const,
+    ),
+  ];
+}
+
+/** Invariants 2 and 4: one chain, in which each saw the one before, and one decision a run. */
+function auditDecisions({ decisions, summaries }: Observation): Violation[] {
+  const violations: Violation[] = [];
+  for (const [index, { id, runId, previousId, seenId, isComplete }] of decisions.entries()) {
+    const before = decisions[index - 1]?.id ?? null;
+    if (previousId !== before || seenId !== before) {
+      const text = `#${id} saw #${seenId} and names #${previousId} as the one before, which is #${before}`;
+      violations.push({ kind: "duplicate decision", text });
+    }
+    if (decisions.findIndex((other) => other.runId === runId) !== index)
+      violations.push({ kind: "duplicate decision", text: `run ${runId} decided twice, again as #${id}` });
+    if (!isComplete) violations.push({ kind: "broken decision", text: `#${id} is half-written` });
+  }
+  for (const [runId, { decisionId }] of summaries) {
+    const decided = decisions.find((decision) => decision.runId === runId)?.id ?? null;
+    if (decisionId !== decided) {
+      const text = `run ${runId} says #${decisionId}, the log says #${decided}`;
+      violations.push({ kind: "broken decision", text });
+    }
+  }
+  return violations;
+}
+
+/** Invariants 5 and 6: asked once a decision, after its row; one training for an alert. */
+function auditDispatches({ decisions, dispatches, asks, hasGuard }: Observation): Violation[] {
+  const violations: Violation[] = [];
+  const wrong = (text: string): number => violations.push({ kind: "duplicate dispatch", text });
+  for (const { id, runId, decision } of decisions) {
+    const own = dispatches.filter(({ decisionId }) => decisionId === id);
+    const asked = asks.filter(({ key }) => key === runId);
+    if (asked.length > 1) wrong(`the trainer was asked ${asked.length} times for #${id}`);
+    if (own.length !== (decision === "trigger" ? 1 : 0)) {
+      violations.push({ kind: "broken decision", text: `#${id} (${decision}) has ${own.length} dispatches` });
+    }
+    for (const { state, askedAt } of own) violations.push(...auditDispatch(`#${id}`, state, askedAt, asked));
+  }
+  for (const { key } of asks) {
+    if (!decisions.some(({ runId }) => runId === key)) wrong(`a training ${key} belongs to no decision`);
+  }
+  if (hasGuard) violations.push(...auditAlerts(decisions, dispatches));
+  return violations;
+}
+
+function auditDispatch(name: string, state: string, askedAt: number | null, asked: Ask[]): Violation[] {
+  const texts: string[] = [];
+  if (asked.length > 0 && askedAt === null) texts.push(`${name} was asked for without a row that says so`);
+  if (state === "sent" && asked.length === 0)
+    texts.push(`${name} is "sent", and the trainer knows nothing of it`);
+  if (state !== "sent" && asked.length > 0)
+    texts.push(`${name} is "${state}", and the trainer was asked for it`);
+  if (state === "unknown" && askedAt === null) texts.push(`${name} is "unknown", and was not asked for`);
+  if (!["sent", "unknown", "cancelled"].includes(state)) texts.push(`${name} is left "${state}"`);
+  return texts.map((text) => ({ kind: "broken decision", text }));
+}
+
+function auditAlerts(decisions: ObservedDecision[], dispatches: Observation["dispatches"]): Violation[] {
+  const answered = new Map<string, number>();
+  const violations: Violation[] = [];
+  for (const { id, decision, alertIds } of decisions) {
+    const isAnswer = dispatches.some(({ decisionId, state }) => decisionId === id && state !== "cancelled");
+    if (decision !== "trigger" || !isAnswer) continue;
+    for (const alert of alertIds) {
+      const earlier = answered.get(alert);
+      const text = `alert ${alert} started #${earlier} and #${id}`;
+      if (earlier !== undefined) violations.push({ kind: "duplicate dispatch", text });
+      answered.set(alert, id);
+    }
+  }
+  return violations;
+}
+
+/** Invariant 3: each event's job ends, and names a run that leads to a decision whose snapshot is younger than the event. */
+function auditEvents(observation: Observation): Violation[] {
+  const { sent, events, decisions, wasRedisEmptied } = observation;
+  const violations: Violation[] = [];
+  for (const { eventRunId, sentAt, job } of sent) {
+    const event = events.find((known) => known.eventRunId === eventRunId);
+    const lost = (text: string): number =>
+      violations.push({ kind: "lost event", text: `event ${eventRunId} ${text}` });
+    if (!event) {
+      if (!wasRedisEmptied) lost("is not in Postgres");
+      continue;
+    }
+    const isCovered = decisions.some(
+      ({ runId, takenAt }) => takenAt >= sentAt && (runId === event.runId || takenAt >= event.receivedAt),
+    );
+    if (!isCovered) lost(`is covered by no decision; its run is ${event.runId}`);
+    if (wasRedisEmptied) continue;
+    if (job?.state !== "completed" || !job.result) lost(`has a job that is ${job?.state ?? "gone"}`);
+    else if (!leadsToDecision(observation, job.result, sentAt))
+      lost(`has a job that says ${JSON.stringify(job.result)}, which leads to no younger decision`);
+  }
+  return violations;
+}
+
+function leadsToDecision(
+  { decisions, summaries }: Observation,
+  result: IntakeResult,
+  sentAt: number,
+): boolean {
+  let runId: string | null | undefined = "runId" in result ? result.runId : null;
+  // Bounded, for a circle would be a fault as well.
+  for (let step = 0; step < 100 && runId; step += 1) {
+    const decision = decisions.find((known) => known.runId === runId);
+    if (decision) return decision.takenAt >= sentAt;
+    runId = summaries.get(runId)?.supersededBy;
+  }
+  return false;
+}

@@ -1,0 +1,103 @@
+import { z } from "zod";
+import type { Parts } from "../../src/app.ts";
+import type { DecisionLock } from "../../src/redis/decision-lock.ts";
+
+/** What is wrong with a worker process; one with nothing wrong is the service as it is, with a trainer that counts. */
+export const WorkerFaults = z.object({
+  trainerLog: z.string(),
+  /** The trainer takes each request, and its answer is lost. */
+  losesAnswers: z.boolean().default(false),
+  /** A step, such as "database.recordDecision:after", at which the process kills itself, the `nth` time. */
+  killAt: z.string().nullable().default(null),
+  nth: z.number().int().default(1),
+  /** A lock that every run finds free. */
+  hasNoLock: z.boolean().default(false),
+  /** How far this process's clock is ahead. */
+  clockAheadMs: z.number().int().default(0),
+});
+export type WorkerFaults = z.input<typeof WorkerFaults>;
+
+const faults = WorkerFaults.parse(JSON.parse(process.env["FAULTS"] ?? "{}"));
+if (faults.clockAheadMs !== 0) shiftClock(faults.clockAheadMs);
+
+// Imported only now: no module may have read the clock before.
+const { buildApp } = await import("../../src/app.ts");
+const { parseConfig } = await import("../../src/config.ts");
+const { createLogger } = await import("../../src/logger.ts");
+const { runUntilSignal } = await import("../../src/signals.ts");
+const { COUNTING_TRAINER, createCountingTrainer } = await import("./counting-trainer.ts");
+
+let hits = 0;
+
+const config = { ...parseConfig(process.env), role: "worker", trainer: COUNTING_TRAINER as "mock" } as const;
+const log = createLogger(config.logLevel);
+const app = buildApp(config, log, {
+  replaceParts,
+  replaceProcessors: (processors) => withSteps("stage", processors),
+});
+await runUntilSignal({ start: (signal) => app.start(signal), stop: app.stop, log });
+process.exit();
+
+function replaceParts({ database, lock, chain }: Parts): Parts {
+  const trainer = createCountingTrainer(config.github, {
+    logFile: faults.trainerLog,
+    losesAnswers: faults.losesAnswers,
+  });
+  return {
+    database: withSteps("database", database),
+    lock: withSteps("lock", faults.hasNoLock ? withoutLock(lock) : lock),
+    chain: withSteps("chain", chain),
+    trainer: { ...trainer, remote: trainer.remote && withSteps("trainer", trainer.remote) },
+  };
+}
+
+/** The same part, with a step before and one after each of its calls. */
+function withSteps<T extends object>(name: string, part: T): T {
+  const entries = Object.entries(part as Record<string, (...args: unknown[]) => unknown>).map(
+    ([method, call]) =>
+      [
+        method,
+        async (...args: unknown[]) => {
+          reach(`${name}.${method}:before`);
+          const answer = await call(...args);
+          reach(`${name}.${method}:after`);
+          return answer;
+        },
+      ] as const,
+  );
+  return Object.fromEntries(entries) as T;
+}
+
+function reach(step: string): void {
+  if (step !== faults.killAt) return;
+  hits += 1;
+  if (hits === faults.nth) process.kill(process.pid, "SIGKILL");
+}
+
+/** Every run finds the lock free; only the register of follow-ups works. */
+function withoutLock(lock: DecisionLock): DecisionLock {
+  return {
+    ...lock,
+    enter: async () => ({ outcome: "entered" }),
+    async enterFollowUp(model, runId) {
+      await lock.unfold(model, runId);
+      return true;
+    },
+    hold: async () => "held",
+    renew: async () => {},
+    leave: async () => null,
+  };
+}
+
+function shiftClock(aheadMs: number): void {
+  const RealDate = Date;
+  globalThis.Date = class extends RealDate {
+    constructor(...args: []) {
+      if (args.length === 0) super(RealDate.now() + aheadMs);
+      else super(...args);
+    }
+    static override now(): number {
+      return RealDate.now() + aheadMs;
+    }
+  } as DateConstructor;
+}

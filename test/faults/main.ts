@@ -1,0 +1,68 @@
+import { parseArgs } from "node:util";
+import { formatTable } from "./table.ts";
+import { type Lane, openLane } from "./lane.ts";
+import { createPlans, makeRun, type Outcome, type Plan } from "./runs.ts";
+
+/** The long form: `npm run test:faults -- --runs 500`. `--only N` makes one run of a seed again. */
+const { values } = parseArgs({
+  options: {
+    runs: { type: "string", default: "34" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    only: { type: "string" },
+    lanes: { type: "string", default: "4" },
+  },
+});
+const runs = Number(values.runs);
+const seed = Number(values.seed);
+const numbered = createPlans(runs, seed).map((plan, index) => ({ number: index + 1, plan }));
+const queue =
+  values.only === undefined ? numbered : numbered.filter(({ number }) => number === Number(values.only));
+
+console.log(`seed ${seed}, ${queue.length} runs`);
+const outcomes: Outcome[] = [];
+const startedAt = performance.now();
+await Promise.all(Array.from({ length: Math.min(Number(values.lanes), queue.length) }, work));
+const minutes = (performance.now() - startedAt) / 60_000;
+console.log(`\n${formatTable(outcomes)}\n\nseed ${seed}, ${minutes.toFixed(1)} minutes`);
+if (outcomes.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
+
+/** Makes one run after the other on servers of its own. */
+async function work(): Promise<void> {
+  let lane = await openLane();
+  for (let next = queue.shift(); next; next = queue.shift()) {
+    const outcome = await tryRun(lane, next.plan);
+    outcomes.push(outcome);
+    report(next.number, outcome);
+    // What a fault broke must not be the next run's fault.
+    if (outcome.violations.length > 0) {
+      await lane.close();
+      lane = await openLane();
+    }
+  }
+  await lane.close();
+}
+
+async function tryRun(lane: Lane, plan: Plan): Promise<Outcome> {
+  try {
+    return await makeRun(lane, plan);
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return {
+      plan,
+      violations: [{ kind: "broken job", text }],
+      decisions: 0,
+      dispatches: 0,
+      unknown: 0,
+      recoveryMs: 0,
+      hasStruck: false,
+    };
+  }
+}
+
+function report(number: number, { plan, violations }: Outcome): void {
+  if (violations.length === 0) return;
+  console.log(
+    `run ${number} (again: --runs ${runs} --seed ${seed} --only ${number}): ${JSON.stringify(plan)}`,
+  );
+  for (const { kind, text } of violations) console.log(`   ${kind}: ${text}`);
+}

@@ -1,0 +1,122 @@
+import type { Job, Queue } from "bullmq";
+import { DecisionSummary, IntakeResult } from "../../queues/jobs.ts";
+import { QUEUES } from "../../queues/names.ts";
+import { openQueue } from "../../src/redis/open-queue.ts";
+import { createLogger } from "../../src/logger.ts";
+import type { Observation, ObservedDecision } from "./auditor.ts";
+import { readAsks } from "./counting-trainer.ts";
+import type { Field } from "./lane.ts";
+
+export interface SentEvent {
+  eventRunId: string;
+  sentAt: number;
+  jobId: string;
+}
+
+const OPEN_STATES = ["active", "waiting", "delayed", "prioritized", "waiting-children"] as const;
+
+/** Opens the field's queues for as long as `use` takes. */
+async function withQueues<T>(field: Field, use: (queues: Queue[]) => Promise<T>): Promise<T> {
+  const options = { connection: field.redis, prefix: field.settings["REDIS_PREFIX"] ?? "" };
+  const queues = QUEUES.map((name) => openQueue(name, options, createLogger("silent")));
+  try {
+    return await use(queues);
+  } finally {
+    await Promise.all(queues.map((queue) => queue.close()));
+  }
+}
+
+/** Rest is rest when it lasts: a process that was paused has yet to notice what became of its work. */
+const REST_MS = 1_000;
+
+/**
+ * Waits until nothing is under way: no job that will run, and no event that waits for a decision. Answers when that
+ * began, in Unix milliseconds, or null where it did not come within the limit.
+ */
+export async function untilAtRest(field: Field, limitMs: number): Promise<number | null> {
+  const deadline = Date.now() + limitMs;
+  return withQueues(field, async (queues) => {
+    let restsSince: number | null = null;
+    while (Date.now() < deadline) {
+      const counts = await Promise.all(queues.map((queue) => queue.getJobCountByTypes(...OPEN_STATES)));
+      const isAtRest = counts.every((count) => count === 0) && (await countWaitingEvents(field)) === 0;
+      restsSince = isAtRest ? (restsSince ?? Date.now()) : null;
+      if (restsSince !== null && Date.now() - restsSince >= REST_MS) return restsSince;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return null;
+  });
+}
+
+async function countWaitingEvents(field: Field): Promise<number> {
+  const rows = await field.sql(
+    `SELECT FROM retraining_events AS event WHERE outcome <> 'drift_run_failed'
+     AND NOT EXISTS (SELECT FROM retraining_decisions WHERE run_id = event.run_id
+       OR (model = event.model AND (evidence ->> 'takenAt')::timestamptz >= event.received_at))`,
+  );
+  return rows.length;
+}
+
+/** Reads everything that a run left in Postgres, in Redis and with the trainer. */
+export async function observe(
+  field: Field,
+  sent: SentEvent[],
+  { hasGuard, wasRedisEmptied }: Pick<Observation, "hasGuard" | "wasRedisEmptied">,
+): Promise<Omit<Observation, "leaks">> {
+  const decisions = await field.sql<Omit<ObservedDecision, "isComplete"> & { isComplete: boolean }>(
+    `SELECT id, run_id AS "runId", decision, previous_id AS "previousId", alert_ids AS "alertIds",
+       (evidence #>> '{lastDecisions,0,id}')::integer AS "seenId",
+       floor(extract(epoch FROM (evidence ->> 'takenAt')::timestamptz) * 1000)::float8 AS "takenAt",
+       num_nulls(decision_date, decision, reason, buffer_size, notes, run_id, cause, trainer, criteria, policy, policy_hash) = 0
+         AS "isComplete"
+     FROM retraining_decisions ORDER BY id`,
+  );
+  const events = await field.sql<Observation["events"][number]>(
+    `SELECT event_run_id AS "eventRunId", run_id AS "runId", floor(extract(epoch FROM received_at) * 1000)::float8 AS "receivedAt"
+     FROM retraining_events`,
+  );
+  const dispatches = await field.sql<Observation["dispatches"][number]>(
+    `SELECT decision_id AS "decisionId", state, floor(extract(epoch FROM asked_at) * 1000)::float8 AS "askedAt"
+     FROM retraining_dispatches`,
+  );
+  const prefix = field.settings["REDIS_PREFIX"];
+  const keysLeft = [
+    ...(await field.redis.keys(`${prefix}:decision-lock:*`)),
+    ...(await field.redis.keys(`${prefix}:follow-up:*`)),
+  ];
+  const jobs = await withQueues(field, (queues) => readJobs(queues, sent));
+  return {
+    ...jobs,
+    events,
+    decisions,
+    dispatches,
+    asks: readAsks(field.trainerLog),
+    keysLeft,
+    hasGuard,
+    wasRedisEmptied,
+  };
+}
+
+async function readJobs(
+  queues: Queue[],
+  sent: SentEvent[],
+): Promise<Pick<Observation, "sent" | "summaries" | "brokenJobs">> {
+  const [inbox, summarize] = [queues[0], queues.at(-1)];
+  const ends = await Promise.all(
+    sent.map(async ({ jobId, ...event }) => {
+      const job = await inbox?.getJob(jobId);
+      if (!job) return { ...event, job: null };
+      const result = IntakeResult.safeParse(job.returnvalue);
+      return { ...event, job: { state: await job.getState(), result: result.data ?? null } };
+    }),
+  );
+  const told = (await summarize?.getJobs(["completed"])) ?? [];
+  const broken = await Promise.all(queues.map((queue) => queue.getJobs([...OPEN_STATES, "failed"])));
+  return {
+    sent: ends,
+    summaries: new Map(told.map((job) => [String(job.id), DecisionSummary.parse(job.returnvalue)])),
+    brokenJobs: broken
+      .flat()
+      .map((job: Job) => `${job.queueName} ${job.id}: ${job.failedReason ?? "never ended"}`),
+  };
+}

@@ -1,0 +1,126 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Client } from "pg";
+import { probeRedis } from "../../src/redis/connection.ts";
+import { chooseRootDrop, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
+
+/** A running server that can be killed, paused and started again on the same port and files. */
+export interface ServerControl {
+  kill(): Promise<void>;
+  /** Starts it again with the command line that it had, and waits until it answers. */
+  restart(): Promise<void>;
+  /** Stops it and all its processes where they are (SIGSTOP), until `resume`. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Ends it, if it was started again: the first one belongs to whoever started it. */
+  stop(): Promise<void>;
+}
+
+export async function controlPostgres(url: string): Promise<ServerControl> {
+  const [row] = await queryOnce(url, "SHOW data_directory");
+  const directory = String(row?.["data_directory"]);
+  const readPid = async () =>
+    Number((await readFile(join(directory, "postmaster.pid"), "utf8")).split("\n")[0]);
+  const [program = "", ...args] = await readArguments(await readPid());
+  return controlServer({
+    readPid,
+    spawn: () =>
+      spawnServer(program, args, {
+        rootDrop: chooseRootDrop([dirname(directory), dirname(program)]),
+        deathSignal: "SIGQUIT",
+      }),
+    isUp: () => queryOnce(url, "SELECT 1"),
+  });
+}
+
+export async function controlRedis(url: string): Promise<ServerControl> {
+  const ask = async (section: string, field: string): Promise<string> => {
+    const info = await probeRedis(url, (redis) => redis.info(section));
+    return new RegExp(`^${field}:(.*)$`, "m").exec(info)?.[1]?.trim() ?? "";
+  };
+  const program = await ask("server", "executable");
+  // Redis replaces its command line by a title, but tells its settings.
+  const names = ["port", "bind", "dir", "appendonly", "save", "maxmemory-policy"];
+  const settings = await probeRedis(url, (redis) =>
+    Promise.all(names.map(async (name) => ((await redis.config("GET", name)) as string[])[1] ?? "")),
+  );
+  const args = names.flatMap((name, index) => [`--${name}`, settings[index] ?? ""]);
+  return controlServer({
+    readPid: async () => Number(await ask("server", "process_id")),
+    spawn: () => spawnServer(program, args, { rootDrop: null, deathSignal: "SIGKILL" }),
+    isUp: () => probeRedis(url, (redis) => redis.ping()),
+  });
+}
+
+async function queryOnce(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new Client(url);
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return (await client.query<Record<string, unknown>>(sql)).rows;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function controlServer({
+  readPid,
+  spawn,
+  isUp,
+}: {
+  readPid: () => Promise<number>;
+  spawn: () => ReturnType<typeof spawnServer>;
+  isUp: () => Promise<unknown>;
+}): Promise<ServerControl> {
+  let pid = await readPid();
+  let restarted: ReturnType<typeof spawnServer> | undefined;
+
+  const signalAll = async (signal: NodeJS.Signals): Promise<void> => {
+    for (const each of [pid, ...(await childrenOf(pid))]) signalProcess(each, signal);
+  };
+  return {
+    async kill() {
+      const children = await childrenOf(pid);
+      await signalAll("SIGKILL");
+      // A new Postgres refuses to start while processes of the old one live.
+      for (const each of [pid, ...children]) await untilGone(each);
+    },
+    async restart() {
+      restarted = spawn();
+      await waitUntilUp(restarted, isUp);
+      pid = await readPid();
+    },
+    pause: () => signalAll("SIGSTOP"),
+    resume: () => signalAll("SIGCONT"),
+    async stop() {
+      if (restarted) await stopProcess(restarted.child, "SIGINT");
+    },
+  };
+}
+
+async function readArguments(pid: number): Promise<string[]> {
+  const text = await readFile(`/proc/${pid}/cmdline`, "utf8");
+  return text.split("\0").slice(0, -1);
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  return text.trim().split(" ").filter(Boolean).map(Number);
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+async function untilGone(pid: number): Promise<void> {
+  for (;;) {
+    const state = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
+    // A zombie holds nothing any more.
+    if (state === null || /\) Z /.test(state)) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
