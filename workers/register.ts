@@ -90,8 +90,8 @@ function openWorker(options: RegisterOptions, name: QueueName, processor: Proces
     prefix,
     concurrency: 8,
     // A worker that is killed keeps its job until this has passed; a chain must go on within seconds.
-    lockDuration: 8_000,
-    stalledInterval: 4_000,
+    lockDuration: 5_000,
+    stalledInterval: 2_500,
     maxStalledCount: 3,
     runRetryDelay: 1_000,
     // For jobs of other producers, which bring no retention of their own.

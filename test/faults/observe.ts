@@ -30,7 +30,8 @@ async function withQueues<T>(field: Field, use: (queues: Queue[]) => Promise<T>)
 const REST_MS = 1_000;
 
 /**
- * Waits until nothing is under way: no job that will run, and no event that waits for a decision. Answers when that
+ * Waits until nothing is under way: no job that will run, no event that waits for a decision, no decision that waits for
+ * its dispatch. Answers when that
  * began, in Unix milliseconds, or null where it did not come within the limit.
  */
 export async function untilAtRest(field: Field, limitMs: number): Promise<number | null> {
@@ -39,7 +40,7 @@ export async function untilAtRest(field: Field, limitMs: number): Promise<number
     let restsSince: number | null = null;
     while (Date.now() < deadline) {
       const counts = await Promise.all(queues.map((queue) => queue.getJobCountByTypes(...OPEN_STATES)));
-      const isAtRest = counts.every((count) => count === 0) && (await countWaitingEvents(field)) === 0;
+      const isAtRest = counts.every((count) => count === 0) && (await countWaiting(field)) === 0;
       restsSince = isAtRest ? (restsSince ?? Date.now()) : null;
       if (restsSince !== null && Date.now() - restsSince >= REST_MS) return restsSince;
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -48,11 +49,12 @@ export async function untilAtRest(field: Field, limitMs: number): Promise<number
   });
 }
 
-async function countWaitingEvents(field: Field): Promise<number> {
+async function countWaiting(field: Field): Promise<number> {
   const rows = await field.sql(
     `SELECT FROM retraining_events AS event WHERE outcome <> 'drift_run_failed'
      AND NOT EXISTS (SELECT FROM retraining_decisions WHERE run_id = event.run_id
-       OR (model = event.model AND (evidence ->> 'takenAt')::timestamptz >= event.received_at))`,
+       OR (model = event.model AND (evidence ->> 'takenAt')::timestamptz >= event.received_at))
+     UNION ALL SELECT FROM retraining_dispatches WHERE state = 'pending'`,
   );
   return rows.length;
 }

@@ -40,6 +40,7 @@ export const FAULTS = [
   "Redis killed",
   "Redis paused",
   "Redis emptied",
+  "Redis emptied and worker killed",
   "Redis cut off",
   "Redis slow",
   "Postgres killed",
@@ -98,19 +99,19 @@ const REST_LIMIT_MS = 60_000;
 const RECOVERY_LIMIT_MS = 15_000;
 
 /** Makes one run and audits what it left. */
-export async function makeRun(lane: Lane, plan: Plan): Promise<Outcome> {
+export async function makeRun(lane: Lane, plan: Plan, restLimitMs = REST_LIMIT_MS): Promise<Outcome> {
   const field = await lane.openField(fieldOptions(plan));
   const { hasStruck, sent, healedAt } = await strike(lane, field, plan);
-  const restedAt = await untilAtRest(field, REST_LIMIT_MS);
+  const restedAt = await untilAtRest(field, restLimitMs);
   const recoveryMs = Math.max(0, (restedAt ?? Date.now()) - healedAt);
   await untilLocksLapse(field);
   const observation = await observe(field, sent, {
     hasGuard: plan.hasGuard,
-    wasRedisEmptied: plan.fault === "Redis emptied",
+    wasRedisEmptied: plan.fault.startsWith("Redis emptied"),
   });
   const leaks = await field.close();
   const violations = audit({ ...observation, leaks });
-  if (restedAt === null) violations.push({ kind: "broken job", text: `no rest in ${REST_LIMIT_MS} ms` });
+  if (restedAt === null) violations.push({ kind: "broken job", text: `no rest in ${restLimitMs} ms` });
   if (restedAt !== null && plan.fault.startsWith("worker killed") && recoveryMs > RECOVERY_LIMIT_MS)
     violations.push({ kind: "broken job", text: `recovery took ${recoveryMs} ms` });
   return {
@@ -146,6 +147,7 @@ async function strike(lane: Lane, field: Field, plan: Plan): Promise<Struck> {
 async function startWorkers(field: Field, { fault, killAt, nth }: Plan): Promise<WorkerProcess[]> {
   const faults: Partial<WorkerFaults>[] = {
     "worker killed at a point": [{ killAt, nth }],
+    "Redis emptied and worker killed": [{ killAt, nth }],
     "one of two workers killed": [{ killAt, nth }, {}],
     "no lock at all": [{ hasNoLock: true }, { hasNoLock: true }],
     "clocks differ": [{}, { clockAheadMs: 90_000 }],
@@ -206,6 +208,13 @@ async function happen(lane: Lane, field: Field, plan: Plan, workers: WorkerProce
       await pause(afterMs);
       await field.redis.flushall();
       return { hasStruck: true, healedAt: Date.now() };
+    case "Redis emptied and worker killed": {
+      const hasStruck = await isKilled(first, 3_000);
+      await field.redis.flushall();
+      const healedAt = Date.now();
+      if (hasStruck) await field.startWorker();
+      return { hasStruck, healedAt };
+    }
     case "Redis cut off":
       return lasting(lane.redis.wire.cut, lane.redis.wire.heal);
     case "Redis slow":
@@ -233,14 +242,18 @@ async function happen(lane: Lane, field: Field, plan: Plan, workers: WorkerProce
   }
 }
 
+async function isKilled(worker: WorkerProcess | undefined, limitMs: number): Promise<boolean> {
+  await Promise.race([worker?.ended, pause(limitMs, undefined, { ref: false })]);
+  return worker?.hasEnded() ?? false;
+}
+
 /** Starts the worker again when it was killed, as a supervisor does; so long it is waited for. */
 async function restartWhenKilled(
   field: Field,
   worker: WorkerProcess | undefined,
   limitMs: number,
 ): Promise<Happening> {
-  await Promise.race([worker?.ended, pause(limitMs, undefined, { ref: false })]);
-  const hasStruck = worker?.hasEnded() ?? false;
+  const hasStruck = await isKilled(worker, limitMs);
   const healedAt = Date.now();
   if (hasStruck) await field.startWorker();
   return { hasStruck, healedAt };

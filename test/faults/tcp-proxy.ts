@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** A wire that can be cut, and made slow, between a program and a server on this machine. */
 export interface TcpProxy {
@@ -12,6 +13,9 @@ export interface TcpProxy {
   slowDown(delayMs: number): void;
   close(): Promise<void>;
 }
+
+const pause = (milliseconds: number): Promise<void> =>
+  milliseconds === 0 ? Promise.resolve() : sleep(milliseconds);
 
 export async function createTcpProxy(serverUrl: string): Promise<TcpProxy> {
   const target = new URL(serverUrl);
@@ -32,9 +36,14 @@ export async function createTcpProxy(serverUrl: string): Promise<TcpProxy> {
   function join(from: Socket, to: Socket): void {
     sockets.add(from);
     from.setNoDelay(true);
+    // What comes later must not overtake what is on its way, also when the wire is fast again.
+    let onTheWay = Promise.resolve();
     from.on("data", (chunk) => {
-      if (delayMs === 0) to.write(chunk);
-      else setTimeout(() => to.write(chunk), delayMs);
+      const arrival = pause(delayMs);
+      onTheWay = onTheWay.then(async () => {
+        await arrival;
+        to.write(chunk);
+      });
     });
     from.on("error", () => to.destroy());
     from.on("close", () => {

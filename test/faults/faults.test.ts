@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Lane, openLane } from "./lane.ts";
+import { buildMutant, MUTANTS, removeMutant } from "./mutants.ts";
+import { createPlans, FAULTS, makeRun } from "./runs.ts";
+
+// Another one each day, and the same one all day long: a failure can be looked into.
+const SEED = Math.floor(Date.now() / 86_400_000);
+
+/** The short form of `npm run test:faults`: each fault once. */
+describe(`whatever fails (seed ${SEED})`, () => {
+  const lanes: Lane[] = [];
+  beforeAll(async () => {
+    lanes.push(...(await Promise.all([openLane(), openLane(), openLane()])));
+  }, 60_000);
+  afterAll(() => Promise.all(lanes.map((lane) => lane.close())));
+
+  it.concurrent.each(createPlans(FAULTS.length, SEED))(
+    "$fault: never twice, never lost",
+    { timeout: 240_000 },
+    async (plan) => {
+      const lane = await takeLane(lanes);
+      try {
+        const { violations, decisions } = await makeRun(lane, plan);
+        expect(violations).toEqual([]);
+        expect(decisions).toBeGreaterThan(0);
+      } finally {
+        lanes.push(lane);
+      }
+    },
+  );
+});
+
+describe("the suite sees when a guard is missing", () => {
+  it.each(MUTANTS)("$guard", { timeout: 180_000 }, async (mutant) => {
+    const root = await buildMutant(mutant);
+    const lane = await openLane(root);
+    try {
+      const { violations } = await makeRun(lane, mutant.plan, 20_000);
+      expect(violations.map(({ kind }) => kind)).toContain(mutant.expected);
+    } finally {
+      await lane.close();
+      await removeMutant(root);
+    }
+  });
+});
+
+async function takeLane(lanes: Lane[]): Promise<Lane> {
+  for (;;) {
+    const lane = lanes.pop();
+    if (lane) return lane;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,107 @@
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Violation } from "./auditor.ts";
+import type { Plan } from "./runs.ts";
+
+/** A copy of the program with one guard taken out, and a run that shows what the guard is for. */
+export interface Mutant {
+  guard: string;
+  /** Each change must find its text, or the mutant is no mutant. */
+  changes: { file: string; find: string; replace: string }[];
+  plan: Plan;
+  expected: Violation["kind"];
+}
+
+const PLAN: Plan = {
+  fault: "none",
+  killAt: "",
+  nth: 1,
+  afterMs: 0,
+  lastsMs: 0,
+  events: 6,
+  spacingMs: 0,
+  readingMs: 200,
+  hasGuard: false,
+};
+
+export const MUTANTS: Mutant[] = [
+  {
+    guard: "compare-and-set",
+    changes: [
+      {
+        file: "src/postgres/decisions.ts",
+        find: "WHERE NOT EXISTS (SELECT FROM retraining_decisions WHERE model = $2 AND id > $15::integer)",
+        replace: "WHERE true",
+      },
+      {
+        file: "src/postgres/migrations/001_decisions.sql",
+        find: "CREATE UNIQUE INDEX retraining_decisions_chain",
+        replace: "CREATE INDEX retraining_decisions_chain",
+      },
+    ],
+    plan: { ...PLAN, fault: "no lock at all" },
+    expected: "duplicate decision",
+  },
+  {
+    guard: "one decision a run",
+    changes: [
+      {
+        file: "src/postgres/migrations/001_decisions.sql",
+        find: "ADD COLUMN run_id UUID UNIQUE",
+        replace: "ADD COLUMN run_id UUID",
+      },
+    ],
+    // The run is begun anew from Postgres: it gathers again, and finds its own decision as the last one.
+    plan: {
+      ...PLAN,
+      fault: "Redis emptied and worker killed",
+      killAt: "database.recordDecision:after",
+      events: 1,
+    },
+    expected: "duplicate decision",
+  },
+  {
+    guard: "dispatch row before the call",
+    changes: [
+      {
+        file: "workers/dispatch.ts",
+        find: "const claim = await database.claimDispatch(decisionId);",
+        replace: 'const claim = "claimed" as Awaited<ReturnType<typeof database.claimDispatch>>;',
+      },
+    ],
+    plan: { ...PLAN, fault: "worker killed at a point", killAt: "trainer.ask:after", events: 1 },
+    expected: "duplicate dispatch",
+  },
+  {
+    guard: "follow-up",
+    changes: [
+      {
+        file: "workers/chain.ts",
+        find: "async requestFollowUp(model, runId, because) {",
+        replace: 'async requestFollowUp(model, runId, because) {\n      if (model) return "waiting";',
+      },
+    ],
+    plan: PLAN,
+    expected: "lost event",
+  },
+];
+
+/** Copies the program beside itself, where it finds the same packages, and takes the guard out. Answers the directory. */
+export async function buildMutant({ guard, changes }: Mutant): Promise<string> {
+  const root = join(process.cwd(), ".data", "mutants", `${process.pid}-${guard.replaceAll(" ", "-")}`);
+  await rm(root, { recursive: true, force: true });
+  await mkdir(join(root, "test"), { recursive: true });
+  for (const part of ["src", "workers", "queues", "test/faults", "package.json", "tsconfig.json"])
+    await cp(part, join(root, part), { recursive: true });
+  for (const { file, find, replace } of changes) {
+    const path = join(root, file);
+    const text = await readFile(path, "utf8");
+    if (!text.includes(find)) throw new Error(`${dirname(file)}: the guard "${guard}" is not found: ${find}`);
+    await writeFile(path, text.replace(find, replace));
+  }
+  return root;
+}
+
+export async function removeMutant(root: string): Promise<void> {
+  await rm(root, { recursive: true, force: true });
+}
