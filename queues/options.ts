@@ -15,6 +15,12 @@ export const JOB_OPTIONS = {
   stackTraceLimit: 20,
 } satisfies JobsOptions;
 
+/** Jobs of the inbox are small, and many may come at once: more of them are kept, so that each tells what covers it. */
+export const INBOX_JOB_OPTIONS = {
+  ...JOB_OPTIONS,
+  removeOnComplete: { ...JOB_OPTIONS.removeOnComplete, count: 20_000 },
+} satisfies JobsOptions;
+
 /** Half a second, doubled with each attempt up to ten seconds, less up to half of it at random. */
 export function computeBackoffMs(attemptsMade: number, random = Math.random()): number {
   const ceilingMs = Math.min(10_000, 500 * 2 ** (attemptsMade - 1));

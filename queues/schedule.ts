@@ -1,7 +1,7 @@
 import type { Queue } from "bullmq";
 import type { DecisionRequest } from "./jobs.ts";
 import { INBOX_JOBS } from "./names.ts";
-import { JOB_OPTIONS } from "./options.ts";
+import { INBOX_JOB_OPTIONS } from "./options.ts";
 
 /** A schedule whose next job is later than this has lost it: each job makes the next one when it starts. */
 const OVERDUE_MS = 60_000;
@@ -32,7 +32,7 @@ export async function syncSchedules(
     await inbox.upsertJobScheduler(
       id,
       { pattern, tz: TIME_ZONE },
-      { name: INBOX_JOBS.schedule, data: { model } satisfies DecisionRequest, opts: JOB_OPTIONS },
+      { name: INBOX_JOBS.schedule, data: { model } satisfies DecisionRequest, opts: INBOX_JOB_OPTIONS },
     );
   }
   for (const key of present.keys()) {

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Job, Queue } from "bullmq";
 import { DecisionSummary, IntakeResult } from "../queues/jobs.ts";
 import { INBOX, STAGES, type Stage } from "../queues/names.ts";
-import { JOB_OPTIONS } from "../queues/options.ts";
+import { INBOX_JOB_OPTIONS } from "../queues/options.ts";
 import type { Config } from "./config.ts";
 import { PermanentError, TransientError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
@@ -74,7 +74,7 @@ export function createClient(config: Config, log: Logger): Client {
   return {
     inbox,
     async send(name, data) {
-      const job = await inbox.add(name, data, JOB_OPTIONS);
+      const job = await inbox.add(name, data, INBOX_JOB_OPTIONS);
       return job.id ?? "";
     },
     async waitForDecision(jobId, { limitMs, onStage = () => {} }) {

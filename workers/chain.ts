@@ -2,7 +2,7 @@ import type { FlowProducer, Queue } from "bullmq";
 import { buildFlow } from "../queues/flow.ts";
 import type { FollowUpRequest, StageJob } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
-import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, JOB_OPTIONS } from "../queues/options.ts";
+import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, INBOX_JOB_OPTIONS } from "../queues/options.ts";
 
 /** Starts chains and follow-ups. Doing either twice does it once. */
 export interface Chain {
@@ -40,7 +40,7 @@ export function createChain(queues: { inbox: Queue; summarize: Queue; flow: Flow
     hasFollowUp: async (runId) => (await inbox.getJobState(followUpJobId(runId))) !== "unknown",
     async requestFollowUp(model, runId, because) {
       const job = await inbox.add(INBOX_JOBS.followup, { model, runId, because } satisfies FollowUpRequest, {
-        ...JOB_OPTIONS,
+        ...INBOX_JOB_OPTIONS,
         jobId: followUpJobId(runId),
         delay: FOLLOW_UP_DELAY_MS,
         priority: FOLLOW_UP_PRIORITY,

@@ -17,7 +17,12 @@ import {
   StageJob,
 } from "../queues/jobs.ts";
 import { INBOX, INBOX_JOBS, type QueueName, type Stage } from "../queues/names.ts";
-import { computeBackoffMs, FOLLOW_UP_DELAY_MS, JOB_OPTIONS, TRIES_WHILE_AWAY } from "../queues/options.ts";
+import {
+  computeBackoffMs,
+  FOLLOW_UP_DELAY_MS,
+  INBOX_JOB_OPTIONS,
+  TRIES_WHILE_AWAY,
+} from "../queues/options.ts";
 import type { Chain } from "./chain.ts";
 import { endRun } from "./follow-up.ts";
 import type { InboxJob } from "./intake.ts";
@@ -95,8 +100,8 @@ function openWorker(options: RegisterOptions, name: QueueName, processor: Proces
     maxStalledCount: 3,
     runRetryDelay: 1_000,
     // For jobs of other producers, which bring no retention of their own.
-    removeOnComplete: JOB_OPTIONS.removeOnComplete,
-    removeOnFail: JOB_OPTIONS.removeOnFail,
+    removeOnComplete: INBOX_JOB_OPTIONS.removeOnComplete,
+    removeOnFail: INBOX_JOB_OPTIONS.removeOnFail,
     settings: { backoffStrategy: (attemptsMade) => computeBackoffMs(attemptsMade) },
   });
   // Without a listener, a connection error would end the process; the connection's own listener tells of it once.

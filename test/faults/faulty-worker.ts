@@ -1,6 +1,5 @@
 import { z } from "zod";
 import type { Parts } from "../../src/app.ts";
-import type { DecisionLock } from "../../src/redis/decision-lock.ts";
 
 /** What is wrong with a worker process; one with nothing wrong is the service as it is, with a trainer that counts. */
 export const WorkerFaults = z.object({
@@ -26,6 +25,7 @@ const { parseConfig } = await import("../../src/config.ts");
 const { createLogger } = await import("../../src/logger.ts");
 const { runUntilSignal } = await import("../../src/signals.ts");
 const { COUNTING_TRAINER, createCountingTrainer } = await import("./counting-trainer.ts");
+const { withoutLock } = await import("./without-lock.ts");
 
 let hits = 0;
 
@@ -72,21 +72,6 @@ function reach(step: string): void {
   if (step !== faults.killAt) return;
   hits += 1;
   if (hits === faults.nth) process.kill(process.pid, "SIGKILL");
-}
-
-/** Every run finds the lock free; only the register of follow-ups works. */
-function withoutLock(lock: DecisionLock): DecisionLock {
-  return {
-    ...lock,
-    enter: async () => ({ outcome: "entered" }),
-    async enterFollowUp(model, runId) {
-      await lock.unfold(model, runId);
-      return true;
-    },
-    hold: async () => "held",
-    renew: async () => {},
-    leave: async () => null,
-  };
 }
 
 function shiftClock(aheadMs: number): void {

@@ -22,7 +22,10 @@ describe("npx retrigger", () => {
   });
 
   it("migrates, once", async () => {
-    expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "Migrated: 001_decisions, 002_open_runs\n" });
+    expect(await retrigger(["migrate"])).toMatchObject({
+      code: 0,
+      stdout: "Migrated: 001_decisions, 002_open_runs\n",
+    });
     expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "The tables are up to date.\n" });
   });
 

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { inject } from "vitest";
-import { type App, buildApp } from "../../src/app.ts";
+import { type App, type AppOptions, buildApp } from "../../src/app.ts";
 import { type Client, createClient } from "../../src/client.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
 import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
@@ -20,7 +20,7 @@ export interface World {
   redis: Redis;
   sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Starts the service in this process. */
-  startApp(changes?: Partial<Config>): Promise<App>;
+  startApp(changes?: Partial<Config>, options?: AppOptions): Promise<App>;
   /** Sends an event and waits for its decision. */
   decide(event?: object): Promise<DecisionSummary>;
   /** Stops everything and drops database and keys. */
@@ -64,8 +64,8 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
     client,
     redis,
     sql: async (text, values) => (await pool.query(text, values)).rows,
-    async startApp(changes = {}) {
-      const app = buildApp({ ...config, role: "worker", ...changes }, log);
+    async startApp(changes = {}, options = {}) {
+      const app = buildApp({ ...config, role: "worker", ...changes }, log, options);
       apps.push(app);
       await app.start();
       return app;
