@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Parts } from "../../src/app.ts";
+import type { Processors } from "../../workers/register.ts";
 
 /** What is wrong with a worker process; one with nothing wrong is the service as it is, with a trainer that counts. */
 export const WorkerFaults = z.object({
@@ -9,6 +10,8 @@ export const WorkerFaults = z.object({
   /** A step, such as "database.recordDecision:after", at which the process kills itself, the `nth` time. */
   killAt: z.string().nullable().default(null),
   nth: z.number().int().default(1),
+  /** A model whose gather kills the process, every time. */
+  poisonModel: z.string().nullable().default(null),
   /** A lock that every run finds free. */
   hasNoLock: z.boolean().default(false),
   /** How far this process's clock is ahead. */
@@ -33,7 +36,8 @@ const config = { ...parseConfig(process.env), role: "worker", trainer: COUNTING_
 const log = createLogger(config.logLevel);
 const app = buildApp(config, log, {
   replaceParts,
-  replaceProcessors: (processors) => withSteps("stage", processors),
+  replaceProcessors: (processors) =>
+    withSteps("stage", { ...processors, gather: withPoison(processors.gather) }),
 });
 await runUntilSignal({ start: (signal) => app.start(signal), stop: app.stop, log });
 process.exit();
@@ -68,10 +72,21 @@ function withSteps<T extends object>(name: string, part: T): T {
   return Object.fromEntries(entries) as T;
 }
 
+function withPoison(gather: Processors["gather"]): Processors["gather"] {
+  return (job) => {
+    if (job.model === faults.poisonModel) die();
+    return gather(job);
+  };
+}
+
+function die(): void {
+  process.kill(process.pid, "SIGKILL");
+}
+
 function reach(step: string): void {
   if (step !== faults.killAt) return;
   hits += 1;
-  if (hits === faults.nth) process.kill(process.pid, "SIGKILL");
+  if (hits === faults.nth) die();
 }
 
 function shiftClock(aheadMs: number): void {

@@ -85,8 +85,6 @@ describe("ten thousand events for one model within a second", () => {
         Array.from({ length: 10_000 }, (_, index) => ({
           name: INBOX_JOBS.event,
           data: { runId: `drift-${index}` },
-          // All of them are looked at afterwards.
-          opts: { removeOnComplete: false },
         })),
       );
       const sentUntil = Date.now();

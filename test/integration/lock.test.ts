@@ -1,0 +1,96 @@
+import { Queue } from "bullmq";
+import { afterEach, describe, expect, it } from "vitest";
+import { addCheck, createWorld, failureOf, holdTable, until, type World } from "../support/world.ts";
+
+let world: World;
+afterEach(() => world.close());
+
+const LOCK_TTL_MS = 1_000;
+
+const lockKey = () => `${world.config.redisPrefix}:decision-lock:default`;
+
+async function startWorld(): Promise<void> {
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", LOCK_TTL_MS: String(LOCK_TTL_MS) } });
+  await addCheck(world);
+  await world.startApp();
+}
+
+describe("the decision lock", () => {
+  it("bears the run's id, outlives a gather of three TTLs, and is given back at the end", async () => {
+    await startWorld();
+    const hold = await holdTable(world, "ratings_buffer");
+    const deciding = world.decide();
+    await hold.untilSomeoneWaits();
+    const [active] = await world.sql<{ run_id: string }>("SELECT run_id FROM retraining_events");
+    const until3Ttl = Date.now() + 3 * LOCK_TTL_MS;
+    const seen = new Set<string | null>();
+    while (Date.now() < until3Ttl) {
+      seen.add(await world.redis.get(lockKey()));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect([...seen]).toEqual([active?.run_id]);
+    await hold.release();
+    expect((await deciding).runId).toBe(active?.run_id);
+    expect(await world.redis.exists(lockKey())).toBe(0);
+  });
+
+  it("is neither renewed nor released by a run that does not have it", async () => {
+    await startWorld();
+    const hold = await holdTable(world, "ratings_buffer");
+    const deciding = world.decide();
+    await hold.untilSomeoneWaits();
+    await world.redis.set(lockKey(), "somebody else", "PX", 60_000);
+    await new Promise((resolve) => setTimeout(resolve, LOCK_TTL_MS));
+    await hold.release();
+    expect((await deciding).decision).toBe("trigger_mock");
+    expect(await world.redis.get(lockKey())).toBe("somebody else");
+    // Never prolonged either: a renewal would have set it to the run's TTL.
+    expect(await world.redis.pttl(lockKey())).toBeGreaterThan(10_000);
+  });
+
+  it("is given back when a stage fails for good, and the model decides again at once", async () => {
+    await startWorld();
+    await world.sql("ALTER TABLE ratings_buffer RENAME TO hidden");
+    expect(await failureOf(world.decide())).toContain("Missing table");
+    await until("the lock is free", async () => (await world.redis.exists(lockKey())) === 0);
+    await world.sql("ALTER TABLE hidden RENAME TO ratings_buffer");
+    expect((await world.decide()).decision).toBe("trigger_mock");
+  });
+
+  it("is given back by a superseded run before its report is written", async () => {
+    await startWorld();
+    const hold = await holdTable(world, "ratings_buffer");
+    const deciding = world.decide();
+    await hold.untilSomeoneWaits();
+    // Somebody decides meanwhile: the row that a run without the lock would write.
+    await world.sql(
+      `INSERT INTO retraining_decisions (run_id, model, decision, reason, evidence)
+       VALUES (gen_random_uuid(), 'default', 'no_action', 'by hand', json_build_object('takenAt', now()))`,
+    );
+    const queue = await pauseSummarize();
+    await hold.release();
+    await until("the lock is free", async () => (await world.redis.exists(lockKey())) === 0);
+    await queue.resume();
+    // The one that decides is the follow-up, which saw the other's decision.
+    expect((await deciding).decision).toBe("trigger_mock");
+    expect(await world.sql("SELECT cause, previous_id FROM retraining_decisions ORDER BY id")).toEqual([
+      { cause: null, previous_id: null },
+      { cause: "followup", previous_id: 1 },
+    ]);
+  });
+});
+
+/** Keeps reports from being written, until `resume`. */
+async function pauseSummarize() {
+  const queue = new Queue("summarize", {
+    connection: { url: world.config.redisUrl },
+    prefix: world.config.redisPrefix,
+  });
+  await queue.pause();
+  return {
+    async resume(): Promise<void> {
+      await queue.resume();
+      await queue.close();
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { Queue } from "bullmq";
+import { afterEach, describe, expect, it } from "vitest";
+import { addCheck, createWorld, failureOf, until, type World } from "../support/world.ts";
+
+let world: World;
+afterEach(() => world.close());
+
+describe("a chain that is retried after its evidence grew old", () => {
+  it("records nothing, says so, and a follow-up gathers anew", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", EVIDENCE_MAX_AGE_SECONDS: "1" } });
+    await addCheck(world);
+    await world.startApp();
+    await world.sql("ALTER TABLE retraining_dispatches RENAME TO hidden");
+    await world.sql("CREATE VIEW retraining_dispatches AS SELECT * FROM hidden WHERE false");
+    await world.sql("CREATE RULE refuse AS ON INSERT TO retraining_dispatches DO INSTEAD SELECT 1 / 0");
+    const failure = await failureOf(world.decide({ runId: "yesterday" }));
+    expect(failure).toContain("Stage act");
+    expect(await world.sql("SELECT FROM retraining_decisions")).toEqual([]);
+
+    // The state changes, the mend is made, and a person presses Retry.
+    await world.sql("DELETE FROM drift_alerts");
+    await world.sql("DROP VIEW retraining_dispatches; ALTER TABLE hidden RENAME TO retraining_dispatches");
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    const [event] = await world.sql<{ run_id: string }>("SELECT run_id FROM retraining_events");
+    const runId = event?.run_id ?? "";
+    await retryAct(runId);
+
+    const [row] = await until("the follow-up decided", async () => {
+      const rows = await world.sql<{ run_id: string; reason: string; cause: string }>(
+        "SELECT run_id, reason, cause FROM retraining_decisions",
+      );
+      return rows.length > 0 ? rows : null;
+    });
+    expect(row).toMatchObject({ cause: "followup", reason: "no_recent_drift_checks,no_drift_alerts" });
+    const [moved] = await world.sql("SELECT run_id FROM retraining_events");
+    expect(moved).toEqual({ run_id: row?.run_id });
+    const told = await world.redis.hget(`${world.config.redisPrefix}:summarize:${runId}`, "returnvalue");
+    expect(JSON.parse(told ?? "{}")).toMatchObject({ decision: "superseded", supersededBy: row?.run_id });
+    expect(told).toContain("the evidence is too old to be acted on");
+  });
+});
+
+describe("a stage that is run again after its run has decided", () => {
+  it("tells the recorded decision, with what was seen then", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", EVIDENCE_MAX_AGE_SECONDS: "1" } });
+    await addCheck(world);
+    await world.startApp();
+    const { runId, bufferSize } = await world.decide();
+    await world.sql("INSERT INTO ratings_buffer VALUES (1, 1, 1, 1, 'late')");
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await retryAct(runId);
+    const job = await until("act ran again", async () => {
+      const values = await world.redis.hmget(
+        `${world.config.redisPrefix}:act:${runId}`,
+        "returnvalue",
+        "ats",
+      );
+      return values[0] && Number(values[1]) === 2 ? values[0] : null;
+    });
+    expect(JSON.parse(job)).toMatchObject({
+      recording: { outcome: "recorded", decision: "trigger_mock" },
+      evidence: { buffer: { size: bufferSize } },
+    });
+    expect(await world.sql("SELECT FROM retraining_decisions")).toHaveLength(1);
+    expect(await world.redis.exists(`${world.config.redisPrefix}:decision-lock:default`)).toBe(0);
+  });
+});
+
+/** What Bull Board's Retry does. */
+async function retryAct(runId: string): Promise<void> {
+  const queue = new Queue("act", {
+    connection: { url: world.config.redisUrl },
+    prefix: world.config.redisPrefix,
+  });
+  const job = await queue.getJob(runId);
+  await job?.retry((await job.isFailed()) ? "failed" : "completed");
+  await queue.close();
+}
