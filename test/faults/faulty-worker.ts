@@ -32,7 +32,7 @@ const { withoutLock } = await import("./without-lock.ts");
 
 let hits = 0;
 
-const config = { ...parseConfig(process.env), role: "worker", trainer: COUNTING_TRAINER as "mock" } as const;
+const config = { ...parseConfig(process.env), trainer: COUNTING_TRAINER as "mock" };
 const log = createLogger(config.logLevel);
 const app = buildApp(config, log, {
   replaceParts,

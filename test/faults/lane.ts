@@ -49,7 +49,7 @@ export interface WorkerProcess {
   /** What it logged, one parsed line each. */
   lines: Record<string, unknown>[];
   hasEnded(): boolean;
-  ended: Promise<void>;
+  ended: Promise<unknown>;
 }
 
 let laneCount = 0;
@@ -136,6 +136,7 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
     RATINGS_BUFFER_TABLE: "slow_buffer",
     MIN_BUFFER_SIZE: "0",
     SCHEDULE: "off",
+    ROLE: "worker",
     LOCK_TTL_MS: "3000",
     LOG_LEVEL: "info",
     ...options.settings,
@@ -209,7 +210,7 @@ function spawnWorker(root: string, logFile: WriteStream, settings: Record<string
     child,
     lines,
     hasEnded: () => child.exitCode !== null || child.signalCode !== null,
-    ended: once(child, "exit").then(() => {}),
+    ended: once(child, "exit"),
   };
 }
 

@@ -42,7 +42,7 @@ export async function controlRedis(url: string): Promise<ServerControl> {
   // Redis replaces its command line by a title, but tells its settings.
   const names = ["port", "bind", "dir", "appendonly", "save", "maxmemory-policy"];
   const settings = await probeRedis(url, (redis) =>
-    Promise.all(names.map(async (name) => ((await redis.config("GET", name)) as string[])[1] ?? "")),
+    Promise.all(names.map(async (name) => (await redis.config("GET", name))[1] ?? "")),
   );
   const args = names.flatMap((name, index) => [`--${name}`, settings[index] ?? ""]);
   return controlServer({

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 
 /** A wire that can be cut, and made slow, between a program and a server on this machine. */
 export interface TcpProxy {
@@ -13,9 +13,6 @@ export interface TcpProxy {
   slowDown(delayMs: number): void;
   close(): Promise<void>;
 }
-
-const pause = (milliseconds: number): Promise<void> =>
-  milliseconds === 0 ? Promise.resolve() : sleep(milliseconds);
 
 export async function createTcpProxy(serverUrl: string): Promise<TcpProxy> {
   const target = new URL(serverUrl);
@@ -37,13 +34,13 @@ export async function createTcpProxy(serverUrl: string): Promise<TcpProxy> {
     sockets.add(from);
     from.setNoDelay(true);
     // What comes later must not overtake what is on its way, also when the wire is fast again.
-    let onTheWay = Promise.resolve();
+    let lastArrival = Promise.resolve();
+    const carry = async (chunk: Buffer, before: Promise<void>): Promise<void> => {
+      await Promise.all([delayMs === 0 ? null : pause(delayMs), before]);
+      to.write(chunk);
+    };
     from.on("data", (chunk) => {
-      const arrival = pause(delayMs);
-      onTheWay = onTheWay.then(async () => {
-        await arrival;
-        to.write(chunk);
-      });
+      lastArrival = carry(chunk, lastArrival);
     });
     from.on("error", () => to.destroy());
     from.on("close", () => {
