@@ -68,15 +68,18 @@ export async function openLane(root = process.cwd()): Promise<Lane> {
   const directory = join(process.cwd(), ".data", "faults", `${process.pid}-${name}`);
   await mkdir(directory, { recursive: true });
   await makeTemplate(servers, root);
+  const workers: WorkerProcess[] = [];
   let fieldCount = 0;
   return {
     postgres: { ...postgres, wire: wires.postgres },
     redis: { ...redis, wire: wires.redis },
     openField(options) {
       fieldCount += 1;
-      return openField({ root, servers, wires, directory, name: `field${fieldCount}` }, options);
+      return openField({ root, servers, wires, directory, workers, name: `field${fieldCount}` }, options);
     },
     async close() {
+      // Those of a field that a failed test left open.
+      for (const { child } of workers) child.kill("SIGKILL");
       await wires.postgres.close();
       await wires.redis.close();
       await postgres.stop();
@@ -112,6 +115,8 @@ interface FieldPlace {
   servers: EmbeddedServers;
   wires: { postgres: TcpProxy; redis: TcpProxy };
   directory: string;
+  /** Every worker of the lane. */
+  workers: WorkerProcess[];
   name: string;
 }
 
@@ -171,6 +176,7 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
         FAULTS: JSON.stringify({ trainerLog, ...faults } satisfies WorkerFaults),
       });
       workers.push(worker);
+      place.workers.push(worker);
       await Promise.race([worker.ended, untilReady(worker)]);
       return worker;
     },
