@@ -9,6 +9,8 @@ const Query = z.object({
   limit: z.coerce.number().int().min(1).max(500).catch(50),
 });
 
+export const DECISION_PATHS = ["/decisions", "/api/v1/decisions"];
+
 /** The decision log: a page at `/decisions`, the same rows as JSON at `/api/v1/decisions`; `?model=` and `?limit=`. */
 export function createDecisionPages(database: Database, timeZone: string): Router {
   const fetchRows = (request: Request): Promise<DecisionRow[]> => {

@@ -7,7 +7,7 @@ import { PermanentError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Database } from "../postgres/database.ts";
 import { createDashboard } from "./bull-board.ts";
-import { createDecisionPages } from "./decisions.ts";
+import { createDecisionPages, DECISION_PATHS } from "./decisions.ts";
 import { answers, checkReadiness, isRedisThere } from "./readiness.ts";
 
 export interface ServerDependencies {
@@ -34,7 +34,8 @@ export async function startServer(
   const whenRedisIsThere = unlessAway("Redis", () => isRedisThere(redis));
   app.use("/queues", whenRedisIsThere, createDashboard("/queues", dependencies.queues));
   const whenPostgresIsThere = unlessAway("Postgres", () => answers(() => database.ping()));
-  app.use(whenPostgresIsThere, createDecisionPages(database, config.timeZone));
+  app.use(DECISION_PATHS, whenPostgresIsThere);
+  app.use(createDecisionPages(database, config.timeZone));
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);
     log.warn({ err: error }, "request failed");
