@@ -130,7 +130,8 @@ const Settings = z.object({
   RATINGS_BUFFER_TABLE: tableName.default("ratings_buffer"),
   SOURCE_TIME_ZONE: timeZone.default("UTC"),
   LOCK_TTL_MS: wholeNumber(1_000, 3_600_000).default(30_000),
-  EVIDENCE_MAX_AGE_SECONDS: wholeNumber(1, 604_800).default(900),
+  // A gather may take almost two minutes; with a lower limit, a slow one would be gathered anew for ever.
+  EVIDENCE_MAX_AGE_SECONDS: wholeNumber(120, 604_800).default(900),
   TRAINER: z
     .enum(["mock"], { error: "must be mock (github, webhook and command are not built yet)" })
     .default("mock"),

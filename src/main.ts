@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { buildApp } from "./app.ts";
 import { loadSettings } from "./settings-file.ts";
 import { parseConfig } from "./config.ts";
@@ -10,7 +11,12 @@ async function main(): Promise<void> {
   const config = parseConfig(loadSettings());
   const log = createLogger(config.logLevel);
   const app = buildApp(config, log);
-  await runUntilSignal({ start: (signal) => app.start(signal), stop: app.stop, log });
+  await runUntilSignal({
+    // A start that waits for a server that left just now must not keep a process that is told to end.
+    start: (signal) => Promise.race([app.start(signal), once(signal, "abort")]),
+    stop: app.stop,
+    log,
+  });
   // A connection that cannot be closed, because its server is away, must not keep the process.
   process.exit();
 }

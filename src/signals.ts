@@ -2,17 +2,14 @@ import type { Logger } from "./logger.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/**
- * Starts, runs until SIGINT or SIGTERM (or `endsBy`), then stops; a signal during the start does not wait for its end. A second
- * signal ends the process at once.
- */
+/** Starts, runs until SIGINT or SIGTERM (or `endsBy`), then stops. A second signal ends the process at once. */
 export async function runUntilSignal({
   start,
   stop,
   log,
   endsBy,
 }: {
-  start: (signal: AbortSignal) => Promise<void>;
+  start: (signal: AbortSignal) => Promise<unknown>;
   stop: () => Promise<void>;
   log: Logger;
   endsBy?: AbortSignal;
@@ -29,7 +26,7 @@ export async function runUntilSignal({
     endsBy?.addEventListener("abort", () => resolve());
   });
   try {
-    await Promise.race([start(aborted.signal), signalled]);
+    await start(aborted.signal);
     await signalled;
   } catch (error) {
     // A signal during the start is not a failure.

@@ -7,9 +7,9 @@ afterEach(() => world.close());
 
 describe("a chain that is retried after its evidence grew old", () => {
   it("records nothing, says so, and a follow-up gathers anew", async () => {
-    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", EVIDENCE_MAX_AGE_SECONDS: "1" } });
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await addCheck(world);
-    await world.startApp();
+    await world.startApp({ evidenceMaxAgeSeconds: 1 });
     await world.sql("ALTER TABLE retraining_dispatches RENAME TO hidden");
     await world.sql("CREATE VIEW retraining_dispatches AS SELECT * FROM hidden WHERE false");
     await world.sql("CREATE RULE refuse AS ON INSERT TO retraining_dispatches DO INSTEAD SELECT 1 / 0");
@@ -42,9 +42,9 @@ describe("a chain that is retried after its evidence grew old", () => {
 
 describe("a stage that is run again after its run has decided", () => {
   it("tells the recorded decision, with what was seen then", async () => {
-    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", EVIDENCE_MAX_AGE_SECONDS: "1" } });
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await addCheck(world);
-    await world.startApp();
+    await world.startApp({ evidenceMaxAgeSeconds: 1 });
     const { runId, bufferSize } = await world.decide();
     await world.sql("INSERT INTO ratings_buffer VALUES (1, 1, 1, 1, 'late')");
     await new Promise((resolve) => setTimeout(resolve, 1_100));
