@@ -3,9 +3,6 @@ import type { DecisionRequest } from "./jobs.ts";
 import { INBOX_JOBS } from "./names.ts";
 import { INBOX_JOB_OPTIONS } from "./options.ts";
 
-/** A schedule whose next job is later than this has lost it: each job makes the next one when it starts. */
-const OVERDUE_MS = 60_000;
-
 const TIME_ZONE = "UTC";
 
 /** The id of a model's job scheduler. */
@@ -27,8 +24,8 @@ export async function syncSchedules(
     const id = schedulerId(model);
     const known = present.get(id);
     present.delete(id);
-    const isAlive = known?.next !== undefined && known.next > Date.now() - OVERDUE_MS;
-    if (isAlive && known.pattern === pattern && known.tz === TIME_ZONE) continue;
+    if (known?.pattern === pattern && known.tz === TIME_ZONE && (await hasNextJob(inbox, id, known.next)))
+      continue;
     await inbox.upsertJobScheduler(
       id,
       { pattern, tz: TIME_ZONE },
@@ -38,4 +35,14 @@ export async function syncSchedules(
   for (const key of present.keys()) {
     if (key.startsWith(schedulerId(""))) await inbox.removeJobScheduler(key);
   }
+}
+
+/**
+ * Whether a scheduler's next job is there: each one makes the next when it starts. One that is late is left alone: its
+ * time came while no worker ran, and making the scheduler anew would take that decision away.
+ */
+async function hasNextJob(inbox: Queue, id: string, next: number | undefined): Promise<boolean> {
+  if (next === undefined) return false;
+  const state = await inbox.getJobState(`repeat:${id}:${next}`);
+  return ["delayed", "waiting", "prioritized", "active"].includes(state);
 }

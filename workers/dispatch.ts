@@ -1,5 +1,6 @@
 import type { DispatchRequest } from "../src/core/dispatch-request.ts";
 import type { Database } from "../src/postgres/database.ts";
+import { messageOf } from "../src/errors.ts";
 import type { Trainer, Training } from "../src/trainers/trainer.ts";
 
 export interface DispatchDependencies {
@@ -28,8 +29,13 @@ export async function dispatchTraining(
   { decisionId, key, request, state }: Dispatch,
 ): Promise<string> {
   if (!remote || (state !== "pending" && state !== "unknown")) return state;
-  const settle = async (training: Training | null): Promise<string> => {
-    const settled = training ? ({ state: "sent", ...training } as const) : ({ state: "unknown" } as const);
+  const settle = async (
+    training: Training | null,
+    error = "The worker ended while it asked",
+  ): Promise<string> => {
+    const settled = training
+      ? ({ state: "sent", ...training } as const)
+      : ({ state: "unknown", error } as const);
     await database.settleDispatch(decisionId, settled);
     return settled.state;
   };
@@ -40,8 +46,12 @@ export async function dispatchTraining(
     case "asked_before":
       return settle(await remote.find(key));
     case "claimed":
-      // Whatever the error says, the request may have arrived.
-      return settle(await remote.ask(request, key).catch(() => remote.find(key)));
+      try {
+        return await settle(await remote.ask(request, key));
+      } catch (error) {
+        // Whatever the error says, the request may have arrived.
+        return settle(await remote.find(key), messageOf(error));
+      }
     default:
       return claim satisfies never;
   }

@@ -136,7 +136,8 @@ async function takeFollowUp(
   model: string,
   runId: string,
 ): Promise<IntakeResult | "busy"> {
-  if (job.isRetry && (await chain.stateOf(runId)) !== "absent") return { outcome: "started", runId };
+  // Upkeep may have asked for a run whose chain was only late.
+  if ((await chain.stateOf(runId)) !== "absent") return { outcome: "started", runId };
   if (!(await lock.enterFollowUp(model, runId))) return "busy";
   await chain.start({ runId, model, cause: "followup" });
   return { outcome: "started", runId };

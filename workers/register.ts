@@ -97,7 +97,7 @@ function openWorker(options: RegisterOptions, name: QueueName, processor: Proces
     // A worker that is killed keeps its job until this has passed; a chain must go on within seconds.
     lockDuration: 5_000,
     stalledInterval: 2_500,
-    maxStalledCount: 3,
+    maxStalledCount: MOST_STALLS,
     runRetryDelay: 1_000,
     // For jobs of other producers, which bring no retention of their own.
     removeOnComplete: INBOX_JOB_OPTIONS.removeOnComplete,
@@ -111,6 +111,9 @@ function openWorker(options: RegisterOptions, name: QueueName, processor: Proces
   return worker;
 }
 
+/** Workers that a job may lose before it is failed. */
+const MOST_STALLS = 3;
+
 /** Stalls after which a job is under suspicion: once, its worker may have died of anything. */
 const SUSPICIOUS_STALLS = 2;
 
@@ -122,6 +125,9 @@ function createIsolation() {
   let isOccupied = false;
   return <T>(processor: Processor<T>): Processor<T> =>
     async (job, token) => {
+      // BullMQ does so itself, but not for the jobs of a schedule.
+      if (job.stalledCounter > MOST_STALLS)
+        throw new UnrecoverableError("job stalled more than allowable limit");
       if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token);
       if (isOccupied) return delay(job, computeBackoffMs(1), token);
       isOccupied = true;

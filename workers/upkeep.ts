@@ -1,6 +1,7 @@
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { syncSchedules } from "../queues/schedule.ts";
+import { messageOf, ServerAwayError } from "../src/errors.ts";
 import { isSettledWithin } from "../src/lifecycle.ts";
 import type { Logger } from "../src/logger.ts";
 import type { Database } from "../src/postgres/database.ts";
@@ -47,6 +48,7 @@ export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upk
   const marker = `${prefix}:upkeep`;
   let looksLeft = LOOKS;
   let lookedAt = 0;
+  let lastFailure = "";
   let isStopped = false;
   let timer: NodeJS.Timeout | undefined;
 
@@ -72,7 +74,11 @@ export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upk
     try {
       await look();
     } catch (error) {
-      log.debug({ err: error }, "upkeep failed, and will be tried again");
+      const message = messageOf(error);
+      // A server that is away has a line of its own.
+      const level = error instanceof ServerAwayError || message === lastFailure ? "debug" : "warn";
+      log[level](`upkeep failed, and will be tried again: ${message}`);
+      lastFailure = message;
     }
     if (!isStopped) timer = setTimeout(() => void (turn = takeTurn()), INTERVAL_MS);
   }

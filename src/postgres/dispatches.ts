@@ -10,7 +10,8 @@ export type Claim =
   | "stale";
 
 /** How a dispatch came out. */
-export type Settlement = { state: "sent"; externalId: string; url: string | null } | { state: "unknown" };
+export type Settlement =
+  { state: "sent"; externalId: string; url: string | null } | { state: "unknown"; error: string };
 
 /** Takes the one chance to ask the trainer for a decision's training. One round trip. */
 export async function claimDispatch(
@@ -49,7 +50,7 @@ export async function settleDispatch(
       settlement.state,
       isSent ? settlement.externalId : null,
       isSent ? settlement.url : null,
-      isSent ? null : "The trainer's answer was lost, and it knows of no training under this run's id",
+      isSent ? null : `${settlement.error}; the trainer knows of no training under this run's id`,
     ],
   );
 }

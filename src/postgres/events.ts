@@ -39,12 +39,15 @@ export async function recordEvent(
 // touches the row in any case, so that RETURNING tells whose it is, in one round trip.
 const IS_NEWS =
   "(known.job_key = excluded.job_key OR (known.outcome = 'drift_run_failed' AND excluded.outcome <> 'drift_run_failed'))";
+// News of an event that needed no decision before is an event of now.
 const UPDATED_COLUMNS = ["job_key", "status", "source", "completed_at", "payload", "outcome", "run_id"];
 const RECORD_EVENT = `
 INSERT INTO retraining_events AS known (model, event_run_id, job_key, status, source, completed_at, payload, outcome, run_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (model, event_run_id) DO UPDATE SET
-  ${UPDATED_COLUMNS.map((column) => `${column} = CASE WHEN ${IS_NEWS} THEN excluded.${column} ELSE known.${column} END`).join(",\n  ")}
+  ${UPDATED_COLUMNS.map((column) => `${column} = CASE WHEN ${IS_NEWS} THEN excluded.${column} ELSE known.${column} END`).join(",\n  ")},
+  received_at = CASE WHEN known.outcome = 'drift_run_failed' AND excluded.outcome <> 'drift_run_failed'
+    THEN now() ELSE known.received_at END
 RETURNING job_key AS "jobKey", run_id AS "runId"`;
 
 /** Hands the events of a superseded run to the run that looks again. */

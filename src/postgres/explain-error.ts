@@ -94,11 +94,11 @@ function explainByKind(error: unknown, address: string): PermanentError | Transi
 }
 
 /**
- * Errors of the connection: those of the socket, class 08 (connection), 57P (shutting down, starting up) and 53300 (too
- * many connections) of SQLSTATE, and those that `pg` has only words for.
+ * Errors of the connection: those of the socket, class 08 (connection), 57P (shutting down, starting up), 53 (out of
+ * connections, disk or memory) and 25006 (a standby) of SQLSTATE, and those that `pg` has only words for.
  */
 function isServerAway(error: unknown): boolean {
-  if (error instanceof pg.DatabaseError) return /^(08|57P|53300)/.test(error.code ?? "");
+  if (error instanceof pg.DatabaseError) return /^(08|57P|53|25006)/.test(error.code ?? "");
   return (
     /^E(CONN|PIPE|TIMEDOUT|HOST|NET)/.test(codeOf(error) ?? "") ||
     /^Connection terminated|^timeout e|^Query read timeout|^Client has encountered/.test(messageOf(error))

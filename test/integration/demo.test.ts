@@ -1,14 +1,26 @@
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { listCommands, runOurs, spawnOurs, untilItSays } from "../support/process.ts";
 import { until } from "../support/world.ts";
 
-/** The directories below .data/ that hold servers' data, and the servers that run in them. */
+/** The directories below .data/ that hold the data of a demo's servers, and the servers that run in them. */
 async function findServers(): Promise<{ directories: string[]; commands: string[] }> {
-  const directories = (await readdir(".data")).filter((name) => name.startsWith("servers-"));
+  const names = (await readdir(".data")).filter((name) => name.startsWith("servers-"));
+  const areOfTests = await Promise.all(names.map(isOfTests));
+  const directories = names.filter((_, index) => !areOfTests[index]);
   const commands = await listCommands();
-  return { directories, commands: commands.filter((command) => command.includes("/.data/servers-")) };
+  return {
+    directories,
+    commands: commands.filter((command) => directories.some((name) => command.includes(`/.data/${name}/`))),
+  };
+}
+
+/** Whether the process that started the servers of a directory is one of the test runner's, which come and go. */
+async function isOfTests(directory: string): Promise<boolean> {
+  const pid = directory.split("-")[1];
+  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return command.includes("vitest");
 }
 
 /** Starts the demo and waits until it serves. */
