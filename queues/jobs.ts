@@ -3,6 +3,7 @@ import { Evidence } from "../src/core/evidence.ts";
 import { Criterion, Verdict } from "../src/core/evaluate.ts";
 import { DispatchRequest } from "../src/core/dispatch-request.ts";
 import { Policy } from "../src/core/policy.ts";
+import { Superseded } from "../src/core/superseded.ts";
 
 /** A model's name: it becomes part of Redis keys, job ids and rows. */
 export const ModelName = z
@@ -90,10 +91,6 @@ export type Gathered = z.infer<typeof Gathered>;
 
 export const Evaluated = Gathered.extend({ verdict: Verdict });
 export type Evaluated = z.infer<typeof Evaluated>;
-
-/** Why a run records nothing: another decision came after its snapshot, or its snapshot is too old to be acted on. */
-export const Superseded = z.enum(["newer_decision", "stale_evidence"]);
-export type Superseded = z.infer<typeof Superseded>;
 
 /** What the decision log answered: recorded by this run (now, or by an earlier try of it), or too late. */
 export const Recording = z.discriminatedUnion("outcome", [

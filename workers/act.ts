@@ -1,5 +1,6 @@
 import { draftDecision } from "../src/decision-draft.ts";
 import { evaluate } from "../src/core/evaluate.ts";
+import type { Superseded } from "../src/core/superseded.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
 import { hashPolicy } from "../src/policy-hash.ts";
@@ -77,13 +78,11 @@ async function act(
   return { ...recorded, dispatch };
 }
 
-type SupersededRecording = Extract<Recording, { outcome: "superseded" }>;
-
 async function supersede(
   dependencies: ActDependencies,
   { model, runId }: StageJob,
-  because: SupersededRecording["because"],
-): Promise<SupersededRecording> {
+  because: Superseded,
+): Promise<Recording> {
   const followUpRunId = await lookAgain(dependencies, model, runId);
   return { outcome: "superseded", because, followUpRunId };
 }

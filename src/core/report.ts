@@ -5,6 +5,7 @@ import { EVIDENCE_LIMITS } from "./evidence.ts";
 import { explainFailures, recommend } from "./explain.ts";
 import { formatCount, formatScore, formatTime } from "./format.ts";
 import type { Policy } from "./policy.ts";
+import type { Superseded } from "./superseded.ts";
 
 /** Everything that a report tells. */
 export interface ReportInput {
@@ -20,7 +21,7 @@ export interface ReportInput {
   /** Trainer and state of the dispatch row; null where there is none. */
   dispatch: { trainer: string; state: string | null } | null;
   /** The run that looks again, and why; null for a run that was not superseded. */
-  superseded: { by: string; because: "newer_decision" | "stale_evidence" } | null;
+  superseded: { by: string; because: Superseded } | null;
   /** IANA zone in which times are written. */
   timeZone: string;
 }

@@ -4,6 +4,7 @@ import type { DispatchRequest } from "../core/dispatch-request.ts";
 import type { Verdict } from "../core/evaluate.ts";
 import { Evidence } from "../core/evidence.ts";
 import { Policy } from "../core/policy.ts";
+import type { Superseded } from "../core/superseded.ts";
 
 /** A decision about to be recorded. */
 export interface NewDecision {
@@ -38,8 +39,7 @@ export interface RecordedDecision {
 
 /** A decision's row, or why nothing was written. */
 export type RecordingAnswer =
-  | { outcome: "recorded"; decision: RecordedDecision }
-  | { outcome: "superseded"; because: "newer_decision" | "stale_evidence" };
+  { outcome: "recorded"; decision: RecordedDecision } | { outcome: "superseded"; because: Superseded };
 
 export interface RecordingOptions {
   timeZone: string;

@@ -4,7 +4,6 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { Client } from "pg";
 import { createClient, type Client as Producer } from "../../src/client.ts";
 import { parseConfig } from "../../src/config.ts";
 import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
@@ -12,7 +11,7 @@ import { type EmbeddedServers, startEmbeddedServers } from "../../src/embedded/s
 import { createLogger } from "../../src/logger.ts";
 import { runOurs } from "../support/process.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
-import { controlPostgres, controlRedis, type ServerControl } from "./servers.ts";
+import { controlPostgres, controlRedis, queryOnce, type ServerControl } from "./servers.ts";
 import { createTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 
 /** Two servers of one's own, with a wire to each that can be cut; one run after the other is made on them. */
@@ -93,16 +92,15 @@ export async function openLane(root = process.cwd()): Promise<Lane> {
 const TEMPLATE = "field_template";
 
 async function makeTemplate({ databaseUrl }: EmbeddedServers, root: string): Promise<void> {
-  await asAdmin(databaseUrl, async (admin) => void (await admin.query(`CREATE DATABASE ${TEMPLATE}`)));
+  await queryOnce(databaseUrl, `CREATE DATABASE ${TEMPLATE}`);
   const url = withDatabase(databaseUrl, TEMPLATE);
-  await asAdmin(url, async (client) => {
-    await client.query(SOURCE_TABLES);
-    await client.query(
-      `INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)
+  await queryOnce(url, SOURCE_TABLES);
+  await queryOnce(
+    url,
+    `INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)
        SELECT now() AT TIME ZONE 'UTC', 'rating_distribution_ks', 0.0975, 0.05, true;
        INSERT INTO ratings_buffer SELECT n, n, 3.5, n, 'batch_w1' FROM generate_series(1, 100) n`,
-    );
-  });
+  );
   const { code, stderr } = await runOurs(join(root, "src/cli.ts"), ["migrate"], {
     DATABASE_URL: url,
     REDIS_URL: "redis://127.0.0.1:1",
@@ -122,17 +120,11 @@ interface FieldPlace {
 
 async function openField(place: FieldPlace, options: FieldOptions): Promise<Field> {
   const { servers, wires, directory, name } = place;
-  await asAdmin(
-    servers.databaseUrl,
-    async (admin) => void (await admin.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`)),
-  );
+  await queryOnce(servers.databaseUrl, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
   const directUrl = withDatabase(servers.databaseUrl, name);
-  await asAdmin(
+  await queryOnce(
     directUrl,
-    async (client) =>
-      void (await client.query(
-        `CREATE VIEW slow_buffer AS SELECT ratings_buffer.* FROM ratings_buffer, pg_sleep(${(options.readingMs ?? 0) / 1000})`,
-      )),
+    `CREATE VIEW slow_buffer AS SELECT ratings_buffer.* FROM ratings_buffer, pg_sleep(${(options.readingMs ?? 0) / 1000})`,
   );
   const settings = {
     DATABASE_URL: withDatabase(wires.postgres.url, name),
@@ -159,16 +151,7 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
     producer,
     redis,
     trainerLog,
-    async sql<Row extends object>(text: string, values?: unknown[]) {
-      const client = new Client(directUrl);
-      client.on("error", () => {});
-      try {
-        await client.connect();
-        return (await client.query(text, values)).rows as Row[];
-      } finally {
-        await client.end().catch(() => {});
-      }
-    },
+    sql: (text, values) => queryOnce(directUrl, text, values),
     async startWorker(faults = {}, changes = {}) {
       const worker = spawnWorker(place.root, logFile, {
         ...settings,
@@ -186,10 +169,7 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
       redis.disconnect();
       logFile.end();
       leaks.push(...(await findOpenConnections(servers, name)));
-      await asAdmin(
-        servers.databaseUrl,
-        async (admin) => void (await admin.query(`DROP DATABASE ${name} WITH (FORCE)`)),
-      );
+      await queryOnce(servers.databaseUrl, `DROP DATABASE ${name} WITH (FORCE)`);
       return leaks;
     },
   };
@@ -254,10 +234,10 @@ async function findOpenConnections(
   try {
     for (let attempt = 1; ; attempt += 1) {
       const found: string[] = [];
-      await asAdmin(databaseUrl, async (admin) => {
-        const { rowCount } = await admin.query("SELECT FROM pg_stat_activity WHERE datname = $1", [database]);
-        if (rowCount !== 0) found.push(`${rowCount} connections to Postgres are left`);
-      });
+      const sessions = await queryOnce(databaseUrl, "SELECT FROM pg_stat_activity WHERE datname = $1", [
+        database,
+      ]);
+      if (sessions.length > 0) found.push(`${sessions.length} connections to Postgres are left`);
       const clients = ((await redis.client("LIST")) as string).trim().split("\n").length;
       if (clients > 1) found.push(`${clients - 1} connections to Redis are left`);
       if (found.length === 0 || attempt === 50) return found;
@@ -266,17 +246,6 @@ async function findOpenConnections(
     }
   } finally {
     redis.disconnect();
-  }
-}
-
-async function asAdmin(databaseUrl: string, use: (client: Client) => Promise<void>): Promise<void> {
-  const client = new Client(databaseUrl);
-  client.on("error", () => {});
-  try {
-    await client.connect();
-    await use(client);
-  } finally {
-    await client.end().catch(() => {});
   }
 }
 

@@ -52,12 +52,17 @@ export async function controlRedis(url: string): Promise<ServerControl> {
   });
 }
 
-async function queryOnce(url: string, sql: string): Promise<Record<string, unknown>[]> {
+/** Asks by a connection of its own, which a fault that lies on others does not touch. */
+export async function queryOnce<Row extends object = Record<string, unknown>>(
+  url: string,
+  sql: string,
+  values?: unknown[],
+): Promise<Row[]> {
   const client = new Client(url);
   client.on("error", () => {});
   try {
     await client.connect();
-    return (await client.query<Record<string, unknown>>(sql)).rows;
+    return (await client.query(sql, values)).rows as Row[];
   } finally {
     await client.end().catch(() => {});
   }
