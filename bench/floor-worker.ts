@@ -15,7 +15,7 @@ import { createMockTrainer } from "../src/trainers/mock.ts";
 const withSql = process.env["FLOOR"] === "sql";
 const config = parseConfig(process.env);
 const database = createDatabase(config, createLogger("silent"));
-const trainer = createMockTrainer(config.github);
+const trainer = createMockTrainer(new Map([...config.models].map(([model, { github }]) => [model, github])));
 const connection = new Redis(config.redisUrl, { maxRetriesPerRequest: null });
 
 async function runSql({ runId, model, cause }: StageJob): Promise<void> {
@@ -28,7 +28,7 @@ async function runSql({ runId, model, cause }: StageJob): Promise<void> {
     runId,
     model,
     cause,
-    ...draftDecision(runId, evidence, verdict, trainer),
+    ...draftDecision({ runId, model, evidence, verdict }, trainer),
     evidence,
     policy: own.policy,
     policyHash: "bench",

@@ -4,6 +4,7 @@ import { Criterion, Verdict } from "../src/core/evaluate.ts";
 import { DispatchRequest } from "../src/core/dispatch-request.ts";
 import { Policy } from "../src/core/policy.ts";
 import { Superseded } from "../src/core/superseded.ts";
+import { DispatchOutcome, DispatchState } from "../src/core/training.ts";
 
 /** A model's name: it becomes part of Redis keys, job ids and rows. */
 export const ModelName = z
@@ -101,7 +102,7 @@ export const Recording = z.discriminatedUnion("outcome", [
     decision: z.string(),
     trainer: z.string(),
     request: DispatchRequest.nullable(),
-    dispatch: z.string().nullable(),
+    dispatch: DispatchOutcome.nullable(),
   }),
   z.object({ outcome: z.literal("superseded"), because: Superseded, followUpRunId: z.uuid() }),
 ]);
@@ -124,9 +125,10 @@ export const DecisionSummary = z.object({
   dispatch: z
     .object({
       trainer: z.string(),
-      /** State of the dispatch row; null in a dry run, which has none. */
-      state: z.string().nullable(),
       request: DispatchRequest,
+      ...DispatchOutcome.shape,
+      /** State of the dispatch row; null in a dry run, which has none. */
+      state: DispatchState.nullable(),
     })
     .nullable(),
   decisionId: z.number().int().nullable(),
@@ -137,3 +139,61 @@ export const DecisionSummary = z.object({
   report: z.string(),
 });
 export type DecisionSummary = z.infer<typeof DecisionSummary>;
+
+/** A training to follow; `runId` is that of the run which asked for it. */
+export const TrainingJob = z.object({
+  runId: z.uuid(),
+  model: ModelName,
+  /** What the last look left: a note for the next one, which may be lost. */
+  note: z
+    .object({
+      etag: z.string().nullable(),
+      /** The last sign of life, Unix milliseconds. */
+      heardAt: z.number(),
+      /** Why the last look failed; told once. */
+      trouble: z.string().nullable(),
+      /** Whether it was looked for further runs of the same request. */
+      isCounted: z.boolean(),
+    })
+    .optional(),
+});
+export type TrainingJob = z.infer<typeof TrainingJob>;
+export type TrainingNote = NonNullable<TrainingJob["note"]>;
+
+/** How a training stands: the progress of its job, and its result. */
+export const TrainingReport = z.object({
+  ...DispatchOutcome.shape,
+  /** The trainer's own words. */
+  status: z.string().nullable(),
+  conclusion: z.string().nullable(),
+  attempt: z.number().int().nullable(),
+  durationSeconds: z.number().nullable(),
+  /** Further runs that the trainer started for the one request. */
+  extraRuns: z.array(z.string()),
+  /** ISO 8601: when the alerts of a failed training are given back; null where none are kept. */
+  alertsBackAt: z.string().nullable(),
+});
+export type TrainingReport = z.infer<typeof TrainingReport>;
+
+/** Something that people want to be told. */
+export const Notification = z.object({
+  kind: z.enum(["training_triggered", "training_ended", "training_doubled", "dispatch_unknown", "chain_failed"]),
+  model: z.string(),
+  runId: z.string(),
+  decisionId: z.number().int().nullable(),
+  /** The whole message, as Slack shows it. */
+  text: z.string(),
+});
+export type Notification = z.infer<typeof Notification>;
+
+/** Where notifications go; the addresses are secrets and stay in the settings. */
+export const NotificationTarget = z.enum(["slack", "webhook"]);
+export type NotificationTarget = z.infer<typeof NotificationTarget>;
+
+export const NotificationJob = z.object({
+  target: NotificationTarget,
+  /** ISO 8601. */
+  time: z.string(),
+  notification: Notification,
+});
+export type NotificationJob = z.infer<typeof NotificationJob>;

@@ -5,7 +5,13 @@ export const INBOX = "drift_monitoring";
 export const STAGES = ["gather", "evaluate", "act", "summarize"] as const;
 export type Stage = (typeof STAGES)[number];
 
-export const QUEUES = [INBOX, ...STAGES] as const;
+/** Follows trainings that were asked for to their end; the command trainer runs them there. */
+export const TRAINING = "training";
+
+/** What people are told, by Slack or a webhook. */
+export const NOTIFICATIONS = "notifications";
+
+export const QUEUES = [INBOX, ...STAGES, TRAINING, NOTIFICATIONS] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 /** Names of the jobs that the inbox takes. */

@@ -21,9 +21,19 @@ export const INBOX_JOB_OPTIONS = {
   removeOnComplete: { ...JOB_OPTIONS.removeOnComplete, count: 20_000 },
 } satisfies JobsOptions;
 
-/** Half a second, doubled with each attempt up to ten seconds, less up to half of it at random. */
-export function computeBackoffMs(attemptsMade: number, random = Math.random()): number {
-  const ceilingMs = Math.min(10_000, 500 * 2 ** (attemptsMade - 1));
+/** A notification is tried for about a day, at the end every ten minutes. */
+export const NOTIFICATION_OPTIONS = {
+  ...JOB_OPTIONS,
+  attempts: 150,
+  backoff: { type: BACKOFF, delay: 600_000 },
+} satisfies JobsOptions;
+
+/** What a training prints is kept up to so many entries. */
+export const TRAINING_OPTIONS = { ...JOB_OPTIONS, keepLogs: 1_000 } satisfies JobsOptions;
+
+/** Half a second, doubled with each attempt up to ten seconds (or `mostMs`), less up to half of it at random. */
+export function computeBackoffMs(attemptsMade: number, mostMs = 10_000, random = Math.random()): number {
+  const ceilingMs = Math.min(mostMs, 500 * 2 ** (attemptsMade - 1));
   return Math.round(ceilingMs * (1 - random / 2));
 }
 

@@ -1,12 +1,16 @@
 import { FlowProducer, type QueueOptions } from "bullmq";
-import { INBOX, QUEUES } from "../queues/names.ts";
+import { INBOX, NOTIFICATIONS, QUEUES, TRAINING } from "../queues/names.ts";
+import { followTraining } from "../queues/training.ts";
 import { createAct } from "../workers/act.ts";
 import { type Chain, createChain } from "../workers/chain.ts";
 import { evaluateStage } from "../workers/evaluate.ts";
 import { createGather } from "../workers/gather.ts";
+import { lookAgain } from "../workers/follow-up.ts";
 import { createIntake } from "../workers/intake.ts";
+import { createDelivery, createNotify } from "../workers/notify.ts";
 import { type Processors, registerWorkers } from "../workers/register.ts";
 import { createSummarize } from "../workers/summarize.ts";
+import { createTraining } from "../workers/training.ts";
 import { startUpkeep } from "../workers/upkeep.ts";
 import type { Config } from "./config.ts";
 import { findModel } from "./find-model.ts";
@@ -17,7 +21,8 @@ import { connectRedis, probeRedis } from "./redis/connection.ts";
 import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { createServerState } from "./server-state.ts";
-import { createMockTrainer } from "./trainers/mock.ts";
+import { createRedactor } from "./redact.ts";
+import { createTrainer } from "./trainers/create-trainer.ts";
 import type { Trainer } from "./trainers/trainer.ts";
 
 /** Workers get this long to end what they are doing; then their jobs are left to the next worker. */
@@ -46,15 +51,19 @@ export interface Parts {
 export interface AppOptions {
   /** false for a process that decides once and ends: schedules and lost runs are the service's to look after. */
   isService?: boolean;
+  /** false for a process that ends soon: it leaves trainings to others. */
+  followsTrainings?: boolean;
   /** For tests: other parts in the place of ours, such as a lock that locks nothing, or steps that end the process. */
   replaceParts?: (parts: Parts) => Parts;
   replaceProcessors?: (processors: Processors) => Processors;
 }
 
 export function buildApp(config: Config, log: Logger, options: AppOptions = {}): App {
-  const { isService = true, replaceParts = same, replaceProcessors = same } = options;
+  const { isService = true, followsTrainings = true, replaceParts = same, replaceProcessors = same } = options;
   const releasers = createReleasers(log);
   const redisState = createServerState("Redis", log);
+  const redact = createRedactor(config.secrets);
+  const stopping = new AbortController();
   let address: string | null = null;
 
   function openRedis(failFast: boolean): QueueOptions & { connection: ReturnType<typeof connectRedis> } {
@@ -65,21 +74,27 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
 
   async function startWorkers(database: Database): Promise<void> {
     const options = openRedis(false);
-    const inbox = openQueue(INBOX, options, log);
-    const summarize = openQueue("summarize", options, log);
+    const open = (name: (typeof QUEUES)[number]) => openQueue(name, options, log);
+    const [inbox, act, summarize] = [open(INBOX), open("act"), open("summarize")];
+    const [training, notifications] = [open(TRAINING), open(NOTIFICATIONS)];
     const flow = new FlowProducer(options);
     flow.on("error", (error) => log.debug({ err: error }, "flow producer error"));
-    for (const part of [inbox, summarize, flow])
+    for (const part of [inbox, act, summarize, training, notifications, flow])
       releasers.add("queue", () => part.close(), QUEUE_CLOSE_LIMIT_MS);
 
     const { timeZone, lockTtlMs, redisPrefix: prefix } = config;
     const parts = replaceParts({
       database,
       lock: createDecisionLock(options.connection, prefix, lockTtlMs),
-      chain: createChain({ inbox, summarize, flow }),
-      trainer: createMockTrainer(config.github),
+      chain: createChain({ inbox, act, summarize, flow }),
+      trainer: await createTrainer(config, redact),
     });
-    const { lock, chain } = parts;
+    const { lock, chain, trainer } = parts;
+    const { patience } = config;
+    const notify = createNotify(notifications, config.notifications);
+    const follow = (job: { runId: string; model: string }): Promise<void> =>
+      // A program that runs here has nothing to wait for; elsewhere a training takes a while to begin.
+      followTraining(training, job, trainer.remote?.run ? 0 : patience.pollMs);
     const find = (model: string) => findModel(config.models, model);
     const upkeep = isService
       ? await startUpkeep({
@@ -88,6 +103,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
           redisState,
           prefix,
           inbox,
+          training,
+          followTraining: follow,
           schedules: new Map([...config.models].map(([name, { schedule }]) => [name, schedule])),
           log,
         })
@@ -100,18 +117,31 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       lockTtlMs,
       chain,
       log,
+      notify,
+      followsTrainings,
+      stopping: stopping.signal,
       onInboxFailure: () => upkeep?.lookSoon(),
       processors: replaceProcessors({
         intake: createIntake({ lock, chain, recordEvent: parts.database.recordEvent, findModel: find }),
         gather: createGather({ findModel: find, fetchEvidence: parts.database.fetchEvidence, timeZone }),
         evaluate: evaluateStage,
-        act: createAct({ ...parts, timeZone }),
+        act: createAct({ ...parts, patience, notify, followTraining: follow, timeZone }),
         summarize: createSummarize({ timeZone }),
+        training: createTraining({
+          ...parts,
+          patience,
+          notify,
+          findModel: find,
+          lookAgain: (model) => lookAgain(parts, model),
+        }),
+        deliver: createDelivery(config.notifications, redact),
       }),
     });
     releasers.add(
       "workers",
       async () => {
+        // A training that runs here would take hours to drain.
+        stopping.abort();
         const drained = Promise.all(workers.map((worker) => worker.close()));
         // Without Redis no job can be ended, so there is nothing to wait for.
         const isConnected = options.connection.status === "ready";
@@ -122,6 +152,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       DRAIN_LIMIT_MS + 2 * QUEUE_CLOSE_LIMIT_MS,
     );
     await Promise.all(workers.map((worker) => worker.waitUntilReady()));
+    void warnOfTrainer(trainer, log);
   }
 
   async function startWeb(database: Database): Promise<void> {
@@ -157,6 +188,16 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     stop: releasers.releaseAll,
     address: () => address,
   };
+}
+
+/** Looks whether the trainer would take a request. Nobody waits for it, and it stops nothing. */
+async function warnOfTrainer(trainer: Trainer, log: Logger): Promise<void> {
+  try {
+    for (const { level, text, remedy } of await trainer.preflight())
+      if (level !== "ok") log.warn({ remedy }, text);
+  } catch (error) {
+    log.warn({ err: error }, "the trainer could not be looked at");
+  }
 }
 
 function same<T>(value: T): T {

@@ -1,25 +1,22 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { DriftMonitoringCompleted, type DecisionRequest, type DecisionSummary } from "../queues/jobs.ts";
+import { DriftMonitoringCompleted, type DecisionRequest, type TrainingReport } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
-import { buildApp } from "./app.ts";
-import { createClient } from "./client.ts";
-import { type Config, parseConfig } from "./config.ts";
+import type { Client } from "./client.ts";
+import { note, warnWhereNoWorkerRuns, withDatabase, withInbox, withWorkersHere } from "./cli-connections.ts";
+import { addDispatchCommands } from "./cli-dispatch.ts";
+import { parseConfig } from "./config.ts";
 import { formatCount, formatScore, formatTime } from "./core/format.ts";
 import { diagnose } from "./doctor.ts";
 import { dryRun } from "./dry-run.ts";
-import { messageOf, TransientError } from "./errors.ts";
-import { findModel } from "./find-model.ts";
+import { messageOf } from "./errors.ts";
 import { createLogger } from "./logger.ts";
 import { parseInput } from "./parse-input.ts";
-import { createDatabase, type Database } from "./postgres/database.ts";
 import type { DecisionRow } from "./postgres/decisions.ts";
-import { probeRedis } from "./redis/connection.ts";
 import { createRunId } from "./run-id.ts";
 import { loadSettings } from "./settings-file.ts";
 
 const log = createLogger("silent");
 const say = (line: string): void => console.log(line);
-const note = (line: string): void => console.error(line);
 
 const program = new Command("retrigger")
   .description(
@@ -70,32 +67,36 @@ program
   .description("ask for a decision now")
   .addOption(modelOption())
   .option("--dry-run", "weigh and report, but record and send nothing (needs Postgres alone)")
-  .option("--wait", "wait for the decision and print its report")
+  .addOption(
+    new Option("--wait [until]", "wait until the training is asked for, or (--wait=training) has ended")
+      .choices(["dispatch", "training"])
+      .preset("dispatch"),
+  )
   .option("--json", "print the decision as one JSON object (waits)")
-  .option("--timeout <seconds>", "how long to wait", parseSeconds, 300)
-  .action(async (options: { model: string; dryRun?: true; wait?: true; json?: true; timeout: number }) => {
+  .option("--timeout <seconds>", "how long to wait for the decision", parseSeconds, 900)
+  .action(async (options: DecideOptions) => {
     const config = parseConfig(loadSettings());
-    const tell = (summary: DecisionSummary): void =>
-      say(options.json ? JSON.stringify(summary, null, 2) : summary.report);
     if (options.dryRun) {
       const summary = await withDatabase(config, (database) =>
         dryRun({ config, database, model: options.model }),
       );
-      return tell(summary);
+      return say(options.json ? JSON.stringify(summary, null, 2) : summary.report);
     }
     await withInbox(config, options.model, async (client) => {
-      const isWaiting = options.wait ?? options.json ?? false;
+      const isWaiting = options.wait !== undefined || options.json === true;
       const workers = await client.inbox.getWorkersCount();
       const jobId = await client.send(INBOX_JOBS.manual, { model: options.model } satisfies DecisionRequest);
       if (!isWaiting) {
         say(`Asked for a decision about ${options.model} (job ${jobId}).`);
         return warnWhereNoWorkerRuns(client);
       }
-      const wait = () => client.waitForDecision(jobId, { limitMs: options.timeout * 1000 });
-      const summary = workers > 0 ? await wait() : await withWorkersHere(config, wait);
-      tell(summary);
+      const wait = () => waitAndTell(client, jobId, options);
+      if (workers > 0) await wait();
+      else await withWorkersHere(config, wait, { followsTrainings: options.wait === "training" });
     });
   });
+
+addDispatchCommands(program);
 
 program
   .command("history")
@@ -130,54 +131,37 @@ await program.parseAsync().catch((error: unknown) => {
   process.exitCode = 1;
 });
 
-async function withDatabase<T>(config: Config, use: (database: Database) => Promise<T>): Promise<T> {
-  const database = createDatabase(config, log);
-  try {
-    return await use(database);
-  } finally {
-    await database.close();
-  }
+interface DecideOptions {
+  model: string;
+  dryRun?: true;
+  wait?: "dispatch" | "training";
+  json?: true;
+  timeout: number;
 }
 
-async function withInbox(
-  config: Config,
-  model: string,
-  use: (client: ReturnType<typeof createClient>) => Promise<void>,
-): Promise<void> {
-  findModel(config.models, model);
-  // A client waits for a Redis that is away; a person at a terminal is told at once.
-  await probeRedis(config.redisUrl, (redis) => redis.ping());
-  const client = createClient(config, log);
-  try {
-    await use(client);
-  } finally {
-    await client.close();
-  }
+/** Exit code 1 where the training that was decided could not be asked for, is unknown, or did not succeed. */
+async function waitAndTell(client: Client, jobId: string, { wait, json, timeout }: DecideOptions): Promise<void> {
+  const summary = await client.waitForDecision(jobId, { limitMs: timeout * 1000 });
+  if (!json) say(summary.report);
+  const { dispatch } = summary;
+  const state = dispatch?.state ?? null;
+  const isUnderWay = state !== null && ["sent", "running"].includes(state) && dispatch?.trainer !== "mock";
+  const training =
+    wait === "training" && isUnderWay
+      ? await client.waitForTraining(summary.runId, { limitMs: LONGEST_TRAINING_MS, onProgress: noteTraining })
+      : null;
+  if (json) say(JSON.stringify(wait === "training" ? { ...summary, training } : summary, null, 2));
+  if (state === "rejected" || state === "unknown" || (training && training.state !== "succeeded"))
+    process.exitCode = 1;
 }
 
-/** Runs the workers in this process for as long as `use` takes. */
-async function withWorkersHere<T>(config: Config, use: () => Promise<T>): Promise<T> {
-  note("No worker is running (npm start): this process decides by itself.");
-  const app = buildApp({ ...config, role: "worker" }, log, { isService: false });
-  try {
-    await app.start(AbortSignal.timeout(30_000));
-    return await use();
-  } catch (error) {
-    if (error instanceof DOMException || (error instanceof Error && error.name === "AbortError")) {
-      await withDatabase(config, (database) => database.ping());
-      throw new TransientError("START", "The workers did not start in 30 s. See: npx retrigger doctor", {
-        cause: error,
-      });
-    }
-    throw error;
-  } finally {
-    await app.stop();
-  }
-}
+const LONGEST_TRAINING_MS = 7 * 86_400_000;
 
-async function warnWhereNoWorkerRuns({ inbox }: ReturnType<typeof createClient>): Promise<void> {
-  if ((await inbox.getWorkersCount()) === 0)
-    note("No worker is running, so it waits. Start one with: npm start");
+function noteTraining({ state, status, conclusion, url, error, durationSeconds, alertsBackAt }: TrainingReport): void {
+  const took = durationSeconds === null ? null : `${formatCount(Math.round(durationSeconds))} s`;
+  const parts = [state, status, conclusion, took, url, error].filter((part) => part !== null);
+  note(`Training: ${parts.join(" · ")}`);
+  if (alertsBackAt !== null) note(`Its alerts are given back at ${alertsBackAt}; then a follow-up looks again.`);
 }
 
 function historyLines(row: DecisionRow, timeZone: string): string[] {
@@ -186,7 +170,7 @@ function historyLines(row: DecisionRow, timeZone: string): string[] {
   const when = formatTime(row.decidedAt, timeZone);
   return [
     `${icon} #${row.id} ${when} | ${row.model} | ${row.decision} | Buffer: ${buffer} | Drift: ${formatScore(row.driftScore)}`,
-    `   ${(row.reason ?? "").replaceAll(",", ", ")}`,
+    `   ${(row.reason ?? "").replaceAll(",", ", ")}${row.dispatch === null ? "" : ` | dispatch: ${row.dispatch}`}${row.url === null ? "" : ` ${row.url}`}`,
   ];
 }
 

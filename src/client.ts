@@ -1,9 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Job, Queue } from "bullmq";
-import { DecisionSummary, IntakeResult } from "../queues/jobs.ts";
-import { INBOX, STAGES, type Stage } from "../queues/names.ts";
+import { createChain } from "../workers/chain.ts";
+import { DecisionSummary, IntakeResult, TrainingReport } from "../queues/jobs.ts";
+import { INBOX, STAGES, type Stage, TRAINING } from "../queues/names.ts";
 import { INBOX_JOB_OPTIONS } from "../queues/options.ts";
+import { followTraining, wakeJob } from "../queues/training.ts";
 import type { Config } from "./config.ts";
+import { isEnded } from "./core/training.ts";
 import { PermanentError, TransientError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import { connectRedis } from "./redis/connection.ts";
@@ -31,6 +34,15 @@ export interface Client {
     jobId: string,
     options: { limitMs: number; onStage?: (progress: StageProgress) => void },
   ): Promise<DecisionSummary>;
+  /** Follows a training to its end, and tells what changes on the way. @throws TransientError where the time is up. */
+  waitForTraining(
+    runId: string,
+    options: { limitMs: number; onProgress?: (report: TrainingReport) => void },
+  ): Promise<TrainingReport>;
+  /** Lets a dispatch that was reopened be asked for. */
+  askAgain(run: { runId: string; model: string }): Promise<void>;
+  /** Sees to it that somebody looks at a training now. */
+  lookAtTraining(run: { runId: string; model: string }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -39,6 +51,7 @@ export function createClient(config: Config, log: Logger): Client {
   const options = { connection: redis, prefix: config.redisPrefix };
   const inbox = openQueue(INBOX, options, log);
   const stages = STAGES.map((stage) => openQueue(stage, options, log));
+  const training = openQueue(TRAINING, options, log);
 
   async function waitForIntake(jobId: string, deadline: number): Promise<IntakeResult> {
     for (; ; await pause(POLL_MS)) {
@@ -71,8 +84,38 @@ export function createClient(config: Config, log: Logger): Client {
     return DecisionSummary.parse(value);
   }
 
+  async function waitForTraining(
+    runId: string,
+    deadline: number,
+    onProgress: (report: TrainingReport) => void,
+  ): Promise<TrainingReport> {
+    let told = "";
+    for (; ; await pause(4 * POLL_MS)) {
+      const job = await training.getJob(runId);
+      const progress = TrainingReport.safeParse(job?.returnvalue ?? job?.progress);
+      if (progress.success && JSON.stringify(progress.data) !== told) {
+        told = JSON.stringify(progress.data);
+        onProgress(progress.data);
+      }
+      if (progress.success && (isEnded(progress.data.state) || job?.finishedOn !== undefined)) return progress.data;
+      if (job?.finishedOn !== undefined) finishedValue(job, `The training of run ${runId}`);
+      checkDeadline(deadline, `the training of run ${runId} has not ended. See Bull Board, or: npx retrigger history`);
+    }
+  }
+
   return {
     inbox,
+    waitForTraining: (runId, { limitMs, onProgress = () => {} }) =>
+      waitForTraining(runId, Date.now() + limitMs, onProgress),
+    async askAgain({ runId, model }) {
+      const [, , act, summarize] = stages as [Queue, Queue, Queue, Queue];
+      const flow = { add: () => Promise.reject(new Error("a client starts no chain")) };
+      const chain = createChain({ inbox, act, summarize, flow });
+      if (!(await chain.actAgain(runId))) await chain.requestFollowUp(model, runId, "missing");
+    },
+    async lookAtTraining(run) {
+      if (!(await wakeJob(training, run.runId))) await followTraining(training, run, 0);
+    },
     async send(name, data) {
       const job = await inbox.add(name, data, INBOX_JOB_OPTIONS);
       return job.id ?? "";
@@ -90,7 +133,7 @@ export function createClient(config: Config, log: Logger): Client {
       }
     },
     async close() {
-      await Promise.all([inbox, ...stages].map((queue) => queue.close()));
+      await Promise.all([inbox, ...stages, training].map((queue) => queue.close()));
       redis.disconnect();
     },
   };

@@ -13,9 +13,7 @@ export interface DecisionDraft {
 
 /** Drafts the row of a verdict, with the request that the trainer would get; pure, so that a dry run shows the same. */
 export function draftDecision(
-  runId: string,
-  evidence: Evidence,
-  verdict: Verdict,
+  { runId, model, evidence, verdict }: { runId: string; model: string; evidence: Evidence; verdict: Verdict },
   trainer: Trainer,
 ): DecisionDraft {
   if (verdict.decision === "no_action") {
@@ -25,13 +23,14 @@ export function draftDecision(
   }
   const order = {
     runId,
+    model,
     reason: verdict.reason,
     driftScore: verdict.driftScore,
     bufferSize: evidence.buffer.size,
   };
   return {
     decision: trainer.triggerWord,
-    notes: `${trainer.remote ? "Asks for a training" : "MOCK: Would trigger GitHub Actions"}. Feature: ${verdict.feature ?? "N/A"}`,
+    notes: `${trainer.remote ? `Asks ${trainer.name} for a training` : "MOCK: Would trigger GitHub Actions"}. Feature: ${verdict.feature ?? "N/A"}`,
     request: trainer.renderRequest(order),
   };
 }

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { Command, InvalidArgumentError } from "commander";
+import type { TrainingReport } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
 import { buildApp } from "./app.ts";
 import { createClient, type StageProgress } from "./client.ts";
@@ -23,7 +25,7 @@ interface DemoOptions {
 const say = (line = ""): void => console.log(line);
 
 /** The whole chain on one bare machine: `npm run demo`. */
-async function demo({ once, scenario }: DemoOptions): Promise<void> {
+async function demo({ once: isOnce, scenario }: DemoOptions): Promise<void> {
   const log = createLogger("silent");
   const releasers = createReleasers(log);
   const finished = new AbortController();
@@ -32,17 +34,19 @@ async function demo({ once, scenario }: DemoOptions): Promise<void> {
     stop: releasers.releaseAll,
     endsBy: finished.signal,
     async start(signal) {
-      const settings = loadSettings();
+      const settings = withDemoLogin(loadSettings());
       const config = await prepare(settings, scenario, releasers.add);
+      // A person waits for the end of the training, which a service may learn some seconds later.
+      config.patience.pollMs = Math.min(config.patience.pollMs, 2_000);
       signal.throwIfAborted();
       const app = buildApp(
-        { ...config, role: once ? "worker" : "all", port: await choosePort(config, settings) },
+        { ...config, role: isOnce ? "worker" : "all", port: await choosePort(config, settings) },
         log,
       );
       releasers.add("app", app.stop);
       await app.start(signal);
-      await decideOnce(config);
-      if (once) return finished.abort();
+      await decideOnce(config, signal);
+      if (isOnce) return finished.abort();
       say(`\nJobs, logs and retries (Bull Board):  ${app.address()}/queues`);
       say(`Decisions:                            ${app.address()}/decisions`);
       say("\nServing until Ctrl-C.");
@@ -50,9 +54,20 @@ async function demo({ once, scenario }: DemoOptions): Promise<void> {
   });
 }
 
+/** A GitHub on this very machine is a fake, which asks for no real login. */
+function withDemoLogin(settings: Settings): Settings {
+  const { TRAINER: trainer, GITHUB_API_URL: url = "" } = settings;
+  const isLoopback = URL.canParse(url) && ["127.0.0.1", "localhost", "[::1]"].includes(new URL(url).hostname);
+  if (trainer !== "github" || !isLoopback) return settings;
+  const login = settings["GITHUB_APP_ID"] === undefined ? { GITHUB_TOKEN: "token-of-the-demo" } : {};
+  return { ...login, GITHUB_REPO_OWNER: "YOUR_USER", GITHUB_REPO_NAME: "cinematch", ...settings };
+}
+
+type Settings = Record<string, string | undefined>;
+
 /** Starts what the settings do not name, and fills a database that was started here with the sample data. */
 async function prepare(
-  settings: Record<string, string | undefined>,
+  settings: Settings,
   scenario: ScenarioNumber,
   onRelease: (what: string, release: () => unknown) => void,
 ): Promise<Config> {
@@ -90,16 +105,16 @@ async function checkServers(config: Config): Promise<void> {
 }
 
 /** The port of the settings; where they name none and the default is taken, a free one. */
-async function choosePort(
-  { port, host }: Config,
-  settings: Record<string, string | undefined>,
-): Promise<number> {
+async function choosePort({ port, host }: Config, settings: Settings): Promise<number> {
   if (settings["PORT"] !== undefined) return port;
   return (await isPortFree(port, host)) ? port : findFreePort();
 }
 
-/** Puts one event on the inbox, as a drift run would, shows the stages as they pass, and prints the report. */
-async function decideOnce(config: Config): Promise<void> {
+/**
+ * Puts one event on the inbox, as a drift run would, shows the stages as they pass, prints the report, and follows the
+ * training, where there is one, to its end.
+ */
+async function decideOnce(config: Config, signal: AbortSignal): Promise<void> {
   const client = createClient(config, createLogger("silent"));
   try {
     const model = config.models.has("default") ? undefined : [...config.models.keys()][0];
@@ -112,11 +127,25 @@ async function decideOnce(config: Config): Promise<void> {
     };
     const jobId = await client.send(INBOX_JOBS.event, event);
     say(`\n${INBOX_JOBS.event} is on the queue (job ${jobId}).`);
-    const summary = await client.waitForDecision(jobId, { limitMs: 60_000, onStage: sayStage });
+    const summary = await client.waitForDecision(jobId, { limitMs: DECISION_LIMIT_MS, onStage: sayStage });
     say(`\n${summary.report}`);
+    const { dispatch, runId } = summary;
+    if (dispatch?.trainer === "mock" || (dispatch?.state !== "sent" && dispatch?.state !== "running")) return;
+    say(`\n${dispatch.trainer} trains. Following it to its end:`);
+    const following = client.waitForTraining(runId, { limitMs: TRAINING_LIMIT_MS, onProgress: sayTraining });
+    await Promise.race([following, once(signal, "abort")]);
   } finally {
     await client.close();
   }
+}
+
+/** A lost answer is looked for during some minutes. */
+const DECISION_LIMIT_MS = 600_000;
+const TRAINING_LIMIT_MS = 86_400_000;
+
+function sayTraining({ state, status, conclusion, url, error, durationSeconds }: TrainingReport): void {
+  const took = durationSeconds === null || conclusion === null ? null : `${durationSeconds} s`;
+  say(`  ${[state, status, conclusion, took, url, error].filter((part) => part !== null).join(" · ")}`);
 }
 
 function sayStage({ stage, durationMs }: StageProgress): void {

@@ -3,26 +3,26 @@ import { INBOX } from "../queues/names.ts";
 import { schedulerId } from "../queues/schedule.ts";
 import type { Config, ModelConfig } from "./config.ts";
 import { messageOf } from "./errors.ts";
+import { type Finding, fault, ok, warning } from "./finding.ts";
 import type { Logger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { databaseAddress } from "./postgres/explain-error.ts";
 import { connectRedis, probeRedis, redisAddress } from "./redis/connection.ts";
 import { openQueue } from "./redis/open-queue.ts";
+import { createRedactor } from "./redact.ts";
 import { createServerState } from "./server-state.ts";
-
-/** One line of the diagnosis. */
-export interface Finding {
-  level: "ok" | "warning" | "fault";
-  text: string;
-  /** What to do; absent where nothing is to be done. */
-  remedy?: string;
-}
+import { createTrainer } from "./trainers/create-trainer.ts";
 
 /** Checks everything that a decision needs, and says of what is amiss how to mend it. */
 export async function diagnose(config: Config, log: Logger): Promise<Finding[]> {
   const database = createDatabase(config, log);
   try {
-    return [...(await diagnosePostgres(config, database)), ...(await diagnoseRedis(config, log))];
+    const trainer = await createTrainer(config, createRedactor(config.secrets));
+    return [
+      ...(await diagnosePostgres(config, database)),
+      ...(await diagnoseRedis(config, log)),
+      ...(await trainer.preflight()),
+    ];
   } finally {
     await database.close();
   }
@@ -149,7 +149,7 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
     const findings: Finding[] = [
       workers > 0
         ? ok(`${workers} worker process(es) take jobs`)
-        : { level: "warning", text: "No worker is running: events wait", remedy: "npm start" },
+        : warning("No worker is running: events wait", "npm start"),
     ];
     for (const [model, { schedule }] of config.models) {
       if (schedule === null) {
@@ -170,12 +170,4 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
     await inbox.close();
     connection.disconnect();
   }
-}
-
-function ok(text: string): Finding {
-  return { level: "ok", text };
-}
-
-function fault(text: string, remedy?: string): Finding {
-  return { level: "fault", text, ...(remedy === undefined ? {} : { remedy }) };
 }

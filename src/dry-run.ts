@@ -6,7 +6,8 @@ import { summarizeDecision } from "./decision-summary.ts";
 import { findModel } from "./find-model.ts";
 import type { Database } from "./postgres/database.ts";
 import { createRunId } from "./run-id.ts";
-import { createMockTrainer } from "./trainers/mock.ts";
+import { createRedactor } from "./redact.ts";
+import { createTrainer } from "./trainers/create-trainer.ts";
 
 /** What a decision would be now. Reads, and neither records nor sends. */
 export async function dryRun({
@@ -23,8 +24,8 @@ export async function dryRun({
   const runId = createRunId();
   const evidence = await database.fetchEvidence(model, own);
   const verdict = evaluate(evidence, policy);
-  const trainer = createMockTrainer(config.github);
-  const { decision, request } = draftDecision(runId, evidence, verdict, trainer);
+  const trainer = await createTrainer(config, createRedactor(config.secrets));
+  const { decision, request } = draftDecision({ runId, model, evidence, verdict }, trainer);
   return summarizeDecision(
     {
       model,
@@ -33,7 +34,7 @@ export async function dryRun({
       policy,
       verdict,
       request,
-      dispatch: request && { trainer: trainer.name, state: null },
+      dispatch: request && { trainer: trainer.name, state: null, externalId: null, url: null, error: null },
       recorded: null,
       superseded: null,
       timeZone: config.timeZone,

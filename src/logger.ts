@@ -1,13 +1,20 @@
 import { pino, type Logger } from "pino";
+import type { Redact } from "./redact.ts";
 
 export type { Logger } from "pino";
 
-/** The process's log: one JSON object a line on standard output, secrets cut out by their path. */
-export function createLogger(level: string): Logger {
-  return pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    redact: ["password", "token", "*.password", "*.token", "err.config", "databaseUrl", "redisUrl"],
-  });
+/**
+ * The process's log: one JSON object a line on standard output. Secrets are cut out by their path, and those that `redact`
+ * knows wherever they stand.
+ */
+export function createLogger(level: string, redact: Redact = (line) => line): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: ["password", "token", "*.password", "*.token", "err.config", "databaseUrl", "redisUrl"],
+    },
+    { write: (line) => process.stdout.write(redact(line)) },
+  );
 }

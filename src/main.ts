@@ -4,12 +4,13 @@ import { loadSettings } from "./settings-file.ts";
 import { parseConfig } from "./config.ts";
 import { messageOf } from "./errors.ts";
 import { createLogger } from "./logger.ts";
+import { createRedactor } from "./redact.ts";
 import { runUntilSignal } from "./signals.ts";
 
 /** The service: `npm start`. */
 async function main(): Promise<void> {
   const config = parseConfig(loadSettings());
-  const log = createLogger(config.logLevel);
+  const log = createLogger(config.logLevel, createRedactor(config.secrets));
   const app = buildApp(config, log);
   await runUntilSignal({
     // A start that waits for a server that left just now must not keep a process that is told to end.

@@ -2,6 +2,7 @@ import type { FlowProducer, Queue } from "bullmq";
 import { buildFlow } from "../queues/flow.ts";
 import type { FollowUpRequest, StageJob } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
+import { wakeJob } from "../queues/training.ts";
 import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, INBOX_JOB_OPTIONS } from "../queues/options.ts";
 
 /** Starts chains and follow-ups. Doing either twice does it once. */
@@ -20,12 +21,19 @@ export interface Chain {
     runId: string,
     because: FollowUpRequest["because"],
   ): Promise<"waiting" | "over">;
+  /** Lets the act stage of a run work on: now where it waits, once more where it came to its end. False where it is gone. */
+  actAgain(runId: string): Promise<boolean>;
   /** Lets a waiting follow-up look at the lock now. */
   wakeFollowUp(runId: string): Promise<void>;
 }
 
-export function createChain(queues: { inbox: Queue; summarize: Queue; flow: FlowProducer }): Chain {
-  const { inbox, summarize, flow } = queues;
+export function createChain(queues: {
+  inbox: Queue;
+  act: Queue;
+  summarize: Queue;
+  flow: Pick<FlowProducer, "add">;
+}): Chain {
+  const { inbox, act, summarize, flow } = queues;
   const followUpJobId = (runId: string): string => `followup-${runId}`;
   return {
     // The chain is added as a whole, so its last stage stands for all of it.
@@ -55,6 +63,7 @@ export function createChain(queues: { inbox: Queue; summarize: Queue; flow: Flow
       }
       return state === "completed" ? "over" : "waiting";
     },
+    actAgain: (runId) => wakeJob(act, runId),
     async wakeFollowUp(runId) {
       const job = await inbox.getJob(followUpJobId(runId));
       // Other runs may be about to be superseded too.

@@ -1,7 +1,8 @@
 import { DelayedError, UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { z } from "zod";
-import { PermanentError, messageOf, ServerAwayError } from "../src/errors.ts";
+import { announceFailedChain } from "../src/core/announce.ts";
+import { messageOf, ServerAwayError } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import { parseInput } from "../src/parse-input.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
@@ -16,25 +17,27 @@ import {
   ModelName,
   StageJob,
 } from "../queues/jobs.ts";
-import { INBOX, INBOX_JOBS, type QueueName, type Stage } from "../queues/names.ts";
-import {
-  computeBackoffMs,
-  FOLLOW_UP_DELAY_MS,
-  INBOX_JOB_OPTIONS,
-  TRIES_WHILE_AWAY,
-} from "../queues/options.ts";
+import { INBOX, INBOX_JOBS, NOTIFICATIONS, type QueueName, type Stage, TRAINING } from "../queues/names.ts";
+import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_JOB_OPTIONS } from "../queues/options.ts";
 import type { Chain } from "./chain.ts";
 import { endRun } from "./follow-up.ts";
 import type { InboxJob } from "./intake.ts";
-import type { StageOutput } from "./stage.ts";
+import { delay, isPermanent, since, toBullError, tryAgain } from "./job-control.ts";
+import { createDeliveryProcessor, createTrainingProcessor, type SideProcessors } from "./register-side.ts";
+import type { Notify } from "./notify.ts";
+import type { StageContext, StageOutput, StagePause } from "./stage.ts";
 
 type Awaitable<T> = T | Promise<T>;
 
-export interface Processors {
+export interface Processors extends SideProcessors {
   intake(job: InboxJob): Promise<IntakeResult | "busy">;
   gather(job: StageJob): Awaitable<StageOutput<Gathered>>;
   evaluate(gathered: Gathered): Awaitable<StageOutput<Evaluated>>;
-  act(job: StageJob, evaluated: Evaluated): Awaitable<StageOutput<Acted>>;
+  act(
+    job: StageJob,
+    evaluated: Evaluated,
+    context: StageContext,
+  ): Awaitable<StageOutput<Acted> | StagePause>;
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 
@@ -46,11 +49,16 @@ export interface RegisterOptions {
   lockTtlMs: number;
   chain: Chain;
   log: Logger;
+  notify: Notify;
+  /** false for a process that must not start what takes hours. */
+  followsTrainings: boolean;
+  /** Aborted when the process is to end: a training that runs in it is told to end too. */
+  stopping: AbortSignal;
   /** Called when an inbox job failed for good: what it left in Postgres may need a chain. */
   onInboxFailure: () => void;
 }
 
-type Processor<T> = (job: Job, token?: string) => Promise<T>;
+type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
 
 /**
  * Makes a BullMQ worker of each processor. What all of them share is done here and nowhere else: parsing what comes
@@ -76,7 +84,8 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
     createWorker(
       "act",
       stageProcessor(options, "act", async (data, job) =>
-        processors.act(data, await readChild(job, Evaluated)),
+        // BullMQ counts an attempt at each end, and at none of the pauses.
+        processors.act(data, await readChild(job, Evaluated), { isPersonsWord: job.attemptsMade > 0 }),
       ),
     ),
     createWorker(
@@ -85,6 +94,8 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
         processors.summarize(data, await readChild(job, Acted)),
       ),
     ),
+    createWorker(NOTIFICATIONS, createDeliveryProcessor(options)),
+    ...(options.followsTrainings ? [createWorker(TRAINING, createTrainingProcessor(options))] : []),
   ];
 }
 
@@ -102,8 +113,15 @@ function openWorker(options: RegisterOptions, name: QueueName, processor: Proces
     // For jobs of other producers, which bring no retention of their own.
     removeOnComplete: INBOX_JOB_OPTIONS.removeOnComplete,
     removeOnFail: INBOX_JOB_OPTIONS.removeOnFail,
-    settings: { backoffStrategy: (attemptsMade) => computeBackoffMs(attemptsMade) },
+    settings: {
+      backoffStrategy: (attemptsMade, _type, _error, job) => {
+        const { backoff } = job?.opts ?? {};
+        return computeBackoffMs(attemptsMade, typeof backoff === "object" ? backoff.delay : undefined);
+      },
+    },
   });
+  // Another worker takes such a job over: what this one does for it must end.
+  worker.on("lockRenewalFailed", (jobIds) => jobIds.forEach((jobId) => worker.cancelJob(jobId)));
   // Without a listener, a connection error would end the process; the connection's own listener tells of it once.
   worker.on("error", (error) => log.debug({ err: error, queue: name }, "worker error"));
   // Here and not in the processor, which a job that killed its workers too often does not reach again.
@@ -124,15 +142,15 @@ const SUSPICIOUS_STALLS = 2;
 function createIsolation() {
   let isOccupied = false;
   return <T>(processor: Processor<T>): Processor<T> =>
-    async (job, token) => {
+    async (job, token, signal) => {
       // BullMQ does so itself, but not for the jobs of a schedule.
       if (job.stalledCounter > MOST_STALLS)
         throw new UnrecoverableError("job stalled more than allowable limit");
-      if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token);
+      if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token, signal);
       if (isOccupied) return delay(job, computeBackoffMs(1), token);
       isOccupied = true;
       try {
-        return await processor(job, token);
+        return await processor(job, token, signal);
       } finally {
         isOccupied = false;
       }
@@ -141,7 +159,7 @@ function createIsolation() {
 
 /** After a job's last attempt: says so, and gives the lock of its run back. */
 async function endFailedJob(
-  { lock, chain, log, prefix, onInboxFailure }: RegisterOptions,
+  { lock, chain, log, prefix, notify, onInboxFailure }: RegisterOptions,
   queue: QueueName,
   job: Job | undefined,
   error: Error,
@@ -151,10 +169,13 @@ async function endFailedJob(
   const model = modelOf(job);
   const runId = queue === INBOX ? inboxRunId(job, prefix) : String(job.id);
   log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
+  if (queue === TRAINING || queue === NOTIFICATIONS) return;
   try {
     await endRun(lock, chain, model, runId);
+    const text = announceFailedChain(model, queue, runId, error.message);
+    await notify({ kind: "chain_failed", model, runId, decisionId: null, text }, `-${queue}-${job.attemptsMade}`);
   } catch (error) {
-    log.debug({ err: error, runId, model }, "lock not given back; it ends by itself");
+    log.warn({ err: error, runId, model }, "lock not given back, or nobody told; the lock ends by itself");
   }
   if (queue === INBOX) onInboxFailure();
 }
@@ -193,27 +214,6 @@ function inboxRunId(job: Job, prefix: string): string {
   return followUp?.data?.runId ?? deriveRunId(inboxKey(job, prefix), job.timestamp);
 }
 
-/**
- * Puts a failed job back, which counts as no attempt, unless that was done too often already. While a server is away that
- * is not worth a line for each job.
- */
-async function tryAgain(job: Job, token: string | undefined, error: unknown, log: Logger): Promise<void> {
-  if (error instanceof DelayedError) throw error;
-  const attempt = job.attemptsStarted;
-  if (attempt >= TRIES_WHILE_AWAY) return;
-  log[error instanceof ServerAwayError ? "debug" : "warn"](
-    { err: messageOf(error), attempt },
-    "failed, will be tried again",
-  );
-  await delay(job, computeBackoffMs(attempt), token);
-}
-
-/** Puts a job back for a while, which counts as no attempt. */
-async function delay(job: Job, delayMs: number, token: string | undefined): Promise<never> {
-  await job.moveToDelayed(Date.now() + delayMs, token);
-  throw new DelayedError();
-}
-
 /** The model that a job is about, as far as one can tell before it is parsed. */
 function modelOf(job: Job): string {
   const data: unknown = job.data;
@@ -224,7 +224,7 @@ function modelOf(job: Job): string {
 function stageProcessor<T>(
   options: RegisterOptions,
   stage: Stage,
-  work: (data: StageJob, job: Job) => Awaitable<StageOutput<T>>,
+  work: (data: StageJob, job: Job) => Awaitable<StageOutput<T> | StagePause>,
 ): Processor<T> {
   const { lock, chain, log } = options;
   return async (job, token) => {
@@ -237,10 +237,17 @@ function stageProcessor<T>(
       job
         .log(output.log)
         .catch((error: unknown) => stageLog.warn({ err: error }, "the job's log was not written"));
-      if (output.endsRun) await endRun(lock, chain, stageJob.model, stageJob.runId);
+      const isPause = "pauseMs" in output;
+      // A run that waits for somebody else has recorded its decision, and needs the lock no more.
+      if (isPause || output.endsRun) await endRun(lock, chain, stageJob.model, stageJob.runId);
+      if (isPause) {
+        stageLog.info({ pauseMs: output.pauseMs }, "stage waits");
+        return await delay(job, output.pauseMs, token);
+      }
       stageLog.info({ durationMs: since(startedAt) }, "stage completed");
       return output.result;
     } catch (error) {
+      if (error instanceof DelayedError) throw error;
       if (error instanceof ServerAwayError) await tryAgain(job, token, error, stageLog);
       else if (!isPermanent(error))
         stageLog.warn({ err: messageOf(error), attempt: job.attemptsMade + 1 }, "failed");
@@ -282,21 +289,8 @@ async function whileHolding<T>(
   }
 }
 
-/** BullMQ asks for its own class; the cause and the code would be lost on the way to Redis anyway. */
-function toBullError(error: unknown): unknown {
-  return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
-}
-
-function isPermanent(error: unknown): boolean {
-  return error instanceof PermanentError || error instanceof UnrecoverableError;
-}
-
 /** The result of the stage before, which is the one child of this job. */
 async function readChild<S extends z.ZodType>(job: Job, schema: S): Promise<z.infer<S>> {
   const results = Object.values(await job.getChildrenValues<unknown>());
   return parseInput(schema, results[0], "result of the stage before");
-}
-
-function since(startedAt: number): number {
-  return Math.round((performance.now() - startedAt) * 10) / 10;
 }

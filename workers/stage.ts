@@ -5,3 +5,15 @@ export interface StageOutput<T> {
   /** The decision is told, or will not be made: the model is free for the next run. */
   endsRun?: boolean;
 }
+
+/** What a stage that has to wait for somebody else says instead: it is run again after the pause. */
+export interface StagePause {
+  pauseMs: number;
+  log: string;
+}
+
+/** What a stage is told of its own job. */
+export interface StageContext {
+  /** Whether it came to its end before, and a person runs it again. */
+  isPersonsWord: boolean;
+}

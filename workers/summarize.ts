@@ -23,11 +23,11 @@ export function toReportInput({ model, runId }: StageJob, acted: Acted, timeZone
     const { followUpRunId: by, because } = recording;
     return { ...told, request: null, dispatch: null, recorded: null, superseded: { by, because } };
   }
-  const { decisionId: id, decidedAt, decision, request, trainer, dispatch: state } = recording;
+  const { decisionId: id, decidedAt, decision, request, trainer, dispatch } = recording;
   return {
     ...told,
     request,
-    dispatch: request && { trainer, state },
+    dispatch: dispatch && { trainer, ...dispatch },
     recorded: {
       id,
       decidedAt,

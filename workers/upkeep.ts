@@ -20,7 +20,10 @@ export interface UpkeepDependencies {
   inbox: Queue;
   /** Cron pattern of each model, null for none. */
   schedules: ReadonlyMap<string, string | null>;
-  database: Pick<Database, "listOpenRuns" | "moveEvents">;
+  database: Pick<Database, "listOpenRuns" | "listOpenTrainings" | "moveEvents">;
+  training: Queue;
+  /** Sees to it that a training is followed to its end. */
+  followTraining(job: { runId: string; model: string }): Promise<void>;
   log: Logger;
 }
 
@@ -39,8 +42,8 @@ const LOOKS_WITHOUT_REASON_MS = 60 * 60_000;
 const LOOKS = 2;
 
 /**
- * Puts back what Redis lost, as far as Postgres and the settings know of it: the schedules, and the chains of runs that
- * events or dispatches wait for. It looks at its start, when Redis comes back or was emptied, when an inbox job failed for
+ * Puts back what Redis lost, as far as Postgres and the settings know of it: the schedules, the chains of runs that
+ * events or dispatches wait for, and the jobs that follow trainings. It looks at its start, when Redis comes back or was emptied, when an inbox job failed for
  * good, and once an hour; meanwhile it asks Redis for one key every five seconds.
  */
 export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upkeep> {
@@ -65,6 +68,7 @@ export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upk
     if (looksLeft === 0 && performance.now() - lookedAt < LOOKS_WITHOUT_REASON_MS) return;
     await syncSchedules(inbox, schedules);
     await resumeRuns(dependencies);
+    await resumeTrainings(dependencies);
     await redis.set(marker, new Date().toISOString());
     lookedAt = performance.now();
     looksLeft = Math.max(0, looksLeft - 1);
@@ -99,12 +103,24 @@ export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upk
 
 /** Gives a new chance to each run that something in Postgres waits for, and that is neither in Redis nor at its end. */
 async function resumeRuns({ lock, chain, database, log }: UpkeepDependencies): Promise<void> {
-  for (const { runId, model } of await database.listOpenRuns()) {
+  for (const { runId, model, lacks } of await database.listOpenRuns()) {
     const state = await chain.stateOf(runId);
     if (state === "open" || (state === "absent" && (await chain.hasFollowUp(runId)))) continue;
     if (state === "absent") await chain.requestFollowUp(model, runId, "missing");
+    // It decided, and a person has let it ask again.
+    else if (lacks === "dispatch") await chain.actAgain(runId);
     // Its chain is over without a decision: it was superseded, and handed its events on before this one came.
     else await lookAgain({ lock, chain, database }, model, runId);
     log.info({ runId, model }, "run resumed");
+  }
+}
+
+/** Has each training followed that nobody follows. One whose job failed for good waits for a person. */
+async function resumeTrainings({ database, training, followTraining, log }: UpkeepDependencies): Promise<void> {
+  for (const { runId, model } of await database.listOpenTrainings()) {
+    const state = await training.getJobState(runId);
+    if (state !== "unknown") continue;
+    await followTraining({ runId, model });
+    log.info({ runId, model }, "training followed again");
   }
 }

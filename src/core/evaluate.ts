@@ -1,6 +1,7 @@
 import { z } from "zod";
-import type { Evidence } from "./evidence.ts";
+import type { Evidence, FailedTraining } from "./evidence.ts";
 import type { Policy } from "./policy.ts";
+import { computeBackoffSeconds } from "./training.ts";
 
 /** One of the three conditions that must hold before a model is retrained. */
 export const Criterion = z.object({
@@ -18,6 +19,8 @@ export const NoActionReason = z.enum([
   "no_drift_alerts",
   "insufficient_buffer",
   "already_acted_on",
+  "retry_backoff",
+  "training_in_flight",
 ]);
 export type NoActionReason = z.infer<typeof NoActionReason>;
 
@@ -38,12 +41,13 @@ export type Verdict = z.infer<typeof Verdict>;
  * Weighs evidence by a policy. Pure: the same evidence and policy give the same verdict, anywhere, at any time.
  *
  * `trigger` needs all three criteria of the guide (recent checks, triggered alerts, buffer; each met at exactly its
- * minimum) and, with the re-trigger guard on, as many alerts that no training has answered as alerts are required.
+ * minimum); with the re-trigger guard on, as many alerts as are required that no training has answered, those of a failed
+ * training only after its backoff; and, with the in-flight guard on, that no training of the model is under way.
  */
 export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   const criteria = weighCriteria(evidence, policy);
   const failed = criteria.filter((criterion) => !criterion.passed).map((criterion) => FAILURE[criterion.id]);
-  if (isAlreadyActedOn(evidence, policy)) failed.push("already_acted_on");
+  failed.push(...applyGuards(evidence, policy));
   if (failed.length > 0) {
     return {
       decision: "no_action",
@@ -83,8 +87,22 @@ function atLeast(id: Criterion["id"], label: string, required: number, actual: n
   return { id, label, required, actual, passed: actual >= required };
 }
 
-function isAlreadyActedOn({ checks, alerts }: Evidence, policy: Policy): boolean {
+function applyGuards({ checks, alerts, inFlight, takenAt }: Evidence, policy: Policy): NoActionReason[] {
+  const { minAlertsTriggered: required, retriggerGuard, inFlightGuard } = policy;
+  const reasons: NoActionReason[] = [];
   // Too few alerts is its own reason; the guard speaks only where there would have been enough without it.
-  if (!policy.retriggerGuard || checks.triggered < policy.minAlertsTriggered) return false;
-  return alerts.unanswered < policy.minAlertsTriggered;
+  if (retriggerGuard && checks.triggered >= required) {
+    const kept = alerts.failed
+      .filter((training) => new Date(takenAt) < endOfBackoff(training, policy))
+      .reduce((sum, training) => sum + training.alerts, 0);
+    if (alerts.unanswered < required) reasons.push("already_acted_on");
+    else if (alerts.unanswered - kept < required) reasons.push("retry_backoff");
+  }
+  if (inFlightGuard && inFlight.length > 0) reasons.push("training_in_flight");
+  return reasons;
+}
+
+/** From when on the alerts of a failed training may start another one. */
+export function endOfBackoff({ endedAt, failures }: FailedTraining, { backoffSeconds }: Policy): Date {
+  return new Date(new Date(endedAt).getTime() + computeBackoffSeconds(backoffSeconds, failures) * 1000);
 }

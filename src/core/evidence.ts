@@ -47,6 +47,30 @@ export const EarlierAction = z.object({
 });
 export type EarlierAction = z.infer<typeof EarlierAction>;
 
+/** A training that failed or was stopped, and with it `alerts` of the alerts in the window that no other one answered. */
+export const FailedTraining = z.object({
+  decisionId: z.number().int(),
+  /** ISO 8601, the database's clock. */
+  endedAt: z.string(),
+  /** The trainer's own word. */
+  conclusion: z.string().nullable(),
+  /** How often a training of these alerts has failed by now. */
+  failures: z.number().int().positive(),
+  alerts: z.number().int().positive(),
+});
+export type FailedTraining = z.infer<typeof FailedTraining>;
+
+/** A training of the model that is asked for or runs, for all that is known. */
+export const TrainingInFlight = z.object({
+  decisionId: z.number().int(),
+  trainer: z.string(),
+  state: z.string(),
+  /** When it was asked for, ISO 8601. */
+  since: z.string(),
+  url: z.string().nullable(),
+});
+export type TrainingInFlight = z.infer<typeof TrainingInFlight>;
+
 /**
  * What gather read, all of it in one database snapshot. Totals are exact; the lists are bounded
  * (`EVIDENCE_LIMITS`), newest first, so that a stage's result stays small whatever the tables hold.
@@ -60,12 +84,15 @@ export const Evidence = z.object({
     newest: z.array(DriftCheck),
     newestTriggered: z.array(DriftCheck),
   }),
-  /** The newest triggered alerts as `id@alert_date`; `unanswered` of them have started no training yet. */
+  /** The newest triggered alerts as `id@alert_date`; `unanswered` of them have started no training, or one that failed. */
   alerts: z.object({
     ids: z.array(z.string()),
     unanswered: z.number().int().nonnegative(),
     answeredBy: z.array(EarlierAction),
+    failed: z.array(FailedTraining).default([]),
   }),
+  /** Newest first. */
+  inFlight: z.array(TrainingInFlight).default([]),
   buffer: z.object({
     size: z.number().int().nonnegative(),
     batchCount: z.number().int().nonnegative(),
@@ -77,4 +104,4 @@ export const Evidence = z.object({
 export type Evidence = z.infer<typeof Evidence>;
 
 /** How many rows of each kind an evidence carries at the most, beside its exact totals. */
-export const EVIDENCE_LIMITS = { checks: 20, alertIds: 1000, batches: 50, decisions: 5, texts: 200 } as const;
+export const EVIDENCE_LIMITS = { checks: 20, alertIds: 1000, batches: 50, decisions: 5, failed: 20, texts: 200 } as const;

@@ -1,15 +1,17 @@
-import type { Criterion, Verdict } from "./evaluate.ts";
+import { type Criterion, endOfBackoff, type Verdict } from "./evaluate.ts";
 import type { Evidence } from "./evidence.ts";
 import { formatCount } from "./format.ts";
 import type { Policy } from "./policy.ts";
 
-/** Says of each failed criterion and guard by how much it failed, and for the guard which decision acted. */
+/** Says of each failed criterion and guard by how much it failed, and for the guards which training stands in the way. */
 export function explainFailures(verdict: Verdict, evidence: Evidence, policy: Policy): string[] {
   const failed = verdict.criteria.filter((criterion) => !criterion.passed);
   return [
     "❌ Not met:",
     ...failed.map((criterion) => `   • ${explainCriterion(criterion, policy)}`),
     ...(verdict.failed.includes("already_acted_on") ? explainGuard(evidence) : []),
+    ...(verdict.failed.includes("retry_backoff") ? explainBackoff(evidence, policy) : []),
+    ...(verdict.failed.includes("training_in_flight") ? explainInFlight(evidence) : []),
   ];
 }
 
@@ -23,6 +25,10 @@ export function recommend({ failed }: Verdict): string[] {
         return ["Ingest more batches or lower MIN_BUFFER_SIZE"];
       case "already_acted_on":
         return ["Wait for the training of that decision; a new alert starts another"];
+      case "retry_backoff":
+        return ["Look why the training failed; when the backoff is over, a follow-up looks again"];
+      case "training_in_flight":
+        return ["Wait for the training that is under way; a follow-up looks again after it"];
       case "no_drift_alerts":
         return [];
       default:
@@ -49,6 +55,21 @@ function explainCriterion({ id, actual, required }: Criterion, policy: Policy): 
     default:
       return id satisfies never;
   }
+}
+
+function explainBackoff({ alerts }: Evidence, policy: Policy): string[] {
+  return alerts.failed.map((training) => {
+    const { decisionId, conclusion, failures, alerts: count } = training;
+    const until = endOfBackoff(training, policy).toISOString();
+    return `   • Backoff: ${formatCount(count)} alert(s) kept until ${until}, as the training of decision #${decisionId} failed (${conclusion ?? "no conclusion"}, failure ${formatCount(failures)} in a row)`;
+  });
+}
+
+function explainInFlight({ inFlight }: Evidence): string[] {
+  return inFlight.map(
+    ({ decisionId, trainer, state, since, url }) =>
+      `   • In flight: the training of decision #${decisionId} (${trainer}, ${state}) since ${since}${url === null ? "" : ` ${url}`}`,
+  );
 }
 
 function explainGuard({ alerts }: Evidence): string[] {

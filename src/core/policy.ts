@@ -10,5 +10,9 @@ export const Policy = z.strictObject({
   minAlertsTriggered: z.number().int().positive(),
   /** Whether an alert that a training already answered may start no second one. */
   retriggerGuard: z.boolean(),
+  /** Whether nothing is triggered while a training of the model is under way. */
+  inFlightGuard: z.boolean().default(true),
+  /** For so long a failed training keeps its alerts, twice as long after each further failure. */
+  backoffSeconds: z.number().int().positive().default(3_600),
 });
 export type Policy = z.infer<typeof Policy>;

@@ -1,4 +1,5 @@
-import type { DispatchRequest } from "./dispatch-request.ts";
+import { settleCommands } from "./announce.ts";
+import type { CommandRequest, DispatchRequest, HttpRequest } from "./dispatch-request.ts";
 import type { Criterion, Verdict } from "./evaluate.ts";
 import type { DriftCheck, Evidence, PastDecision } from "./evidence.ts";
 import { EVIDENCE_LIMITS } from "./evidence.ts";
@@ -6,6 +7,7 @@ import { explainFailures, recommend } from "./explain.ts";
 import { formatCount, formatScore, formatTime } from "./format.ts";
 import type { Policy } from "./policy.ts";
 import type { Superseded } from "./superseded.ts";
+import type { DispatchOutcome } from "./training.ts";
 
 /** Everything that a report tells. */
 export interface ReportInput {
@@ -18,13 +20,19 @@ export interface ReportInput {
   request: DispatchRequest | null;
   /** The decision as recorded; null in a dry run and for a superseded run. */
   recorded: PastDecision | null;
-  /** Trainer and state of the dispatch row; null where there is none. */
-  dispatch: { trainer: string; state: string | null } | null;
+  /** The trainer, and how its dispatch came out; null where there is none. */
+  dispatch: ReportedDispatch | null;
   /** The run that looks again, and why; null for a run that was not superseded. */
   superseded: { by: string; because: Superseded } | null;
   /** IANA zone in which times are written. */
   timeZone: string;
 }
+
+/** A dispatch as its row stands; its state is null in a dry run, which has none. */
+export type ReportedDispatch = Omit<DispatchOutcome, "state"> & {
+  trainer: string;
+  state: DispatchOutcome["state"] | null;
+};
 
 /**
  * The decision report, section by section as the guide prints it: drift checks, buffer, criteria, action, summary.
@@ -151,12 +159,7 @@ function criteriaSection({ verdict, evidence, policy }: Weighed): string[] {
   return [
     "📋 Decision Criteria:",
     ...verdict.criteria.flatMap((criterion, index) => ["", ...criterionLines(criterion, index + 1)]),
-    ...(verdict.failed.includes("already_acted_on")
-      ? [
-          "",
-          `   Guard: alerts not yet acted on: ${evidence.alerts.unanswered} of ${policy.minAlertsTriggered} required`,
-        ]
-      : []),
+    ...guardLines({ verdict, evidence, policy }),
     "",
     RULE,
     verdict.decision === "trigger" ? "🚨 DECISION: TRIGGER RETRAINING" : "✅ DECISION: NO ACTION NEEDED",
@@ -164,6 +167,22 @@ function criteriaSection({ verdict, evidence, policy }: Weighed): string[] {
     "",
     ...(verdict.decision === "trigger" ? allMetLines(verdict) : explainFailures(verdict, evidence, policy)),
   ];
+}
+
+function guardLines({ verdict: { failed }, evidence: { alerts, inFlight }, policy }: Weighed): string[] {
+  const lines = failed.flatMap((reason) => {
+    switch (reason) {
+      case "already_acted_on":
+        return [`alerts not yet acted on: ${alerts.unanswered} of ${policy.minAlertsTriggered} required`];
+      case "retry_backoff":
+        return [`alerts of a failed training are kept for a while: ${alerts.failed.length} training(s)`];
+      case "training_in_flight":
+        return [`no training under way: ${inFlight.length} is`];
+      default:
+        return [];
+    }
+  });
+  return lines.length === 0 ? [] : ["", ...lines.map((line) => `   Guard: ${line}`)];
 }
 
 function criterionLines({ id, label, required, actual, passed }: Criterion, number: number): string[] {
@@ -228,26 +247,46 @@ function dispatchSection(input: ReportInput, request: DispatchRequest): string[]
     ...requestLines(request),
     "",
     recordLine(input),
-    dispatchLine(input),
+    ...dispatchLines(input),
   ];
 }
 
-function dispatchLine({ dispatch, runId }: ReportInput): string {
-  switch (dispatch?.state) {
+function dispatchLines({ dispatch, recorded }: ReportInput): string[] {
+  if (!dispatch || !recorded) return [];
+  const { state, externalId, url, error } = dispatch;
+  const why = (error ?? "").split("\n").map((line) => `   ${line}`);
+  switch (state) {
+    case "rejected":
+      return [
+        "❌ THE TRAINER REFUSED THE REQUEST. Nothing was started:",
+        ...why,
+        `   Then: npx retrigger dispatch retry ${recorded.id}   (or Retry this run's act job in Bull Board)`,
+      ];
     case "unknown":
-      return `❓ The trainer's answer was lost, and it knows of no training ${runId}: look there, it is not asked again`;
+      return [
+        "❓ NOBODY KNOWS WHETHER THE TRAINING WAS STARTED. It is not asked for again by machine:",
+        ...why,
+        "   Look at the trainer, then say which:",
+        ...settleCommands(recorded.id).map((line) => `   ${line}`),
+      ];
     case "cancelled":
-      return "⏭️ The trainer was not asked in time, the evidence is too old by now: a follow-up looks again";
-    default:
-      return `✅ Training asked for (${dispatch?.state})`;
+      return ["⏭️ The trainer was not asked in time, the evidence is too old by now: a follow-up looks again"];
+    default: {
+      const name = [externalId, url].filter((part) => part !== null && part !== "").join(" ");
+      return [`✅ Training asked for (${state})${name === "" ? "" : `: ${name}`}`];
+    }
   }
 }
 
-function workflowOf({ url }: DispatchRequest): string {
-  return /\/workflows\/([^/]+)\/dispatches$/.exec(url)?.[1] ?? "the training";
+function workflowOf(request: DispatchRequest): string {
+  return ("url" in request && /\/workflows\/([^/]+)\/dispatches$/.exec(request.url)?.[1]) || "the training";
 }
 
-function requestLines({ url, method, headers, body }: DispatchRequest): string[] {
+function requestLines(request: DispatchRequest): string[] {
+  return "url" in request ? httpLines(request) : commandLines(request);
+}
+
+function httpLines({ url, method, headers, body }: HttpRequest): string[] {
   return [
     `   URL: ${url}`,
     `   Method: ${method}`,
@@ -255,9 +294,23 @@ function requestLines({ url, method, headers, body }: DispatchRequest): string[]
     ...Object.entries(headers).map(([name, value]) => `      ${name}: ${value}`),
     "",
     "   Payload:",
-    `      ref: ${body.ref}`,
-    "      inputs:",
-    ...Object.entries(body.inputs).map(([name, value]) => `        ${name}: ${value}`),
+    ...bodyLines(body, "      "),
+  ];
+}
+
+function bodyLines(body: HttpRequest["body"], indent: string): string[] {
+  return Object.entries(body).flatMap(([name, value]) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? [`${indent}${name}:`, ...bodyLines(value, `${indent}  `)]
+      : [`${indent}${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`],
+  );
+}
+
+function commandLines({ command, workingDirectory }: CommandRequest): string[] {
+  return [
+    `   Directory: ${workingDirectory}`,
+    "   Program and arguments:",
+    ...command.map((part) => `      ${JSON.stringify(part)}`),
   ];
 }
 
@@ -331,6 +384,8 @@ function triggerStatus(input: ReportInput): string {
   switch (input.dispatch?.state) {
     case "unknown":
       return "RETRAINING UNKNOWN - LOOK AT THE TRAINER";
+    case "rejected":
+      return "RETRAINING REJECTED - MEND AND RETRY";
     case "cancelled":
       return "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN";
     default:

@@ -7,7 +7,9 @@ import { PermanentError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Database } from "../postgres/database.ts";
 import { createDashboard } from "./bull-board.ts";
+import { createCallbacks, CALLBACK_PATHS } from "./callbacks.ts";
 import { createDecisionPages, DECISION_PATHS } from "./decisions.ts";
+import { createMetrics } from "./metrics.ts";
 import { answers, checkReadiness, isRedisThere } from "./readiness.ts";
 
 export interface ServerDependencies {
@@ -34,12 +36,17 @@ export async function startServer(
   const whenRedisIsThere = unlessAway("Redis", () => isRedisThere(redis));
   app.use("/queues", whenRedisIsThere, createDashboard("/queues", dependencies.queues));
   const whenPostgresIsThere = unlessAway("Postgres", () => answers(() => database.ping()));
-  app.use(DECISION_PATHS, whenPostgresIsThere);
+  app.use([...DECISION_PATHS, "/metrics"], whenPostgresIsThere);
+  app.use([...CALLBACK_PATHS, "/metrics"], whenRedisIsThere);
+  app.use(createCallbacks(dependencies));
+  app.use(createMetrics(dependencies));
   app.use(createDecisionPages(database, config.timeZone));
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);
-    log.warn({ err: error }, "request failed");
-    const status = error instanceof PermanentError ? 500 : 503;
+    // What is wrong with a request, such as a body that is too large, its parser says.
+    const fault = error instanceof Error && "status" in error && typeof error.status === "number" ? error.status : null;
+    if (fault === null) log.warn({ err: error }, "request failed");
+    const status = fault ?? (error instanceof PermanentError ? 500 : 503);
     response.status(status).json({ error: error instanceof Error ? error.message : "failed" });
   });
   return listen(app, config);

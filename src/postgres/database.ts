@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { ModelConfig } from "../config.ts";
 import type { Evidence } from "../core/evidence.ts";
+import type { DispatchOutcome } from "../core/training.ts";
 import { ServerAwayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { createServerState } from "../server-state.ts";
@@ -11,7 +12,7 @@ import {
   recordDecision,
   type RecordingAnswer,
 } from "./decisions.ts";
-import { type Claim, claimDispatch, type Settlement, settleDispatch } from "./dispatches.ts";
+import * as dispatches from "./dispatches.ts";
 import { type AcceptedEvent, listOpenRuns, moveEvents, type OpenRun, recordEvent } from "./events.ts";
 import { fetchEvidence, quoteTable } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
@@ -25,8 +26,22 @@ export interface Database {
   findPendingMigrations(): Promise<string[]>;
   fetchEvidence(model: string, config: ModelConfig): Promise<Evidence>;
   recordDecision(decision: NewDecision): Promise<RecordingAnswer>;
-  claimDispatch(decisionId: number): Promise<Claim>;
-  settleDispatch(decisionId: number, settlement: Settlement): Promise<void>;
+  claimDispatch(decisionId: number): Promise<dispatches.Claim>;
+  postponeDispatch(decisionId: number, why: { error: string; wasAsked: boolean }): Promise<void>;
+  settleDispatch(decisionId: number, settlement: dispatches.Settlement): Promise<DispatchOutcome>;
+  readDispatch(runId: string): Promise<dispatches.FollowedDispatch | null>;
+  findDispatch(id: string): Promise<dispatches.FollowedDispatch | null>;
+  recordProgress(runId: string, progress: dispatches.Progress): Promise<boolean>;
+  recordExtraRuns(
+    runId: string,
+    runs: { externalId: string; url: string | null; extraRuns: string[] },
+  ): Promise<void>;
+  claimRun(runId: string): Promise<boolean>;
+  reopenDispatch(runId: string, from: "rejected" | "unknown"): Promise<dispatches.Reopening>;
+  confirmDispatch(runId: string, externalId: string): Promise<dispatches.Reopening>;
+  findTraining(training: { externalId: string; key: string | null }): Promise<string | null>;
+  countDispatches(): Promise<dispatches.DispatchCount[]>;
+  listOpenTrainings(): Promise<dispatches.OpenTraining[]>;
   /** The columns of a table or view, and those that this user may read; null where there is none of that name. */
   listColumns(table: string): Promise<{ all: string[]; readable: string[] } | null>;
   listDecisions(filter: { model: string | null; limit: number }): Promise<DecisionRow[]>;
@@ -39,7 +54,8 @@ export interface Database {
 export interface DatabaseOptions {
   databaseUrl: string;
   /** The trainer whose earlier trainings answer an alert. */
-  trainer: string;
+  trainer: { name: string };
+  patience: { lostAfterSeconds: number };
   /** IANA zone of timestamps without one. */
   timeZone: string;
   /** Evidence that is older than this, by the database's clock, is not acted on. */
@@ -47,7 +63,7 @@ export interface DatabaseOptions {
 }
 
 export function createDatabase(
-  { databaseUrl, trainer, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
+  { databaseUrl, trainer: { name: trainer }, patience, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
   log: Logger,
 ): Database {
   const pool = createPool(databaseUrl, log);
@@ -75,14 +91,28 @@ export function createDatabase(
           driftAlertsTable,
           ratingsBufferTable,
           trainer,
+          lostAfterSeconds: patience.lostAfterSeconds,
           timeZone,
         }),
       ),
     listColumns: (table) => ask(() => listColumns(pool, table)),
     recordDecision: (decision) =>
       ask(() => recordDecision(pool, decision, { timeZone, evidenceMaxAgeSeconds })),
-    claimDispatch: (decisionId) => ask(() => claimDispatch(pool, decisionId, evidenceMaxAgeSeconds)),
-    settleDispatch: (decisionId, settlement) => ask(() => settleDispatch(pool, decisionId, settlement)),
+    claimDispatch: (decisionId) =>
+      ask(() => dispatches.claimDispatch(pool, decisionId, evidenceMaxAgeSeconds)),
+    postponeDispatch: (decisionId, why) => ask(() => dispatches.postponeDispatch(pool, decisionId, why)),
+    settleDispatch: (decisionId, settlement) =>
+      ask(() => dispatches.settleDispatch(pool, decisionId, settlement)),
+    readDispatch: (runId) => ask(() => dispatches.readDispatch(pool, runId)),
+    findDispatch: (id) => ask(() => dispatches.findDispatch(pool, id)),
+    recordProgress: (runId, progress) => ask(() => dispatches.recordProgress(pool, runId, progress)),
+    recordExtraRuns: (runId, runs) => ask(() => dispatches.recordExtraRuns(pool, runId, runs)),
+    claimRun: (runId) => ask(() => dispatches.claimRun(pool, runId)),
+    reopenDispatch: (runId, from) => ask(() => dispatches.reopenDispatch(pool, runId, from)),
+    confirmDispatch: (runId, externalId) => ask(() => dispatches.confirmDispatch(pool, runId, externalId)),
+    findTraining: (training) => ask(() => dispatches.findTraining(pool, training)),
+    countDispatches: () => ask(() => dispatches.countDispatches(pool)),
+    listOpenTrainings: () => ask(() => dispatches.listOpenTrainings(pool, trainer)),
     listDecisions: (filter) => ask(() => listDecisions(pool, { ...filter, timeZone })),
     recordEvent: (event) => ask(() => recordEvent(pool, event)),
     moveEvents: (from, to) => ask(() => moveEvents(pool, from, to)),

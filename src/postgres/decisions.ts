@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { z } from "zod";
 import type { DispatchRequest } from "../core/dispatch-request.ts";
+import type { DispatchOutcome } from "../core/training.ts";
 import type { Verdict } from "../core/evaluate.ts";
 import { Evidence } from "../core/evidence.ts";
 import { Policy } from "../core/policy.ts";
@@ -32,7 +33,7 @@ export interface RecordedDecision {
   decision: string;
   trainer: string;
   request: DispatchRequest | null;
-  dispatchState: string | null;
+  dispatch: DispatchOutcome | null;
   /** What an earlier try of the run weighed, where it was that one which recorded. */
   earlier: { evidence: Evidence; policy: Policy } | null;
 }
@@ -112,6 +113,10 @@ async function repairSequence(pool: pg.Pool): Promise<boolean> {
   return rowCount === 1;
 }
 
+// The outcome of the table or row named `dispatch`; NULL where there is none.
+const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_object('state', dispatch.state,
+  'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error) END`;
+
 const INSERT_DECISION = `
 WITH decision AS (
   INSERT INTO retraining_decisions (run_id, model, cause, decision_date, decision, reason, buffer_size, drift_score, notes,
@@ -126,10 +131,10 @@ WITH decision AS (
 ), dispatch AS (
   INSERT INTO retraining_dispatches (decision_id, trainer, state, request)
   SELECT id, trainer, $18::text, $17::json FROM decision WHERE $17::json IS NOT NULL
-  RETURNING decision_id, state, request
+  RETURNING decision_id, state, request, external_id, url, error
 )
 SELECT decision.id, to_json(decision_date AT TIME ZONE $16) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
-  dispatch.request, dispatch.state AS "dispatchState"
+  dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
 FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
 
 /** Why nothing was inserted: the run's decision was there already, or its evidence is too old, or neither. */
@@ -143,7 +148,7 @@ async function findReason(
   >(
     `SELECT $3::timestamptz < now() - make_interval(secs => $4) AS "isStale",
              decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
-             decision.evidence, decision.policy, dispatch.request, dispatch.state AS "dispatchState"
+             decision.evidence, decision.policy, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
            FROM (SELECT $1::uuid AS run_id) AS asked
            LEFT JOIN retraining_decisions AS decision USING (run_id)
            LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`,
@@ -169,7 +174,9 @@ export interface DecisionRow {
   bufferSize: number | null;
   driftScore: number | null;
   notes: string | null;
+  /** State and page of the training that it asked for. */
   dispatch: string | null;
+  url: string | null;
 }
 
 /** The newest decisions, newest first; of all models where `model` is null. */
@@ -179,7 +186,8 @@ export async function listDecisions(
 ): Promise<DecisionRow[]> {
   const { rows } = await pool.query<DecisionRow>(
     `SELECT decision.id, run_id AS "runId", model, cause, to_json(decision_date AT TIME ZONE $3) #>> '{}' AS "decidedAt",
-       decision, reason, buffer_size::float8 AS "bufferSize", drift_score AS "driftScore", notes, dispatch.state AS dispatch
+       decision, reason, buffer_size::float8 AS "bufferSize", drift_score AS "driftScore", notes, dispatch.state AS dispatch,
+       dispatch.url
      FROM retraining_decisions AS decision
      LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
      WHERE $1::text IS NULL OR model = $1

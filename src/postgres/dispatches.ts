@@ -1,17 +1,15 @@
 import type pg from "pg";
+import type { DispatchRequest } from "../core/dispatch-request.ts";
+import type { DispatchOutcome, DispatchState } from "../core/training.ts";
 
 /** Whether the caller may ask the trainer now. */
 export type Claim =
   /** Yes, and nobody else may from now on. */
-  | "claimed"
-  /** No: an earlier try asked, or was about to. */
-  | "asked_before"
+  | { outcome: "claimed" }
+  /** No: an earlier try asked, or was about to, so long ago by the database's clock. */
+  | { outcome: "asked_before"; agoMs: number }
   /** No: the decision's evidence is older than the limit. The dispatch is cancelled, and its alerts are free again. */
-  | "stale";
-
-/** How a dispatch came out. */
-export type Settlement =
-  { state: "sent"; externalId: string; url: string | null } | { state: "unknown"; error: string };
+  | { outcome: "stale" };
 
 /** Takes the one chance to ask the trainer for a decision's training. One round trip. */
 export async function claimDispatch(
@@ -19,38 +17,303 @@ export async function claimDispatch(
   decisionId: number,
   evidenceMaxAgeSeconds: number,
 ): Promise<Claim> {
-  const { rows } = await pool.query<{ claim: Claim }>(CLAIM_DISPATCH, [decisionId, evidenceMaxAgeSeconds]);
-  return rows[0]?.claim ?? "asked_before";
+  const { rows } = await pool.query<{ claim: Claim["outcome"]; agoMs: number | null }>(CLAIM_DISPATCH, [
+    decisionId,
+    evidenceMaxAgeSeconds,
+  ]);
+  const { claim = "asked_before", agoMs } = rows[0] ?? {};
+  return claim === "asked_before" ? { outcome: claim, agoMs: agoMs ?? 0 } : { outcome: claim };
 }
 
 const CLAIM_DISPATCH = `
-UPDATE retraining_dispatches AS dispatch SET updated_at = now(),
-  asked_at = CASE WHEN age.is_stale THEN NULL ELSE now() END,
-  state = CASE WHEN age.is_stale THEN 'cancelled' ELSE dispatch.state END,
-  error = CASE WHEN age.is_stale THEN 'The trainer was not asked in time: the evidence was too old by then' END
-FROM (
+WITH age AS (
   SELECT id, (evidence ->> 'takenAt')::timestamptz < now() - make_interval(secs => $2) AS is_stale
   FROM retraining_decisions WHERE id = $1
-) AS age
-WHERE dispatch.decision_id = age.id AND dispatch.state = 'pending' AND asked_at IS NULL
-RETURNING CASE WHEN age.is_stale THEN 'stale' ELSE 'claimed' END AS claim`;
+), claimed AS (
+  UPDATE retraining_dispatches AS dispatch SET updated_at = now(),
+    asked_at = CASE WHEN age.is_stale THEN NULL ELSE now() END,
+    state = CASE WHEN age.is_stale THEN 'cancelled' ELSE dispatch.state END,
+    error = CASE WHEN age.is_stale THEN 'The trainer was not asked in time: the evidence was too old by then' END
+  FROM age
+  WHERE dispatch.decision_id = age.id AND dispatch.state = 'pending' AND asked_at IS NULL
+  RETURNING CASE WHEN age.is_stale THEN 'stale' ELSE 'claimed' END AS claim
+)
+SELECT claim, NULL::float8 AS "agoMs" FROM claimed
+UNION ALL
+SELECT 'asked_before', extract(epoch FROM now() - asked_at)::float8 * 1000 FROM retraining_dispatches
+WHERE decision_id = $1 AND NOT EXISTS (SELECT FROM claimed)`;
 
-/** Writes down how a dispatch came out, unless that is known already. */
+/**
+ * Writes down why a dispatch is not settled yet. One that was not asked for (the request never arrived, or was refused for
+ * now) may be asked for again.
+ */
+export async function postponeDispatch(
+  pool: pg.Pool,
+  decisionId: number,
+  { error, wasAsked }: { error: string; wasAsked: boolean },
+): Promise<void> {
+  await pool.query(
+    `UPDATE retraining_dispatches SET asked_at = CASE WHEN $3 THEN asked_at END, error = $2, updated_at = now()
+     WHERE decision_id = $1 AND state = 'pending'`,
+    [decisionId, error, wasAsked],
+  );
+}
+
+/** How asking came out. */
+export type Settlement = { state: "sent"; externalId: string | null; url: string | null; statusUrl: string | null } | {
+  state: "unknown" | "rejected";
+  error: string;
+};
+
+/** Writes down how asking came out, unless that is known already, and answers how the dispatch stands then. */
 export async function settleDispatch(
   pool: pg.Pool,
   decisionId: number,
   settlement: Settlement,
-): Promise<void> {
-  const isSent = settlement.state === "sent";
-  await pool.query(
-    `UPDATE retraining_dispatches SET state = $2, external_id = $3, url = $4, error = $5, updated_at = now()
-           WHERE decision_id = $1 AND state IN ('pending', 'unknown')`,
+): Promise<DispatchOutcome> {
+  const training = settlement.state === "sent" ? settlement : { externalId: null, url: null, statusUrl: null };
+  const { rows } = await pool.query<DispatchOutcome>(
+    `WITH settled AS (
+       UPDATE retraining_dispatches SET state = $2, external_id = $3, url = $4, status_url = $5, error = $6,
+         heard_at = CASE WHEN $2 = 'sent' THEN now() END, updated_at = now()
+       WHERE decision_id = $1 AND state IN ('pending', 'unknown')
+       RETURNING state, external_id, url, error
+     )
+     SELECT state, external_id AS "externalId", url, error FROM settled
+     UNION ALL
+     SELECT state, external_id, url, error FROM retraining_dispatches
+     WHERE decision_id = $1 AND NOT EXISTS (SELECT FROM settled)`,
     [
       decisionId,
       settlement.state,
-      isSent ? settlement.externalId : null,
-      isSent ? settlement.url : null,
-      isSent ? null : `${settlement.error}; the trainer knows of no training under this run's id`,
+      training.externalId,
+      training.url,
+      training.statusUrl,
+      settlement.state === "sent" ? null : settlement.error,
     ],
   );
+  if (!rows[0]) throw new Error(`decision ${decisionId} has no dispatch`);
+  return rows[0];
+}
+
+/** A dispatch as whoever follows it needs it. Times as ages on the database's clock. */
+export interface FollowedDispatch extends DispatchOutcome {
+  decisionId: number;
+  runId: string;
+  model: string;
+  trainer: string;
+  request: DispatchRequest;
+  statusUrl: string | null;
+  status: string | null;
+  conclusion: string | null;
+  attempt: number | null;
+  extraRuns: string[];
+  durationSeconds: number | null;
+  askedAgoMs: number | null;
+  heardAgoMs: number | null;
+  endedAgoMs: number | null;
+  /** How often a training of its alerts has failed, this one included. */
+  failures: number;
+  /** Whether a later decision would have triggered, had this training not been under way. */
+  keptOthersWaiting: boolean;
+}
+
+const FOLLOWED = `
+SELECT decision_id AS "decisionId", run_id AS "runId", model, dispatch.trainer, request, state, external_id AS "externalId",
+  url, error, status_url AS "statusUrl", status, conclusion, run_attempt AS attempt, extra_runs AS "extraRuns",
+  duration_seconds AS "durationSeconds",
+  ${ageInMs("asked_at")} AS "askedAgoMs", ${ageInMs("heard_at")} AS "heardAgoMs", ${ageInMs("ended_at")} AS "endedAgoMs",
+  (SELECT count(*)::integer FROM retraining_decisions AS other JOIN retraining_dispatches AS failed ON failed.decision_id = other.id
+   WHERE other.model = decision.model AND other.trainer = decision.trainer AND other.decision = 'trigger'
+     AND failed.state IN ('failed', 'cancelled') AND failed.ended_at IS NOT NULL
+     AND other.id <= decision.id AND other.alert_ids && decision.alert_ids) AS failures,
+  EXISTS (SELECT FROM retraining_decisions AS later
+    WHERE later.model = decision.model AND later.id > decision.id AND later.reason LIKE '%training_in_flight%') AS "keptOthersWaiting"
+FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id`;
+
+function ageInMs(column: string): string {
+  return `extract(epoch FROM now() - dispatch.${column})::float8 * 1000`;
+}
+
+/** The dispatch of a run; null where it has none. */
+export async function readDispatch(pool: pg.Pool, runId: string): Promise<FollowedDispatch | null> {
+  const { rows } = await pool.query<FollowedDispatch>(`${FOLLOWED} WHERE run_id = $1`, [runId]);
+  return rows[0] ?? null;
+}
+
+/** The dispatch of a decision, by its number or its run's id; null where it has none. */
+export async function findDispatch(pool: pg.Pool, id: string): Promise<FollowedDispatch | null> {
+  const { rows } = await pool.query<FollowedDispatch>(
+    `${FOLLOWED} WHERE decision.id::text = $1 OR run_id::text = $1`,
+    [id],
+  );
+  return rows[0] ?? null;
+}
+
+/** What became known of a training. */
+export interface Progress {
+  state: DispatchState;
+  status: string | null;
+  conclusion: string | null;
+  attempt: number | null;
+  externalId: string | null;
+  url: string | null;
+  durationSeconds: number | null;
+  error: string | null;
+}
+
+/**
+ * Writes down how a training stands. An end stands, unless it was taken for lost, or a later attempt of it follows; a
+ * dispatch that was not asked for has no training. Answers whether it was written.
+ */
+export async function recordProgress(
+  pool: pg.Pool,
+  runId: string,
+  { state, status, conclusion, attempt, externalId, url, durationSeconds, error }: Progress,
+): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `UPDATE retraining_dispatches AS dispatch SET state = $2, status = $3, conclusion = $4,
+       run_attempt = COALESCE($5::integer, run_attempt), external_id = COALESCE($6, external_id), url = COALESCE($7, url),
+       duration_seconds = $8, error = $9, heard_at = now(), updated_at = now(),
+       started_at = COALESCE(started_at, CASE WHEN $2 <> 'sent' THEN now() END),
+       ended_at = CASE WHEN $2 IN ('succeeded', 'failed', 'cancelled') THEN now() END
+     FROM retraining_decisions AS decision
+     WHERE decision.id = decision_id AND decision.run_id = $1 AND asked_at IS NOT NULL
+       AND (state IN ('pending', 'sent', 'unknown', 'running')
+         OR (state = 'failed' AND conclusion = 'lost')
+         OR (state IN ('failed', 'cancelled') AND $5::integer > COALESCE(run_attempt, 0)))`,
+    [runId, state, status, conclusion, attempt, externalId, url, durationSeconds, error],
+  );
+  return rowCount === 1;
+}
+
+/** Writes down which of several runs of one request trains, and which are too many. */
+export async function recordExtraRuns(
+  pool: pg.Pool,
+  runId: string,
+  { externalId, url, extraRuns }: { externalId: string; url: string | null; extraRuns: string[] },
+): Promise<void> {
+  await pool.query(
+    `UPDATE retraining_dispatches SET external_id = $2, url = $3, extra_runs = $4, updated_at = now()
+     FROM retraining_decisions AS decision WHERE decision.id = decision_id AND decision.run_id = $1`,
+    [runId, externalId, url, extraRuns],
+  );
+}
+
+/** Takes the one chance to run a training in this process. */
+export async function claimRun(pool: pg.Pool, runId: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `UPDATE retraining_dispatches SET state = 'running', status = 'in_progress', started_at = now(), heard_at = now(),
+       updated_at = now()
+     FROM retraining_decisions AS decision
+     WHERE decision.id = decision_id AND decision.run_id = $1 AND state = 'sent'`,
+    [runId],
+  );
+  return rowCount === 1;
+}
+
+/** A training that somebody should follow. */
+export interface OpenTraining {
+  runId: string;
+  model: string;
+}
+
+/** The trainings of this trainer that are under way, or whose alerts are still kept after their failure. */
+export async function listOpenTrainings(pool: pg.Pool, trainer: string): Promise<OpenTraining[]> {
+  const { rows } = await pool.query<OpenTraining>(
+    `SELECT run_id AS "runId", model FROM retraining_dispatches AS dispatch
+     JOIN retraining_decisions AS decision ON decision.id = decision_id
+     WHERE dispatch.trainer = $1 AND dispatch.trainer <> 'mock' AND run_id IS NOT NULL
+       AND dispatch.updated_at < now() - interval '2 seconds'
+       AND (state IN ('sent', 'unknown', 'running')
+         OR (state IN ('failed', 'cancelled') AND ended_at > now() - interval '7 days'
+           AND NOT EXISTS (SELECT FROM retraining_decisions AS later
+             WHERE later.model = decision.model AND later.id > decision.id AND later.decision = 'trigger')))`,
+    [trainer],
+  );
+  return rows;
+}
+
+/** What came of a person's word about a dispatch. */
+export type Reopening = { outcome: "reopened" } | { outcome: "refused"; why: string };
+
+/**
+ * Lets a dispatch in the given state be asked for again, at a person's word, unless a later decision of its model has asked
+ * for a training since.
+ */
+export async function reopenDispatch(
+  pool: pg.Pool,
+  runId: string,
+  from: "rejected" | "unknown",
+): Promise<Reopening> {
+  const { rows } = await pool.query<{ state: string; laterId: number | null; isReopened: boolean }>(
+    `WITH found AS (
+       SELECT decision_id, state, (
+         SELECT max(later.id) FROM retraining_decisions AS later
+         JOIN retraining_dispatches AS other ON other.decision_id = later.id
+         WHERE later.model = decision.model AND later.id > decision.id AND later.decision = 'trigger'
+           AND other.state NOT IN ('rejected', 'failed', 'cancelled')) AS later_id
+       FROM retraining_decisions AS decision JOIN retraining_dispatches AS dispatch ON decision_id = decision.id
+       WHERE run_id = $1
+     ), reopened AS (
+       UPDATE retraining_dispatches AS dispatch SET state = 'pending', asked_at = NULL, error = NULL, updated_at = now()
+       FROM found WHERE dispatch.decision_id = found.decision_id AND dispatch.state = $2 AND later_id IS NULL
+       RETURNING dispatch.decision_id
+     )
+     SELECT state, later_id AS "laterId", EXISTS (SELECT FROM reopened) AS "isReopened" FROM found`,
+    [runId, from],
+  );
+  const { state, laterId = null, isReopened = false } = rows[0] ?? {};
+  if (isReopened) return { outcome: "reopened" };
+  const why =
+    state === from && laterId !== null
+      ? `Decision #${laterId} has asked for a training since: another one would be the second for the same alerts`
+      : `The dispatch is ${state ?? "gone"}, not ${from}`;
+  return { outcome: "refused", why };
+}
+
+/** Says, at a person's word, which training a dispatch started of which that is not known. */
+export async function confirmDispatch(pool: pg.Pool, runId: string, externalId: string): Promise<Reopening> {
+  const { rowCount } = await pool.query(
+    `UPDATE retraining_dispatches AS dispatch SET state = 'sent', external_id = $2, error = NULL, heard_at = now(),
+       updated_at = now()
+     FROM retraining_decisions AS decision
+     WHERE decision.id = decision_id AND run_id = $1 AND asked_at IS NOT NULL
+       AND (state = 'unknown' OR (state IN ('pending', 'sent') AND external_id IS NULL))`,
+    [runId, externalId],
+  );
+  return rowCount === 1
+    ? { outcome: "reopened" }
+    : { outcome: "refused", why: "There is nothing to confirm: it is known what became of this dispatch" };
+}
+
+/** The run whose training a trainer knows under this id or key; null where there is none. */
+export async function findTraining(
+  pool: pg.Pool,
+  { externalId, key }: { externalId: string; key: string | null },
+): Promise<string | null> {
+  const { rows } = await pool.query<{ runId: string }>(
+    `SELECT run_id AS "runId" FROM retraining_dispatches AS dispatch
+     JOIN retraining_decisions AS decision ON decision.id = decision_id
+     WHERE external_id = $1 OR run_id::text = $2 LIMIT 1`,
+    [externalId, key],
+  );
+  return rows[0]?.runId ?? null;
+}
+
+/** How many dispatches of each model and trainer stand in each state. */
+export interface DispatchCount {
+  model: string;
+  trainer: string;
+  state: DispatchState;
+  count: number;
+}
+
+export async function countDispatches(pool: pg.Pool): Promise<DispatchCount[]> {
+  const { rows } = await pool.query<DispatchCount>(
+    `SELECT model, dispatch.trainer, state, count(*)::float8 AS count FROM retraining_dispatches AS dispatch
+     JOIN retraining_decisions AS decision ON decision.id = decision_id
+     GROUP BY model, dispatch.trainer, state ORDER BY model, dispatch.trainer, state`,
+  );
+  return rows;
 }

@@ -62,6 +62,8 @@ export async function moveEvents(pool: pg.Pool, fromRunId: string, toRunId: stri
 export interface OpenRun {
   runId: string;
   model: string;
+  /** An event waits for its decision, or its decision for the trainer to be asked. */
+  lacks: "decision" | "dispatch";
 }
 
 /**
@@ -75,7 +77,7 @@ export async function listOpenRuns(pool: pg.Pool, trainer: string): Promise<Open
 
 // Of a model's decisions each saw the one before, so that the newest has the youngest snapshot.
 const LIST_OPEN_RUNS = `
-SELECT run_id AS "runId", model FROM retraining_events AS event
+SELECT run_id AS "runId", model, 'decision' AS lacks FROM retraining_events AS event
 WHERE outcome <> 'drift_run_failed'
   AND received_at > now() - interval '7 days' AND received_at < now() - interval '2 seconds'
   AND NOT EXISTS (SELECT FROM retraining_decisions WHERE run_id = event.run_id)
@@ -83,5 +85,5 @@ WHERE outcome <> 'drift_run_failed'
     SELECT (evidence ->> 'takenAt')::timestamptz FROM retraining_decisions
     WHERE model = event.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1), '-infinity')
 UNION
-SELECT run_id, model FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
+SELECT run_id, model, 'dispatch' FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
 WHERE state = 'pending' AND dispatch.trainer = $1 AND created_at < now() - interval '2 seconds' AND run_id IS NOT NULL`;

@@ -11,6 +11,8 @@ export interface EvidenceRequest {
   ratingsBufferTable: string;
   /** Alerts that this trainer already answered count as answered; those of another trainer do not. */
   trainer: string;
+  /** After so long without a sign of life, nobody waits for a training that nobody follows. */
+  lostAfterSeconds: number;
   /** IANA zone of `alert_date` and `decision_date` where they have none. */
   timeZone: string;
 }
@@ -58,7 +60,8 @@ async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<u
 function buildEvidenceSql(request: EvidenceRequest): string {
   const model = pg.escapeLiteral(request.model);
   const zone = pg.escapeLiteral(request.timeZone);
-  const { checks, alertIds, batches, decisions, texts } = EVIDENCE_LIMITS;
+  const trainer = pg.escapeLiteral(request.trainer);
+  const { checks, alertIds, batches, decisions, failed, texts } = EVIDENCE_LIMITS;
   return `
 WITH checks AS MATERIALIZED (
   SELECT id, alert_id, checked_at, feature_name, drift_score, threshold, triggered, notes
@@ -88,11 +91,37 @@ WITH checks AS MATERIALIZED (
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
   CROSS JOIN LATERAL unnest(decision.alert_ids) AS alert_id
   WHERE decision.model = ${model}
-    AND decision.trainer = ${pg.escapeLiteral(request.trainer)}
+    AND decision.trainer = ${trainer}
     AND decision.decision IN ('trigger', 'trigger_mock')
     AND COALESCE(dispatch.state, 'sent') NOT IN ('rejected', 'failed', 'cancelled')
     AND alert_id IN (SELECT alert_id FROM alerts)
   ORDER BY alert_id, decision.id
+), failures AS MATERIALIZED (
+  SELECT alert_id, count(*) AS failures, max(decision.id) AS decision_id
+  FROM retraining_decisions AS decision
+  JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
+  CROSS JOIN LATERAL unnest(decision.alert_ids) AS alert_id
+  WHERE decision.model = ${model}
+    AND decision.trainer = ${trainer}
+    AND decision.decision IN ('trigger', 'trigger_mock')
+    AND dispatch.ended_at IS NOT NULL AND dispatch.state IN ('failed', 'cancelled')
+    AND alert_id IN (SELECT alert_id FROM alerts)
+    AND alert_id NOT IN (SELECT alert_id FROM answered)
+  GROUP BY alert_id
+), failed_trainings AS (
+  SELECT decision_id, dispatch.ended_at, dispatch.conclusion, failures, count(*) AS alerts
+  FROM failures JOIN retraining_dispatches AS dispatch USING (decision_id)
+  GROUP BY decision_id, dispatch.ended_at, dispatch.conclusion, failures
+  ORDER BY decision_id DESC LIMIT ${failed}
+), in_flight AS (
+  -- Who follows a training of the trainer of the settings says when it is lost; of another one, nobody does.
+  SELECT decision_id, dispatch.trainer, state, COALESCE(asked_at, created_at) AS since, url
+  FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
+  WHERE decision.model = ${model} AND dispatch.trainer <> 'mock'
+    AND state IN ('pending', 'sent', 'unknown', 'running')
+    AND (dispatch.trainer = ${trainer} AND state <> 'unknown'
+      OR COALESCE(heard_at, asked_at, created_at) > now() - make_interval(secs => ${request.lostAfterSeconds}))
+  ORDER BY decision_id DESC LIMIT ${decisions}
 ), batches AS MATERIALIZED (
   SELECT left(batch_id::text, ${texts}) AS batch, count(*) AS ratings,
          min("timestamp") AS earliest, max("timestamp") AS latest
@@ -119,7 +148,12 @@ SELECT json_build_object(
     'answeredBy', COALESCE((SELECT json_agg(json_build_object(
         'decisionId', decision_id, 'decidedAt', decided_at, 'alerts', alerts) ORDER BY decision_id DESC)
       FROM (SELECT decision_id, ${withZone("min(decision_date)", zone)} AS decided_at, count(*) AS alerts
-            FROM answered GROUP BY decision_id ORDER BY decision_id DESC LIMIT ${decisions}) AS earlier), '[]')),
+            FROM answered GROUP BY decision_id ORDER BY decision_id DESC LIMIT ${decisions}) AS earlier), '[]'),
+    'failed', COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'endedAt', ended_at,
+        'conclusion', conclusion, 'failures', failures, 'alerts', alerts) ORDER BY decision_id DESC)
+      FROM failed_trainings), '[]')),
+  'inFlight', COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'trainer', trainer, 'state', state,
+      'since', since, 'url', url) ORDER BY decision_id DESC) FROM in_flight), '[]'),
   'buffer', json_build_object(
     'size', (SELECT COALESCE(sum(ratings), 0) FROM batches),
     'batchCount', (SELECT count(*) FROM batches),

@@ -1,12 +1,28 @@
-import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts";
+import { PermanentError } from "../errors.ts";
+import type { HttpRequest, TrainingOrder } from "../core/dispatch-request.ts";
 
-/** Where a workflow lives. */
+/** What a workflow is told of a decision, by our own names. */
+export const GITHUB_INPUTS = ["reason", "drift_score", "buffer_size", "decision_id"] as const;
+export type GitHubInput = (typeof GITHUB_INPUTS)[number];
+
+/** Where a workflow lives, and what it calls its inputs. */
 export interface GitHubTarget {
   apiUrl: string;
+  apiVersion: string;
   owner: string;
   repo: string;
   workflow: string;
   ref: string;
+  inputNames: Readonly<Record<GitHubInput, string>>;
+  /** Inputs that are the same for each training. */
+  extraInputs: Readonly<Record<string, string>>;
+}
+
+/** The workflow that trains a model. */
+export function targetOf(targets: ReadonlyMap<string, GitHubTarget>, model: string): GitHubTarget {
+  const target = targets.get(model);
+  if (!target) throw new PermanentError("UNKNOWN_MODEL", `model ${model} has no workflow in the settings`);
+  return target;
 }
 
 /**
@@ -16,24 +32,25 @@ export interface GitHubTarget {
  *
  * Source: GitHub REST API, "Create a workflow dispatch event", version 2026-03-10.
  */
-export function renderGitHubRequest(target: GitHubTarget, order: TrainingOrder): DispatchRequest {
-  const { apiUrl, owner, repo, workflow, ref } = target;
+export function renderGitHubRequest(target: GitHubTarget, order: TrainingOrder): HttpRequest {
+  const { apiUrl, apiVersion, owner, repo, workflow, ref, inputNames, extraInputs } = target;
   return {
     method: "POST",
     url: `${apiUrl}/repos/${owner}/${repo}/actions/workflows/${workflow}/dispatches`,
     headers: {
       Authorization: "token GITHUB_TOKEN",
       Accept: "application/vnd.github.v3+json",
-      "X-GitHub-Api-Version": "2026-03-10",
+      "X-GitHub-Api-Version": apiVersion,
     },
     body: {
       ref,
       inputs: {
-        reason: order.reason,
+        [inputNames.reason]: order.reason,
         // "NaN" reads as a float in the training script's argument parser; an empty text does not.
-        drift_score: String(order.driftScore ?? Number.NaN),
-        buffer_size: String(order.bufferSize),
-        decision_id: order.runId,
+        [inputNames.drift_score]: String(order.driftScore ?? Number.NaN),
+        [inputNames.buffer_size]: String(order.bufferSize),
+        [inputNames.decision_id]: order.runId,
+        ...extraInputs,
       },
     },
   };

@@ -39,13 +39,15 @@ function clean(): Observation {
     ],
     decisions: [decision(1, FIRST), decision(2, SECOND)],
     dispatches: [
-      { decisionId: 1, state: "sent", askedAt: 1_100 },
-      { decisionId: 2, state: "sent", askedAt: 2_100 },
+      { decisionId: 1, state: "succeeded", askedAt: 1_100, extraRuns: [] },
+      { decisionId: 2, state: "succeeded", askedAt: 2_100, extraRuns: [] },
     ],
     asks: [
       { key: FIRST, askedAt: 1_150 },
       { key: SECOND, askedAt: 2_150 },
     ],
+    contractFaults: [],
+    doublesRuns: false,
     keysLeft: [],
     hasGuard: true,
     wasRedisEmptied: false,
@@ -115,7 +117,21 @@ describe("the auditor", () => {
       "broken decision",
       ({ dispatches }) => Object.assign(dispatches[0] ?? {}, { askedAt: null }),
     ],
-    ["a dispatch that says sent and was not", "broken decision", ({ asks }) => asks.pop()],
+    ["a training that the trainer knows nothing of", "broken decision", ({ asks }) => asks.pop()],
+    [
+      "a refusal of what was started",
+      "broken decision",
+      ({ dispatches }) => Object.assign(dispatches[0] ?? {}, { state: "rejected" }),
+    ],
+    [
+      "a second training that nobody was told of",
+      "duplicate dispatch",
+      (seen) => {
+        seen.doublesRuns = true;
+        seen.asks.push({ key: FIRST, askedAt: 1_151 });
+      },
+    ],
+    ["a request that the contract forbids", "broken contract", ({ contractFaults }) => contractFaults.push("x")],
     [
       "a dispatch that says unknown and arrived",
       "broken decision",
@@ -163,6 +179,14 @@ describe("the auditor", () => {
     const seen = clean();
     plant(seen);
     expect(audit(seen).map((violation) => violation.kind)).toContain(kind);
+  });
+
+  it("lets a trainer start two, where that is told", () => {
+    const seen = clean();
+    seen.doublesRuns = true;
+    seen.asks.push({ key: FIRST, askedAt: 1_151 });
+    Object.assign(seen.dispatches[0] ?? {}, { extraRuns: ["2"] });
+    expect(audit(seen)).toEqual([]);
   });
 
   it("follows a superseded run to the one that decided", () => {

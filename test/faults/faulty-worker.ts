@@ -2,11 +2,8 @@ import { z } from "zod";
 import type { Parts } from "../../src/app.ts";
 import type { Processors } from "../../workers/register.ts";
 
-/** What is wrong with a worker process; one with nothing wrong is the service as it is, with a trainer that counts. */
+/** What is wrong with a worker process; one with nothing wrong is the service as it is. */
 export const WorkerFaults = z.object({
-  trainerLog: z.string(),
-  /** The trainer takes each request, and its answer is lost. */
-  losesAnswers: z.boolean().default(false),
   /** A step, such as "database.recordDecision:after", at which the process kills itself, the `nth` time. */
   killAt: z.string().nullable().default(null),
   nth: z.number().int().default(1),
@@ -26,14 +23,16 @@ if (faults.clockAheadMs !== 0) shiftClock(faults.clockAheadMs);
 const { buildApp } = await import("../../src/app.ts");
 const { parseConfig } = await import("../../src/config.ts");
 const { createLogger } = await import("../../src/logger.ts");
+const { createRedactor } = await import("../../src/redact.ts");
 const { runUntilSignal } = await import("../../src/signals.ts");
-const { COUNTING_TRAINER, createCountingTrainer } = await import("./counting-trainer.ts");
 const { withoutLock } = await import("./without-lock.ts");
 
 let hits = 0;
 
-const config = { ...parseConfig(process.env), trainer: COUNTING_TRAINER as "mock" };
-const log = createLogger(config.logLevel);
+const settings = parseConfig(process.env);
+// The fake answers at once, so that nobody need search for minutes.
+const config = { ...settings, patience: { ...settings.patience, searchMs: 2_000, pollMs: 500 } };
+const log = createLogger(config.logLevel, createRedactor(config.secrets));
 const app = buildApp(config, log, {
   replaceParts,
   replaceProcessors: (processors) =>
@@ -42,11 +41,7 @@ const app = buildApp(config, log, {
 await runUntilSignal({ start: (signal) => app.start(signal), stop: app.stop, log });
 process.exit();
 
-function replaceParts({ database, lock, chain }: Parts): Parts {
-  const trainer = createCountingTrainer(config.github, {
-    logFile: faults.trainerLog,
-    losesAnswers: faults.losesAnswers,
-  });
+function replaceParts({ database, lock, chain, trainer }: Parts): Parts {
   return {
     database: withSteps("database", database),
     lock: withSteps("lock", faults.hasNoLock ? withoutLock(lock) : lock),
@@ -57,18 +52,16 @@ function replaceParts({ database, lock, chain }: Parts): Parts {
 
 /** The same part, with a step before and one after each of its calls. */
 function withSteps<T extends object>(name: string, part: T): T {
-  const entries = Object.entries(part as Record<string, (...args: unknown[]) => unknown>).map(
-    ([method, call]) =>
-      [
-        method,
-        async (...args: unknown[]) => {
-          reach(`${name}.${method}:before`);
-          const answer = await call(...args);
-          reach(`${name}.${method}:after`);
-          return answer;
-        },
-      ] as const,
-  );
+  const entries = Object.entries(part).map(([method, call]: [string, unknown]) => {
+    if (typeof call !== "function") return [method, call] as const;
+    const withStep = async (...args: unknown[]): Promise<unknown> => {
+      reach(`${name}.${method}:before`);
+      const answer: unknown = await call(...args);
+      reach(`${name}.${method}:after`);
+      return answer;
+    };
+    return [method, withStep] as const;
+  });
   return Object.fromEntries(entries) as T;
 }
 

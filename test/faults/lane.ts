@@ -10,6 +10,7 @@ import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
 import { type EmbeddedServers, startEmbeddedServers } from "../../src/embedded/servers.ts";
 import { createLogger } from "../../src/logger.ts";
 import { runOurs } from "../support/process.ts";
+import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
 import { controlPostgres, controlRedis, queryOnce, type ServerControl } from "./servers.ts";
 import { createTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
@@ -27,6 +28,8 @@ export interface FieldOptions {
   settings?: Record<string, string>;
   /** How long gather's reading takes at the least. */
   readingMs?: number;
+  /** How the GitHub behaves that trains. */
+  github?: Partial<FakeGitHub>;
 }
 
 /** Where one run takes place. */
@@ -36,7 +39,10 @@ export interface Field {
   redis: Redis;
   /** Asks Postgres by a way that no fault lies on. */
   sql<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>;
-  trainerLog: string;
+  /** The trainer; it outlives every process that asks it. */
+  github: FakeGitHub;
+  /** For files of this run. */
+  directory: string;
   /** Starts a worker process; settles when it is ready, or has ended. */
   startWorker(faults?: Partial<WorkerFaults>, settings?: Record<string, string>): Promise<WorkerProcess>;
   /** Stops what still runs; answers what did not end as it should. */
@@ -126,6 +132,7 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
     directUrl,
     `CREATE VIEW slow_buffer AS SELECT ratings_buffer.* FROM ratings_buffer, pg_sleep(${(options.readingMs ?? 0) / 1000})`,
   );
+  const github = await startFakeGitHub(options.github);
   const settings = {
     DATABASE_URL: withDatabase(wires.postgres.url, name),
     REDIS_URL: wires.redis.url,
@@ -136,6 +143,12 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
     ROLE: "worker",
     LOCK_TTL_MS: "3000",
     LOG_LEVEL: "info",
+    TRAINER: "github",
+    GITHUB_TOKEN: FAKE_TOKEN,
+    GITHUB_REPO_OWNER: "YOUR_USER",
+    GITHUB_REPO_NAME: "cinematch",
+    GITHUB_API_URL: github.url,
+    TRAINING_POLL_SECONDS: "1",
     ...options.settings,
   };
   const silent = createLogger("silent");
@@ -144,19 +157,19 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
   const redis = new Redis(servers.redisUrl);
   redis.on("error", () => {});
   const workers: WorkerProcess[] = [];
-  const trainerLog = join(directory, `${name}.trainer.jsonl`);
   const logFile = createWriteStream(join(directory, `${name}.log`));
   return {
     settings,
     producer,
     redis,
-    trainerLog,
+    github,
+    directory,
     sql: (text, values) => queryOnce(directUrl, text, values),
     async startWorker(faults = {}, changes = {}) {
       const worker = spawnWorker(place.root, logFile, {
         ...settings,
         ...changes,
-        FAULTS: JSON.stringify({ trainerLog, ...faults } satisfies WorkerFaults),
+        FAULTS: JSON.stringify(faults satisfies WorkerFaults),
       });
       workers.push(worker);
       place.workers.push(worker);
@@ -166,6 +179,7 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
     async close() {
       const leaks = await stopWorkers(workers);
       await producer.close();
+      await github.close();
       redis.disconnect();
       logFile.end();
       leaks.push(...(await findOpenConnections(servers, name)));

@@ -14,6 +14,7 @@ export interface Mutant {
 
 const PLAN: Plan = {
   fault: "none",
+  github: "well",
   killAt: "",
   nth: 1,
   afterMs: 0,
@@ -66,10 +67,23 @@ export const MUTANTS: Mutant[] = [
       {
         file: "workers/dispatch.ts",
         find: "const claim = await database.claimDispatch(decisionId);",
-        replace: 'const claim = "claimed" as Awaited<ReturnType<typeof database.claimDispatch>>;',
+        replace:
+          'const claim = { outcome: "claimed" } as Awaited<ReturnType<typeof database.claimDispatch>>;',
       },
     ],
     plan: { ...PLAN, fault: "worker killed at a point", killAt: "trainer.ask:after", events: 1 },
+    expected: "duplicate dispatch",
+  },
+  {
+    guard: "no second request after a lost answer",
+    changes: [
+      {
+        file: "src/trainers/github-failure.ts",
+        find: 'outcome: isUnsent ? "not_sent" : "lost"',
+        replace: 'outcome: isUnsent ? "not_sent" : "not_sent"',
+      },
+    ],
+    plan: { ...PLAN, github: "accepts, then drops the connection", events: 1 },
     expected: "duplicate dispatch",
   },
   {

@@ -1,10 +1,9 @@
 import type { Job, Queue } from "bullmq";
-import { DecisionSummary, IntakeResult } from "../../queues/jobs.ts";
-import { QUEUES } from "../../queues/names.ts";
+import { DecisionSummary, IntakeResult, TrainingReport } from "../../queues/jobs.ts";
+import { INBOX, QUEUES, TRAINING } from "../../queues/names.ts";
 import { openQueue } from "../../src/redis/open-queue.ts";
 import { createLogger } from "../../src/logger.ts";
 import type { Observation, ObservedDecision } from "./auditor.ts";
-import { readAsks } from "./counting-trainer.ts";
 import type { Field } from "./lane.ts";
 
 export interface SentEvent {
@@ -39,14 +38,22 @@ export async function untilAtRest(field: Field, limitMs: number): Promise<number
   return withQueues(field, async (queues) => {
     let restsSince: number | null = null;
     while (Date.now() < deadline) {
-      const counts = await Promise.all(queues.map((queue) => queue.getJobCountByTypes(...OPEN_STATES)));
-      const isAtRest = counts.every((count) => count === 0) && (await countWaiting(field)) === 0;
+      const open = await Promise.all(queues.map(countOpen));
+      const isAtRest = open.every((count) => count === 0) && (await countWaiting(field)) === 0;
       restsSince = isAtRest ? (restsSince ?? Date.now()) : null;
       if (restsSince !== null && Date.now() - restsSince >= REST_MS) return restsSince;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     return null;
   });
+}
+
+/** Jobs that will run; not those that only keep the alerts of a failed training, or look for one that is unknown. */
+async function countOpen(queue: Queue): Promise<number> {
+  if (queue.name !== TRAINING) return queue.getJobCountByTypes(...OPEN_STATES);
+  const jobs = await queue.getJobs([...OPEN_STATES]);
+  const reports = jobs.map(({ progress }) => TrainingReport.safeParse(progress).data);
+  return reports.filter((report) => !report?.alertsBackAt && report?.state !== "unknown").length;
 }
 
 async function countWaiting(field: Field): Promise<number> {
@@ -63,7 +70,7 @@ async function countWaiting(field: Field): Promise<number> {
 export async function observe(
   field: Field,
   sent: SentEvent[],
-  { hasGuard, wasRedisEmptied }: Pick<Observation, "hasGuard" | "wasRedisEmptied">,
+  { hasGuard, wasRedisEmptied, doublesRuns }: Pick<Observation, "hasGuard" | "wasRedisEmptied" | "doublesRuns">,
 ): Promise<Omit<Observation, "leaks">> {
   const decisions = await field.sql<Omit<ObservedDecision, "isComplete"> & { isComplete: boolean }>(
     `SELECT id, run_id AS "runId", decision, previous_id AS "previousId", alert_ids AS "alertIds",
@@ -78,8 +85,8 @@ export async function observe(
      FROM retraining_events`,
   );
   const dispatches = await field.sql<Observation["dispatches"][number]>(
-    `SELECT decision_id AS "decisionId", state, floor(extract(epoch FROM asked_at) * 1000)::float8 AS "askedAt"
-     FROM retraining_dispatches`,
+    `SELECT decision_id AS "decisionId", state, floor(extract(epoch FROM asked_at) * 1000)::float8 AS "askedAt",
+       extra_runs AS "extraRuns" FROM retraining_dispatches`,
   );
   const prefix = field.settings["REDIS_PREFIX"];
   const keysLeft = [
@@ -92,7 +99,9 @@ export async function observe(
     events,
     decisions,
     dispatches,
-    asks: readAsks(field.trainerLog),
+    asks: field.github.runs.map(({ name, createdAt }) => ({ key: name.replace("Retrain ", ""), askedAt: createdAt })),
+    contractFaults: field.github.faults,
+    doublesRuns,
     keysLeft,
     hasGuard,
     wasRedisEmptied,
@@ -103,7 +112,7 @@ async function readJobs(
   queues: Queue[],
   sent: SentEvent[],
 ): Promise<Pick<Observation, "sent" | "summaries" | "brokenJobs">> {
-  const [inbox, summarize] = [queues[0], queues.at(-1)];
+  const [inbox, summarize] = [INBOX, "summarize"].map((name) => queues.find((queue) => queue.name === name));
   const ends = await Promise.all(
     sent.map(async ({ jobId, ...event }) => {
       const job = await inbox?.getJob(jobId);
@@ -113,7 +122,9 @@ async function readJobs(
     }),
   );
   const told = (await summarize?.getJobs(["completed"])) ?? [];
-  const broken = await Promise.all(queues.map((queue) => queue.getJobs([...OPEN_STATES, "failed"])));
+  const broken = await Promise.all(
+    queues.map((queue) => queue.getJobs(queue.name === TRAINING ? ["failed"] : [...OPEN_STATES, "failed"])),
+  );
   return {
     sent: ends,
     summaries: new Map(told.map((job) => [String(job.id), DecisionSummary.parse(job.returnvalue)])),

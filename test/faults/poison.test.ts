@@ -41,7 +41,7 @@ describe("a job that kills its worker every time", () => {
     { timeout: 150_000 },
     async () => {
       const field = await lane.openField({ readingMs: 1_500 });
-      const file = join(field.trainerLog, "..", "models.yaml");
+      const file = join(field.directory, "models.yaml");
       writeFileSync(file, `models: { poison: {}, ${OTHERS.map((name) => `${name}: {}`).join(", ")} }`);
       const supervisor = supervise(field, { RETRIGGER_CONFIG: file });
       for (const model of [...OTHERS, "poison"])

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { audit, type Violation } from "./auditor.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
+import { MISBEHAVIOURS, type MisbehaviourName } from "./misbehaviours.ts";
 import type { Field, FieldOptions, Lane, WorkerProcess } from "./lane.ts";
 import { observe, type SentEvent, untilAtRest } from "./observe.ts";
 
@@ -21,11 +22,17 @@ export const KILL_POINTS = [
   "database.recordDecision",
   "database.claimDispatch",
   "trainer.ask",
+  "database.postponeDispatch",
+  "trainer.find",
   "database.settleDispatch",
   "stage.act",
   "lock.leave",
   "chain.wakeFollowUp",
   "stage.summarize",
+  "database.readDispatch",
+  "trainer.follow",
+  "database.recordProgress",
+  "stage.training",
 ].flatMap((step) => [`${step}:before`, `${step}:after`]);
 
 export const FAULTS = [
@@ -53,6 +60,8 @@ export type Fault = (typeof FAULTS)[number];
 /** One run, as its seed describes it. */
 export interface Plan {
   fault: Fault;
+  /** How GitHub behaves meanwhile. */
+  github: MisbehaviourName;
   killAt: string;
   nth: number;
   /** From the first event to the fault, and how long it lasts. */
@@ -75,6 +84,7 @@ export function createPlans(count: number, seed: number): Plan[] {
     spacingMs: fc.integer({ min: 0, max: 120 }),
     readingMs: fc.integer({ min: 0, max: 300 }),
     hasGuard: fc.boolean(),
+    github: fc.constantFrom(...(Object.keys(MISBEHAVIOURS) as MisbehaviourName[])),
   });
   return fc
     .sample(plan, { numRuns: count, seed })
@@ -108,6 +118,7 @@ export async function makeRun(lane: Lane, plan: Plan, restLimitMs = REST_LIMIT_M
   const observation = await observe(field, sent, {
     hasGuard: plan.hasGuard,
     wasRedisEmptied: plan.fault.startsWith("Redis emptied"),
+    doublesRuns: MISBEHAVIOURS[plan.github].doublesRuns ?? false,
   });
   const leaks = await field.close();
   const violations = audit({ ...observation, leaks });
@@ -125,8 +136,14 @@ export async function makeRun(lane: Lane, plan: Plan, restLimitMs = REST_LIMIT_M
   };
 }
 
-function fieldOptions({ hasGuard, readingMs }: Plan): FieldOptions {
-  return { settings: { RETRIGGER_GUARD: hasGuard ? "on" : "off" }, readingMs };
+function fieldOptions({ hasGuard, readingMs, fault, github }: Plan): FieldOptions {
+  const onOff = hasGuard ? "on" : "off";
+  const name = fault === "trainer's answers lost" ? "each answer is lost" : github;
+  return {
+    settings: { RETRIGGER_GUARD: onOff, TRAINING_IN_FLIGHT_GUARD: onOff },
+    readingMs,
+    github: structuredClone(MISBEHAVIOURS[name].github),
+  };
 }
 
 interface Struck {
@@ -151,7 +168,7 @@ async function startWorkers(field: Field, { fault, killAt, nth }: Plan): Promise
     "one of two workers killed": [{ killAt, nth }, {}],
     "no lock at all": [{ hasNoLock: true }, { hasNoLock: true }],
     "clocks differ": [{}, { clockAheadMs: 90_000 }],
-    "trainer's answers lost": [{ losesAnswers: true, killAt: "trainer.find:before", nth }],
+    "trainer's answers lost": [{ killAt: "trainer.find:before", nth }],
   }[fault as string] ?? [{}];
   return Promise.all(faults.map((each) => field.startWorker(each)));
 }

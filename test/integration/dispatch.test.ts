@@ -1,130 +1,258 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { Queue } from "bullmq";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Config } from "../../src/config.ts";
-import type { Database } from "../../src/postgres/database.ts";
-import type { RemoteTrainer } from "../../src/trainers/trainer.ts";
-import { COUNTING_TRAINER, createCountingTrainer, readAsks } from "../faults/counting-trainer.ts";
-import { addCheck, createWorld, until, type World } from "../support/world.ts";
+import { PERMANENT_REFUSALS, RATE_LIMITS } from "../github/refusals.ts";
+import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
+import { until } from "../support/world.ts";
 
-let world: World;
-let directory: string;
-let logFile: string;
+let world: GitHubWorld;
 beforeEach(async () => {
-  directory = await mkdtemp(join(process.cwd(), ".data", "trainer-"));
-  logFile = join(directory, "asks.jsonl");
-  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
-  await addCheck(world);
+  world = await createGitHubWorld();
 });
-afterEach(async () => {
-  await world.close();
-  await rm(directory, { recursive: true });
-});
-
-type Change = (database: Database, remote: RemoteTrainer) => { database?: Database; remote?: RemoteTrainer };
-
-/** Starts the service with a trainer that counts, its calls or the database's changed. */
-async function startApp(change: Change = () => ({}), config: Partial<Config> = {}): Promise<void> {
-  const trainer = createCountingTrainer(world.config.github, { logFile, losesAnswers: false });
-  const { remote } = trainer;
-  if (!remote) throw new Error("the counting trainer is remote");
-  await world.startApp(
-    { trainer: COUNTING_TRAINER as "mock", ...config },
-    {
-      replaceParts(parts) {
-        const changed = change(parts.database, remote);
-        return {
-          ...parts,
-          database: changed.database ?? parts.database,
-          trainer: { ...trainer, remote: changed.remote ?? remote },
-        };
-      },
-    },
-  );
-}
+afterEach(() => closeGitHubWorld(world));
 
 const listDispatches = () =>
-  world.sql(
-    "SELECT state, external_id, asked_at IS NOT NULL AS asked FROM retraining_dispatches ORDER BY id",
-  );
+  world.sql("SELECT state, external_id, asked_at IS NOT NULL AS asked FROM retraining_dispatches ORDER BY id");
 
-describe("a trainer that is asked for real", () => {
-  it("is asked once, under the run's id, and its training is written down", async () => {
-    await startApp();
+/** Runs a stage of a run that came to its end once more, as Bull Board's Retry does. */
+async function retryStage(stage: string, runId: string): Promise<void> {
+  const queue = new Queue(stage, { connection: { url: world.config.redisUrl }, prefix: world.config.redisPrefix });
+  const job = await queue.getJob(runId);
+  const before = job?.attemptsStarted ?? 0;
+  await job?.retry((await job.getState()) as "completed" | "failed");
+  await until("it ran again", async () => ((await queue.getJob(runId))?.attemptsStarted ?? 0) > before);
+  await until("it ended", async () => (await queue.getJobState(runId)) === "completed");
+  await queue.close();
+}
+
+describe("a GitHub that is asked for real", () => {
+  it("gets the very request that the mock shows, once, and its run is followed to its end", async () => {
+    const shown = (await world.dryRun({ trainer: { name: "mock" } })).dispatch?.request;
+    await world.startApp();
     const { runId, decision, dispatch, report } = await world.decide();
     expect(decision).toBe("trigger");
-    expect(dispatch).toMatchObject({ trainer: COUNTING_TRAINER, state: "sent" });
+    const [run] = world.github.runs;
+    expect(dispatch).toMatchObject({ trainer: "github", state: "sent", externalId: String(run?.id) });
+    expect(report).toContain(`Training asked for (sent): ${run?.id} https://github.com/`);
     expect(report).toContain("FINAL STATUS: RETRAINING TRIGGERED");
-    expect(readAsks(logFile).map(({ key }) => key)).toEqual([runId]);
-    expect(await listDispatches()).toEqual([{ state: "sent", external_id: runId, asked: true }]);
-    expect((await world.decide()).reason).toBe("already_acted_on");
+
+    const [asked, ...more] = world.github.dispatches();
+    expect(more).toEqual([]);
+    if (!shown || !("url" in shown)) throw new Error("the mock shows no request");
+    const { Authorization: _, ...headers } = shown.headers;
+    expect(`${world.github.url}${asked?.url}`).toBe(shown.url);
+    expect(asked?.body).toEqual({ ...shown.body, inputs: { ...(shown.body["inputs"] as object), decision_id: runId } });
+    for (const [name, value] of Object.entries(headers)) expect(asked?.headers[name.toLowerCase()]).toBe(value);
+
+    expect((await world.decide()).reason).toBe("already_acted_on,training_in_flight");
+    const training = await world.followed(runId);
+    expect(training).toMatchObject({ state: "succeeded", conclusion: "success", attempt: 1, extraRuns: [] });
+    // A decision came while it ran; somebody looks again after it, and the alert is answered.
+    await until("a follow-up looked", async () => (await world.decisions()).length === 3);
+    expect((await world.decisions()).at(-1)).toMatchObject({ reason: "already_acted_on", cause: "followup" });
+    expect(world.github.faults.join("\n")).toBe("");
   });
 
-  it("whose answer is lost is looked at, and not asked again", async () => {
-    await startApp((_, remote) => ({
-      remote: {
-        ...remote,
-        async ask(request, key) {
-          await remote.ask(request, key);
-          throw new Error("socket hang up");
-        },
-      },
-    }));
-    expect((await world.decide()).dispatch?.state).toBe("sent");
-    expect(readAsks(logFile)).toHaveLength(1);
+  it.each(["accept and drop", "accept and 502", "double and drop"] as const)(
+    "%s: the run is found by its name, and not asked for again",
+    async (answer) => {
+      world.github.next = [answer];
+      await world.startApp();
+      const { dispatch, runId } = await world.decide();
+      expect(dispatch?.state).toBe("sent");
+      expect(world.github.dispatches()).toHaveLength(1);
+      expect(dispatch?.externalId).toBe(String(world.github.runsOf(runId)[0]?.id));
+      const { state, extraRuns } = await world.followed(runId);
+      expect({ state, extraRuns }).toEqual({
+        state: "succeeded",
+        extraRuns: world.github.runs.slice(1).map(({ id }) => String(id)),
+      });
+    },
+  );
+
+  it("is told of by two runs for one request", async () => {
+    world.github.next = ["double"];
+    await world.startApp();
+    const { runId } = await world.decide();
+    const { extraRuns } = await world.followed(runId);
+    expect(extraRuns).toEqual([String(world.github.runs[1]?.id)]);
+    expect(await world.notified("training_doubled")).toHaveLength(1);
   });
 
-  it("that lost the request is left to a person, also when the stage is run again", async () => {
-    await startApp((_, remote) => ({
-      remote: {
-        ...remote,
-        ask: async () => {
-          throw new Error("socket hang up");
-        },
-      },
-    }));
+  it("answers 204, and the run is found in the list, however late", async () => {
+    world.github.next = ["204"];
+    world.github.listLagMs = 1_500;
+    await world.startApp();
+    const { dispatch, runId, report } = await world.decide();
+    expect(dispatch).toMatchObject({ state: "sent", externalId: null });
+    expect(report).toContain("Training asked for (sent)");
+    expect(await world.followed(runId)).toMatchObject({
+      state: "succeeded",
+      externalId: String(world.github.runs[0]?.id),
+    });
+  });
+
+  it("hangs after it accepted: the request is given up, and the run found", { timeout: 60_000 }, async () => {
+    world.github.next = ["accept and hang"];
+    await world.startApp();
+    const started = world.decide(undefined, 50_000);
+    expect((await started).dispatch?.state).toBe("sent");
+    expect(world.github.dispatches()).toHaveLength(1);
+  });
+
+  it("lost the request: left to a person, also when the stage is run again, and loudly", async () => {
+    world.github.next = ["drop"];
+    await world.startApp({ patience: { searchMs: 1_200 } });
     const { runId, report, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
     expect(report).toContain("FINAL STATUS: RETRAINING UNKNOWN - LOOK AT THE TRAINER");
-    const queue = new Queue("act", {
-      connection: { url: world.config.redisUrl },
-      prefix: world.config.redisPrefix,
-    });
-    await (await queue.getJob(runId))?.retry("completed");
-    await until("act ran again", async () => (await queue.getJob(runId))?.attemptsStarted === 2);
-    await until("act ended", async () => (await queue.getJobState(runId)) === "completed");
-    await queue.close();
-    expect(readAsks(logFile)).toEqual([]);
+    expect(report).toContain("npx retrigger dispatch confirm 1 <run>");
+    expect(report).toContain("npx retrigger dispatch resend 1");
+    const [told] = await world.notified("dispatch_unknown");
+    expect(told).toContain("npx retrigger dispatch resend 1");
+    await retryStage("act", runId);
+    expect(world.github.dispatches()).toHaveLength(1);
     expect(await listDispatches()).toEqual([{ state: "unknown", external_id: null, asked: true }]);
-    expect((await world.decide()).reason).toBe("already_acted_on");
+    expect((await world.decide()).reason).toBe("already_acted_on,training_in_flight");
+  });
+
+  it("shows the run after the search was given up: it is followed all the same", async () => {
+    world.github.next = ["accept and drop"];
+    world.github.listLagMs = 3_000;
+    await world.startApp({ patience: { searchMs: 1_000 } });
+    const { runId, dispatch } = await world.decide();
+    expect(dispatch?.state).toBe("unknown");
+    expect((await world.followed(runId)).state).toBe("succeeded");
+  });
+
+  it.each(Object.keys(PERMANENT_REFUSALS) as (keyof typeof PERMANENT_REFUSALS)[])(
+    "refuses with %s: said with GitHub's words and the remedy, not asked again, until a person lets it",
+    async (refusal) => {
+      world.github.next = [refusal];
+      await world.startApp();
+      const { dispatch, report, runId } = await world.decide();
+      const { status, message } = PERMANENT_REFUSALS[refusal];
+      expect(dispatch).toMatchObject({ state: "rejected", externalId: null });
+      expect(report).toContain(`GitHub answered ${status}: ${message.replace("token $TOKEN", "").split("$")[0]?.trim()}`);
+      expect(dispatch?.error?.split("\n").length).toBeGreaterThan(1);
+      expect(report).toContain("FINAL STATUS: RETRAINING REJECTED");
+      expect(report).toContain("npx retrigger dispatch retry 1");
+      expect(world.github.dispatches()).toHaveLength(1);
+      if (refusal === "422 inputs") expect(report).toContain("decision_id: { type: string }");
+
+      await retryStage("act", runId);
+      expect(world.github.dispatches()).toHaveLength(2);
+      expect(world.github.runsOf(runId)).toHaveLength(1);
+      expect((await world.followed(runId)).state).toBe("succeeded");
+    },
+  );
+
+  it("refused: the alert is free, and a training that answered it keeps the refused one from being retried", async () => {
+    world.github.next = ["401"];
+    await world.startApp();
+    const first = await world.decide();
+    const second = await world.decide();
+    expect([first.dispatch?.state, second.dispatch?.state]).toEqual(["rejected", "sent"]);
+    await retryStage("act", first.runId);
+    expect(world.github.runs).toHaveLength(1);
+    expect((await listDispatches())[0]?.["state"]).toBe("rejected");
+  });
+
+  it.each(Object.keys(RATE_LIMITS).filter((name) => name !== "403 without headers") as (keyof typeof RATE_LIMITS)[])(
+    "limits by %s: asked again when it may be",
+    async (limit) => {
+      world.github.next = [limit, limit];
+      await world.startApp();
+      const started = Date.now();
+      expect((await world.decide()).dispatch?.state).toBe("sent");
+      expect(Date.now() - started).toBeGreaterThan(1_900);
+      expect(world.github.dispatches()).toHaveLength(3);
+      expect(world.github.runs).toHaveLength(1);
+    },
+  );
+
+  it("limits without saying for how long: left alone for a minute, and no worker waits for it", async () => {
+    world.github.next = ["403 without headers"];
+    await world.startApp();
+    const { runId } = await world.startDeciding();
+    const queue = new Queue("act", { connection: { url: world.config.redisUrl }, prefix: world.config.redisPrefix });
+    const job = await until("act waits", async () => {
+      const found = await queue.getJob(runId);
+      return (await found?.getState()) === "delayed" ? found : null;
+    });
+    expect(job.delay).toBeGreaterThanOrEqual(60_000);
+    expect(await queue.getActiveCount()).toBe(0);
+    await queue.close();
+    expect(world.github.dispatches()).toHaveLength(1);
+    expect(await listDispatches()).toEqual([{ state: "pending", external_id: null, asked: false }]);
+  });
+
+  it("is not there: asked again until it is, once", async () => {
+    const { url } = world.github;
+    await world.github.close();
+    await world.startApp();
+    const deciding = world.decide();
+    await until("the first try failed", async () => {
+      const [row] = await world.sql("SELECT error FROM retraining_dispatches WHERE error IS NOT NULL");
+      return String(row?.["error"] ?? "").includes("ECONNREFUSED");
+    });
+    await world.restartGitHub(url);
+    expect((await deciding).dispatch?.state).toBe("sent");
+    expect(world.github.runs).toHaveLength(1);
+  });
+
+  it("is of an older make: told by a setting, and answered with 204", async () => {
+    world.github.isOldServer = true;
+    await world.startApp();
+    const refused = await world.decide();
+    expect(refused.dispatch).toMatchObject({ state: "rejected" });
+    expect(refused.report).toContain("GITHUB_API_VERSION");
+    await closeGitHubWorld(world);
+    world = await createGitHubWorld({ GITHUB_API_VERSION: "2022-11-28" });
+    world.github.isOldServer = true;
+    await world.startApp();
+    const { runId } = await world.decide();
+    expect((await world.followed(runId)).state).toBe("succeeded");
+  });
+
+  it("knows an App: a token is fetched, and one request for it is enough", async () => {
+    const { privateKey, ...settings } = world.appLogin();
+    await closeGitHubWorld(world);
+    world = await createGitHubWorld({ ...settings, GITHUB_APP_PRIVATE_KEY: privateKey });
+    await world.startApp();
+    const { runId, dispatch } = await world.decide();
+    expect(dispatch?.state).toBe("sent");
+    await world.followed(runId);
+    expect(world.github.requests.filter(({ url }) => url.endsWith("/access_tokens"))).toHaveLength(1);
+    expect(world.github.faults.join("\n")).toBe("");
+  });
+
+  it("has inputs of other names, and constant ones", async () => {
+    await closeGitHubWorld(world);
+    world = await createGitHubWorld({
+      GITHUB_INPUT_NAMES: '{"drift_score":"score","decision_id":"key"}',
+      GITHUB_EXTRA_INPUTS: '{"environment":"production"}',
+    });
+    await world.startApp();
+    const { runId } = await world.decide();
+    expect(world.github.runs[0]?.inputs).toEqual({
+      reason: "drift_detected",
+      score: "0.0975",
+      buffer_size: "0",
+      key: runId,
+      environment: "production",
+    });
   });
 
   it("is not asked on evidence that grew too old meanwhile: its alerts are free, and a follow-up looks again", async () => {
-    let claims = 0;
-    await startApp(
-      (database) => ({
-        database: {
-          ...database,
-          async claimDispatch(decisionId) {
-            claims += 1;
-            if (claims === 1) await pause(1_100);
-            return database.claimDispatch(decisionId);
-          },
-        },
-      }),
-      { evidenceMaxAgeSeconds: 1 },
-    );
+    world.github.next = ["429 retry-after", "429 retry-after"];
+    await world.startApp({ evidenceMaxAgeSeconds: 1 } satisfies Partial<Config>);
     const { report, dispatch, runId } = await world.decide();
     expect(dispatch?.state).toBe("cancelled");
     expect(report).toContain("RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN");
-    await until("the follow-up's training is asked for", async () => readAsks(logFile).length > 0);
-    await until("it is written down", async () => (await listDispatches())[1]?.["state"] === "sent");
-    expect(readAsks(logFile).map(({ key }) => key)).not.toContain(runId);
-    expect(await listDispatches()).toMatchObject([
-      { state: "cancelled", asked: false },
-      { state: "sent", asked: true },
-    ]);
+    await until("a follow-up's training is asked for", async () => world.github.runs.length > 0);
+    await until("it is written down", async () => (await listDispatches()).at(-1)?.["external_id"] !== null);
+    expect(world.github.runsOf(runId)).toEqual([]);
+    expect((await listDispatches())[0]).toMatchObject({ state: "cancelled", asked: false });
   });
 });

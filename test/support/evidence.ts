@@ -6,6 +6,8 @@ export const GUIDE_POLICY: Policy = {
   lookbackHours: 168,
   minAlertsTriggered: 1,
   retriggerGuard: true,
+  inFlightGuard: true,
+  backoffSeconds: 3_600,
 };
 
 const KS: DriftCheck = {
@@ -27,7 +29,8 @@ export function guideEvidence(): Evidence {
   return {
     takenAt: "2025-12-21T15:30:00Z",
     checks: { total: 3, triggered: 1, newest: [KS, ...sisters], newestTriggered: [KS] },
-    alerts: { ids: ["148"], unanswered: 1, answeredBy: [] },
+    alerts: { ids: ["148"], unanswered: 1, answeredBy: [], failed: [] },
+    inFlight: [],
     buffer: {
       size: 700_000,
       batchCount: 7,

@@ -1,3 +1,4 @@
+import { GUIDE_POLICY } from "../support/evidence.ts";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,15 +22,16 @@ describe("the settings", () => {
   it("have the guide's thresholds by default", () => {
     const config = parseConfig(SERVERS);
     expect(config.models.get("default")).toEqual({
-      policy: { minBufferSize: 50_000, lookbackHours: 168, minAlertsTriggered: 1, retriggerGuard: true },
+      policy: GUIDE_POLICY,
       driftAlertsTable: "drift_alerts",
       ratingsBufferTable: "ratings_buffer",
       schedule: "0 6 * * *",
+      github: expect.objectContaining({ workflow: "model_training.yml", ref: "main" }) as object,
     });
     expect(config).toMatchObject({
       host: "127.0.0.1",
       port: 3000,
-      trainer: "mock",
+      trainer: { name: "mock" },
       role: "all",
       timeZone: "UTC",
     });

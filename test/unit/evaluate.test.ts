@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { explainFailures } from "../../src/core/explain.ts";
 import { evaluate } from "../../src/core/evaluate.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
@@ -91,6 +92,8 @@ describe("evaluate", () => {
     lookbackHours: fc.integer({ min: 1, max: 1000 }),
     minAlertsTriggered: fc.integer({ min: 1, max: 10 }),
     retriggerGuard: fc.boolean(),
+    inFlightGuard: fc.boolean(),
+    backoffSeconds: fc.integer({ min: 1, max: 100_000 }),
   });
 
   it("triggers exactly when all criteria pass and the guard allows it", () => {
@@ -122,5 +125,60 @@ describe("evaluate", () => {
         if (before.decision === "trigger") expect(after.decision).toBe("trigger");
       }),
     );
+  });
+});
+
+describe("the guards of a training", () => {
+  const takenAt = new Date("2025-12-21T15:30:00Z");
+  const secondsAgo = (seconds: number) => new Date(takenAt.getTime() - seconds * 1000).toISOString();
+  const failed = (seconds: number, failures: number, alerts = 1) => ({
+    decisionId: 4,
+    endedAt: secondsAgo(seconds),
+    conclusion: "failure",
+    failures,
+    alerts,
+  });
+
+  it.each([
+    ["one second before its end", 3_599, 1, "retry_backoff"],
+    ["at its end", 3_600, 1, "drift_detected"],
+    ["twice as long after the second failure", 7_199, 2, "retry_backoff"],
+    ["and no longer", 7_200, 2, "drift_detected"],
+    ["sixteen times after the fifth", 16 * 3_600 - 1, 5, "retry_backoff"],
+    ["a week at the most", 7 * 86_400, 60, "drift_detected"],
+  ])("keep the alerts of a failed training for its backoff: %s", (_, seconds, failures, reason) => {
+    const evidence = guideEvidence();
+    evidence.alerts.failed = [failed(seconds, failures)];
+    expect(evaluate(evidence, GUIDE_POLICY).reason).toBe(reason);
+  });
+
+  it("let a new alert start a training while those of a failed one are kept", () => {
+    const evidence = evidenceOf({ checks: 5, triggered: 3, ratings: 60_000 });
+    evidence.alerts.failed = [failed(10, 1, 2)];
+    expect(evaluate(evidence, GUIDE_POLICY).decision).toBe("trigger");
+    expect(evaluate(evidence, { ...GUIDE_POLICY, minAlertsTriggered: 2 }).reason).toBe("retry_backoff");
+  });
+
+  it("keep nothing where alerts are never used up", () => {
+    const evidence = guideEvidence();
+    evidence.alerts.failed = [failed(1, 3)];
+    expect(evaluate(evidence, { ...GUIDE_POLICY, retriggerGuard: false }).decision).toBe("trigger");
+  });
+
+  it("hold while a training is under way, unless that guard is off", () => {
+    const evidence = guideEvidence();
+    const training = { decisionId: 4, trainer: "github", state: "running", since: secondsAgo(60), url: "https://x" };
+    evidence.inFlight = [training];
+    const verdict = evaluate(evidence, GUIDE_POLICY);
+    expect(verdict).toMatchObject({ decision: "no_action", reason: "training_in_flight" });
+    expect(evaluate(evidence, { ...GUIDE_POLICY, inFlightGuard: false }).decision).toBe("trigger");
+    expect(explainFailures(verdict, evidence, GUIDE_POLICY).join("\n")).toContain("decision #4 (github, running)");
+  });
+
+  it("say when a backoff ends", () => {
+    const evidence = guideEvidence();
+    evidence.alerts.failed = [failed(600, 2)];
+    const text = explainFailures(evaluate(evidence, GUIDE_POLICY), evidence, GUIDE_POLICY).join("\n");
+    expect(text).toContain("kept until 2025-12-21T17:20:00.000Z, as the training of decision #4 failed (failure, failure 2");
   });
 });

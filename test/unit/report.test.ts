@@ -14,7 +14,16 @@ const TARGET = {
   repo: "cinematch",
   workflow: "model_training.yml",
   ref: "main",
+  apiVersion: "2026-03-10",
+  inputNames: {
+    reason: "reason",
+    drift_score: "drift_score",
+    buffer_size: "buffer_size",
+    decision_id: "decision_id",
+  },
+  extraInputs: {},
 };
+const DISPATCH = { state: "sent", externalId: null, url: null, error: null } as const;
 
 function report(
   evidence: Evidence,
@@ -25,6 +34,7 @@ function report(
   const isTrigger = verdict.decision === "trigger";
   const order = {
     runId: RUN_ID,
+    model: "default",
     reason: verdict.reason,
     driftScore: verdict.driftScore,
     bufferSize: evidence.buffer.size,
@@ -43,7 +53,7 @@ function report(
       bufferSize: evidence.buffer.size,
       driftScore: verdict.driftScore,
     },
-    dispatch: isTrigger ? { trainer: "mock", state: "sent" } : null,
+    dispatch: isTrigger ? { trainer: "mock", ...DISPATCH } : null,
     superseded: null,
     timeZone: "UTC",
     ...changes,
@@ -117,12 +127,17 @@ describe("the report", () => {
   });
 
   it.each([
-    ["sent", "FINAL STATUS: RETRAINING TRIGGERED"],
-    ["unknown", "FINAL STATUS: RETRAINING UNKNOWN - LOOK AT THE TRAINER"],
-    ["cancelled", "FINAL STATUS: RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN"],
-  ])("tells what became of a request to a real trainer: %s", (state, status) => {
-    const text = report(guideEvidence(), GUIDE_POLICY, { dispatch: { trainer: "github", state } });
-    expect(text).toContain(status);
+    ["sent", "RETRAINING TRIGGERED", "✅ Training asked for (sent): 42 https://github.com/x"],
+    ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch confirm 3 <run>"],
+    ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch resend 3"],
+    ["rejected", "RETRAINING REJECTED - MEND AND RETRY", "npx retrigger dispatch retry 3"],
+    ["cancelled", "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN", "a follow-up looks again"],
+  ] as const)("tells what became of a request to a real trainer: %s", (state, status, line) => {
+    const dispatch = { trainer: "github", state, externalId: "42", url: "https://github.com/x", error: "because" };
+    const text = report(guideEvidence(), GUIDE_POLICY, { dispatch });
+    expect(text).toContain(`FINAL STATUS: ${status}`);
+    expect(text).toContain(line);
+    if (state === "unknown" || state === "rejected") expect(text).toContain("   because");
     expect(text).not.toContain("MOCK");
   });
 

@@ -1,0 +1,69 @@
+import { buildApp } from "./app.ts";
+import { type Client, createClient } from "./client.ts";
+import type { Config } from "./config.ts";
+import { TransientError } from "./errors.ts";
+import { findModel } from "./find-model.ts";
+import { createLogger } from "./logger.ts";
+import { createDatabase, type Database } from "./postgres/database.ts";
+import { probeRedis } from "./redis/connection.ts";
+
+const log = createLogger("silent");
+
+/** Tells a person something beside the output. */
+export const note = (line: string): void => console.error(line);
+
+/** Opens the database for as long as `use` takes. */
+export async function withDatabase<T>(config: Config, use: (database: Database) => Promise<T>): Promise<T> {
+  const database = createDatabase(config, log);
+  try {
+    return await use(database);
+  } finally {
+    await database.close();
+  }
+}
+
+/** Opens the queues for as long as `use` takes. */
+export async function withInbox(
+  config: Config,
+  model: string,
+  use: (client: Client) => Promise<void>,
+): Promise<void> {
+  findModel(config.models, model);
+  // A client waits for a Redis that is away; a person at a terminal is told at once.
+  await probeRedis(config.redisUrl, (redis) => redis.ping());
+  const client = createClient(config, log);
+  try {
+    await use(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Runs the workers in this process for as long as `use` takes. */
+export async function withWorkersHere<T>(
+  config: Config,
+  use: () => Promise<T>,
+  { followsTrainings = false } = {},
+): Promise<T> {
+  note("No worker is running (npm start): this process decides by itself.");
+  const app = buildApp({ ...config, role: "worker" }, log, { isService: false, followsTrainings });
+  try {
+    await app.start(AbortSignal.timeout(30_000));
+    return await use();
+  } catch (error) {
+    if (error instanceof DOMException || (error instanceof Error && error.name === "AbortError")) {
+      await withDatabase(config, (database) => database.ping());
+      throw new TransientError("START", "The workers did not start in 30 s. See: npx retrigger doctor", {
+        cause: error,
+      });
+    }
+    throw error;
+  } finally {
+    await app.stop();
+  }
+}
+
+export async function warnWhereNoWorkerRuns({ inbox }: Client): Promise<void> {
+  if ((await inbox.getWorkersCount()) === 0)
+    note("No worker is running, so it waits. Start one with: npm start");
+}

@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, constants, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import type { CommandSettings } from "../config.ts";
+import { CommandRequest, type TrainingOrder } from "../core/dispatch-request.ts";
+import { findProgram } from "../embedded/find-program.ts";
+import { messageOf } from "../errors.ts";
+import { type Finding, fault, ok } from "../finding.ts";
+import type { Redact } from "../redact.ts";
+import type { RunEnd, RunOptions, Trainer } from "./trainer.ts";
+
+/** A training that is told to end gets this long before it is killed. */
+const GRACE_MS = 5_000;
+
+/**
+ * Runs a program of this machine. It is asked for by putting it on the `training` queue, which cannot get lost on the way;
+ * it runs there once, in the process of a worker, and ends with that worker at the latest.
+ */
+export function createCommandTrainer(settings: CommandSettings, redact: Redact): Trainer {
+  return {
+    name: "command",
+    triggerWord: "trigger",
+    renderRequest: (order) => renderCommand(settings, order),
+    preflight: async () => [diagnose(settings)],
+    remote: {
+      tellsByItself: false,
+      ask: async () => ({ outcome: "accepted", training: null }),
+      find: async () => [],
+      follow: async () => ({ outcome: "nothing_to_ask" }),
+      run: async ({ request }, options) => {
+        const command = CommandRequest.parse(request);
+        return runCommand(command, settings, { ...options, say: (text) => options.say(redact(text)) });
+      },
+    },
+  };
+}
+
+/** The program with the figures of the order in the place of its placeholders, whatever characters they hold. */
+function renderCommand({ command, workingDirectory }: CommandSettings, order: TrainingOrder): CommandRequest {
+  const values: Record<string, string> = {
+    reason: order.reason,
+    drift_score: String(order.driftScore ?? Number.NaN),
+    buffer_size: String(order.bufferSize),
+    decision_id: order.runId,
+    model: order.model,
+  };
+  return {
+    command: command.map((part) => part.replaceAll(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)),
+    workingDirectory: resolve(workingDirectory),
+  };
+}
+
+function diagnose({ command, workingDirectory }: CommandSettings): Finding {
+  const program = command[0] ?? "";
+  const directory = statSync(workingDirectory, { throwIfNoEntry: false });
+  if (!directory?.isDirectory())
+    return fault(`command: there is no directory ${workingDirectory}`, "Correct TRAINER_COMMAND_DIRECTORY");
+  if (program.includes("/") ? isExecutable(resolve(workingDirectory, program)) : findProgram([program]))
+    return ok(`command: ${program} is there`);
+  return fault(`command: there is no program ${program}`, "Install it, or correct TRAINER_COMMAND");
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Starts its arguments as they are, waits for them, and answers their exit code. Meanwhile it watches its standard input,
+ * which closes when the worker is gone, however it went: then it kills its whole process group. No argument is read as
+ * shell text.
+ */
+const GUARD = `exec 3<&0
+"$@" </dev/null 3<&- &
+training=$!
+{ read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 &
+exec 3<&-
+wait "$training"`;
+
+async function runCommand(
+  { command, workingDirectory }: CommandRequest,
+  { environment, limitMs }: CommandSettings,
+  { signal, say }: RunOptions,
+): Promise<RunEnd> {
+  const startedAt = performance.now();
+  const seconds = (): number => Math.round(performance.now() - startedAt) / 1000;
+  if (signal.aborted) return { conclusion: "lost", message: "The worker stopped", durationSeconds: 0 };
+  const child = spawn("/bin/sh", ["-c", GUARD, "retrigger", ...command], {
+    cwd: workingDirectory,
+    // Not our own environment: it holds the passwords of both servers.
+    env: Object.fromEntries(environment.map((name) => [name, process.env[name]])),
+    // A process group of its own, which can be ended as a whole.
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  // The guard may end while it is being told to.
+  child.stdin.on("error", () => {});
+  for (const stream of [child.stdout, child.stderr]) forwardLines(stream, say);
+  const ended = endOf(child);
+  const limit = AbortSignal.timeout(limitMs);
+  const stop = AbortSignal.any([signal, limit]);
+  const stopped = new Promise<void>((resolve) => stop.addEventListener("abort", () => resolve(), { once: true }));
+  if (!stop.aborted) await Promise.race([ended, stopped]);
+  const isStopped = stop.aborted && child.exitCode === null && child.signalCode === null;
+  if (isStopped) await endGroup(child, ended);
+  const { message, code } = await ended;
+  // What the program left behind in its group ends with it.
+  child.stdin.end();
+  if (isStopped) {
+    return limit.aborted
+      ? { conclusion: "timed_out", message: `It took longer than ${limitMs / 1000} s`, durationSeconds: seconds() }
+      : { conclusion: "lost", message: "The worker stopped, and the training with it", durationSeconds: seconds() };
+  }
+  return code === 0
+    ? { conclusion: "success", message: null, durationSeconds: seconds() }
+    : { conclusion: "failure", message, durationSeconds: seconds() };
+}
+
+/** The end of the guard, which has the exit code of the training. */
+async function endOf(child: ChildProcess): Promise<{ code: number | null; message: string }> {
+  try {
+    await once(child, "exit");
+  } catch (error) {
+    return { code: null, message: `It could not be started: ${messageOf(error)}` };
+  }
+  const { exitCode: code, signalCode } = child;
+  if (code === 127) return { code, message: "Exit code 127: there is no such program. Correct TRAINER_COMMAND" };
+  if (code === 126) return { code, message: "Exit code 126: the program may not be run. Correct TRAINER_COMMAND" };
+  return { code, message: code === null ? `It was ended by ${signalCode}` : `Exit code ${code}` };
+}
+
+async function endGroup(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  signalGroup(child, "SIGTERM");
+  const isGone = (async () => {
+    await ended;
+    while (signalGroup(child, 0)) await pause(50);
+  })();
+  await Promise.race([isGone, pause(GRACE_MS)]);
+  signalGroup(child, "SIGKILL");
+}
+
+/** Whether there was anything in the group to send it to. */
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return pid !== undefined && process.kill(-pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+const LONGEST_LINE = 2_000;
+
+/** Hands on whole lines; one without an end is handed on in pieces. */
+function forwardLines(stream: NodeJS.ReadableStream, say: (text: string) => void): void {
+  let text = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (chunk: string) => {
+    text += chunk;
+    const end = text.length > LONGEST_LINE ? text.length : text.lastIndexOf("\n") + 1;
+    if (end === 0) return;
+    say(text.slice(0, end).trimEnd());
+    text = text.slice(end);
+  });
+  stream.on("end", () => {
+    if (text !== "") say(text);
+  });
+}

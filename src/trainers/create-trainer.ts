@@ -1,0 +1,26 @@
+import type { Config } from "../config.ts";
+import type { Redact } from "../redact.ts";
+import { createCommandTrainer } from "./command.ts";
+import { createMockTrainer } from "./mock.ts";
+import type { Trainer } from "./trainer.ts";
+import { createWebhookTrainer } from "./webhook.ts";
+
+/** The trainer of the settings. */
+export async function createTrainer({ trainer, models }: Config, redact: Redact): Promise<Trainer> {
+  const targets = new Map([...models].map(([model, { github }]) => [model, github]));
+  switch (trainer.name) {
+    case "mock":
+      return createMockTrainer(targets);
+    case "github": {
+      // Loaded here, because the others have no use for Octokit in their memory.
+      const { createGitHubTrainer } = await import("./github.ts");
+      return createGitHubTrainer({ login: trainer.login, targets, redact });
+    }
+    case "webhook":
+      return createWebhookTrainer(trainer.webhook, redact);
+    case "command":
+      return createCommandTrainer(trainer.command, redact);
+    default:
+      return trainer satisfies never;
+  }
+}

@@ -1,0 +1,269 @@
+import { createAppAuth } from "@octokit/auth-app";
+import { Octokit, type OctokitOptions } from "@octokit/core";
+import { z } from "zod";
+import type { GitHubLogin } from "../config.ts";
+import { HttpRequest, type DispatchRequest } from "../core/dispatch-request.ts";
+import type { Redact } from "../redact.ts";
+import { explainGitHubFailure, type Failure, readRefusal } from "./github-failure.ts";
+import { preflightGitHub } from "./github-preflight.ts";
+import { type GitHubTarget, renderGitHubRequest, targetOf } from "./github-request.ts";
+import {
+  type Answer,
+  type AskedDispatch,
+  type FollowedTraining,
+  type News,
+  type Trainer,
+  TrainerUnavailable,
+  type Training,
+} from "./trainer.ts";
+
+/** GitHub itself ends requests after ten seconds. */
+const ASK_LIMIT_MS = 15_000;
+const LOOK_LIMIT_MS = 15_000;
+const PAGE_SIZE = 100;
+const MOST_PAGES = 10;
+/** GitHub's clock and the database's may differ by so much. The name is unique, so that more costs time only. */
+const CLOCK_MARGIN_MS = 60 * 60_000;
+
+/** What the workflow of a training calls its run: `run-name: Retrain ${{ inputs.decision_id }}`. */
+export function runNameOf(key: string): string {
+  return `Retrain ${key}`;
+}
+
+export interface GitHubOptions {
+  login: GitHubLogin;
+  /** The workflow of each model. */
+  targets: ReadonlyMap<string, GitHubTarget>;
+  redact: Redact;
+}
+
+/** A connection to the GitHub of a target: `request` with the token in its headers. */
+export interface GitHub {
+  octokit: Octokit;
+  /** A token that may be used now. @throws what the request for it throws; nothing else was sent then. */
+  fetchToken(target: RepositoryAddress, options?: { isFresh?: boolean }): Promise<GitHubToken>;
+}
+
+export type RepositoryAddress = Pick<GitHubTarget, "owner" | "repo">;
+
+export interface GitHubToken {
+  token: string;
+  /** What an App's token may do; null for other tokens, which do not say. */
+  permissions: Readonly<Record<string, string>> | null;
+}
+
+/**
+ * Dispatches a GitHub Actions workflow, at most once by this class: its requests are never repeated inside of it. There is no
+ * idempotency key, so that a dispatch is recognised by the name of its run.
+ */
+export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): Trainer {
+  const apiUrl = [...targets.values()][0]?.apiUrl ?? "https://api.github.com";
+  const github = connectGitHub(apiUrl, login);
+  let isTokenDoubtful = false;
+
+  /** @throws what GitHub or the way to it throws. */
+  async function send(url: string, headers: Record<string, string>, limitMs: number, body?: object) {
+    const token = await fetchToken(url);
+    return github.octokit.request({
+      method: body ? "POST" : "GET",
+      url,
+      headers: { ...lowerCaseKeys(headers), authorization: `token ${token}` },
+      ...(body ? { data: body } : {}),
+      request: { signal: AbortSignal.timeout(limitMs), redirect: body ? "manual" : "follow" },
+    });
+  }
+
+  async function fetchToken(url: string): Promise<string> {
+    try {
+      const { token } = await github.fetchToken(repositoryOf(url), { isFresh: isTokenDoubtful });
+      isTokenDoubtful = false;
+      return token;
+    } catch (error) {
+      throw new TokenFailure(error);
+    }
+  }
+
+  function explain(error: unknown): Failure {
+    const failure = explainGitHubFailure(error instanceof TokenFailure ? error.cause : error);
+    // What was mended at GitHub may show in a new token only.
+    if (failure.outcome === "rejected") isTokenDoubtful = true;
+    const message = redact(failure.message);
+    // Without a token, nothing was asked for.
+    return error instanceof TokenFailure && failure.outcome === "lost"
+      ? { outcome: "not_sent", message }
+      : { ...failure, message };
+  }
+
+  async function look(url: string, request: HttpRequest, etag: string | null = null) {
+    const { Authorization: _, ...headers } = request.headers;
+    try {
+      return await send(url, etag === null ? headers : { ...headers, "if-none-match": etag }, LOOK_LIMIT_MS);
+    } catch (error) {
+      if (isStatus(error, 304)) return "unchanged";
+      if (isStatus(error, 404)) return "missing";
+      const failure = explain(error);
+      const waitMs = failure.outcome === "rate_limited" ? (failure.waitMs ?? 60_000) : null;
+      throw new TrainerUnavailable(failure.message, waitMs, { cause: error });
+    }
+  }
+
+  return {
+    name: "github",
+    triggerWord: "trigger",
+    renderRequest: (order) => renderGitHubRequest(targetOf(targets, order.model), order),
+    preflight: () => preflightGitHub(github, targets, redact),
+    remote: {
+      tellsByItself: false,
+      async ask({ request }): Promise<Answer> {
+        const http = asHttp(request, apiUrl);
+        if (http === null)
+          return { outcome: "rejected", message: `The request was written for another GitHub than ${apiUrl}` };
+        try {
+          const { status, data, headers } = await send(http.url, http.headers, ASK_LIMIT_MS, http.body);
+          if (status >= 300) {
+            const message = `GitHub says that the repository has moved (${status}, ${String(headers.location)}). Correct GITHUB_REPO_OWNER and GITHUB_REPO_NAME`;
+            return { outcome: "rejected", message: redact(message) };
+          }
+          const started = StartedRun.safeParse(data).data;
+          return { outcome: "accepted", training: started ? toTraining(started.workflow_run_id, started.html_url) : null };
+        } catch (error) {
+          return explain(error);
+        }
+      },
+
+      async find({ key, request, askedAgoMs }: AskedDispatch): Promise<Training[]> {
+        const http = asHttp(request, apiUrl);
+        if (http === null) return [];
+        const since = new Date(Date.now() - askedAgoMs - CLOCK_MARGIN_MS).toISOString().slice(0, 19);
+        const found: z.infer<typeof Run>[] = [];
+        for (let page = 1; page <= MOST_PAGES; page += 1) {
+          const query = new URLSearchParams({
+            event: "workflow_dispatch",
+            created: `>=${since}Z`,
+            per_page: String(PAGE_SIZE),
+            page: String(page),
+          });
+          const answer = await look(`${http.url.replace(/dispatches$/, "runs")}?${query.toString()}`, http);
+          if (typeof answer === "string") throw new TrainerUnavailable("GitHub does not know the workflow", null);
+          const { workflow_runs: runs } = parseAnswer(RunList, answer.data);
+          found.push(...runs.filter(({ display_title: title }) => title === runNameOf(key)));
+          if (runs.length < PAGE_SIZE) break;
+        }
+        // The workflow's first step leaves where an older run has the same name: the oldest is the one that trains.
+        return found
+          .toSorted((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1))
+          .map(({ id, html_url: url }) => toTraining(id, url));
+      },
+
+      async follow({ externalId, request, etag }: FollowedTraining): Promise<News> {
+        const http = asHttp(request, apiUrl);
+        if (http === null) return { outcome: "gone", message: `It was started by another GitHub than ${apiUrl}` };
+        const url = http.url.replace(/\/workflows\/[^/]+\/dispatches$/, `/runs/${externalId}`);
+        const answer = await look(url, http, etag);
+        if (answer === "unchanged") return { outcome: "unchanged" };
+        if (answer === "missing") return { outcome: "gone", message: `GitHub has no run ${externalId} any more` };
+        const run = parseAnswer(Run, answer.data);
+        return {
+          outcome: "seen",
+          status: run.status ?? "unknown",
+          conclusion: run.conclusion,
+          attempt: run.run_attempt ?? null,
+          url: run.html_url,
+          durationSeconds: secondsBetween(run.run_started_at ?? run.created_at, run.updated_at),
+          etag: answer.headers.etag ?? null,
+        };
+      },
+    },
+  };
+}
+
+/** The error of a request for a token: whatever it was, the request that the token was for has not been sent. */
+class TokenFailure extends Error {
+  constructor(cause: unknown) {
+    super("no token", { cause });
+  }
+}
+
+export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
+  // Without a retry plugin: what was lost must be looked for, never sent again.
+  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const options: OctokitOptions = { baseUrl: apiUrl, userAgent: "retrigger", log: quiet };
+  const octokit = new Octokit(options);
+  if ("token" in login) return { octokit, fetchToken: async () => ({ token: login.token, permissions: null }) };
+
+  // Keeps tokens for the hour that they live.
+  const auth = createAppAuth({ ...login, request: octokit.request, log: quiet });
+  const installations = new Map<string, number>();
+  const findInstallation = async ({ owner, repo }: RepositoryAddress): Promise<number> => {
+    const known = installations.get(`${owner}/${repo}`);
+    if (known !== undefined) return known;
+    const { token } = await auth({ type: "app" });
+    const { data } = await octokit.request("GET /repos/{owner}/{repo}/installation", {
+      owner,
+      repo,
+      headers: { authorization: `bearer ${token}` },
+      request: { signal: AbortSignal.timeout(LOOK_LIMIT_MS) },
+    });
+    installations.set(`${owner}/${repo}`, data.id);
+    return data.id;
+  };
+  return {
+    octokit,
+    async fetchToken(target, { isFresh = false } = {}) {
+      const installationId = await findInstallation(target);
+      const { token, permissions } = await auth({ type: "installation", installationId, refresh: isFresh });
+      return { token, permissions: permissions as GitHubToken["permissions"] };
+    },
+  };
+}
+
+// JSON numbers beyond 2^53 arrive as bigint.
+const RunId = z.union([z.number(), z.bigint(), z.string()]).transform(String);
+const StartedRun = z.object({ workflow_run_id: RunId, html_url: z.string().nullable().catch(null) });
+const Run = z.object({
+  id: RunId,
+  display_title: z.string().nullish(),
+  // Texts, and not lists of known words: GitHub adds to them.
+  status: z.string().nullable(),
+  conclusion: z.string().nullable(),
+  run_attempt: z.number().optional(),
+  html_url: z.string().nullable(),
+  created_at: z.string().optional(),
+  run_started_at: z.string().optional(),
+  updated_at: z.string().optional(),
+});
+const RunList = z.object({ workflow_runs: z.array(Run) });
+
+function parseAnswer<S extends z.ZodType>(schema: S, data: unknown): z.infer<S> {
+  const parsed = schema.safeParse(data);
+  if (parsed.success) return parsed.data;
+  throw new TrainerUnavailable(`GitHub's answer is not understood: ${z.prettifyError(parsed.error)}`, null);
+}
+
+function toTraining(externalId: string, url: string | null): Training {
+  return { externalId, url, statusUrl: null };
+}
+
+/** The recorded request, if it goes where the settings say: the token is for no other place. */
+function asHttp(request: DispatchRequest, apiUrl: string): HttpRequest | null {
+  const http = HttpRequest.safeParse(request).data;
+  return http?.url.startsWith(`${apiUrl}/repos/`) ? http : null;
+}
+
+function repositoryOf(url: string): RepositoryAddress {
+  const [, owner = "", repo = ""] = /\/repos\/([^/]+)\/([^/]+)\//.exec(url) ?? [];
+  return { owner, repo };
+}
+
+function lowerCaseKeys(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+function isStatus(error: unknown, status: number): boolean {
+  return readRefusal(error)?.status === status;
+}
+
+function secondsBetween(from: string | undefined, to: string | undefined): number | null {
+  const seconds = (Date.parse(to ?? "") - Date.parse(from ?? "")) / 1000;
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds : null;
+}

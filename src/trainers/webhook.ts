@@ -1,0 +1,201 @@
+import { z } from "zod";
+import type { WebhookSettings } from "../config.ts";
+import { HttpRequest, type TrainingOrder } from "../core/dispatch-request.ts";
+import { ok } from "../finding.ts";
+import type { Redact } from "../redact.ts";
+import { splitLogin } from "../outgoing/login.ts";
+import { explainNetworkFailure } from "../outgoing/network-failure.ts";
+import { SIGNATURE_HEADER, signBody } from "../outgoing/signature.ts";
+import { readWait } from "../outgoing/wait.ts";
+import {
+  type Answer,
+  type AskedDispatch,
+  type FollowedTraining,
+  type News,
+  type Trainer,
+  TrainerUnavailable,
+  type Training,
+} from "./trainer.ts";
+
+const ASK_LIMIT_MS = 30_000;
+const LOOK_LIMIT_MS = 15_000;
+const MOST_ANSWER_BYTES = 64 * 1024;
+
+/** Where a receiver sends the outcome of a training. */
+export function outcomePath(key: string): string {
+  return `/api/v1/trainings/${key}/outcome`;
+}
+
+/**
+ * Posts a signed CloudEvent 1.0 to a URL. The receiver is asked once, and must take a second request with the same
+ * `Idempotency-Key` for the first one: a person may send it again.
+ */
+export function createWebhookTrainer(settings: WebhookSettings, redact: Redact): Trainer {
+  const { url, secret } = settings;
+  return {
+    name: "webhook",
+    triggerWord: "trigger",
+    renderRequest: (order) => renderWebhookRequest(settings, order),
+    // Nothing short of a request says whether the receiver would take one.
+    preflight: async () => [ok(`webhook: requests go to ${new URL(url).origin}`)],
+    remote: {
+      tellsByItself: true,
+
+      async ask({ key, request }): Promise<Answer> {
+        const http = HttpRequest.safeParse(request).data;
+        if (http?.url !== shownUrl(url))
+          return { outcome: "rejected", message: "The request was written for another URL than TRAINER_URL" };
+        const body = JSON.stringify(http.body);
+        const login = splitLogin(url);
+        try {
+          const response = await fetch(login.url, {
+            method: "POST",
+            body,
+            headers: { ...http.headers, ...login.headers, ...(await signBody(secret, body)) },
+            // A redirected POST may arrive as a GET, and a signed one where it was not meant to.
+            redirect: "manual",
+            signal: AbortSignal.timeout(ASK_LIMIT_MS),
+          });
+          return toAnswer(key, response, await readText(response), redact);
+        } catch (error) {
+          const { isUnsent, message } = explainNetworkFailure(error);
+          return { outcome: isUnsent ? "not_sent" : "lost", message: redact(`The receiver did not answer: ${message}`) };
+        }
+      },
+
+      // There is no way to ask a receiver by key; where it got the request, its callback says so.
+      find: async (_: AskedDispatch): Promise<Training[]> => [],
+
+      async follow({ statusUrl, etag }: FollowedTraining): Promise<News> {
+        if (statusUrl === null) return { outcome: "nothing_to_ask" };
+        const response = await look(statusUrl, etag, redact);
+        if (response.status === 304) return { outcome: "unchanged" };
+        if (response.status === 404 || response.status === 410)
+          return { outcome: "gone", message: `The receiver answered ${response.status} to the question how it stands` };
+        if (!response.ok) {
+          const message = `The receiver answered ${response.status} to the question how it stands`;
+          throw new TrainerUnavailable(message, readWait(Object.fromEntries(response.headers)));
+        }
+        const told = Outcome.safeParse(parseJson(response.text));
+        if (!told.success) throw new TrainerUnavailable(`The receiver's answer is not understood: ${z.prettifyError(told.error)}`, null);
+        return { outcome: "seen", ...toStatus(told.data), etag: response.headers.get("etag") };
+      },
+    },
+  };
+}
+
+/** A training's status as a receiver tells it, in answers and in callbacks, in GitHub's words. */
+export const Outcome = z.object({
+  status: z.string().min(1).max(100).default("completed"),
+  conclusion: z.string().min(1).max(100).nullish(),
+  url: z.httpUrl().max(2_000).nullish(),
+  duration_seconds: z.number().nonnegative().nullish(),
+});
+export type Outcome = z.infer<typeof Outcome>;
+
+export function toStatus({ status, conclusion, url, duration_seconds: durationSeconds }: Outcome) {
+  return {
+    status,
+    conclusion: conclusion ?? null,
+    attempt: null,
+    url: url ?? null,
+    durationSeconds: durationSeconds ?? null,
+  };
+}
+
+/** CloudEvents 1.0, structured JSON: the whole event is the body, so that one signature covers it. */
+function renderWebhookRequest({ url, publicUrl }: WebhookSettings, order: TrainingOrder): HttpRequest {
+  return {
+    method: "POST",
+    url: shownUrl(url),
+    headers: {
+      "Content-Type": "application/cloudevents+json; charset=utf-8",
+      "Idempotency-Key": order.runId,
+      [SIGNATURE_HEADER]: "sha256=HMAC(TRAINER_SECRET)",
+    },
+    body: {
+      specversion: "1.0",
+      id: order.runId,
+      source: "/retrigger",
+      type: "retrigger.training.requested",
+      subject: order.model,
+      datacontenttype: "application/json",
+      data: {
+        reason: order.reason,
+        drift_score: order.driftScore,
+        buffer_size: order.bufferSize,
+        decision_id: order.runId,
+        model: order.model,
+        ...(publicUrl === null ? {} : { outcome_url: `${publicUrl}${outcomePath(order.runId)}` }),
+      },
+    },
+  };
+}
+
+/** The URL without its login and query, either of which may hold a secret. */
+function shownUrl(text: string): string {
+  const { origin, pathname } = new URL(text);
+  return `${origin}${pathname}`;
+}
+
+const Accepted = z.object({
+  id: z.union([z.string(), z.number()]).transform(String).optional(),
+  url: z.httpUrl().optional().catch(undefined),
+  status_url: z.httpUrl().optional().catch(undefined),
+});
+
+function toAnswer(key: string, response: Response, text: string, redact: Redact): Answer {
+  const { status, headers } = response;
+  const message = redact(`The receiver answered ${status}: ${text.slice(0, 300)}`);
+  if (response.ok) {
+    const { id, url, status_url: named } = Accepted.catch({}).parse(parseJson(text));
+    const statusUrl = named ?? locationOf(response);
+    if (id === undefined && url === undefined && statusUrl === null)
+      return { outcome: "accepted", training: null };
+    return { outcome: "accepted", training: { externalId: id ?? key, url: url ?? null, statusUrl } };
+  }
+  if (status === 429) return { outcome: "rate_limited", message, waitMs: readWait(Object.fromEntries(headers)) };
+  if (status >= 500 || status === 408) return { outcome: "lost", message };
+  return { outcome: "rejected", message: `${message}\nMend the receiver, or correct TRAINER_URL and TRAINER_SECRET` };
+}
+
+/** Where an answer of 201 or 202 says how it goes on. */
+function locationOf({ headers, url }: Response): string | null {
+  const location = headers.get("location");
+  return location !== null && URL.canParse(location, url) ? new URL(location, url).href : null;
+}
+
+async function look(url: string, etag: string | null, redact: Redact) {
+  const login = splitLogin(url);
+  try {
+    const response = await fetch(login.url, {
+      headers: { accept: "application/json", ...login.headers, ...(etag === null ? {} : { "if-none-match": etag }) },
+      signal: AbortSignal.timeout(LOOK_LIMIT_MS),
+    });
+    const { status, ok: isOk, headers } = response;
+    return { status, ok: isOk, headers, text: await readText(response) };
+  } catch (error) {
+    const { message } = explainNetworkFailure(error);
+    throw new TrainerUnavailable(redact(`The receiver did not answer: ${message}`), null, { cause: error });
+  }
+}
+
+/** The body, cut off where it is longer than any answer needs to be. */
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > MOST_ANSWER_BYTES) break;
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,92 @@
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { OpenAPIBackend, type Document } from "openapi-backend";
+
+/** GitHub's own description of its API, as far as a training needs it. */
+const PATHS = [
+  "/repos/{owner}/{repo}",
+  "/repos/{owner}/{repo}/actions/runs/{run_id}",
+  "/repos/{owner}/{repo}/actions/runs/{run_id}/cancel",
+  "/repos/{owner}/{repo}/actions/workflows/{workflow_id}",
+  "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches",
+  "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
+  "/repos/{owner}/{repo}/contents/{path}",
+  "/repos/{owner}/{repo}/installation",
+  "/app/installations/{installation_id}/access_tokens",
+];
+
+export interface CalledRequest {
+  method: string;
+  /** With its query. */
+  url: string;
+  headers: Record<string, string>;
+  body: unknown;
+}
+
+/** Judges requests and answers by GitHub's own contract. */
+export interface Contract {
+  /** The operation that a request asks for, and what is wrong with it; null where GitHub knows no such operation. */
+  judgeRequest(request: CalledRequest): { operationId: string; faults: string[] } | null;
+  judgeAnswer(operationId: string, status: number, body: unknown): string[];
+  /** An example of the contract's own. */
+  example(name: string): Record<string, unknown>;
+}
+
+let loading: Promise<Contract> | undefined;
+
+/** Read once in a process: the file has 13 MB. */
+export function loadContract(): Promise<Contract> {
+  return (loading ??= load());
+}
+
+type Spec = Document & { paths: Record<string, unknown>; components: { examples: Record<string, { value: unknown }> } };
+
+async function load(): Promise<Contract> {
+  // The package's entry would read all versions of the description, 400 MB.
+  const file = import.meta.resolve("@octokit/openapi/generated/api.github.com.json");
+  const spec = JSON.parse(await readFile(fileURLToPath(file), "utf8"), spellOutNull) as Spec;
+  const definition = { ...spec, paths: Object.fromEntries(PATHS.map((path) => [path, spec.paths[path]])) };
+  const api = new OpenAPIBackend({
+    definition: definition as Document,
+    quick: true,
+    validate: true,
+    // The description calls `created` a date and time, although it takes search syntax.
+    ajvOpts: { validateFormats: false, strict: false, allErrors: true },
+  });
+  await api.init();
+  return {
+    judgeRequest({ method, url, headers, body }) {
+      const [path = "", query = ""] = url.split("?");
+      // The one parameter that spans several segments.
+      const request = {
+        method,
+        path: path.replace(/(\/contents\/)(.+)/, (_, before: string, file: string) => `${before}${encodeURIComponent(file)}`),
+        query,
+        headers,
+        body: body as Record<string, unknown>,
+      };
+      const operation = api.matchOperation(request);
+      if (!operation?.operationId) return null;
+      const { errors } = api.validateRequest(request, operation);
+      return { operationId: operation.operationId, faults: describe(errors) };
+    },
+    judgeAnswer(operationId, status, body) {
+      const operation = api.router.getOperation(operationId);
+      // The contract does not list every refusal, and describes none of the bodies that it does not list.
+      if (!operation?.responses || !(String(status) in operation.responses) || status === 204) return [];
+      return describe(api.validateResponse(body, operationId, status).errors);
+    },
+    example: (name) => structuredClone(spec.components.examples[name]?.value) as Record<string, unknown>,
+  };
+}
+
+/** "Nullable" of a schema without a type, which the validator does not take, as what it means. */
+function spellOutNull(_: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("nullable" in value) || "type" in value) return value;
+  const { nullable: _nullable, ...schema } = value;
+  return { anyOf: [schema, { type: "null" }] };
+}
+
+function describe(errors: { instancePath?: string; message?: string }[] | null | undefined): string[] {
+  return (errors ?? []).map(({ instancePath = "", message = "" }) => `${instancePath} ${message}`.trim());
+}

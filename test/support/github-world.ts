@@ -1,0 +1,140 @@
+import { generateKeyPairSync } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import type { AppOptions } from "../../src/app.ts";
+import type { Config, TrainingPatience } from "../../src/config.ts";
+import { dryRun } from "../../src/dry-run.ts";
+import { createLogger } from "../../src/logger.ts";
+import { createDatabase } from "../../src/postgres/database.ts";
+import { INBOX_JOBS } from "../../queues/names.ts";
+import type { DecisionSummary, TrainingReport } from "../../queues/jobs.ts";
+import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
+import { addCheck, createWorld, until, type World } from "./world.ts";
+
+/** A world with a GitHub in it, and somebody who listens to its notifications. */
+export interface GitHubWorld extends Omit<World, "startApp" | "decide"> {
+  github: FakeGitHub;
+  startApp(changes?: Changes, options?: AppOptions): Promise<void>;
+  decide(event?: object, limitMs?: number): Promise<DecisionSummary>;
+  /** Sends an event; answers the run that it started, without waiting for its end. */
+  startDeciding(): Promise<{ runId: string }>;
+  dryRun(changes?: Partial<Config>): Promise<DecisionSummary>;
+  /** Follows a training to its end. */
+  followed(runId: string): Promise<TrainingReport>;
+  decisions(): Promise<Record<string, unknown>[]>;
+  /** The texts of the notifications of a kind; waits for the first. */
+  notified(kind: string): Promise<string[]>;
+  /** Starts another GitHub at the address of the one that was closed. */
+  restartGitHub(url: string): Promise<void>;
+  appLogin(): { GITHUB_APP_ID: string; GITHUB_TOKEN: undefined; privateKey: string };
+}
+
+type Changes = Omit<Partial<Config>, "patience"> & { patience?: Partial<TrainingPatience> };
+
+export interface Told {
+  headers: Record<string, string>;
+  body: { type?: string; text?: string; data?: { text: string } };
+  raw: string;
+}
+
+const listeners = new WeakMap<GitHubWorld, Server>();
+
+export async function createGitHubWorld(
+  settings: Record<string, string | undefined> = {},
+): Promise<GitHubWorld> {
+  const github = await startFakeGitHub();
+  const told: Told[] = [];
+  const listener = await listen(told);
+  const { port } = listener.address() as AddressInfo;
+  const all: Record<string, string | undefined> = {
+    MIN_BUFFER_SIZE: "0",
+    TRAINER: "github",
+    GITHUB_TOKEN: FAKE_TOKEN,
+    GITHUB_REPO_OWNER: "YOUR_USER",
+    GITHUB_REPO_NAME: "cinematch",
+    GITHUB_API_URL: github.url,
+    NOTIFICATION_URL: `http://127.0.0.1:${port}/hook`,
+    ...settings,
+  };
+  const world = await createWorld({
+    settings: Object.fromEntries(
+      Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+    ),
+  });
+  await addCheck(world);
+  let events = 0;
+  const send = (event?: object) => {
+    events += 1;
+    return world.client.send(INBOX_JOBS.event, { runId: `drift-${events}`, ...event });
+  };
+  const githubWorld: GitHubWorld = {
+    ...world,
+    github,
+    async startApp({ patience, ...changes } = {}, options) {
+      const quick = { ...world.config.patience, searchMs: 4_000, pollMs: 250, ...patience };
+      await world.startApp({ ...changes, patience: quick }, options);
+    },
+    async decide(event, limitMs = 25_000) {
+      return world.client.waitForDecision(await send(event), { limitMs });
+    },
+    async startDeciding() {
+      const jobId = await send();
+      const job = await until("the inbox took it", async () => {
+        const found = await world.client.inbox.getJob(jobId);
+        return found?.finishedOn === undefined ? null : found;
+      });
+      return job.returnvalue as { runId: string };
+    },
+    async dryRun(changes = {}) {
+      const config = { ...world.config, ...changes };
+      const database = createDatabase(config, createLogger("silent"));
+      try {
+        await database.migrate();
+        return await dryRun({ config, database, model: "default" });
+      } finally {
+        await database.close();
+      }
+    },
+    followed: (runId) => world.client.waitForTraining(runId, { limitMs: 25_000 }),
+    decisions: () => world.sql("SELECT * FROM retraining_decisions ORDER BY id"),
+    async notified(kind) {
+      const texts = () =>
+        told.filter(({ body }) => body.type === `retrigger.${kind}`).map(({ body }) => body.data?.text ?? "");
+      await until(`a notification of ${kind}`, async () => texts().length > 0);
+      return texts();
+    },
+    async restartGitHub(url) {
+      githubWorld.github = await startFakeGitHub({}, Number(new URL(url).port));
+    },
+    appLogin() {
+      const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+      const pem = privateKey.export({ type: "pkcs1", format: "pem" }) as string;
+      return { GITHUB_APP_ID: "12345", GITHUB_TOKEN: undefined, privateKey: pem.replaceAll("\n", "\\n") };
+    },
+  };
+  listeners.set(githubWorld, listener);
+  return githubWorld;
+}
+
+export async function closeGitHubWorld(world: GitHubWorld): Promise<void> {
+  await world.close();
+  await world.github.close().catch(() => {});
+  listeners.get(world)?.closeAllConnections();
+  listeners.get(world)?.close();
+}
+
+async function listen(told: Told[]): Promise<Server> {
+  const server = createServer((request, response) => {
+    let raw = "";
+    request.on("data", (chunk: Buffer) => (raw += chunk.toString()));
+    request.on("end", () => {
+      const body = JSON.parse(raw) as Told["body"];
+      told.push({ headers: request.headers as Record<string, string>, body, raw });
+      response.end();
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}

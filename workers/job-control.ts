@@ -1,0 +1,39 @@
+import { DelayedError, type Job, UnrecoverableError } from "bullmq";
+import { messageOf, PermanentError, ServerAwayError } from "../src/errors.ts";
+import type { Logger } from "../src/logger.ts";
+import { computeBackoffMs, TRIES_WHILE_AWAY } from "../queues/options.ts";
+
+/**
+ * Puts a failed job back, which counts as no attempt, unless that was done too often already. While a server is away that
+ * is not worth a line for each job.
+ */
+export async function tryAgain(job: Job, token: string | undefined, error: unknown, log: Logger): Promise<void> {
+  if (error instanceof DelayedError) throw error;
+  const attempt = job.attemptsStarted;
+  if (attempt >= TRIES_WHILE_AWAY) return;
+  log[error instanceof ServerAwayError ? "debug" : "warn"](
+    { err: messageOf(error), attempt },
+    "failed, will be tried again",
+  );
+  await delay(job, computeBackoffMs(attempt), token);
+}
+
+/** Puts a job back for a while, which counts as no attempt. */
+export async function delay(job: Job, delayMs: number, token: string | undefined): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token);
+  throw new DelayedError();
+}
+
+/** BullMQ asks for its own class; the cause and the code would be lost on the way to Redis anyway. */
+export function toBullError(error: unknown): unknown {
+  return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
+}
+
+export function isPermanent(error: unknown): boolean {
+  return error instanceof PermanentError || error instanceof UnrecoverableError;
+}
+
+/** Milliseconds since then, to a tenth. */
+export function since(startedAt: number): number {
+  return Math.round((performance.now() - startedAt) * 10) / 10;
+}

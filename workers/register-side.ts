@@ -1,0 +1,103 @@
+import { DelayedError, type Job } from "bullmq";
+import { TrainingJob, type TrainingReport } from "../queues/jobs.ts";
+import { ServerAwayError } from "../src/errors.ts";
+import type { Logger } from "../src/logger.ts";
+import { parseInput } from "../src/parse-input.ts";
+import type { RunOptions } from "../src/trainers/trainer.ts";
+import { delay, since, toBullError, tryAgain } from "./job-control.ts";
+import { ReceiverBusy } from "./notify.ts";
+import type { TrainingStep } from "./training.ts";
+
+/** The processors of the queues beside the chain. */
+export interface SideProcessors {
+  training(job: TrainingJob, options: RunOptions): Promise<TrainingStep>;
+  deliver(data: unknown, jobId: string): Promise<{ status: number }>;
+}
+
+interface SideOptions {
+  processors: SideProcessors;
+  stopping: AbortSignal;
+  log: Logger;
+}
+
+/** One job a training, delayed between two looks: nothing waits in this process, except for a program that runs in it. */
+export function createTrainingProcessor({ processors, stopping, log }: SideOptions) {
+  return async (job: Job, token?: string, signal?: AbortSignal): Promise<TrainingReport> => {
+    const startedAt = performance.now();
+    const trainingLog = log.child({ runId: String(job.id), stage: "training" });
+    const jobLog = createJobLog(job, trainingLog);
+    try {
+      const data = parseInput(TrainingJob, job.data, "training job");
+      const step = await processors.training(data, {
+        signal: AbortSignal.any([stopping, ...(signal ? [signal] : [])]),
+        say: jobLog.say,
+      });
+      await jobLog.flush();
+      const { report } = step;
+      if (hasChanged(job.progress, report)) await job.updateProgress(report);
+      if (step.outcome === "later") {
+        if (step.note) await job.updateData({ ...data, note: step.note });
+        return await delay(job, step.waitMs, token);
+      }
+      const { state, conclusion } = report;
+      trainingLog.info({ state, conclusion, model: data.model, durationMs: since(startedAt) }, "training ended");
+      return report;
+    } catch (error) {
+      if (error instanceof DelayedError) throw error;
+      if (error instanceof ServerAwayError) await tryAgain(job, token, error, trainingLog);
+      throw toBullError(error);
+    }
+  };
+}
+
+function hasChanged(told: unknown, report: TrainingReport): boolean {
+  return JSON.stringify(told) !== JSON.stringify(report);
+}
+
+/** Delivers one notification, later where the receiver wants to be left alone. */
+export function createDeliveryProcessor({ processors, log }: SideOptions) {
+  return async (job: Job, token?: string): Promise<{ status: number }> => {
+    try {
+      return await processors.deliver(job.data, String(job.id));
+    } catch (error) {
+      if (error instanceof ReceiverBusy && error.waitMs !== null) {
+        log.debug({ jobId: job.id, waitMs: error.waitMs }, error.message);
+        await delay(job, error.waitMs, token);
+      }
+      throw toBullError(error);
+    }
+  };
+}
+
+const FLUSH_MS = 250;
+/** What a training prints between two flushes is cut to its end. */
+const LONGEST_ENTRY = 4_000;
+
+/** Writes lines into a job's log, several at once: a training may print thousands. */
+function createJobLog(job: Job, log: Logger): { say(text: string): void; flush(): Promise<void> } {
+  let lines: string[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let writing: Promise<unknown> = Promise.resolve();
+
+  const write = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (lines.length === 0) return;
+    const text = lines.join("\n");
+    lines = [];
+    const entry = text.length > LONGEST_ENTRY ? `… ${text.slice(-LONGEST_ENTRY)}` : text;
+    writing = writing
+      .then(() => job.log(entry))
+      .catch((error: unknown) => log.warn({ err: error }, "the job's log was not written"));
+  };
+  return {
+    say(text) {
+      lines.push(text);
+      timer ??= setTimeout(write, FLUSH_MS);
+    },
+    async flush() {
+      write();
+      await writing;
+    },
+  };
+}
