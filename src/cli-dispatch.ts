@@ -65,6 +65,9 @@ async function withDispatch(
   await withDatabase(config, async (database) => {
     const dispatch = await database.findDispatch(id);
     if (!dispatch) throw new PermanentError("REFUSED", `There is no dispatch of a decision ${id}. See: npx retrigger history`);
+    const { name } = config.trainer;
+    if (dispatch.trainer !== name)
+      throw new PermanentError("REFUSED", `Decision ${id} asked ${dispatch.trainer} for a training, and TRAINER is ${name}`);
     await withInbox(config, dispatch.model, (client) => use(dispatch, database, client));
   });
 }

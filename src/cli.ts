@@ -18,6 +18,9 @@ import { loadSettings } from "./settings-file.ts";
 const log = createLogger("silent");
 const say = (line: string): void => console.log(line);
 
+/** A person who waits for longer has gone home. */
+const LONGEST_TRAINING_MS = 7 * 86_400_000;
+
 const program = new Command("retrigger")
   .description(
     "Decides when a machine-learning model is retrained. Settings come from the environment and .env.",
@@ -91,8 +94,10 @@ program
         return warnWhereNoWorkerRuns(client);
       }
       const wait = () => waitAndTell(client, jobId, options);
-      if (workers > 0) await wait();
-      else await withWorkersHere(config, wait, { followsTrainings: options.wait === "training" });
+      if (workers > 0) return wait();
+      await withWorkersHere(config, wait, { followsTrainings: options.wait === "training" });
+      if (options.wait !== "training" && config.trainer.name !== "mock")
+        note("A training that was asked for is followed (the command trainer: run) once a worker runs: npm start");
     });
   });
 
@@ -154,8 +159,6 @@ async function waitAndTell(client: Client, jobId: string, { wait, json, timeout 
   if (state === "rejected" || state === "unknown" || (training && training.state !== "succeeded"))
     process.exitCode = 1;
 }
-
-const LONGEST_TRAINING_MS = 7 * 86_400_000;
 
 function noteTraining({ state, status, conclusion, url, error, durationSeconds, alertsBackAt }: TrainingReport): void {
   const took = durationSeconds === null ? null : `${formatCount(Math.round(durationSeconds))} s`;

@@ -35,9 +35,9 @@ async function demo({ once: isOnce, scenario }: DemoOptions): Promise<void> {
     endsBy: finished.signal,
     async start(signal) {
       const settings = withDemoLogin(loadSettings());
-      const config = await prepare(settings, scenario, releasers.add);
+      const own = await prepare(settings, scenario, releasers.add);
       // A person waits for the end of the training, which a service may learn some seconds later.
-      config.patience.pollMs = Math.min(config.patience.pollMs, 2_000);
+      const config = { ...own, patience: { ...own.patience, pollMs: Math.min(own.patience.pollMs, 2_000) } };
       signal.throwIfAborted();
       const app = buildApp(
         { ...config, role: isOnce ? "worker" : "all", port: await choosePort(config, settings) },

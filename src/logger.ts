@@ -8,6 +8,8 @@ export type { Logger } from "pino";
  * knows wherever they stand.
  */
 export function createLogger(level: string, redact: Redact = (line) => line): Logger {
+  // pino's own output outlives whoever reads it; the process's would end it with a broken pipe.
+  const output = pino.destination({ dest: 1, sync: true });
   return pino(
     {
       level,
@@ -15,6 +17,6 @@ export function createLogger(level: string, redact: Redact = (line) => line): Lo
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: ["password", "token", "*.password", "*.token", "err.config", "databaseUrl", "redisUrl"],
     },
-    { write: (line) => process.stdout.write(redact(line)) },
+    { write: (line) => output.write(redact(line)) },
   );
 }

@@ -68,7 +68,7 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
   const { processors } = options;
   const isolate = createIsolation();
   const createWorker = (name: QueueName, processor: Processor<unknown>): Worker =>
-    openWorker(options, name, isolate(processor));
+    openWorker(options, name, isolate(tellingOfFailure(options, name, processor)));
   return [
     createWorker(INBOX, createInboxProcessor(options)),
     createWorker(
@@ -157,26 +157,65 @@ function createIsolation() {
     };
 }
 
+/**
+ * Tells people of a chain that fails for good, before it does: a worker that dies in between does so again. Those that
+ * lose their workers fail without coming here, and are told of after it.
+ */
+function tellingOfFailure<T>(
+  options: RegisterOptions,
+  queue: QueueName,
+  processor: Processor<T>,
+): Processor<T> {
+  return async (job, token, signal) => {
+    try {
+      return await processor(job, token, signal);
+    } catch (error) {
+      const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+      if (isLast && !(error instanceof DelayedError)) await tellOfFailure(options, queue, job, error);
+      throw error;
+    }
+  };
+}
+
+async function tellOfFailure(
+  { notify, prefix, log }: RegisterOptions,
+  queue: QueueName,
+  job: Job,
+  error: unknown,
+): Promise<void> {
+  if (queue === TRAINING || queue === NOTIFICATIONS) return;
+  const [model, runId] = [modelOf(job), runIdOf(queue, job, prefix)];
+  const text = announceFailedChain(model, queue, runId, messageOf(error));
+  const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
+  await notify(notification, `-${queue}`).catch((failure: unknown) =>
+    log.warn({ err: failure, runId, model }, "nobody was told that the chain failed"),
+  );
+}
+
+function runIdOf(queue: QueueName, job: Job, prefix: string): string {
+  return queue === INBOX ? inboxRunId(job, prefix) : String(job.id);
+}
+
 /** After a job's last attempt: says so, and gives the lock of its run back. */
 async function endFailedJob(
-  { lock, chain, log, prefix, notify, onInboxFailure }: RegisterOptions,
+  options: RegisterOptions,
   queue: QueueName,
   job: Job | undefined,
   error: Error,
 ): Promise<void> {
   // A job that will be tried again is not at its end.
   if (job?.finishedOn === undefined) return;
+  const { lock, chain, log, prefix, onInboxFailure } = options;
   const model = modelOf(job);
-  const runId = queue === INBOX ? inboxRunId(job, prefix) : String(job.id);
+  const runId = runIdOf(queue, job, prefix);
   log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
   if (queue === TRAINING || queue === NOTIFICATIONS) return;
   try {
     await endRun(lock, chain, model, runId);
-    const text = announceFailedChain(model, queue, runId, error.message);
-    await notify({ kind: "chain_failed", model, runId, decisionId: null, text }, `-${queue}-${job.attemptsMade}`);
   } catch (error) {
-    log.warn({ err: error, runId, model }, "lock not given back, or nobody told; the lock ends by itself");
+    log.debug({ err: error, runId, model }, "lock not given back; it ends by itself");
   }
+  await tellOfFailure(options, queue, job, error);
   if (queue === INBOX) onInboxFailure();
 }
 

@@ -27,7 +27,7 @@ export function createDecisionPages(database: Database, timeZone: string): Route
   return router;
 }
 
-const COLUMNS = ["#", "When", "Model", "Decision", "Reason", "Buffer", "Drift", "Cause", "Notes"] as const;
+const COLUMNS = ["#", "When", "Model", "Decision", "Reason", "Buffer", "Drift", "Cause", "Training", "Notes"] as const;
 
 function renderPage(rows: DecisionRow[], timeZone: string): string {
   const body = rows.map(
@@ -51,6 +51,10 @@ ${rows.length === 0 ? "<p>None yet.</p>" : `<table><thead><tr>${COLUMNS.map((nam
 
 function cells(row: DecisionRow, timeZone: string): string {
   const text = (value: string | null): string => `<td>${escapeHtml(value ?? "")}</td>`;
+  const training = ({ dispatch, url }: DecisionRow): string =>
+    url === null || !/^https?:/.test(url)
+      ? text(dispatch)
+      : `<td><a href="${escapeHtml(url)}">${escapeHtml(dispatch ?? "")}</a></td>`;
   const number = (value: string): string => `<td class="number">${escapeHtml(value)}</td>`;
   return [
     number(String(row.id)),
@@ -61,6 +65,7 @@ function cells(row: DecisionRow, timeZone: string): string {
     number(row.bufferSize === null ? "N/A" : formatCount(row.bufferSize)),
     number(formatScore(row.driftScore)),
     text(row.cause),
+    training(row),
     text(row.notes),
   ].join("");
 }

@@ -84,11 +84,13 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
   };
 }
 
+const webUrl = z.url({ protocol: /^https?$/ });
+
 /** A training's status as a receiver tells it, in answers and in callbacks, in GitHub's words. */
 export const Outcome = z.object({
   status: z.string().min(1).max(100).default("completed"),
   conclusion: z.string().min(1).max(100).nullish(),
-  url: z.httpUrl().max(2_000).nullish(),
+  url: webUrl.max(2_000).nullish(),
   duration_seconds: z.number().nonnegative().nullish(),
 });
 export type Outcome = z.infer<typeof Outcome>;
@@ -140,8 +142,8 @@ function shownUrl(text: string): string {
 
 const Accepted = z.object({
   id: z.union([z.string(), z.number()]).transform(String).optional(),
-  url: z.httpUrl().optional().catch(undefined),
-  status_url: z.httpUrl().optional().catch(undefined),
+  url: webUrl.optional().catch(undefined),
+  status_url: webUrl.optional().catch(undefined),
 });
 
 function toAnswer(key: string, response: Response, text: string, redact: Redact): Answer {

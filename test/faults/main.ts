@@ -1,20 +1,25 @@
 import { parseArgs } from "node:util";
-import { formatTable } from "./table.ts";
+import { formatGitHubTable, formatTable } from "./table.ts";
 import { type Lane, openLane } from "./lane.ts";
-import { createPlans, makeRun, type Outcome, type Plan } from "./runs.ts";
+import { createGitHubPlans, createPlans, makeRun, type Outcome, type Plan } from "./runs.ts";
 
-/** The long form: `npm run test:faults -- --runs 500`. `--only N` makes one run of a seed again. */
+/**
+ * The long form: `npm run test:faults -- --runs 500`; with `--github`, each misbehaviour of GitHub's with a kill at each point
+ * on the way of a training. `--only N` makes one run of a seed again.
+ */
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "34" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     only: { type: "string" },
     lanes: { type: "string", default: "4" },
+    github: { type: "boolean", default: false },
   },
 });
 const runs = Number(values.runs);
 const seed = Number(values.seed);
-const numbered = createPlans(runs, seed).map((plan, index) => ({ number: index + 1, plan }));
+const plans = values.github ? createGitHubPlans(seed) : createPlans(runs, seed);
+const numbered = plans.map((plan, index) => ({ number: index + 1, plan }));
 const queue =
   values.only === undefined ? numbered : numbered.filter(({ number }) => number === Number(values.only));
 
@@ -23,7 +28,7 @@ const outcomes: Outcome[] = [];
 const startedAt = performance.now();
 await Promise.all(Array.from({ length: Math.min(Number(values.lanes), queue.length) }, work));
 const minutes = (performance.now() - startedAt) / 60_000;
-console.log(`\n${formatTable(outcomes)}\n\nseed ${seed}, ${minutes.toFixed(1)} minutes`);
+console.log(`\n${values.github ? formatGitHubTable(outcomes) : formatTable(outcomes)}\n\nseed ${seed}, ${minutes.toFixed(1)} minutes`);
 if (outcomes.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
 
 /** Makes one run after the other on servers of its own. */
@@ -62,7 +67,7 @@ async function tryRun(lane: Lane, plan: Plan): Promise<Outcome> {
 function report(number: number, { plan, violations }: Outcome): void {
   if (violations.length === 0) return;
   console.log(
-    `run ${number} (again: --runs ${runs} --seed ${seed} --only ${number}): ${JSON.stringify(plan)}`,
+    `run ${number} (again: ${values.github ? "--github" : `--runs ${runs}`} --seed ${seed} --only ${number}): ${JSON.stringify(plan)}`,
   );
   for (const { kind, text } of violations) console.log(`   ${kind}: ${text}`);
 }

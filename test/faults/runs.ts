@@ -91,6 +91,30 @@ export function createPlans(count: number, seed: number): Plan[] {
     .map((plan, index) => ({ ...plan, fault: FAULTS[index % FAULTS.length] ?? "none" }));
 }
 
+/** The steps between a decision and the end of its training. */
+export const TRAINING_KILL_POINTS = KILL_POINTS.filter((point) =>
+  /^(trainer\.|stage\.(act|training)|database\.(claim|postpone|settle|read|recordProgress))/.test(point),
+);
+
+/** Each way in which GitHub misbehaves with a kill at each point on the way of a training. */
+export function createGitHubPlans(seed: number): Plan[] {
+  const names = Object.keys(MISBEHAVIOURS) as MisbehaviourName[];
+  const [like] = createPlans(1, seed);
+  if (!like) throw new Error("no plan");
+  return names.flatMap((github) =>
+    TRAINING_KILL_POINTS.map((killAt) => ({
+      ...like,
+      github,
+      killAt,
+      nth: 1,
+      fault: "worker killed at a point" as const,
+      events: 2,
+      spacingMs: 300,
+      hasGuard: true,
+    })),
+  );
+}
+
 export interface Outcome {
   plan: Plan;
   violations: Violation[];
@@ -273,6 +297,9 @@ async function restartWhenKilled(
   const hasStruck = await isKilled(worker, limitMs);
   const healedAt = Date.now();
   if (hasStruck) await field.startWorker();
+  // A step late in the run may still come, and a supervisor does not go home.
+  else
+    void worker?.ended.then(() => (worker.child.signalCode === "SIGKILL" ? field.startWorker() : null));
   return { hasStruck, healedAt };
 }
 

@@ -1,4 +1,5 @@
 import { VIOLATIONS } from "./auditor.ts";
+import { MISBEHAVIOURS } from "./misbehaviours.ts";
 import { FAULTS, type Outcome } from "./runs.ts";
 
 const COLUMNS = [
@@ -17,9 +18,22 @@ const COLUMNS = [
 
 /** The outcomes by fault, as a Markdown table. Recovery is from the end of the fault to rest. */
 export function formatTable(outcomes: Outcome[]): string {
-  const rows = FAULTS.flatMap((fault) => {
-    const own = outcomes.filter(({ plan }) => plan.fault === fault);
-    return own.length === 0 ? [] : [summarize(fault, own)];
+  return formatGroups(outcomes, FAULTS, ({ plan }) => plan.fault);
+}
+
+/** The outcomes by the way in which GitHub misbehaved. */
+export function formatGitHubTable(outcomes: Outcome[]): string {
+  return formatGroups(outcomes, Object.keys(MISBEHAVIOURS), ({ plan }) => plan.github);
+}
+
+function formatGroups(
+  outcomes: Outcome[],
+  names: readonly string[],
+  nameOf: (outcome: Outcome) => string,
+): string {
+  const rows = names.flatMap((name) => {
+    const own = outcomes.filter((outcome) => nameOf(outcome) === name);
+    return own.length === 0 ? [] : [summarize(name, own)];
   });
   const cells = [[...COLUMNS], ...rows, summarize("all", outcomes)];
   const widths = COLUMNS.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));

@@ -24,7 +24,7 @@ describe("npx retrigger", () => {
   it("migrates, once", async () => {
     expect(await retrigger(["migrate"])).toMatchObject({
       code: 0,
-      stdout: "Migrated: 001_decisions, 002_open_runs\n",
+      stdout: "Migrated: 001_decisions, 002_open_runs, 003_trainings\n",
     });
     expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "The tables are up to date.\n" });
   });
@@ -105,7 +105,7 @@ describe("npx retrigger", () => {
     expect(lost.stdout).toContain("Cannot reach Redis at 127.0.0.1:1");
   });
 
-  it.each([["migrate"], ["emit"], ["decide"], ["history"], ["doctor"]])("explains %s", async (command) => {
+  it.each([["migrate"], ["emit"], ["decide"], ["dispatch"], ["history"], ["doctor"]])("explains %s", async (command) => {
     const { code, stdout } = await retrigger([command, "--help"]);
     expect(code).toBe(0);
     expect(stdout).toContain(`Usage: retrigger ${command}`);

@@ -1,7 +1,4 @@
 import { generateKeyPairSync } from "node:crypto";
-import { createServer, type Server } from "node:http";
-import { once } from "node:events";
-import type { AddressInfo } from "node:net";
 import type { AppOptions } from "../../src/app.ts";
 import type { Config, TrainingPatience } from "../../src/config.ts";
 import { dryRun } from "../../src/dry-run.ts";
@@ -10,12 +7,15 @@ import { createDatabase } from "../../src/postgres/database.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import type { DecisionSummary, TrainingReport } from "../../queues/jobs.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
 import { addCheck, createWorld, until, type World } from "./world.ts";
 
 /** A world with a GitHub in it, and somebody who listens to its notifications. */
 export interface GitHubWorld extends Omit<World, "startApp" | "decide"> {
   github: FakeGitHub;
   startApp(changes?: Changes, options?: AppOptions): Promise<void>;
+  /** Starts the service with its pages; answers where they are. */
+  startService(changes?: Changes): Promise<string>;
   decide(event?: object, limitMs?: number): Promise<DecisionSummary>;
   /** Sends an event; answers the run that it started, without waiting for its end. */
   startDeciding(): Promise<{ runId: string }>;
@@ -32,21 +32,13 @@ export interface GitHubWorld extends Omit<World, "startApp" | "decide"> {
 
 type Changes = Omit<Partial<Config>, "patience"> & { patience?: Partial<TrainingPatience> };
 
-export interface Told {
-  headers: Record<string, string>;
-  body: { type?: string; text?: string; data?: { text: string } };
-  raw: string;
-}
-
-const listeners = new WeakMap<GitHubWorld, Server>();
+const listeners = new WeakMap<GitHubWorld, Receiver>();
 
 export async function createGitHubWorld(
   settings: Record<string, string | undefined> = {},
 ): Promise<GitHubWorld> {
   const github = await startFakeGitHub();
-  const told: Told[] = [];
-  const listener = await listen(told);
-  const { port } = listener.address() as AddressInfo;
+  const listener = await startReceiver();
   const all: Record<string, string | undefined> = {
     MIN_BUFFER_SIZE: "0",
     TRAINER: "github",
@@ -54,7 +46,7 @@ export async function createGitHubWorld(
     GITHUB_REPO_OWNER: "YOUR_USER",
     GITHUB_REPO_NAME: "cinematch",
     GITHUB_API_URL: github.url,
-    NOTIFICATION_URL: `http://127.0.0.1:${port}/hook`,
+    NOTIFICATION_URL: `${listener.url}/hook`,
     ...settings,
   };
   const world = await createWorld({
@@ -74,6 +66,11 @@ export async function createGitHubWorld(
     async startApp({ patience, ...changes } = {}, options) {
       const quick = { ...world.config.patience, searchMs: 4_000, pollMs: 250, ...patience };
       await world.startApp({ ...changes, patience: quick }, options);
+    },
+    async startService({ patience, ...changes } = {}) {
+      const quick = { ...world.config.patience, searchMs: 4_000, pollMs: 250, ...patience };
+      const app = await world.startApp({ ...changes, role: "all", patience: quick });
+      return app.address() ?? "";
     },
     async decide(event, limitMs = 25_000) {
       return world.client.waitForDecision(await send(event), { limitMs });
@@ -100,7 +97,10 @@ export async function createGitHubWorld(
     decisions: () => world.sql("SELECT * FROM retraining_decisions ORDER BY id"),
     async notified(kind) {
       const texts = () =>
-        told.filter(({ body }) => body.type === `retrigger.${kind}`).map(({ body }) => body.data?.text ?? "");
+        listener.received
+          .map(({ body }) => JSON.parse(body) as { type: string; data: { text: string } })
+          .filter(({ type }) => type === `retrigger.${kind}`)
+          .map(({ data }) => data.text);
       await until(`a notification of ${kind}`, async () => texts().length > 0);
       return texts();
     },
@@ -120,21 +120,5 @@ export async function createGitHubWorld(
 export async function closeGitHubWorld(world: GitHubWorld): Promise<void> {
   await world.close();
   await world.github.close().catch(() => {});
-  listeners.get(world)?.closeAllConnections();
-  listeners.get(world)?.close();
-}
-
-async function listen(told: Told[]): Promise<Server> {
-  const server = createServer((request, response) => {
-    let raw = "";
-    request.on("data", (chunk: Buffer) => (raw += chunk.toString()));
-    request.on("end", () => {
-      const body = JSON.parse(raw) as Told["body"];
-      told.push({ headers: request.headers as Record<string, string>, body, raw });
-      response.end();
-    });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return server;
+  await listeners.get(world)?.close();
 }

@@ -90,7 +90,7 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
 
 /** Puts `count` ratings into the buffer, under one batch id or none. */
 export async function addRatings(
-  world: World,
+  world: Pick<World, "sql">,
   count: number,
   batch: string | null = "batch_w1",
 ): Promise<void> {
@@ -103,7 +103,7 @@ export async function addRatings(
 
 /** Adds one drift check; by default a triggered KS alert of one hour ago. `age` is an SQL interval. */
 export async function addCheck(
-  world: World,
+  world: Pick<World, "sql">,
   check: Partial<{
     age: string;
     feature: string | null;

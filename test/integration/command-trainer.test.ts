@@ -1,0 +1,134 @@
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Queue } from "bullmq";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parseConfig } from "../../src/config.ts";
+import { listCommands, spawnOurs, untilItSays } from "../support/process.ts";
+import { addCheck, createWorld, until, type World } from "../support/world.ts";
+
+let world: World;
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(process.cwd(), ".data", "command-"));
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+  await addCheck(world);
+});
+afterEach(async () => {
+  await world.close();
+  await rm(directory, { recursive: true });
+});
+
+function settingsFor(command: string[], more: Record<string, string> = {}): Record<string, string> {
+  return {
+    ...world.settings,
+    TRAINER: "command",
+    TRAINER_COMMAND: JSON.stringify(command),
+    TRAINER_COMMAND_DIRECTORY: directory,
+    ...more,
+  };
+}
+
+function startApp(command: string[], more: Record<string, string> = {}) {
+  return world.startApp({ ...parseConfig(settingsFor(command, more)), role: "worker" });
+}
+
+async function trainingLog(runId: string): Promise<string> {
+  const { redisUrl, redisPrefix: prefix } = world.config;
+  const queue = new Queue("training", { connection: { url: redisUrl }, prefix });
+  const { logs } = await queue.getJobLogs(runId);
+  await queue.close();
+  return logs.join("\n");
+}
+
+const dispatch = async () => (await world.sql("SELECT * FROM retraining_dispatches ORDER BY id"))[0];
+const followed = (runId: string) => world.client.waitForTraining(runId, { limitMs: 20_000 });
+
+describe("the command trainer", () => {
+  it("runs the program with the figures in its arguments, never through a shell, its output in the job's log", async () => {
+    const script = "console.log(JSON.stringify(process.argv.slice(1)), process.cwd()); console.error('to stderr')";
+    const strange = "$(touch hacked); `id` && \"quoted\" 'too' * ~ {unknown}\n-";
+    await startApp([process.execPath, "-e", script, "--", "{reason}", "--drift={drift_score}", "{buffer_size}", "{decision_id}", strange]);
+    const { runId, dispatch: told } = await world.decide();
+    expect(told).toMatchObject({ trainer: "command", state: "sent" });
+    expect(await followed(runId)).toMatchObject({ state: "succeeded", conclusion: "success" });
+    const log = await trainingLog(runId);
+    expect(log).toContain(JSON.stringify(["drift_detected", "--drift=0.0975", "0", runId, strange]));
+    expect(log).toContain(directory);
+    expect(log).toContain("to stderr");
+    expect(await world.sql("SELECT FROM retraining_dispatches WHERE duration_seconds > 0")).toHaveLength(1);
+  });
+
+  it("has its exit code as the conclusion", async () => {
+    await startApp([process.execPath, "-e", "process.exit(3)"]);
+    const { runId } = await world.decide();
+    expect(await followed(runId)).toMatchObject({ state: "failed", conclusion: "failure", error: "Exit code 3" });
+  });
+
+  it("says what is wrong where there is no such program", async () => {
+    await startApp(["no-such-program"]);
+    const { runId } = await world.decide();
+    expect((await followed(runId)).error).toContain("there is no such program. Correct TRAINER_COMMAND");
+  });
+
+  it("ends with its children after the time limit", async () => {
+    await startApp(["/bin/sh", "-c", "sleep 4711 & sleep 4711"], { TRAINER_COMMAND_LIMIT_SECONDS: "1" });
+    const { runId } = await world.decide();
+    expect(await followed(runId)).toMatchObject({ state: "failed", conclusion: "timed_out" });
+    expect((await listCommands()).filter((command) => command.includes("4711"))).toEqual([]);
+  });
+
+  it("gets the variables that the settings name, and none of ours; what it prints of secrets is cut out", async () => {
+    process.env["ALLOWED"] = "yes";
+    const password = new URL(world.config.databaseUrl).password;
+    const script = `console.log(process.env.ALLOWED, process.env.DATABASE_URL, Object.keys(process.env).sort().join(), ${JSON.stringify(password)})`;
+    await startApp([process.execPath, "-e", script], { TRAINER_COMMAND_ENVIRONMENT: "PATH,ALLOWED,MISSING" });
+    const { runId } = await world.decide();
+    await followed(runId);
+    const log = await trainingLog(runId);
+    expect(log).toContain("yes undefined ALLOWED,PATH,PWD [password of DATABASE_URL]");
+    expect(log).not.toContain(password);
+  });
+
+  it("keeps a bounded log of a training that prints without end", async () => {
+    await startApp([process.execPath, "-e", "for (let i = 0; i < 200000; i++) console.log('line ' + i)"]);
+    const { runId } = await world.decide();
+    await followed(runId);
+    const log = await trainingLog(runId);
+    expect(log.length).toBeLessThan(1_000_000);
+    expect(log).toContain("line 199999");
+  });
+
+  it("ends with the worker that stops, as lost, and is not run again by machine", async () => {
+    const app = await startApp(["/bin/sh", "-c", "echo run >> runs; sleep 4712 & sleep 4712"]);
+    const { runId } = await world.decide();
+    await until("it runs", async () => (await listCommands()).some((command) => command.includes("4712")));
+    const begun = Date.now();
+    await app.stop();
+    expect(Date.now() - begun).toBeLessThan(15_000);
+    expect((await listCommands()).filter((command) => command.includes("4712"))).toEqual([]);
+    expect(await dispatch()).toMatchObject({ state: "failed", conclusion: "lost" });
+    await startApp(["/bin/sh", "-c", "echo run >> runs"]);
+    expect((await world.decide()).reason).toBe("retry_backoff");
+    expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");
+    expect(await followed(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
+  });
+
+  it("goes with the worker that dies, and is taken for lost by the next one", async () => {
+    const file = join(directory, "train.sh");
+    await writeFile(file, "echo run >> runs\n(trap '' TERM HUP; sleep 4713) &\nsleep 4713\n");
+    const settings = { ...settingsFor(["/bin/sh", file]), ROLE: "worker", LOG_LEVEL: "info" };
+    const worker = spawnOurs("src/main.ts", [], settings);
+    await untilItSays(worker, /Retrigger is ready/);
+    const { runId } = await world.decide();
+    await until("it runs", async () => (await listCommands()).filter((command) => command.includes("4713")).length === 2);
+    worker.kill("SIGKILL");
+    await once(worker, "exit");
+    await until("it went too", async () => !(await listCommands()).some((command) => command.includes("4713")));
+    await startApp(["/bin/sh", file]);
+    await until("it is known", async () => (await dispatch())?.["state"] === "failed");
+    expect(await dispatch()).toMatchObject({ conclusion: "lost", error: expect.stringContaining("is gone") as string });
+    expect((await followed(runId)).alertsBackAt).not.toBeNull();
+    expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");
+  });
+});

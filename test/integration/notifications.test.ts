@@ -1,0 +1,98 @@
+import { verify } from "@octokit/webhooks-methods";
+import { Queue } from "bullmq";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { addCheck, createWorld, until, type World } from "../support/world.ts";
+
+const SECRET = "a secret of the webhook";
+
+let world: World;
+let [slack, webhook]: Receiver[] = [];
+beforeEach(async () => {
+  [slack, webhook] = await Promise.all([startReceiver(), startReceiver()]);
+  world = await createWorld({
+    settings: {
+      MIN_BUFFER_SIZE: "0",
+      SLACK_WEBHOOK_URL: `${slack?.url}/services/T0/B0/token-of-slack`,
+      NOTIFICATION_URL: `${webhook?.url}/hook`,
+      NOTIFICATION_SECRET: SECRET,
+    },
+  });
+});
+afterEach(async () => {
+  await world.close();
+  await slack?.close();
+  await webhook?.close();
+});
+
+async function withQueue<T>(name: string, use: (queue: Queue) => Promise<T>): Promise<T> {
+  const queue = new Queue(name, { connection: { url: world.config.redisUrl }, prefix: world.config.redisPrefix });
+  try {
+    return await use(queue);
+  } finally {
+    await queue.close();
+  }
+}
+
+describe("notifications", () => {
+  it("tell Slack and the webhook of a trigger, each once, and of nothing where nothing was triggered", async () => {
+    await world.startApp();
+    expect((await world.decide()).decision).toBe("no_action");
+    await addCheck(world);
+    const { runId } = await world.decide();
+    await until("both were told", async () => slack?.received.length === 1 && webhook?.received.length === 1);
+    const { text } = JSON.parse(slack?.received[0]?.body ?? "") as { text: string };
+    expect(text).toContain("🚨 default: retraining triggered by decision #2");
+    expect(text).toContain("Drift 0.0975 in rating_distribution_ks, buffer 0 ratings");
+    const told = webhook?.received[0];
+    expect(await verify(SECRET, told?.body ?? "", told?.headers["x-retrigger-signature-256"] ?? "")).toBe(true);
+    expect(JSON.parse(told?.body ?? "")).toMatchObject({
+      specversion: "1.0",
+      type: "retrigger.training_triggered",
+      subject: "default",
+      data: { runId, decisionId: 2, text },
+    });
+    expect(told?.headers["idempotency-key"]).toBe((JSON.parse(told?.body ?? "") as { id: string }).id);
+  });
+
+  it("come at least once: a receiver that is busy or away is told later", async () => {
+    await addCheck(world);
+    if (slack) slack.answer = (_, response) => response.writeHead(slack?.received.length === 1 ? 503 : 200).end();
+    if (webhook)
+      webhook.answer = (_, response) =>
+        response.writeHead(webhook?.received.length === 1 ? 429 : 200, { "retry-after": "1" }).end();
+    await world.startApp();
+    await world.decide();
+    await until("both were told twice", async () => slack?.received.length === 2 && webhook?.received.length === 2);
+  });
+
+  it("are never in the way of a decision, and a receiver that refuses for good shows in Bull Board", async () => {
+    await addCheck(world);
+    if (slack) slack.answer = () => {};
+    if (webhook) webhook.answer = (_, response) => response.writeHead(410).end();
+    await world.startApp();
+    const begun = Date.now();
+    expect((await world.decide()).decision).toBe("trigger_mock");
+    expect(Date.now() - begun).toBeLessThan(5_000);
+    const [failed] = await until("the webhook is given up", () =>
+      withQueue("notifications", async (queue) => {
+        const jobs = await queue.getFailed();
+        return jobs.length > 0 ? jobs : null;
+      }),
+    );
+    expect(failed?.failedReason).toContain("webhook answered 410: correct its URL in the settings");
+    // The address is a secret.
+    const keys = await world.redis.keys(`${world.config.redisPrefix}:notifications:*`);
+    const stored = await Promise.all(keys.map(async (key) => world.redis.hgetall(key).catch(() => ({}))));
+    expect(JSON.stringify(stored)).not.toContain("token-of-slack");
+  });
+
+  it("tell of a chain that failed, with what to do", async () => {
+    await world.startApp();
+    await world.sql("ALTER TABLE drift_alerts RENAME TO gone");
+    await world.decide().catch(() => {});
+    await until("it was told", async () => slack?.received.length === 1);
+    const { text } = JSON.parse(slack?.received[0]?.body ?? "") as { text: string };
+    expect(text).toMatch(/❌ default: run \S+ failed at gather\nMissing table/);
+  });
+});

@@ -1,0 +1,210 @@
+import { sign } from "@octokit/webhooks-methods";
+import { Queue } from "bullmq";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
+import { addCheck, until } from "../support/world.ts";
+
+let world: GitHubWorld;
+beforeEach(async () => {
+  world = await createGitHubWorld({
+    TRAINING_BACKOFF_SECONDS: "1",
+    GITHUB_WEBHOOK_SECRET: "a secret of the webhook",
+  });
+});
+afterEach(() => closeGitHubWorld(world));
+
+const GOOD = { queuedMs: 100, runningMs: 300, conclusion: "success" };
+const BAD = { ...GOOD, conclusion: "failure" };
+
+const reasons = async () => (await world.decisions()).map(({ reason }) => reason);
+
+async function withTrainingQueue<T>(use: (queue: Queue) => Promise<T>): Promise<T> {
+  const { redisUrl, redisPrefix: prefix } = world.config;
+  const queue = new Queue("training", { connection: { url: redisUrl }, prefix });
+  try {
+    return await use(queue);
+  } finally {
+    await queue.close();
+  }
+}
+
+describe("a training that is followed", () => {
+  it("that fails keeps its alerts for a backoff that doubles, says so, and is then begun anew by a follow-up", async () => {
+    world.github.course = BAD;
+    await world.startApp();
+    const { runId } = await world.decide();
+    expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "failure" });
+    expect((await world.decide()).reason).toBe("retry_backoff");
+    await until("a second training failed too", async () => {
+      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'failed'");
+      return rows.length === 2;
+    });
+    world.github.course = GOOD;
+    const { report } = await world.decide();
+    expect(report).toContain("failed (failure, failure 2 in a row)");
+    await until("the third one succeeded", async () => {
+      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
+      return rows.length === 1;
+    });
+    const gaps = await world.sql<{ gap: number }>(
+      `SELECT extract(epoch FROM asked_at - lag(ended_at) OVER (ORDER BY id))::float8 AS gap
+       FROM retraining_dispatches ORDER BY id OFFSET 1`,
+    );
+    expect(gaps[0]?.gap).toBeGreaterThan(1);
+    expect(gaps[1]?.gap).toBeGreaterThan(2);
+    expect(await reasons()).toContain("drift_detected");
+    const texts = await world.notified("training_ended");
+    expect(texts[0]).toMatch(/failed \(failure\).*\nIts alerts are given back at 20/);
+    expect(texts.at(-1)).toContain("succeeded (success)");
+  });
+
+  it("that GitHub's concurrency cancels is no success", async () => {
+    world.github.course = { queuedMs: 5_000, runningMs: 5_000, conclusion: "success" };
+    await world.startApp();
+    const { runId } = await world.decide();
+    world.github.cancel(world.github.runs[0]?.id ?? 0);
+    world.github.course = GOOD;
+    expect(await world.followed(runId)).toMatchObject({ state: "cancelled", conclusion: "cancelled" });
+    await until("another one is asked for", async () => world.github.runs.length === 2);
+  });
+
+  it("that a person runs again within the backoff is followed again, and no second one is begun", async () => {
+    await closeGitHubWorld(world);
+    world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "3" });
+    world.github.course = BAD;
+    await world.startApp();
+    const { runId } = await world.decide();
+    expect((await world.followed(runId)).state).toBe("failed");
+    world.github.rerun(world.github.runs[0]?.id ?? 0, { ...GOOD, runningMs: 3_500 });
+    const training = await until("the second attempt succeeded", async () => {
+      const [row] = await world.sql("SELECT * FROM retraining_dispatches WHERE state = 'succeeded'");
+      return row;
+    });
+    expect(training).toMatchObject({ run_attempt: 2, conclusion: "success", duration_seconds: expect.any(Number) as number });
+    expect(world.github.dispatches()).toHaveLength(1);
+  });
+
+  it("keeps words that nobody knows", async () => {
+    world.github.course = { ...BAD, conclusion: "quantum_flux", strangeStatus: "pondering", runningMs: 1_500 };
+    await world.startApp();
+    const { runId } = await world.decide();
+    await until("its status is written down", async () => {
+      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE status = 'pondering' AND state = 'sent'");
+      return rows.length === 1;
+    });
+    expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "quantum_flux" });
+  });
+
+  it("of which nothing is heard any more counts as lost after the limit", async () => {
+    await world.startApp({ patience: { lostAfterSeconds: 2 } });
+    const { runId } = await world.decide();
+    world.github.runs.splice(0);
+    const report = await world.followed(runId);
+    expect(report).toMatchObject({ state: "failed", conclusion: "lost" });
+    expect(report.error).toMatch(/Nothing was heard of it for \d+ s\. GitHub has no run \d+ any more/);
+  });
+
+  it("is one delayed job that asks with an ETag, and survives an emptied Redis", async () => {
+    world.github.course = { ...GOOD, runningMs: 8_000 };
+    await world.startApp();
+    const { runId } = await world.decide();
+    const isConditional = () => world.github.requests.some(({ headers }) => headers["if-none-match"] !== undefined);
+    await until("it was asked with an ETag", async () => isConditional());
+    const counts = await withTrainingQueue((queue) => queue.getJobCounts("delayed", "waiting", "failed", "completed"));
+    expect(counts).toMatchObject({ waiting: 0, failed: 0, completed: 0 });
+    const keys = await world.redis.keys(`${world.config.redisPrefix}:*`);
+    await world.redis.del(keys);
+    await until(
+      "it succeeded all the same",
+      async () => {
+        const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
+        return rows.length === 1;
+      },
+      28_000,
+    );
+    expect(world.github.runsOf(runId)).toHaveLength(1);
+  }, 45_000);
+
+  it("lets new alerts wait while it runs, and has them looked at when it ends", async () => {
+    world.github.course = { ...GOOD, runningMs: 1_500 };
+    await world.startApp();
+    const { runId } = await world.decide();
+    await addCheck(world, { age: "1 minute" });
+    const held = await world.decide();
+    expect(held).toMatchObject({ decision: "no_action", reason: "training_in_flight" });
+    expect(held.report).toContain("In flight: the training of decision #1 (github,");
+    expect((await world.followed(runId)).state).toBe("succeeded");
+    await until("the new alert started a training", async () => world.github.runs.length === 2);
+  });
+});
+
+describe("GitHub's webhook", () => {
+  const event = (run: object) => JSON.stringify({ action: "completed", workflow_run: run });
+
+  async function post(address: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
+    const signature = body === "" ? "sha256=" : await sign("a secret of the webhook", body);
+    return fetch(`${address}/api/v1/github/webhook`, {
+      method: "POST",
+      body,
+      headers: {
+        "content-type": "application/json",
+        "x-github-event": "workflow_run",
+        "x-hub-signature-256": signature,
+        ...headers,
+      },
+    });
+  }
+
+  it("wakes whoever follows, and is not believed in anything", async () => {
+    world.github.course = { ...GOOD, runningMs: 2_500 };
+    const address = await world.startService({ patience: { pollMs: 60_000 } });
+    const { runId } = await world.decide();
+    const id = world.github.runs[0]?.id;
+    // It claims an end that has not come, and then something from the past.
+    expect((await post(address, event({ id, display_title: null, status: "completed", conclusion: "failure" }))).status).toBe(202);
+    await until("it was looked at", async () => {
+      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE status IS NOT NULL");
+      return rows.length === 1;
+    });
+    const [row] = await world.sql("SELECT state FROM retraining_dispatches");
+    expect(["sent", "running"]).toContain(row?.["state"]);
+    await new Promise((resolve) => setTimeout(resolve, 2_700));
+    expect((await post(address, event({ id: -1, display_title: `Retrain ${runId}`, status: "queued" }))).status).toBe(202);
+    expect((await world.followed(runId)).state).toBe("succeeded");
+  });
+
+  it("is heard only where it is signed, and only for trainings of ours", async () => {
+    const address = await world.startService();
+    const { runId } = await world.decide();
+    const body = event({ id: world.github.runs[0]?.id });
+    const forged = await sign("another secret", body);
+    expect((await post(address, body, { "x-hub-signature-256": forged })).status).toBe(401);
+    expect((await post(address, body, { "x-hub-signature-256": "" })).status).toBe(401);
+    expect((await post(address, body, { "x-hub-signature-256": "sha256=äöü" }).catch(() => ({ status: 401 }))).status).toBe(401);
+    expect((await post(address, "")).status).toBe(401);
+    expect((await post(address, body, { "x-github-event": "ping" })).status).toBe(202);
+    expect(await (await post(address, event({ id: 1 }))).json()).toEqual({ ignored: "not one of our trainings" });
+    expect((await post(address, "{}")).status).toBe(400);
+    expect((await post(address, `{"x":"${"x".repeat(2_000_000)}"}`)).status).toBe(413);
+    await world.followed(runId);
+  });
+
+  it("has nobody who listens where the settings name no secret", async () => {
+    await closeGitHubWorld(world);
+    world = await createGitHubWorld();
+    const address = await world.startService();
+    expect((await post(address, "{}")).status).toBe(404);
+  });
+});
+
+describe("/metrics", () => {
+  it("counts dispatches by state, an unknown one among them, and the jobs of each queue", async () => {
+    world.github.next = ["drop"];
+    const address = await world.startService({ patience: { searchMs: 500 } });
+    await world.decide();
+    const text = await (await fetch(`${address}/metrics`)).text();
+    expect(text).toContain('retrigger_dispatches{model="default",trainer="github",state="unknown"} 1');
+    expect(text).toMatch(/bullmq_job_count\{queue="summarize", state="completed"\} 1/);
+    expect(text.match(/# TYPE bullmq_job_count gauge/g)).toHaveLength(1);
+  });
+});

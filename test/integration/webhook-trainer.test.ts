@@ -1,0 +1,136 @@
+import { sign, verify } from "@octokit/webhooks-methods";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { App } from "../../src/app.ts";
+import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { addCheck, createWorld, until, type World } from "../support/world.ts";
+
+const SECRET = "a secret of both sides";
+
+let world: World;
+let receiver: Receiver;
+beforeEach(async () => {
+  receiver = await startReceiver();
+  world = await createWorld({
+    settings: {
+      MIN_BUFFER_SIZE: "0",
+      TRAINER: "webhook",
+      TRAINER_URL: `${receiver.url}/train?key=in-the-query`,
+      TRAINER_SECRET: SECRET,
+      PUBLIC_URL: "http://retrigger.example",
+    },
+  });
+  await addCheck(world);
+});
+afterEach(async () => {
+  await world.close();
+  await receiver.close();
+});
+
+function start(patience: object = {}): Promise<App> {
+  const quick = { ...world.config.patience, searchMs: 3_000, pollMs: 250, ...patience };
+  return world.startApp({ role: "all", patience: quick });
+}
+
+async function tell(app: App, runId: string, outcome: object, secret = SECRET, about = runId): Promise<Response> {
+  const body = JSON.stringify({ decision_id: about, ...outcome });
+  return fetch(`${app.address()}/api/v1/trainings/${runId}/outcome`, {
+    method: "POST",
+    body,
+    headers: { "x-retrigger-signature-256": await sign(secret, body) },
+  });
+}
+
+const state = async () => (await world.sql("SELECT state FROM retraining_dispatches ORDER BY id DESC LIMIT 1"))[0]?.["state"];
+
+describe("the webhook trainer", () => {
+  it("posts one signed CloudEvent with an Idempotency-Key, and follows the status URL that the answer names", async () => {
+    let status: object = { status: "in_progress" };
+    receiver.answer = ({ method }, response) => {
+      response.setHeader("content-type", "application/json");
+      const job = { id: "job-7", url: "https://jobs.example/7", status_url: `${receiver.url}/jobs/7` };
+      response.writeHead(method === "POST" ? 202 : 200).end(JSON.stringify(method === "POST" ? job : status));
+    };
+    await start();
+    const { runId, dispatch } = await world.decide();
+    expect(dispatch).toMatchObject({ state: "sent", externalId: "job-7", url: "https://jobs.example/7" });
+    const [request] = receiver.received;
+    expect(request).toMatchObject({
+      path: "/train?key=in-the-query",
+      headers: { "idempotency-key": runId, "content-type": "application/cloudevents+json; charset=utf-8" },
+    });
+    expect(await verify(SECRET, request?.body ?? "", request?.headers["x-retrigger-signature-256"] ?? "")).toBe(true);
+    expect(JSON.parse(request?.body ?? "")).toEqual({
+      specversion: "1.0",
+      id: runId,
+      source: "/retrigger",
+      type: "retrigger.training.requested",
+      subject: "default",
+      datacontenttype: "application/json",
+      data: {
+        reason: "drift_detected",
+        drift_score: 0.0975,
+        buffer_size: 0,
+        decision_id: runId,
+        model: "default",
+        outcome_url: `http://retrigger.example/api/v1/trainings/${runId}/outcome`,
+      },
+    });
+    await until("it runs", async () => (await state()) === "running");
+    status = { status: "completed", conclusion: "success", duration_seconds: 12.5 };
+    const training = await world.client.waitForTraining(runId, { limitMs: 10_000 });
+    expect(training).toMatchObject({ state: "succeeded", durationSeconds: 12.5 });
+    expect(receiver.received.filter(({ method }) => method === "POST")).toHaveLength(1);
+    // What the settings hold beside the address stays with them.
+    expect(JSON.stringify(dispatch)).not.toContain("in-the-query");
+  });
+
+  it("takes the outcome by a signed callback, once, and for the training that it names", async () => {
+    const app = await start();
+    const { runId } = await world.decide();
+    expect((await tell(app, runId, { conclusion: "success" }, "not the secret")).status).toBe(401);
+    const other = "01a20000-0000-7000-8000-000000000000";
+    expect((await tell(app, runId, { conclusion: "success" }, SECRET, other)).status).toBe(400);
+    expect((await tell(app, other, { conclusion: "success" })).status).toBe(404);
+    expect((await tell(app, runId, { conclusion: 7 })).status).toBe(400);
+    expect(await state()).toBe("sent");
+
+    expect(await (await tell(app, runId, { status: "in_progress" })).json()).toEqual({ recorded: true });
+    expect(await state()).toBe("running");
+    expect(await (await tell(app, runId, { conclusion: "success" })).json()).toEqual({ recorded: true });
+    expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
+    expect(await (await tell(app, runId, { conclusion: "failure" })).json()).toEqual({ recorded: false });
+    expect(await state()).toBe("succeeded");
+  });
+
+  it("whose answer is lost is unknown, and not asked again; the callback settles it", async () => {
+    receiver.answer = (_, response) => response.destroy();
+    const app = await start({ searchMs: 1_000 });
+    const { runId, dispatch } = await world.decide();
+    expect(dispatch?.state).toBe("unknown");
+    expect(receiver.received).toHaveLength(1);
+    await tell(app, runId, { conclusion: "success" });
+    expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
+  });
+
+  it.each([
+    [400, "rejected"],
+    [307, "rejected"],
+    [503, "unknown"],
+  ])("answered with %i: %s, after one request", async (code, expected) => {
+    receiver.answer = (_, response) => response.writeHead(code, { location: `${receiver.url}/elsewhere` }).end("no");
+    await start({ searchMs: 500 });
+    const { dispatch } = await world.decide();
+    expect(dispatch).toMatchObject({ state: expected, error: expect.stringContaining(`answered ${code}: no`) as string });
+    expect(receiver.received).toHaveLength(1);
+  });
+
+  it("limited by 429 is asked again when it may be", async () => {
+    receiver.answer = (_, response) => {
+      const isFirst = receiver.received.length === 1;
+      response.writeHead(isFirst ? 429 : 200, isFirst ? { "retry-after": "1" } : {}).end();
+    };
+    await start();
+    expect((await world.decide()).dispatch?.state).toBe("sent");
+    expect(receiver.received).toHaveLength(2);
+  });
+});
