@@ -83,6 +83,7 @@ function tell(id: string, dispatch: FollowedDispatch | null): void {
   const { state = "gone", externalId, url, error } = dispatch ?? {};
   console.log([`Decision ${id}: ${state}`, externalId, url].filter(Boolean).join(" "));
   if (error) note(error);
+  if (state === "pending") note("It is being asked for still. See: npx retrigger history");
   if (state === "cancelled") note("A follow-up decides anew, on evidence of now.");
   if (state === "rejected" || state === "unknown") process.exitCode = 1;
 }

@@ -471,8 +471,11 @@ const SECRET_SETTINGS = [
 function collectSecrets(settings: Settings): Map<string, string> {
   const passwords = (["DATABASE_URL", "NEON_CONNECTION_STRING", "REDIS_URL", "TRAINER_URL"] as const).flatMap(
     (name) => {
-      const password = settings[name] === undefined ? "" : new URL(settings[name]).password;
-      return password === "" ? [] : [[`password of ${name}`, password] as const];
+      const { username = "", password = "" } = settings[name] === undefined ? {} : new URL(settings[name]);
+      // One that is the user's name, as on many a development machine, would cut that name out of every text.
+      return password === "" || password === username
+        ? []
+        : [[`password of ${name}`, decodeURIComponent(password)] as const];
     },
   );
   const named = SECRET_SETTINGS.flatMap((name) =>

@@ -1,6 +1,7 @@
 import { draftDecision } from "../src/decision-draft.ts";
 import { announceTrigger, announceUnknown } from "../src/core/announce.ts";
 import { evaluate } from "../src/core/evaluate.ts";
+import { NOT_ASKED_IN_TIME } from "../src/core/training.ts";
 import type { Superseded } from "../src/core/superseded.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
@@ -107,9 +108,12 @@ async function goOn(
 ): Promise<void> {
   const { state, decisionId } = dispatch;
   // A training that was not asked for in time gave its alerts back; somebody must look at them again.
-  if (state === "cancelled") await lookAgain({ lock, chain, database }, model);
+  const isUnasked = state === "cancelled" && dispatch.error === NOT_ASKED_IN_TIME;
+  if (isUnasked) await lookAgain({ lock, chain, database }, model);
   // One that is unknown may turn up late.
   if (trainer.remote && ["sent", "unknown", "running"].includes(state)) await followTraining({ runId, model });
+  // What became of the training since, its own job tells.
+  if (!isUnasked && !["sent", "unknown", "rejected"].includes(state)) return;
   const { driftScore, feature } = verdict;
   const about = { model, runId, decisionId };
   const text = announceTrigger(dispatch, { driftScore, feature, bufferSize: evidence.buffer.size });

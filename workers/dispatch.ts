@@ -1,5 +1,5 @@
 import type { DispatchRequest } from "../src/core/dispatch-request.ts";
-import type { DispatchOutcome } from "../src/core/training.ts";
+import { type DispatchOutcome, NOT_ASKED_IN_TIME } from "../src/core/training.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { TrainingPatience } from "../src/config.ts";
 import {
@@ -55,7 +55,7 @@ export async function dispatchTraining(
   const claim = await database.claimDispatch(decisionId);
   switch (claim.outcome) {
     case "stale":
-      return settled({ state: "cancelled", externalId: null, url: null, error: STALE });
+      return settled({ state: "cancelled", externalId: null, url: null, error: NOT_ASKED_IN_TIME });
     case "asked_before":
       return search(dependencies, remote, dispatch, claim.agoMs, outcome.error ?? "The worker ended while it asked");
     case "claimed":
@@ -64,8 +64,6 @@ export async function dispatchTraining(
       return claim satisfies never;
   }
 }
-
-const STALE = "The trainer was not asked in time: the evidence was too old by then";
 
 function settled(dispatch: DispatchOutcome): Dispatching {
   return { outcome: "settled", dispatch };

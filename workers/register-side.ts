@@ -1,10 +1,10 @@
 import { DelayedError, type Job } from "bullmq";
 import { TrainingJob, type TrainingReport } from "../queues/jobs.ts";
-import { ServerAwayError } from "../src/errors.ts";
+import { messageOf, ServerAwayError } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import { parseInput } from "../src/parse-input.ts";
 import type { RunOptions } from "../src/trainers/trainer.ts";
-import { delay, since, toBullError, tryAgain } from "./job-control.ts";
+import { delay, isPermanent, since, toBullError } from "./job-control.ts";
 import { ReceiverBusy } from "./notify.ts";
 import type { TrainingStep } from "./training.ts";
 
@@ -44,10 +44,19 @@ export function createTrainingProcessor({ processors, stopping, log }: SideOptio
       return report;
     } catch (error) {
       if (error instanceof DelayedError) throw error;
-      if (error instanceof ServerAwayError) await tryAgain(job, token, error, trainingLog);
+      // Following may take days, and must not run out of attempts meanwhile.
+      if (!isPermanent(error)) await lookLater(job, token, error, trainingLog);
       throw toBullError(error);
     }
   };
+}
+
+const PAUSE_AFTER_ERROR_MS = 5_000;
+
+async function lookLater(job: Job, token: string | undefined, error: unknown, log: Logger): Promise<never> {
+  // A server that is away has a line of its own.
+  log[error instanceof ServerAwayError ? "debug" : "warn"]({ err: messageOf(error) }, "will be looked at again");
+  return delay(job, PAUSE_AFTER_ERROR_MS, token);
 }
 
 function hasChanged(told: unknown, report: TrainingReport): boolean {

@@ -148,6 +148,8 @@ async function ask(look: Look): Promise<TrainingStep> {
       const state = stateOfTraining(status, conclusion);
       // Runs of one request may come into the list one after the other.
       const counted = isEnded(state) ? ((await findOut(uncounted(heard))) ?? heard) : heard;
+      // The one that ended left because an older one trains: that one is the training.
+      if (counted.dispatch.externalId !== externalId) return later(counted, 0, { etag: null });
       return record(counted, { ...unchanged(counted.dispatch), ...news, state });
     }
     default:
@@ -165,7 +167,7 @@ const LONGEST_PAUSE_MS = 600_000;
 async function silence(look: Look, why: string, waitMs: number | null = null): Promise<TrainingStep> {
   const { dispatch, patience, job, say } = look;
   const limitMs = patience.lostAfterSeconds * 1000;
-  const heardAgoMs = job.note ? Date.now() - job.note.heardAt : (dispatch.heardAgoMs ?? dispatch.askedAgoMs ?? 0);
+  const heardAgoMs = Date.now() - noteOf(look).heardAt;
   if (heardAgoMs >= limitMs) {
     // Whether it was started at all is for a person to say.
     if (dispatch.state === "unknown") return { outcome: "ended", report: toReport(dispatch) };
@@ -236,8 +238,10 @@ function later(look: Look, waitMs: number, changes: Partial<TrainingNote> = {}) 
   return { outcome: "later", waitMs: Math.round(waitMs), note, report: toReport(look.dispatch) } as const;
 }
 
-function noteOf({ job, dispatch }: Pick<Look, "job" | "dispatch">): TrainingNote {
-  const heardAgoMs = dispatch.heardAgoMs ?? dispatch.askedAgoMs ?? 0;
+function noteOf({ job, dispatch, patience }: Look): TrainingNote {
+  // Not every sign of life is written down: whoever begins to look gives it some time yet.
+  const mostMs = patience.lostAfterSeconds * 900;
+  const heardAgoMs = Math.min(mostMs, dispatch.heardAgoMs ?? dispatch.askedAgoMs ?? 0);
   return job.note ?? { etag: null, heardAt: Math.round(Date.now() - heardAgoMs), trouble: null, isCounted: false };
 }
 

@@ -28,6 +28,9 @@ export const DispatchOutcome = z.object({
 });
 export type DispatchOutcome = z.infer<typeof DispatchOutcome>;
 
+/** The error of a dispatch that is `cancelled` because it was not asked for in time. */
+export const NOT_ASKED_IN_TIME = "The trainer was not asked in time: the evidence was too old by then";
+
 /**
  * The state that a trainer's words stand for. Both are GitHub's, which are plain texts and grow in number: only
  * `completed` is an end, and of the ends only `success` is one.

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import type { DispatchRequest } from "../core/dispatch-request.ts";
-import type { DispatchOutcome, DispatchState } from "../core/training.ts";
+import { type DispatchOutcome, type DispatchState, NOT_ASKED_IN_TIME } from "../core/training.ts";
 
 /** Whether the caller may ask the trainer now. */
 export type Claim =
@@ -20,6 +20,7 @@ export async function claimDispatch(
   const { rows } = await pool.query<{ claim: Claim["outcome"]; agoMs: number | null }>(CLAIM_DISPATCH, [
     decisionId,
     evidenceMaxAgeSeconds,
+    NOT_ASKED_IN_TIME,
   ]);
   const { claim = "asked_before", agoMs } = rows[0] ?? {};
   return claim === "asked_before" ? { outcome: claim, agoMs: agoMs ?? 0 } : { outcome: claim };
@@ -33,7 +34,7 @@ WITH age AS (
   UPDATE retraining_dispatches AS dispatch SET updated_at = now(),
     asked_at = CASE WHEN age.is_stale THEN NULL ELSE now() END,
     state = CASE WHEN age.is_stale THEN 'cancelled' ELSE dispatch.state END,
-    error = CASE WHEN age.is_stale THEN 'The trainer was not asked in time: the evidence was too old by then' END
+    error = CASE WHEN age.is_stale THEN $3 END
   FROM age
   WHERE dispatch.decision_id = age.id AND dispatch.state = 'pending' AND asked_at IS NULL
   RETURNING CASE WHEN age.is_stale THEN 'stale' ELSE 'claimed' END AS claim

@@ -9,7 +9,7 @@ import { findProgram } from "../embedded/find-program.ts";
 import { messageOf } from "../errors.ts";
 import { type Finding, fault, ok } from "../finding.ts";
 import type { Redact } from "../redact.ts";
-import type { RunEnd, RunOptions, Trainer } from "./trainer.ts";
+import type { RunEnd, RunOptions, Trainer, Training } from "./trainer.ts";
 
 /** A training that is told to end gets this long before it is killed. */
 const GRACE_MS = 5_000;
@@ -26,8 +26,9 @@ export function createCommandTrainer(settings: CommandSettings, redact: Redact):
     preflight: async () => [diagnose(settings)],
     remote: {
       tellsByItself: false,
-      ask: async () => ({ outcome: "accepted", training: null }),
-      find: async () => [],
+      ask: async ({ key }) => ({ outcome: "accepted", training: trainingOf(key) }),
+      // Being asked starts nothing yet, so that it may be taken for asked at any time.
+      find: async ({ key }) => [trainingOf(key)],
       follow: async () => ({ outcome: "nothing_to_ask" }),
       run: async ({ request }, options) => {
         const command = CommandRequest.parse(request);
@@ -35,6 +36,10 @@ export function createCommandTrainer(settings: CommandSettings, redact: Redact):
       },
     },
   };
+}
+
+function trainingOf(key: string): Training {
+  return { externalId: key, url: null, statusUrl: null };
 }
 
 /** The program with the figures of the order in the place of its placeholders, whatever characters they hold. */

@@ -6,8 +6,6 @@ import { explainGitHubFailure, readRefusal } from "./github-failure.ts";
 import type { GitHubTarget } from "./github-request.ts";
 import type { GitHub, GitHubToken } from "./github.ts";
 
-const LIMIT_MS = 10_000;
-
 /** Looks whether each model's workflow could be dispatched. Starts nothing and changes nothing. */
 export async function preflightGitHub(
   github: GitHub,
@@ -60,7 +58,6 @@ function createAsk({ octokit }: GitHub, { apiVersion }: GitHubTarget, token: str
     octokit.request(route, {
       ...parameters,
       headers: { authorization: `token ${token}`, "x-github-api-version": apiVersion },
-      request: { signal: AbortSignal.timeout(LIMIT_MS) },
     });
 }
 

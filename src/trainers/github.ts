@@ -189,6 +189,10 @@ export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
   const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
   const options: OctokitOptions = { baseUrl: apiUrl, userAgent: "retrigger", log: quiet };
   const octokit = new Octokit(options);
+  // Requests that others make for us, such as those for tokens, must end too.
+  octokit.hook.before("request", (request) => {
+    request.request.signal ??= AbortSignal.timeout(LOOK_LIMIT_MS);
+  });
   if ("token" in login) return { octokit, fetchToken: async () => ({ token: login.token, permissions: null }) };
 
   // Keeps tokens for the hour that they live.
@@ -202,7 +206,6 @@ export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
       owner,
       repo,
       headers: { authorization: `bearer ${token}` },
-      request: { signal: AbortSignal.timeout(LOOK_LIMIT_MS) },
     });
     installations.set(`${owner}/${repo}`, data.id);
     return data.id;

@@ -144,14 +144,15 @@ const Accepted = z.object({
   id: z.union([z.string(), z.number()]).transform(String).optional(),
   url: webUrl.optional().catch(undefined),
   status_url: webUrl.optional().catch(undefined),
+  statusUrl: webUrl.optional().catch(undefined),
 });
 
 function toAnswer(key: string, response: Response, text: string, redact: Redact): Answer {
   const { status, headers } = response;
   const message = redact(`The receiver answered ${status}: ${text.slice(0, 300)}`);
   if (response.ok) {
-    const { id, url, status_url: named } = Accepted.catch({}).parse(parseJson(text));
-    const statusUrl = named ?? locationOf(response);
+    const { id, url, status_url: named, statusUrl: alsoNamed } = Accepted.catch({}).parse(parseJson(text));
+    const statusUrl = named ?? alsoNamed ?? locationOf(response);
     if (id === undefined && url === undefined && statusUrl === null)
       return { outcome: "accepted", training: null };
     return { outcome: "accepted", training: { externalId: id ?? key, url: url ?? null, statusUrl } };

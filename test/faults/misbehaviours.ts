@@ -30,6 +30,7 @@ const ALL = {
   "limits by reset": { github: { next: ["403 reset"] } },
   "starts two": { github: { next: ["double"] }, doublesRuns: true },
   "starts two, and drops the connection": { github: { next: ["double and drop"] }, doublesRuns: true },
+  "starts two, and names the newer": { github: { next: ["double, naming the newer"] }, doublesRuns: true },
   "cancels the run": { github: { course: { ...SHORT, conclusion: "cancelled" } } },
   "fails the run": { github: { course: { ...SHORT, conclusion: "failure" } } },
   "uses unknown words": { github: { course: { ...SHORT, conclusion: "quantum_flux", strangeStatus: "pondering" } } },

@@ -198,6 +198,13 @@ export async function startFakeGitHub(changes: Partial<FakeGitHub> = {}, port = 
         const [run_url, html_url] = [runUrl(called, run.id), pageUrl(run.id)];
         return reply(200, { workflow_run_id: run.id, run_url, html_url });
       }
+      case "double, naming the newer": {
+        start();
+        // The newer one leaves at once, as the example's first step has it.
+        const { id, course } = start();
+        Object.assign(course, { queuedMs: 0, runningMs: 0, conclusion: "success" });
+        return reply(200, { workflow_run_id: id, run_url: runUrl(called, id), html_url: pageUrl(id) });
+      }
       case "204":
         start();
         return reply(204, null);

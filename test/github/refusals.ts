@@ -47,6 +47,7 @@ export const DISPATCH_ANSWERS = [
   "204",
   "double",
   "double and drop",
+  "double, naming the newer",
   "accept and drop",
   "accept and hang",
   "accept and 502",

@@ -114,6 +114,27 @@ describe("the command trainer", () => {
     expect(await followed(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
   });
 
+  it("is run once where it is not known whether it was asked for", async () => {
+    let failures = 0;
+    const config = { ...parseConfig(settingsFor(["/bin/sh", "-c", "echo run >> runs"])), role: "worker" as const };
+    await world.startApp(config, {
+      replaceParts: (parts) => ({
+        ...parts,
+        database: {
+          ...parts.database,
+          async settleDispatch(decisionId, settlement) {
+            failures += 1;
+            if (failures === 1) throw new Error("the worker ended here");
+            return parts.database.settleDispatch(decisionId, settlement);
+          },
+        },
+      }),
+    });
+    const { runId } = await world.decide();
+    expect((await followed(runId)).state).toBe("succeeded");
+    expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");
+  });
+
   it("goes with the worker that dies, and is taken for lost by the next one", async () => {
     const file = join(directory, "train.sh");
     await writeFile(file, "echo run >> runs\n(trap '' TERM HUP; sleep 4713) &\nsleep 4713\n");

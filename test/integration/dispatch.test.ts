@@ -79,6 +79,15 @@ describe("a GitHub that is asked for real", () => {
     expect(await world.notified("training_doubled")).toHaveLength(1);
   });
 
+  it("names the newer of two runs: the older one is the training, whose end is told", async () => {
+    world.github.next = ["double, naming the newer"];
+    world.github.course = { queuedMs: 0, runningMs: 1_000, conclusion: "failure" };
+    await world.startApp();
+    const { runId } = await world.decide();
+    const [older, newer] = world.github.runs.map(({ id }) => String(id));
+    expect(await world.followed(runId)).toMatchObject({ state: "failed", externalId: older, extraRuns: [newer] });
+  });
+
   it("answers 204, and the run is found in the list, however late", async () => {
     world.github.next = ["204"];
     world.github.listLagMs = 1_500;

@@ -4,6 +4,7 @@ import { evaluate } from "../../src/core/evaluate.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
 import type { Policy } from "../../src/core/policy.ts";
 import { renderReport, type ReportInput } from "../../src/core/report.ts";
+import { NOT_ASKED_IN_TIME } from "../../src/core/training.ts";
 import { renderGitHubRequest } from "../../src/trainers/github-request.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
@@ -131,9 +132,11 @@ describe("the report", () => {
     ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch confirm 3 <run>"],
     ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch resend 3"],
     ["rejected", "RETRAINING REJECTED - MEND AND RETRY", "npx retrigger dispatch retry 3"],
-    ["cancelled", "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN", "a follow-up looks again"],
-  ] as const)("tells what became of a request to a real trainer: %s", (state, status, line) => {
-    const dispatch = { trainer: "github", state, externalId: "42", url: "https://github.com/x", error: "because" };
+    ["cancelled", "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN", "a follow-up looks again", NOT_ASKED_IN_TIME],
+    ["cancelled", "RETRAINING CANCELLED", "❌ The training was cancelled"],
+    ["failed", "RETRAINING FAILED", "✅ Training asked for (failed): 42"],
+  ] as const)("tells what became of a request to a real trainer: %s", (state, status, line, error: string = "because") => {
+    const dispatch = { trainer: "github", state, externalId: "42", url: "https://github.com/x", error };
     const text = report(guideEvidence(), GUIDE_POLICY, { dispatch });
     expect(text).toContain(`FINAL STATUS: ${status}`);
     expect(text).toContain(line);
