@@ -109,7 +109,13 @@ async function prepare(variant: Variant, servers: { databaseUrl: string; redisUr
     RETRIGGER_CONFIG: await writeModels(),
   };
   const migrating = createDatabase(
-    { databaseUrl: url.href, trainer: { name: "mock" }, patience: { lostAfterSeconds: 86_400 }, timeZone: "UTC", evidenceMaxAgeSeconds: 900 },
+    {
+      databaseUrl: url.href,
+      trainer: { name: "mock" },
+      patience: { lostAfterSeconds: 86_400 },
+      timeZone: "UTC",
+      evidenceMaxAgeSeconds: 900,
+    },
     createLogger("silent"),
   );
   await migrating.migrate();

@@ -177,7 +177,13 @@ export type TrainingReport = z.infer<typeof TrainingReport>;
 
 /** Something that people want to be told. */
 export const Notification = z.object({
-  kind: z.enum(["training_triggered", "training_ended", "training_doubled", "dispatch_unknown", "chain_failed"]),
+  kind: z.enum([
+    "training_triggered",
+    "training_ended",
+    "training_doubled",
+    "dispatch_unknown",
+    "chain_failed",
+  ]),
   model: z.string(),
   runId: z.string(),
   decisionId: z.number().int().nullable(),

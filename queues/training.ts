@@ -32,7 +32,8 @@ const WAKE_TRIES = 30;
 export async function wakeJob(queue: Queue, runId: string): Promise<boolean> {
   const job = await queue.getJob(runId);
   if (!job) return false;
-  for (let attempt = 1; (await job.getState()) === "active" && attempt <= WAKE_TRIES; attempt += 1) await pause(100);
+  for (let attempt = 1; (await job.getState()) === "active" && attempt <= WAKE_TRIES; attempt += 1)
+    await pause(100);
   // Somebody else may do the same this very moment.
   if ((await job.getState()) === "delayed") await job.promote().catch(() => {});
   else await runAgain(job);

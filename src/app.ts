@@ -59,7 +59,12 @@ export interface AppOptions {
 }
 
 export function buildApp(config: Config, log: Logger, options: AppOptions = {}): App {
-  const { isService = true, followsTrainings = true, replaceParts = same, replaceProcessors = same } = options;
+  const {
+    isService = true,
+    followsTrainings = true,
+    replaceParts = same,
+    replaceProcessors = same,
+  } = options;
   const releasers = createReleasers(log);
   const redisState = createServerState("Redis", log);
   const redact = createRedactor(config.secrets);

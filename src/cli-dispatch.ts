@@ -29,18 +29,25 @@ export function addDispatchCommands(program: Command): void {
 
   dispatch
     .command("confirm <id> <run>")
-    .description("say which training an unknown dispatch started, by its id or URL; it is followed from there")
+    .description(
+      "say which training an unknown dispatch started, by its id or URL; it is followed from there",
+    )
     .action(async (id: string, run: string) => {
       const config = parseConfig(loadSettings());
       // A run's page at GitHub ends in its id.
       const externalId = /\/runs\/(\d+)/.exec(run)?.[1] ?? run;
       if (config.trainer.name === "github" && !/^\d+$/.test(externalId))
-        throw new PermanentError("BAD_INPUT", `run is "${run}": it must be the number or the URL of a GitHub Actions run`);
+        throw new PermanentError(
+          "BAD_INPUT",
+          `run is "${run}": it must be the number or the URL of a GitHub Actions run`,
+        );
       await withDispatch(config, id, async ({ runId, model }, database, client) => {
         orThrow(await database.confirmDispatch(runId, externalId));
         await client.lookAtTraining({ runId, model });
       });
-      console.log(`Confirmed: decision ${id} started the training ${externalId}. It is followed from now on.`);
+      console.log(
+        `Confirmed: decision ${id} started the training ${externalId}. It is followed from now on.`,
+      );
     });
 }
 
@@ -64,10 +71,17 @@ async function withDispatch(
 ): Promise<void> {
   await withDatabase(config, async (database) => {
     const dispatch = await database.findDispatch(id);
-    if (!dispatch) throw new PermanentError("REFUSED", `There is no dispatch of a decision ${id}. See: npx retrigger history`);
+    if (!dispatch)
+      throw new PermanentError(
+        "REFUSED",
+        `There is no dispatch of a decision ${id}. See: npx retrigger history`,
+      );
     const { name } = config.trainer;
     if (dispatch.trainer !== name)
-      throw new PermanentError("REFUSED", `Decision ${id} asked ${dispatch.trainer} for a training, and TRAINER is ${name}`);
+      throw new PermanentError(
+        "REFUSED",
+        `Decision ${id} asked ${dispatch.trainer} for a training, and TRAINER is ${name}`,
+      );
     await withInbox(config, dispatch.model, (client) => use(dispatch, database, client));
   });
 }

@@ -97,7 +97,9 @@ program
       if (workers > 0) return wait();
       await withWorkersHere(config, wait, { followsTrainings: options.wait === "training" });
       if (options.wait !== "training" && config.trainer.name !== "mock")
-        note("A training that was asked for is followed (the command trainer: run) once a worker runs: npm start");
+        note(
+          "A training that was asked for is followed (the command trainer: run) once a worker runs: npm start",
+        );
     });
   });
 
@@ -145,7 +147,11 @@ interface DecideOptions {
 }
 
 /** Exit code 1 where the training that was decided could not be asked for, is unknown, or did not succeed. */
-async function waitAndTell(client: Client, jobId: string, { wait, json, timeout }: DecideOptions): Promise<void> {
+async function waitAndTell(
+  client: Client,
+  jobId: string,
+  { wait, json, timeout }: DecideOptions,
+): Promise<void> {
   const summary = await client.waitForDecision(jobId, { limitMs: timeout * 1000 });
   if (!json) say(summary.report);
   const { dispatch } = summary;
@@ -153,18 +159,30 @@ async function waitAndTell(client: Client, jobId: string, { wait, json, timeout 
   const isUnderWay = state !== null && ["sent", "running"].includes(state) && dispatch?.trainer !== "mock";
   const training =
     wait === "training" && isUnderWay
-      ? await client.waitForTraining(summary.runId, { limitMs: LONGEST_TRAINING_MS, onProgress: noteTraining })
+      ? await client.waitForTraining(summary.runId, {
+          limitMs: LONGEST_TRAINING_MS,
+          onProgress: noteTraining,
+        })
       : null;
   if (json) say(JSON.stringify(wait === "training" ? { ...summary, training } : summary, null, 2));
   if (state === "rejected" || state === "unknown" || (training && training.state !== "succeeded"))
     process.exitCode = 1;
 }
 
-function noteTraining({ state, status, conclusion, url, error, durationSeconds, alertsBackAt }: TrainingReport): void {
+function noteTraining({
+  state,
+  status,
+  conclusion,
+  url,
+  error,
+  durationSeconds,
+  alertsBackAt,
+}: TrainingReport): void {
   const took = durationSeconds === null ? null : `${formatCount(Math.round(durationSeconds))} s`;
   const parts = [state, status, conclusion, took, url, error].filter((part) => part !== null);
   note(`Training: ${parts.join(" · ")}`);
-  if (alertsBackAt !== null) note(`Its alerts are given back at ${alertsBackAt}; then a follow-up looks again.`);
+  if (alertsBackAt !== null)
+    note(`Its alerts are given back at ${alertsBackAt}; then a follow-up looks again.`);
 }
 
 function historyLines(row: DecisionRow, timeZone: string): string[] {

@@ -97,9 +97,13 @@ export function createClient(config: Config, log: Logger): Client {
         told = JSON.stringify(progress.data);
         onProgress(progress.data);
       }
-      if (progress.success && (isEnded(progress.data.state) || job?.finishedOn !== undefined)) return progress.data;
+      if (progress.success && (isEnded(progress.data.state) || job?.finishedOn !== undefined))
+        return progress.data;
       if (job?.finishedOn !== undefined) finishedValue(job, `The training of run ${runId}`);
-      checkDeadline(deadline, `the training of run ${runId} has not ended. See Bull Board, or: npx retrigger history`);
+      checkDeadline(
+        deadline,
+        `the training of run ${runId} has not ended. See Bull Board, or: npx retrigger history`,
+      );
     }
   }
 

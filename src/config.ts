@@ -7,6 +7,7 @@ import { ModelName } from "../queues/jobs.ts";
 import { EVIDENCE_LIMITS } from "./core/evidence.ts";
 import type { Policy } from "./core/policy.ts";
 import { ConfigError, messageOf } from "./errors.ts";
+import { parseJson } from "./parse-json.ts";
 import { GITHUB_INPUTS, type GitHubTarget } from "./trainers/github-request.ts";
 
 /** What one model's decisions are made by, from and when. */
@@ -210,7 +211,10 @@ const Settings = z.object({
   EVIDENCE_MAX_AGE_SECONDS: wholeNumber(120, 604_800).default(900),
   TRAINER: z.enum(["mock", "github", "webhook", "command"]).default("mock"),
   GITHUB_TOKEN: z.string().regex(/^\S+$/, "must be a token, without blanks").optional(),
-  GITHUB_APP_ID: z.string().regex(/^[A-Za-z0-9.]+$/, "must be the App's id or client id").optional(),
+  GITHUB_APP_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9.]+$/, "must be the App's id or client id")
+    .optional(),
   GITHUB_APP_PRIVATE_KEY: privateKey.optional(),
   GITHUB_REPO_OWNER: namePart.default("YOUR_USER"),
   GITHUB_REPO_NAME: namePart.default("cinematch"),
@@ -327,7 +331,9 @@ function findFaultyInputs(model: string, { inputNames, extraInputs }: GitHubTarg
   const names = [...Object.values(inputNames), ...Object.keys(extraInputs)];
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   return [
-    ...(twice ? [`GITHUB_INPUT_NAMES and GITHUB_EXTRA_INPUTS of ${model} name the input "${twice}" twice`] : []),
+    ...(twice
+      ? [`GITHUB_INPUT_NAMES and GITHUB_EXTRA_INPUTS of ${model} name the input "${twice}" twice`]
+      : []),
     ...(names.length > 25
       ? [`GITHUB_EXTRA_INPUTS of ${model} makes ${names.length} inputs, GitHub takes 25`]
       : []),
@@ -435,7 +441,11 @@ function toTrainerSettings(settings: Settings): TrainerSettings {
     case "mock":
       return { name: "mock" };
     case "github": {
-      const { GITHUB_TOKEN: token, GITHUB_APP_ID: appId = "", GITHUB_APP_PRIVATE_KEY: privateKey = "" } = settings;
+      const {
+        GITHUB_TOKEN: token,
+        GITHUB_APP_ID: appId = "",
+        GITHUB_APP_PRIVATE_KEY: privateKey = "",
+      } = settings;
       return { name: "github", login: token === undefined ? { appId, privateKey } : { token } };
     }
     case "webhook": {
@@ -512,14 +522,6 @@ function toModelConfig(settings: Settings, own: z.infer<typeof ModelSettings>): 
       extraInputs: own.githubExtraInputs ?? settings.GITHUB_EXTRA_INPUTS,
     },
   };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isPrivateKey(text: string): boolean {

@@ -93,7 +93,12 @@ async function act(
     const { waitMs, message } = dispatching;
     return { pauseMs: waitMs, log: `⏳ ${message}. Again in ${Math.ceil(waitMs / 1000)} s` };
   }
-  await goOn(dependencies, job, weighed, { ...dispatching.dispatch, decisionId: id, trainer, model: job.model });
+  await goOn(dependencies, job, weighed, {
+    ...dispatching.dispatch,
+    decisionId: id,
+    trainer,
+    model: job.model,
+  });
   return { ...recorded, dispatch: dispatching.dispatch };
 }
 
@@ -111,7 +116,8 @@ async function goOn(
   const isUnasked = state === "cancelled" && dispatch.error === NOT_ASKED_IN_TIME;
   if (isUnasked) await lookAgain({ lock, chain, database }, model);
   // One that is unknown may turn up late.
-  if (trainer.remote && ["sent", "unknown", "running"].includes(state)) await followTraining({ runId, model });
+  if (trainer.remote && ["sent", "unknown", "running"].includes(state))
+    await followTraining({ runId, model });
   // What became of the training since, its own job tells.
   if (!isUnasked && !["sent", "unknown", "rejected"].includes(state)) return;
   const { driftScore, feature } = verdict;
@@ -119,7 +125,8 @@ async function goOn(
   const text = announceTrigger(dispatch, { driftScore, feature, bufferSize: evidence.buffer.size });
   // A person may have it asked for again, with another outcome.
   await notify({ ...about, kind: "training_triggered", text }, `-${state}`);
-  if (state === "unknown") await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(dispatch) });
+  if (state === "unknown")
+    await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(dispatch) });
 }
 
 async function supersede(

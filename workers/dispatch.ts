@@ -49,7 +49,8 @@ export async function dispatchTraining(
   if (!remote) return settled(outcome);
   if (outcome.state === "rejected" && isPersonsWord) {
     const reopening = await database.reopenDispatch(key, "rejected");
-    if (reopening.outcome === "refused") return settled({ ...outcome, error: `${outcome.error}\n${reopening.why}` });
+    if (reopening.outcome === "refused")
+      return settled({ ...outcome, error: `${outcome.error}\n${reopening.why}` });
   } else if (outcome.state !== "pending" && outcome.state !== "unknown") return settled(outcome);
 
   const claim = await database.claimDispatch(decisionId);
@@ -57,7 +58,13 @@ export async function dispatchTraining(
     case "stale":
       return settled({ state: "cancelled", externalId: null, url: null, error: NOT_ASKED_IN_TIME });
     case "asked_before":
-      return search(dependencies, remote, dispatch, claim.agoMs, outcome.error ?? "The worker ended while it asked");
+      return search(
+        dependencies,
+        remote,
+        dispatch,
+        claim.agoMs,
+        outcome.error ?? "The worker ended while it asked",
+      );
     case "claimed":
       return ask(dependencies, remote, dispatch);
     default:
@@ -116,7 +123,8 @@ async function search(
     const [training] = await remote.find(toAsked(dispatch, askedAgoMs));
     if (training) return settled(await database.settleDispatch(decisionId, toSent(training)));
     if (dispatch.outcome.state === "unknown") return settled(dispatch.outcome);
-    if (askedAgoMs >= searchMs) return await giveUp(`${why}; the trainer knows of no training under this run's id`);
+    if (askedAgoMs >= searchMs)
+      return await giveUp(`${why}; the trainer knows of no training under this run's id`);
     return later(pauseMs, `${why}; looking for the training`);
   } catch (error) {
     if (!(error instanceof TrainerUnavailable)) throw error;

@@ -7,7 +7,12 @@ import { computeBackoffMs, TRIES_WHILE_AWAY } from "../queues/options.ts";
  * Puts a failed job back, which counts as no attempt, unless that was done too often already. While a server is away that
  * is not worth a line for each job.
  */
-export async function tryAgain(job: Job, token: string | undefined, error: unknown, log: Logger): Promise<void> {
+export async function tryAgain(
+  job: Job,
+  token: string | undefined,
+  error: unknown,
+  log: Logger,
+): Promise<void> {
   if (error instanceof DelayedError) throw error;
   const attempt = job.attemptsStarted;
   if (attempt >= TRIES_WHILE_AWAY) return;

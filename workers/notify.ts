@@ -1,9 +1,5 @@
 import { UnrecoverableError, type Queue } from "bullmq";
-import {
-  type Notification,
-  NotificationJob,
-  type NotificationTarget,
-} from "../queues/jobs.ts";
+import { type Notification, NotificationJob, type NotificationTarget } from "../queues/jobs.ts";
 import { NOTIFICATION_OPTIONS } from "../queues/options.ts";
 import type { NotificationSettings } from "../src/config.ts";
 import { TransientError } from "../src/errors.ts";
@@ -91,7 +87,12 @@ async function renderEvent(
   return { body, headers: { ...headers, ...(await signBody(webhookSecret, body)) } };
 }
 
-async function post(url: string, headers: Record<string, string>, body: string, redact: Redact): Promise<Response> {
+async function post(
+  url: string,
+  headers: Record<string, string>,
+  body: string,
+  redact: Redact,
+): Promise<Response> {
   const login = splitLogin(url);
   try {
     const response = await fetch(login.url, {

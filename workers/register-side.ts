@@ -40,7 +40,10 @@ export function createTrainingProcessor({ processors, stopping, log }: SideOptio
         return await delay(job, step.waitMs, token);
       }
       const { state, conclusion } = report;
-      trainingLog.info({ state, conclusion, model: data.model, durationMs: since(startedAt) }, "training ended");
+      trainingLog.info(
+        { state, conclusion, model: data.model, durationMs: since(startedAt) },
+        "training ended",
+      );
       return report;
     } catch (error) {
       if (error instanceof DelayedError) throw error;
@@ -55,7 +58,10 @@ const PAUSE_AFTER_ERROR_MS = 5_000;
 
 async function lookLater(job: Job, token: string | undefined, error: unknown, log: Logger): Promise<never> {
   // A server that is away has a line of its own.
-  log[error instanceof ServerAwayError ? "debug" : "warn"]({ err: messageOf(error) }, "will be looked at again");
+  log[error instanceof ServerAwayError ? "debug" : "warn"](
+    { err: messageOf(error) },
+    "will be looked at again",
+  );
   return delay(job, PAUSE_AFTER_ERROR_MS, token);
 }
 

@@ -33,11 +33,7 @@ export interface Processors extends SideProcessors {
   intake(job: InboxJob): Promise<IntakeResult | "busy">;
   gather(job: StageJob): Awaitable<StageOutput<Gathered>>;
   evaluate(gathered: Gathered): Awaitable<StageOutput<Evaluated>>;
-  act(
-    job: StageJob,
-    evaluated: Evaluated,
-    context: StageContext,
-  ): Awaitable<StageOutput<Acted> | StagePause>;
+  act(job: StageJob, evaluated: Evaluated, context: StageContext): Awaitable<StageOutput<Acted> | StagePause>;
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 

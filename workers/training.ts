@@ -59,7 +59,9 @@ export function createTraining(dependencies: TrainingDependencies) {
         return end(look);
       case "failed":
       case "cancelled":
-        return dispatch.endedAgoMs === null ? { outcome: "ended", report: toReport(dispatch) } : lookOnceMore(look);
+        return dispatch.endedAgoMs === null
+          ? { outcome: "ended", report: toReport(dispatch) }
+          : lookOnceMore(look);
       default:
         return dispatch.state satisfies never;
     }
@@ -82,7 +84,14 @@ async function runHere(look: Look, options: RunOptions): Promise<TrainingStep> {
   }
   const { conclusion, message, durationSeconds } = await remote.run(toAsked(dispatch), options);
   const state = stateOfTraining("completed", conclusion);
-  return record(look, { ...unchanged(dispatch), state, status: "completed", conclusion, durationSeconds, error: message });
+  return record(look, {
+    ...unchanged(dispatch),
+    state,
+    status: "completed",
+    conclusion,
+    durationSeconds,
+    error: message,
+  });
 }
 
 async function follow(look: Look): Promise<TrainingStep> {
@@ -110,7 +119,13 @@ async function findOut(look: Look): Promise<Look | null> {
   const extraRuns = others.map((other) => other.externalId);
   let found = dispatch;
   if (!isKnown || dispatch.state === "unknown") {
-    await database.recordProgress(job.runId, { ...unchanged(dispatch), state: "sent", externalId, url, error: null });
+    await database.recordProgress(job.runId, {
+      ...unchanged(dispatch),
+      state: "sent",
+      externalId,
+      url,
+      error: null,
+    });
     found = { ...found, state: "sent", externalId, url, error: null };
     look.say(`found: ${externalId} ${url ?? ""}`);
   }
@@ -125,14 +140,27 @@ async function findOut(look: Look): Promise<Look | null> {
 async function announceExtraRuns({ dispatch, job, notify, say }: Look): Promise<void> {
   const text = announceDoubles({ ...dispatch, model: job.model }, dispatch.extraRuns);
   say(text);
-  await notify({ kind: "training_doubled", model: job.model, runId: job.runId, decisionId: dispatch.decisionId, text });
+  await notify({
+    kind: "training_doubled",
+    model: job.model,
+    runId: job.runId,
+    decisionId: dispatch.decisionId,
+    text,
+  });
 }
 
 async function ask(look: Look): Promise<TrainingStep> {
   const { remote, dispatch, job } = look;
   const { externalId, url, statusUrl, request } = dispatch;
   const etag = job.note?.etag ?? null;
-  const news = await remote.follow({ key: job.runId, externalId: externalId ?? "", url, statusUrl, request, etag });
+  const news = await remote.follow({
+    key: job.runId,
+    externalId: externalId ?? "",
+    url,
+    statusUrl,
+    request,
+    etag,
+  });
   switch (news.outcome) {
     case "unchanged":
       return later(look, pollMs(look), { heardAt: Date.now(), trouble: null });
@@ -142,7 +170,10 @@ async function ask(look: Look): Promise<TrainingStep> {
       return silence(look, news.message);
     case "seen": {
       const { etag, status, conclusion, attempt } = news;
-      const heard = { ...look, job: { ...job, note: { ...noteOf(look), etag, heardAt: Date.now(), trouble: null } } };
+      const heard = {
+        ...look,
+        job: { ...job, note: { ...noteOf(look), etag, heardAt: Date.now(), trouble: null } },
+      };
       if (status === dispatch.status && conclusion === dispatch.conclusion && attempt === dispatch.attempt)
         return later(heard, pollMs(look));
       const state = stateOfTraining(status, conclusion);
@@ -242,7 +273,9 @@ function noteOf({ job, dispatch, patience }: Look): TrainingNote {
   // Not every sign of life is written down: whoever begins to look gives it some time yet.
   const mostMs = patience.lostAfterSeconds * 900;
   const heardAgoMs = Math.min(mostMs, dispatch.heardAgoMs ?? dispatch.askedAgoMs ?? 0);
-  return job.note ?? { etag: null, heardAt: Math.round(Date.now() - heardAgoMs), trouble: null, isCounted: false };
+  return (
+    job.note ?? { etag: null, heardAt: Math.round(Date.now() - heardAgoMs), trouble: null, isCounted: false }
+  );
 }
 
 /** Spread out, so that trainings which began together are not looked at together. */
@@ -254,15 +287,41 @@ function toAsked({ runId: key, request, askedAgoMs }: FollowedDispatch): AskedDi
   return { key, request, askedAgoMs: askedAgoMs ?? 0 };
 }
 
-function unchanged({ status, conclusion, attempt, externalId, url, durationSeconds, error }: FollowedDispatch) {
+function unchanged({
+  status,
+  conclusion,
+  attempt,
+  externalId,
+  url,
+  durationSeconds,
+  error,
+}: FollowedDispatch) {
   return { status, conclusion, attempt, externalId, url, durationSeconds, error };
 }
 
 function toReport(dispatch: FollowedDispatch | null): TrainingReport {
   if (!dispatch) {
     const nothing = { externalId: null, url: null, status: null, conclusion: null, attempt: null };
-    return { ...nothing, state: "cancelled", error: "The run has no dispatch", durationSeconds: null, extraRuns: [], alertsBackAt: null };
+    return {
+      ...nothing,
+      state: "cancelled",
+      error: "The run has no dispatch",
+      durationSeconds: null,
+      extraRuns: [],
+      alertsBackAt: null,
+    };
   }
   const { state, externalId, url, error, status, conclusion, attempt, durationSeconds, extraRuns } = dispatch;
-  return { state, externalId, url, error, status, conclusion, attempt, durationSeconds, extraRuns, alertsBackAt: null };
+  return {
+    state,
+    externalId,
+    url,
+    error,
+    status,
+    conclusion,
+    attempt,
+    durationSeconds,
+    extraRuns,
+    alertsBackAt: null,
+  };
 }

@@ -116,7 +116,12 @@ async function resumeRuns({ lock, chain, database, log }: UpkeepDependencies): P
 }
 
 /** Has each training followed that nobody follows. One whose job failed for good waits for a person. */
-async function resumeTrainings({ database, training, followTraining, log }: UpkeepDependencies): Promise<void> {
+async function resumeTrainings({
+  database,
+  training,
+  followTraining,
+  log,
+}: UpkeepDependencies): Promise<void> {
   for (const { runId, model } of await database.listOpenTrainings()) {
     const state = await training.getJobState(runId);
     if (state !== "unknown") continue;

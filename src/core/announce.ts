@@ -25,7 +25,11 @@ export function announceTrigger(
 /** "✅ films: training succeeded ...", and for one that did not, when its alerts are given back. */
 export function announceEnd(
   dispatch: Announced,
-  { conclusion, durationSeconds, alertsBackAt }: {
+  {
+    conclusion,
+    durationSeconds,
+    alertsBackAt,
+  }: {
     conclusion: string | null;
     durationSeconds: number | null;
     alertsBackAt: string | null;
@@ -35,7 +39,9 @@ export function announceEnd(
   return [
     `${dispatch.state === "succeeded" ? "✅" : "❌"} ${dispatch.model}: the training of decision #${dispatch.decisionId} ${dispatch.state} (${conclusion ?? "no conclusion"})${took}${withUrl(dispatch)}`,
     ...withError(dispatch),
-    ...(alertsBackAt === null ? [] : [`Its alerts are given back at ${alertsBackAt}; then a follow-up looks again`]),
+    ...(alertsBackAt === null
+      ? []
+      : [`Its alerts are given back at ${alertsBackAt}; then a follow-up looks again`]),
   ].join("\n");
 }
 

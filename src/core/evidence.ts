@@ -104,4 +104,11 @@ export const Evidence = z.object({
 export type Evidence = z.infer<typeof Evidence>;
 
 /** How many rows of each kind an evidence carries at the most, beside its exact totals. */
-export const EVIDENCE_LIMITS = { checks: 20, alertIds: 1000, batches: 50, decisions: 5, failed: 20, texts: 200 } as const;
+export const EVIDENCE_LIMITS = {
+  checks: 20,
+  alertIds: 1000,
+  batches: 50,
+  decisions: 5,
+  failed: 20,
+  texts: 200,
+} as const;

@@ -7,7 +7,7 @@ export function findProgram(names: readonly string[]): string | undefined {
   return directories.flatMap((directory) => names.map((name) => join(directory, name))).find(isExecutable);
 }
 
-function isExecutable(path: string): boolean {
+export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return true;

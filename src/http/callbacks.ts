@@ -1,5 +1,5 @@
 import type { Queue } from "bullmq";
-import express, { Router, type Request, type Response } from "express";
+import express, { Router, type Request } from "express";
 import { z } from "zod";
 import { TRAINING } from "../../queues/names.ts";
 import { wakeJob } from "../../queues/training.ts";
@@ -7,6 +7,7 @@ import type { Config } from "../config.ts";
 import { stateOfTraining } from "../core/training.ts";
 import type { Logger } from "../logger.ts";
 import { isSigned, SIGNATURE_HEADER } from "../outgoing/signature.ts";
+import { parseJson } from "../parse-json.ts";
 import type { Database } from "../postgres/database.ts";
 import { Outcome, outcomePath, toStatus } from "../trainers/webhook.ts";
 
@@ -23,12 +24,13 @@ export interface CallbackDependencies {
 export function createCallbacks(dependencies: CallbackDependencies): Router {
   const { config, database, queues, log } = dependencies;
   const queueOf = (name: string) => queues.find((queue) => queue.name === name);
-  // A person may have to look at it, so that the chain's own stage is woken too.
+  // The training may not be known yet: then the act stage looks for it.
   const wake = async (runId: string): Promise<void> => {
     for (const name of ["act", TRAINING]) {
       const queue = queueOf(name);
       // The act stage is of interest only while it waits.
-      if (queue && (name === TRAINING || (await queue.getJobState(runId)) === "delayed")) await wakeJob(queue, runId);
+      if (queue && (name === TRAINING || (await queue.getJobState(runId)) === "delayed"))
+        await wakeJob(queue, runId);
     }
   };
   const router = Router();
@@ -37,34 +39,25 @@ export function createCallbacks(dependencies: CallbackDependencies): Router {
 
   /** GitHub's `workflow_run` events: a reason to look, and nothing more, as they may be late, lost or out of order. */
   router.post("/api/v1/github/webhook", readBody, async (request, response) => {
-    const body = await readSigned(request, response, config.githubWebhookSecret, "X-Hub-Signature-256");
-    if (body === null) return;
-    const event = request.get("X-GitHub-Event");
-    if (event !== "workflow_run") return void response.status(202).json({ ignored: event ?? "no event" });
-    const parsed = WorkflowRunEvent.safeParse(parseJson(body));
-    if (!parsed.success) return void response.status(400).json({ error: z.prettifyError(parsed.error) });
-    const { id, display_title: title } = parsed.data.workflow_run;
-    const key = /^Retrain ([0-9a-f-]{36})$/.exec(title ?? "")?.[1] ?? null;
-    const runId = await database.findTraining({ externalId: id, key });
+    const body = await readSigned(request, config.githubWebhookSecret, "X-Hub-Signature-256");
+    const event = request.get("X-GitHub-Event") ?? "no event";
+    const runId = event === "workflow_run" ? await findRun(parseBody(WorkflowRunEvent, body)) : null;
     // GitHub gives up after ten seconds; it waits for no look.
-    response.status(202).json(runId === null ? { ignored: "not one of our trainings" } : { runId });
+    response.status(202).json(runId === null ? { ignored: event } : { runId });
     if (runId === null) return;
-    await wake(runId).catch((error: unknown) => log.warn({ err: error, runId }, "training not woken; it is looked at later"));
+    await wake(runId).catch((error: unknown) =>
+      log.warn({ err: error, runId }, "training not woken; it is looked at later"),
+    );
   });
 
   /** The outcome of a training, as the receiver of the webhook trainer tells it. */
   router.post(outcomePath(":runId"), readBody, async (request, response) => {
     const secret = config.trainer.name === "webhook" ? config.trainer.webhook.secret : null;
-    const body = await readSigned(request, response, secret, SIGNATURE_HEADER);
-    if (body === null) return;
-    const parsed = SignedOutcome.safeParse(parseJson(body));
-    if (!parsed.success) return void response.status(400).json({ error: z.prettifyError(parsed.error) });
-    const { decision_id: runId, ...outcome } = parsed.data;
+    const body = await readSigned(request, secret, SIGNATURE_HEADER);
+    const { decision_id: runId, ...outcome } = parseBody(SignedOutcome, body);
     // The body is what is signed: without this, an outcome could be sent on to another training.
-    if (runId !== request.params["runId"])
-      return void response.status(400).json({ error: "decision_id is not that of the address" });
-    if (!(await database.readDispatch(runId)))
-      return void response.status(404).json({ error: `There is no training ${runId}` });
+    if (runId !== request.params["runId"]) throw new Refusal(400, "decision_id is not that of the address");
+    if (!(await database.readDispatch(runId))) throw new Refusal(404, `There is no training ${runId}`);
     const status = toStatus(outcome);
     const state = stateOfTraining(status.status, status.conclusion);
     const isNews = await database.recordProgress(runId, { ...status, state, externalId: null, error: null });
@@ -72,6 +65,21 @@ export function createCallbacks(dependencies: CallbackDependencies): Router {
     response.json({ recorded: isNews });
   });
   return router;
+
+  async function findRun({ workflow_run: run }: z.infer<typeof WorkflowRunEvent>): Promise<string | null> {
+    const key = /^Retrain ([0-9a-f-]{36})$/.exec(run.display_title ?? "")?.[1] ?? null;
+    return database.findTraining({ externalId: run.id, key });
+  }
+}
+
+/** A request that is not taken; its status and message are the answer. */
+class Refusal extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
 }
 
 const WorkflowRunEvent = z.object({
@@ -83,27 +91,16 @@ const WorkflowRunEvent = z.object({
 
 const SignedOutcome = Outcome.extend({ decision_id: z.uuid() });
 
-/** The body, if it is signed with the secret; null where it is not, which is answered then. */
-async function readSigned(
-  request: Request,
-  response: Response,
-  secret: string | null,
-  header: string,
-): Promise<string | null> {
-  if (secret === null) {
-    response.status(404).json({ error: "Nobody is listening here: the settings name no secret for it" });
-    return null;
-  }
+/** The body. @throws Refusal where it is not signed with the secret. */
+async function readSigned(request: Request, secret: string | null, header: string): Promise<string> {
+  if (secret === null) throw new Refusal(404, "Nobody is listening here: the settings name no secret for it");
   const body: unknown = request.body;
   if (typeof body === "string" && (await isSigned(secret, body, request.get(header)))) return body;
-  response.status(401).json({ error: `${header} is missing or wrong` });
-  return null;
+  throw new Refusal(401, `${header} is missing or wrong`);
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+function parseBody<S extends z.ZodType>(schema: S, body: string): z.infer<S> {
+  const parsed = schema.safeParse(parseJson(body));
+  if (parsed.success) return parsed.data;
+  throw new Refusal(400, z.prettifyError(parsed.error));
 }

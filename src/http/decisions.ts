@@ -27,7 +27,18 @@ export function createDecisionPages(database: Database, timeZone: string): Route
   return router;
 }
 
-const COLUMNS = ["#", "When", "Model", "Decision", "Reason", "Buffer", "Drift", "Cause", "Training", "Notes"] as const;
+const COLUMNS = [
+  "#",
+  "When",
+  "Model",
+  "Decision",
+  "Reason",
+  "Buffer",
+  "Drift",
+  "Cause",
+  "Training",
+  "Notes",
+] as const;
 
 function renderPage(rows: DecisionRow[], timeZone: string): string {
   const body = rows.map(

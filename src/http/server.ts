@@ -44,7 +44,8 @@ export async function startServer(
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);
     // What is wrong with a request, such as a body that is too large, its parser says.
-    const fault = error instanceof Error && "status" in error && typeof error.status === "number" ? error.status : null;
+    const fault =
+      error instanceof Error && "status" in error && typeof error.status === "number" ? error.status : null;
     if (fault === null) log.warn({ err: error }, "request failed");
     const status = fault ?? (error instanceof PermanentError ? 500 : 503);
     response.status(status).json({ error: error instanceof Error ? error.message : "failed" });

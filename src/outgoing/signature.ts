@@ -9,7 +9,13 @@ export async function signBody(secret: string | null, body: string): Promise<Rec
 }
 
 /** Whether a body was signed by somebody who has the secret; takes as long for a wrong signature as for a right one. */
-export async function isSigned(secret: string, body: string, signature: string | undefined): Promise<boolean> {
+export async function isSigned(
+  secret: string,
+  body: string,
+  signature: string | undefined,
+): Promise<boolean> {
   // The library throws for an empty body or signature, which nobody has signed.
-  return body !== "" && signature !== undefined && signature !== "" && (await verify(secret, body, signature));
+  return (
+    body !== "" && signature !== undefined && signature !== "" && (await verify(secret, body, signature))
+  );
 }

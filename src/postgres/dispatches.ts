@@ -61,10 +61,12 @@ export async function postponeDispatch(
 }
 
 /** How asking came out. */
-export type Settlement = { state: "sent"; externalId: string | null; url: string | null; statusUrl: string | null } | {
-  state: "unknown" | "rejected";
-  error: string;
-};
+export type Settlement =
+  | { state: "sent"; externalId: string | null; url: string | null; statusUrl: string | null }
+  | {
+      state: "unknown" | "rejected";
+      error: string;
+    };
 
 /** Writes down how asking came out, unless that is known already, and answers how the dispatch stands then. */
 export async function settleDispatch(
@@ -72,7 +74,8 @@ export async function settleDispatch(
   decisionId: number,
   settlement: Settlement,
 ): Promise<DispatchOutcome> {
-  const training = settlement.state === "sent" ? settlement : { externalId: null, url: null, statusUrl: null };
+  const training =
+    settlement.state === "sent" ? settlement : { externalId: null, url: null, statusUrl: null };
   const { rows } = await pool.query<DispatchOutcome>(
     `WITH settled AS (
        UPDATE retraining_dispatches SET state = $2, external_id = $3, url = $4, status_url = $5, error = $6,

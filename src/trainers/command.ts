@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { CommandSettings } from "../config.ts";
 import { CommandRequest, type TrainingOrder } from "../core/dispatch-request.ts";
-import { findProgram } from "../embedded/find-program.ts";
+import { findProgram, isExecutable } from "../embedded/find-program.ts";
 import { messageOf } from "../errors.ts";
 import { type Finding, fault, ok } from "../finding.ts";
 import type { Redact } from "../redact.ts";
@@ -52,7 +52,9 @@ function renderCommand({ command, workingDirectory }: CommandSettings, order: Tr
     model: order.model,
   };
   return {
-    command: command.map((part) => part.replaceAll(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)),
+    command: command.map((part) =>
+      part.replaceAll(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole),
+    ),
     workingDirectory: resolve(workingDirectory),
   };
 }
@@ -65,15 +67,6 @@ function diagnose({ command, workingDirectory }: CommandSettings): Finding {
   if (program.includes("/") ? isExecutable(resolve(workingDirectory, program)) : findProgram([program]))
     return ok(`command: ${program} is there`);
   return fault(`command: there is no program ${program}`, "Install it, or correct TRAINER_COMMAND");
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**
@@ -110,7 +103,9 @@ async function runCommand(
   const ended = endOf(child);
   const limit = AbortSignal.timeout(limitMs);
   const stop = AbortSignal.any([signal, limit]);
-  const stopped = new Promise<void>((resolve) => stop.addEventListener("abort", () => resolve(), { once: true }));
+  const stopped = new Promise<void>((resolve) =>
+    stop.addEventListener("abort", () => resolve(), { once: true }),
+  );
   if (!stop.aborted) await Promise.race([ended, stopped]);
   const isStopped = stop.aborted && child.exitCode === null && child.signalCode === null;
   if (isStopped) await endGroup(child, ended);
@@ -119,8 +114,16 @@ async function runCommand(
   child.stdin.end();
   if (isStopped) {
     return limit.aborted
-      ? { conclusion: "timed_out", message: `It took longer than ${limitMs / 1000} s`, durationSeconds: seconds() }
-      : { conclusion: "lost", message: "The worker stopped, and the training with it", durationSeconds: seconds() };
+      ? {
+          conclusion: "timed_out",
+          message: `It took longer than ${limitMs / 1000} s`,
+          durationSeconds: seconds(),
+        }
+      : {
+          conclusion: "lost",
+          message: "The worker stopped, and the training with it",
+          durationSeconds: seconds(),
+        };
   }
   return code === 0
     ? { conclusion: "success", message: null, durationSeconds: seconds() }
@@ -135,8 +138,10 @@ async function endOf(child: ChildProcess): Promise<{ code: number | null; messag
     return { code: null, message: `It could not be started: ${messageOf(error)}` };
   }
   const { exitCode: code, signalCode } = child;
-  if (code === 127) return { code, message: "Exit code 127: there is no such program. Correct TRAINER_COMMAND" };
-  if (code === 126) return { code, message: "Exit code 126: the program may not be run. Correct TRAINER_COMMAND" };
+  if (code === 127)
+    return { code, message: "Exit code 127: there is no such program. Correct TRAINER_COMMAND" };
+  if (code === 126)
+    return { code, message: "Exit code 126: the program may not be run. Correct TRAINER_COMMAND" };
   return { code, message: code === null ? `It was ended by ${signalCode}` : `Exit code ${code}` };
 }
 

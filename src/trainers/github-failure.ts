@@ -47,8 +47,9 @@ function isRateLimit({ status, message, headers }: Refusal): boolean {
 /** What to do about a refusal, by GitHub's own words. */
 function adviseOn({ status, message }: Refusal): string {
   if (/workflow_dispatch['"]? trigger/.test(message)) return DISPATCHABLE;
-  if (/^Unexpected inputs provided/.test(message)) return adviseOnInputs(message);
-  if (/^No ref found/.test(message)) return "Correct GITHUB_REF: it must be a branch or tag of the repository";
+  if (message.startsWith("Unexpected inputs provided")) return adviseOnInputs(message);
+  if (message.startsWith("No ref found"))
+    return "Correct GITHUB_REF: it must be a branch or tag of the repository";
   if (/disabled workflow/.test(message))
     return "Enable the workflow on its page under Actions, or with: gh workflow enable";
   const required = /^Required input '([^']*)'/.exec(message)?.[1];

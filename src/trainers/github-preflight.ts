@@ -21,7 +21,9 @@ export async function preflightGitHub(
     findings.push(...(await preflightWorkflow(github, target)));
   }
   return findings.map(({ text, remedy, level }) =>
-    remedy === undefined ? { level, text: redact(text) } : { level, text: redact(text), remedy: redact(remedy) },
+    remedy === undefined
+      ? { level, text: redact(text) }
+      : { level, text: redact(text), remedy: redact(remedy) },
   );
 }
 
@@ -47,7 +49,9 @@ async function preflightWorkflow(github: GitHub, target: GitHubTarget): Promise<
     return [...findings, ...(await checkFile(ask, target, path))];
   } catch (error) {
     const [text = "", ...remedy] = explainGitHubFailure(error).message.split("\n");
-    return [fault(`GitHub: ${repository}: ${text}`, remedy.join("\n") || "Look whether GITHUB_API_URL is right")];
+    return [
+      fault(`GitHub: ${repository}: ${text}`, remedy.join("\n") || "Look whether GITHUB_API_URL is right"),
+    ];
   }
 }
 
@@ -98,7 +102,9 @@ async function checkPermission(
     if (status === 403) return mayNot;
     // It is allowed to ask, and there is no such run.
     if (status === 404 || status === 409) return may;
-    return warning(`GitHub: could not find out whether the token may write Actions: ${explainGitHubFailure(error).message}`);
+    return warning(
+      `GitHub: could not find out whether the token may write Actions: ${explainGitHubFailure(error).message}`,
+    );
   }
 }
 
@@ -128,12 +134,19 @@ type Check = [isRight: boolean, right: string, wrong: string, remedy: string];
 /** What must stand in a workflow's file. */
 export function checkWorkflowText(text: string, { inputNames, extraInputs }: GitHubTarget): Check[] {
   const file = WorkflowFile.catch({}).parse(safeParseYaml(text));
-  const triggers = typeof file.on === "string" ? [file.on] : Array.isArray(file.on) ? file.on : Object.keys(file.on ?? {});
+  const triggers =
+    typeof file.on === "string" ? [file.on] : Array.isArray(file.on) ? file.on : Object.keys(file.on ?? {});
   const lines = (names: string[]): string =>
-    ["on:", "  workflow_dispatch:", "    inputs:", ...names.map((name) => `      ${name}: { type: string }`)].join("\n");
+    [
+      "on:",
+      "  workflow_dispatch:",
+      "    inputs:",
+      ...names.map((name) => `      ${name}: { type: string }`),
+    ].join("\n");
   const names = [...Object.values(inputNames), ...Object.keys(extraInputs)];
   const isDispatchable = triggers.includes("workflow_dispatch");
-  const on = typeof file.on === "object" && !Array.isArray(file.on) ? file.on["workflow_dispatch"] : undefined;
+  const on =
+    typeof file.on === "object" && !Array.isArray(file.on) ? file.on["workflow_dispatch"] : undefined;
   const inputs = Inputs.catch({}).parse(on ?? {}).inputs ?? {};
   const unknown = names.filter((name) => !(name in inputs));
   const wanting = Object.entries(inputs).filter(
@@ -150,14 +163,12 @@ export function checkWorkflowText(text: string, { inputNames, extraInputs }: Git
             `does not take the input(s) ${unknown.join(", ")}`,
             `Add:\n${lines(unknown)}`,
           ],
-          ...wanting.map(
-            ([name]): Check => [
-              false,
-              "",
-              `requires the input ${name}, which is not sent`,
-              `Set GITHUB_EXTRA_INPUTS, such as {"${name}":"..."}`,
-            ],
-          ),
+          ...wanting.map(([name]): Check => [
+            false,
+            "",
+            `requires the input ${name}, which is not sent`,
+            `Set GITHUB_EXTRA_INPUTS, such as {"${name}":"..."}`,
+          ]),
         ] satisfies Check[])
       : []),
     [

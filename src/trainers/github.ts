@@ -117,7 +117,10 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
       async ask({ request }): Promise<Answer> {
         const http = asHttp(request, apiUrl);
         if (http === null)
-          return { outcome: "rejected", message: `The request was written for another GitHub than ${apiUrl}` };
+          return {
+            outcome: "rejected",
+            message: `The request was written for another GitHub than ${apiUrl}`,
+          };
         try {
           const { status, data, headers } = await send(http.url, http.headers, ASK_LIMIT_MS, http.body);
           if (status >= 300) {
@@ -125,7 +128,10 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
             return { outcome: "rejected", message: redact(message) };
           }
           const started = StartedRun.safeParse(data).data;
-          return { outcome: "accepted", training: started ? toTraining(started.workflow_run_id, started.html_url) : null };
+          return {
+            outcome: "accepted",
+            training: started ? toTraining(started.workflow_run_id, started.html_url) : null,
+          };
         } catch (error) {
           return explain(error);
         }
@@ -144,7 +150,8 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
             page: String(page),
           });
           const answer = await look(`${http.url.replace(/dispatches$/, "runs")}?${query.toString()}`, http);
-          if (typeof answer === "string") throw new TrainerUnavailable("GitHub does not know the workflow", null);
+          if (typeof answer === "string")
+            throw new TrainerUnavailable("GitHub does not know the workflow", null);
           const { workflow_runs: runs } = parseAnswer(RunList, answer.data);
           found.push(...runs.filter(({ display_title: title }) => title === runNameOf(key)));
           if (runs.length < PAGE_SIZE) break;
@@ -157,11 +164,13 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
 
       async follow({ externalId, request, etag }: FollowedTraining): Promise<News> {
         const http = asHttp(request, apiUrl);
-        if (http === null) return { outcome: "gone", message: `It was started by another GitHub than ${apiUrl}` };
+        if (http === null)
+          return { outcome: "gone", message: `It was started by another GitHub than ${apiUrl}` };
         const url = http.url.replace(/\/workflows\/[^/]+\/dispatches$/, `/runs/${externalId}`);
         const answer = await look(url, http, etag);
         if (answer === "unchanged") return { outcome: "unchanged" };
-        if (answer === "missing") return { outcome: "gone", message: `GitHub has no run ${externalId} any more` };
+        if (answer === "missing")
+          return { outcome: "gone", message: `GitHub has no run ${externalId} any more` };
         const run = parseAnswer(Run, answer.data);
         return {
           outcome: "seen",
@@ -193,7 +202,8 @@ export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
   octokit.hook.before("request", (request) => {
     request.request.signal ??= AbortSignal.timeout(LOOK_LIMIT_MS);
   });
-  if ("token" in login) return { octokit, fetchToken: async () => ({ token: login.token, permissions: null }) };
+  if ("token" in login)
+    return { octokit, fetchToken: async () => ({ token: login.token, permissions: null }) };
 
   // Keeps tokens for the hour that they live.
   const auth = createAppAuth({ ...login, request: octokit.request, log: quiet });
@@ -215,7 +225,7 @@ export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
     async fetchToken(target, { isFresh = false } = {}) {
       const installationId = await findInstallation(target);
       const { token, permissions } = await auth({ type: "installation", installationId, refresh: isFresh });
-      return { token, permissions: permissions as GitHubToken["permissions"] };
+      return { token, permissions };
     },
   };
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { WebhookSettings } from "../config.ts";
 import { HttpRequest, type TrainingOrder } from "../core/dispatch-request.ts";
 import { ok } from "../finding.ts";
+import { parseJson } from "../parse-json.ts";
 import type { Redact } from "../redact.ts";
 import { splitLogin } from "../outgoing/login.ts";
 import { explainNetworkFailure } from "../outgoing/network-failure.ts";
@@ -9,7 +10,6 @@ import { SIGNATURE_HEADER, signBody } from "../outgoing/signature.ts";
 import { readWait } from "../outgoing/wait.ts";
 import {
   type Answer,
-  type AskedDispatch,
   type FollowedTraining,
   type News,
   type Trainer,
@@ -59,25 +59,35 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
           return toAnswer(key, response, await readText(response), redact);
         } catch (error) {
           const { isUnsent, message } = explainNetworkFailure(error);
-          return { outcome: isUnsent ? "not_sent" : "lost", message: redact(`The receiver did not answer: ${message}`) };
+          return {
+            outcome: isUnsent ? "not_sent" : "lost",
+            message: redact(`The receiver did not answer: ${message}`),
+          };
         }
       },
 
       // There is no way to ask a receiver by key; where it got the request, its callback says so.
-      find: async (_: AskedDispatch): Promise<Training[]> => [],
+      find: async (): Promise<Training[]> => [],
 
       async follow({ statusUrl, etag }: FollowedTraining): Promise<News> {
         if (statusUrl === null) return { outcome: "nothing_to_ask" };
         const response = await look(statusUrl, etag, redact);
         if (response.status === 304) return { outcome: "unchanged" };
         if (response.status === 404 || response.status === 410)
-          return { outcome: "gone", message: `The receiver answered ${response.status} to the question how it stands` };
+          return {
+            outcome: "gone",
+            message: `The receiver answered ${response.status} to the question how it stands`,
+          };
         if (!response.ok) {
           const message = `The receiver answered ${response.status} to the question how it stands`;
           throw new TrainerUnavailable(message, readWait(Object.fromEntries(response.headers)));
         }
         const told = Outcome.safeParse(parseJson(response.text));
-        if (!told.success) throw new TrainerUnavailable(`The receiver's answer is not understood: ${z.prettifyError(told.error)}`, null);
+        if (!told.success)
+          throw new TrainerUnavailable(
+            `The receiver's answer is not understood: ${z.prettifyError(told.error)}`,
+            null,
+          );
         return { outcome: "seen", ...toStatus(told.data), etag: response.headers.get("etag") };
       },
     },
@@ -157,9 +167,13 @@ function toAnswer(key: string, response: Response, text: string, redact: Redact)
       return { outcome: "accepted", training: null };
     return { outcome: "accepted", training: { externalId: id ?? key, url: url ?? null, statusUrl } };
   }
-  if (status === 429) return { outcome: "rate_limited", message, waitMs: readWait(Object.fromEntries(headers)) };
+  if (status === 429)
+    return { outcome: "rate_limited", message, waitMs: readWait(Object.fromEntries(headers)) };
   if (status >= 500 || status === 408) return { outcome: "lost", message };
-  return { outcome: "rejected", message: `${message}\nMend the receiver, or correct TRAINER_URL and TRAINER_SECRET` };
+  return {
+    outcome: "rejected",
+    message: `${message}\nMend the receiver, or correct TRAINER_URL and TRAINER_SECRET`,
+  };
 }
 
 /** Where an answer of 201 or 202 says how it goes on. */
@@ -172,7 +186,11 @@ async function look(url: string, etag: string | null, redact: Redact) {
   const login = splitLogin(url);
   try {
     const response = await fetch(login.url, {
-      headers: { accept: "application/json", ...login.headers, ...(etag === null ? {} : { "if-none-match": etag }) },
+      headers: {
+        accept: "application/json",
+        ...login.headers,
+        ...(etag === null ? {} : { "if-none-match": etag }),
+      },
       signal: AbortSignal.timeout(LOOK_LIMIT_MS),
     });
     const { status, ok: isOk, headers } = response;
@@ -193,12 +211,4 @@ async function readText(response: Response): Promise<string> {
     if (size > MOST_ANSWER_BYTES) break;
   }
   return Buffer.concat(chunks).toString();
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -131,7 +131,11 @@ describe("the auditor", () => {
         seen.asks.push({ key: FIRST, askedAt: 1_151 });
       },
     ],
-    ["a request that the contract forbids", "broken contract", ({ contractFaults }) => contractFaults.push("x")],
+    [
+      "a request that the contract forbids",
+      "broken contract",
+      ({ contractFaults }) => contractFaults.push("x"),
+    ],
     [
       "a dispatch that says unknown and arrived",
       "broken decision",

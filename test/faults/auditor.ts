@@ -139,7 +139,8 @@ function auditDispatches(observation: Observation): Violation[] {
 function auditDispatch(name: string, state: string, askedAt: number | null, asked: Ask[]): Violation[] {
   const texts: string[] = [];
   if (asked.length > 0 && askedAt === null) texts.push(`${name} was asked for without a row that says so`);
-  const hasTrained = state === "succeeded" || state === "failed" || (state === "cancelled" && askedAt !== null);
+  const hasTrained =
+    state === "succeeded" || state === "failed" || (state === "cancelled" && askedAt !== null);
   if (hasTrained && asked.length === 0)
     texts.push(`${name} is "${state}", and the trainer knows nothing of it`);
   if (!hasTrained && asked.length > 0)
@@ -157,7 +158,9 @@ function auditAlerts(decisions: ObservedDecision[], dispatches: Observation["dis
   const answered = new Map<string, number>();
   const violations: Violation[] = [];
   for (const { id, decision, alertIds } of decisions) {
-    const isAnswer = dispatches.some(({ decisionId, state }) => decisionId === id && !GIVES_BACK.includes(state));
+    const isAnswer = dispatches.some(
+      ({ decisionId, state }) => decisionId === id && !GIVES_BACK.includes(state),
+    );
     if (decision !== "trigger" || !isAnswer) continue;
     for (const alert of alertIds) {
       const earlier = answered.get(alert);

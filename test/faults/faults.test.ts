@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Lane, openLane } from "./lane.ts";
+import { type Lane, openLane, takeLane } from "./lane.ts";
 import { createPlans, FAULTS, makeRun } from "./runs.ts";
 
 // Another one each day, and the same one all day long: a failure can be looked into.
@@ -28,11 +28,3 @@ describe(`whatever fails (seed ${SEED})`, () => {
     },
   );
 });
-
-async function takeLane(lanes: Lane[]): Promise<Lane> {
-  for (;;) {
-    const lane = lanes.pop();
-    if (lane) return lane;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

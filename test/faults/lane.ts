@@ -95,6 +95,15 @@ export async function openLane(root = process.cwd()): Promise<Lane> {
   };
 }
 
+/** Takes one of the lanes, once one is free; whoever takes it puts it back. */
+export async function takeLane(lanes: Lane[]): Promise<Lane> {
+  for (;;) {
+    const lane = lanes.pop();
+    if (lane) return lane;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 const TEMPLATE = "field_template";
 
 async function makeTemplate({ databaseUrl }: EmbeddedServers, root: string): Promise<void> {

@@ -28,7 +28,9 @@ const outcomes: Outcome[] = [];
 const startedAt = performance.now();
 await Promise.all(Array.from({ length: Math.min(Number(values.lanes), queue.length) }, work));
 const minutes = (performance.now() - startedAt) / 60_000;
-console.log(`\n${values.github ? formatGitHubTable(outcomes) : formatTable(outcomes)}\n\nseed ${seed}, ${minutes.toFixed(1)} minutes`);
+console.log(
+  `\n${values.github ? formatGitHubTable(outcomes) : formatTable(outcomes)}\n\nseed ${seed}, ${minutes.toFixed(1)} minutes`,
+);
 if (outcomes.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
 
 /** Makes one run after the other on servers of its own. */

@@ -33,7 +33,9 @@ const ALL = {
   "starts two, and names the newer": { github: { next: ["double, naming the newer"] }, doublesRuns: true },
   "cancels the run": { github: { course: { ...SHORT, conclusion: "cancelled" } } },
   "fails the run": { github: { course: { ...SHORT, conclusion: "failure" } } },
-  "uses unknown words": { github: { course: { ...SHORT, conclusion: "quantum_flux", strangeStatus: "pondering" } } },
+  "uses unknown words": {
+    github: { course: { ...SHORT, conclusion: "quantum_flux", strangeStatus: "pondering" } },
+  },
   "each answer is lost": { github: { next: Array.from({ length: 50 }, () => "accept and drop" as const) } },
 } satisfies Record<string, Misbehaviour>;
 

@@ -70,7 +70,11 @@ async function countWaiting(field: Field): Promise<number> {
 export async function observe(
   field: Field,
   sent: SentEvent[],
-  { hasGuard, wasRedisEmptied, doublesRuns }: Pick<Observation, "hasGuard" | "wasRedisEmptied" | "doublesRuns">,
+  {
+    hasGuard,
+    wasRedisEmptied,
+    doublesRuns,
+  }: Pick<Observation, "hasGuard" | "wasRedisEmptied" | "doublesRuns">,
 ): Promise<Omit<Observation, "leaks">> {
   const decisions = await field.sql<Omit<ObservedDecision, "isComplete"> & { isComplete: boolean }>(
     `SELECT id, run_id AS "runId", decision, previous_id AS "previousId", alert_ids AS "alertIds",
@@ -99,7 +103,10 @@ export async function observe(
     events,
     decisions,
     dispatches,
-    asks: field.github.runs.map(({ name, createdAt }) => ({ key: name.replace("Retrain ", ""), askedAt: createdAt })),
+    asks: field.github.runs.map(({ name, createdAt }) => ({
+      key: name.replace("Retrain ", ""),
+      askedAt: createdAt,
+    })),
     contractFaults: field.github.faults,
     doublesRuns,
     keysLeft,

@@ -298,8 +298,7 @@ async function restartWhenKilled(
   const healedAt = Date.now();
   if (hasStruck) await field.startWorker();
   // A step late in the run may still come, and a supervisor does not go home.
-  else
-    void worker?.ended.then(() => (worker.child.signalCode === "SIGKILL" ? field.startWorker() : null));
+  else void worker?.ended.then(() => (worker.child.signalCode === "SIGKILL" ? field.startWorker() : null));
   return { hasStruck, healedAt };
 }
 

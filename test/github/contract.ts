@@ -39,7 +39,10 @@ export function loadContract(): Promise<Contract> {
   return (loading ??= load());
 }
 
-type Spec = Document & { paths: Record<string, unknown>; components: { examples: Record<string, { value: unknown }> } };
+type Spec = Document & {
+  paths: Record<string, unknown>;
+  components: { examples: Record<string, { value: unknown }> };
+};
 
 async function load(): Promise<Contract> {
   // The package's entry would read all versions of the description, 400 MB.
@@ -60,7 +63,10 @@ async function load(): Promise<Contract> {
       // The one parameter that spans several segments.
       const request = {
         method,
-        path: path.replace(/(\/contents\/)(.+)/, (_, before: string, file: string) => `${before}${encodeURIComponent(file)}`),
+        path: path.replace(
+          /(\/contents\/)(.+)/,
+          (_, before: string, file: string) => `${before}${encodeURIComponent(file)}`,
+        ),
         query,
         headers,
         body: body as Record<string, unknown>,

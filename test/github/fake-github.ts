@@ -133,7 +133,11 @@ export async function startFakeGitHub(changes: Partial<FakeGitHub> = {}, port = 
       case "actions/get-workflow-run":
         return get(called, response, reply);
       case "actions/get-workflow":
-        return reply(200, { ...contract.example("workflow"), state: fake.workflow.state, path: ".github/workflows/model_training.yml" });
+        return reply(200, {
+          ...contract.example("workflow"),
+          state: fake.workflow.state,
+          path: ".github/workflows/model_training.yml",
+        });
       case "repos/get-content":
         return reply(200, {
           ...contract.example("content-file-response-if-content-is-a-file"),
@@ -144,10 +148,18 @@ export async function startFakeGitHub(changes: Partial<FakeGitHub> = {}, port = 
         // GitHub's example lacks what its own description requires.
         const { source: _, parent: __, ...example } = contract.example("full-repository-default-response");
         const permissions = { admin: false, push, pull: true };
-        return reply(200, { ...example, permissions, language: null }, scopes === null ? {} : { "x-oauth-scopes": scopes });
+        return reply(
+          200,
+          { ...example, permissions, language: null },
+          scopes === null ? {} : { "x-oauth-scopes": scopes },
+        );
       }
       case "actions/cancel-workflow-run":
-        return refuse(response, null, fake.permissions.actions === "write" ? REFUSALS["404"] : REFUSALS["403"]);
+        return refuse(
+          response,
+          null,
+          fake.permissions.actions === "write" ? REFUSALS["404"] : REFUSALS["403"],
+        );
       case "apps/get-repo-installation":
         return reply(200, { ...contract.example("installation"), id: 4711 });
       case "apps/create-installation-access-token":
@@ -303,7 +315,12 @@ function refuse(
   send(response, status, { message: quoted, documentation_url: "https://docs.github.com/rest" }, headers());
 }
 
-function send(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
+function send(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { "content-type": "application/json; charset=utf-8", ...headers });
   response.end(body === null ? undefined : JSON.stringify(body));
 }

@@ -14,12 +14,16 @@ function retrigger(args: string[], settings: Record<string, string> = {}) {
   return runOurs("src/cli.ts", args, { ...world.settings, ...settings });
 }
 
-const states = async () => (await world.sql("SELECT state FROM retraining_dispatches ORDER BY id")).map(({ state }) => state);
+const states = async () =>
+  (await world.sql("SELECT state FROM retraining_dispatches ORDER BY id")).map(({ state }) => state);
 
 describe("npx retrigger decide, with a real trainer", () => {
   it("--wait returns when the training is asked for, and says what nobody does yet", async () => {
     const { code, stdout, stderr } = await retrigger(["decide", "--wait"]);
-    expect({ code, last: stdout.trim().split("\n").at(-1) }).toEqual({ code: 0, last: "🎯 FINAL STATUS: RETRAINING TRIGGERED" });
+    expect({ code, last: stdout.trim().split("\n").at(-1) }).toEqual({
+      code: 0,
+      last: "🎯 FINAL STATUS: RETRAINING TRIGGERED",
+    });
     expect(stderr).toContain("once a worker runs: npm start");
     expect(await states()).toEqual(["sent"]);
   });
@@ -31,7 +35,9 @@ describe("npx retrigger decide, with a real trainer", () => {
     const { training, dispatch } = JSON.parse(stdout) as DecisionSummary & { training: TrainingReport };
     expect(dispatch?.state).toBe("sent");
     expect(training).toMatchObject({ state: "succeeded", conclusion: "success" });
-    expect(stderr).toMatch(/Training: running · in_progress[^]*Training: succeeded · completed · success · \d s · https/);
+    expect(stderr).toMatch(
+      /Training: running · in_progress[^]*Training: succeeded · completed · success · \d s · https/,
+    );
   });
 
   it("has exit code 1 where the training fails or is refused, and says why", async () => {
@@ -60,8 +66,13 @@ describe("npx retrigger dispatch", () => {
     expect(stdout).toMatch(/^Decision 1: \w+ \d+ https:\/\/github.com/);
     expect(world.github.runs).toHaveLength(1);
     const again = await retrigger(["dispatch", "retry", "1"]);
-    expect(again).toMatchObject({ code: 1, stderr: expect.stringMatching(/The dispatch is \w+, not rejected/) as string });
-    expect((await retrigger(["dispatch", "retry", "99"])).stderr).toContain("There is no dispatch of a decision 99");
+    expect(again).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/The dispatch is \w+, not rejected/) as string,
+    });
+    expect((await retrigger(["dispatch", "retry", "99"])).stderr).toContain(
+      "There is no dispatch of a decision 99",
+    );
     expect((await retrigger(["dispatch", "resend", "1"])).stderr).toContain("not unknown");
     expect(world.github.dispatches()).toHaveLength(3);
   });
@@ -71,7 +82,10 @@ describe("npx retrigger dispatch", () => {
     world.github.next = ["drop"];
     const { runId } = await world.decide();
     const resent = await retrigger(["dispatch", "resend", runId]);
-    expect(resent).toMatchObject({ code: 0, stdout: expect.stringMatching(/: (sent|running|succeeded) \d+ https/) as string });
+    expect(resent).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/: (sent|running|succeeded) \d+ https/) as string,
+    });
     expect((await world.followed(runId)).state).toBe("succeeded");
 
     await world.sql("DELETE FROM retraining_decisions");
@@ -81,7 +95,9 @@ describe("npx retrigger dispatch", () => {
     expect(unknown.dispatch?.state).toBe("unknown");
     const id = String(unknown.decisionId);
     const url = `https://github.com/YOUR_USER/cinematch/actions/runs/${world.github.runs.at(-1)?.id}`;
-    expect((await retrigger(["dispatch", "confirm", id, "the-last-one"])).stderr).toContain('run is "the-last-one"');
+    expect((await retrigger(["dispatch", "confirm", id, "the-last-one"])).stderr).toContain(
+      'run is "the-last-one"',
+    );
     const confirmed = await retrigger(["dispatch", "confirm", id, url]);
     expect(confirmed).toMatchObject({ code: 0, stdout: expect.stringContaining("It is followed") as string });
     await until("it succeeded", async () => (await states()).at(-1) === "succeeded");
@@ -93,7 +109,10 @@ describe("npx retrigger dispatch", () => {
     expect((await retrigger(["decide", "--wait"])).code).toBe(1);
     await world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
     const { code, stderr, stdout } = await retrigger(["dispatch", "retry", "1"]);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining("No worker is running") as string });
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringContaining("No worker is running") as string,
+    });
     expect(stdout).toMatch(/^Decision 1: sent/);
     expect(await states()).toEqual(["sent"]);
   });
@@ -102,13 +121,17 @@ describe("npx retrigger dispatch", () => {
     world.github.next = ["401"];
     await retrigger(["decide", "--wait"]);
     const { code, stderr } = await retrigger(["dispatch", "retry", "1"], { TRAINER: "mock" });
-    expect({ code, stderr }).toEqual({ code: 1, stderr: "Decision 1 asked github for a training, and TRAINER is mock\n" });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: "Decision 1 asked github for a training, and TRAINER is mock\n",
+    });
     expect(await states()).toEqual(["rejected"]);
   });
 });
 
 describe("npx retrigger doctor, with the GitHub trainer", () => {
-  const doctor = async () => (await retrigger(["doctor"])).stdout.split("\n").filter((line) => /GitHub|→|^on|run-name/.test(line));
+  const doctor = async () =>
+    (await retrigger(["doctor"])).stdout.split("\n").filter((line) => /GitHub|→|^on|run-name/.test(line));
 
   it("finds all well, without starting anything", async () => {
     const lines = await doctor();
@@ -126,7 +149,10 @@ describe("npx retrigger doctor, with the GitHub trainer", () => {
 
   it("says of each thing that is amiss what to do", async () => {
     world.github.permissions = { push: true, scopes: null, actions: "read" };
-    world.github.workflow = { state: "disabled_manually", text: "name: x\non:\n  workflow_dispatch:\n    inputs:\n      reason: {}\n      secret: { required: true }\n" };
+    world.github.workflow = {
+      state: "disabled_manually",
+      text: "name: x\non:\n  workflow_dispatch:\n    inputs:\n      reason: {}\n      secret: { required: true }\n",
+    };
     const text = (await retrigger(["doctor"])).stdout;
     for (const part of [
       "❌ GitHub: the token may not write Actions",
@@ -137,7 +163,9 @@ describe("npx retrigger doctor, with the GitHub trainer", () => {
     ])
       expect(text).toContain(part);
     world.github.workflow.text = "on: [push]";
-    expect((await retrigger(["doctor"])).stdout).toContain("❌ GitHub: model_training.yml has no workflow_dispatch");
+    expect((await retrigger(["doctor"])).stdout).toContain(
+      "❌ GitHub: model_training.yml has no workflow_dispatch",
+    );
     world.github.permissions = { push: true, scopes: "gist, read:org", actions: "write" };
     expect((await retrigger(["doctor"])).stdout).toContain("❌ GitHub: the token may not write Actions");
     world.github.token = "another one";

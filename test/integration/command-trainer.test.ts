@@ -1,11 +1,10 @@
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Queue } from "bullmq";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config.ts";
 import { listCommands, spawnOurs, untilItSays } from "../support/process.ts";
-import { addCheck, createWorld, until, type World } from "../support/world.ts";
+import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 
 let world: World;
 let directory: string;
@@ -34,10 +33,7 @@ function startApp(command: string[], more: Record<string, string> = {}) {
 }
 
 async function trainingLog(runId: string): Promise<string> {
-  const { redisUrl, redisPrefix: prefix } = world.config;
-  const queue = new Queue("training", { connection: { url: redisUrl }, prefix });
-  const { logs } = await queue.getJobLogs(runId);
-  await queue.close();
+  const { logs } = await withQueue(world, "training", (queue) => queue.getJobLogs(runId));
   return logs.join("\n");
 }
 
@@ -46,9 +42,20 @@ const followed = (runId: string) => world.client.waitForTraining(runId, { limitM
 
 describe("the command trainer", () => {
   it("runs the program with the figures in its arguments, never through a shell, its output in the job's log", async () => {
-    const script = "console.log(JSON.stringify(process.argv.slice(1)), process.cwd()); console.error('to stderr')";
+    const script =
+      "console.log(JSON.stringify(process.argv.slice(1)), process.cwd()); console.error('to stderr')";
     const strange = "$(touch hacked); `id` && \"quoted\" 'too' * ~ {unknown}\n-";
-    await startApp([process.execPath, "-e", script, "--", "{reason}", "--drift={drift_score}", "{buffer_size}", "{decision_id}", strange]);
+    await startApp([
+      process.execPath,
+      "-e",
+      script,
+      "--",
+      "{reason}",
+      "--drift={drift_score}",
+      "{buffer_size}",
+      "{decision_id}",
+      strange,
+    ]);
     const { runId, dispatch: told } = await world.decide();
     expect(told).toMatchObject({ trainer: "command", state: "sent" });
     expect(await followed(runId)).toMatchObject({ state: "succeeded", conclusion: "success" });
@@ -62,7 +69,11 @@ describe("the command trainer", () => {
   it("has its exit code as the conclusion", async () => {
     await startApp([process.execPath, "-e", "process.exit(3)"]);
     const { runId } = await world.decide();
-    expect(await followed(runId)).toMatchObject({ state: "failed", conclusion: "failure", error: "Exit code 3" });
+    expect(await followed(runId)).toMatchObject({
+      state: "failed",
+      conclusion: "failure",
+      error: "Exit code 3",
+    });
   });
 
   it("says what is wrong where there is no such program", async () => {
@@ -116,7 +127,10 @@ describe("the command trainer", () => {
 
   it("is run once where it is not known whether it was asked for", async () => {
     let failures = 0;
-    const config = { ...parseConfig(settingsFor(["/bin/sh", "-c", "echo run >> runs"])), role: "worker" as const };
+    const config = {
+      ...parseConfig(settingsFor(["/bin/sh", "-c", "echo run >> runs"])),
+      role: "worker" as const,
+    };
     await world.startApp(config, {
       replaceParts: (parts) => ({
         ...parts,
@@ -142,13 +156,22 @@ describe("the command trainer", () => {
     const worker = spawnOurs("src/main.ts", [], settings);
     await untilItSays(worker, /Retrigger is ready/);
     const { runId } = await world.decide();
-    await until("it runs", async () => (await listCommands()).filter((command) => command.includes("4713")).length === 2);
+    await until(
+      "it runs",
+      async () => (await listCommands()).filter((command) => command.includes("4713")).length === 2,
+    );
     worker.kill("SIGKILL");
     await once(worker, "exit");
-    await until("it went too", async () => !(await listCommands()).some((command) => command.includes("4713")));
+    await until(
+      "it went too",
+      async () => !(await listCommands()).some((command) => command.includes("4713")),
+    );
     await startApp(["/bin/sh", file]);
     await until("it is known", async () => (await dispatch())?.["state"] === "failed");
-    expect(await dispatch()).toMatchObject({ conclusion: "lost", error: expect.stringContaining("is gone") as string });
+    expect(await dispatch()).toMatchObject({
+      conclusion: "lost",
+      error: expect.stringContaining("is gone") as string,
+    });
     expect((await followed(runId)).alertsBackAt).not.toBeNull();
     expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");
   });

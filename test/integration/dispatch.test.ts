@@ -1,9 +1,8 @@
-import { Queue } from "bullmq";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Config } from "../../src/config.ts";
 import { PERMANENT_REFUSALS, RATE_LIMITS } from "../github/refusals.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
-import { until } from "../support/world.ts";
+import { until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -12,17 +11,19 @@ beforeEach(async () => {
 afterEach(() => closeGitHubWorld(world));
 
 const listDispatches = () =>
-  world.sql("SELECT state, external_id, asked_at IS NOT NULL AS asked FROM retraining_dispatches ORDER BY id");
+  world.sql(
+    "SELECT state, external_id, asked_at IS NOT NULL AS asked FROM retraining_dispatches ORDER BY id",
+  );
 
 /** Runs a stage of a run that came to its end once more, as Bull Board's Retry does. */
-async function retryStage(stage: string, runId: string): Promise<void> {
-  const queue = new Queue(stage, { connection: { url: world.config.redisUrl }, prefix: world.config.redisPrefix });
-  const job = await queue.getJob(runId);
-  const before = job?.attemptsStarted ?? 0;
-  await job?.retry((await job.getState()) as "completed" | "failed");
-  await until("it ran again", async () => ((await queue.getJob(runId))?.attemptsStarted ?? 0) > before);
-  await until("it ended", async () => (await queue.getJobState(runId)) === "completed");
-  await queue.close();
+function retryStage(stage: string, runId: string): Promise<void> {
+  return withQueue(world, stage, async (queue) => {
+    const job = await queue.getJob(runId);
+    const before = job?.attemptsStarted ?? 0;
+    await job?.retry((await job.getState()) as "completed" | "failed");
+    await until("it ran again", async () => ((await queue.getJob(runId))?.attemptsStarted ?? 0) > before);
+    await until("it ended", async () => (await queue.getJobState(runId)) === "completed");
+  });
 }
 
 describe("a GitHub that is asked for real", () => {
@@ -41,8 +42,12 @@ describe("a GitHub that is asked for real", () => {
     if (!shown || !("url" in shown)) throw new Error("the mock shows no request");
     const { Authorization: _, ...headers } = shown.headers;
     expect(`${world.github.url}${asked?.url}`).toBe(shown.url);
-    expect(asked?.body).toEqual({ ...shown.body, inputs: { ...(shown.body["inputs"] as object), decision_id: runId } });
-    for (const [name, value] of Object.entries(headers)) expect(asked?.headers[name.toLowerCase()]).toBe(value);
+    expect(asked?.body).toEqual({
+      ...shown.body,
+      inputs: { ...(shown.body["inputs"] as object), decision_id: runId },
+    });
+    for (const [name, value] of Object.entries(headers))
+      expect(asked?.headers[name.toLowerCase()]).toBe(value);
 
     expect((await world.decide()).reason).toBe("already_acted_on,training_in_flight");
     const training = await world.followed(runId);
@@ -85,7 +90,11 @@ describe("a GitHub that is asked for real", () => {
     await world.startApp();
     const { runId } = await world.decide();
     const [older, newer] = world.github.runs.map(({ id }) => String(id));
-    expect(await world.followed(runId)).toMatchObject({ state: "failed", externalId: older, extraRuns: [newer] });
+    expect(await world.followed(runId)).toMatchObject({
+      state: "failed",
+      externalId: older,
+      extraRuns: [newer],
+    });
   });
 
   it("answers 204, and the run is found in the list, however late", async () => {
@@ -142,7 +151,9 @@ describe("a GitHub that is asked for real", () => {
       const { dispatch, report, runId } = await world.decide();
       const { status, message } = PERMANENT_REFUSALS[refusal];
       expect(dispatch).toMatchObject({ state: "rejected", externalId: null });
-      expect(report).toContain(`GitHub answered ${status}: ${message.replace("token $TOKEN", "").split("$")[0]?.trim()}`);
+      expect(report).toContain(
+        `GitHub answered ${status}: ${message.replace("token $TOKEN", "").split("$")[0]?.trim()}`,
+      );
       expect(dispatch?.error?.split("\n").length).toBeGreaterThan(1);
       expect(report).toContain("FINAL STATUS: RETRAINING REJECTED");
       expect(report).toContain("npx retrigger dispatch retry 1");
@@ -167,31 +178,30 @@ describe("a GitHub that is asked for real", () => {
     expect((await listDispatches())[0]?.["state"]).toBe("rejected");
   });
 
-  it.each(Object.keys(RATE_LIMITS).filter((name) => name !== "403 without headers") as (keyof typeof RATE_LIMITS)[])(
-    "limits by %s: asked again when it may be",
-    async (limit) => {
-      world.github.next = [limit, limit];
-      await world.startApp();
-      const started = Date.now();
-      expect((await world.decide()).dispatch?.state).toBe("sent");
-      expect(Date.now() - started).toBeGreaterThan(1_900);
-      expect(world.github.dispatches()).toHaveLength(3);
-      expect(world.github.runs).toHaveLength(1);
-    },
-  );
+  it.each(
+    Object.keys(RATE_LIMITS).filter((name) => name !== "403 without headers") as (keyof typeof RATE_LIMITS)[],
+  )("limits by %s: asked again when it may be", async (limit) => {
+    world.github.next = [limit, limit];
+    await world.startApp();
+    const started = Date.now();
+    expect((await world.decide()).dispatch?.state).toBe("sent");
+    expect(Date.now() - started).toBeGreaterThan(1_900);
+    expect(world.github.dispatches()).toHaveLength(3);
+    expect(world.github.runs).toHaveLength(1);
+  });
 
   it("limits without saying for how long: left alone for a minute, and no worker waits for it", async () => {
     world.github.next = ["403 without headers"];
     await world.startApp();
     const { runId } = await world.startDeciding();
-    const queue = new Queue("act", { connection: { url: world.config.redisUrl }, prefix: world.config.redisPrefix });
-    const job = await until("act waits", async () => {
-      const found = await queue.getJob(runId);
-      return (await found?.getState()) === "delayed" ? found : null;
+    await withQueue(world, "act", async (queue) => {
+      const job = await until("act waits", async () => {
+        const found = await queue.getJob(runId);
+        return (await found?.getState()) === "delayed" ? found : null;
+      });
+      expect(job.delay).toBeGreaterThanOrEqual(60_000);
+      expect(await queue.getActiveCount()).toBe(0);
     });
-    expect(job.delay).toBeGreaterThanOrEqual(60_000);
-    expect(await queue.getActiveCount()).toBe(0);
-    await queue.close();
     expect(world.github.dispatches()).toHaveLength(1);
     expect(await listDispatches()).toEqual([{ state: "pending", external_id: null, asked: false }]);
   });

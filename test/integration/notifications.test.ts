@@ -1,8 +1,7 @@
 import { verify } from "@octokit/webhooks-methods";
-import { Queue } from "bullmq";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
-import { addCheck, createWorld, until, type World } from "../support/world.ts";
+import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 
 const SECRET = "a secret of the webhook";
 
@@ -25,15 +24,6 @@ afterEach(async () => {
   await webhook?.close();
 });
 
-async function withQueue<T>(name: string, use: (queue: Queue) => Promise<T>): Promise<T> {
-  const queue = new Queue(name, { connection: { url: world.config.redisUrl }, prefix: world.config.redisPrefix });
-  try {
-    return await use(queue);
-  } finally {
-    await queue.close();
-  }
-}
-
 describe("notifications", () => {
   it("tell Slack and the webhook of a trigger, each once, and of nothing where nothing was triggered", async () => {
     await world.startApp();
@@ -45,7 +35,9 @@ describe("notifications", () => {
     expect(text).toContain("🚨 default: retraining triggered by decision #2");
     expect(text).toContain("Drift 0.0975 in rating_distribution_ks, buffer 0 ratings");
     const told = webhook?.received[0];
-    expect(await verify(SECRET, told?.body ?? "", told?.headers["x-retrigger-signature-256"] ?? "")).toBe(true);
+    expect(await verify(SECRET, told?.body ?? "", told?.headers["x-retrigger-signature-256"] ?? "")).toBe(
+      true,
+    );
     expect(JSON.parse(told?.body ?? "")).toMatchObject({
       specversion: "1.0",
       type: "retrigger.training_triggered",
@@ -57,13 +49,17 @@ describe("notifications", () => {
 
   it("come at least once: a receiver that is busy or away is told later", async () => {
     await addCheck(world);
-    if (slack) slack.answer = (_, response) => response.writeHead(slack?.received.length === 1 ? 503 : 200).end();
+    if (slack)
+      slack.answer = (_, response) => response.writeHead(slack?.received.length === 1 ? 503 : 200).end();
     if (webhook)
       webhook.answer = (_, response) =>
         response.writeHead(webhook?.received.length === 1 ? 429 : 200, { "retry-after": "1" }).end();
     await world.startApp();
     await world.decide();
-    await until("both were told twice", async () => slack?.received.length === 2 && webhook?.received.length === 2);
+    await until(
+      "both were told twice",
+      async () => slack?.received.length === 2 && webhook?.received.length === 2,
+    );
   });
 
   it("are never in the way of a decision, and a receiver that refuses for good shows in Bull Board", async () => {
@@ -75,7 +71,7 @@ describe("notifications", () => {
     expect((await world.decide()).decision).toBe("trigger_mock");
     expect(Date.now() - begun).toBeLessThan(5_000);
     const [failed] = await until("the webhook is given up", () =>
-      withQueue("notifications", async (queue) => {
+      withQueue(world, "notifications", async (queue) => {
         const jobs = await queue.getFailed();
         return jobs.length > 0 ? jobs : null;
       }),

@@ -30,9 +30,19 @@ async function collectEverything(log: string, address: string): Promise<Record<s
   );
   const tables = ["retraining_decisions", "retraining_dispatches", "retraining_events"];
   const postgres = await Promise.all(tables.map((table) => world.sql(`SELECT * FROM ${table}`)));
-  const paths = ["/decisions", "/api/v1/decisions", "/metrics", "/queues/api/queues?activeQueue=act&status=latest&page=1"];
+  const paths = [
+    "/decisions",
+    "/api/v1/decisions",
+    "/metrics",
+    "/queues/api/queues?activeQueue=act&status=latest&page=1",
+  ];
   const pages = await Promise.all(paths.map(async (path) => (await fetch(address + path)).text()));
-  const commands = [["history", "--json"], ["doctor"], ["decide", "--dry-run", "--json"], ["dispatch", "retry", "1"]];
+  const commands = [
+    ["history", "--json"],
+    ["doctor"],
+    ["decide", "--dry-run", "--json"],
+    ["dispatch", "retry", "1"],
+  ];
   const outputs = [];
   for (const command of commands) outputs.push(await runOurs("src/cli.ts", command, world.settings));
   return {
@@ -45,35 +55,50 @@ async function collectEverything(log: string, address: string): Promise<Record<s
 }
 
 describe("secrets", () => {
-  it("appear in no log, job, report, page, row or error, whatever others quote of them", { timeout: 60_000 }, async () => {
-    // GitHub quotes the login that it refuses; then it takes it.
-    world.github.next = ["401 quoting"];
-    const settings = { ...world.settings, LOG_LEVEL: "trace", TRAINING_POLL_SECONDS: "1" };
-    const service = spawnOurs("src/main.ts", [], settings);
-    let log = "";
-    for (const stream of [service.stdout, service.stderr]) stream?.on("data", (chunk: Buffer) => (log += chunk.toString()));
-    await until("it is ready", async () => log.includes("Retrigger is ready"));
-    const address = /"address":"([^"]+)"/.exec(log)?.[1] ?? "";
-    expect((await world.decide()).dispatch?.error).toContain("Bad credentials: token [GITHUB_TOKEN]");
-    const { runId } = await world.decide();
-    expect((await world.followed(runId)).state).toBe("succeeded");
-    await world.sql("ALTER TABLE drift_alerts RENAME TO gone");
-    await world.decide().catch(() => {});
-    await until("Slack was tried in vain", async () => {
-      const keys = await world.redis.keys(`${world.config.redisPrefix}:notifications:slack-*`);
-      const reasons = await Promise.all(keys.map((key) => world.redis.type(key).then((type) => (type === "hash" ? world.redis.hget(key, "failedReason") : null))));
-      return reasons.some((reason) => reason?.includes("no answer"));
-    });
-    const everything = await collectEverything(log, address);
-    service.kill("SIGTERM");
-    await until("it ended", async () => service.exitCode !== null);
+  it(
+    "appear in no log, job, report, page, row or error, whatever others quote of them",
+    { timeout: 60_000 },
+    async () => {
+      // GitHub quotes the login that it refuses; then it takes it.
+      world.github.next = ["401 quoting"];
+      const settings = { ...world.settings, LOG_LEVEL: "trace", TRAINING_POLL_SECONDS: "1" };
+      const service = spawnOurs("src/main.ts", [], settings);
+      let log = "";
+      for (const stream of [service.stdout, service.stderr])
+        stream?.on("data", (chunk: Buffer) => (log += chunk.toString()));
+      await until("it is ready", async () => log.includes("Retrigger is ready"));
+      const address = /"address":"([^"]+)"/.exec(log)?.[1] ?? "";
+      expect((await world.decide()).dispatch?.error).toContain("Bad credentials: token [GITHUB_TOKEN]");
+      const { runId } = await world.decide();
+      expect((await world.followed(runId)).state).toBe("succeeded");
+      await world.sql("ALTER TABLE drift_alerts RENAME TO gone");
+      await world.decide().catch(() => {});
+      await until("Slack was tried in vain", async () => {
+        const keys = await world.redis.keys(`${world.config.redisPrefix}:notifications:slack-*`);
+        const reasons = await Promise.all(
+          keys.map((key) =>
+            world.redis
+              .type(key)
+              .then((type) => (type === "hash" ? world.redis.hget(key, "failedReason") : null)),
+          ),
+        );
+        return reasons.some((reason) => reason?.includes("no answer"));
+      });
+      const everything = await collectEverything(log, address);
+      service.kill("SIGTERM");
+      await until("it ended", async () => service.exitCode !== null);
 
-    const password = new URL(world.config.databaseUrl).password;
-    const forbidden = { ...SECRETS, SLACK_WEBHOOK_URL: "slack-path-0815", "password of Postgres": password };
-    for (const [place, text] of Object.entries({ ...everything, log })) {
-      expect(text.length, `${place} is there`).toBeGreaterThan(100);
-      for (const [name, secret] of Object.entries(forbidden))
-        expect(text.includes(secret), `${name} in ${place}`).toBe(false);
-    }
-  });
+      const password = new URL(world.config.databaseUrl).password;
+      const forbidden = {
+        ...SECRETS,
+        SLACK_WEBHOOK_URL: "slack-path-0815",
+        "password of Postgres": password,
+      };
+      for (const [place, text] of Object.entries({ ...everything, log })) {
+        expect(text.length, `${place} is there`).toBeGreaterThan(100);
+        for (const [name, secret] of Object.entries(forbidden))
+          expect(text.includes(secret), `${name} in ${place}`).toBe(false);
+      }
+    },
+  );
 });

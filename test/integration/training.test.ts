@@ -1,8 +1,7 @@
 import { sign } from "@octokit/webhooks-methods";
-import { Queue } from "bullmq";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
-import { addCheck, until } from "../support/world.ts";
+import { addCheck, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -17,16 +16,6 @@ const GOOD = { queuedMs: 100, runningMs: 300, conclusion: "success" };
 const BAD = { ...GOOD, conclusion: "failure" };
 
 const reasons = async () => (await world.decisions()).map(({ reason }) => reason);
-
-async function withTrainingQueue<T>(use: (queue: Queue) => Promise<T>): Promise<T> {
-  const { redisUrl, redisPrefix: prefix } = world.config;
-  const queue = new Queue("training", { connection: { url: redisUrl }, prefix });
-  try {
-    return await use(queue);
-  } finally {
-    await queue.close();
-  }
-}
 
 describe("a training that is followed", () => {
   it("that fails keeps its alerts for a backoff that doubles, says so, and is then begun anew by a follow-up", async () => {
@@ -80,16 +69,27 @@ describe("a training that is followed", () => {
       const [row] = await world.sql("SELECT * FROM retraining_dispatches WHERE state = 'succeeded'");
       return row;
     });
-    expect(training).toMatchObject({ run_attempt: 2, conclusion: "success", duration_seconds: expect.any(Number) as number });
+    expect(training).toMatchObject({
+      run_attempt: 2,
+      conclusion: "success",
+      duration_seconds: expect.any(Number) as number,
+    });
     expect(world.github.dispatches()).toHaveLength(1);
   });
 
   it("keeps words that nobody knows", async () => {
-    world.github.course = { ...BAD, conclusion: "quantum_flux", strangeStatus: "pondering", runningMs: 1_500 };
+    world.github.course = {
+      ...BAD,
+      conclusion: "quantum_flux",
+      strangeStatus: "pondering",
+      runningMs: 1_500,
+    };
     await world.startApp();
     const { runId } = await world.decide();
     await until("its status is written down", async () => {
-      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE status = 'pondering' AND state = 'sent'");
+      const rows = await world.sql(
+        "SELECT FROM retraining_dispatches WHERE status = 'pondering' AND state = 'sent'",
+      );
       return rows.length === 1;
     });
     expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "quantum_flux" });
@@ -108,9 +108,12 @@ describe("a training that is followed", () => {
     world.github.course = { ...GOOD, runningMs: 8_000 };
     await world.startApp();
     const { runId } = await world.decide();
-    const isConditional = () => world.github.requests.some(({ headers }) => headers["if-none-match"] !== undefined);
+    const isConditional = () =>
+      world.github.requests.some(({ headers }) => headers["if-none-match"] !== undefined);
     await until("it was asked with an ETag", async () => isConditional());
-    const counts = await withTrainingQueue((queue) => queue.getJobCounts("delayed", "waiting", "failed", "completed"));
+    const counts = await withQueue(world, "training", (queue) =>
+      queue.getJobCounts("delayed", "waiting", "failed", "completed"),
+    );
     expect(counts).toMatchObject({ waiting: 0, failed: 0, completed: 0 });
     const keys = await world.redis.keys(`${world.config.redisPrefix}:*`);
     await world.redis.del(keys);
@@ -141,7 +144,11 @@ describe("a training that is followed", () => {
 describe("GitHub's webhook", () => {
   const event = (run: object) => JSON.stringify({ action: "completed", workflow_run: run });
 
-  async function post(address: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
+  async function post(
+    address: string,
+    body: string,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
     const signature = body === "" ? "sha256=" : await sign("a secret of the webhook", body);
     return fetch(`${address}/api/v1/github/webhook`, {
       method: "POST",
@@ -161,7 +168,10 @@ describe("GitHub's webhook", () => {
     const { runId } = await world.decide();
     const id = world.github.runs[0]?.id;
     // It claims an end that has not come, and then something from the past.
-    expect((await post(address, event({ id, display_title: null, status: "completed", conclusion: "failure" }))).status).toBe(202);
+    expect(
+      (await post(address, event({ id, display_title: null, status: "completed", conclusion: "failure" })))
+        .status,
+    ).toBe(202);
     await until("it was looked at", async () => {
       const rows = await world.sql("SELECT FROM retraining_dispatches WHERE status IS NOT NULL");
       return rows.length === 1;
@@ -169,7 +179,9 @@ describe("GitHub's webhook", () => {
     const [row] = await world.sql("SELECT state FROM retraining_dispatches");
     expect(["sent", "running"]).toContain(row?.["state"]);
     await new Promise((resolve) => setTimeout(resolve, 2_700));
-    expect((await post(address, event({ id: -1, display_title: `Retrain ${runId}`, status: "queued" }))).status).toBe(202);
+    expect(
+      (await post(address, event({ id: -1, display_title: `Retrain ${runId}`, status: "queued" }))).status,
+    ).toBe(202);
     expect((await world.followed(runId)).state).toBe("succeeded");
   });
 
@@ -180,10 +192,15 @@ describe("GitHub's webhook", () => {
     const forged = await sign("another secret", body);
     expect((await post(address, body, { "x-hub-signature-256": forged })).status).toBe(401);
     expect((await post(address, body, { "x-hub-signature-256": "" })).status).toBe(401);
-    expect((await post(address, body, { "x-hub-signature-256": "sha256=äöü" }).catch(() => ({ status: 401 }))).status).toBe(401);
+    expect(
+      (await post(address, body, { "x-hub-signature-256": "sha256=äöü" }).catch(() => ({ status: 401 })))
+        .status,
+    ).toBe(401);
     expect((await post(address, "")).status).toBe(401);
     expect((await post(address, body, { "x-github-event": "ping" })).status).toBe(202);
-    expect(await (await post(address, event({ id: 1 }))).json()).toEqual({ ignored: "not one of our trainings" });
+    expect(await (await post(address, event({ id: 1 }))).json()).toEqual({
+      ignored: "workflow_run",
+    });
     expect((await post(address, "{}")).status).toBe(400);
     expect((await post(address, `{"x":"${"x".repeat(2_000_000)}"}`)).status).toBe(413);
     await world.followed(runId);

@@ -31,7 +31,13 @@ function start(patience: object = {}): Promise<App> {
   return world.startApp({ role: "all", patience: quick });
 }
 
-async function tell(app: App, runId: string, outcome: object, secret = SECRET, about = runId): Promise<Response> {
+async function tell(
+  app: App,
+  runId: string,
+  outcome: object,
+  secret = SECRET,
+  about = runId,
+): Promise<Response> {
   const body = JSON.stringify({ decision_id: about, ...outcome });
   return fetch(`${app.address()}/api/v1/trainings/${runId}/outcome`, {
     method: "POST",
@@ -40,7 +46,8 @@ async function tell(app: App, runId: string, outcome: object, secret = SECRET, a
   });
 }
 
-const state = async () => (await world.sql("SELECT state FROM retraining_dispatches ORDER BY id DESC LIMIT 1"))[0]?.["state"];
+const state = async () =>
+  (await world.sql("SELECT state FROM retraining_dispatches ORDER BY id DESC LIMIT 1"))[0]?.["state"];
 
 describe("the webhook trainer", () => {
   it("posts one signed CloudEvent with an Idempotency-Key, and follows the status URL that the answer names", async () => {
@@ -58,7 +65,9 @@ describe("the webhook trainer", () => {
       path: "/train?key=in-the-query",
       headers: { "idempotency-key": runId, "content-type": "application/cloudevents+json; charset=utf-8" },
     });
-    expect(await verify(SECRET, request?.body ?? "", request?.headers["x-retrigger-signature-256"] ?? "")).toBe(true);
+    expect(
+      await verify(SECRET, request?.body ?? "", request?.headers["x-retrigger-signature-256"] ?? ""),
+    ).toBe(true);
     expect(JSON.parse(request?.body ?? "")).toEqual({
       specversion: "1.0",
       id: runId,
@@ -117,10 +126,14 @@ describe("the webhook trainer", () => {
     [307, "rejected"],
     [503, "unknown"],
   ])("answered with %i: %s, after one request", async (code, expected) => {
-    receiver.answer = (_, response) => response.writeHead(code, { location: `${receiver.url}/elsewhere` }).end("no");
+    receiver.answer = (_, response) =>
+      response.writeHead(code, { location: `${receiver.url}/elsewhere` }).end("no");
     await start({ searchMs: 500 });
     const { dispatch } = await world.decide();
-    expect(dispatch).toMatchObject({ state: expected, error: expect.stringContaining(`answered ${code}: no`) as string });
+    expect(dispatch).toMatchObject({
+      state: expected,
+      error: expect.stringContaining(`answered ${code}: no`) as string,
+    });
     expect(receiver.received).toHaveLength(1);
   });
 

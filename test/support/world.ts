@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { inject } from "vitest";
@@ -124,6 +125,20 @@ export async function addCheck(
      VALUES ((now() AT TIME ZONE 'UTC') - $1::interval, $2, $3, $4, $5)`,
     [age, feature, score, threshold, triggered],
   );
+}
+
+/** Opens one of a world's queues for as long as `use` takes. */
+export async function withQueue<T>(
+  { config }: Pick<World, "config">,
+  name: string,
+  use: (queue: Queue) => Promise<T>,
+): Promise<T> {
+  const queue = new Queue(name, { connection: { url: config.redisUrl }, prefix: config.redisPrefix });
+  try {
+    return await use(queue);
+  } finally {
+    await queue.close();
+  }
 }
 
 /** Waits until `check` answers something truthy, and answers that. */

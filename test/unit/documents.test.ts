@@ -1,12 +1,35 @@
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { parseConfig, SETTING_NAMES } from "../../src/config.ts";
+import { checkWorkflowText } from "../../src/trainers/github-preflight.ts";
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const read = (name: string): string => readFileSync(pathOf(name), "utf8");
+
+/** Runs the first step of the example workflow, with a `gh` that finds what it is told to. */
+function runFirstStep(script: string, older: string): string {
+  const directory = mkdtempSync(join(tmpdir(), "gh-"));
+  const output = join(directory, "output");
+  writeFileSync(join(directory, "gh"), `#!/bin/sh\nprintf '%s' '${older}'\n`, { mode: 0o755 });
+  writeFileSync(output, "");
+  execFileSync("bash", ["-e", "-c", script], {
+    env: { PATH: `${directory}:${process.env["PATH"]}`, GITHUB_OUTPUT: output, GITHUB_REPOSITORY: "a/b" },
+  });
+  const text = readFileSync(output, "utf8");
+  rmSync(directory, { recursive: true });
+  return text;
+}
+
+interface Workflow {
+  concurrency: object;
+  jobs: { train: { steps: { run?: string; if?: string }[] } };
+}
 
 interface Compose {
   services: Record<
@@ -28,6 +51,19 @@ describe("what is shipped beside the program", () => {
   it("retrigger.example.yaml holds models that parse", () => {
     const env = { ...parseEnv(read(".env.example")), RETRIGGER_CONFIG: pathOf("retrigger.example.yaml") };
     expect([...parseConfig(env).models.keys()]).toEqual(["default", "films"]);
+  });
+
+  it("the example workflow is one that doctor finds nothing amiss with, and leaves where an older run has its name", () => {
+    const text = read("examples/github/model_training.yml");
+    const { github } = parseConfig(parseEnv(read(".env.example"))).models.get("default") ?? {};
+    if (!github) throw new Error("there is a default model");
+    expect(checkWorkflowText(text, github).filter(([isRight]) => !isRight)).toEqual([]);
+    const { concurrency, jobs } = parseYaml(text) as Workflow;
+    expect(concurrency).toMatchObject({ queue: "max", "cancel-in-progress": false });
+    const [first, ...others] = jobs.train.steps;
+    expect(others.every((step) => step.if === "steps.first.outputs.trains == 'true'")).toBe(true);
+    expect(runFirstStep(first?.run ?? "", "")).toBe("trains=true\n");
+    expect(runFirstStep(first?.run ?? "", "30433642")).toBe("trains=false\n");
   });
 
   it("docker-compose.yml gives the service settings that there are, and every service a health check", () => {

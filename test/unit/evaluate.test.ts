@@ -167,18 +167,28 @@ describe("the guards of a training", () => {
 
   it("hold while a training is under way, unless that guard is off", () => {
     const evidence = guideEvidence();
-    const training = { decisionId: 4, trainer: "github", state: "running", since: secondsAgo(60), url: "https://x" };
+    const training = {
+      decisionId: 4,
+      trainer: "github",
+      state: "running",
+      since: secondsAgo(60),
+      url: "https://x",
+    };
     evidence.inFlight = [training];
     const verdict = evaluate(evidence, GUIDE_POLICY);
     expect(verdict).toMatchObject({ decision: "no_action", reason: "training_in_flight" });
     expect(evaluate(evidence, { ...GUIDE_POLICY, inFlightGuard: false }).decision).toBe("trigger");
-    expect(explainFailures(verdict, evidence, GUIDE_POLICY).join("\n")).toContain("decision #4 (github, running)");
+    expect(explainFailures(verdict, evidence, GUIDE_POLICY).join("\n")).toContain(
+      "decision #4 (github, running)",
+    );
   });
 
   it("say when a backoff ends", () => {
     const evidence = guideEvidence();
     evidence.alerts.failed = [failed(600, 2)];
     const text = explainFailures(evaluate(evidence, GUIDE_POLICY), evidence, GUIDE_POLICY).join("\n");
-    expect(text).toContain("kept until 2025-12-21T17:20:00.000Z, as the training of decision #4 failed (failure, failure 2");
+    expect(text).toContain(
+      "kept until 2025-12-21T17:20:00.000Z, as the training of decision #4 failed (failure, failure 2",
+    );
   });
 });

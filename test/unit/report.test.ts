@@ -132,17 +132,25 @@ describe("the report", () => {
     ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch confirm 3 <run>"],
     ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch resend 3"],
     ["rejected", "RETRAINING REJECTED - MEND AND RETRY", "npx retrigger dispatch retry 3"],
-    ["cancelled", "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN", "a follow-up looks again", NOT_ASKED_IN_TIME],
+    [
+      "cancelled",
+      "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN",
+      "a follow-up looks again",
+      NOT_ASKED_IN_TIME,
+    ],
     ["cancelled", "RETRAINING CANCELLED", "❌ The training was cancelled"],
     ["failed", "RETRAINING FAILED", "✅ Training asked for (failed): 42"],
-  ] as const)("tells what became of a request to a real trainer: %s", (state, status, line, error: string = "because") => {
-    const dispatch = { trainer: "github", state, externalId: "42", url: "https://github.com/x", error };
-    const text = report(guideEvidence(), GUIDE_POLICY, { dispatch });
-    expect(text).toContain(`FINAL STATUS: ${status}`);
-    expect(text).toContain(line);
-    if (state === "unknown" || state === "rejected") expect(text).toContain("   because");
-    expect(text).not.toContain("MOCK");
-  });
+  ] as const)(
+    "tells what became of a request to a real trainer: %s",
+    (state, status, line, error: string = "because") => {
+      const dispatch = { trainer: "github", state, externalId: "42", url: "https://github.com/x", error };
+      const text = report(guideEvidence(), GUIDE_POLICY, { dispatch });
+      expect(text).toContain(`FINAL STATUS: ${status}`);
+      expect(text).toContain(line);
+      if (state === "unknown" || state === "rejected") expect(text).toContain("   because");
+      expect(text).not.toContain("MOCK");
+    },
+  );
 
   it("is no wider than the guide's own widest line, but for the URL", () => {
     const tooWide = report(guideEvidence())

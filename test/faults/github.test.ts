@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Lane, openLane, takeLane } from "./lane.ts";
+import { createGitHubPlans, makeRun, TRAINING_KILL_POINTS } from "./runs.ts";
+
+// Another kill point for each misbehaviour, and others the next day.
+const DAY = Math.floor(Date.now() / 86_400_000);
+const PLANS = createGitHubPlans(DAY).filter((_, index) => {
+  const [misbehaviour, killPoint] = [
+    Math.floor(index / TRAINING_KILL_POINTS.length),
+    index % TRAINING_KILL_POINTS.length,
+  ];
+  return killPoint === (7 * misbehaviour + DAY) % TRAINING_KILL_POINTS.length;
+});
+
+/** The short form of `npm run test:faults -- --github`: each misbehaviour once. */
+describe(`a GitHub that misbehaves, and a worker that is killed meanwhile (day ${DAY})`, () => {
+  const lanes: Lane[] = [];
+  beforeAll(async () => {
+    lanes.push(...(await Promise.all([openLane(), openLane(), openLane()])));
+  }, 60_000);
+  afterAll(() => Promise.all(lanes.map((lane) => lane.close())));
+
+  it.concurrent.each(PLANS)(
+    "$github, killed at $killAt: one training a decision",
+    { timeout: 240_000 },
+    async (plan) => {
+      const lane = await takeLane(lanes);
+      try {
+        expect((await makeRun(lane, plan)).violations).toEqual([]);
+      } finally {
+        lanes.push(lane);
+      }
+    },
+  );
+});
