@@ -4,7 +4,7 @@ import { type Finding, fault, ok, warning } from "../finding.ts";
 import type { Redact } from "../redact.ts";
 import { explainGitHubFailure, readRefusal } from "./github-failure.ts";
 import type { GitHubTarget } from "./github-request.ts";
-import type { GitHub, GitHubToken } from "./github.ts";
+import type { GitHub, GitHubToken } from "./github-connection.ts";
 
 /** Looks whether each model's workflow could be dispatched. Starts nothing and changes nothing. */
 export async function preflightGitHub(

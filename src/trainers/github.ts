@@ -1,9 +1,8 @@
-import { createAppAuth } from "@octokit/auth-app";
-import { Octokit, type OctokitOptions } from "@octokit/core";
 import { z } from "zod";
 import type { GitHubLogin } from "../config.ts";
 import { HttpRequest, type DispatchRequest } from "../core/dispatch-request.ts";
 import type { Redact } from "../redact.ts";
+import { connectGitHub, LOOK_LIMIT_MS, type RepositoryAddress } from "./github-connection.ts";
 import { explainGitHubFailure, type Failure, readRefusal } from "./github-failure.ts";
 import { preflightGitHub } from "./github-preflight.ts";
 import { type GitHubTarget, renderGitHubRequest, targetOf } from "./github-request.ts";
@@ -19,7 +18,6 @@ import {
 
 /** GitHub itself ends requests after ten seconds. */
 const ASK_LIMIT_MS = 15_000;
-const LOOK_LIMIT_MS = 15_000;
 const PAGE_SIZE = 100;
 const MOST_PAGES = 10;
 /** GitHub's clock and the database's may differ by so much. The name is unique, so that more costs time only. */
@@ -35,21 +33,6 @@ export interface GitHubOptions {
   /** The workflow of each model. */
   targets: ReadonlyMap<string, GitHubTarget>;
   redact: Redact;
-}
-
-/** A connection to the GitHub of a target: `request` with the token in its headers. */
-export interface GitHub {
-  octokit: Octokit;
-  /** A token that may be used now. @throws what the request for it throws; nothing else was sent then. */
-  fetchToken(target: RepositoryAddress, options?: { isFresh?: boolean }): Promise<GitHubToken>;
-}
-
-export type RepositoryAddress = Pick<GitHubTarget, "owner" | "repo">;
-
-export interface GitHubToken {
-  token: string;
-  /** What an App's token may do; null for other tokens, which do not say. */
-  permissions: Readonly<Record<string, string>> | null;
 }
 
 /**
@@ -191,43 +174,6 @@ class TokenFailure extends Error {
   constructor(cause: unknown) {
     super("no token", { cause });
   }
-}
-
-export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
-  // Without a retry plugin: what was lost must be looked for, never sent again.
-  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-  const options: OctokitOptions = { baseUrl: apiUrl, userAgent: "retrigger", log: quiet };
-  const octokit = new Octokit(options);
-  // Requests that others make for us, such as those for tokens, must end too.
-  octokit.hook.before("request", (request) => {
-    request.request.signal ??= AbortSignal.timeout(LOOK_LIMIT_MS);
-  });
-  if ("token" in login)
-    return { octokit, fetchToken: async () => ({ token: login.token, permissions: null }) };
-
-  // Keeps tokens for the hour that they live.
-  const auth = createAppAuth({ ...login, request: octokit.request, log: quiet });
-  const installations = new Map<string, number>();
-  const findInstallation = async ({ owner, repo }: RepositoryAddress): Promise<number> => {
-    const known = installations.get(`${owner}/${repo}`);
-    if (known !== undefined) return known;
-    const { token } = await auth({ type: "app" });
-    const { data } = await octokit.request("GET /repos/{owner}/{repo}/installation", {
-      owner,
-      repo,
-      headers: { authorization: `bearer ${token}` },
-    });
-    installations.set(`${owner}/${repo}`, data.id);
-    return data.id;
-  };
-  return {
-    octokit,
-    async fetchToken(target, { isFresh = false } = {}) {
-      const installationId = await findInstallation(target);
-      const { token, permissions } = await auth({ type: "installation", installationId, refresh: isFresh });
-      return { token, permissions };
-    },
-  };
 }
 
 // JSON numbers beyond 2^53 arrive as bigint.

@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
-import { parseConfig, SETTING_NAMES } from "../../src/config.ts";
+import { parseConfig } from "../../src/config.ts";
+import { SETTING_NAMES } from "../../src/settings/schema.ts";
 import { checkWorkflowText } from "../../src/trainers/github-preflight.ts";
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));

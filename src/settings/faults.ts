@@ -1,0 +1,91 @@
+import type { z } from "zod";
+import type { GitHubTarget } from "../trainers/github-request.ts";
+import { SETTING_NAMES } from "./schema.ts";
+
+/** What the trainer of the settings cannot do without. */
+export function findMissingForTrainer(given: Record<string, string | undefined>): string[] {
+  const lacks = (name: string, what: string): string[] =>
+    given[name] === undefined ? [`${name} is not set: TRAINER=${given["TRAINER"]} needs ${what}`] : [];
+  switch (given["TRAINER"]) {
+    case "github":
+      return [
+        ...(given["GITHUB_APP_ID"] === undefined && given["GITHUB_APP_PRIVATE_KEY"] === undefined
+          ? lacks("GITHUB_TOKEN", "a token (or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY)")
+          : [
+              ...lacks("GITHUB_APP_ID", "the App's id beside its key"),
+              ...lacks("GITHUB_APP_PRIVATE_KEY", "the App's key beside its id"),
+            ]),
+        ...lacks("GITHUB_REPO_OWNER", "the owner of the repository"),
+        ...lacks("GITHUB_REPO_NAME", "the name of the repository"),
+      ];
+    case "webhook":
+      return [
+        ...lacks("TRAINER_URL", "the URL that takes the request"),
+        ...lacks("TRAINER_SECRET", "the secret that signs it"),
+      ];
+    case "command":
+      return lacks("TRAINER_COMMAND", 'the program to run, such as ["python","train.py"]');
+    default:
+      return [];
+  }
+}
+
+/** GitHub's own limits: github.com takes 25 inputs, 65,535 characters in all. */
+export function findFaultyInputs(model: string, { inputNames, extraInputs }: GitHubTarget): string[] {
+  const names = [...Object.values(inputNames), ...Object.keys(extraInputs)];
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  return [
+    ...(twice
+      ? [`GITHUB_INPUT_NAMES and GITHUB_EXTRA_INPUTS of ${model} name the input "${twice}" twice`]
+      : []),
+    ...(names.length > 25
+      ? [`GITHUB_EXTRA_INPUTS of ${model} makes ${names.length} inputs, GitHub takes 25`]
+      : []),
+    ...(JSON.stringify(extraInputs).length > 60_000
+      ? [`GITHUB_EXTRA_INPUTS of ${model} is too long: GitHub takes 65,535 characters in all`]
+      : []),
+  ];
+}
+
+/** A fault that the schema found, with the variable's name and, unless it is a secret, its value. */
+export function describeIssue(issue: z.core.$ZodIssue, given: Record<string, string | undefined>): string {
+  const name = String(issue.path[0]);
+  if (issue.message.startsWith("is not set")) return `${name} ${issue.message}`;
+  // A connection string holds a password: its value is not repeated, nor that of a secret.
+  const value = /URL|CONNECTION|TOKEN|SECRET|KEY|COMMAND$/.test(name) ? "" : ` is "${given[name]}":`;
+  const message =
+    issue.code === "invalid_value" ? `must be one of ${issue.values.join(", ")}` : issue.message;
+  return `${name}${value} ${issue.message.startsWith("must") ? issue.message : message}`;
+}
+
+/** A variable that is one slip of the pen away from a setting that is not set, or that bears our own prefix. */
+export function findUnknownSettings(env: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.keys(env)
+    .filter((name) => !SETTING_NAMES.includes(name))
+    .flatMap((name) => {
+      const meant = SETTING_NAMES.find(
+        (known) => known.length >= 8 && env[known] === undefined && isOneSlipApart(name, known),
+      );
+      if (meant) return [`${name} is not a setting: did you mean ${meant}?`];
+      // Kubernetes gives each pod such variables of a service named retrigger.
+      const isFromKubernetes = /^RETRIGGER_(SERVICE|PORT)(_|$)/.test(name);
+      return name.startsWith("RETRIGGER_") && !isFromKubernetes
+        ? [`${name} is not a setting: see the settings table in README.md`]
+        : [];
+    });
+}
+
+/** Whether one letter was added, left out, changed, or swapped with its neighbour. */
+function isOneSlipApart(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 1) return false;
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start += 1;
+  let end = 0;
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
+  const restA = a.slice(start, a.length - end);
+  const restB = b.slice(start, b.length - end);
+  return (
+    Math.max(restA.length, restB.length) <= 1 ||
+    (restA.length === 2 && restA === restB.charAt(1) + restB.charAt(0))
+  );
+}

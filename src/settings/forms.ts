@@ -1,0 +1,108 @@
+import { createPrivateKey } from "node:crypto";
+import { CronExpressionParser } from "cron-parser";
+import { z } from "zod";
+import { parseJson } from "../parse-json.ts";
+import { GITHUB_INPUTS } from "../trainers/github-request.ts";
+
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z
+    .union(
+      [
+        z.number(),
+        z
+          .string()
+          .regex(/^[+-]?\d+$/)
+          .transform(Number),
+      ],
+      { error },
+    )
+    .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, { error });
+}
+
+export function serverUrl(schemes: readonly string[]) {
+  const forms = schemes.map((scheme) => `${scheme}://`).join(" or ");
+  return z
+    .string()
+    .refine(
+      (text) => isServerUrl(text, schemes),
+      `must be a URL that starts with ${forms}, a % in its password written as %25`,
+    );
+}
+
+const identifier = "[A-Za-z_][A-Za-z0-9_$]*";
+export const tableName = z
+  .string()
+  .regex(new RegExp(`^(${identifier}\\.)?${identifier}$`), "must be a table's name, or schema.table");
+
+export const cronOrOff = z.string().refine((text) => text === "off" || isCronPattern(text), {
+  message: 'must be a cron pattern in UTC such as "0 6 * * *", or off',
+});
+
+export const timeZone = z
+  .string()
+  .refine(isTimeZone, "must be an IANA time zone such as UTC or Europe/Paris");
+export const onOff = z.union([z.boolean(), z.enum(["on", "off"]).transform((text) => text === "on")], {
+  error: "must be on or off",
+});
+/** A setting that holds JSON, in the form that the schema asks for. */
+export function json<S extends z.ZodType>(schema: S, form: string) {
+  return z.string().transform((text, context): z.infer<S> => {
+    const parsed = schema.safeParse(parseJson(text));
+    if (parsed.success) return parsed.data;
+    context.issues.push({ code: "custom", message: `must be ${form}`, input: text });
+    return z.NEVER;
+  });
+}
+
+const inputName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,99}$/);
+export const ExtraInputs = z.record(inputName, z.string());
+export const InputNames = z.partialRecord(z.enum(GITHUB_INPUTS), inputName);
+export const secret = z.string().min(8, "must have 8 characters or more");
+export const privateKey = z
+  .string()
+  // One line of an environment file, with \n for its line ends.
+  .transform((text) => text.replaceAll("\\n", "\n"))
+  .refine(isPrivateKey, "must be the App's private key in PEM, its line ends written as \\n");
+
+export const namePart = z
+  .string()
+  .regex(/^[A-Za-z0-9_.-]+$/, "must be letters, digits, dots, dashes and underscores");
+
+function isPrivateKey(text: string): boolean {
+  try {
+    createPrivateKey(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isServerUrl(text: string, schemes: readonly string[]): boolean {
+  try {
+    const { protocol, username, password } = new URL(text);
+    decodeURIComponent(username + password);
+    return schemes.includes(protocol.slice(0, -1));
+  } catch {
+    return false;
+  }
+}
+
+/** Five or six fields. The parser knows more: patterns with fields left out, and times that a hash chooses. */
+function isCronPattern(text: string): boolean {
+  if (!/^\S+(\s+\S+){4,5}$/.test(text) || /\bH\b/.test(text)) return false;
+  try {
+    CronExpressionParser.parse(text, { tz: "UTC" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isTimeZone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}
