@@ -3,6 +3,8 @@ import { messageOf, PermanentError, ServerAwayError } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import { computeBackoffMs, TRIES_WHILE_AWAY } from "../queues/options.ts";
 
+export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
+
 /**
  * Puts a failed job back, which counts as no attempt, unless that was done too often already. While a server is away that
  * is not worth a line for each job.

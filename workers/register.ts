@@ -1,30 +1,24 @@
 import { DelayedError, UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { z } from "zod";
-import { announceFailedChain } from "../src/core/announce.ts";
 import { messageOf, ServerAwayError } from "../src/errors.ts";
-import type { Logger } from "../src/logger.ts";
 import { parseInput } from "../src/parse-input.ts";
-import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { deriveRunId } from "../src/run-id.ts";
 import {
   Acted,
   type DecisionSummary,
   Evaluated,
-  FollowUpRequest,
   Gathered,
   type IntakeResult,
-  ModelName,
   StageJob,
 } from "../queues/jobs.ts";
-import { INBOX, INBOX_JOBS, NOTIFICATIONS, type QueueName, type Stage, TRAINING } from "../queues/names.ts";
+import { INBOX, NOTIFICATIONS, type QueueName, type Stage, TRAINING } from "../queues/names.ts";
 import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_JOB_OPTIONS } from "../queues/options.ts";
-import type { Chain } from "./chain.ts";
+import { endFailedJob, type FailureOptions, tellingOfFailure } from "./failures.ts";
 import { endRun } from "./follow-up.ts";
 import type { InboxJob } from "./intake.ts";
-import { delay, isPermanent, since, toBullError, tryAgain } from "./job-control.ts";
+import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
+import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 import { createDeliveryProcessor, createTrainingProcessor, type SideProcessors } from "./register-side.ts";
-import type { Notify } from "./notify.ts";
 import type { StageContext, StageOutput, StagePause } from "./stage.ts";
 
 type Awaitable<T> = T | Promise<T>;
@@ -37,24 +31,15 @@ export interface Processors extends SideProcessors {
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 
-export interface RegisterOptions {
+export interface RegisterOptions extends FailureOptions {
   connection: Redis;
-  prefix: string;
   processors: Processors;
-  lock: DecisionLock;
   lockTtlMs: number;
-  chain: Chain;
-  log: Logger;
-  notify: Notify;
   /** false for a process that must not start what takes hours. */
   followsTrainings: boolean;
   /** Aborted when the process is to end: a training that runs in it is told to end too. */
   stopping: AbortSignal;
-  /** Called when an inbox job failed for good: what it left in Postgres may need a chain. */
-  onInboxFailure: () => void;
 }
-
-type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
 
 /**
  * Makes a BullMQ worker of each processor. What all of them share is done here and nowhere else: parsing what comes
@@ -153,68 +138,6 @@ function createIsolation() {
     };
 }
 
-/**
- * Tells people of a chain that fails for good, before it does: a worker that dies in between does so again. Those that
- * lose their workers fail without coming here, and are told of after it.
- */
-function tellingOfFailure<T>(
-  options: RegisterOptions,
-  queue: QueueName,
-  processor: Processor<T>,
-): Processor<T> {
-  return async (job, token, signal) => {
-    try {
-      return await processor(job, token, signal);
-    } catch (error) {
-      const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-      if (isLast && !(error instanceof DelayedError)) await tellOfFailure(options, queue, job, error);
-      throw error;
-    }
-  };
-}
-
-async function tellOfFailure(
-  { notify, prefix, log }: RegisterOptions,
-  queue: QueueName,
-  job: Job,
-  error: unknown,
-): Promise<void> {
-  if (queue === TRAINING || queue === NOTIFICATIONS) return;
-  const [model, runId] = [modelOf(job), runIdOf(queue, job, prefix)];
-  const text = announceFailedChain(model, queue, runId, messageOf(error));
-  const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
-  await notify(notification, `-${queue}`).catch((failure: unknown) =>
-    log.warn({ err: failure, runId, model }, "nobody was told that the chain failed"),
-  );
-}
-
-function runIdOf(queue: QueueName, job: Job, prefix: string): string {
-  return queue === INBOX ? inboxRunId(job, prefix) : String(job.id);
-}
-
-/** After a job's last attempt: says so, and gives the lock of its run back. */
-async function endFailedJob(
-  options: RegisterOptions,
-  queue: QueueName,
-  job: Job | undefined,
-  error: Error,
-): Promise<void> {
-  // A job that will be tried again is not at its end.
-  if (job?.finishedOn === undefined) return;
-  const { lock, chain, log, prefix, onInboxFailure } = options;
-  const model = modelOf(job);
-  const runId = runIdOf(queue, job, prefix);
-  log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
-  if (queue === TRAINING || queue === NOTIFICATIONS) return;
-  try {
-    await endRun(lock, chain, model, runId);
-  } catch (error) {
-    log.debug({ err: error, runId, model }, "lock not given back; it ends by itself");
-  }
-  await tellOfFailure(options, queue, job, error);
-  if (queue === INBOX) onInboxFailure();
-}
-
 function createInboxProcessor(options: RegisterOptions): Processor<IntakeResult> {
   const { processors, prefix, log } = options;
   return async (job, token) => {
@@ -237,23 +160,6 @@ function createInboxProcessor(options: RegisterOptions): Processor<IntakeResult>
       throw toBullError(error);
     }
   };
-}
-
-function inboxKey(job: Job, prefix: string): string {
-  return `${prefix}:${job.id}:${job.timestamp}`;
-}
-
-/** A follow-up has the run id that its producer gave it, all others the one that their key gives. */
-function inboxRunId(job: Job, prefix: string): string {
-  const followUp = job.name === INBOX_JOBS.followup ? FollowUpRequest.safeParse(job.data) : null;
-  return followUp?.data?.runId ?? deriveRunId(inboxKey(job, prefix), job.timestamp);
-}
-
-/** The model that a job is about, as far as one can tell before it is parsed. */
-function modelOf(job: Job): string {
-  const data: unknown = job.data;
-  const model = typeof data === "object" && data !== null && "model" in data ? data.model : undefined;
-  return ModelName.catch("default").parse(model);
 }
 
 function stageProcessor<T>(

@@ -1,0 +1,79 @@
+import { DelayedError, type Job } from "bullmq";
+import { announceFailedChain } from "../src/core/announce.ts";
+import { messageOf } from "../src/errors.ts";
+import type { Logger } from "../src/logger.ts";
+import type { DecisionLock } from "../src/redis/decision-lock.ts";
+import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../queues/names.ts";
+import type { Chain } from "./chain.ts";
+import { endRun } from "./follow-up.ts";
+import { isPermanent, type Processor } from "./job-control.ts";
+import { modelOf, runIdOf } from "./job-identity.ts";
+import type { Notify } from "./notify.ts";
+
+export interface FailureOptions {
+  prefix: string;
+  lock: DecisionLock;
+  chain: Chain;
+  log: Logger;
+  notify: Notify;
+  /** Called when an inbox job failed for good: what it left in Postgres may need a chain. */
+  onInboxFailure: () => void;
+}
+
+/**
+ * Tells people of a chain that fails for good, before it does: a worker that dies in between does so again. Those that
+ * lose their workers fail without coming here, and are told of after it.
+ */
+export function tellingOfFailure<T>(
+  options: FailureOptions,
+  queue: QueueName,
+  processor: Processor<T>,
+): Processor<T> {
+  return async (job, token, signal) => {
+    try {
+      return await processor(job, token, signal);
+    } catch (error) {
+      const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+      if (isLast && !(error instanceof DelayedError)) await tellOfFailure(options, queue, job, error);
+      throw error;
+    }
+  };
+}
+
+async function tellOfFailure(
+  { notify, prefix, log }: FailureOptions,
+  queue: QueueName,
+  job: Job,
+  error: unknown,
+): Promise<void> {
+  if (queue === TRAINING || queue === NOTIFICATIONS) return;
+  const [model, runId] = [modelOf(job), runIdOf(queue, job, prefix)];
+  const text = announceFailedChain(model, queue, runId, messageOf(error));
+  const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
+  await notify(notification, `-${queue}`).catch((failure: unknown) =>
+    log.warn({ err: failure, runId, model }, "nobody was told that the chain failed"),
+  );
+}
+
+/** After a job's last attempt: says so, and gives the lock of its run back. */
+export async function endFailedJob(
+  options: FailureOptions,
+  queue: QueueName,
+  job: Job | undefined,
+  error: Error,
+): Promise<void> {
+  // A job that will be tried again is not at its end.
+  if (job?.finishedOn === undefined) return;
+  const { lock, chain, log, prefix, onInboxFailure } = options;
+  const model = modelOf(job);
+  const runId = runIdOf(queue, job, prefix);
+  log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
+  if (queue === TRAINING || queue === NOTIFICATIONS) return;
+  try {
+    await endRun(lock, chain, model, runId);
+  } catch (error) {
+    log.debug({ err: error, runId, model }, "lock not given back; it ends by itself");
+  }
+  await tellOfFailure(options, queue, job, error);
+  if (queue === INBOX) onInboxFailure();
+}
