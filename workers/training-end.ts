@@ -16,14 +16,16 @@ export async function record(look: Look, progress: Progress): Promise<TrainingSt
   return isEnded(dispatch.state) ? end(now) : later(now, pollMs(look));
 }
 
-/** A training that failed is looked at once more: a person may have run it again. */
+/** A training that failed is looked at once more: a person may have run it again, and a lost one may have turned up. */
 export async function lookOnceMore(look: Look): Promise<TrainingStep> {
   const { remote, dispatch, job } = look;
   const { externalId, url, statusUrl, request, attempt } = dispatch;
   if (remote.run || externalId === null) return end(look);
   try {
     const news = await remote.follow({ key: job.runId, externalId, url, statusUrl, request, etag: null });
-    if (news.outcome === "seen" && (news.attempt ?? 0) > (attempt ?? 0)) {
+    const isAlive =
+      dispatch.conclusion === "lost" || (news.outcome === "seen" && (news.attempt ?? 0) > (attempt ?? 0));
+    if (news.outcome === "seen" && isAlive) {
       const state = stateOfTraining(news.status, news.conclusion);
       return await record(look, { ...unchanged(dispatch), ...news, state, error: null });
     }

@@ -6,6 +6,7 @@ import { end, lookOnceMore, record } from "./training-end.ts";
 import {
   later,
   type Look,
+  pollMs,
   toAsked,
   toReport,
   type TrainingDependencies,
@@ -30,7 +31,7 @@ export function createTraining(dependencies: TrainingDependencies) {
     switch (dispatch.state) {
       case "pending":
         // It is being asked for; whoever does so comes back here.
-        return later(look, 5_000);
+        return later(look, pollMs(look));
       case "rejected":
         return { outcome: "ended", report: toReport(dispatch) };
       case "sent":

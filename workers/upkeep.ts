@@ -122,9 +122,10 @@ async function resumeTrainings({
   followTraining,
   log,
 }: UpkeepDependencies): Promise<void> {
-  for (const { runId, model } of await database.listOpenTrainings()) {
-    const state = await training.getJobState(runId);
-    if (state !== "unknown") continue;
+  for (const { runId, model, isUnderWay } of await database.listOpenTrainings()) {
+    const job = await training.getJobState(runId);
+    // One that ended too early is to go on; one that ended after a failure has done what was to be done.
+    if (job !== "unknown" && !(job === "completed" && isUnderWay)) continue;
     await followTraining({ runId, model });
     log.info({ runId, model }, "training followed again");
   }

@@ -92,6 +92,7 @@ export function createDatabase(
           ratingsBufferTable,
           trainer,
           lostAfterSeconds: patience.lostAfterSeconds,
+          evidenceMaxAgeSeconds,
           timeZone,
         }),
       ),

@@ -220,13 +220,15 @@ export async function claimRun(pool: pg.Pool, runId: string): Promise<boolean> {
 export interface OpenTraining {
   runId: string;
   model: string;
+  /** false where only its alerts are kept, or nobody knows whether it was started. */
+  isUnderWay: boolean;
 }
 
 /** The trainings of this trainer that are under way, or whose alerts are still kept after their failure. */
 export async function listOpenTrainings(pool: pg.Pool, trainer: string): Promise<OpenTraining[]> {
   const { rows } = await pool.query<OpenTraining>(
-    `SELECT run_id AS "runId", model FROM retraining_dispatches AS dispatch
-     JOIN retraining_decisions AS decision ON decision.id = decision_id
+    `SELECT run_id AS "runId", model, state IN ('sent', 'running') AS "isUnderWay"
+     FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
      WHERE dispatch.trainer = $1 AND dispatch.trainer <> 'mock' AND run_id IS NOT NULL
        AND dispatch.updated_at < now() - interval '2 seconds'
        AND (state IN ('sent', 'unknown', 'running')

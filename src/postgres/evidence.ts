@@ -13,6 +13,8 @@ export interface EvidenceRequest {
   trainer: string;
   /** After so long without a sign of life, nobody waits for a training that nobody follows. */
   lostAfterSeconds: number;
+  /** A training that was not asked for within so long will not be. */
+  evidenceMaxAgeSeconds: number;
   /** IANA zone of `alert_date` and `decision_date` where they have none. */
   timeZone: string;
 }
@@ -119,6 +121,8 @@ WITH checks AS MATERIALIZED (
   FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
   WHERE decision.model = ${model} AND dispatch.trainer <> 'mock'
     AND state IN ('pending', 'sent', 'unknown', 'running')
+    AND NOT (state = 'pending' AND asked_at IS NULL
+      AND created_at < now() - make_interval(secs => ${request.evidenceMaxAgeSeconds}))
     AND (dispatch.trainer = ${trainer} AND state <> 'unknown'
       OR COALESCE(heard_at, asked_at, created_at) > now() - make_interval(secs => ${request.lostAfterSeconds}))
   ORDER BY decision_id DESC LIMIT ${decisions}

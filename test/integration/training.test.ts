@@ -1,6 +1,8 @@
 import { sign } from "@octokit/webhooks-methods";
+import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
+import { spawnOurs, untilItSays } from "../support/process.ts";
 import { addCheck, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -102,6 +104,21 @@ describe("a training that is followed", () => {
     const report = await world.followed(runId);
     expect(report).toMatchObject({ state: "failed", conclusion: "lost" });
     expect(report.error).toMatch(/Nothing was heard of it for \d+ s\. GitHub has no run \d+ any more/);
+  });
+
+  it("that was taken for lost and turns up again is followed again, and no second one is begun", async () => {
+    await closeGitHubWorld(world);
+    world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "2" });
+    await world.startApp({ patience: { lostAfterSeconds: 2 } });
+    const { runId } = await world.decide();
+    const runs = world.github.runs.splice(0);
+    expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
+    world.github.runs.push(...runs);
+    await until("it succeeded after all", async () => {
+      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
+      return rows.length === 1;
+    });
+    expect(world.github.dispatches()).toHaveLength(1);
   });
 
   it("is one delayed job that asks with an ETag, and survives an emptied Redis", async () => {
@@ -211,6 +228,20 @@ describe("GitHub's webhook", () => {
     world = await createGitHubWorld();
     const address = await world.startService();
     expect((await post(address, "{}")).status).toBe(404);
+  });
+});
+
+describe("the service, at its start", () => {
+  it("warns of a trainer that would refuse, and starts all the same", async () => {
+    const service = spawnOurs("src/main.ts", [], {
+      ...world.settings,
+      GITHUB_TOKEN: "ghp_wrong",
+      LOG_LEVEL: "info",
+    });
+    const text = await untilItSays(service, /answered 401[^]*is ready|is ready[^]*answered 401/);
+    service.kill("SIGTERM");
+    await once(service, "exit");
+    expect(text).toContain("make another one and set GITHUB_TOKEN");
   });
 });
 
