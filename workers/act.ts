@@ -118,8 +118,8 @@ async function goOn(
   // One that is unknown may turn up late.
   if (trainer.remote && ["sent", "unknown", "running"].includes(state))
     await followTraining({ runId, model });
-  // What became of the training since, its own job tells.
-  if (!isUnasked && !["sent", "unknown", "rejected"].includes(state)) return;
+  // What became of the training since, its own job tells; of one that was not asked for, the follow-up.
+  if (!["sent", "unknown", "rejected"].includes(state)) return;
   const { driftScore, feature } = verdict;
   const about = { model, runId, decisionId };
   const text = announceTrigger(dispatch, { driftScore, feature, bufferSize: evidence.buffer.size });

@@ -260,11 +260,12 @@ function dispatchLines({ dispatch, recorded }: ReportInput): string[] {
       return [
         "❌ THE TRAINER REFUSED THE REQUEST. Nothing was started:",
         ...why,
-        `   Then: npx retrigger dispatch retry ${recorded.id}   (or Retry this run's act job in Bull Board)`,
+        `   Then: npx retrigger dispatch retry ${recorded.id}`,
+        "   or press Retry on this run's act job in Bull Board",
       ];
     case "unknown":
       return [
-        "❓ NOBODY KNOWS WHETHER THE TRAINING WAS STARTED. It is not asked for again by machine:",
+        "❓ NOBODY KNOWS WHETHER THE TRAINING WAS STARTED. No machine asks again:",
         ...why,
         "   Look at the trainer, then say which:",
         ...settleCommands(recorded.id).map((line) => `   ${line}`),

@@ -46,19 +46,29 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
 
   /** @throws what GitHub or the way to it throws. */
   async function send(url: string, headers: Record<string, string>, limitMs: number, body?: object) {
-    const token = await fetchToken(url);
-    return github.octokit.request({
-      method: body ? "POST" : "GET",
-      url,
-      headers: { ...lowerCaseKeys(headers), authorization: `token ${token}` },
-      ...(body ? { data: body } : {}),
-      request: { signal: AbortSignal.timeout(limitMs), redirect: body ? "manual" : "follow" },
-    });
+    const sendOnce = async (isFresh: boolean) => {
+      const token = await fetchToken(url, isFresh);
+      return github.octokit.request({
+        method: body ? "POST" : "GET",
+        url,
+        headers: { ...lowerCaseKeys(headers), authorization: `token ${token}` },
+        ...(body ? { data: body } : {}),
+        request: { signal: AbortSignal.timeout(limitMs), redirect: body ? "manual" : "follow" },
+      });
+    };
+    const wasDoubtful = isTokenDoubtful;
+    try {
+      return await sendOnce(wasDoubtful);
+    } catch (error) {
+      // An App's token may have been revoked within its hour. What is answered with 401 was certainly not accepted.
+      if (!("appId" in login) || wasDoubtful || !isStatus(error, 401)) throw error;
+      return sendOnce(true);
+    }
   }
 
-  async function fetchToken(url: string): Promise<string> {
+  async function fetchToken(url: string, isFresh: boolean): Promise<string> {
     try {
-      const { token } = await github.fetchToken(repositoryOf(url), { isFresh: isTokenDoubtful });
+      const { token } = await github.fetchToken(repositoryOf(url), { isFresh });
       isTokenDoubtful = false;
       return token;
     } catch (error) {

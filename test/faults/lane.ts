@@ -10,6 +10,7 @@ import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
 import { type EmbeddedServers, startEmbeddedServers } from "../../src/embedded/servers.ts";
 import { createLogger } from "../../src/logger.ts";
 import { runOurs } from "../support/process.ts";
+import { dumpRedis, dumpTables } from "../support/secrets.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
 import { controlPostgres, controlRedis, queryOnce, type ServerControl } from "./servers.ts";
@@ -187,6 +188,7 @@ async function openField(place: FieldPlace, options: FieldOptions): Promise<Fiel
     },
     async close() {
       const leaks = await stopWorkers(workers);
+      leaks.push(...(await findSecrets({ workers, redis, directUrl, settings })));
       await producer.close();
       await github.close();
       redis.disconnect();
@@ -246,6 +248,31 @@ async function stopWorkers(workers: WorkerProcess[]): Promise<string[]> {
     clearTimeout(timer);
   }
   return leaks;
+}
+
+/** Secrets that stand where others may read them: in logs, jobs and rows. */
+async function findSecrets({
+  workers,
+  redis,
+  directUrl,
+  settings,
+}: {
+  workers: WorkerProcess[];
+  redis: Redis;
+  directUrl: string;
+  settings: Record<string, string>;
+}): Promise<string[]> {
+  const places = {
+    "a log": JSON.stringify(workers.map(({ lines }) => lines)),
+    Redis: await dumpRedis(redis, settings["REDIS_PREFIX"] ?? ""),
+    Postgres: await dumpTables((text) => queryOnce(directUrl, text)),
+  };
+  const secrets = { "the token": FAKE_TOKEN, "the password": new URL(directUrl).password };
+  return Object.entries(places).flatMap(([place, text]) =>
+    Object.entries(secrets).flatMap(([name, secret]) =>
+      text.includes(secret) ? [`${name} stands in ${place}`] : [],
+    ),
+  );
 }
 
 /** Connections of our processes that are left in the servers, when all of those have ended. */

@@ -18,7 +18,7 @@ const ALL = {
   "shows the run late": { github: { next: ["accept and drop"], listLagMs: 1_200 } },
   "answers 204": { github: { next: ["204"] } },
   "answers 204, and shows the run late": { github: { next: ["204"], listLagMs: 1_200 } },
-  "answers 401": { github: { next: ["401"] } },
+  "answers 401": { github: { next: ["401 quoting"] } },
   "answers 403": { github: { next: ["403"] } },
   "answers 404": { github: { next: ["404"] } },
   "knows no trigger": { github: { next: ["422 trigger"] } },

@@ -105,7 +105,16 @@ export async function buildMutant({ guard, changes }: Mutant): Promise<string> {
   const root = join(process.cwd(), ".data", "mutants", `${process.pid}-${guard.replaceAll(" ", "-")}`);
   await rm(root, { recursive: true, force: true });
   await mkdir(join(root, "test"), { recursive: true });
-  for (const part of ["src", "workers", "queues", "test/faults", "package.json", "tsconfig.json"])
+  for (const part of [
+    "src",
+    "workers",
+    "queues",
+    "test/faults",
+    "test/github",
+    "test/support",
+    "package.json",
+    "tsconfig.json",
+  ])
     await cp(part, join(root, part), { recursive: true });
   for (const { file, find, replace } of changes) {
     const path = join(root, file);

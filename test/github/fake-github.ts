@@ -165,7 +165,7 @@ export async function startFakeGitHub(changes: Partial<FakeGitHub> = {}, port = 
       case "apps/create-installation-access-token":
         return reply(201, {
           ...contract.example("installation-token"),
-          token: FAKE_TOKEN,
+          token: fake.token ?? FAKE_TOKEN,
           expires_at: new Date(Date.now() + 3_600_000).toISOString(),
           permissions: { actions: fake.permissions.actions, metadata: "read" },
         });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Config } from "../../src/config.ts";
 import { PERMANENT_REFUSALS, RATE_LIMITS } from "../github/refusals.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
-import { until, withQueue } from "../support/world.ts";
+import { addCheck, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -242,7 +242,14 @@ describe("a GitHub that is asked for real", () => {
     const { runId, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("sent");
     await world.followed(runId);
-    expect(world.github.requests.filter(({ url }) => url.endsWith("/access_tokens"))).toHaveLength(1);
+    const tokens = () => world.github.requests.filter(({ url }) => url.endsWith("/access_tokens"));
+    expect(tokens()).toHaveLength(1);
+    // It is revoked; another one is fetched, and nobody notices.
+    world.github.token = "ghs_another0123456789abcdefghij";
+    await addCheck(world);
+    expect((await world.decide()).dispatch?.state).toBe("sent");
+    expect(tokens()).toHaveLength(2);
+    expect(world.github.runs).toHaveLength(2);
     expect(world.github.faults.join("\n")).toBe("");
   });
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { FAKE_TOKEN } from "../github/fake-github.ts";
 import { runOurs, spawnOurs } from "../support/process.ts";
+import { dumpRedis, dumpTables } from "../support/secrets.ts";
 import { until } from "../support/world.ts";
 
 const SECRETS = {
@@ -19,17 +20,6 @@ afterEach(() => closeGitHubWorld(world));
 
 /** Everything that a run of the whole program left or showed: log, Redis, Postgres, pages, command line. */
 async function collectEverything(log: string, address: string): Promise<Record<string, string>> {
-  const keys = await world.redis.keys(`${world.config.redisPrefix}:*`);
-  const redis = await Promise.all(
-    keys.map(async (key) => {
-      const type = await world.redis.type(key);
-      const read = { hash: "HGETALL", string: "GET", stream: "XRANGE", list: "LRANGE" }[type];
-      const range = { stream: ["-", "+"], list: ["0", "-1"] }[type] ?? [];
-      return read === undefined ? key : JSON.stringify(await world.redis.call(read, key, ...range));
-    }),
-  );
-  const tables = ["retraining_decisions", "retraining_dispatches", "retraining_events"];
-  const postgres = await Promise.all(tables.map((table) => world.sql(`SELECT * FROM ${table}`)));
   const paths = [
     "/decisions",
     "/api/v1/decisions",
@@ -47,8 +37,8 @@ async function collectEverything(log: string, address: string): Promise<Record<s
   for (const command of commands) outputs.push(await runOurs("src/cli.ts", command, world.settings));
   return {
     log,
-    redis: redis.join("\n"),
-    postgres: JSON.stringify(postgres),
+    redis: await dumpRedis(world.redis, world.config.redisPrefix),
+    postgres: await dumpTables(world.sql),
     pages: pages.join("\n"),
     commands: JSON.stringify(outputs),
   };
