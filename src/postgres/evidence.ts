@@ -87,34 +87,29 @@ WITH checks AS MATERIALIZED (
   FROM checks
 ), alerts AS MATERIALIZED (
   SELECT id, alert_id, checked_at FROM checks WHERE triggered ORDER BY checked_at DESC, id DESC LIMIT ${alertIds}
-), answered AS MATERIALIZED (
-  SELECT DISTINCT ON (alert_id) alert_id, decision.id AS decision_id, decision.decision_date
+), trained AS MATERIALIZED (
+  -- Each alert with each training of this trainer that it started.
+  SELECT alert_id, decision.id AS decision_id, decision.decision_date, COALESCE(dispatch.state, 'sent') AS state,
+         dispatch.ended_at, dispatch.conclusion
   FROM retraining_decisions AS decision
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
   CROSS JOIN LATERAL unnest(decision.alert_ids) AS alert_id
   WHERE decision.model = ${model}
     AND decision.trainer = ${trainer}
     AND decision.decision IN ('trigger', 'trigger_mock')
-    AND COALESCE(dispatch.state, 'sent') NOT IN ('rejected', 'failed', 'cancelled')
     AND alert_id IN (SELECT alert_id FROM alerts)
-  ORDER BY alert_id, decision.id
-), failures AS MATERIALIZED (
-  SELECT alert_id, count(*) AS failures, max(decision.id) AS decision_id
-  FROM retraining_decisions AS decision
-  JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
-  CROSS JOIN LATERAL unnest(decision.alert_ids) AS alert_id
-  WHERE decision.model = ${model}
-    AND decision.trainer = ${trainer}
-    AND decision.decision IN ('trigger', 'trigger_mock')
-    AND dispatch.ended_at IS NOT NULL AND dispatch.state IN ('failed', 'cancelled')
-    AND alert_id IN (SELECT alert_id FROM alerts)
-    AND alert_id NOT IN (SELECT alert_id FROM answered)
-  GROUP BY alert_id
+), answered AS MATERIALIZED (
+  SELECT DISTINCT ON (alert_id) alert_id, decision_id, decision_date FROM trained
+  WHERE state NOT IN ('rejected', 'failed', 'cancelled')
+  ORDER BY alert_id, decision_id
+), failures AS (
+  SELECT DISTINCT ON (alert_id) decision_id, ended_at, conclusion, count(*) OVER (PARTITION BY alert_id) AS failures
+  FROM trained
+  WHERE state IN ('failed', 'cancelled') AND ended_at IS NOT NULL AND alert_id NOT IN (SELECT alert_id FROM answered)
+  ORDER BY alert_id, decision_id DESC
 ), failed_trainings AS (
-  SELECT decision_id, dispatch.ended_at, dispatch.conclusion, failures, count(*) AS alerts
-  FROM failures JOIN retraining_dispatches AS dispatch USING (decision_id)
-  GROUP BY decision_id, dispatch.ended_at, dispatch.conclusion, failures
-  ORDER BY decision_id DESC LIMIT ${failed}
+  SELECT decision_id, ended_at, conclusion, failures, count(*) AS alerts FROM failures
+  GROUP BY decision_id, ended_at, conclusion, failures ORDER BY decision_id DESC LIMIT ${failed}
 ), in_flight AS (
   -- Who follows a training of the trainer of the settings says when it is lost; of another one, nobody does.
   SELECT decision_id, dispatch.trainer, state, COALESCE(asked_at, created_at) AS since, url
