@@ -150,6 +150,8 @@ export const TrainingJob = z.object({
       etag: z.string().nullable(),
       /** The last sign of life, Unix milliseconds. */
       heardAt: z.number(),
+      /** Since when each look was in vain, Unix milliseconds. */
+      silentSince: z.number().nullable(),
       /** Why the last look failed; told once. */
       trouble: z.string().nullable(),
       /** Whether it was looked for further runs of the same request. */

@@ -124,6 +124,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       log,
       notify,
       followsTrainings,
+      trainingLockMs: trainer.remote?.run ? patience.runLockMs : patience.followLockMs,
       stopping: stopping.signal,
       onInboxFailure: () => upkeep?.lookSoon(),
       processors: replaceProcessors({

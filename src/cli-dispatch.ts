@@ -53,8 +53,9 @@ export function addDispatchCommands(program: Command): void {
 
 async function askAgain(id: string, from: "rejected" | "unknown"): Promise<void> {
   const config = parseConfig(loadSettings());
-  await withDispatch(config, id, async ({ runId, model }, database, client) => {
-    orThrow(await database.reopenDispatch(runId, from));
+  await withDispatch(config, id, async ({ runId, model, state }, database, client) => {
+    // One that is pending is asked for, or looked for, by whoever works on it; that may be nobody any more.
+    if (state !== "pending") orThrow(await database.reopenDispatch(runId, from));
     const ask = async (): Promise<void> => {
       await client.askAgain({ runId, model });
       tell(id, await untilSettled(database, runId));
@@ -96,9 +97,9 @@ async function untilSettled(database: Database, runId: string): Promise<Followed
 function tell(id: string, dispatch: FollowedDispatch | null): void {
   const { state = "gone", externalId, url, error } = dispatch ?? {};
   console.log([`Decision ${id}: ${state}`, externalId, url].filter(Boolean).join(" "));
-  if (error) note(error);
+  if (error && state !== "cancelled") note(error);
   if (state === "pending") note("It is being asked for still. See: npx retrigger history");
-  if (state === "cancelled") note("A follow-up decides anew, on evidence of now.");
+  if (state === "cancelled") note(`${error ?? ""}. A follow-up decides anew, as soon as a worker runs.`);
   if (state === "rejected" || state === "unknown") process.exitCode = 1;
 }
 

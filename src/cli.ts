@@ -165,8 +165,8 @@ async function waitAndTell(
         })
       : null;
   if (json) say(JSON.stringify(wait === "training" ? { ...summary, training } : summary, null, 2));
-  if (state === "rejected" || state === "unknown" || (training && training.state !== "succeeded"))
-    process.exitCode = 1;
+  const isAskedFor = state === null || !["rejected", "unknown", "cancelled", "failed"].includes(state);
+  if (!isAskedFor || (training && training.state !== "succeeded")) process.exitCode = 1;
 }
 
 function noteTraining({

@@ -32,8 +32,8 @@ export interface CommandSettings {
   /** Program and arguments, with placeholders such as {drift_score}. */
   command: readonly string[];
   workingDirectory: string;
-  /** Names of the variables of our own environment that the program gets. */
-  environment: readonly string[];
+  /** The variables that the program gets, and no others. */
+  environment: Readonly<Record<string, string>>;
   limitMs: number;
 }
 
@@ -68,6 +68,9 @@ export interface TrainingPatience {
   pollMs: number;
   /** A training of which nothing was heard for so long counts as lost. */
   lostAfterSeconds: number;
+  /** Lifetime of the job's lock while a training is looked at, and while one runs here. */
+  followLockMs: number;
+  runLockMs: number;
 }
 
 export type Role = "all" | "worker" | "web";
@@ -120,7 +123,7 @@ export function parseConfig(env: Environment): Config {
   ];
   const file = readConfigFile(given["RETRIGGER_CONFIG"], faults);
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
-  const config = toConfig(parsed.data, file);
+  const config = toConfig(parsed.data, file, env);
   const tooMany = [...config.models].flatMap(([model, { github }]) => findFaultyInputs(model, github));
   if (tooMany.length > 0) throw new ConfigError(tooMany);
   return config;
@@ -142,7 +145,7 @@ function readConfigFile(path: string | undefined, faults: string[]): ConfigFile 
   return null;
 }
 
-function toConfig(settings: Settings, file: ConfigFile | null): Config {
+function toConfig(settings: Settings, file: ConfigFile | null, env: Environment): Config {
   const models = Object.entries(file?.models ?? { default: {} }).map(
     ([name, own]) => [name, toModelConfig(settings, own)] as const,
   );
@@ -157,12 +160,14 @@ function toConfig(settings: Settings, file: ConfigFile | null): Config {
     lockTtlMs: settings.LOCK_TTL_MS,
     evidenceMaxAgeSeconds: settings.EVIDENCE_MAX_AGE_SECONDS,
     timeZone: settings.SOURCE_TIME_ZONE,
-    trainer: toTrainerSettings(settings),
+    trainer: toTrainerSettings(settings, env),
     githubWebhookSecret: settings.GITHUB_WEBHOOK_SECRET ?? null,
     patience: {
       searchMs: SEARCH_MS,
       pollMs: settings.TRAINING_POLL_SECONDS * 1000,
       lostAfterSeconds: settings.TRAINING_LOST_AFTER_SECONDS,
+      followLockMs: 5_000,
+      runLockMs: 30_000,
     },
     notifications: {
       slackUrl: settings.SLACK_WEBHOOK_URL ?? null,
@@ -177,7 +182,7 @@ function toConfig(settings: Settings, file: ConfigFile | null): Config {
 /** GitHub's list of runs lags, at times by minutes, and nobody says by how many at the most. */
 const SEARCH_MS = 5 * 60_000;
 
-function toTrainerSettings(settings: Settings): TrainerSettings {
+function toTrainerSettings(settings: Settings, env: Environment): TrainerSettings {
   switch (settings.TRAINER) {
     case "mock":
       return { name: "mock" };
@@ -199,7 +204,11 @@ function toTrainerSettings(settings: Settings): TrainerSettings {
         command: {
           command: settings.TRAINER_COMMAND ?? [],
           workingDirectory: settings.TRAINER_COMMAND_DIRECTORY,
-          environment: settings.TRAINER_COMMAND_ENVIRONMENT,
+          environment: Object.fromEntries(
+            settings.TRAINER_COMMAND_ENVIRONMENT.flatMap((name) =>
+              env[name] === undefined ? [] : [[name, env[name]]],
+            ),
+          ),
           limitMs: settings.TRAINER_COMMAND_LIMIT_SECONDS * 1000,
         },
       };

@@ -1,7 +1,7 @@
 import { draftDecision } from "../src/decision-draft.ts";
 import { announceTrigger, announceUnknown } from "../src/core/announce.ts";
 import { evaluate } from "../src/core/evaluate.ts";
-import { NOT_ASKED_IN_TIME } from "../src/core/training.ts";
+import { type DispatchOutcome, isUnasked } from "../src/core/training.ts";
 import type { Superseded } from "../src/core/superseded.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
@@ -19,7 +19,8 @@ import type { StageContext, StageOutput, StagePause } from "./stage.ts";
 export interface ActDependencies extends DispatchDependencies {
   lock: DecisionLock;
   chain: Chain;
-  database: DispatchDependencies["database"] & Pick<Database, "recordDecision" | "moveEvents">;
+  database: DispatchDependencies["database"] &
+    Pick<Database, "recordDecision" | "moveEvents" | "readDispatch" | "isAnyInFlight">;
   /** Sees to it that a training is followed to its end. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
   notify: Notify;
@@ -78,6 +79,9 @@ async function act(
   { isPersonsWord }: StageContext,
 ): Promise<Recording | StagePause> {
   const recorded = { outcome: "recorded", decisionId: id, decidedAt, decision, trainer, request } as const;
+  // What is over changes nothing when a person runs it again.
+  if (isPersonsWord && (dispatch === null || isOver(dispatch.state))) return { ...recorded, dispatch };
+  await lookAgainAfterTraining(dependencies, job.model, weighed);
   // A decision that another trainer's settings made is left to them.
   if (request === null || dispatch === null || trainer !== dependencies.trainer.name)
     return { ...recorded, dispatch };
@@ -102,7 +106,22 @@ async function act(
   return { ...recorded, dispatch: dispatching.dispatch };
 }
 
-type Settled = Parameters<typeof announceTrigger>[0];
+function isOver(state: DispatchOutcome["state"]): boolean {
+  return state === "succeeded" || state === "failed" || state === "cancelled";
+}
+
+/** A training that was under way when the evidence was gathered may have ended since, and seen nobody wait for it. */
+async function lookAgainAfterTraining(
+  { lock, chain, database }: ActDependencies,
+  model: string,
+  { evidence, verdict }: Evaluated,
+): Promise<void> {
+  if (!verdict.failed.includes("training_in_flight")) return;
+  const decisionIds = evidence.inFlight.map(({ decisionId }) => decisionId);
+  if (!(await database.isAnyInFlight(decisionIds))) await lookAgain({ lock, chain, database }, model);
+}
+
+type Settled = Parameters<typeof announceTrigger>[0] & { askedAt: string | null };
 
 /** What follows from how the dispatch came out. Each of it done twice does the same. */
 async function goOn(
@@ -111,22 +130,22 @@ async function goOn(
   { evidence, verdict }: Evaluated,
   dispatch: Settled,
 ): Promise<void> {
-  const { state, decisionId } = dispatch;
-  // A training that was not asked for in time gave its alerts back; somebody must look at them again.
-  const isUnasked = state === "cancelled" && dispatch.error === NOT_ASKED_IN_TIME;
-  if (isUnasked) await lookAgain({ lock, chain, database }, model);
-  // One that is unknown may turn up late.
-  if (trainer.remote && ["sent", "unknown", "running"].includes(state))
-    await followTraining({ runId, model });
-  // What became of the training since, its own job tells; of one that was not asked for, the follow-up.
-  if (!["sent", "unknown", "rejected"].includes(state)) return;
+  const { state, decisionId, askedAt } = dispatch;
+  // A training that was not asked for gave its alerts back; the follow-up tells what comes of them.
+  if (isUnasked(dispatch)) return void (await lookAgain({ lock, chain, database }, model));
   const { driftScore, feature } = verdict;
   const about = { model, runId, decisionId };
   const text = announceTrigger(dispatch, { driftScore, feature, bufferSize: evidence.buffer.size });
-  // A person may have it asked for again, with another outcome.
-  await notify({ ...about, kind: "training_triggered", text }, `-${state}`);
+  // Once for each time that the trainer was asked: a person may have it asked for again.
+  const asking = askedAt === null ? "" : `-${Date.parse(askedAt)}`;
+  await notify({ ...about, kind: "training_triggered", text }, asking);
   if (state === "unknown")
-    await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(dispatch) });
+    await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(dispatch) }, asking);
+  // Also where others told of it meanwhile, and where it is unknown: it may turn up late.
+  if (trainer.remote && state !== "rejected") await followTraining({ runId, model });
+  // Who waits for this one waits in vain.
+  else if (trainer.remote && (await database.readDispatch(runId))?.keptOthersWaiting)
+    await lookAgain({ lock, chain, database }, model);
 }
 
 async function supersede(

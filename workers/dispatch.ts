@@ -1,5 +1,5 @@
 import type { DispatchRequest } from "../src/core/dispatch-request.ts";
-import { type DispatchOutcome, NOT_ASKED_IN_TIME } from "../src/core/training.ts";
+import { type DispatchOutcome, UNASKED } from "../src/core/training.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { TrainingPatience } from "../src/config.ts";
 import {
@@ -56,7 +56,10 @@ export async function dispatchTraining(
   const claim = await database.claimDispatch(decisionId);
   switch (claim.outcome) {
     case "stale":
-      return settled({ state: "cancelled", externalId: null, url: null, error: NOT_ASKED_IN_TIME });
+    case "answered": {
+      const error = UNASKED[claim.outcome];
+      return settled({ state: "cancelled", externalId: null, url: null, error, askedAt: null });
+    }
     case "asked_before":
       return search(
         dependencies,

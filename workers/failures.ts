@@ -3,7 +3,7 @@ import { announceFailedChain } from "../src/core/announce.ts";
 import { messageOf } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../queues/names.ts";
+import { INBOX, NOTIFICATIONS, type QueueName } from "../queues/names.ts";
 import type { Chain } from "./chain.ts";
 import { endRun } from "./follow-up.ts";
 import { isPermanent, type Processor } from "./job-control.ts";
@@ -34,7 +34,8 @@ export function tellingOfFailure<T>(
       return await processor(job, token, signal);
     } catch (error) {
       const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-      if (isLast && !(error instanceof DelayedError)) await tellOfFailure(options, queue, job, error);
+      if (isLast && !(error instanceof DelayedError))
+        await tellOfFailure(options, queue, job, error, job.attemptsMade + 1);
       throw error;
     }
   };
@@ -45,12 +46,13 @@ async function tellOfFailure(
   queue: QueueName,
   job: Job,
   error: unknown,
+  attempt: number,
 ): Promise<void> {
-  if (queue === TRAINING || queue === NOTIFICATIONS) return;
+  if (queue === NOTIFICATIONS) return;
   const [model, runId] = [modelOf(job), runIdOf(queue, job, prefix)];
   const text = announceFailedChain(model, queue, runId, messageOf(error));
   const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
-  await notify(notification, `-${queue}`).catch((failure: unknown) =>
+  await notify(notification, `-${queue}-${attempt}`).catch((failure: unknown) =>
     log.warn({ err: failure, runId, model }, "nobody was told that the chain failed"),
   );
 }
@@ -68,12 +70,12 @@ export async function endFailedJob(
   const model = modelOf(job);
   const runId = runIdOf(queue, job, prefix);
   log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
-  if (queue === TRAINING || queue === NOTIFICATIONS) return;
+  if (queue === NOTIFICATIONS) return;
   try {
     await endRun(lock, chain, model, runId);
   } catch (error) {
     log.debug({ err: error, runId, model }, "lock not given back; it ends by itself");
   }
-  await tellOfFailure(options, queue, job, error);
+  await tellOfFailure(options, queue, job, error, job.attemptsMade);
   if (queue === INBOX) onInboxFailure();
 }

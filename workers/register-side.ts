@@ -1,5 +1,6 @@
 import { DelayedError, type Job } from "bullmq";
 import { TrainingJob, type TrainingReport } from "../queues/jobs.ts";
+import { computeBackoffMs } from "../queues/options.ts";
 import { messageOf, ServerAwayError } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import { parseInput } from "../src/parse-input.ts";
@@ -26,8 +27,8 @@ export function createTrainingProcessor({ processors, stopping, log }: SideOptio
     const startedAt = performance.now();
     const trainingLog = log.child({ runId: String(job.id), stage: "training" });
     const jobLog = createJobLog(job, trainingLog);
+    const data = parseTrainingJob(job);
     try {
-      const data = parseInput(TrainingJob, job.data, "training job");
       const step = await processors.training(data, {
         signal: AbortSignal.any([stopping, ...(signal ? [signal] : [])]),
         say: jobLog.say,
@@ -47,27 +48,36 @@ export function createTrainingProcessor({ processors, stopping, log }: SideOptio
       return report;
     } catch (error) {
       if (error instanceof DelayedError) throw error;
-      // Following may take days, and must not run out of attempts meanwhile.
-      if (!isPermanent(error)) await lookLater(job, token, error, trainingLog);
-      throw toBullError(error);
+      // Following may take days, and must neither run out of attempts meanwhile nor end with a password that was changed.
+      // A server that is away has a line of its own.
+      const isAway = error instanceof ServerAwayError;
+      trainingLog[isAway ? "debug" : "warn"]({ err: messageOf(error) }, "will be looked at again");
+      return await delay(
+        job,
+        isPermanent(error) ? PAUSE_AFTER_PERMANENT_ERROR_MS : PAUSE_AFTER_ERROR_MS,
+        token,
+      );
     }
   };
 }
 
 const PAUSE_AFTER_ERROR_MS = 5_000;
+const PAUSE_AFTER_PERMANENT_ERROR_MS = 60_000;
 
-async function lookLater(job: Job, token: string | undefined, error: unknown, log: Logger): Promise<never> {
-  // A server that is away has a line of its own.
-  log[error instanceof ServerAwayError ? "debug" : "warn"](
-    { err: messageOf(error) },
-    "will be looked at again",
-  );
-  return delay(job, PAUSE_AFTER_ERROR_MS, token);
+function parseTrainingJob(job: Job): TrainingJob {
+  try {
+    return parseInput(TrainingJob, job.data, "training job");
+  } catch (error) {
+    throw toBullError(error);
+  }
 }
 
 function hasChanged(told: unknown, report: TrainingReport): boolean {
   return JSON.stringify(told) !== JSON.stringify(report);
 }
+
+/** What could not be delivered within a day is old news. */
+const DELIVERY_LIMIT_MS = 86_400_000;
 
 /** Delivers one notification, later where the receiver wants to be left alone. */
 export function createDeliveryProcessor({ processors, log }: SideOptions) {
@@ -75,9 +85,11 @@ export function createDeliveryProcessor({ processors, log }: SideOptions) {
     try {
       return await processors.deliver(job.data, String(job.id));
     } catch (error) {
-      if (error instanceof ReceiverBusy && error.waitMs !== null) {
+      const isInTime = Date.now() - job.timestamp < DELIVERY_LIMIT_MS;
+      if (error instanceof ReceiverBusy && error.waitMs !== null && isInTime) {
         log.debug({ jobId: job.id, waitMs: error.waitMs }, error.message);
-        await delay(job, error.waitMs, token);
+        // Not sooner than it would be tried without being told when.
+        await delay(job, Math.max(error.waitMs, computeBackoffMs(job.attemptsStarted, 600_000)), token);
       }
       throw toBullError(error);
     }

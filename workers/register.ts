@@ -35,6 +35,8 @@ export interface RegisterOptions extends FailureOptions {
   connection: Redis;
   processors: Processors;
   lockTtlMs: number;
+  /** For so long a training that runs here goes on while Redis is away; as long it takes to notice that its worker died. */
+  trainingLockMs: number;
   /** false for a process that must not start what takes hours. */
   followsTrainings: boolean;
   /** Aborted when the process is to end: a training that runs in it is told to end too. */
@@ -48,8 +50,8 @@ export interface RegisterOptions extends FailureOptions {
 export function registerWorkers(options: RegisterOptions): Worker[] {
   const { processors } = options;
   const isolate = createIsolation();
-  const createWorker = (name: QueueName, processor: Processor<unknown>): Worker =>
-    openWorker(options, name, isolate(tellingOfFailure(options, name, processor)));
+  const createWorker = (name: QueueName, processor: Processor<unknown>, lockMs = JOB_LOCK_MS): Worker =>
+    openWorker(options, name, isolate(tellingOfFailure(options, name, processor)), lockMs);
   return [
     createWorker(INBOX, createInboxProcessor(options)),
     createWorker(
@@ -76,19 +78,25 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
       ),
     ),
     createWorker(NOTIFICATIONS, createDeliveryProcessor(options)),
-    ...(options.followsTrainings ? [createWorker(TRAINING, createTrainingProcessor(options))] : []),
+    ...(options.followsTrainings
+      ? [createWorker(TRAINING, createTrainingProcessor(options), options.trainingLockMs)]
+      : []),
   ];
 }
 
-function openWorker(options: RegisterOptions, name: QueueName, processor: Processor<unknown>): Worker {
+function openWorker(
+  options: RegisterOptions,
+  name: QueueName,
+  processor: Processor<unknown>,
+  lockMs: number,
+): Worker {
   const { connection, prefix, log } = options;
   const worker = new Worker(name, processor, {
     connection,
     prefix,
     concurrency: 8,
-    // A worker that is killed keeps its job until this has passed; a chain must go on within seconds.
-    lockDuration: 5_000,
-    stalledInterval: 2_500,
+    lockDuration: lockMs,
+    stalledInterval: lockMs / 2,
     maxStalledCount: MOST_STALLS,
     runRetryDelay: 1_000,
     // For jobs of other producers, which bring no retention of their own.
@@ -110,6 +118,9 @@ function openWorker(options: RegisterOptions, name: QueueName, processor: Proces
   return worker;
 }
 
+/** A worker that is killed keeps its job until this has passed; a chain must go on within seconds. */
+const JOB_LOCK_MS = 5_000;
+
 /** Workers that a job may lose before it is failed. */
 const MOST_STALLS = 3;
 
@@ -124,8 +135,8 @@ function createIsolation() {
   let isOccupied = false;
   return <T>(processor: Processor<T>): Processor<T> =>
     async (job, token, signal) => {
-      // BullMQ does so itself, but not for the jobs of a schedule.
-      if (job.stalledCounter > MOST_STALLS)
+      // BullMQ does so itself, but not for the jobs of a schedule. A person may try it again after that.
+      if (job.stalledCounter > MOST_STALLS && job.attemptsMade === 0)
         throw new UnrecoverableError("job stalled more than allowable limit");
       if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token, signal);
       if (isOccupied) return delay(job, computeBackoffMs(1), token);

@@ -47,8 +47,9 @@ export async function end(look: Look): Promise<TrainingStep> {
   const report = { ...toReport(dispatch), alertsBackAt };
   const text = announceEnd({ ...dispatch, model: job.model }, { ...dispatch, alertsBackAt });
   const about = { model: job.model, runId: job.runId, decisionId: dispatch.decisionId };
-  // Each attempt has an end of its own.
-  await notify({ ...about, kind: "training_ended", text }, `-${dispatch.attempt ?? 1}`);
+  // Each attempt has an end of its own, and one that was lost may have another.
+  const ending = [dispatch.attempt ?? 1, dispatch.state, dispatch.conclusion ?? ""].join("-");
+  await notify({ ...about, kind: "training_ended", text }, `-${ending.replaceAll(/[^\w-]/g, "_")}`);
   if (leftMs > 0) {
     if (job.note?.trouble !== KEPT) look.say(`its alerts are given back at ${alertsBackAt}`);
     return { ...later(look, leftMs, { trouble: KEPT }), report };

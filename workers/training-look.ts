@@ -2,7 +2,7 @@ import type { ModelConfig, TrainingPatience } from "../src/config.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { FollowedDispatch } from "../src/postgres/dispatches.ts";
 import type { AskedDispatch, RemoteTrainer, Trainer } from "../src/trainers/trainer.ts";
-import type { TrainingJob, TrainingNote, TrainingReport } from "../queues/jobs.ts";
+import { type TrainingJob, type TrainingNote, TrainingReport } from "../queues/jobs.ts";
 import type { Notify } from "./notify.ts";
 
 export interface TrainingDependencies {
@@ -36,13 +36,12 @@ export function later(look: Look, waitMs: number, changes: Partial<TrainingNote>
   return { outcome: "later", waitMs: Math.round(waitMs), note, report: toReport(look.dispatch) } as const;
 }
 
-export function noteOf({ job, dispatch, patience }: Look): TrainingNote {
-  // Not every sign of life is written down: whoever begins to look gives it some time yet.
-  const mostMs = patience.lostAfterSeconds * 900;
-  const heardAgoMs = Math.min(mostMs, dispatch.heardAgoMs ?? dispatch.askedAgoMs ?? 0);
-  return (
-    job.note ?? { etag: null, heardAt: Math.round(Date.now() - heardAgoMs), trouble: null, isCounted: false }
-  );
+export function noteOf({ job, dispatch }: Look): TrainingNote {
+  // Signs of life come by other ways too: by callbacks, or a person's word.
+  const toldAt = Math.round(Date.now() - (dispatch.heardAgoMs ?? dispatch.askedAgoMs ?? 0));
+  const { note } = job;
+  if (!note) return { etag: null, heardAt: toldAt, silentSince: null, trouble: null, isCounted: false };
+  return { ...note, heardAt: Math.max(note.heardAt, toldAt) };
 }
 
 /** Spread out, so that trainings which began together are not looked at together. */
@@ -67,28 +66,19 @@ export function unchanged({
 }
 
 export function toReport(dispatch: FollowedDispatch | null): TrainingReport {
-  if (!dispatch) {
-    const nothing = { externalId: null, url: null, status: null, conclusion: null, attempt: null };
-    return {
-      ...nothing,
-      state: "cancelled",
-      error: "The run has no dispatch",
-      durationSeconds: null,
-      extraRuns: [],
-      alertsBackAt: null,
-    };
-  }
-  const { state, externalId, url, error, status, conclusion, attempt, durationSeconds, extraRuns } = dispatch;
-  return {
-    state,
-    externalId,
-    url,
-    error,
-    status,
-    conclusion,
-    attempt,
-    durationSeconds,
-    extraRuns,
-    alertsBackAt: null,
-  };
+  return dispatch
+    ? TrainingReport.parse({ ...dispatch, alertsBackAt: null })
+    : TrainingReport.parse({ ...NOTHING, error: "The run has no dispatch" });
 }
+
+const NOTHING = {
+  state: "cancelled",
+  externalId: null,
+  url: null,
+  status: null,
+  conclusion: null,
+  attempt: null,
+  durationSeconds: null,
+  extraRuns: [],
+  alertsBackAt: null,
+};

@@ -115,7 +115,7 @@ async function resumeRuns({ lock, chain, database, log }: UpkeepDependencies): P
   }
 }
 
-/** Has each training followed that nobody follows. One whose job failed for good waits for a person. */
+/** Has each training followed that nobody follows. */
 async function resumeTrainings({
   database,
   training,
@@ -125,7 +125,8 @@ async function resumeTrainings({
   for (const { runId, model, isUnderWay } of await database.listOpenTrainings()) {
     const job = await training.getJobState(runId);
     // One that ended too early is to go on; one that ended after a failure has done what was to be done.
-    if (job !== "unknown" && !(job === "completed" && isUnderWay)) continue;
+    const isOver = job === "completed" || job === "failed";
+    if (job !== "unknown" && !(isOver && isUnderWay)) continue;
     await followTraining({ runId, model });
     log.info({ runId, model }, "training followed again");
   }

@@ -7,7 +7,7 @@ import { explainFailures, recommend } from "./explain.ts";
 import { formatCount, formatScore, formatTime } from "./format.ts";
 import type { Policy } from "./policy.ts";
 import type { Superseded } from "./superseded.ts";
-import { type DispatchOutcome, NOT_ASKED_IN_TIME } from "./training.ts";
+import { type DispatchOutcome, isUnasked } from "./training.ts";
 
 /** Everything that a report tells. */
 export interface ReportInput {
@@ -271,8 +271,8 @@ function dispatchLines({ dispatch, recorded }: ReportInput): string[] {
         ...settleCommands(recorded.id).map((line) => `   ${line}`),
       ];
     case "cancelled":
-      return error === NOT_ASKED_IN_TIME
-        ? ["⏭️ The trainer was not asked in time, the evidence is too old by now: a follow-up looks again"]
+      return isUnasked({ state, error })
+        ? [`⏭️ ${error}. A follow-up looks again`]
         : ["❌ The training was cancelled", ...(error === null ? [] : why)];
     default: {
       const name = [externalId, url].filter((part) => part !== null && part !== "").join(" ");
@@ -390,7 +390,7 @@ function triggerStatus(input: ReportInput): string {
     case "rejected":
       return "RETRAINING REJECTED - MEND AND RETRY";
     case "cancelled":
-      return input.dispatch.error === NOT_ASKED_IN_TIME
+      return isUnasked({ state: input.dispatch.state, error: input.dispatch.error })
         ? "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN"
         : "RETRAINING CANCELLED";
     case "failed":

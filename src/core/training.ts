@@ -25,11 +25,21 @@ export const DispatchOutcome = z.object({
   url: z.string().nullable(),
   /** Why it was refused, is unknown, or ended badly; with what to do about it. */
   error: z.string().nullable(),
+  /** When the trainer was asked, ISO 8601; null where it was not, and for the mock. */
+  askedAt: z.string().nullable().default(null),
 });
 export type DispatchOutcome = z.infer<typeof DispatchOutcome>;
 
-/** The error of a dispatch that is `cancelled` because it was not asked for in time. */
-export const NOT_ASKED_IN_TIME = "The trainer was not asked in time: the evidence was too old by then";
+/** Why a dispatch is `cancelled` without having been asked for. */
+export const UNASKED = {
+  stale: "Not asked for: the evidence was too old by then",
+  answered: "Not asked for: another training was asked for since its evidence was gathered",
+} as const;
+
+/** Whether a dispatch was cancelled before the trainer was asked: then somebody must look again. */
+export function isUnasked({ state, error }: Pick<DispatchOutcome, "state" | "error">): boolean {
+  return state === "cancelled" && (error === UNASKED.stale || error === UNASKED.answered);
+}
 
 /**
  * The state that a trainer's words stand for. Both are GitHub's, which are plain texts and grow in number: only

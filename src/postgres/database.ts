@@ -37,6 +37,7 @@ export interface Database {
     runs: { externalId: string; url: string | null; extraRuns: string[] },
   ): Promise<void>;
   claimRun(runId: string): Promise<boolean>;
+  isAnyInFlight(decisionIds: readonly number[]): Promise<boolean>;
   reopenDispatch(runId: string, from: "rejected" | "unknown"): Promise<dispatches.Reopening>;
   confirmDispatch(runId: string, externalId: string): Promise<dispatches.Reopening>;
   findTraining(training: { externalId: string; key: string | null }): Promise<string | null>;
@@ -109,6 +110,7 @@ export function createDatabase(
     recordProgress: (runId, progress) => ask(() => dispatches.recordProgress(pool, runId, progress)),
     recordExtraRuns: (runId, runs) => ask(() => dispatches.recordExtraRuns(pool, runId, runs)),
     claimRun: (runId) => ask(() => dispatches.claimRun(pool, runId)),
+    isAnyInFlight: (ids) => ask(() => dispatches.isAnyInFlight(pool, ids)),
     reopenDispatch: (runId, from) => ask(() => dispatches.reopenDispatch(pool, runId, from)),
     confirmDispatch: (runId, externalId) => ask(() => dispatches.confirmDispatch(pool, runId, externalId)),
     findTraining: (training) => ask(() => dispatches.findTraining(pool, training)),

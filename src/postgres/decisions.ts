@@ -115,7 +115,7 @@ async function repairSequence(pool: pg.Pool): Promise<boolean> {
 
 // The outcome of the table or row named `dispatch`; NULL where there is none.
 const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_object('state', dispatch.state,
-  'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error) END`;
+  'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error, 'askedAt', dispatch.asked_at) END`;
 
 const INSERT_DECISION = `
 WITH decision AS (
@@ -131,7 +131,7 @@ WITH decision AS (
 ), dispatch AS (
   INSERT INTO retraining_dispatches (decision_id, trainer, state, request)
   SELECT id, trainer, $18::text, $17::json FROM decision WHERE $17::json IS NOT NULL
-  RETURNING decision_id, state, request, external_id, url, error
+  RETURNING decision_id, state, request, external_id, url, error, asked_at
 )
 SELECT decision.id, to_json(decision_date AT TIME ZONE $16) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
   dispatch.request, ${DISPATCH_OUTCOME} AS dispatch

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import type { DispatchRequest } from "../core/dispatch-request.ts";
-import { type DispatchOutcome, type DispatchState, NOT_ASKED_IN_TIME } from "../core/training.ts";
+import { type DispatchOutcome, type DispatchState, UNASKED } from "../core/training.ts";
 
 /** Whether the caller may ask the trainer now. */
 export type Claim =
@@ -8,41 +8,75 @@ export type Claim =
   | { outcome: "claimed" }
   /** No: an earlier try asked, or was about to, so long ago by the database's clock. */
   | { outcome: "asked_before"; agoMs: number }
-  /** No: the decision's evidence is older than the limit. The dispatch is cancelled, and its alerts are free again. */
-  | { outcome: "stale" };
+  /** No: its evidence is too old, or does not know of a training that was asked for since. It is cancelled. */
+  | { outcome: keyof typeof UNASKED };
 
-/** Takes the one chance to ask the trainer for a decision's training. One round trip. */
+/**
+ * Takes the one chance to ask the trainer for a decision's training. This is the last gate before a request: no decision
+ * that was let through by an old view of things (a refused one that a person retries, one that was recorded while that
+ * happened) passes it where a training was asked for since. One round trip; claims about one model take turns.
+ */
 export async function claimDispatch(
   pool: pg.Pool,
   decisionId: number,
   evidenceMaxAgeSeconds: number,
 ): Promise<Claim> {
-  const { rows } = await pool.query<{ claim: Claim["outcome"]; agoMs: number | null }>(CLAIM_DISPATCH, [
-    decisionId,
-    evidenceMaxAgeSeconds,
-    NOT_ASKED_IN_TIME,
-  ]);
-  const { claim = "asked_before", agoMs } = rows[0] ?? {};
-  return claim === "asked_before" ? { outcome: claim, agoMs: agoMs ?? 0 } : { outcome: claim };
+  // One text of several statements is one message; each sees what was committed before it began, the claim thus all that
+  // those did who had the lock before.
+  const text = `BEGIN;
+    SELECT pg_advisory_xact_lock(hashtext('retrigger dispatch'), hashtext(model)) FROM retraining_decisions WHERE id = ${decisionId};
+    ${buildClaim(decisionId, evidenceMaxAgeSeconds)};
+    COMMIT`;
+  const client = await pool.connect();
+  try {
+    const results = (await client.query(text)) as unknown as pg.QueryResult<{
+      claim: Claim["outcome"];
+      agoMs: number | null;
+    }>[];
+    client.release();
+    const { claim = "asked_before", agoMs } = results[2]?.rows[0] ?? {};
+    return claim === "asked_before" ? { outcome: claim, agoMs: agoMs ?? 0 } : { outcome: claim };
+  } catch (error) {
+    // The failed transaction may still be open: the connection goes with it.
+    client.release(true);
+    throw error;
+  }
 }
 
-const CLAIM_DISPATCH = `
-WITH age AS (
-  SELECT id, (evidence ->> 'takenAt')::timestamptz < now() - make_interval(secs => $2) AS is_stale
-  FROM retraining_decisions WHERE id = $1
+function buildClaim(decisionId: number, evidenceMaxAgeSeconds: number): string {
+  return `
+WITH decision AS (
+  SELECT id, model, alert_ids, (evidence ->> 'takenAt')::timestamptz AS taken_at,
+    COALESCE((policy ->> 'retriggerGuard')::boolean, true) AS guards_alerts,
+    COALESCE((policy ->> 'inFlightGuard')::boolean, true) AS guards_flight
+  FROM retraining_decisions WHERE id = ${decisionId}
+), judged AS (
+  SELECT id, CASE
+    WHEN taken_at < now() - make_interval(secs => ${evidenceMaxAgeSeconds}) THEN 'stale'
+    WHEN EXISTS (
+      SELECT FROM retraining_dispatches AS other JOIN retraining_decisions AS theirs ON theirs.id = other.decision_id
+      WHERE theirs.model = decision.model AND theirs.id <> decision.id AND other.trainer <> 'mock'
+        AND other.asked_at > decision.taken_at
+        AND (guards_flight AND other.state IN ('pending', 'sent', 'unknown', 'running')
+          OR guards_alerts AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')
+            AND theirs.alert_ids && decision.alert_ids)
+    ) THEN 'answered'
+    ELSE 'claimed' END AS verdict
+  FROM decision
 ), claimed AS (
   UPDATE retraining_dispatches AS dispatch SET updated_at = now(),
-    asked_at = CASE WHEN age.is_stale THEN NULL ELSE now() END,
-    state = CASE WHEN age.is_stale THEN 'cancelled' ELSE dispatch.state END,
-    error = CASE WHEN age.is_stale THEN $3 END
-  FROM age
-  WHERE dispatch.decision_id = age.id AND dispatch.state = 'pending' AND asked_at IS NULL
-  RETURNING CASE WHEN age.is_stale THEN 'stale' ELSE 'claimed' END AS claim
+    asked_at = CASE WHEN verdict = 'claimed' THEN now() END,
+    state = CASE WHEN verdict = 'claimed' THEN dispatch.state ELSE 'cancelled' END,
+    error = CASE verdict WHEN 'stale' THEN '${UNASKED.stale}' WHEN 'answered' THEN '${UNASKED.answered}' END
+  FROM judged
+  WHERE dispatch.decision_id = judged.id AND dispatch.state = 'pending' AND asked_at IS NULL
+  RETURNING verdict AS claim
 )
 SELECT claim, NULL::float8 AS "agoMs" FROM claimed
 UNION ALL
 SELECT 'asked_before', extract(epoch FROM now() - asked_at)::float8 * 1000 FROM retraining_dispatches
-WHERE decision_id = $1 AND NOT EXISTS (SELECT FROM claimed)`;
+WHERE decision_id = ${decisionId} AND NOT EXISTS (SELECT FROM claimed)`;
+}
 
 /**
  * Writes down why a dispatch is not settled yet. One that was not asked for (the request never arrived, or was refused for
@@ -68,37 +102,44 @@ export type Settlement =
       error: string;
     };
 
-/** Writes down how asking came out, unless that is known already, and answers how the dispatch stands then. */
+/**
+ * Writes down how asking came out, and answers how the dispatch stands then. Where others told of the training before, that
+ * stands, and only what they did not tell is added.
+ */
 export async function settleDispatch(
   pool: pg.Pool,
   decisionId: number,
   settlement: Settlement,
 ): Promise<DispatchOutcome> {
-  const training =
-    settlement.state === "sent" ? settlement : { externalId: null, url: null, statusUrl: null };
+  const isSent = settlement.state === "sent";
+  const training = isSent ? settlement : { externalId: null, url: null, statusUrl: null };
   const { rows } = await pool.query<DispatchOutcome>(
     `WITH settled AS (
-       UPDATE retraining_dispatches SET state = $2, external_id = $3, url = $4, status_url = $5, error = $6,
-         heard_at = CASE WHEN $2 = 'sent' THEN now() END, updated_at = now()
-       WHERE decision_id = $1 AND state IN ('pending', 'unknown')
-       RETURNING state, external_id, url, error
+       UPDATE retraining_dispatches SET
+         state = CASE WHEN state IN ('pending', 'unknown') THEN $2 ELSE state END,
+         external_id = COALESCE(external_id, $3), url = COALESCE(url, $4), status_url = COALESCE(status_url, $5),
+         error = CASE WHEN state IN ('pending', 'unknown') THEN $6 ELSE error END,
+         heard_at = CASE WHEN $2 = 'sent' THEN now() ELSE heard_at END, updated_at = now()
+       WHERE decision_id = $1 AND (state IN ('pending', 'unknown') OR $2 = 'sent')
+       RETURNING *
      )
-     SELECT state, external_id AS "externalId", url, error FROM settled
+     SELECT ${OUTCOME_COLUMNS} FROM settled
      UNION ALL
-     SELECT state, external_id, url, error FROM retraining_dispatches
-     WHERE decision_id = $1 AND NOT EXISTS (SELECT FROM settled)`,
+     SELECT ${OUTCOME_COLUMNS} FROM retraining_dispatches WHERE decision_id = $1 AND NOT EXISTS (SELECT FROM settled)`,
     [
       decisionId,
       settlement.state,
       training.externalId,
       training.url,
       training.statusUrl,
-      settlement.state === "sent" ? null : settlement.error,
+      isSent ? null : settlement.error,
     ],
   );
   if (!rows[0]) throw new Error(`decision ${decisionId} has no dispatch`);
   return rows[0];
 }
+
+const OUTCOME_COLUMNS = `state, external_id AS "externalId", url, error, to_json(asked_at) #>> '{}' AS "askedAt"`;
 
 /** A dispatch as whoever follows it needs it. Times as ages on the database's clock. */
 export interface FollowedDispatch extends DispatchOutcome {
@@ -124,7 +165,7 @@ export interface FollowedDispatch extends DispatchOutcome {
 
 const FOLLOWED = `
 SELECT decision_id AS "decisionId", run_id AS "runId", model, dispatch.trainer, request, state, external_id AS "externalId",
-  url, error, status_url AS "statusUrl", status, conclusion, run_attempt AS attempt, extra_runs AS "extraRuns",
+  url, error, to_json(asked_at) #>> '{}' AS "askedAt", status_url AS "statusUrl", status, conclusion, run_attempt AS attempt, extra_runs AS "extraRuns",
   duration_seconds AS "durationSeconds",
   ${ageInMs("asked_at")} AS "askedAgoMs", ${ageInMs("heard_at")} AS "heardAgoMs", ${ageInMs("ended_at")} AS "endedAgoMs",
   (SELECT count(*)::integer FROM retraining_decisions AS other JOIN retraining_dispatches AS failed ON failed.decision_id = other.id
@@ -204,6 +245,16 @@ export async function recordExtraRuns(
   );
 }
 
+/** Whether any of these decisions' trainings is asked for or under way still. */
+export async function isAnyInFlight(pool: pg.Pool, decisionIds: readonly number[]): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `SELECT FROM retraining_dispatches
+     WHERE decision_id = ANY($1) AND state IN ('pending', 'sent', 'unknown', 'running') LIMIT 1`,
+    [decisionIds],
+  );
+  return rowCount === 1;
+}
+
 /** Takes the one chance to run a training in this process. */
 export async function claimRun(pool: pg.Pool, runId: string): Promise<boolean> {
   const { rowCount } = await pool.query(
@@ -244,36 +295,37 @@ export async function listOpenTrainings(pool: pg.Pool, trainer: string): Promise
 export type Reopening = { outcome: "reopened" } | { outcome: "refused"; why: string };
 
 /**
- * Lets a dispatch in the given state be asked for again, at a person's word, unless a later decision of its model has asked
- * for a training since.
+ * Lets a dispatch in the given state be asked for again, at a person's word, unless a training for its alerts was asked for
+ * by another decision. (The claim looks again; this is for the person to be told.)
  */
 export async function reopenDispatch(
   pool: pg.Pool,
   runId: string,
   from: "rejected" | "unknown",
 ): Promise<Reopening> {
-  const { rows } = await pool.query<{ state: string; laterId: number | null; isReopened: boolean }>(
+  const { rows } = await pool.query<{ state: string; otherId: number | null; isReopened: boolean }>(
     `WITH found AS (
        SELECT decision_id, state, (
-         SELECT max(later.id) FROM retraining_decisions AS later
-         JOIN retraining_dispatches AS other ON other.decision_id = later.id
-         WHERE later.model = decision.model AND later.id > decision.id AND later.decision = 'trigger'
-           AND other.state NOT IN ('rejected', 'failed', 'cancelled')) AS later_id
+         SELECT max(theirs.id) FROM retraining_decisions AS theirs
+         JOIN retraining_dispatches AS other ON other.decision_id = theirs.id
+         WHERE theirs.model = decision.model AND theirs.id <> decision.id AND other.trainer <> 'mock'
+           AND other.asked_at > (decision.evidence ->> 'takenAt')::timestamptz
+           AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')) AS other_id
        FROM retraining_decisions AS decision JOIN retraining_dispatches AS dispatch ON decision_id = decision.id
        WHERE run_id = $1
      ), reopened AS (
        UPDATE retraining_dispatches AS dispatch SET state = 'pending', asked_at = NULL, error = NULL, updated_at = now()
-       FROM found WHERE dispatch.decision_id = found.decision_id AND dispatch.state = $2 AND later_id IS NULL
+       FROM found WHERE dispatch.decision_id = found.decision_id AND dispatch.state = $2 AND other_id IS NULL
        RETURNING dispatch.decision_id
      )
-     SELECT state, later_id AS "laterId", EXISTS (SELECT FROM reopened) AS "isReopened" FROM found`,
+     SELECT state, other_id AS "otherId", EXISTS (SELECT FROM reopened) AS "isReopened" FROM found`,
     [runId, from],
   );
-  const { state, laterId = null, isReopened = false } = rows[0] ?? {};
+  const { state, otherId = null, isReopened = false } = rows[0] ?? {};
   if (isReopened) return { outcome: "reopened" };
   const why =
-    state === from && laterId !== null
-      ? `Decision #${laterId} has asked for a training since: another one would be the second for the same alerts`
+    state === from && otherId !== null
+      ? `Decision #${otherId} has asked for a training since: another one would be the second for the same alerts`
       : `The dispatch is ${state ?? "gone"}, not ${from}`;
   return { outcome: "refused", why };
 }

@@ -90,7 +90,7 @@ WITH checks AS MATERIALIZED (
 ), trained AS MATERIALIZED (
   -- Each alert with each training of this trainer that it started.
   SELECT alert_id, decision.id AS decision_id, decision.decision_date, COALESCE(dispatch.state, 'sent') AS state,
-         dispatch.ended_at, dispatch.conclusion
+         dispatch.ended_at, dispatch.conclusion, ${isOverdue(request)} AS is_overdue
   FROM retraining_decisions AS decision
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
   CROSS JOIN LATERAL unnest(decision.alert_ids) AS alert_id
@@ -100,7 +100,7 @@ WITH checks AS MATERIALIZED (
     AND alert_id IN (SELECT alert_id FROM alerts)
 ), answered AS MATERIALIZED (
   SELECT DISTINCT ON (alert_id) alert_id, decision_id, decision_date FROM trained
-  WHERE state NOT IN ('rejected', 'failed', 'cancelled')
+  WHERE state NOT IN ('rejected', 'failed', 'cancelled') AND is_overdue IS NOT TRUE
   ORDER BY alert_id, decision_id
 ), failures AS (
   SELECT DISTINCT ON (alert_id) decision_id, ended_at, conclusion, count(*) OVER (PARTITION BY alert_id) AS failures
@@ -116,8 +116,7 @@ WITH checks AS MATERIALIZED (
   FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
   WHERE decision.model = ${model} AND dispatch.trainer <> 'mock'
     AND state IN ('pending', 'sent', 'unknown', 'running')
-    AND NOT (state = 'pending' AND asked_at IS NULL
-      AND created_at < now() - make_interval(secs => ${request.evidenceMaxAgeSeconds}))
+    AND NOT ${isOverdue(request)}
     AND (dispatch.trainer = ${trainer} AND state <> 'unknown'
       OR COALESCE(heard_at, asked_at, created_at) > now() - make_interval(secs => ${request.lostAfterSeconds}))
   ORDER BY decision_id DESC LIMIT ${decisions}
@@ -163,6 +162,12 @@ SELECT json_build_object(
       'id', id, 'decidedAt', decided_at, 'decision', decision, 'bufferSize', buffer_size, 'driftScore', drift_score)
       ORDER BY id DESC) FROM latest_decisions), '[]')
 ) AS evidence`;
+}
+
+/** Whether a dispatch was not asked for in time, so that it never will be. */
+function isOverdue({ evidenceMaxAgeSeconds }: EvidenceRequest): string {
+  return `(dispatch.state = 'pending' AND dispatch.asked_at IS NULL
+    AND dispatch.created_at < now() - make_interval(secs => ${evidenceMaxAgeSeconds}))`;
 }
 
 /** A column as a moment: one without zone is read in the zone of the settings, one with a zone (a view's) as it is. */

@@ -30,6 +30,11 @@ export function serverUrl(schemes: readonly string[]) {
     );
 }
 
+/** The address of a server that is shown to people, so that it may hold no login. */
+export const openUrl = serverUrl(["http", "https"])
+  .refine((text) => !/^\w+:\/\/[^/]*@/.test(text), "must hold no user name and no password")
+  .transform((url) => url.replace(/\/+$/, ""));
+
 const identifier = "[A-Za-z_][A-Za-z0-9_$]*";
 export const tableName = z
   .string()

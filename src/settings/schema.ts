@@ -9,6 +9,7 @@ import {
   json,
   namePart,
   onOff,
+  openUrl,
   privateKey,
   secret,
   serverUrl,
@@ -89,9 +90,7 @@ export const Settings = z.object({
     .string()
     .regex(/^[^\s\p{Cc}]+$/u, "must be a branch or tag")
     .default("main"),
-  GITHUB_API_URL: serverUrl(["http", "https"])
-    .transform((url) => url.replace(/\/+$/, ""))
-    .default("https://api.github.com"),
+  GITHUB_API_URL: openUrl.default("https://api.github.com"),
   GITHUB_API_VERSION: z
     .string()
     .regex(/^\d{4}-\d{2}-\d{2}$/, "must be a date such as 2026-03-10, or 2022-11-28 for an older GHES")
@@ -101,9 +100,7 @@ export const Settings = z.object({
   GITHUB_WEBHOOK_SECRET: secret.optional(),
   TRAINER_URL: serverUrl(["http", "https"]).optional(),
   TRAINER_SECRET: secret.optional(),
-  PUBLIC_URL: serverUrl(["http", "https"])
-    .transform((url) => url.replace(/\/+$/, ""))
-    .optional(),
+  PUBLIC_URL: openUrl.optional(),
   TRAINER_COMMAND: json(
     z.array(z.string().regex(/^[^\0]*$/)).min(1),
     'a JSON array of texts such as ["python","train.py","--drift-score","{drift_score}"]',

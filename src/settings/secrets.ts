@@ -11,19 +11,30 @@ const SECRET_SETTINGS = [
   "NOTIFICATION_URL",
 ] as const;
 
+const URL_SETTINGS = ["DATABASE_URL", "NEON_CONNECTION_STRING", "REDIS_URL", "TRAINER_URL"] as const;
+
 /** The values that nobody may see, by the names of their settings. */
 export function collectSecrets(settings: Settings): Map<string, string> {
-  const passwords = (["DATABASE_URL", "NEON_CONNECTION_STRING", "REDIS_URL", "TRAINER_URL"] as const).flatMap(
-    (name) => {
-      const { username = "", password = "" } = settings[name] === undefined ? {} : new URL(settings[name]);
-      // One that is the user's name, as on many a development machine, would cut that name out of every text.
-      return password === "" || password === username
-        ? []
-        : [[`password of ${name}`, decodeURIComponent(password)] as const];
-    },
-  );
-  const named = SECRET_SETTINGS.flatMap((name) =>
-    settings[name] === undefined ? [] : [[name, settings[name]] as const],
-  );
-  return new Map([...named, ...passwords]);
+  const secrets = new Map<string, string>();
+  for (const name of SECRET_SETTINGS) if (settings[name] !== undefined) secrets.set(name, settings[name]);
+  for (const name of URL_SETTINGS)
+    if (settings[name] !== undefined) collectFromUrl(name, new URL(settings[name]), secrets);
+  return secrets;
+}
+
+/** What is shorter is no key: a user's name, or a switch. */
+const SHORTEST_KEY = 16;
+
+function collectFromUrl(
+  name: string,
+  { username, password, searchParams }: URL,
+  secrets: Map<string, string>,
+): void {
+  // A password that is the user's name, as on many a development machine, would cut that name out of every text.
+  if (password !== "" && password !== username)
+    secrets.set(`password of ${name}`, decodeURIComponent(password));
+  if (password === "" && username.length >= SHORTEST_KEY)
+    secrets.set(`user of ${name}`, decodeURIComponent(username));
+  for (const [key, value] of searchParams)
+    if (value.length >= SHORTEST_KEY) secrets.set(`${key} of ${name}`, value);
 }

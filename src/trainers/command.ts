@@ -92,7 +92,7 @@ async function runCommand(
   const child = spawn("/bin/sh", ["-c", GUARD, "retrigger", ...command], {
     cwd: workingDirectory,
     // Not our own environment: it holds the passwords of both servers.
-    env: Object.fromEntries(environment.map((name) => [name, process.env[name]])),
+    env: environment,
     // A process group of its own, which can be ended as a whole.
     detached: true,
     stdio: ["pipe", "pipe", "pipe"],

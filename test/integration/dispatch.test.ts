@@ -26,6 +26,12 @@ function retryStage(stage: string, runId: string): Promise<void> {
   });
 }
 
+function createGate(): { promise: Promise<void>; open: () => void } {
+  let open = (): void => {};
+  const promise = new Promise<void>((resolve) => (open = resolve));
+  return { promise, open: () => open() };
+}
+
 describe("a GitHub that is asked for real", () => {
   it("gets the very request that the mock shows, once, and its run is followed to its end", async () => {
     const shown = (await world.dryRun({ trainer: { name: "mock" } })).dispatch?.request;
@@ -176,6 +182,54 @@ describe("a GitHub that is asked for real", () => {
     await retryStage("act", first.runId);
     expect(world.github.runs).toHaveLength(1);
     expect((await listDispatches())[0]?.["state"]).toBe("rejected");
+  });
+
+  it("refused two decisions about one alert: a person who retries both gets one training", async () => {
+    world.github.next = ["422 disabled", "422 disabled"];
+    await world.startApp();
+    const [first, second] = [await world.decide(), await world.decide()];
+    expect([first.dispatch?.state, second.dispatch?.state]).toEqual(["rejected", "rejected"]);
+    await Promise.all([retryStage("act", first.runId), retryStage("act", second.runId)]);
+    await until("one is asked for", async () => world.github.runs.length > 0);
+    await retryStage("act", first.runId);
+    await retryStage("act", second.runId);
+    await until("nothing is on its way", async () => {
+      const pending = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'pending'");
+      return (
+        pending.length === 0 &&
+        (await world.client.inbox.getJobCountByTypes("delayed", "waiting", "active")) === 0
+      );
+    });
+    expect(world.github.runs).toHaveLength(1);
+  });
+
+  it("is not asked by a decision that was gathered before a refused one was retried", async () => {
+    world.github.next = ["401"];
+    const { promise: gate, open } = createGate();
+    await world.startApp(
+      {},
+      {
+        replaceProcessors: (processors) => ({
+          ...processors,
+          async act(job, evaluated, context) {
+            if (evaluated.evidence.lastDecisions.length === 1) await gate;
+            return processors.act(job, evaluated, context);
+          },
+        }),
+      },
+    );
+    const refused = await world.decide();
+    const { runId } = await world.startDeciding();
+    await withQueue(world, "act", (queue) =>
+      until("the second one is gathered", async () => (await queue.getJobState(runId)) === "active"),
+    );
+    await retryStage("act", refused.runId);
+    open();
+    await until(
+      "the second one is not asked for",
+      async () => (await listDispatches())[1]?.["state"] === "cancelled",
+    );
+    expect(world.github.runs).toHaveLength(1);
   });
 
   it.each(

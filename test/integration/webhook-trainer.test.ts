@@ -14,7 +14,7 @@ beforeEach(async () => {
     settings: {
       MIN_BUFFER_SIZE: "0",
       TRAINER: "webhook",
-      TRAINER_URL: `${receiver.url}/train?key=in-the-query`,
+      TRAINER_URL: `${receiver.url}/train?key=key-in-the-query-0815`,
       TRAINER_SECRET: SECRET,
       PUBLIC_URL: "http://retrigger.example",
     },
@@ -62,7 +62,7 @@ describe("the webhook trainer", () => {
     expect(dispatch).toMatchObject({ state: "sent", externalId: "job-7", url: "https://jobs.example/7" });
     const [request] = receiver.received;
     expect(request).toMatchObject({
-      path: "/train?key=in-the-query",
+      path: "/train?key=key-in-the-query-0815",
       headers: { "idempotency-key": runId, "content-type": "application/cloudevents+json; charset=utf-8" },
     });
     expect(
@@ -119,6 +119,45 @@ describe("the webhook trainer", () => {
     expect(receiver.received).toHaveLength(1);
     await tell(app, runId, { conclusion: "success" });
     expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
+  });
+
+  it("is heard by its callbacks, however long it takes", async () => {
+    const app = await start({ lostAfterSeconds: 2 });
+    const { runId } = await world.decide();
+    for (let beat = 0; beat < 5; beat += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 900));
+      await tell(app, runId, { status: "in_progress" });
+    }
+    expect(await state()).toBe("running");
+    await tell(app, runId, { conclusion: "success" });
+    expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
+  });
+
+  it("may tell the outcome before it answers", async () => {
+    let app: App | undefined;
+    receiver.answer = ({ headers }, response) => {
+      const runId = headers["idempotency-key"] ?? "";
+      void (app ? tell(app, runId, { conclusion: "success" }) : Promise.resolve()).then(() =>
+        response.end(JSON.stringify({ id: "job-8", url: "https://jobs.example/8" })),
+      );
+    };
+    app = await start();
+    const { runId, dispatch } = await world.decide();
+    expect(dispatch).toMatchObject({
+      state: "succeeded",
+      externalId: "job-8",
+      url: "https://jobs.example/8",
+    });
+    expect(await world.client.waitForTraining(runId, { limitMs: 10_000 })).toMatchObject({
+      state: "succeeded",
+    });
+  });
+
+  it("that quotes its own address quotes no secret of it", async () => {
+    receiver.answer = ({ path }, response) => response.writeHead(400).end(`what is ${receiver.url}${path}?`);
+    await start();
+    const { dispatch } = await world.decide();
+    expect(dispatch?.error).toContain("key=[key of TRAINER_URL]");
   });
 
   it.each([

@@ -23,8 +23,8 @@ export interface GitHubWorld extends Omit<World, "startApp" | "decide"> {
   /** Follows a training to its end. */
   followed(runId: string): Promise<TrainingReport>;
   decisions(): Promise<Record<string, unknown>[]>;
-  /** The texts of the notifications of a kind; waits for the first. */
-  notified(kind: string): Promise<string[]>;
+  /** The texts of the notifications of a kind; waits for one that holds the text. */
+  notified(kind: string, text?: string): Promise<string[]>;
   /** Starts another GitHub at the address of the one that was closed. */
   restartGitHub(url: string): Promise<void>;
   appLogin(): { GITHUB_APP_ID: string; GITHUB_TOKEN: undefined; privateKey: string };
@@ -95,13 +95,13 @@ export async function createGitHubWorld(
     },
     followed: (runId) => world.client.waitForTraining(runId, { limitMs: 25_000 }),
     decisions: () => world.sql("SELECT * FROM retraining_decisions ORDER BY id"),
-    async notified(kind) {
+    async notified(kind, text = "") {
       const texts = () =>
         listener.received
           .map(({ body }) => JSON.parse(body) as { type: string; data: { text: string } })
           .filter(({ type }) => type === `retrigger.${kind}`)
           .map(({ data }) => data.text);
-      await until(`a notification of ${kind}`, async () => texts().length > 0);
+      await until(`a notification of ${kind}`, async () => texts().some((told) => told.includes(text)));
       return texts();
     },
     async restartGitHub(url) {

@@ -17,10 +17,17 @@ const read = (name: string): string => readFileSync(pathOf(name), "utf8");
 function runFirstStep(script: string, older: string): string {
   const directory = mkdtempSync(join(tmpdir(), "gh-"));
   const output = join(directory, "output");
-  writeFileSync(join(directory, "gh"), `#!/bin/sh\nprintf '%s' '${older}'\n`, { mode: 0o755 });
+  // It answers about this very workflow only.
+  const gh = `#!/bin/sh\ncase "$*" in *a/b/actions/workflows/training.yml/runs*) printf '%s' '${older}';; *) exit 1;; esac\n`;
+  writeFileSync(join(directory, "gh"), gh, { mode: 0o755 });
   writeFileSync(output, "");
-  execFileSync("bash", ["-e", "-c", script], {
-    env: { PATH: `${directory}:${process.env["PATH"]}`, GITHUB_OUTPUT: output, GITHUB_REPOSITORY: "a/b" },
+  execFileSync("bash", ["--norc", "-e", "-c", script], {
+    env: {
+      PATH: `${directory}:${process.env["PATH"]}`,
+      GITHUB_OUTPUT: output,
+      GITHUB_REPOSITORY: "a/b",
+      GITHUB_WORKFLOW_REF: "a/b/.github/workflows/training.yml@refs/heads/main",
+    },
   });
   const text = readFileSync(output, "utf8");
   rmSync(directory, { recursive: true });

@@ -4,7 +4,7 @@ import { evaluate } from "../../src/core/evaluate.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
 import type { Policy } from "../../src/core/policy.ts";
 import { renderReport, type ReportInput } from "../../src/core/report.ts";
-import { NOT_ASKED_IN_TIME } from "../../src/core/training.ts";
+import { UNASKED } from "../../src/core/training.ts";
 import { renderGitHubRequest } from "../../src/trainers/github-request.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
@@ -24,7 +24,7 @@ const TARGET = {
   },
   extraInputs: {},
 };
-const DISPATCH = { state: "sent", externalId: null, url: null, error: null } as const;
+const DISPATCH = { state: "sent", externalId: null, url: null, error: null, askedAt: null } as const;
 
 function report(
   evidence: Evidence,
@@ -135,15 +135,22 @@ describe("the report", () => {
     [
       "cancelled",
       "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN",
-      "a follow-up looks again",
-      NOT_ASKED_IN_TIME,
+      "A follow-up looks again",
+      UNASKED.stale,
     ],
     ["cancelled", "RETRAINING CANCELLED", "❌ The training was cancelled"],
     ["failed", "RETRAINING FAILED", "✅ Training asked for (failed): 42"],
   ] as const)(
     "tells what became of a request to a real trainer: %s",
     (state, status, line, error: string = "because") => {
-      const dispatch = { trainer: "github", state, externalId: "42", url: "https://github.com/x", error };
+      const dispatch = {
+        trainer: "github",
+        state,
+        externalId: "42",
+        url: "https://github.com/x",
+        error,
+        askedAt: null,
+      };
       const text = report(guideEvidence(), GUIDE_POLICY, { dispatch });
       expect(text).toContain(`FINAL STATUS: ${status}`);
       expect(text).toContain(line);
