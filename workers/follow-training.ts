@@ -123,8 +123,9 @@ async function ask(look: Look): Promise<TrainingStep> {
       if (!isEnded(state)) return record(now, { ...unchanged(dispatch), ...news, state });
       // Runs of one request may come into the list one after the other, and late.
       const counted = await findOut(uncounted(now));
+      // Asked without the ETag, or the end that is not written down yet would be no news the next time.
       if (counted === null || (counted.isListed === false && mayBeListedYet(look)))
-        return later(now, pollMs(look));
+        return later(now, pollMs(look), { etag: null });
       // The one that ended left because an older one trains: that one is the training.
       if (counted.dispatch.externalId !== externalId) return later(counted, 0, { etag: null });
       return record(counted, { ...unchanged(counted.dispatch), ...news, state });

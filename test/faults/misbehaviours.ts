@@ -31,6 +31,10 @@ const ALL = {
   "starts two": { github: { next: ["double"] }, doublesRuns: true },
   "starts two, and drops the connection": { github: { next: ["double and drop"] }, doublesRuns: true },
   "starts two, and names the newer": { github: { next: ["double, naming the newer"] }, doublesRuns: true },
+  "starts two, names the newer, and shows them late": {
+    github: { next: ["double, naming the newer"], listLagMs: 800 },
+    doublesRuns: true,
+  },
   "cancels the run": { github: { course: { ...SHORT, conclusion: "cancelled" } } },
   "fails the run": { github: { course: { ...SHORT, conclusion: "failure" } } },
   "uses unknown words": {

@@ -103,6 +103,16 @@ describe("a GitHub that is asked for real", () => {
     });
   });
 
+  it("shows a run that ended at once late in its list: it is waited for, as an older one may train", async () => {
+    world.github.next = ["double, naming the newer"];
+    world.github.course = { queuedMs: 0, runningMs: 2_000, conclusion: "failure" };
+    world.github.listLagMs = 1_000;
+    await world.startApp();
+    const { runId } = await world.decide();
+    const [older] = world.github.runs.map(({ id }) => String(id));
+    expect(await world.followed(runId)).toMatchObject({ state: "failed", externalId: older });
+  });
+
   it("answers 204, and the run is found in the list, however late", async () => {
     world.github.next = ["204"];
     world.github.listLagMs = 1_500;
