@@ -5,7 +5,8 @@ import { note, withDatabase, withInbox, withWorkersHere } from "./cli-connection
 import { type Config, parseConfig } from "./config.ts";
 import { PermanentError } from "./errors.ts";
 import type { Database } from "./postgres/database.ts";
-import type { FollowedDispatch, Reopening } from "./postgres/dispatches.ts";
+import type { Reopening } from "./postgres/dispatches.ts";
+import type { FollowedDispatch } from "./postgres/trainings.ts";
 import { loadSettings } from "./settings-file.ts";
 
 /** How long it takes at the most until it is told how the trainer took the request. */

@@ -1,6 +1,6 @@
 import { announceDoubles, announceUnknown } from "../src/core/announce.ts";
 import { isEnded, stateOfTraining } from "../src/core/training.ts";
-import type { FollowedDispatch } from "../src/postgres/dispatches.ts";
+import type { FollowedDispatch } from "../src/postgres/trainings.ts";
 import { TrainerUnavailable, type Training } from "../src/trainers/trainer.ts";
 import type { TrainingNote } from "../queues/jobs.ts";
 import { record } from "./training-end.ts";

@@ -1,6 +1,6 @@
 import { announceEnd } from "../src/core/announce.ts";
 import { computeBackoffSeconds, isEnded, stateOfTraining } from "../src/core/training.ts";
-import type { Progress } from "../src/postgres/dispatches.ts";
+import type { Progress } from "../src/postgres/trainings.ts";
 import { TrainerUnavailable } from "../src/trainers/trainer.ts";
 import { later, type Look, pollMs, toReport, type TrainingStep, unchanged } from "./training-look.ts";
 

@@ -1,6 +1,6 @@
 import type { ModelConfig, TrainingPatience } from "../src/config.ts";
 import type { Database } from "../src/postgres/database.ts";
-import type { FollowedDispatch } from "../src/postgres/dispatches.ts";
+import type { FollowedDispatch } from "../src/postgres/trainings.ts";
 import type { AskedDispatch, RemoteTrainer, Trainer } from "../src/trainers/trainer.ts";
 import { type TrainingJob, type TrainingNote, TrainingReport } from "../queues/jobs.ts";
 import type { Notify } from "./notify.ts";

@@ -13,6 +13,7 @@ import {
   type RecordingAnswer,
 } from "./decisions.ts";
 import * as dispatches from "./dispatches.ts";
+import * as trainings from "./trainings.ts";
 import { type AcceptedEvent, listOpenRuns, moveEvents, type OpenRun, recordEvent } from "./events.ts";
 import { fetchEvidence, quoteTable } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
@@ -29,9 +30,9 @@ export interface Database {
   claimDispatch(decisionId: number): Promise<dispatches.Claim>;
   postponeDispatch(decisionId: number, why: { error: string; wasAsked: boolean }): Promise<void>;
   settleDispatch(decisionId: number, settlement: dispatches.Settlement): Promise<DispatchOutcome>;
-  readDispatch(runId: string): Promise<dispatches.FollowedDispatch | null>;
-  findDispatch(id: string): Promise<dispatches.FollowedDispatch | null>;
-  recordProgress(runId: string, progress: dispatches.Progress): Promise<boolean>;
+  readDispatch(runId: string): Promise<trainings.FollowedDispatch | null>;
+  findDispatch(id: string): Promise<trainings.FollowedDispatch | null>;
+  recordProgress(runId: string, progress: trainings.Progress): Promise<boolean>;
   recordExtraRuns(
     runId: string,
     runs: { externalId: string; url: string | null; extraRuns: string[] },
@@ -41,8 +42,8 @@ export interface Database {
   reopenDispatch(runId: string, from: "rejected" | "unknown"): Promise<dispatches.Reopening>;
   confirmDispatch(runId: string, externalId: string): Promise<dispatches.Reopening>;
   findTraining(training: { externalId: string; key: string | null }): Promise<string | null>;
-  countDispatches(): Promise<dispatches.DispatchCount[]>;
-  listOpenTrainings(): Promise<dispatches.OpenTraining[]>;
+  countDispatches(): Promise<trainings.DispatchCount[]>;
+  listOpenTrainings(): Promise<trainings.OpenTraining[]>;
   /** The columns of a table or view, and those that this user may read; null where there is none of that name. */
   listColumns(table: string): Promise<{ all: string[]; readable: string[] } | null>;
   listDecisions(filter: { model: string | null; limit: number }): Promise<DecisionRow[]>;
@@ -105,17 +106,17 @@ export function createDatabase(
     postponeDispatch: (decisionId, why) => ask(() => dispatches.postponeDispatch(pool, decisionId, why)),
     settleDispatch: (decisionId, settlement) =>
       ask(() => dispatches.settleDispatch(pool, decisionId, settlement)),
-    readDispatch: (runId) => ask(() => dispatches.readDispatch(pool, runId)),
-    findDispatch: (id) => ask(() => dispatches.findDispatch(pool, id)),
-    recordProgress: (runId, progress) => ask(() => dispatches.recordProgress(pool, runId, progress)),
-    recordExtraRuns: (runId, runs) => ask(() => dispatches.recordExtraRuns(pool, runId, runs)),
-    claimRun: (runId) => ask(() => dispatches.claimRun(pool, runId)),
-    isAnyInFlight: (ids) => ask(() => dispatches.isAnyInFlight(pool, ids)),
+    readDispatch: (runId) => ask(() => trainings.readDispatch(pool, runId)),
+    findDispatch: (id) => ask(() => trainings.findDispatch(pool, id)),
+    recordProgress: (runId, progress) => ask(() => trainings.recordProgress(pool, runId, progress)),
+    recordExtraRuns: (runId, runs) => ask(() => trainings.recordExtraRuns(pool, runId, runs)),
+    claimRun: (runId) => ask(() => trainings.claimRun(pool, runId)),
+    isAnyInFlight: (ids) => ask(() => trainings.isAnyInFlight(pool, ids)),
     reopenDispatch: (runId, from) => ask(() => dispatches.reopenDispatch(pool, runId, from)),
     confirmDispatch: (runId, externalId) => ask(() => dispatches.confirmDispatch(pool, runId, externalId)),
-    findTraining: (training) => ask(() => dispatches.findTraining(pool, training)),
-    countDispatches: () => ask(() => dispatches.countDispatches(pool)),
-    listOpenTrainings: () => ask(() => dispatches.listOpenTrainings(pool, trainer)),
+    findTraining: (training) => ask(() => trainings.findTraining(pool, training)),
+    countDispatches: () => ask(() => trainings.countDispatches(pool)),
+    listOpenTrainings: () => ask(() => trainings.listOpenTrainings(pool, trainer)),
     listDecisions: (filter) => ask(() => listDecisions(pool, { ...filter, timeZone })),
     recordEvent: (event) => ask(() => recordEvent(pool, event)),
     moveEvents: (from, to) => ask(() => moveEvents(pool, from, to)),

@@ -2,6 +2,7 @@ import pg from "pg";
 import { z } from "zod";
 import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
 import { PermanentError } from "../errors.ts";
+import { sendStatements } from "./pool.ts";
 
 /** What to read for one model. */
 export interface EvidenceRequest {
@@ -36,27 +37,15 @@ export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Pr
 }
 
 async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<unknown> {
-  const client = await pool.connect();
-  // The pool listens to idle clients only. Without a listener, a connection that breaks now would end the process.
-  const ignore = (): void => {};
-  client.on("error", ignore);
-  try {
-    // One text of four statements is one message to the server; that is why the values stand in it as literals. The
-    // limit keeps a query from going on in the server when nobody waits for it any more.
-    const query = {
-      text: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${READING_LIMIT_MS}; ${buildEvidenceSql(request)}; COMMIT`,
-      query_timeout: READING_LIMIT_MS + 5_000,
-    };
-    const results = (await client.query(query)) as unknown as pg.QueryResult<{ evidence: unknown }>[];
-    client.release();
-    return results[2]?.rows[0]?.evidence;
-  } catch (error) {
-    // The failed transaction is still open: the connection goes with it.
-    client.release(true);
-    throw error;
-  } finally {
-    client.off("error", ignore);
-  }
+  const statements = [
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    // Keeps a query from going on in the server when nobody waits for it any more.
+    `SET LOCAL statement_timeout = ${READING_LIMIT_MS}`,
+    buildEvidenceSql(request),
+    "COMMIT",
+  ];
+  const results = await sendStatements(pool, statements, READING_LIMIT_MS + 5_000);
+  return results[2]?.rows[0]?.["evidence"];
 }
 
 function buildEvidenceSql(request: EvidenceRequest): string {

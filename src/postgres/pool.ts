@@ -18,3 +18,30 @@ export function createPool(databaseUrl: string, log: Logger): pg.Pool {
   pool.on("error", (error) => log.debug({ err: error }, "an idle Postgres connection broke"));
   return pool;
 }
+
+/**
+ * Sends several statements as one message, on one connection, and answers their results. Values stand in the text as
+ * literals, as such a message takes no parameters. `limitMs`: after so long nobody waits for the answer any more.
+ */
+export async function sendStatements(
+  pool: pg.Pool,
+  statements: readonly string[],
+  limitMs = QUERY_LIMIT_MS,
+): Promise<pg.QueryResult<Record<string, unknown>>[]> {
+  const client = await pool.connect();
+  // The pool listens to idle clients only. Without a listener, a connection that breaks now would end the process.
+  const ignore = (): void => {};
+  client.on("error", ignore);
+  try {
+    const query = { text: statements.join(";\n"), query_timeout: limitMs };
+    const results = (await client.query(query)) as unknown as pg.QueryResult<Record<string, unknown>>[];
+    client.release();
+    return results;
+  } catch (error) {
+    // A failed transaction is still open: the connection goes with it.
+    client.release(true);
+    throw error;
+  } finally {
+    client.off("error", ignore);
+  }
+}

@@ -29,7 +29,7 @@ describe("npx retrigger decide, with a real trainer", () => {
   });
 
   it("--wait=training follows it to its end, with its progress", async () => {
-    world.github.course = { queuedMs: 200, runningMs: 2_500, conclusion: "success" };
+    world.github.course = { queuedMs: 200, runningMs: 4_000, conclusion: "success" };
     const { code, stdout, stderr } = await retrigger(["decide", "--wait=training", "--json"]);
     expect(code).toBe(0);
     const { training, dispatch } = JSON.parse(stdout) as DecisionSummary & { training: TrainingReport };

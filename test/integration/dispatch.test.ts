@@ -34,6 +34,7 @@ function createGate(): { promise: Promise<void>; open: () => void } {
 
 describe("a GitHub that is asked for real", () => {
   it("gets the very request that the mock shows, once, and its run is followed to its end", async () => {
+    world.github.course = { queuedMs: 100, runningMs: 4_000, conclusion: "success" };
     const shown = (await world.dryRun({ trainer: { name: "mock" } })).dispatch?.request;
     await world.startApp();
     const { runId, decision, dispatch, report } = await world.decide();

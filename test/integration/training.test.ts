@@ -20,33 +20,39 @@ const BAD = { ...GOOD, conclusion: "failure" };
 const reasons = async () => (await world.decisions()).map(({ reason }) => reason);
 
 describe("a training that is followed", () => {
-  it("that fails keeps its alerts for a backoff that doubles, says so, and is then begun anew by a follow-up", async () => {
-    world.github.course = BAD;
-    await world.startApp();
-    const { runId } = await world.decide();
-    expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "failure" });
-    expect((await world.decide()).reason).toBe("retry_backoff");
-    await until("a second training failed too", async () => {
-      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'failed'");
-      return rows.length === 2;
-    });
-    world.github.course = GOOD;
-    const { report } = await world.decide();
-    expect(report).toContain("failed (failure, failure 2 in a row)");
-    await until("the third one succeeded", async () => {
-      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
-      return rows.length === 1;
-    });
-    const gaps = await world.sql<{ gap: number }>(
-      `SELECT extract(epoch FROM asked_at - lag(ended_at) OVER (ORDER BY id))::float8 AS gap
+  it(
+    "that fails keeps its alerts for a backoff that doubles, says so, and is then begun anew by a follow-up",
+    { timeout: 60_000 },
+    async () => {
+      await closeGitHubWorld(world);
+      world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "3" });
+      world.github.course = BAD;
+      await world.startApp();
+      const { runId } = await world.decide();
+      expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "failure" });
+      expect((await world.decide()).reason).toBe("retry_backoff");
+      await until("a second training failed too", async () => {
+        const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'failed'");
+        return rows.length === 2;
+      });
+      world.github.course = GOOD;
+      const { report } = await world.decide();
+      expect(report).toContain("failed (failure, failure 2 in a row)");
+      await until("the third one succeeded", async () => {
+        const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
+        return rows.length === 1;
+      });
+      const gaps = await world.sql<{ gap: number }>(
+        `SELECT extract(epoch FROM asked_at - lag(ended_at) OVER (ORDER BY id))::float8 AS gap
        FROM retraining_dispatches ORDER BY id OFFSET 1`,
-    );
-    expect(gaps[0]?.gap).toBeGreaterThan(1);
-    expect(gaps[1]?.gap).toBeGreaterThan(2);
-    expect(await reasons()).toContain("drift_detected");
-    const texts = await world.notified("training_ended", "succeeded (success)");
-    expect(texts[0]).toMatch(/failed \(failure\).*\nIts alerts are given back at 20/);
-  });
+      );
+      expect(gaps[0]?.gap).toBeGreaterThan(3);
+      expect(gaps[1]?.gap).toBeGreaterThan(6);
+      expect(await reasons()).toContain("drift_detected");
+      const texts = await world.notified("training_ended", "succeeded (success)");
+      expect(texts[0]).toMatch(/failed \(failure\).*\nIts alerts are given back at 20/);
+    },
+  );
 
   it("that GitHub's concurrency cancels is no success", async () => {
     world.github.course = { queuedMs: 5_000, runningMs: 5_000, conclusion: "success" };
@@ -145,7 +151,7 @@ describe("a training that is followed", () => {
   }, 45_000);
 
   it("lets new alerts wait while it runs, and has them looked at when it ends", async () => {
-    world.github.course = { ...GOOD, runningMs: 1_500 };
+    world.github.course = { ...GOOD, runningMs: 4_000 };
     await world.startApp();
     const { runId } = await world.decide();
     await addCheck(world, { age: "1 minute" });
@@ -179,7 +185,7 @@ describe("GitHub's webhook", () => {
   }
 
   it("wakes whoever follows, and is not believed in anything", async () => {
-    world.github.course = { ...GOOD, runningMs: 2_500 };
+    world.github.course = { ...GOOD, runningMs: 5_000 };
     const address = await world.startService({ patience: { pollMs: 60_000 } });
     const { runId } = await world.decide();
     const id = world.github.runs[0]?.id;
@@ -194,7 +200,8 @@ describe("GitHub's webhook", () => {
     });
     const [row] = await world.sql("SELECT state FROM retraining_dispatches");
     expect(["sent", "running"]).toContain(row?.["state"]);
-    await new Promise((resolve) => setTimeout(resolve, 2_700));
+    const endsAt = (world.github.runs[0]?.createdAt ?? 0) + 5_200;
+    await until("the run has ended", async () => Date.now() > endsAt);
     expect(
       (await post(address, event({ id: -1, display_title: `Retrain ${runId}`, status: "queued" }))).status,
     ).toBe(202);

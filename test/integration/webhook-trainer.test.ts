@@ -122,10 +122,10 @@ describe("the webhook trainer", () => {
   });
 
   it("is heard by its callbacks, however long it takes", async () => {
-    const app = await start({ lostAfterSeconds: 2 });
+    const app = await start({ lostAfterSeconds: 4 });
     const { runId } = await world.decide();
-    for (let beat = 0; beat < 5; beat += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 900));
+    for (let beat = 0; beat < 6; beat += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
       await tell(app, runId, { status: "in_progress" });
     }
     expect(await state()).toBe("running");
