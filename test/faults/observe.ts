@@ -30,8 +30,8 @@ const REST_MS = 1_000;
 
 /**
  * Waits until nothing is under way: no job that will run, no event that waits for a decision, no decision that waits for
- * its dispatch. Answers when that
- * began, in Unix milliseconds, or null where it did not come within the limit.
+ * its dispatch or for the end of its training. Answers when that began, in Unix milliseconds, or null where it did not come
+ * within the limit.
  */
 export async function untilAtRest(field: Field, limitMs: number): Promise<number | null> {
   const deadline = Date.now() + limitMs;
@@ -61,7 +61,7 @@ async function countWaiting(field: Field): Promise<number> {
     `SELECT FROM retraining_events AS event WHERE outcome <> 'drift_run_failed'
      AND NOT EXISTS (SELECT FROM retraining_decisions WHERE run_id = event.run_id
        OR (model = event.model AND (evidence ->> 'takenAt')::timestamptz >= event.received_at))
-     UNION ALL SELECT FROM retraining_dispatches WHERE state = 'pending'`,
+     UNION ALL SELECT FROM retraining_dispatches WHERE state IN ('pending', 'sent', 'running')`,
   );
   return rows.length;
 }
