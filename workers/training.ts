@@ -1,4 +1,6 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { stateOfTraining } from "../src/core/training.ts";
+import { TransientError } from "../src/errors.ts";
 import type { RunOptions } from "../src/trainers/trainer.ts";
 import type { TrainingJob } from "../queues/jobs.ts";
 import { follow } from "./follow-training.ts";
@@ -59,14 +61,22 @@ async function runHere(look: Look, options: RunOptions): Promise<TrainingStep> {
     const error = "The worker that ran it is gone, and the training with it";
     return record(look, { ...unchanged(dispatch), state: "failed", conclusion: "lost", error });
   }
-  const { conclusion, message, durationSeconds } = await remote.run(toAsked(dispatch), options);
+  const { conclusion, message: error, durationSeconds } = await remote.run(toAsked(dispatch), options);
   const state = stateOfTraining("completed", conclusion);
-  return record(look, {
-    ...unchanged(dispatch),
-    state,
-    status: "completed",
-    conclusion,
-    durationSeconds,
-    error: message,
-  });
+  const ending = { state, status: "completed", conclusion, durationSeconds, error };
+  return untilWritten(() => record(look, { ...unchanged(dispatch), ...ending }), options.signal);
+}
+
+const PAUSE_MS = 2_000;
+
+/** How a program ended is known here alone: while Postgres is away, this process keeps it, unless it has to end itself. */
+async function untilWritten<T>(write: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (signal.aborted || !(error instanceof TransientError)) throw error;
+      await pause(PAUSE_MS);
+    }
+  }
 }

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config.ts";
+import { ServerAwayError } from "../../src/errors.ts";
 import { listCommands, spawnOurs, untilItSays } from "../support/process.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 
@@ -150,6 +151,27 @@ describe("the command trainer", () => {
     const { runId } = await world.decide();
     expect((await followed(runId)).state).toBe("succeeded");
     expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");
+  });
+
+  it("is not taken for lost where Postgres is away when it ends", async () => {
+    let failures = 0;
+    const config = { ...parseConfig(settingsFor([process.execPath, "-e", ""])), role: "worker" as const };
+    await world.startApp(config, {
+      replaceParts: (parts) => ({
+        ...parts,
+        database: {
+          ...parts.database,
+          async recordProgress(runId, progress) {
+            failures += 1;
+            if (failures === 1) throw new ServerAwayError("POSTGRES_AWAY", "Postgres is away");
+            return parts.database.recordProgress(runId, progress);
+          },
+        },
+      }),
+    });
+    const { runId } = await world.decide();
+    expect(await followed(runId)).toMatchObject({ state: "succeeded", conclusion: "success" });
+    expect(failures).toBe(2);
   });
 
   // Its job is taken over once its lock has lapsed, which is long, so that a short absence of Redis ends no training.
