@@ -11,6 +11,7 @@ import { messageOf } from "../../src/errors.ts";
 import { createLogger } from "../../src/logger.ts";
 import type { DecisionSummary } from "../../queues/jobs.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
+import { dumpRedis, dumpTables } from "./secrets.ts";
 
 /** A database and a queue prefix of a test's own, with the source tables in it. */
 export interface World {
@@ -79,14 +80,28 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
     async close() {
       for (const app of apps) await app.stop();
       await client.close();
+      const leaks = await findSecrets();
       const keys = await redis.keys(`${config.redisPrefix}:*`);
       if (keys.length > 0) await redis.del(keys);
       redis.disconnect();
       await pool.end();
       await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
       await admin.end();
+      if (leaks.length > 0) throw new Error(`secrets stand where others may read them: ${leaks.join(", ")}`);
     },
   };
+
+  /** Each test's jobs and rows are looked through for the secrets of its settings. */
+  async function findSecrets(): Promise<string[]> {
+    // Tests of migrations have tables of their own.
+    const tables = await dumpTables(async (text) => (await pool.query(text)).rows).catch(() => "");
+    const places = { Postgres: tables, Redis: await dumpRedis(redis, config.redisPrefix) };
+    return Object.entries(places).flatMap(([place, text]) =>
+      [...config.secrets]
+        .filter(([, secret]) => text.includes(secret))
+        .map(([name]) => `${name} in ${place}`),
+    );
+  }
 }
 
 /** Puts `count` ratings into the buffer, under one batch id or none. */
