@@ -93,7 +93,9 @@ describe("the command trainer", () => {
 
   it("gets the variables that the settings name, and none of ours; what it prints of secrets is cut out", async () => {
     const password = new URL(world.config.databaseUrl).password;
-    const script = `console.log(process.env.ALLOWED, process.env.DATABASE_URL, Object.keys(process.env).sort().join(), ${JSON.stringify(password)})`;
+    await writeFile(join(directory, "secret"), password);
+    const script =
+      "console.log(process.env.ALLOWED, process.env.DATABASE_URL, Object.keys(process.env).sort().join(), require('fs').readFileSync('secret', 'utf8'))";
     await startApp([process.execPath, "-e", script], {
       TRAINER_COMMAND_ENVIRONMENT: "PATH,ALLOWED,MISSING",
       ALLOWED: "yes",
