@@ -29,10 +29,13 @@ async function untilTaken(ids: string[]): Promise<{ outcome: string; runId: stri
     "the inbox is empty",
     async () => (await world.redis.zcard(`${prefix}:completed`)) >= ids.length,
   );
-  const values = await world.redis
-    .pipeline(ids.map((id) => ["hget", `${prefix}:${id}`, "returnvalue"]))
-    .exec();
-  return (values ?? []).map(([, value]) => JSON.parse(String(value)) as { outcome: string; runId: string });
+  // Follow-ups are among the completed ones, so that some of these may still be at work.
+  const values = await until("each has its result", async () => {
+    const read = ids.map((id) => ["hget", `${prefix}:${id}`, "returnvalue"]);
+    const results = ((await world.redis.pipeline(read).exec()) ?? []).map(([, value]) => value);
+    return results.every((value) => typeof value === "string") ? results : null;
+  });
+  return values.map((value) => JSON.parse(value) as { outcome: string; runId: string });
 }
 
 describe("fifty runs at once, with the lock disabled altogether", () => {
