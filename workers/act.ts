@@ -1,7 +1,7 @@
 import { draftDecision } from "../src/decision-draft.ts";
 import { announceTrigger, announceUnknown } from "../src/core/announce.ts";
 import { evaluate } from "../src/core/evaluate.ts";
-import { type DispatchOutcome, isUnasked } from "../src/core/training.ts";
+import { isEnded, isUnasked } from "../src/core/training.ts";
 import type { Superseded } from "../src/core/superseded.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
@@ -79,8 +79,9 @@ async function act(
   { isPersonsWord }: StageContext,
 ): Promise<Recording | StagePause> {
   const recorded = { outcome: "recorded", decisionId: id, decidedAt, decision, trainer, request } as const;
-  // What is over changes nothing when a person runs it again.
-  if (isPersonsWord && (dispatch === null || isOver(dispatch.state))) return { ...recorded, dispatch };
+  // What is over changes nothing when a person runs it again; what was refused is asked for.
+  if (isPersonsWord && (dispatch === null || (isEnded(dispatch.state) && dispatch.state !== "rejected")))
+    return { ...recorded, dispatch };
   await lookAgainAfterTraining(dependencies, job.model, weighed);
   // A decision that another trainer's settings made is left to them.
   if (request === null || dispatch === null || trainer !== dependencies.trainer.name)
@@ -104,10 +105,6 @@ async function act(
     model: job.model,
   });
   return { ...recorded, dispatch: dispatching.dispatch };
-}
-
-function isOver(state: DispatchOutcome["state"]): boolean {
-  return state === "succeeded" || state === "failed" || state === "cancelled";
 }
 
 /** A training that was under way when the evidence was gathered may have ended since, and seen nobody wait for it. */
