@@ -4,7 +4,7 @@ import { Criterion, Verdict } from "../src/core/evaluate.ts";
 import { DispatchRequest } from "../src/core/dispatch-request.ts";
 import { Policy } from "../src/core/policy.ts";
 import { Superseded } from "../src/core/superseded.ts";
-import { DispatchOutcome, DispatchState } from "../src/core/training.ts";
+import { DispatchOutcome, DispatchState } from "../src/core/dispatch.ts";
 
 /** A model's name: it becomes part of Redis keys, job ids and rows. */
 export const ModelName = z
@@ -14,7 +14,7 @@ export const ModelName = z
     "must be 1 to 100 letters, digits, dots, dashes or underscores, the first a letter or digit",
   );
 
-/** Why a decision is asked for. */
+/** Why a decision is requested. */
 export const Cause = z.enum(["event", "schedule", "manual", "followup"]);
 export type Cause = z.infer<typeof Cause>;
 
@@ -60,11 +60,11 @@ export const DriftMonitoringCompleted = z
   .refine(isStorable, "must be at most 64 KiB of JSON, nested at most 32 deep");
 export type DriftMonitoringCompleted = z.infer<typeof DriftMonitoringCompleted>;
 
-/** A request to look at one model: what the schedule and `retrigger decide` put on the inbox. */
+/** A request to evaluate one model: what the schedule, `retrigger decide` and a decision's next look put on the inbox. */
 export const DecisionRequest = z.object({ model: ModelName.optional() });
 export type DecisionRequest = z.infer<typeof DecisionRequest>;
 
-/** A request to look again once the run under way has ended; `runId` is the follow-up's own. */
+/** A request to evaluate again once the run under way has ended; `runId` is the follow-up's own. */
 export const FollowUpRequest = z.strictObject({
   model: ModelName,
   runId: z.uuid(),
@@ -93,7 +93,7 @@ export type Gathered = z.infer<typeof Gathered>;
 export const Evaluated = Gathered.extend({ verdict: Verdict });
 export type Evaluated = z.infer<typeof Evaluated>;
 
-/** What the decision log answered: recorded by this run (now, or by an earlier try of it), or too late. */
+/** What became of the decision: recorded by this run (now, or by an earlier try of it), or too late. */
 export const Recording = z.discriminatedUnion("outcome", [
   z.object({
     outcome: z.literal("recorded"),
@@ -111,11 +111,11 @@ export type Recording = z.infer<typeof Recording>;
 export const Acted = Evaluated.extend({ recording: Recording });
 export type Acted = z.infer<typeof Acted>;
 
-/** A decision as it is told: the return value of a chain and what `decide --json` prints. */
+/** A decision as one object: the return value of a chain and what `decide --json` prints. */
 export const DecisionSummary = z.object({
   runId: z.uuid(),
   model: z.string(),
-  /** As recorded: `trigger_mock`, `trigger` or `no_action`; `superseded` where another run came first. */
+  /** As recorded: `trigger_mock`, `trigger` or `no_action`; `superseded` if another run came first. */
   decision: z.string(),
   reason: z.string(),
   bufferSize: z.number().int(),
@@ -134,30 +134,32 @@ export const DecisionSummary = z.object({
   decisionId: z.number().int().nullable(),
   /** ISO 8601; null in a dry run and for a superseded run. */
   decidedAt: z.string().nullable(),
-  /** The run that looks again; only where this one was superseded. */
+  /** ISO 8601: when time alone could change the decision, and a follow-up re-evaluates; null for never. */
+  nextLookAt: z.string().nullable().default(null),
+  /** The run that re-evaluates; only if this one was superseded. */
   supersededBy: z.uuid().optional(),
   report: z.string(),
 });
 export type DecisionSummary = z.infer<typeof DecisionSummary>;
 
-/** A training to follow; `runId` is that of the run which asked for it. */
+/** A training to follow; `runId` is that of the run that dispatched it. */
 export const TrainingJob = z.object({
   runId: z.uuid(),
   model: ModelName,
-  /** What the last look left: a note for the next one, which may be lost. */
+  /** What the last look left for the next one. Losing it costs a question more, and nothing else. */
   note: z
     .object({
       etag: z.string().nullable(),
-      /** The last sign of life, Unix milliseconds. */
-      heardAt: z.number(),
-      /** Since when each look was in vain, Unix milliseconds. */
-      silentSince: z.number().nullable(),
-      /** Why the last look failed; told once. */
-      trouble: z.string().nullable(),
-      /** Whether it was looked for further runs of the same request. */
+      /** Whether the trainer's list was searched for further runs of the same request. */
       isCounted: z.boolean(),
+      /** Why nothing was heard last time; logged once. */
+      problem: z.string().nullable(),
+      /** The end whose consequences were carried out. */
+      end: z.string().nullable(),
     })
-    .optional(),
+    .optional()
+    // Of another version.
+    .catch(undefined),
 });
 export type TrainingJob = z.infer<typeof TrainingJob>;
 export type TrainingNote = NonNullable<TrainingJob["note"]>;
@@ -165,19 +167,19 @@ export type TrainingNote = NonNullable<TrainingJob["note"]>;
 /** How a training stands: the progress of its job, and its result. */
 export const TrainingReport = z.object({
   ...DispatchOutcome.shape,
-  /** The trainer's own words. */
+  /** In the trainer's own words. */
   status: z.string().nullable(),
   conclusion: z.string().nullable(),
   attempt: z.number().int().nullable(),
   durationSeconds: z.number().nullable(),
   /** Further runs that the trainer started for the one request. */
   extraRuns: z.array(z.string()),
-  /** ISO 8601: when the alerts of a failed training are given back; null where none are kept. */
+  /** ISO 8601: when the alerts of a failed training may start another one; null if none are held back. */
   alertsBackAt: z.string().nullable(),
 });
 export type TrainingReport = z.infer<typeof TrainingReport>;
 
-/** Something that people want to be told. */
+/** Something that people want to know. */
 export const Notification = z.object({
   kind: z.enum([
     "training_triggered",

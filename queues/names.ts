@@ -5,10 +5,10 @@ export const INBOX = "drift_monitoring";
 export const STAGES = ["gather", "evaluate", "act", "summarize"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** Follows trainings that were asked for to their end; the command trainer runs them there. */
+/** Follows dispatched trainings to their end; the command trainer runs them there. */
 export const TRAINING = "training";
 
-/** What people are told, by Slack or a webhook. */
+/** Notifications to people, by Slack or a webhook. */
 export const NOTIFICATIONS = "notifications";
 
 export const QUEUES = [INBOX, ...STAGES, TRAINING, NOTIFICATIONS] as const;
@@ -20,4 +20,6 @@ export const INBOX_JOBS = {
   schedule: "schedule",
   manual: "decide",
   followup: "followup",
+  /** The time has come that the latest decision named as its next look. */
+  nextLook: "next-look",
 } as const;

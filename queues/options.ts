@@ -40,8 +40,11 @@ export function computeBackoffMs(attemptsMade: number, mostMs = 10_000, random =
 /** How often a job is tried while a server is away, whatever attempts its producer allowed: for about a day. */
 export const TRIES_WHILE_AWAY = 8_640;
 
-/** How long a follow-up waits before it looks whether the lock is free; the run that ends wakes it earlier. */
+/** How long a follow-up waits before it checks whether the lock is free; the run that ends wakes it earlier. */
 export const FOLLOW_UP_DELAY_MS = 1_000;
 
 /** A follow-up lets the requests that are on the inbox already go before: it covers them as well. */
 export const FOLLOW_UP_PRIORITY = 1;
+
+/** The clocks of Redis's clients and of Postgres differ a little; a look that comes early would only be repeated. */
+export const NEXT_LOOK_MARGIN_MS = 100;

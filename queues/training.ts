@@ -3,7 +3,7 @@ import type { Job, Queue } from "bullmq";
 import type { TrainingJob } from "./jobs.ts";
 import { TRAINING_OPTIONS } from "./options.ts";
 
-/** Sees to it that a training is followed: one job a run, begun again where it had come to its end. */
+/** Sees to it that a training is followed: one job a run, started again if it had come to its end. */
 export async function followTraining(
   queue: Queue,
   { runId, model }: Pick<TrainingJob, "runId" | "model">,
@@ -19,22 +19,22 @@ export async function followTraining(
 
 async function runAgain(job: Job): Promise<void> {
   const state = await job.getState();
-  // Somebody else may do the same this very moment.
+  // Another process may do the same at this moment.
   if (state === "completed" || state === "failed") await job.retry(state).catch(() => {});
 }
 
 const WAKE_TRIES = 30;
 
 /**
- * Lets the job of a run look now, in a queue where it may wait. One that is at work may have looked too early, and is waited
- * for, three seconds at the most. Answers whether there is such a job.
+ * Lets the waiting job of a run look now. One that is at work may have looked too early, and is waited for, three seconds at
+ * most. Returns whether there is such a job.
  */
 export async function wakeJob(queue: Queue, runId: string): Promise<boolean> {
   const job = await queue.getJob(runId);
   if (!job) return false;
   for (let attempt = 1; (await job.getState()) === "active" && attempt <= WAKE_TRIES; attempt += 1)
     await pause(100);
-  // Somebody else may do the same this very moment.
+  // Another process may do the same at this moment.
   if ((await job.getState()) === "delayed") await job.promote().catch(() => {});
   else await runAgain(job);
   return true;

@@ -5,13 +5,15 @@ import { createAct } from "../workers/act.ts";
 import { type Chain, createChain } from "../workers/chain.ts";
 import { evaluateStage } from "../workers/evaluate.ts";
 import { createGather } from "../workers/gather.ts";
-import { lookAgain } from "../workers/follow-up.ts";
+import { createDispatcher } from "../workers/dispatch.ts";
+import { reevaluate } from "../workers/follow-up.ts";
 import { createIntake } from "../workers/intake.ts";
 import { createDelivery, createNotify } from "../workers/notify.ts";
+import { startReconciler } from "../workers/reconcile.ts";
 import { type Processors, registerWorkers } from "../workers/register.ts";
+import { createSlots } from "../workers/slots.ts";
 import { createSummarize } from "../workers/summarize.ts";
 import { createTraining } from "../workers/training.ts";
-import { startUpkeep } from "../workers/upkeep.ts";
 import type { Config } from "./config.ts";
 import { findModel } from "./find-model.ts";
 import { createReleasers, isSettledWithin, retryUntilReady } from "./lifecycle.ts";
@@ -27,6 +29,8 @@ import type { Trainer } from "./trainers/trainer.ts";
 
 /** Workers get this long to end what they are doing; then their jobs are left to the next worker. */
 const DRAIN_LIMIT_MS = 20_000;
+/** Programs of the command trainer that run in this process at once; others wait for their turn. */
+const MOST_LOCAL_RUNS = 8;
 /** A queue closes at once, unless Redis is away. */
 const QUEUE_CLOSE_LIMIT_MS = 500;
 
@@ -51,8 +55,8 @@ export interface Parts {
 export interface AppOptions {
   /** false for a process that decides once and ends: schedules and lost runs are the service's to look after. */
   isService?: boolean;
-  /** false for a process that ends soon: it leaves trainings to others. */
-  followsTrainings?: boolean;
+  /** A process that ends soon leaves trainings to others, or follows those alone that run elsewhere. */
+  trainings?: "run" | "followed" | "none";
   /** For tests: other parts in the place of ours, such as a lock that locks nothing, or steps that end the process. */
   replaceParts?: (parts: Parts) => Parts;
   replaceProcessors?: (processors: Processors) => Processors;
@@ -61,7 +65,7 @@ export interface AppOptions {
 export function buildApp(config: Config, log: Logger, options: AppOptions = {}): App {
   const {
     isService = true,
-    followsTrainings = true,
+    trainings = "run",
     replaceParts = same,
     replaceProcessors = same,
   } = options;
@@ -101,8 +105,16 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       // A program that runs here has nothing to wait for; elsewhere a training takes a while to begin.
       followTraining(training, job, trainer.remote?.run ? 0 : patience.pollMs);
     const find = (model: string) => findModel(config.models, model);
-    const upkeep = isService
-      ? await startUpkeep({
+    const dispatcher = createDispatcher({
+      ...parts,
+      patience,
+      notify,
+      findModel: find,
+      followTraining: follow,
+      reevaluate: (model) => reevaluate(parts, model),
+    });
+    const reconciler = isService
+      ? await startReconciler({
           ...parts,
           redis: options.connection,
           redisState,
@@ -114,7 +126,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
           log,
         })
       : null;
-    if (upkeep) releasers.add("upkeep", upkeep.stop, QUEUE_CLOSE_LIMIT_MS);
+    if (reconciler) releasers.add("reconciler", reconciler.stop, QUEUE_CLOSE_LIMIT_MS);
     const workers = registerWorkers({
       connection: options.connection,
       prefix,
@@ -123,22 +135,23 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       chain,
       log,
       notify,
-      followsTrainings,
+      followsTrainings: trainings !== "none",
       trainingLockMs: trainer.remote?.run ? patience.runLockMs : patience.followLockMs,
       stopping: stopping.signal,
-      onInboxFailure: () => upkeep?.lookSoon(),
+      onInboxFailure: () => reconciler?.runSoon(),
+      followTraining: follow,
       processors: replaceProcessors({
         intake: createIntake({ lock, chain, recordEvent: parts.database.recordEvent, findModel: find }),
         gather: createGather({ findModel: find, fetchEvidence: parts.database.fetchEvidence, timeZone }),
         evaluate: evaluateStage,
-        act: createAct({ ...parts, patience, notify, followTraining: follow, timeZone }),
+        act: createAct({ ...parts, dispatcher, notify, timeZone }),
         summarize: createSummarize({ timeZone }),
         training: createTraining({
           ...parts,
+          dispatcher,
           patience,
-          notify,
-          findModel: find,
-          lookAgain: (model) => lookAgain(parts, model),
+          isActAtWork: chain.isActAtWork,
+          runSlots: createSlots(trainings === "run" ? MOST_LOCAL_RUNS : 0),
         }),
         deliver: createDelivery(config.notifications, redact),
       }),
@@ -196,13 +209,13 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   };
 }
 
-/** Looks whether the trainer would take a request. Nobody waits for it, and it stops nothing. */
+/** Checks in the background whether the trainer would accept a request. It stops nothing. */
 async function warnOfTrainer(trainer: Trainer, log: Logger): Promise<void> {
   try {
     for (const { level, text, remedy } of await trainer.preflight())
       if (level !== "ok") log.warn({ remedy }, text);
   } catch (error) {
-    log.warn({ err: error }, "the trainer could not be looked at");
+    log.warn({ err: error }, "the trainer could not be checked");
   }
 }
 

@@ -1,4 +1,4 @@
-import { buildApp } from "./app.ts";
+import { type AppOptions, buildApp } from "./app.ts";
 import { type Client, createClient } from "./client.ts";
 import type { Config } from "./config.ts";
 import { TransientError } from "./errors.ts";
@@ -43,10 +43,10 @@ export async function withInbox(
 export async function withWorkersHere<T>(
   config: Config,
   use: () => Promise<T>,
-  { followsTrainings = false } = {},
+  { trainings = "none" }: Pick<AppOptions, "trainings"> = {},
 ): Promise<T> {
   note("No worker is running (npm start): this process decides by itself.");
-  const app = buildApp({ ...config, role: "worker" }, log, { isService: false, followsTrainings });
+  const app = buildApp({ ...config, role: "worker" }, log, { isService: false, trainings });
   try {
     await app.start(AbortSignal.timeout(30_000));
     return await use();

@@ -4,15 +4,16 @@ import type { Client } from "./client.ts";
 import { note, withDatabase, withInbox, withWorkersHere } from "./cli-connections.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { PermanentError } from "./errors.ts";
+import { describeRival } from "./core/announce.ts";
+import { advance, type DispatchInput } from "./core/dispatch.ts";
 import type { Database } from "./postgres/database.ts";
-import type { Reopening } from "./postgres/dispatches.ts";
-import type { FollowedDispatch } from "./postgres/trainings.ts";
+import { clockOf, type DispatchRecord } from "./postgres/dispatches.ts";
 import { loadSettings } from "./settings-file.ts";
 
-/** How long it takes at the most until it is told how the trainer took the request. */
-const TELL_LIMIT_MS = 60_000;
+/** How long the command waits for the trainer's answer. */
+const ANSWER_LIMIT_MS = 60_000;
 
-/** `retrigger dispatch ...`: what a person settles that no machine may. */
+/** `retrigger dispatch ...`: what only a person may settle. */
 export function addDispatchCommands(program: Command): void {
   const dispatch = program
     .command("dispatch")
@@ -20,13 +21,13 @@ export function addDispatchCommands(program: Command): void {
 
   dispatch
     .command("retry <id>")
-    .description("ask the trainer again, after it refused and the cause was mended")
-    .action((id: string) => askAgain(id, "rejected"));
+    .description("send the request again, after the trainer refused it and the cause was fixed")
+    .action((id: string) => sendAgain(id, "rejected"));
 
   dispatch
     .command("resend <id>")
-    .description("ask the trainer again, after you saw that an unknown dispatch started no training")
-    .action((id: string) => askAgain(id, "unknown"));
+    .description("send the request again, after you saw that an unknown dispatch started no training")
+    .action((id: string) => sendAgain(id, "unknown"));
 
   dispatch
     .command("confirm <id> <run>")
@@ -42,9 +43,10 @@ export function addDispatchCommands(program: Command): void {
           "BAD_INPUT",
           `run is "${run}": it must be the number or the URL of a GitHub Actions run`,
         );
-      await withDispatch(config, id, async ({ runId, model }, database, client) => {
-        orThrow(await database.confirmDispatch(runId, externalId));
-        await client.lookAtTraining({ runId, model });
+      await withDispatch(config, id, async (record, database, client) => {
+        if (!(await settle(config, database, record, { kind: "confirm", externalId })))
+          throw refusal("There is nothing to confirm: it is known what became of this dispatch");
+        await client.lookAtTraining(record);
       });
       console.log(
         `Confirmed: decision ${id} started the training ${externalId}. It is followed from now on.`,
@@ -52,58 +54,86 @@ export function addDispatchCommands(program: Command): void {
     });
 }
 
-async function askAgain(id: string, from: "rejected" | "unknown"): Promise<void> {
+const REOPENINGS = { rejected: "retry", unknown: "resend" } as const;
+
+async function sendAgain(id: string, from: keyof typeof REOPENINGS): Promise<void> {
   const config = parseConfig(loadSettings());
-  await withDispatch(config, id, async ({ runId, model, state }, database, client) => {
-    // One that is pending is asked for, or looked for, by whoever works on it; that may be nobody any more.
-    if (state !== "pending") orThrow(await database.reopenDispatch(runId, from));
-    const ask = async (): Promise<void> => {
-      await client.askAgain({ runId, model });
-      tell(id, await untilSettled(database, runId));
+  await withDispatch(config, id, async (record, database, client) => {
+    await reopen(config, database, record, from);
+    const send = async (): Promise<void> => {
+      await client.lookAtTraining(record);
+      report(id, await untilSettled(database, record.runId));
     };
-    await ((await client.inbox.getWorkersCount()) > 0 ? ask() : withWorkersHere(config, ask));
+    const hasWorkers = (await client.inbox.getWorkersCount()) > 0;
+    await (hasWorkers ? send() : withWorkersHere(config, send, { trainings: "followed" }));
   });
 }
 
-/** Finds the dispatch, and opens what changes it: without Redis, nobody would hear of the change. */
+/** Lets a dispatch be requested again. One that is pending already may have lost the worker that worked on it. */
+async function reopen(
+  config: Config,
+  database: Database,
+  record: DispatchRecord,
+  from: keyof typeof REOPENINGS,
+): Promise<void> {
+  const { state } = record.dispatch;
+  if (state === "pending") return;
+  if (state !== from) throw refusal(`The dispatch is ${state}, not ${from}`);
+  const rival = await database.findLaterRequest(record.decisionId);
+  if (rival !== null) throw refusal(describeRival(rival));
+  if (!(await settle(config, database, record, { kind: REOPENINGS[from] })))
+    throw refusal(`The dispatch is no longer ${from}`);
+}
+
+/** Reduces what a person says; whether that changed anything. */
+async function settle(
+  { patience }: Config,
+  database: Database,
+  record: DispatchRecord,
+  input: DispatchInput,
+): Promise<boolean> {
+  const { searchMs, pollMs, lostAfterSeconds } = patience;
+  const limits = { searchMs, pollMs, lostAfterMs: lostAfterSeconds * 1000 };
+  const trainer = { followsById: true, reportsOutcomes: false, runsHere: false };
+  const { patch } = await database.updateDispatch(record, (current) =>
+    advance(current.dispatch, input, { now: clockOf(current), limits, trainer }),
+  );
+  return Object.keys(patch).length > 0;
+}
+
+function refusal(message: string): PermanentError {
+  return new PermanentError("REFUSED", message);
+}
+
+/** Finds the dispatch, and opens what changes it: without Redis, no worker would hear of the change. */
 async function withDispatch(
   config: Config,
   id: string,
-  use: (dispatch: FollowedDispatch, database: Database, client: Client) => Promise<void>,
+  use: (record: DispatchRecord, database: Database, client: Client) => Promise<void>,
 ): Promise<void> {
   await withDatabase(config, async (database) => {
-    const dispatch = await database.findDispatch(id);
-    if (!dispatch)
-      throw new PermanentError(
-        "REFUSED",
-        `There is no dispatch of a decision ${id}. See: npx retrigger history`,
-      );
+    const record = await database.findDispatch(id);
+    if (!record) throw refusal(`There is no dispatch of a decision ${id}. See: npx retrigger history`);
     const { name } = config.trainer;
-    if (dispatch.trainer !== name)
-      throw new PermanentError(
-        "REFUSED",
-        `Decision ${id} asked ${dispatch.trainer} for a training, and TRAINER is ${name}`,
-      );
-    await withInbox(config, dispatch.model, (client) => use(dispatch, database, client));
+    if (record.trainer !== name)
+      throw refusal(`Decision ${id} asked ${record.trainer} for a training, and TRAINER is ${name}`);
+    await withInbox(config, record.model, (client) => use(record, database, client));
   });
 }
 
-async function untilSettled(database: Database, runId: string): Promise<FollowedDispatch | null> {
-  for (const deadline = Date.now() + TELL_LIMIT_MS; ; await pause(200)) {
-    const dispatch = await database.readDispatch(runId);
-    if (dispatch?.state !== "pending" || Date.now() > deadline) return dispatch;
+async function untilSettled(database: Database, runId: string): Promise<DispatchRecord | null> {
+  for (const deadline = Date.now() + ANSWER_LIMIT_MS; ; await pause(200)) {
+    const record = await database.readDispatch(runId);
+    if (record?.dispatch.state !== "pending" || Date.now() > deadline) return record;
   }
 }
 
-function tell(id: string, dispatch: FollowedDispatch | null): void {
-  const { state = "gone", externalId, url, error } = dispatch ?? {};
+/** Exit code 1 unless the training is requested. */
+function report(id: string, record: DispatchRecord | null): void {
+  const { state, externalId = null, url = null, error = null } = record?.dispatch ?? { state: "gone" };
   console.log([`Decision ${id}: ${state}`, externalId, url].filter(Boolean).join(" "));
-  if (error && state !== "cancelled") note(error);
-  if (state === "pending") note("It is being asked for still. See: npx retrigger history");
+  if (error !== null && state !== "cancelled") note(error);
+  if (state === "pending") note("It is not settled yet. See: npx retrigger history");
   if (state === "cancelled") note(`${error ?? ""}. A follow-up decides anew, as soon as a worker runs.`);
-  if (state === "rejected" || state === "unknown") process.exitCode = 1;
-}
-
-function orThrow(reopening: Reopening): void {
-  if (reopening.outcome === "refused") throw new PermanentError("REFUSED", reopening.why);
+  if (state === "rejected" || state === "unknown" || state === "pending") process.exitCode = 1;
 }

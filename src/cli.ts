@@ -95,7 +95,7 @@ program
       }
       const wait = () => waitAndTell(client, jobId, options);
       if (workers > 0) return wait();
-      await withWorkersHere(config, wait, { followsTrainings: options.wait === "training" });
+      await withWorkersHere(config, wait, { trainings: options.wait === "training" ? "run" : "none" });
       if (options.wait !== "training" && config.trainer.name !== "mock")
         note(
           "A training that was asked for is followed (the command trainer: run) once a worker runs: npm start",

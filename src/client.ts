@@ -1,12 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Job, Queue } from "bullmq";
-import { createChain } from "../workers/chain.ts";
 import { DecisionSummary, IntakeResult, TrainingReport } from "../queues/jobs.ts";
 import { INBOX, STAGES, type Stage, TRAINING } from "../queues/names.ts";
 import { INBOX_JOB_OPTIONS } from "../queues/options.ts";
 import { followTraining, wakeJob } from "../queues/training.ts";
 import type { Config } from "./config.ts";
-import { isEnded } from "./core/training.ts";
+import { isOver } from "./core/dispatch.ts";
 import { PermanentError, TransientError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 import { connectRedis } from "./redis/connection.ts";
@@ -15,7 +14,7 @@ import { createServerState } from "./server-state.ts";
 
 const POLL_MS = 50;
 
-/** A stage that has ended, as it is told while one waits. */
+/** A stage that has ended, reported while the caller waits. */
 export interface StageProgress {
   stage: Stage;
   durationMs: number;
@@ -24,7 +23,7 @@ export interface StageProgress {
 /** What a producer outside the workers does: put requests on the inbox, and follow them to their decision. */
 export interface Client {
   inbox: Queue;
-  /** Adds a job to the inbox and answers its id. */
+  /** Adds a job to the inbox and returns its id. */
   send(name: string, data: object): Promise<string>;
   /**
    * Waits until the request is decided, through follow-ups where it was folded or superseded.
@@ -34,14 +33,12 @@ export interface Client {
     jobId: string,
     options: { limitMs: number; onStage?: (progress: StageProgress) => void },
   ): Promise<DecisionSummary>;
-  /** Follows a training to its end, and tells what changes on the way. @throws TransientError where the time is up. */
+  /** Follows a training to its end, and reports what changes on the way. @throws TransientError where the time is up. */
   waitForTraining(
     runId: string,
     options: { limitMs: number; onProgress?: (report: TrainingReport) => void },
   ): Promise<TrainingReport>;
-  /** Lets a dispatch that was reopened be asked for. */
-  askAgain(run: { runId: string; model: string }): Promise<void>;
-  /** Sees to it that somebody looks at a training now. */
+  /** Has a training looked at now: a reopened one is requested, another one is asked how it stands. */
   lookAtTraining(run: { runId: string; model: string }): Promise<void>;
   close(): Promise<void>;
 }
@@ -97,7 +94,7 @@ export function createClient(config: Config, log: Logger): Client {
         told = JSON.stringify(progress.data);
         onProgress(progress.data);
       }
-      if (progress.success && (isEnded(progress.data.state) || job?.finishedOn !== undefined))
+      if (progress.success && (isOver(progress.data.state) || job?.finishedOn !== undefined))
         return progress.data;
       if (job?.finishedOn !== undefined) finishedValue(job, `The training of run ${runId}`);
       checkDeadline(
@@ -111,14 +108,11 @@ export function createClient(config: Config, log: Logger): Client {
     inbox,
     waitForTraining: (runId, { limitMs, onProgress = () => {} }) =>
       waitForTraining(runId, Date.now() + limitMs, onProgress),
-    async askAgain({ runId, model }) {
-      const [, , act, summarize] = stages as [Queue, Queue, Queue, Queue];
-      const flow = { add: () => Promise.reject(new Error("a client starts no chain")) };
-      const chain = createChain({ inbox, act, summarize, flow });
-      if (!(await chain.actAgain(runId))) await chain.requestFollowUp(model, runId, "missing");
-    },
-    async lookAtTraining(run) {
-      if (!(await wakeJob(training, run.runId))) await followTraining(training, run, 0);
+    async lookAtTraining({ runId, model }) {
+      const act = stages[STAGES.indexOf("act")];
+      // An act stage that waits for the trainer works on the dispatch itself.
+      if (act && (await act.getJobState(runId)) === "delayed") await wakeJob(act, runId);
+      if (!(await wakeJob(training, runId))) await followTraining(training, { runId, model }, 0);
     },
     async send(name, data) {
       const job = await inbox.add(name, data, INBOX_JOB_OPTIONS);

@@ -44,6 +44,8 @@ export interface WebhookSettings {
   secret: string;
   /** Where the receiver can reach us; null: it is given no callback. */
   publicUrl: string | null;
+  /** How the outcome of a training becomes known. `accepted`: not at all, an accepted request counts as done. */
+  outcome: "callback" | "status_url" | "accepted";
 }
 
 /** The trainer of the settings, with all that it needs. */
@@ -196,7 +198,8 @@ function toTrainerSettings(settings: Settings, env: Environment): TrainerSetting
     }
     case "webhook": {
       const { TRAINER_URL: url = "", TRAINER_SECRET: secret = "", PUBLIC_URL: publicUrl = null } = settings;
-      return { name: "webhook", webhook: { url, secret, publicUrl } };
+      const outcome = settings.TRAINER_OUTCOME ?? "callback";
+      return { name: "webhook", webhook: { url, secret, publicUrl, outcome } };
     }
     case "command":
       return {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { DispatchRequest } from "./core/dispatch-request.ts";
 import type { Verdict } from "./core/evaluate.ts";
 import type { Evidence } from "./core/evidence.ts";
@@ -9,6 +10,8 @@ export interface DecisionDraft {
   decision: string;
   notes: string;
   request: DispatchRequest | null;
+  /** Of the settings that the request was rendered from. */
+  settingsHash: string;
 }
 
 /** Drafts the row of a verdict, with the request that the trainer would get; pure, so that a dry run shows the same. */
@@ -19,7 +22,7 @@ export function draftDecision(
   if (verdict.decision === "no_action") {
     const { checks, buffer } = evidence;
     const notes = `No retraining needed. Triggered alerts: ${checks.triggered}, Buffer: ${formatCount(buffer.size)}`;
-    return { decision: "no_action", notes, request: null };
+    return { decision: "no_action", notes, request: null, settingsHash: "" };
   }
   const order = {
     runId,
@@ -32,5 +35,12 @@ export function draftDecision(
     decision: trainer.triggerWord,
     notes: `${trainer.remote ? `Asks ${trainer.name} for a training` : "MOCK: Would trigger GitHub Actions"}. Feature: ${verdict.feature ?? "N/A"}`,
     request: trainer.renderRequest(order),
+    settingsHash: hashSettings(trainer, model),
   };
+}
+
+/** The same for the same settings of a model's trainer: a hash of the request that they give for an order of no content. */
+export function hashSettings(trainer: Pick<Trainer, "renderRequest">, model: string): string {
+  const empty = { runId: "", model, reason: "", driftScore: null, bufferSize: 0 };
+  return createHash("sha256").update(JSON.stringify(trainer.renderRequest(empty))).digest("hex").slice(0, 16);
 }

@@ -19,6 +19,7 @@ export function summarizeDecision(
     dispatch: dispatch && request && { ...dispatch, request },
     decisionId: recorded?.id ?? null,
     decidedAt: recorded?.decidedAt ?? null,
+    nextLookAt: verdict.nextLookAt,
     ...(superseded === null ? {} : { supersededBy: superseded.by }),
     report: renderReport(input),
   };

@@ -37,6 +37,7 @@ export async function dryRun({
       dispatch: request && {
         trainer: trainer.name,
         state: null,
+        reason: null,
         externalId: null,
         url: null,
         error: null,

@@ -1,44 +1,41 @@
-import { draftDecision } from "../src/decision-draft.ts";
-import { announceTrigger, announceUnknown } from "../src/core/announce.ts";
+import { announceTrigger, describeRival } from "../src/core/announce.ts";
+import { type DispatchOutcome, effectsOf, toOutcome } from "../src/core/dispatch.ts";
 import { evaluate } from "../src/core/evaluate.ts";
-import { isEnded, isUnasked } from "../src/core/training.ts";
+import { renderAction } from "../src/core/report.ts";
 import type { Superseded } from "../src/core/superseded.ts";
+import { draftDecision } from "../src/decision-draft.ts";
+import { hashPolicy } from "../src/policy-hash.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
-import { hashPolicy } from "../src/policy-hash.ts";
+import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { renderAction } from "../src/core/report.ts";
+import type { Trainer } from "../src/trainers/trainer.ts";
 import type { Acted, Evaluated, Recording, StageJob } from "../queues/jobs.ts";
 import type { Chain } from "./chain.ts";
-import { type DispatchDependencies, dispatchTraining } from "./dispatch.ts";
-import { lookAgain } from "./follow-up.ts";
+import type { Dispatcher } from "./dispatch.ts";
+import { reevaluate } from "./follow-up.ts";
 import type { Notify } from "./notify.ts";
+import type { StageOutput, StagePause } from "./stage.ts";
 import { toReportInput } from "./summarize.ts";
-import type { StageContext, StageOutput, StagePause } from "./stage.ts";
 
-export interface ActDependencies extends DispatchDependencies {
+export interface ActDependencies {
   lock: DecisionLock;
   chain: Chain;
-  database: DispatchDependencies["database"] &
-    Pick<Database, "recordDecision" | "moveEvents" | "readDispatch" | "isAnyInFlight">;
-  /** Sees to it that a training is followed to its end. */
-  followTraining(job: { runId: string; model: string }): Promise<void>;
+  database: Pick<Database, "recordDecision" | "moveEvents" | "readDispatch" | "findLaterRequest">;
+  trainer: Trainer;
+  dispatcher: Dispatcher;
   notify: Notify;
   timeZone: string;
 }
 
 /**
- * Records the decision and asks for the training that it wants, which may take several tries until it is known what became
- * of the request. Where the decision comes too late, because another run's came first or its evidence is too old, a
- * follow-up looks again.
+ * Records the decision and dispatches the training that it wants, which may take several tries until it is known what became
+ * of the request. If the decision comes too late, because another run's came first, its evidence is too old, or the training
+ * that held it back has ended, a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
   const { trainer, database, timeZone } = dependencies;
-  return async (
-    job: StageJob,
-    evaluated: Evaluated,
-    context: StageContext,
-  ): Promise<StageOutput<Acted> | StagePause> => {
+  return async (job: StageJob, evaluated: Evaluated): Promise<StageOutput<Acted> | StagePause> => {
     const { evidence, policy, verdict } = evaluated;
     const answer = await database.recordDecision({
       ...job,
@@ -56,8 +53,13 @@ export function createAct(dependencies: ActDependencies) {
       return toOutput(job, { ...evaluated, recording }, timeZone);
     }
     const weighed = weighedBy(answer.decision, evaluated);
-    const recording = await act(dependencies, job, weighed, answer.decision, context);
-    return "pauseMs" in recording ? recording : toOutput(job, { ...weighed, recording }, timeZone);
+    await replaceNextLook(dependencies, job, weighed, answer.decision);
+    const dispatched = await dispatch(dependencies, job, weighed, answer.decision);
+    if ("pauseMs" in dispatched) return dispatched;
+    const { id: decisionId, decidedAt, decision, trainer: name, request } = answer.decision;
+    const recorded = { outcome: "recorded", decisionId, decidedAt, decision, trainer: name, request } as const;
+    const recording: Recording = { ...recorded, dispatch: dispatched.dispatch };
+    return toOutput(job, { ...weighed, recording }, timeZone);
   };
 }
 
@@ -66,83 +68,77 @@ function toOutput(job: StageJob, acted: Acted, timeZone: string): StageOutput<Ac
   return { result: acted, log, endsRun: acted.recording.outcome === "superseded" };
 }
 
-/** What the recorded decision was made of, which is not what this try gathered where an earlier one recorded it. */
+/** What the recorded decision was made of, which is not what this try gathered if an earlier one recorded it. */
 function weighedBy({ earlier }: RecordedDecision, evaluated: Evaluated): Evaluated {
   return earlier ? { ...earlier, verdict: evaluate(earlier.evidence, earlier.policy) } : evaluated;
 }
 
-async function act(
-  dependencies: ActDependencies,
-  job: StageJob,
-  weighed: Evaluated,
-  { id, decidedAt, decision, trainer, request, dispatch }: RecordedDecision,
-  { isPersonsWord }: StageContext,
-): Promise<Recording | StagePause> {
-  const recorded = { outcome: "recorded", decisionId: id, decidedAt, decision, trainer, request } as const;
-  // What is over changes nothing when a person runs it again; what was refused is asked for.
-  if (isPersonsWord && (dispatch === null || (isEnded(dispatch.state) && dispatch.state !== "rejected")))
-    return { ...recorded, dispatch };
-  await lookAgainAfterTraining(dependencies, job.model, weighed);
-  // A decision that another trainer's settings made is left to them.
-  if (request === null || dispatch === null || trainer !== dependencies.trainer.name)
-    return { ...recorded, dispatch };
-  const dispatching = await dispatchTraining(dependencies, {
-    decisionId: id,
-    key: job.runId,
-    request,
-    outcome: dispatch,
-    ageMs: Math.max(0, Date.now() - Date.parse(decidedAt)),
-    isPersonsWord,
-  });
-  if (dispatching.outcome === "later") {
-    const { waitMs, message } = dispatching;
-    return { pauseMs: waitMs, log: `⏳ ${message}. Again in ${Math.ceil(waitMs / 1000)} s` };
-  }
-  await goOn(dependencies, job, weighed, {
-    ...dispatching.dispatch,
-    decisionId: id,
-    trainer,
-    model: job.model,
-  });
-  return { ...recorded, dispatch: dispatching.dispatch };
-}
-
-/** A training that was under way when the evidence was gathered may have ended since, and seen nobody wait for it. */
-async function lookAgainAfterTraining(
-  { lock, chain, database }: ActDependencies,
-  model: string,
+/** The decision's own next look takes the place of the one that the decision before it asked for. */
+async function replaceNextLook(
+  { chain }: Pick<ActDependencies, "chain">,
+  { model }: StageJob,
   { evidence, verdict }: Evaluated,
+  { id: decisionId, decidedAt }: RecordedDecision,
 ): Promise<void> {
-  if (!verdict.failed.includes("training_in_flight")) return;
-  const decisionIds = evidence.inFlight.map(({ decisionId }) => decisionId);
-  if (!(await database.isAnyInFlight(decisionIds))) await lookAgain({ lock, chain, database }, model);
+  const [previous] = evidence.lastDecisions;
+  if (previous && previous.nextLookAt !== null) await chain.cancelNextLook(model, previous.id);
+  if (verdict.nextLookAt === null) return;
+  // Both by the database's clock.
+  const waitMs = Date.parse(verdict.nextLookAt) - Date.parse(decidedAt);
+  await chain.scheduleNextLook({ model, decisionId, waitMs });
 }
 
-type Settled = Parameters<typeof announceTrigger>[0] & { askedAt: string | null };
-
-/** What follows from how the dispatch came out. Each of it done twice does the same. */
-async function goOn(
-  { lock, chain, database, trainer, followTraining, notify }: ActDependencies,
+async function dispatch(
+  dependencies: ActDependencies,
   { model, runId }: StageJob,
   { evidence, verdict }: Evaluated,
-  dispatch: Settled,
-): Promise<void> {
-  const { state, decisionId, askedAt } = dispatch;
-  // A training that was not asked for gave its alerts back; the follow-up tells what comes of them.
-  if (isUnasked(dispatch)) return void (await lookAgain({ lock, chain, database }, model));
-  const { driftScore, feature } = verdict;
-  const about = { model, runId, decisionId };
-  const text = announceTrigger(dispatch, { driftScore, feature, bufferSize: evidence.buffer.size });
-  // Once for each time that the trainer was asked: a person may have it asked for again.
-  const asking = askedAt === null ? "" : `-${Date.parse(askedAt)}`;
-  await notify({ ...about, kind: "training_triggered", text }, asking);
-  if (state === "unknown")
-    await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(dispatch) }, asking);
-  // Also where others told of it meanwhile, and where it is unknown: it may turn up late.
-  if (trainer.remote && state !== "rejected") await followTraining({ runId, model });
-  // Who waits for this one waits in vain.
-  else if (trainer.remote && (await database.readDispatch(runId))?.keptOthersWaiting)
-    await lookAgain({ lock, chain, database }, model);
+  recorded: RecordedDecision,
+): Promise<{ dispatch: DispatchOutcome | null } | StagePause> {
+  const { trainer, notify, database } = dependencies;
+  const { id: decisionId, dispatch } = recorded;
+  // A decision that another trainer's settings made is left to them.
+  if (dispatch === null || recorded.trainer !== trainer.name) return { dispatch };
+  if (!trainer.remote) {
+    const { driftScore, feature } = verdict;
+    const announced = { ...dispatch, model, decisionId, trainer: trainer.name };
+    const text = announceTrigger(announced, { driftScore, feature, bufferSize: evidence.buffer.size });
+    await notify({ kind: "training_triggered", model, runId, decisionId, text });
+    return { dispatch };
+  }
+  const record = await database.readDispatch(runId);
+  if (!record) throw new Error(`decision ${decisionId} has no dispatch`);
+  return settle(dependencies, await reopenIfRetried(dependencies, record));
+}
+
+/** Works on a dispatch until it is known what became of the request, or until it has to wait. */
+async function settle(
+  { dispatcher }: Pick<ActDependencies, "dispatcher">,
+  found: DispatchRecord,
+): Promise<{ dispatch: DispatchOutcome } | StagePause> {
+  let record = found;
+  while (record.dispatch.state === "pending") {
+    const turn = await dispatcher.takeTurn(record, { etag: null, isCounted: false });
+    record = turn.record;
+    const { next } = turn;
+    if (record.dispatch.state === "pending" && next.kind !== "done" && next.waitMs > 0) {
+      const why = turn.note ?? record.dispatch.error ?? "The trainer was asked";
+      return { pauseMs: next.waitMs, log: `⏳ ${why}. Again in ${Math.ceil(next.waitMs / 1000)} s` };
+    }
+  }
+  await dispatcher.carryOut(record, effectsOf(record.dispatch));
+  return { dispatch: toOutcome(record.dispatch) };
+}
+
+/** A refused request is sent again if a person runs the completed stage again; no machine does that. */
+async function reopenIfRetried(
+  { chain, database, dispatcher }: Pick<ActDependencies, "chain" | "database" | "dispatcher">,
+  record: DispatchRecord,
+): Promise<DispatchRecord> {
+  if (record.dispatch.state !== "rejected" || !(await chain.hasActCompleted(record.runId))) return record;
+  const rival = await database.findLaterRequest(record.decisionId);
+  if (rival === null) return (await dispatcher.apply(record, { kind: "retry" })).record;
+  const error = `${record.dispatch.error ?? ""}\n${describeRival(rival)}`;
+  return { ...record, dispatch: { ...record.dispatch, error } };
 }
 
 async function supersede(
@@ -150,6 +146,6 @@ async function supersede(
   { model, runId }: StageJob,
   because: Superseded,
 ): Promise<Recording> {
-  const followUpRunId = await lookAgain(dependencies, model, runId);
+  const followUpRunId = await reevaluate(dependencies, model, runId);
   return { outcome: "superseded", because, followUpRunId };
 }

@@ -1,9 +1,8 @@
 import type { FlowProducer, Queue } from "bullmq";
 import { buildFlow } from "../queues/flow.ts";
-import type { FollowUpRequest, StageJob } from "../queues/jobs.ts";
+import type { DecisionRequest, FollowUpRequest, StageJob } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
-import { wakeJob } from "../queues/training.ts";
-import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, INBOX_JOB_OPTIONS } from "../queues/options.ts";
+import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, INBOX_JOB_OPTIONS, NEXT_LOOK_MARGIN_MS } from "../queues/options.ts";
 
 /** Starts chains and follow-ups. Doing either twice does it once. */
 export interface Chain {
@@ -21,10 +20,26 @@ export interface Chain {
     runId: string,
     because: FollowUpRequest["because"],
   ): Promise<"waiting" | "over">;
-  /** Lets the act stage of a run work on: now where it waits, once more where it came to its end. False where it is gone. */
-  actAgain(runId: string): Promise<boolean>;
+  /** Whether the act stage of a run is there and has not come to its end, so that it works on its dispatch, or will. */
+  isActAtWork(runId: string): Promise<boolean>;
+  /**
+   * Whether the act stage of a run has completed before. BullMQ moves the next stage on in the same step, so that this is
+   * true only for a stage that was run again from outside, never for an automatic retry.
+   */
+  hasActCompleted(runId: string): Promise<boolean>;
+  /** Makes the look that a decision asks for the one pending look of its model. */
+  scheduleNextLook(look: NextLook): Promise<void>;
+  /** Removes the pending look of a decision that is no longer the latest. */
+  cancelNextLook(model: string, decisionId: number): Promise<void>;
   /** Lets a waiting follow-up look at the lock now. */
   wakeFollowUp(runId: string): Promise<void>;
+}
+
+/** When a model is to be evaluated again if nothing else happens. */
+export interface NextLook {
+  model: string;
+  decisionId: number;
+  waitMs: number;
 }
 
 export function createChain(queues: {
@@ -35,6 +50,7 @@ export function createChain(queues: {
 }): Chain {
   const { inbox, act, summarize, flow } = queues;
   const followUpJobId = (runId: string): string => `followup-${runId}`;
+  const nextLookJobId = (model: string, decisionId: number): string => `next-look-${model}-${decisionId}`;
   return {
     // The chain is added as a whole, so its last stage stands for all of it.
     async stateOf(runId) {
@@ -63,7 +79,26 @@ export function createChain(queues: {
       }
       return state === "completed" ? "over" : "waiting";
     },
-    actAgain: (runId) => wakeJob(act, runId),
+    async isActAtWork(runId) {
+      return !["completed", "failed", "unknown"].includes(await act.getJobState(runId));
+    },
+    async hasActCompleted(runId) {
+      const next = await summarize.getJobState(runId);
+      return next !== "waiting-children" && next !== "unknown";
+    },
+    async scheduleNextLook({ model, decisionId, waitMs }) {
+      await inbox.add(INBOX_JOBS.nextLook, { model } satisfies DecisionRequest, {
+        ...INBOX_JOB_OPTIONS,
+        // A decision asks once: what was done already is not done again.
+        jobId: nextLookJobId(model, decisionId),
+        delay: Math.max(0, Math.ceil(waitMs)) + NEXT_LOOK_MARGIN_MS,
+        priority: FOLLOW_UP_PRIORITY,
+      });
+    },
+    async cancelNextLook(model, decisionId) {
+      // It may begin this very moment, which does no harm: the model is evaluated once more.
+      await inbox.remove(nextLookJobId(model, decisionId)).catch(() => {});
+    },
     async wakeFollowUp(runId) {
       const job = await inbox.getJob(followUpJobId(runId));
       // Other runs may be about to be superseded too.

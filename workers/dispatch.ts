@@ -1,155 +1,311 @@
-import type { DispatchRequest } from "../src/core/dispatch-request.ts";
-import { type DispatchOutcome, UNASKED } from "../src/core/training.ts";
-import type { Database } from "../src/postgres/database.ts";
-import type { TrainingPatience } from "../src/config.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { ModelConfig, TrainingPatience } from "../src/config.ts";
 import {
-  type AskedDispatch,
-  type RemoteTrainer,
-  type Trainer,
-  TrainerUnavailable,
+  announceDoubles,
+  announceEnd,
+  announceTrigger,
+  announceUnknown,
+} from "../src/core/announce.ts";
+import { computeAlertsBackAt } from "../src/core/backoff.ts";
+import {
+  advance,
+  callsForReevaluation,
+  type DispatchEffect,
+  type DispatchInput,
+  type DispatchLimits,
+  isOver,
+  stateOfTraining,
   type Training,
-} from "../src/trainers/trainer.ts";
+} from "../src/core/dispatch.ts";
+import type { DispatchRequest } from "../src/core/dispatch-request.ts";
+import type { Policy } from "../src/core/policy.ts";
+import { hashSettings } from "../src/decision-draft.ts";
+import { PermanentError } from "../src/errors.ts";
+import type { Database } from "../src/postgres/database.ts";
+import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dispatches.ts";
+import { type RemoteTrainer, type Trainer, TrainerUnavailable } from "../src/trainers/trainer.ts";
+import type { Notify } from "./notify.ts";
 
-export interface DispatchDependencies {
+export interface DispatcherDependencies {
   trainer: Trainer;
-  database: Pick<Database, "claimDispatch" | "postponeDispatch" | "settleDispatch" | "reopenDispatch">;
-  patience: Pick<TrainingPatience, "searchMs">;
+  database: Pick<
+    Database,
+    "claimDispatch" | "updateDispatch" | "readLatestDecision"
+  >;
+  patience: TrainingPatience;
+  /** @throws PermanentError for a model that the settings do not name. */
+  findModel(model: string): ModelConfig;
+  notify: Notify;
+  /** Sees to it that a training is followed to its end. */
+  followTraining(job: { runId: string; model: string }): Promise<void>;
+  /** Requests a run that evaluates the model again. */
+  reevaluate(model: string): Promise<unknown>;
 }
 
-/** A dispatch as its row stood when its decision was read. */
-export interface Dispatch {
-  decisionId: number;
-  /** The run's id, by which the trainer knows the training. */
-  key: string;
-  request: DispatchRequest;
-  outcome: DispatchOutcome;
-  /** How long ago it was decided. */
-  ageMs: number;
-  /** Whether a person runs this again after it had come to its end. */
-  isPersonsWord: boolean;
+/** What a worker remembers of a training between two looks. Losing it costs a question more, and nothing else. */
+export interface DispatchMemo {
+  etag: string | null;
+  /** Whether the trainer's list was searched for further runs of the one request. */
+  isCounted: boolean;
 }
 
-/** How a dispatch stands, or when it is to be looked at again and why. */
-export type Dispatching =
-  { outcome: "settled"; dispatch: DispatchOutcome } | { outcome: "later"; waitMs: number; message: string };
+/** One step with a dispatch, and what it led to. */
+export interface DispatchTurn extends Advanced {
+  memo: DispatchMemo;
+}
 
 /**
- * Asks the trainer for a decision's training, effectively once however often this is tried: the row says that the trainer is
- * being asked before it is. Where the answer is lost, to a crash or on the way, the trainer is asked whether it has such
- * a training, again and again for a while; if it knows of none, nothing is sent again, and the dispatch is left to a
- * person as `unknown`. Only what certainly never arrived is sent again, and what was refused for now.
+ * The shell around the state machine of a dispatch: it does what is due with the trainer, reduces the answer, writes the
+ * result if the row has not changed meanwhile, and carries out what follows from it.
  */
-export async function dispatchTraining(
-  dependencies: DispatchDependencies,
-  dispatch: Dispatch,
-): Promise<Dispatching> {
-  const { trainer, database } = dependencies;
-  const { remote } = trainer;
-  const { decisionId, key, outcome, isPersonsWord } = dispatch;
-  if (!remote) return settled(outcome);
-  if (outcome.state === "rejected" && isPersonsWord) {
-    const reopening = await database.reopenDispatch(key, "rejected");
-    if (reopening.outcome === "refused")
-      return settled({ ...outcome, error: `${outcome.error}\n${reopening.why}` });
-  } else if (outcome.state !== "pending" && outcome.state !== "unknown") return settled(outcome);
+export interface Dispatcher {
+  /** Does what is due now, such as asking the trainer, or how a training stands. */
+  takeTurn(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn>;
+  /** Reduces what happened. */
+  apply(record: DispatchRecord, input: DispatchInput): Promise<DispatchTurn>;
+  /** Carries out what follows. Done twice, it does the same. */
+  carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void>;
+  /** ISO 8601: when the alerts of a failed training may start another one; null if none are held back. */
+  alertsBackAt(record: DispatchRecord): string | null;
+}
 
-  const claim = await database.claimDispatch(decisionId);
-  switch (claim.outcome) {
-    case "stale":
-    case "answered": {
-      const error = UNASKED[claim.outcome];
-      return settled({ state: "cancelled", externalId: null, url: null, error, askedAt: null });
+const NO_MEMO: DispatchMemo = { etag: null, isCounted: false };
+
+export function createDispatcher(dependencies: DispatcherDependencies): Dispatcher {
+  const { trainer, database, patience, notify, followTraining, reevaluate } = dependencies;
+
+  async function apply(
+    record: DispatchRecord,
+    input: DispatchInput,
+    memo: DispatchMemo = NO_MEMO,
+  ): Promise<DispatchTurn> {
+    const { traits } = requireRemote(trainer);
+    const limits = toLimits(patience);
+    const advanced = await database.updateDispatch(record, (current) =>
+      advance(current.dispatch, input, {
+        now: clockOf(current),
+        limits,
+        trainer: traits,
+        findAlertsBackAt: (endedAt) => findAlertsBackAt(current, endedAt),
+      }),
+    );
+    return { ...advanced, memo };
+  }
+
+  /** Until when the alerts of a training that failed are held back, Unix milliseconds; null for not at all. */
+  function findAlertsBackAt({ decisionId, model, alerts }: DispatchRecord, endedAt: number): number | null {
+    const policy = findPolicy(model);
+    return policy && computeAlertsBackAt(alerts, policy, { decisionId, endedAt });
+  }
+
+  /** The policy of a model; null if the settings no longer name it. */
+  function findPolicy(model: string): Policy | null {
+    try {
+      return dependencies.findModel(model).policy;
+    } catch (error) {
+      if (error instanceof PermanentError) return null;
+      throw error;
     }
-    case "asked_before":
-      return search(
-        dependencies,
-        remote,
-        dispatch,
-        claim.agoMs,
-        outcome.error ?? "The worker ended while it asked",
-      );
-    case "claimed":
-      return ask(dependencies, remote, dispatch);
-    default:
-      return claim satisfies never;
   }
-}
 
-function settled(dispatch: DispatchOutcome): Dispatching {
-  return { outcome: "settled", dispatch };
-}
-
-async function ask(
-  dependencies: DispatchDependencies,
-  remote: RemoteTrainer,
-  dispatch: Dispatch,
-): Promise<Dispatching> {
-  const { database } = dependencies;
-  const { decisionId, ageMs } = dispatch;
-  const answer = await remote.ask(toAsked(dispatch, 0));
-  switch (answer.outcome) {
-    case "accepted":
-      return settled(await database.settleDispatch(decisionId, toSent(answer.training)));
-    case "rejected":
-      return settled(await database.settleDispatch(decisionId, { state: "rejected", error: answer.message }));
-    case "not_sent":
-      await database.postponeDispatch(decisionId, { error: answer.message, wasAsked: false });
-      return later(clamp(ageMs, 250, 30_000), answer.message);
-    case "rate_limited":
-      await database.postponeDispatch(decisionId, { error: answer.message, wasAsked: false });
-      return later(answer.waitMs ?? Math.max(60_000, ageMs), answer.message);
-    case "lost":
-      await database.postponeDispatch(decisionId, { error: answer.message, wasAsked: true });
-      return search(dependencies, remote, dispatch, 0, answer.message);
-    default:
-      return answer satisfies never;
+  async function takeTurn(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
+    const opened = await apply(record, { kind: "opened" }, memo);
+    switch (opened.next.kind) {
+      case "request":
+        return opened.next.waitMs > 0 ? opened : request(record);
+      case "search":
+        return search(record, memo);
+      case "follow":
+        return follow(record, opened.next.isFresh ? { ...memo, etag: null } : memo);
+      case "run":
+      case "done":
+        return opened;
+      default:
+        return opened.next satisfies never;
+    }
   }
+
+  /** Sends the request, if it is still the recorded one and nothing else sends it. */
+  async function request(record: DispatchRecord): Promise<DispatchTurn> {
+    const rendered = render(trainer, record);
+    if (rendered.kind === "differs")
+      return apply(record, { kind: "request_differs", haveSettingsChanged: rendered.haveSettingsChanged });
+    const claim = await database.claimDispatch(record.decisionId);
+    if (claim.outcome === "refused") return apply(claim.record, { kind: "opened" });
+    const answer = await requireRemote(trainer).ask({ key: record.runId, request: rendered.request });
+    switch (answer.outcome) {
+      case "accepted": {
+        const { training, isDone = false } = answer;
+        return apply(claim.record, { kind: "accepted", training, isDone });
+      }
+      case "rejected":
+        return apply(claim.record, { kind: "refused", message: answer.message });
+      case "not_sent":
+        return apply(claim.record, { kind: "not_sent", message: answer.message });
+      case "rate_limited":
+        return apply(claim.record, { kind: "rate_limited", message: answer.message, waitMs: answer.waitMs });
+      case "lost":
+        return apply(claim.record, { kind: "answer_lost", message: answer.message });
+      default:
+        return answer satisfies never;
+    }
+  }
+
+  async function search(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
+    try {
+      const trainings = await find(record);
+      return await apply(record, { kind: "searched", trainings }, { ...memo, isCounted: true });
+    } catch (error) {
+      return apply(record, toUnavailable(error), memo);
+    }
+  }
+
+  async function follow(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
+    const remote = requireRemote(trainer);
+    try {
+      // Whether one request started several runs is looked up once, and again before an end is believed.
+      if (remote.traits.followsById && !memo.isCounted && !isOver(record.dispatch.state)) {
+        const counted = await apply(record, { kind: "searched", trainings: await findIfPossible(record) });
+        await carryOut(counted.record, counted.effects);
+        return await follow(counted.record, { ...memo, isCounted: true });
+      }
+      const { externalId, url, statusUrl } = record.dispatch;
+      const news = await remote.follow({
+        key: record.runId,
+        model: record.model,
+        externalId: externalId ?? "",
+        url,
+        statusUrl,
+        etag: memo.etag,
+      });
+      switch (news.outcome) {
+        case "unchanged":
+          return await apply(record, { kind: "unchanged" }, memo);
+        case "nothing_to_ask":
+          return await apply(record, { kind: "nothing_to_ask" }, memo);
+        case "gone":
+          return await apply(record, { kind: "gone", message: news.message }, memo);
+        case "seen": {
+          const { outcome: _, etag, ...status } = news;
+          const isEnd = isOver(stateOfTraining(status.status, status.conclusion));
+          const runs = isEnd && remote.traits.followsById ? await findIfPossible(record) : null;
+          const turn = await apply(record, { kind: "seen", runs, ...status }, memo);
+          const isFresh = turn.next.kind === "follow" && turn.next.isFresh;
+          return { ...turn, memo: { ...memo, etag: isFresh ? null : etag } };
+        }
+        default:
+          return news satisfies never;
+      }
+    } catch (error) {
+      return apply(record, toUnavailable(error), memo);
+    }
+  }
+
+  function find({ runId, model, dispatch, ...clock }: DispatchRecord): Promise<Training[]> {
+    const askedAgoMs = clockOf(clock) - (dispatch.askedAt ?? dispatch.createdAt);
+    return requireRemote(trainer).find({ key: runId, model, askedAgoMs });
+  }
+
+  /** The list may fail although the training itself can be asked for. */
+  async function findIfPossible(record: DispatchRecord): Promise<Training[]> {
+    try {
+      return await find(record);
+    } catch (error) {
+      if (error instanceof TrainerUnavailable) return [];
+      throw error;
+    }
+  }
+
+  async function carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void> {
+    const { dispatch, decisionId, model, runId, order } = record;
+    const about = { model, runId, decisionId };
+    const announced = { ...dispatch, model, decisionId, trainer: record.trainer };
+    // Once for each request: a person may have it sent again.
+    const ofRequest = dispatch.askedAt === null ? "" : `-${dispatch.askedAt}`;
+    for (const effect of effects) {
+      switch (effect) {
+        case "announce_request": {
+          const text = announceTrigger(announced, { ...order, feature: record.feature });
+          await notify({ ...about, kind: "training_triggered", text }, ofRequest);
+          break;
+        }
+        case "announce_unknown":
+          await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(announced) }, ofRequest);
+          break;
+        case "announce_extra_runs": {
+          const text = announceDoubles(announced, dispatch.extraRuns);
+          await notify({ ...about, kind: "training_doubled", text });
+          break;
+        }
+        case "announce_end": {
+          const text = announceEnd(announced, { ...dispatch, alertsBackAt: alertsBackAt(record) });
+          // Each attempt has an end of its own, and one that was lost may have another.
+          const end = [dispatch.attempt ?? 1, dispatch.state, dispatch.conclusion ?? ""].join("-");
+          await notify({ ...about, kind: "training_ended", text }, `-${end.replaceAll(/[^\w-]/g, "_")}`);
+          break;
+        }
+        case "follow":
+          await followTraining({ runId, model });
+          break;
+        case "release":
+          await release(record);
+          break;
+        case "reevaluate":
+          if (findPolicy(model)) await reevaluate(model);
+          break;
+        default:
+          effect satisfies never;
+      }
+    }
+  }
+
+  /** The end of a training asks one question: does the model's latest decision wait for it? */
+  async function release({ model, dispatch }: DispatchRecord): Promise<void> {
+    const policy = findPolicy(model);
+    // Nothing is decided about a model that the settings no longer name.
+    if (policy === null) return;
+    const latest = await database.readLatestDecision(model);
+    if (callsForReevaluation(dispatch, latest, policy)) await reevaluate(model);
+  }
+
+  function alertsBackAt(record: DispatchRecord): string | null {
+    const { state, endedAt } = record.dispatch;
+    if ((state !== "failed" && state !== "cancelled") || endedAt === null) return null;
+    const at = findAlertsBackAt(record, endedAt);
+    return at === null ? null : new Date(at).toISOString();
+  }
+
+  return { takeTurn, apply, carryOut, alertsBackAt };
 }
 
-/** A trainer that cannot be reached is asked so much longer, as nothing follows from its silence. */
-const SILENCE_FACTOR = 12;
+type Rendered = { kind: "same"; request: DispatchRequest } | { kind: "differs"; haveSettingsChanged: boolean };
 
-/** Looks whether the trainer has the training after all. */
-async function search(
-  { database, patience: { searchMs } }: DispatchDependencies,
-  remote: RemoteTrainer,
-  dispatch: Dispatch,
-  askedAgoMs: number,
-  why: string,
-): Promise<Dispatching> {
-  const { decisionId } = dispatch;
-  const giveUp = async (error: string): Promise<Dispatching> =>
-    settled(await database.settleDispatch(decisionId, { state: "unknown", error }));
-  // The pauses grow with the time that has passed; the last look is after all of it.
-  const pauseMs = Math.min(clamp(askedAgoMs / 2, 1_000, 60_000), Math.max(1_000, searchMs - askedAgoMs));
+/** The request that the settings give now, compared with the recorded one, which is never executed. */
+function render(trainer: Trainer, { order, request, settingsHash, model }: DispatchRecord): Rendered {
   try {
-    const [training] = await remote.find(toAsked(dispatch, askedAgoMs));
-    if (training) return settled(await database.settleDispatch(decisionId, toSent(training)));
-    if (dispatch.outcome.state === "unknown") return settled(dispatch.outcome);
-    if (askedAgoMs >= searchMs)
-      return await giveUp(`${why}; the trainer knows of no training under this run's id`);
-    return later(pauseMs, `${why}; looking for the training`);
+    const rendered = trainer.renderRequest(order);
+    // As JSON, which is how the recorded one was stored.
+    if (isDeepStrictEqual(JSON.parse(JSON.stringify(rendered)), request))
+      return { kind: "same", request: rendered };
+    const haveSettingsChanged = settingsHash === null || settingsHash !== hashSettings(trainer, model);
+    return { kind: "differs", haveSettingsChanged };
   } catch (error) {
-    if (!(error instanceof TrainerUnavailable)) throw error;
-    if (askedAgoMs >= searchMs * SILENCE_FACTOR)
-      return giveUp(`${why}; the trainer could not be asked for it: ${error.message}`);
-    return later(Math.max(pauseMs, error.waitMs ?? 0), `${why}; ${error.message}`);
+    if (error instanceof PermanentError) return { kind: "differs", haveSettingsChanged: true };
+    throw error;
   }
 }
 
-function toAsked({ key, request }: Dispatch, askedAgoMs: number): AskedDispatch {
-  return { key, request, askedAgoMs };
+function toUnavailable(error: unknown): DispatchInput {
+  if (!(error instanceof TrainerUnavailable)) throw error;
+  return { kind: "unavailable", message: error.message, waitMs: error.waitMs };
 }
 
-function toSent(training: Training | null) {
-  const { externalId, url, statusUrl } = training ?? { externalId: null, url: null, statusUrl: null };
-  return { state: "sent", externalId, url, statusUrl } as const;
+function requireRemote({ remote, name }: Trainer): RemoteTrainer {
+  if (!remote) throw new Error(`the trainer ${name} dispatches nothing`);
+  return remote;
 }
 
-function later(waitMs: number, message: string): Dispatching {
-  return { outcome: "later", waitMs: Math.round(waitMs), message };
-}
-
-function clamp(value: number, least: number, most: number): number {
-  return Math.min(most, Math.max(least, value));
+/** Looks at trainings are spread out, so that those which began together are not looked at together. */
+function toLimits({ searchMs, pollMs, lostAfterSeconds }: TrainingPatience): DispatchLimits {
+  return { searchMs, pollMs: pollMs * (0.75 + Math.random() / 2), lostAfterMs: lostAfterSeconds * 1000 };
 }

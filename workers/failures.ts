@@ -18,6 +18,8 @@ export interface FailureOptions {
   notify: Notify;
   /** Called when an inbox job failed for good: what it left in Postgres may need a chain. */
   onInboxFailure: () => void;
+  /** Sees to it that a dispatch is worked on although its act stage no longer does. */
+  followTraining(job: { runId: string; model: string }): Promise<void>;
 }
 
 /**
@@ -66,7 +68,7 @@ export async function endFailedJob(
 ): Promise<void> {
   // A job that will be tried again is not at its end.
   if (job?.finishedOn === undefined) return;
-  const { lock, chain, log, prefix, onInboxFailure } = options;
+  const { lock, chain, log, prefix, onInboxFailure, followTraining } = options;
   const model = modelOf(job);
   const runId = runIdOf(queue, job, prefix);
   log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
@@ -78,4 +80,9 @@ export async function endFailedJob(
   }
   await tellOfFailure(options, queue, job, error, job.attemptsMade);
   if (queue === INBOX) onInboxFailure();
+  // A decision may be recorded, and its training requested or not: whoever holds the model must come to an end.
+  if (queue === "act")
+    await followTraining({ runId, model }).catch((failure: unknown) =>
+      log.warn({ err: failure, runId, model }, "dispatch not handed over; the reconciler will"),
+    );
 }

@@ -9,8 +9,8 @@ export async function endRun(lock: DecisionLock, chain: Chain, model: string, ru
   if (followUp !== null) await chain.wakeFollowUp(followUp);
 }
 
-/** Asks for a run that looks again, which takes over the events of the run `from`. Answers its id. */
-export async function lookAgain(
+/** Requests a run that evaluates the model again, and takes over the events of the run `from`. Returns its id. */
+export async function reevaluate(
   { lock, chain, database }: { lock: DecisionLock; chain: Chain; database: Pick<Database, "moveEvents"> },
   model: string,
   from?: string,

@@ -35,7 +35,7 @@ export interface IntakeDependencies {
 }
 
 /**
- * Takes one job from the inbox and answers which run covers it: a run that it starts, or the follow-up of the run under
+ * Takes one job from the inbox and returns which run covers it: a run that it starts, or the follow-up of the run under
  * way. "busy": the job is a follow-up and must wait, because another run has the lock.
  *
  * Order is what keeps an event from being lost: first the lock says which run covers it, then Postgres keeps that, then
@@ -55,6 +55,10 @@ export function createIntake(
       case INBOX_JOBS.manual: {
         const model = modelOf(dependencies, parseInput(DecisionRequest, data, "request"));
         return startOrFold(dependencies, job, model, name === INBOX_JOBS.schedule ? "schedule" : "manual");
+      }
+      case INBOX_JOBS.nextLook: {
+        const model = modelOf(dependencies, parseInput(DecisionRequest, data, "next look"));
+        return startOrFold(dependencies, job, model, "followup");
       }
       case INBOX_JOBS.followup: {
         const { model, runId } = parseInput(FollowUpRequest, data, "follow-up");
@@ -124,8 +128,8 @@ async function startOrFold(
       await chain.start({ runId, model, cause });
       return { outcome, runId };
     }
-    // Whoever folds into a follow-up adds its job, so that none waits for one that its first producer never added. Where
-    // it ran while the event was being recorded, it may have handed its events on already.
+    // Each request that folds into a follow-up adds its job, so that none waits for one that its first producer never added.
+    // If it ran while the event was being recorded, it may have handed its events on already.
     if ((await chain.requestFollowUp(model, runId, "requests")) === "waiting") return { outcome, runId };
   }
 }
@@ -136,7 +140,7 @@ async function takeFollowUp(
   model: string,
   runId: string,
 ): Promise<IntakeResult | "busy"> {
-  // Upkeep may have asked for a run whose chain was only late.
+  // The reconciler may have requested a run whose chain was only late.
   if ((await chain.stateOf(runId)) !== "absent") return { outcome: "started", runId };
   if (!(await lock.enterFollowUp(model, runId))) return "busy";
   await chain.start({ runId, model, cause: "followup" });

@@ -7,7 +7,7 @@ import { parseInput } from "../src/parse-input.ts";
 import type { RunOptions } from "../src/trainers/trainer.ts";
 import { delay, isPermanent, since, toBullError } from "./job-control.ts";
 import { ReceiverBusy } from "./notify.ts";
-import type { TrainingStep } from "./training-look.ts";
+import type { TrainingStep } from "./training.ts";
 
 /** The processors of the queues beside the chain. */
 export interface SideProcessors {

@@ -19,7 +19,7 @@ import type { InboxJob } from "./intake.ts";
 import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 import { createDeliveryProcessor, createTrainingProcessor, type SideProcessors } from "./register-side.ts";
-import type { StageContext, StageOutput, StagePause } from "./stage.ts";
+import type { StageOutput, StagePause } from "./stage.ts";
 
 type Awaitable<T> = T | Promise<T>;
 
@@ -27,7 +27,7 @@ export interface Processors extends SideProcessors {
   intake(job: InboxJob): Promise<IntakeResult | "busy">;
   gather(job: StageJob): Awaitable<StageOutput<Gathered>>;
   evaluate(gathered: Gathered): Awaitable<StageOutput<Evaluated>>;
-  act(job: StageJob, evaluated: Evaluated, context: StageContext): Awaitable<StageOutput<Acted> | StagePause>;
+  act(job: StageJob, evaluated: Evaluated): Awaitable<StageOutput<Acted> | StagePause>;
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 
@@ -67,8 +67,7 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
     createWorker(
       "act",
       stageProcessor(options, "act", async (data, job) =>
-        // BullMQ counts an attempt at each end, and at none of the pauses.
-        processors.act(data, await readChild(job, Evaluated), { isPersonsWord: job.attemptsMade > 0 }),
+        processors.act(data, await readChild(job, Evaluated)),
       ),
     ),
     createWorker(

@@ -34,6 +34,7 @@ export function toReportInput({ model, runId }: StageJob, acted: Acted, timeZone
       decision,
       bufferSize: evidence.buffer.size,
       driftScore: verdict.driftScore,
+      nextLookAt: verdict.nextLookAt,
     },
     superseded: null,
   };

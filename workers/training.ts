@@ -1,70 +1,129 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { stateOfTraining } from "../src/core/training.ts";
+import { type DispatchEffect, effectsOf, isOver } from "../src/core/dispatch.ts";
 import { TransientError } from "../src/errors.ts";
-import type { RunOptions } from "../src/trainers/trainer.ts";
-import type { TrainingJob } from "../queues/jobs.ts";
-import { follow } from "./follow-training.ts";
-import { end, lookOnceMore, record } from "./training-end.ts";
-import {
-  later,
-  type Look,
-  pollMs,
-  toAsked,
-  toReport,
-  type TrainingDependencies,
-  type TrainingStep,
-  unchanged,
-} from "./training-look.ts";
+import type { Database } from "../src/postgres/database.ts";
+import type { DispatchRecord } from "../src/postgres/dispatches.ts";
+import type { RunOptions, Trainer } from "../src/trainers/trainer.ts";
+import { type TrainingJob, type TrainingNote, TrainingReport } from "../queues/jobs.ts";
+import type { Dispatcher } from "./dispatch.ts";
+import type { Slots } from "./slots.ts";
+
+export interface TrainingDependencies {
+  trainer: Trainer;
+  database: Pick<Database, "readDispatch">;
+  dispatcher: Dispatcher;
+  patience: { pollMs: number; lostAfterSeconds: number };
+  /** Whether the act stage of a run works on its dispatch, or will. */
+  isActAtWork(runId: string): Promise<boolean>;
+  /** Bounds the trainings that run in this process at once. */
+  runSlots: Slots;
+}
+
+/** What came of one look at a training. */
+export type TrainingStep =
+  /** It goes on: to be looked at again after the pause, with the note. */
+  | { outcome: "later"; waitMs: number; note: TrainingNote | undefined; report: TrainingReport }
+  | { outcome: "ended"; report: TrainingReport };
 
 /**
- * Looks once how a training stands, writes down what is new, and says when to look again. At its end it says so; a training
- * that failed keeps its alerts for a while, is then looked at once more (somebody may have run it again), and is followed
- * by a run that looks at the model again.
+ * Works on one dispatch until it has to wait or is done: requests its training if the act stage no longer can, searches for a
+ * training whose answer was lost, follows it to its end or runs it here. What follows from each state is carried out on the
+ * way; a failed training is watched until its alerts may start another one, because a person may run it again.
  */
 export function createTraining(dependencies: TrainingDependencies) {
-  const { trainer, database } = dependencies;
+  const { trainer, database, dispatcher, patience, isActAtWork } = dependencies;
+
+  function later(record: DispatchRecord, waitMs: number, note?: TrainingNote): TrainingStep {
+    return { outcome: "later", waitMs: Math.round(waitMs), note, report: toReport(dispatcher, record) };
+  }
+
   return async (job: TrainingJob, options: RunOptions): Promise<TrainingStep> => {
-    const dispatch = await database.readDispatch(job.runId);
-    const { remote } = trainer;
-    // A training of another trainer's is left to its settings.
-    if (!dispatch || !remote || dispatch.trainer !== trainer.name)
-      return { outcome: "ended", report: toReport(dispatch) };
-    const look: Look = { ...dependencies, remote, dispatch, job, say: options.say };
-    switch (dispatch.state) {
-      case "pending":
-        // It is being asked for; whoever does so comes back here.
-        return later(look, pollMs(look));
-      case "rejected":
-        return { outcome: "ended", report: toReport(dispatch) };
-      case "sent":
-      case "running":
-        return remote.run ? runHere(look, options) : follow(look);
-      case "unknown":
-        return follow(look);
-      case "succeeded":
-        return end(look);
-      case "failed":
-      case "cancelled":
-        return dispatch.endedAgoMs === null
-          ? { outcome: "ended", report: toReport(dispatch) }
-          : lookOnceMore(look);
-      default:
-        return dispatch.state satisfies never;
+    const found = await database.readDispatch(job.runId);
+    // A training of another trainer is left to that trainer's settings.
+    if (!found || !trainer.remote || found.trainer !== trainer.name)
+      return { outcome: "ended", report: toReport(dispatcher, found) };
+    if (found.dispatch.state === "pending" && (await isActAtWork(job.runId)))
+      return later(found, patience.pollMs, job.note);
+
+    let record = found;
+    let note: TrainingNote = job.note ?? { etag: null, isCounted: false, problem: null, end: null };
+    for (;;) {
+      const turn = await dispatcher.takeTurn(record, note);
+      const isNews = turn.record.version !== record.version;
+      record = turn.record;
+      if (isNews) options.say(describe(record));
+      if (turn.note !== undefined && turn.note !== note.problem) options.say(turn.note);
+      note = { ...note, ...turn.memo, problem: turn.note ?? null };
+      // What follows from an end is carried out once, also if an earlier try wrote the end and died.
+      const end = endOf(record);
+      if (end !== null && end !== note.end) await dispatcher.carryOut(record, effectsOf(record.dispatch));
+      else if (end === null && (isNews || turn.next.kind === "done"))
+        await dispatcher.carryOut(record, withoutFollow(turn.effects));
+      note = { ...note, end };
+      const { next } = turn;
+      if (next.kind === "done") return { outcome: "ended", report: toReport(dispatcher, record) };
+      if (next.kind === "run") {
+        const ran = await runHere(dependencies, record, options);
+        if (ran === "no slot") return later(record, patience.pollMs, note);
+        record = ran;
+      } else if (next.waitMs > 0) return later(record, next.waitMs, note);
     }
   };
 }
 
-/** Runs it in this process, once: a worker that went while it ran took the training with it. */
-async function runHere(look: Look, options: RunOptions): Promise<TrainingStep> {
-  const { remote, database, dispatch, job } = look;
-  if (!remote.run || !(await database.claimRun(job.runId))) {
-    const error = "The worker that ran it is gone, and the training with it";
-    return record(look, { ...unchanged(dispatch), state: "failed", conclusion: "lost", error });
+/** Names one end of a training: a re-run has another. Null as long as it goes on. */
+function endOf({ dispatch: { state, endedAt } }: DispatchRecord): string | null {
+  return isOver(state) ? `${state} ${endedAt}` : null;
+}
+
+/** This job is the one that follows. */
+function withoutFollow(effects: readonly DispatchEffect[]): DispatchEffect[] {
+  return effects.filter((effect) => effect !== "follow");
+}
+
+function describe({ dispatch }: DispatchRecord): string {
+  const { state, status, conclusion, externalId, url, error } = dispatch;
+  return [status ?? state, conclusion, externalId, url, error].filter((part) => part !== null).join(" · ");
+}
+
+/** Runs a training in this process, once: a worker that ended while it ran took the training with it. */
+async function runHere(
+  { trainer: { remote, renderRequest }, dispatcher, runSlots, patience }: TrainingDependencies,
+  record: DispatchRecord,
+  options: RunOptions,
+): Promise<DispatchRecord | "no slot"> {
+  if (!remote?.run) throw new Error("the trainer runs nothing here");
+  if (record.dispatch.state === "running") {
+    const message = "The worker that ran it is gone, and the training with it";
+    const lost = { kind: "run_ended", conclusion: "lost", message, durationSeconds: null } as const;
+    return (await dispatcher.apply(record, lost)).record;
   }
-  const { conclusion, message: error, durationSeconds } = await remote.run(toAsked(dispatch), options);
-  const state = stateOfTraining("completed", conclusion);
-  const ending = { state, status: "completed", conclusion, durationSeconds, error };
-  return untilWritten(() => record(look, { ...unchanged(dispatch), ...ending }), options.signal);
+  const release = runSlots.take();
+  if (!release) {
+    await dispatcher.apply(record, { kind: "unchanged" });
+    return "no slot";
+  }
+  try {
+    // Only one process gets to write this, and only that one runs the training.
+    const started = await dispatcher.apply(record, { kind: "run_started" });
+    if (started.patch.state !== "running") return started.record;
+    const request = renderRequest(record.order);
+    const heartbeat = beat(dispatcher, started.record, patience.lostAfterSeconds * 250);
+    const end = await remote.run({ key: record.runId, request }, options).finally(() => heartbeat.stop());
+    const ended = { kind: "run_ended", ...end } as const;
+    return (await untilWritten(() => dispatcher.apply(started.record, ended), options.signal)).record;
+  } finally {
+    release();
+  }
+}
+
+/** Writes down now and then that a training lives, so that its model is held for as long as it runs. */
+function beat(dispatcher: Dispatcher, record: DispatchRecord, intervalMs: number) {
+  const timer = setInterval(
+    () => void dispatcher.apply(record, { kind: "unchanged" }).catch(() => {}),
+    Math.min(intervalMs, 2 ** 31 - 1),
+  );
+  return { stop: () => clearInterval(timer) };
 }
 
 const PAUSE_MS = 2_000;
@@ -80,3 +139,25 @@ async function untilWritten<T>(write: () => Promise<T>, signal: AbortSignal): Pr
     }
   }
 }
+
+function toReport(dispatcher: Dispatcher, record: DispatchRecord | null): TrainingReport {
+  if (!record) return TrainingReport.parse({ ...NOTHING, error: "The run has no dispatch" });
+  const { askedAt, ...dispatch } = record.dispatch;
+  return TrainingReport.parse({
+    ...dispatch,
+    askedAt: askedAt === null ? null : new Date(askedAt).toISOString(),
+    alertsBackAt: dispatcher.alertsBackAt(record),
+  });
+}
+
+const NOTHING = {
+  state: "cancelled",
+  externalId: null,
+  url: null,
+  status: null,
+  conclusion: null,
+  attempt: null,
+  durationSeconds: null,
+  extraRuns: [],
+  alertsBackAt: null,
+};

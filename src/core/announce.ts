@@ -1,4 +1,4 @@
-import type { DispatchOutcome } from "./training.ts";
+import type { DispatchOutcome } from "./dispatch.ts";
 import { formatCount, formatScore } from "./format.ts";
 
 /** What a message about a dispatch names. */
@@ -63,6 +63,11 @@ export function announceDoubles(dispatch: Announced, extraRuns: readonly string[
 
 export function announceFailedChain(model: string, stage: string, runId: string, error: string): string {
   return `❌ ${model}: run ${runId} failed at ${stage}\n${error}\nAfter the mend, retry it in Bull Board`;
+}
+
+/** Why a dispatch is not requested again. */
+export function describeRival(decisionId: number): string {
+  return `Decision #${decisionId} has asked for a training since: another one would be the second for the same alerts`;
 }
 
 /** The two ways in which a person settles a dispatch that is unknown. */

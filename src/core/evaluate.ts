@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { Evidence, FailedTraining } from "./evidence.ts";
+import { countHeldBack, findEnoughAlertsAt } from "./backoff.ts";
+import type { Evidence, TrainingInFlight } from "./evidence.ts";
 import type { Policy } from "./policy.ts";
-import { computeBackoffSeconds } from "./training.ts";
 
 /** One of the three conditions that must hold before a model is retrained. */
 export const Criterion = z.object({
@@ -24,16 +24,24 @@ export const NoActionReason = z.enum([
 ]);
 export type NoActionReason = z.infer<typeof NoActionReason>;
 
+/** The one reason of a `trigger`. */
+export const TRIGGER_REASON = "drift_detected";
+
 export const Verdict = z.object({
   decision: z.enum(["trigger", "no_action"]),
   /** `drift_detected`, or the failed criteria and guards, comma-separated. */
   reason: z.string(),
   criteria: z.array(Criterion),
   failed: z.array(NoActionReason),
-  /** Score of the newest triggered alert; null for `no_action` and where the alert has none. */
+  /** Score of the newest triggered alert; null for `no_action`, and if the alert has none. */
   driftScore: z.number().nullable(),
-  /** Feature of the newest triggered alert; null for `no_action` and where the alert has none. */
+  /** Feature of the newest triggered alert; null for `no_action`, and if the alert has none. */
   feature: z.string().nullable(),
+  /**
+   * The earliest instant (ISO 8601, the database's clock) at which a check that objects now could stop objecting through
+   * time alone, whatever the other checks say. Null if time alone changes nothing, and for a `trigger`.
+   */
+  nextLookAt: z.string().nullable().default(null),
 });
 export type Verdict = z.infer<typeof Verdict>;
 
@@ -46,8 +54,13 @@ export type Verdict = z.infer<typeof Verdict>;
  */
 export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   const criteria = weighCriteria(evidence, policy);
-  const failed = criteria.filter((criterion) => !criterion.passed).map((criterion) => FAILURE[criterion.id]);
-  failed.push(...applyGuards(evidence, policy));
+  const objections: Objection[] = [
+    ...criteria
+      .filter(({ passed }) => !passed)
+      .map(({ id }) => ({ reason: FAILURE[id], endsAt: null })),
+    ...applyGuards(evidence, policy),
+  ];
+  const failed = objections.map(({ reason }) => reason);
   if (failed.length > 0) {
     return {
       decision: "no_action",
@@ -56,17 +69,30 @@ export function evaluate(evidence: Evidence, policy: Policy): Verdict {
       failed,
       driftScore: null,
       feature: null,
+      nextLookAt: findNextLook(objections),
     };
   }
   const newest = evidence.checks.newestTriggered[0];
   return {
     decision: "trigger",
-    reason: "drift_detected",
+    reason: TRIGGER_REASON,
     criteria,
     failed,
     driftScore: newest?.score ?? null,
     feature: newest?.feature ?? null,
+    nextLookAt: null,
   };
+}
+
+/** Why a check stands in the way, and when it could stop doing so through time alone: Unix milliseconds, null for never. */
+interface Objection {
+  reason: NoActionReason;
+  endsAt: number | null;
+}
+
+function findNextLook(objections: readonly Objection[]): string | null {
+  const ends = objections.flatMap(({ endsAt }) => (endsAt === null ? [] : [endsAt]));
+  return ends.length === 0 ? null : new Date(Math.min(...ends)).toISOString();
 }
 
 const FAILURE: Record<Criterion["id"], NoActionReason> = {
@@ -87,22 +113,30 @@ function atLeast(id: Criterion["id"], label: string, required: number, actual: n
   return { id, label, required, actual, passed: actual >= required };
 }
 
-function applyGuards({ checks, alerts, inFlight, takenAt }: Evidence, policy: Policy): NoActionReason[] {
-  const { minAlertsTriggered: required, retriggerGuard, inFlightGuard } = policy;
-  const reasons: NoActionReason[] = [];
-  // Too few alerts is its own reason; the guard speaks only where there would have been enough without it.
-  if (retriggerGuard && checks.triggered >= required) {
-    const kept = alerts.failed
-      .filter((training) => new Date(takenAt) < endOfBackoff(training, policy))
-      .reduce((sum, training) => sum + training.alerts, 0);
-    if (alerts.unanswered < required) reasons.push("already_acted_on");
-    else if (alerts.unanswered - kept < required) reasons.push("retry_backoff");
-  }
-  if (inFlightGuard && inFlight.length > 0) reasons.push("training_in_flight");
-  return reasons;
+function applyGuards(evidence: Evidence, policy: Policy): Objection[] {
+  return [...weighAlerts(evidence, policy), ...weighFlight(evidence, policy)];
 }
 
-/** From when on the alerts of a failed training may start another one. */
-export function endOfBackoff({ endedAt, failures }: FailedTraining, { backoffSeconds }: Policy): Date {
-  return new Date(new Date(endedAt).getTime() + computeBackoffSeconds(backoffSeconds, failures) * 1000);
+/** The re-trigger guard. Too few alerts is its own reason; the guard objects only if there were enough without it. */
+function weighAlerts({ checks, alerts, takenAt }: Evidence, policy: Policy): Objection[] {
+  const { minAlertsTriggered: required, retriggerGuard } = policy;
+  if (!retriggerGuard || checks.triggered < required) return [];
+  if (alerts.unanswered < required) return [{ reason: "already_acted_on", endsAt: null }];
+  const now = Date.parse(takenAt);
+  if (alerts.unanswered - countHeldBack(alerts.failed, policy, now) >= required) return [];
+  return [{ reason: "retry_backoff", endsAt: findEnoughAlertsAt(alerts, policy, now) }];
+}
+
+/** The in-flight guard. It holds until the last of the trainings under way has ended, or reached its limit. */
+function weighFlight(evidence: Evidence, { inFlightGuard }: Policy): Objection[] {
+  const trainings = inFlightGuard ? findInFlight(evidence) : [];
+  if (trainings.length === 0) return [];
+  const limits = trainings.map(({ until }) => (until === null ? null : Date.parse(until)));
+  const endsAt = limits.includes(null) ? null : Math.max(...limits.map(Number));
+  return [{ reason: "training_in_flight", endsAt }];
+}
+
+/** The trainings that are under way, for all that is known: those that have reached their limit are not. */
+export function findInFlight({ inFlight, takenAt }: Evidence): TrainingInFlight[] {
+  return inFlight.filter(({ until }) => until === null || Date.parse(until) > Date.parse(takenAt));
 }

@@ -35,6 +35,8 @@ export const PastDecision = z.object({
   decision: z.string().nullable(),
   bufferSize: z.number().nullable(),
   driftScore: Figure,
+  /** When this decision asked to be looked at again, ISO 8601; null for never. */
+  nextLookAt: z.string().nullable().default(null),
 });
 export type PastDecision = z.infer<typeof PastDecision>;
 
@@ -52,7 +54,7 @@ export const FailedTraining = z.object({
   decisionId: z.number().int(),
   /** ISO 8601, the database's clock. */
   endedAt: z.string(),
-  /** The trainer's own word. */
+  /** In the trainer's own words. */
   conclusion: z.string().nullable(),
   /** How often a training of these alerts has failed by now. */
   failures: z.number().int().positive(),
@@ -60,13 +62,15 @@ export const FailedTraining = z.object({
 });
 export type FailedTraining = z.infer<typeof FailedTraining>;
 
-/** A training of the model that is asked for or runs, for all that is known. */
+/** A training of the model that is requested or runs, for all that is known. */
 export const TrainingInFlight = z.object({
   decisionId: z.number().int(),
   trainer: z.string(),
   state: z.string(),
-  /** When it was asked for, ISO 8601. */
+  /** When it was requested, ISO 8601. */
   since: z.string(),
+  /** Until when it holds the model if nothing is heard of it, ISO 8601. */
+  until: z.string().nullable().default(null),
   url: z.string().nullable(),
 });
 export type TrainingInFlight = z.infer<typeof TrainingInFlight>;
@@ -84,7 +88,10 @@ export const Evidence = z.object({
     newest: z.array(DriftCheck),
     newestTriggered: z.array(DriftCheck),
   }),
-  /** The newest triggered alerts as `id@alert_date`; `unanswered` of them have started no training, or one that failed. */
+  /**
+   * The newest triggered alerts as `id@instant` (UTC, to the microsecond); `unanswered` of them have started no training, or
+   * one that failed.
+   */
   alerts: z.object({
     ids: z.array(z.string()),
     unanswered: z.number().int().nonnegative(),
@@ -103,12 +110,13 @@ export const Evidence = z.object({
 });
 export type Evidence = z.infer<typeof Evidence>;
 
-/** How many rows of each kind an evidence carries at the most, beside its exact totals. */
+/** How many rows of each kind an evidence carries at most, beside its exact totals. */
 export const EVIDENCE_LIMITS = {
   checks: 20,
   alertIds: 1000,
   batches: 50,
   decisions: 5,
   failed: 20,
+  inFlight: 20,
   texts: 200,
 } as const;

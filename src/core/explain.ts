@@ -1,9 +1,10 @@
-import { type Criterion, endOfBackoff, type Verdict } from "./evaluate.ts";
+import { computeBackoffEnd } from "./backoff.ts";
+import { type Criterion, findInFlight, type Verdict } from "./evaluate.ts";
 import type { Evidence } from "./evidence.ts";
 import { formatCount } from "./format.ts";
 import type { Policy } from "./policy.ts";
 
-/** Says of each failed criterion and guard by how much it failed, and for the guards which training stands in the way. */
+/** Explains each failed criterion and guard: by how much it failed, which training stands in the way and until when. */
 export function explainFailures(verdict: Verdict, evidence: Evidence, policy: Policy): string[] {
   const failed = verdict.criteria.filter((criterion) => !criterion.passed);
   return [
@@ -60,16 +61,16 @@ function explainCriterion({ id, actual, required }: Criterion, policy: Policy): 
 function explainBackoff({ alerts }: Evidence, policy: Policy): string[] {
   return alerts.failed.map((training) => {
     const { decisionId, conclusion, failures, alerts: count } = training;
-    const until = endOfBackoff(training, policy).toISOString();
+    const until = new Date(computeBackoffEnd(training, policy)).toISOString();
     return `   • Backoff: ${formatCount(count)} alert(s) kept until ${until}, as the training of decision #${decisionId} failed (${conclusion ?? "no conclusion"}, failure ${formatCount(failures)} in a row)`;
   });
 }
 
-function explainInFlight({ inFlight }: Evidence): string[] {
-  return inFlight.map(
-    ({ decisionId, trainer, state, since, url }) =>
-      `   • In flight: the training of decision #${decisionId} (${trainer}, ${state}) since ${since}${url === null ? "" : ` ${url}`}`,
-  );
+function explainInFlight(evidence: Evidence): string[] {
+  return findInFlight(evidence).flatMap(({ decisionId, trainer, state, since, until, url }) => [
+    `   • In flight: the training of decision #${decisionId} (${trainer}, ${state}) since ${since}${url === null ? "" : ` ${url}`}`,
+    ...(until === null ? [] : [`     holds the model until ${until} at most, unless it is heard of again`]),
+  ]);
 }
 
 function explainGuard({ alerts }: Evidence): string[] {

@@ -1,13 +1,13 @@
 import { settleCommands } from "./announce.ts";
 import type { CommandRequest, DispatchRequest, HttpRequest } from "./dispatch-request.ts";
-import type { Criterion, Verdict } from "./evaluate.ts";
+import { type Criterion, findInFlight, type Verdict } from "./evaluate.ts";
 import type { DriftCheck, Evidence, PastDecision } from "./evidence.ts";
 import { EVIDENCE_LIMITS } from "./evidence.ts";
 import { explainFailures, recommend } from "./explain.ts";
 import { formatCount, formatScore, formatTime } from "./format.ts";
 import type { Policy } from "./policy.ts";
 import type { Superseded } from "./superseded.ts";
-import { type DispatchOutcome, isUnasked } from "./training.ts";
+import { type DispatchOutcome, isUnrequested } from "./dispatch.ts";
 
 /** Everything that a report tells. */
 export interface ReportInput {
@@ -169,7 +169,8 @@ function criteriaSection({ verdict, evidence, policy }: Weighed): string[] {
   ];
 }
 
-function guardLines({ verdict: { failed }, evidence: { alerts, inFlight }, policy }: Weighed): string[] {
+function guardLines({ verdict: { failed }, evidence, policy }: Weighed): string[] {
+  const { alerts } = evidence;
   const lines = failed.flatMap((reason) => {
     switch (reason) {
       case "already_acted_on":
@@ -177,7 +178,7 @@ function guardLines({ verdict: { failed }, evidence: { alerts, inFlight }, polic
       case "retry_backoff":
         return [`alerts of a failed training are kept for a while: ${alerts.failed.length} training(s)`];
       case "training_in_flight":
-        return [`no training under way: ${inFlight.length} is`];
+        return [`no training under way: ${findInFlight(evidence).length} is`];
       default:
         return [];
     }
@@ -253,7 +254,7 @@ function dispatchSection(input: ReportInput, request: DispatchRequest): string[]
 
 function dispatchLines({ dispatch, recorded }: ReportInput): string[] {
   if (!dispatch || !recorded) return [];
-  const { state, externalId, url, error } = dispatch;
+  const { state, reason, externalId, url, error } = dispatch;
   const why = (error ?? "").split("\n").map((line) => `   ${line}`);
   switch (state) {
     case "rejected":
@@ -271,7 +272,7 @@ function dispatchLines({ dispatch, recorded }: ReportInput): string[] {
         ...settleCommands(recorded.id).map((line) => `   ${line}`),
       ];
     case "cancelled":
-      return isUnasked({ state, error })
+      return isUnrequested({ state, reason })
         ? [`⏭️ ${error}. A follow-up looks again`]
         : ["❌ The training was cancelled", ...(error === null ? [] : why)];
     default: {
@@ -318,7 +319,7 @@ function commandLines({ command, workingDirectory }: CommandRequest): string[] {
 }
 
 function noActionSection(input: ReportInput): string[] {
-  const { evidence, verdict } = input;
+  const { evidence, verdict, timeZone } = input;
   return [
     "✅ NO RETRAINING NEEDED",
     "",
@@ -328,6 +329,9 @@ function noActionSection(input: ReportInput): string[] {
     `   • Triggered alerts: ${formatCount(evidence.checks.triggered)}`,
     `   • Buffer size: ${formatCount(evidence.buffer.size)} ratings`,
     "   • Action: Continue monitoring",
+    ...(verdict.nextLookAt === null
+      ? []
+      : [`   • Next look: ${formatTime(verdict.nextLookAt, timeZone)} ${timeZone} at the latest`]),
     "",
     "💡 Recommendation:",
     ...recommend(verdict).map((line) => `   • ${line}`),
@@ -340,6 +344,7 @@ function recordLine({ recorded, superseded }: ReportInput): string {
   return {
     newer_decision: "⏭️ Not logged: a newer decision came first, this one is superseded",
     stale_evidence: "⏭️ Not logged: the evidence is too old to be acted on, this decision is superseded",
+    training_ended: "⏭️ Not logged: the training that held it back has ended, this decision is superseded",
   }[superseded.because];
 }
 
@@ -390,7 +395,7 @@ function triggerStatus(input: ReportInput): string {
     case "rejected":
       return "RETRAINING REJECTED - MEND AND RETRY";
     case "cancelled":
-      return isUnasked({ state: input.dispatch.state, error: input.dispatch.error })
+      return isUnrequested({ state: input.dispatch.state, reason: input.dispatch.reason })
         ? "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN"
         : "RETRAINING CANCELLED";
     case "failed":

@@ -4,23 +4,24 @@ import { z } from "zod";
 import { TRAINING } from "../../queues/names.ts";
 import { wakeJob } from "../../queues/training.ts";
 import type { Config } from "../config.ts";
-import { stateOfTraining } from "../core/training.ts";
+import { advance } from "../core/dispatch.ts";
 import type { Logger } from "../logger.ts";
 import { isSigned, SIGNATURE_HEADER } from "../outgoing/signature.ts";
 import { parseJson } from "../parse-json.ts";
 import type { Database } from "../postgres/database.ts";
+import { clockOf } from "../postgres/dispatches.ts";
 import { Outcome, outcomePath, toStatus } from "../trainers/webhook.ts";
 
 export const CALLBACK_PATHS = ["/api/v1/github", "/api/v1/trainings"];
 
 export interface CallbackDependencies {
-  config: Pick<Config, "githubWebhookSecret" | "trainer">;
-  database: Pick<Database, "findTraining" | "recordProgress" | "readDispatch">;
+  config: Pick<Config, "githubWebhookSecret" | "trainer" | "patience">;
+  database: Pick<Database, "findTraining" | "updateDispatch" | "readDispatch">;
   queues: Queue[];
   log: Logger;
 }
 
-/** What others tell us of trainings. Each is signed; none is taken for more than it says. */
+/** What others report about trainings. Each report is signed, and believed no further than it goes. */
 export function createCallbacks(dependencies: CallbackDependencies): Router {
   const { config, database, queues, log } = dependencies;
   const queueOf = (name: string) => queues.find((queue) => queue.name === name);
@@ -37,16 +38,16 @@ export function createCallbacks(dependencies: CallbackDependencies): Router {
   // The signature is that of the very bytes.
   const readBody = express.text({ type: () => true, limit: "1mb" });
 
-  /** GitHub's `workflow_run` events: a reason to look, and nothing more, as they may be late, lost or out of order. */
+  /** GitHub's `workflow_run` events: a reason to look, and nothing more, because they may be late, lost or out of order. */
   router.post("/api/v1/github/webhook", readBody, async (request, response) => {
     const body = await readSigned(request, config.githubWebhookSecret, "X-Hub-Signature-256");
     const event = request.get("X-GitHub-Event") ?? "no event";
     const runId = event === "workflow_run" ? await findRun(parseBody(WorkflowRunEvent, body)) : null;
-    // GitHub gives up after ten seconds; it waits for no look.
+    // GitHub gives up after ten seconds, so the answer comes before the look.
     response.status(202).json(runId === null ? { ignored: event } : { runId });
     if (runId === null) return;
     await wake(runId).catch((error: unknown) =>
-      log.warn({ err: error, runId }, "training not woken; it is looked at later"),
+      log.warn({ err: error, runId }, "training not woken; it is polled later"),
     );
   });
 
@@ -57,10 +58,21 @@ export function createCallbacks(dependencies: CallbackDependencies): Router {
     const { decision_id: runId, ...outcome } = parseBody(SignedOutcome, body);
     // The body is what is signed: without this, an outcome could be sent on to another training.
     if (runId !== request.params["runId"]) throw new Refusal(400, "decision_id is not that of the address");
-    if (!(await database.readDispatch(runId))) throw new Refusal(404, `There is no training ${runId}`);
-    const status = toStatus(outcome);
-    const state = stateOfTraining(status.status, status.conclusion);
-    const isNews = await database.recordProgress(runId, { ...status, state, externalId: null, error: null });
+    const dispatch = await database.readDispatch(runId);
+    if (!dispatch) throw new Refusal(404, `There is no training ${runId}`);
+    const { searchMs, pollMs, lostAfterSeconds } = config.patience;
+    const { patch } = await database.updateDispatch(dispatch, (current) =>
+      advance(
+        current.dispatch,
+        { kind: "reported", ...toStatus(outcome) },
+        {
+          now: clockOf(current),
+          limits: { searchMs, pollMs, lostAfterMs: lostAfterSeconds * 1000 },
+          trainer: { followsById: false, reportsOutcomes: true, runsHere: false },
+        },
+      ),
+    );
+    const isNews = Object.keys(patch).length > 0;
     await wake(runId);
     response.json({ recorded: isNews });
   });

@@ -1,7 +1,7 @@
 import type { Queue } from "bullmq";
 import { Router } from "express";
 import type { Database } from "../postgres/database.ts";
-import type { DispatchCount } from "../postgres/trainings.ts";
+import type { DispatchCount } from "../postgres/dispatches.ts";
 
 /** Prometheus metrics at `/metrics`: BullMQ's own of each queue, and the dispatches by state. */
 export function createMetrics({ database, queues }: { database: Database; queues: Queue[] }): Router {

@@ -1,20 +1,14 @@
 import type pg from "pg";
 import type { ModelConfig } from "../config.ts";
+import type { Advance, LatestDecision } from "../core/dispatch.ts";
+import { computeFlightLimitMs } from "../core/dispatch.ts";
 import type { Evidence } from "../core/evidence.ts";
-import type { DispatchOutcome } from "../core/training.ts";
 import { ServerAwayError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { createServerState } from "../server-state.ts";
-import {
-  type DecisionRow,
-  listDecisions,
-  type NewDecision,
-  recordDecision,
-  type RecordingAnswer,
-} from "./decisions.ts";
+import * as decisions from "./decisions.ts";
 import * as dispatches from "./dispatches.ts";
-import * as trainings from "./trainings.ts";
-import { type AcceptedEvent, listOpenRuns, moveEvents, type OpenRun, recordEvent } from "./events.ts";
+import { type AcceptedEvent, moveEvents, recordEvent } from "./events.ts";
 import { fetchEvidence, quoteTable } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
 import { findPendingMigrations, migrate } from "./migrate.ts";
@@ -25,31 +19,27 @@ export interface Database {
   ping(): Promise<void>;
   migrate(): Promise<string[]>;
   findPendingMigrations(): Promise<string[]>;
-  fetchEvidence(model: string, config: ModelConfig): Promise<Evidence>;
-  recordDecision(decision: NewDecision): Promise<RecordingAnswer>;
+  /** @param limitMs After so long the server cancels the reading: TransientError READING_TOO_SLOW. */
+  fetchEvidence(model: string, config: ModelConfig, limitMs?: number): Promise<Evidence>;
+  recordDecision(decision: decisions.NewDecision): Promise<decisions.RecordingAnswer>;
+  readLatestDecision(model: string): Promise<LatestDecision | null>;
+  listModelStates(models: readonly string[]): Promise<decisions.ModelState[]>;
   claimDispatch(decisionId: number): Promise<dispatches.Claim>;
-  postponeDispatch(decisionId: number, why: { error: string; wasAsked: boolean }): Promise<void>;
-  settleDispatch(decisionId: number, settlement: dispatches.Settlement): Promise<DispatchOutcome>;
-  readDispatch(runId: string): Promise<trainings.FollowedDispatch | null>;
-  findDispatch(id: string): Promise<trainings.FollowedDispatch | null>;
-  recordProgress(runId: string, progress: trainings.Progress): Promise<boolean>;
-  recordExtraRuns(
-    runId: string,
-    runs: { externalId: string; url: string | null; extraRuns: string[] },
-  ): Promise<void>;
-  claimRun(runId: string): Promise<boolean>;
-  isAnyInFlight(decisionIds: readonly number[]): Promise<boolean>;
-  reopenDispatch(runId: string, from: "rejected" | "unknown"): Promise<dispatches.Reopening>;
-  confirmDispatch(runId: string, externalId: string): Promise<dispatches.Reopening>;
+  readDispatch(runId: string): Promise<dispatches.DispatchRecord | null>;
+  findDispatch(id: string): Promise<dispatches.DispatchRecord | null>;
+  updateDispatch(
+    record: dispatches.DispatchRecord,
+    reduce: (record: dispatches.DispatchRecord) => Advance,
+  ): Promise<dispatches.Advanced>;
+  findLaterRequest(decisionId: number): Promise<number | null>;
   findTraining(training: { externalId: string; key: string | null }): Promise<string | null>;
-  countDispatches(): Promise<trainings.DispatchCount[]>;
-  listOpenTrainings(): Promise<trainings.OpenTraining[]>;
-  /** The columns of a table or view, and those that this user may read; null where there is none of that name. */
+  countDispatches(): Promise<dispatches.DispatchCount[]>;
+  listOpenDispatches(): Promise<dispatches.OpenDispatch[]>;
+  /** The columns of a table or view, and those that this user may read; null if there is none of that name. */
   listColumns(table: string): Promise<{ all: string[]; readable: string[] } | null>;
-  listDecisions(filter: { model: string | null; limit: number }): Promise<DecisionRow[]>;
+  listDecisions(filter: { model: string | null; limit: number }): Promise<decisions.DecisionRow[]>;
   recordEvent(event: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }>;
   moveEvents(fromRunId: string, toRunId: string): Promise<void>;
-  listOpenRuns(): Promise<OpenRun[]>;
   close(): Promise<void>;
 }
 
@@ -85,42 +75,40 @@ export function createDatabase(
     ping: () => ask(async () => void (await pool.query("SELECT 1"))),
     migrate: () => ask(() => migrate(pool, databaseUrl, log)),
     findPendingMigrations: () => ask(() => findPendingMigrations(pool)),
-    fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }) =>
+    fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }, limitMs) =>
       ask(() =>
-        fetchEvidence(pool, {
-          model,
-          lookbackHours: policy.lookbackHours,
-          driftAlertsTable,
-          ratingsBufferTable,
-          trainer,
-          lostAfterSeconds: patience.lostAfterSeconds,
-          evidenceMaxAgeSeconds,
-          timeZone,
-        }),
+        fetchEvidence(
+          pool,
+          {
+            model,
+            lookbackHours: policy.lookbackHours,
+            driftAlertsTable,
+            ratingsBufferTable,
+            trainer,
+            flightLimitSeconds: computeFlightLimitMs(patience.lostAfterSeconds * 1000) / 1000,
+            evidenceMaxAgeSeconds,
+            timeZone,
+          },
+          limitMs,
+        ),
       ),
-    listColumns: (table) => ask(() => listColumns(pool, table)),
     recordDecision: (decision) =>
-      ask(() => recordDecision(pool, decision, { timeZone, evidenceMaxAgeSeconds })),
+      ask(() => decisions.recordDecision(pool, decision, { timeZone, evidenceMaxAgeSeconds })),
+    readLatestDecision: (model) => ask(() => decisions.readLatestDecision(pool, model)),
+    listModelStates: (models) => ask(() => decisions.listModelStates(pool, models)),
     claimDispatch: (decisionId) =>
       ask(() => dispatches.claimDispatch(pool, decisionId, evidenceMaxAgeSeconds)),
-    postponeDispatch: (decisionId, why) => ask(() => dispatches.postponeDispatch(pool, decisionId, why)),
-    settleDispatch: (decisionId, settlement) =>
-      ask(() => dispatches.settleDispatch(pool, decisionId, settlement)),
-    readDispatch: (runId) => ask(() => trainings.readDispatch(pool, runId)),
-    findDispatch: (id) => ask(() => trainings.findDispatch(pool, id)),
-    recordProgress: (runId, progress) => ask(() => trainings.recordProgress(pool, runId, progress)),
-    recordExtraRuns: (runId, runs) => ask(() => trainings.recordExtraRuns(pool, runId, runs)),
-    claimRun: (runId) => ask(() => trainings.claimRun(pool, runId)),
-    isAnyInFlight: (ids) => ask(() => trainings.isAnyInFlight(pool, ids)),
-    reopenDispatch: (runId, from) => ask(() => dispatches.reopenDispatch(pool, runId, from)),
-    confirmDispatch: (runId, externalId) => ask(() => dispatches.confirmDispatch(pool, runId, externalId)),
-    findTraining: (training) => ask(() => trainings.findTraining(pool, training)),
-    countDispatches: () => ask(() => trainings.countDispatches(pool)),
-    listOpenTrainings: () => ask(() => trainings.listOpenTrainings(pool, trainer)),
-    listDecisions: (filter) => ask(() => listDecisions(pool, { ...filter, timeZone })),
+    readDispatch: (runId) => ask(() => dispatches.readDispatch(pool, runId)),
+    findDispatch: (id) => ask(() => dispatches.findDispatch(pool, id)),
+    updateDispatch: (record, reduce) => ask(() => dispatches.updateDispatch(pool, record, reduce)),
+    findLaterRequest: (decisionId) => ask(() => dispatches.findLaterRequest(pool, decisionId)),
+    findTraining: (training) => ask(() => dispatches.findTraining(pool, training)),
+    countDispatches: () => ask(() => dispatches.countDispatches(pool)),
+    listOpenDispatches: () => ask(() => dispatches.listOpenDispatches(pool, trainer)),
+    listColumns: (table) => ask(() => listColumns(pool, table)),
+    listDecisions: (filter) => ask(() => decisions.listDecisions(pool, { ...filter, timeZone })),
     recordEvent: (event) => ask(() => recordEvent(pool, event)),
     moveEvents: (from, to) => ask(() => moveEvents(pool, from, to)),
-    listOpenRuns: () => ask(() => listOpenRuns(pool, trainer)),
     close: () => pool.end(),
   };
 }

@@ -1,13 +1,15 @@
 import type pg from "pg";
 import { z } from "zod";
 import type { DispatchRequest } from "../core/dispatch-request.ts";
-import type { DispatchOutcome } from "../core/training.ts";
-import type { Verdict } from "../core/evaluate.ts";
+import type { DispatchOutcome, LatestDecision } from "../core/dispatch.ts";
+import { findInFlight, type Verdict } from "../core/evaluate.ts";
 import { Evidence } from "../core/evidence.ts";
 import { Policy } from "../core/policy.ts";
 import type { Superseded } from "../core/superseded.ts";
+import { PermanentError } from "../errors.ts";
+import { queryPrepared } from "./prepared.ts";
 
-/** A decision about to be recorded. */
+/** A decision that is about to be recorded. */
 export interface NewDecision {
   runId: string;
   model: string;
@@ -21,6 +23,8 @@ export interface NewDecision {
   verdict: Verdict;
   /** For a trigger: the request, recorded in the same transaction, before anything is sent. */
   request: DispatchRequest | null;
+  /** Of the settings that the request was rendered from. */
+  settingsHash: string;
   /** The state in which the dispatch row begins. */
   dispatchState: "pending" | "sent";
 }
@@ -34,7 +38,7 @@ export interface RecordedDecision {
   trainer: string;
   request: DispatchRequest | null;
   dispatch: DispatchOutcome | null;
-  /** What an earlier try of the run weighed, where it was that one which recorded. */
+  /** What an earlier try of the run weighed, if that one recorded the decision. */
   earlier: { evidence: Evidence; policy: Policy } | null;
 }
 
@@ -49,29 +53,38 @@ export interface RecordingOptions {
 }
 
 /**
- * Records a decision by compare-and-set against the last decision that its evidence saw, and its dispatch with it.
- * Answers the row of this run, whether it was written now or by an earlier try; or that another run's decision came first,
- * or that the evidence is too old: then nothing was written. One round trip; a retry takes two, a lost race three.
+ * Records a decision by compare-and-set against what its evidence saw: the model's last decision and, if a training held it
+ * back, that this training is still open. Records its dispatch and marks the events that it covers with it. Returns the row of
+ * this run, whether it was written now or by an earlier try; or why nothing was written. One round trip; a retry takes two, a
+ * lost race two or three.
+ *
+ * @throws PermanentError if the table has no sequence that gives the newest decision the highest id.
  */
 export async function recordDecision(
   pool: pg.Pool,
   decision: NewDecision,
   options: RecordingOptions,
 ): Promise<RecordingAnswer> {
-  const values = toValues(decision, options);
   for (let attempt = 1; ; attempt += 1) {
-    const { rows } = await pool.query<Omit<RecordedDecision, "earlier">>(INSERT_DECISION, values);
+    const values = toValues(decision, options, await findSequence(pool));
+    const { rows } = await queryPrepared<Omit<RecordedDecision, "earlier">>(pool, INSERT_DECISION, values);
     if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], earlier: null } };
-    const { known, isStale } = await findReason(pool, decision, options);
-    if (known) return { outcome: "recorded", decision: known };
-    if (isStale) return { outcome: "superseded", because: "stale_evidence" };
-    if (attempt > MAX_REPAIRS || !(await repairSequence(pool)))
-      return { outcome: "superseded", because: "newer_decision" };
+    const found = await findReason(pool, decision, options);
+    if (found.outcome !== "none") return found;
+    // Neither a rival nor time stood in the way: ids were written past the sequence, or it is another one by now.
+    sequences.delete(pool);
+    if (attempt > MAX_REPAIRS) throw noSequence("its ids run ahead of its sequence");
+    await repairSequence(pool, await findSequence(pool));
   }
 }
 
-function toValues(decision: NewDecision, { timeZone, evidenceMaxAgeSeconds }: RecordingOptions): unknown[] {
+function toValues(
+  decision: NewDecision,
+  { timeZone, evidenceMaxAgeSeconds }: RecordingOptions,
+  sequence: string,
+): unknown[] {
   const { evidence, verdict } = decision;
+  const isHeld = verdict.failed.includes("training_in_flight");
   return [
     decision.runId,
     decision.model,
@@ -93,73 +106,193 @@ function toValues(decision: NewDecision, { timeZone, evidenceMaxAgeSeconds }: Re
     decision.dispatchState,
     evidence.takenAt,
     evidenceMaxAgeSeconds,
+    verdict.failed.length > 0 ? verdict.failed : [verdict.reason],
+    verdict.nextLookAt,
+    evidence.checks.newestTriggered[0]?.checkedAt ?? null,
+    isHeld ? findInFlight(evidence).map(({ decisionId }) => decisionId) : [],
+    decision.settingsHash,
+    sequence,
   ];
 }
 
 const MAX_REPAIRS = 3;
 
-// The number that the table's ids have come to.
-const SEQUENCE = "pg_get_serial_sequence('retraining_decisions', 'id')::regclass";
+/** The sequence that `retraining_decisions.id` takes its values from, by pool: looked up once. */
+const sequences = new WeakMap<pg.Pool, string>();
 
 /**
- * Moves the sequence past rows that somebody wrote with ids of their own (a restored dump): the newest decision must
- * have the highest id. Answers whether there was need to.
+ * Finds the sequence of the ids: the table's own, or the one that its default names.
+ *
+ * @throws PermanentError if there is none.
  */
-async function repairSequence(pool: pg.Pool): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `SELECT setval(${SEQUENCE}, highest) FROM (SELECT max(id) AS highest FROM retraining_decisions) AS ids
-     WHERE highest > COALESCE(pg_sequence_last_value(${SEQUENCE}), 0)`,
-  );
-  return rowCount === 1;
+async function findSequence(pool: pg.Pool): Promise<string> {
+  const known = sequences.get(pool);
+  if (known !== undefined) return known;
+  const { rows } = await pool.query<{ sequence: string | null }>(FIND_SEQUENCE);
+  const sequence = rows[0]?.sequence ?? null;
+  if (sequence === null) throw noSequence("its default names none");
+  sequences.set(pool, sequence);
+  return sequence;
 }
 
-// The outcome of the table or row named `dispatch`; NULL where there is none.
-const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_object('state', dispatch.state,
-  'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error, 'askedAt', dispatch.asked_at) END`;
+const FIND_SEQUENCE = `
+SELECT COALESCE(pg_get_serial_sequence('retraining_decisions', 'id'), (
+  SELECT dependency.refobjid::regclass::text
+  FROM pg_attrdef AS def
+  JOIN pg_attribute AS attribute ON attribute.attrelid = def.adrelid AND attribute.attnum = def.adnum
+  JOIN pg_depend AS dependency ON dependency.classid = 'pg_attrdef'::regclass AND dependency.objid = def.oid
+  JOIN pg_class AS sequence ON sequence.oid = dependency.refobjid AND sequence.relkind = 'S'
+  WHERE def.adrelid = 'retraining_decisions'::regclass AND attribute.attname = 'id' LIMIT 1)) AS sequence`;
 
+function noSequence(why: string): PermanentError {
+  return new PermanentError(
+    "NO_SEQUENCE",
+    `retraining_decisions.id does not take its values from a sequence (${why}), so the newest decision would not have the highest id. Give it one: CREATE SEQUENCE retrigger_decision_ids OWNED BY retraining_decisions.id; SELECT setval('retrigger_decision_ids', max(id)) FROM retraining_decisions; ALTER TABLE retraining_decisions ALTER COLUMN id SET DEFAULT nextval('retrigger_decision_ids')`,
+  );
+}
+
+/** Moves the sequence past rows that were written with ids of their own (a restored dump). */
+async function repairSequence(pool: pg.Pool, sequence: string): Promise<void> {
+  await pool.query(
+    `SELECT setval($1::regclass, highest) FROM (SELECT max(id) AS highest FROM retraining_decisions) AS ids
+     WHERE highest > COALESCE(pg_sequence_last_value($1::regclass), 0)`,
+    [sequence],
+  );
+}
+
+// The outcome of the table or row named `dispatch`; NULL if there is none.
+const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_object('state', dispatch.state,
+  'reason', dispatch.reason, 'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error,
+  'askedAt', dispatch.asked_at) END`;
+
+// A training that ends at this moment waits for the lock on its row or makes this statement wait; either way one of the two
+// sees the other. An event is covered if it was received before the snapshot; those before the last decision were covered
+// by that one.
 const INSERT_DECISION = `
-WITH decision AS (
+WITH holding AS (
+  SELECT FROM retraining_dispatches
+  WHERE decision_id = ANY($24::integer[]) AND state IN ('pending', 'sent', 'unknown', 'running') FOR SHARE
+), decision AS (
   INSERT INTO retraining_decisions (run_id, model, cause, decision_date, decision, reason, buffer_size, drift_score, notes,
-    trainer, evidence, criteria, policy, policy_hash, alert_ids, previous_id)
-  SELECT $1::uuid, $2::text, $3::text, now() AT TIME ZONE $16, $4::text, $5::text, $6::bigint, $7::float8, $8::text,
-    $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text, $14::text[], NULLIF($15::integer, 0)
+    trainer, evidence, criteria, policy, policy_hash, alert_ids, previous_id, taken_at, reason_codes, next_look_at,
+    newest_alert_at)
+  SELECT $1::uuid, $2::text, $3::text, now() AT TIME ZONE $16::text, $4::text, $5::text, $6::bigint, $7::float8, $8::text,
+    $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text, $14::text[], NULLIF($15::integer, 0), $19::timestamptz,
+    $21::text[], $22::timestamptz, $23::timestamptz
   WHERE NOT EXISTS (SELECT FROM retraining_decisions WHERE model = $2 AND id > $15::integer)
     AND $19::timestamptz >= now() - make_interval(secs => $20)
-    AND COALESCE((SELECT max(id) FROM retraining_decisions), 0) <= COALESCE(pg_sequence_last_value(${SEQUENCE}), 0)
+    AND (cardinality($24::integer[]) = 0 OR EXISTS (SELECT FROM holding))
+    AND COALESCE((SELECT max(id) FROM retraining_decisions), 0) <= COALESCE(pg_sequence_last_value($26::regclass), 0)
   ON CONFLICT DO NOTHING
   RETURNING id, decision_date, decision, trainer
 ), dispatch AS (
-  INSERT INTO retraining_dispatches (decision_id, trainer, state, request)
-  SELECT id, trainer, $18::text, $17::json FROM decision WHERE $17::json IS NOT NULL
-  RETURNING decision_id, state, request, external_id, url, error, asked_at
+  INSERT INTO retraining_dispatches (decision_id, model, trainer, state, request, settings_hash)
+  SELECT id, $2::text, trainer, $18::text, $17::json, $25::text FROM decision WHERE $17::json IS NOT NULL
+  RETURNING decision_id, state, reason, request, external_id, url, error, asked_at
+), covered AS (
+  UPDATE retraining_events SET decision_id = decision.id FROM decision
+  WHERE model = $2 AND decision_id IS NULL AND outcome <> 'drift_run_failed' AND received_at <= $19::timestamptz
+    AND received_at > COALESCE((SELECT taken_at FROM retraining_decisions WHERE id = $15::integer), '-infinity')
 )
-SELECT decision.id, to_json(decision_date AT TIME ZONE $16) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
-  dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
+SELECT decision.id, to_json(decision_date AT TIME ZONE $16::text) #>> '{}' AS "decidedAt", decision.decision,
+  decision.trainer, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
 FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
 
-/** Why nothing was inserted: the run's decision was there already, or its evidence is too old, or neither. */
+/** Why nothing was inserted. "none": for no reason that another run or the time could have given. */
 async function findReason(
   pool: pg.Pool,
-  { runId, evidence }: NewDecision,
+  { runId, model, evidence, verdict }: NewDecision,
   { timeZone, evidenceMaxAgeSeconds }: RecordingOptions,
-): Promise<{ known: RecordedDecision | null; isStale: boolean }> {
+): Promise<RecordingAnswer | { outcome: "none" }> {
+  const isHeld = verdict.failed.includes("training_in_flight");
   const { rows } = await pool.query<
-    Omit<RecordedDecision, "earlier"> & { evidence: unknown; policy: unknown; isStale: boolean }
+    Omit<RecordedDecision, "earlier"> & {
+      evidence: unknown;
+      policy: unknown;
+      isStale: boolean;
+      hasRival: boolean;
+      isReleased: boolean;
+    }
   >(
     `SELECT $3::timestamptz < now() - make_interval(secs => $4) AS "isStale",
-             decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
-             decision.evidence, decision.policy, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
-           FROM (SELECT $1::uuid AS run_id) AS asked
-           LEFT JOIN retraining_decisions AS decision USING (run_id)
-           LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`,
-    [runId, timeZone, evidence.takenAt, evidenceMaxAgeSeconds],
+       EXISTS (SELECT FROM retraining_decisions WHERE model = $5 AND id > $6::integer) AS "hasRival",
+       cardinality($7::integer[]) > 0 AND NOT EXISTS (SELECT FROM retraining_dispatches
+         WHERE decision_id = ANY($7::integer[]) AND state IN ('pending', 'sent', 'unknown', 'running')) AS "isReleased",
+       decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
+       decision.evidence, decision.policy, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
+     FROM (SELECT $1::uuid AS run_id) AS asked
+     LEFT JOIN retraining_decisions AS decision USING (run_id)
+     LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`,
+    [
+      runId,
+      timeZone,
+      evidence.takenAt,
+      evidenceMaxAgeSeconds,
+      model,
+      evidence.lastDecisions[0]?.id ?? 0,
+      isHeld ? findInFlight(evidence).map(({ decisionId }) => decisionId) : [],
+    ],
   );
-  const { isStale = false, evidence: seen, policy, ...row } = rows[0] ?? {};
-  if (!("id" in row) || row.id === null) return { known: null, isStale };
-  // A row of another version may hold what this one does not read.
-  const earlier = z.object({ evidence: Evidence, policy: Policy }).safeParse({ evidence: seen, policy });
-  return { known: { ...(row as Omit<RecordedDecision, "earlier">), earlier: earlier.data ?? null }, isStale };
+  const { isStale, hasRival, isReleased, evidence: seen, policy, ...row } = rows[0] ?? {};
+  if ("id" in row && row.id !== null) {
+    // A row of another version may hold what this one does not read.
+    const earlier = z.object({ evidence: Evidence, policy: Policy }).safeParse({ evidence: seen, policy });
+    const decision = { ...(row as Omit<RecordedDecision, "earlier">), earlier: earlier.data ?? null };
+    return { outcome: "recorded", decision };
+  }
+  if (isStale) return { outcome: "superseded", because: "stale_evidence" };
+  if (hasRival) return { outcome: "superseded", because: "newer_decision" };
+  return isReleased ? { outcome: "superseded", because: "training_ended" } : { outcome: "none" };
 }
+
+/** A model's latest decision, as far as the end of a training needs it; null if there is none. */
+export async function readLatestDecision(pool: pg.Pool, model: string): Promise<LatestDecision | null> {
+  const { rows } = await pool.query<LatestDecision>(
+    `SELECT floor(extract(epoch FROM taken_at) * 1000)::float8 AS "takenAt",
+       COALESCE('training_in_flight' = ANY(reason_codes), false) AS "isHeldByTraining"
+     FROM retraining_decisions WHERE model = $1 AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1`,
+    [model],
+  );
+  return rows[0] ?? null;
+}
+
+/** What of a model is to be put back if Redis lost it. */
+export interface ModelState {
+  model: string;
+  /** The latest decision, if it asks to be looked at again. */
+  nextLook: { decisionId: number; waitMs: number } | null;
+  /** Runs that events wait for which no decision covers. */
+  openRunIds: string[];
+}
+
+/**
+ * Of each model, what Redis must know: the time of its next look, and the runs of events that no decision covers. Events of
+ * the last two seconds are left out, because their jobs may be on the way to Redis. Takes time by the number of models, not
+ * of events or decisions.
+ */
+export async function listModelStates(pool: pg.Pool, models: readonly string[]): Promise<ModelState[]> {
+  const { rows } = await pool.query<ModelState>(LIST_MODEL_STATES, [models]);
+  return rows;
+}
+
+const LIST_MODEL_STATES = `
+SELECT models.model, CASE WHEN latest.next_look_at IS NOT NULL THEN json_build_object('decisionId', latest.id,
+    'waitMs', GREATEST(0, ceil(extract(epoch FROM latest.next_look_at - now()) * 1000))) END AS "nextLook",
+  COALESCE(open.run_ids, '{}') AS "openRunIds"
+FROM unnest($1::text[]) AS models (model)
+LEFT JOIN LATERAL (
+  SELECT id, next_look_at, taken_at FROM retraining_decisions AS decision
+  WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
+) AS latest ON true
+LEFT JOIN LATERAL (
+  SELECT array_agg(DISTINCT run_id) AS run_ids FROM (
+    SELECT run_id FROM retraining_events AS event
+    WHERE event.model = models.model AND decision_id IS NULL AND outcome <> 'drift_run_failed'
+      AND received_at > COALESCE(latest.taken_at, '-infinity') AND received_at < now() - interval '2 seconds'
+    ORDER BY received_at LIMIT 100
+  ) AS uncovered
+) AS open ON true
+WHERE latest.next_look_at IS NOT NULL OR open.run_ids IS NOT NULL`;
 
 /** One line of `retrigger history` and of the decisions page. */
 export interface DecisionRow {
@@ -174,12 +307,12 @@ export interface DecisionRow {
   bufferSize: number | null;
   driftScore: number | null;
   notes: string | null;
-  /** State and page of the training that it asked for. */
+  /** State and page of the training that it dispatched. */
   dispatch: string | null;
   url: string | null;
 }
 
-/** The newest decisions, newest first; of all models where `model` is null. */
+/** The newest decisions, newest first; of all models if `model` is null. */
 export async function listDecisions(
   pool: pg.Pool,
   { model, limit, timeZone }: { model: string | null; limit: number; timeZone: string },

@@ -1,20 +1,160 @@
 import type pg from "pg";
-import { type DispatchOutcome, UNASKED } from "../core/training.ts";
+import type { z } from "zod";
+import type { Advance, Cancellation, Dispatch, DispatchPatch, DispatchState } from "../core/dispatch.ts";
+import { CANCELLATIONS } from "../core/dispatch.ts";
+import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts";
+import { Evidence } from "../core/evidence.ts";
 import { sendStatements } from "./pool.ts";
 
-/** Whether the caller may ask the trainer now. */
-export type Claim =
-  /** Yes, and nobody else may from now on. */
-  | { outcome: "claimed" }
-  /** No: an earlier try asked, or was about to, so long ago by the database's clock. */
-  | { outcome: "asked_before"; agoMs: number }
-  /** No: its evidence is too old, or does not know of a training that was asked for since. It is cancelled. */
-  | { outcome: keyof typeof UNASKED };
+/** A dispatch with the decision that made it, as both stood when they were read. */
+export interface DispatchRecord {
+  decisionId: number;
+  runId: string;
+  model: string;
+  trainer: string;
+  /** What the request is rendered from. */
+  order: TrainingOrder;
+  /** What the decision saw: the feature of the newest alert, and the alerts that its training answers. */
+  feature: string | null;
+  alerts: SeenAlerts;
+  /** The request as it was recorded, and the hash of the settings that it was rendered from; never executed. */
+  request: DispatchRequest;
+  settingsHash: string | null;
+  /** Raised by each write. */
+  version: number;
+  dispatch: Dispatch;
+  /** The database's clock, Unix milliseconds, at the read, and this process's (`performance.now()`) at its return. */
+  databaseNow: number;
+  readAt: number;
+}
+
+const SeenAlerts = Evidence.shape.alerts.pick({ unanswered: true, failed: true });
+type SeenAlerts = z.infer<typeof SeenAlerts>;
+
+/** The database's clock now, Unix milliseconds: as it was at the read, and the time that has passed since. */
+export function clockOf({ databaseNow, readAt }: Pick<DispatchRecord, "databaseNow" | "readAt">): number {
+  return Math.floor(databaseNow + performance.now() - readAt);
+}
+
+const COLUMNS = {
+  state: "state",
+  reason: "reason",
+  externalId: "external_id",
+  url: "url",
+  statusUrl: "status_url",
+  status: "status",
+  conclusion: "conclusion",
+  attempt: "run_attempt",
+  durationSeconds: "duration_seconds",
+  extraRuns: "extra_runs",
+  error: "error",
+  createdAt: "created_at",
+  askedAt: "asked_at",
+  heardAt: "heard_at",
+  silentSince: "silent_since",
+  startedAt: "started_at",
+  endedAt: "ended_at",
+} as const satisfies Record<keyof Dispatch, string>;
+
+const TIMES: readonly string[] = ["createdAt", "askedAt", "heardAt", "silentSince", "startedAt", "endedAt"];
+
+const RECORD = `
+SELECT decision_id AS "decisionId", run_id AS "runId", decision.model, dispatch.trainer, dispatch.request,
+  settings_hash AS "settingsHash", version, extract(epoch FROM clock_timestamp())::float8 * 1000 AS "databaseNow",
+  json_build_object('runId', run_id, 'model', decision.model, 'reason', decision.reason, 'driftScore', drift_score,
+    'bufferSize', buffer_size) AS "order",
+  evidence #>> '{checks,newestTriggered,0,feature}' AS feature, evidence -> 'alerts' AS alerts,
+  json_build_object(${Object.entries(COLUMNS)
+    .map(([name, column]) => `'${name}', ${TIMES.includes(name) ? toMs(column) : `dispatch.${column}`}`)
+    .join(", ")}) AS dispatch
+FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id`;
+
+function toMs(column: string): string {
+  return `floor(extract(epoch FROM dispatch.${column}) * 1000)::bigint`;
+}
+
+type Row = Omit<DispatchRecord, "readAt">;
+
+function toRecord(row: Row | undefined): DispatchRecord | null {
+  if (!row) return null;
+  // A row of another version may hold what this one does not read.
+  const alerts = SeenAlerts.catch({ unanswered: 1, failed: [] }).parse(row.alerts);
+  return { ...row, alerts, readAt: performance.now() };
+}
+
+/** The dispatch of a run; null if it has none. */
+export async function readDispatch(pool: pg.Pool, runId: string): Promise<DispatchRecord | null> {
+  const { rows } = await pool.query<Row>(`${RECORD} WHERE run_id = $1`, [runId]);
+  return toRecord(rows[0]);
+}
+
+/** The dispatch of a decision, by the decision's number or its run's id; null if there is none. */
+export async function findDispatch(pool: pg.Pool, id: string): Promise<DispatchRecord | null> {
+  const isNumber = /^\d{1,9}$/.test(id);
+  if (!isNumber && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return null;
+  const { rows } = await pool.query<Row>(
+    `${RECORD} WHERE ${isNumber ? "decision_id = $1::integer" : "run_id = $1::uuid"}`,
+    [id],
+  );
+  return toRecord(rows[0]);
+}
+
+/** What became of an update. */
+export interface Advanced extends Advance {
+  record: DispatchRecord;
+}
 
 /**
- * Takes the one chance to ask the trainer for a decision's training. This is the last gate before a request: no decision
- * that was let through by an old view of things (a refused one that a person retries, one that was recorded while that
- * happened) passes it where a training was asked for since. One round trip; claims about one model take turns.
+ * Reduces a dispatch and writes what changed, if the row is still the one that was read; otherwise reads it again and reduces
+ * again. So of two processes none overwrites what the other one found out.
+ */
+export async function updateDispatch(
+  pool: pg.Pool,
+  record: DispatchRecord,
+  reduce: (record: DispatchRecord) => Advance,
+): Promise<Advanced> {
+  for (let current = record; ; ) {
+    const step = reduce(current);
+    if (Object.keys(step.patch).length === 0) return { ...step, record: current };
+    if (await writeDispatch(pool, current, step.patch)) {
+      const dispatch = { ...current.dispatch, ...step.patch };
+      return { ...step, record: { ...current, dispatch, version: current.version + 1 } };
+    }
+    const reread = await readDispatch(pool, current.runId);
+    if (!reread) throw new Error(`the dispatch of decision ${current.decisionId} is gone`);
+    current = reread;
+  }
+}
+
+async function writeDispatch(
+  pool: pg.Pool,
+  { decisionId, version }: DispatchRecord,
+  patch: DispatchPatch,
+): Promise<boolean> {
+  const entries = Object.entries(patch);
+  const assignments = entries.map(([name], index) => {
+    const value = `$${index + 3}`;
+    return `${COLUMNS[name as keyof Dispatch]} = ${TIMES.includes(name) ? `to_timestamp(${value}::float8 / 1000)` : value}`;
+  });
+  const { rowCount } = await pool.query(
+    `UPDATE retraining_dispatches SET ${assignments.join(", ")}, version = version + 1, updated_at = now()
+     WHERE decision_id = $1 AND version = $2`,
+    [decisionId, version, ...entries.map(([, value]) => value)],
+  );
+  return rowCount === 1;
+}
+
+/** Whether the caller may ask the trainer now, with the dispatch as it stands after the claim. */
+export type Claim =
+  /** Yes, and nothing else may from now on. */
+  | { outcome: "claimed"; record: DispatchRecord }
+  /** No: an earlier try asked, or was about to; or it was cancelled, by this claim or before. */
+  | { outcome: "refused"; record: DispatchRecord };
+
+/**
+ * Takes the one chance to ask the trainer for a decision's training. This is the last gate before a request: a decision that
+ * was let through by an old view of things (a refused one that is retried, one that was recorded while that happened) does
+ * not pass it if a training was requested since. One round trip; claims about one model take turns.
  */
 export async function claimDispatch(
   pool: pg.Pool,
@@ -26,161 +166,124 @@ export async function claimDispatch(
     `SELECT pg_advisory_xact_lock(hashtext('retrigger dispatch'), hashtext(model)) FROM retraining_decisions WHERE id = ${decisionId}`,
     // Sees what was committed before it begins: all that those did who had the lock before.
     buildClaim(decisionId, evidenceMaxAgeSeconds),
+    `${RECORD} WHERE decision_id = ${decisionId}`,
     "COMMIT",
   ]);
-  const row = results[2]?.rows[0] as { claim: Claim["outcome"]; agoMs: number | null } | undefined;
-  const { claim = "asked_before", agoMs = 0 } = row ?? {};
-  return claim === "asked_before" ? { outcome: claim, agoMs: agoMs ?? 0 } : { outcome: claim };
+  const record = toRecord(results[3]?.rows[0] as Row | undefined);
+  if (!record) throw new Error(`decision ${decisionId} has no dispatch`);
+  const isClaimed = results[2]?.rows[0]?.["claim"] === "claimed";
+  return { outcome: isClaimed ? "claimed" : "refused", record };
 }
 
 function buildClaim(decisionId: number, evidenceMaxAgeSeconds: number): string {
+  const errors: [Cancellation, string][] = [
+    ["evidence_too_old", CANCELLATIONS.evidence_too_old],
+    ["training_requested", CANCELLATIONS.training_requested],
+  ];
   return `
 WITH decision AS (
-  SELECT id, model, alert_ids, (evidence ->> 'takenAt')::timestamptz AS taken_at,
+  SELECT id, model, alert_ids, taken_at,
     COALESCE((policy ->> 'retriggerGuard')::boolean, true) AS guards_alerts,
     COALESCE((policy ->> 'inFlightGuard')::boolean, true) AS guards_flight
   FROM retraining_decisions WHERE id = ${decisionId}
 ), judged AS (
   SELECT id, CASE
-    WHEN taken_at < now() - make_interval(secs => ${evidenceMaxAgeSeconds}) THEN 'stale'
+    WHEN taken_at < now() - make_interval(secs => ${evidenceMaxAgeSeconds}) THEN 'evidence_too_old'
     WHEN EXISTS (
       SELECT FROM retraining_dispatches AS other JOIN retraining_decisions AS theirs ON theirs.id = other.decision_id
-      WHERE theirs.model = decision.model AND theirs.id <> decision.id AND other.trainer <> 'mock'
+      WHERE other.model = decision.model AND theirs.id <> decision.id AND other.trainer <> 'mock'
         AND other.asked_at > decision.taken_at
         AND (guards_flight AND other.state IN ('pending', 'sent', 'unknown', 'running')
           OR guards_alerts AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')
             AND theirs.alert_ids && decision.alert_ids)
-    ) THEN 'answered'
+    ) THEN 'training_requested'
     ELSE 'claimed' END AS verdict
   FROM decision
-), claimed AS (
-  UPDATE retraining_dispatches AS dispatch SET updated_at = now(),
-    asked_at = CASE WHEN verdict = 'claimed' THEN now() END,
-    state = CASE WHEN verdict = 'claimed' THEN dispatch.state ELSE 'cancelled' END,
-    error = CASE verdict WHEN 'stale' THEN '${UNASKED.stale}' WHEN 'answered' THEN '${UNASKED.answered}' END
-  FROM judged
-  WHERE dispatch.decision_id = judged.id AND dispatch.state = 'pending' AND asked_at IS NULL
-  RETURNING verdict AS claim
 )
-SELECT claim, NULL::float8 AS "agoMs" FROM claimed
-UNION ALL
-SELECT 'asked_before', extract(epoch FROM now() - asked_at)::float8 * 1000 FROM retraining_dispatches
-WHERE decision_id = ${decisionId} AND NOT EXISTS (SELECT FROM claimed)`;
+UPDATE retraining_dispatches AS dispatch SET updated_at = now(), version = version + 1,
+  asked_at = CASE WHEN verdict = 'claimed' THEN now() END,
+  state = CASE WHEN verdict = 'claimed' THEN dispatch.state ELSE 'cancelled' END,
+  reason = CASE WHEN verdict <> 'claimed' THEN verdict END,
+  error = CASE verdict ${errors.map(([code, text]) => `WHEN '${code}' THEN '${text}'`).join(" ")} END
+FROM judged
+WHERE dispatch.decision_id = judged.id AND dispatch.state = 'pending' AND asked_at IS NULL
+RETURNING verdict AS claim`;
 }
 
 /**
- * Writes down why a dispatch is not settled yet. One that was not asked for (the request never arrived, or was refused for
- * now) may be asked for again.
+ * The newest other decision of the model that requested a training since this one's evidence was gathered, so that a retry
+ * would train twice; null if there is none. For people to read: the claim looks again.
  */
-export async function postponeDispatch(
-  pool: pg.Pool,
-  decisionId: number,
-  { error, wasAsked }: { error: string; wasAsked: boolean },
-): Promise<void> {
-  await pool.query(
-    `UPDATE retraining_dispatches SET asked_at = CASE WHEN $3 THEN asked_at END, error = $2, updated_at = now()
-     WHERE decision_id = $1 AND state = 'pending'`,
-    [decisionId, error, wasAsked],
+export async function findLaterRequest(pool: pg.Pool, decisionId: number): Promise<number | null> {
+  const { rows } = await pool.query<{ id: number | null }>(
+    `SELECT max(other.decision_id) AS id FROM retraining_decisions AS decision
+     JOIN retraining_dispatches AS other ON other.model = decision.model AND other.decision_id <> decision.id
+     WHERE decision.id = $1 AND other.trainer <> 'mock' AND other.asked_at > decision.taken_at
+       AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')`,
+    [decisionId],
   );
+  return rows[0]?.id ?? null;
 }
 
-/** How asking came out. */
-export type Settlement =
-  | { state: "sent"; externalId: string | null; url: string | null; statusUrl: string | null }
-  | {
-      state: "unknown" | "rejected";
-      error: string;
-    };
+/** A dispatch that something must work on. */
+export interface OpenDispatch {
+  runId: string;
+  model: string;
+  state: DispatchState;
+}
 
 /**
- * Writes down how asking came out, and answers how the dispatch stands then. Where others told of the training before, that
- * stands, and only what they did not tell is added.
+ * The dispatches of this trainer that are not at their end, and the failures of models whose alerts are still held back. Those
+ * written in the last two seconds are left out, because their jobs may be on the way to Redis.
  */
-export async function settleDispatch(
-  pool: pg.Pool,
-  decisionId: number,
-  settlement: Settlement,
-): Promise<DispatchOutcome> {
-  const isSent = settlement.state === "sent";
-  const training = isSent ? settlement : { externalId: null, url: null, statusUrl: null };
-  const { rows } = await pool.query<DispatchOutcome>(
-    `WITH settled AS (
-       UPDATE retraining_dispatches SET
-         state = CASE WHEN state IN ('pending', 'unknown') THEN $2 ELSE state END,
-         external_id = COALESCE(external_id, $3), url = COALESCE(url, $4), status_url = COALESCE(status_url, $5),
-         error = CASE WHEN state IN ('pending', 'unknown') THEN $6 ELSE error END,
-         heard_at = CASE WHEN $2 = 'sent' THEN now() ELSE heard_at END, updated_at = now()
-       WHERE decision_id = $1 AND (state IN ('pending', 'unknown') OR $2 = 'sent')
-       RETURNING *
-     )
-     SELECT ${OUTCOME_COLUMNS} FROM settled
+export async function listOpenDispatches(pool: pg.Pool, trainer: string): Promise<OpenDispatch[]> {
+  const { rows } = await pool.query<OpenDispatch>(
+    `SELECT run_id AS "runId", decision.model, state
+     FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
+     WHERE dispatch.trainer = $1 AND dispatch.trainer <> 'mock' AND run_id IS NOT NULL
+       AND dispatch.updated_at < now() - interval '2 seconds' AND state IN ('pending', 'sent', 'unknown', 'running')
      UNION ALL
-     SELECT ${OUTCOME_COLUMNS} FROM retraining_dispatches WHERE decision_id = $1 AND NOT EXISTS (SELECT FROM settled)`,
-    [
-      decisionId,
-      settlement.state,
-      training.externalId,
-      training.url,
-      training.statusUrl,
-      isSent ? null : settlement.error,
-    ],
+     SELECT run_id, decision.model, state
+     FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
+     WHERE dispatch.trainer = $1 AND dispatch.trainer <> 'mock' AND run_id IS NOT NULL
+       AND state IN ('failed', 'cancelled') AND ended_at > now() - interval '7 days'
+       AND dispatch.updated_at < now() - interval '2 seconds'
+       AND (SELECT latest.next_look_at > now() OR latest.taken_at <= dispatch.ended_at
+         FROM retraining_decisions AS latest
+         WHERE latest.model = decision.model AND latest.run_id IS NOT NULL ORDER BY latest.id DESC LIMIT 1)`,
+    [trainer],
   );
-  if (!rows[0]) throw new Error(`decision ${decisionId} has no dispatch`);
-  return rows[0];
+  return rows;
 }
 
-const OUTCOME_COLUMNS = `state, external_id AS "externalId", url, error, to_json(asked_at) #>> '{}' AS "askedAt"`;
-
-/** What came of a person's word about a dispatch. */
-export type Reopening = { outcome: "reopened" } | { outcome: "refused"; why: string };
-
-/**
- * Lets a dispatch in the given state be asked for again, at a person's word, unless a training for its alerts was asked for
- * by another decision. (The claim looks again; this is for the person to be told.)
- */
-export async function reopenDispatch(
+/** The run whose training a trainer knows under this id or key; null if there is none. */
+export async function findTraining(
   pool: pg.Pool,
-  runId: string,
-  from: "rejected" | "unknown",
-): Promise<Reopening> {
-  const { rows } = await pool.query<{ state: string; otherId: number | null; isReopened: boolean }>(
-    `WITH found AS (
-       SELECT decision_id, state, (
-         SELECT max(theirs.id) FROM retraining_decisions AS theirs
-         JOIN retraining_dispatches AS other ON other.decision_id = theirs.id
-         WHERE theirs.model = decision.model AND theirs.id <> decision.id AND other.trainer <> 'mock'
-           AND other.asked_at > (decision.evidence ->> 'takenAt')::timestamptz
-           AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')) AS other_id
-       FROM retraining_decisions AS decision JOIN retraining_dispatches AS dispatch ON decision_id = decision.id
-       WHERE run_id = $1
-     ), reopened AS (
-       UPDATE retraining_dispatches AS dispatch SET state = 'pending', asked_at = NULL, error = NULL, updated_at = now()
-       FROM found WHERE dispatch.decision_id = found.decision_id AND dispatch.state = $2 AND other_id IS NULL
-       RETURNING dispatch.decision_id
-     )
-     SELECT state, other_id AS "otherId", EXISTS (SELECT FROM reopened) AS "isReopened" FROM found`,
-    [runId, from],
+  { externalId, key }: { externalId: string; key: string | null },
+): Promise<string | null> {
+  const { rows } = await pool.query<{ runId: string }>(
+    `SELECT run_id AS "runId" FROM retraining_decisions
+     WHERE run_id = $2::uuid AND EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = id)
+     UNION ALL
+     SELECT run_id FROM retraining_dispatches JOIN retraining_decisions ON retraining_decisions.id = decision_id
+     WHERE external_id = $1 LIMIT 1`,
+    [externalId, key],
   );
-  const { state, otherId = null, isReopened = false } = rows[0] ?? {};
-  if (isReopened) return { outcome: "reopened" };
-  const why =
-    state === from && otherId !== null
-      ? `Decision #${otherId} has asked for a training since: another one would be the second for the same alerts`
-      : `The dispatch is ${state ?? "gone"}, not ${from}`;
-  return { outcome: "refused", why };
+  return rows[0]?.runId ?? null;
 }
 
-/** Says, at a person's word, which training a dispatch started of which that is not known. */
-export async function confirmDispatch(pool: pg.Pool, runId: string, externalId: string): Promise<Reopening> {
-  const { rowCount } = await pool.query(
-    `UPDATE retraining_dispatches AS dispatch SET state = 'sent', external_id = $2, error = NULL, heard_at = now(),
-       updated_at = now()
-     FROM retraining_decisions AS decision
-     WHERE decision.id = decision_id AND run_id = $1 AND asked_at IS NOT NULL
-       AND (state = 'unknown' OR (state IN ('pending', 'sent') AND external_id IS NULL))`,
-    [runId, externalId],
+/** How many dispatches of each model and trainer stand in each state. */
+export interface DispatchCount {
+  model: string;
+  trainer: string;
+  state: DispatchState;
+  count: number;
+}
+
+export async function countDispatches(pool: pg.Pool): Promise<DispatchCount[]> {
+  const { rows } = await pool.query<DispatchCount>(
+    `SELECT model, trainer, state, count::float8 AS count FROM retraining_dispatch_counts
+     WHERE count > 0 ORDER BY model, trainer, state`,
   );
-  return rowCount === 1
-    ? { outcome: "reopened" }
-    : { outcome: "refused", why: "There is nothing to confirm: it is known what became of this dispatch" };
+  return rows;
 }

@@ -2,7 +2,7 @@ import pg from "pg";
 import { z } from "zod";
 import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
 import { PermanentError } from "../errors.ts";
-import { sendStatements } from "./pool.ts";
+import { type Parameter, sendPrepared } from "./prepared.ts";
 
 /** What to read for one model. */
 export interface EvidenceRequest {
@@ -12,23 +12,27 @@ export interface EvidenceRequest {
   ratingsBufferTable: string;
   /** Alerts that this trainer already answered count as answered; those of another trainer do not. */
   trainer: string;
-  /** After so long without a sign of life, nobody waits for a training that nobody follows. */
-  lostAfterSeconds: number;
-  /** A training that was not asked for within so long will not be. */
+  /** How long after its last sign of life a training holds its model. */
+  flightLimitSeconds: number;
+  /** A training that was not requested within this time never will be. */
   evidenceMaxAgeSeconds: number;
-  /** IANA zone of `alert_date` and `decision_date` where they have none. */
+  /** IANA zone of `alert_date` and `decision_date` if they have none. */
   timeZone: string;
 }
 
 /** A count of ten million ratings takes some two seconds; what takes longer than this will not come. */
-const READING_LIMIT_MS = 115_000;
+export const READING_LIMIT_MS = 115_000;
 
 /**
- * Reads everything that a decision weighs in one read-only REPEATABLE READ snapshot and one round trip.
- * All times are compared by the database, on its own clock.
+ * Reads everything that a decision weighs with one statement, which is one snapshot, in one round trip. All times are
+ * compared by the database, on its own clock.
  */
-export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Promise<Evidence> {
-  const parsed = Evidence.safeParse(await querySnapshot(pool, request));
+export async function fetchEvidence(
+  pool: pg.Pool,
+  request: EvidenceRequest,
+  limitMs = READING_LIMIT_MS,
+): Promise<Evidence> {
+  const parsed = Evidence.safeParse(await readSnapshot(pool, request, limitMs));
   if (parsed.success) return parsed.data;
   throw new PermanentError(
     "SOURCE_DATA",
@@ -36,57 +40,76 @@ export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Pr
   );
 }
 
-async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<unknown> {
-  const statements = [
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    // Keeps a query from going on in the server when nobody waits for it any more.
-    `SET LOCAL statement_timeout = ${READING_LIMIT_MS}`,
-    buildEvidenceSql(request),
-    "COMMIT",
-  ];
-  const results = await sendStatements(pool, statements, READING_LIMIT_MS + 5_000);
-  return results[2]?.rows[0]?.["evidence"];
+/** Tables whose `alert_date` has a type that cannot be compared with a time before it is converted, such as text. */
+const unfilterable = new Set<string>();
+
+async function readSnapshot(pool: pg.Pool, request: EvidenceRequest, limitMs: number): Promise<unknown> {
+  const { driftAlertsTable: table } = request;
+  try {
+    return await execute(pool, request, limitMs, !unfilterable.has(table));
+  } catch (error) {
+    const hasNoOperator = error instanceof pg.DatabaseError && error.code === "42883";
+    if (!hasNoOperator || unfilterable.has(table)) throw error;
+    unfilterable.add(table);
+    return execute(pool, request, limitMs, false);
+  }
 }
 
-function buildEvidenceSql(request: EvidenceRequest): string {
-  const model = pg.escapeLiteral(request.model);
-  const zone = pg.escapeLiteral(request.timeZone);
-  const trainer = pg.escapeLiteral(request.trainer);
-  const { checks, alertIds, batches, decisions, failed, texts } = EVIDENCE_LIMITS;
+async function execute(
+  pool: pg.Pool,
+  request: EvidenceRequest,
+  limitMs: number,
+  isFilterable: boolean,
+): Promise<unknown> {
+  const results = await sendPrepared(pool, buildEvidenceSql(request, isFilterable), toParameters(request), limitMs);
+  return results.rows[0]?.["evidence"];
+}
+
+const PARAMETER_TYPES = ["text", "text", "text", "integer", "integer", "integer"] as const;
+
+function toParameters(request: EvidenceRequest): Parameter[] {
+  const { model, timeZone, trainer, lookbackHours, flightLimitSeconds, evidenceMaxAgeSeconds } = request;
+  const values = [model, timeZone, trainer, lookbackHours, Math.ceil(flightLimitSeconds), evidenceMaxAgeSeconds];
+  return values.map((value, index) => ({ value, type: PARAMETER_TYPES[index] ?? "text" }));
+}
+
+// The zones of the world lie within a day of each other; the exact comparison follows.
+const ZONE_MARGIN = "interval '2 days'";
+
+/** $1 model, $2 time zone, $3 trainer, $4 lookback in hours, $5 flight limit and $6 greatest age of evidence in seconds. */
+function buildEvidenceSql(request: EvidenceRequest, isFilterable: boolean): string {
+  const { checks, alertIds, batches, decisions, failed, inFlight, texts } = EVIDENCE_LIMITS;
   return `
 WITH checks AS MATERIALIZED (
-  SELECT id, alert_id, checked_at, feature_name, drift_score, threshold, triggered, notes
+  SELECT id, alert_date, feature_name, drift_score, threshold, notes, checked_at, triggered
   FROM (
-    SELECT id,
-           -- With its time, because ids start again where a table is cleared, and an id may be NULL in a view.
-           COALESCE(id::text, '') || '@' || alert_date::text AS alert_id,
-           ${withZone("alert_date", zone)} AS checked_at,
-           left(feature_name::text, ${texts}) AS feature_name,
-           drift_score::float8 AS drift_score,
-           threshold::float8 AS threshold,
-           COALESCE(alert_triggered::boolean, false) AS triggered,
-           left(notes::text, ${texts}) AS notes
+    SELECT id, alert_date, feature_name, drift_score, threshold, notes,
+           ${withZone("alert_date")} AS checked_at,
+           COALESCE(alert_triggered::boolean, false) AS triggered
     FROM ${quoteTable(request.driftAlertsTable)}
+    ${isFilterable ? `WHERE alert_date > (now() AT TIME ZONE 'UTC') - make_interval(hours => $4) - ${ZONE_MARGIN}` : ""}
   ) AS source
-  WHERE checked_at > now() - make_interval(hours => ${request.lookbackHours})
-), listed AS (
-  SELECT *, json_build_object(
-    'id', alert_id, 'checkedAt', checked_at, 'feature', feature_name, 'score', drift_score,
-    'threshold', threshold, 'triggered', triggered, 'notes', notes) AS item
-  FROM checks
+  WHERE checked_at > now() - make_interval(hours => $4)
 ), alerts AS MATERIALIZED (
-  SELECT id, alert_id, checked_at FROM checks WHERE triggered ORDER BY checked_at DESC, id DESC LIMIT ${alertIds}
+  SELECT id, checked_at, alert_date, ${ALERT_ID} AS alert_id
+  FROM (SELECT * FROM checks WHERE triggered ORDER BY checked_at DESC, id DESC LIMIT ${alertIds}) AS newest
+), names AS MATERIALIZED (
+  -- Decisions of earlier versions named it by its date without zone, or as the session printed it.
+  SELECT DISTINCT alert_id, name FROM alerts CROSS JOIN LATERAL (VALUES (alert_id),
+    (COALESCE(id::text, '') || '@' || rtrim(rtrim(to_char(checked_at AT TIME ZONE $2, 'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.')),
+    (COALESCE(id::text, '') || '@' || alert_date::text)) AS known (name)
 ), trained AS MATERIALIZED (
-  -- Each alert with each training of this trainer that it started.
-  SELECT alert_id, decision.id AS decision_id, decision.decision_date, COALESCE(dispatch.state, 'sent') AS state,
-         dispatch.ended_at, dispatch.conclusion, ${isOverdue(request)} AS is_overdue
+  -- Each alert with each training of this trainer that it started. No older decision can have seen an alert of the window.
+  SELECT DISTINCT alert_id, decision.id AS decision_id, decision.decision_date, COALESCE(dispatch.state, 'sent') AS state,
+         dispatch.ended_at, dispatch.conclusion, ${IS_OVERDUE} AS is_overdue
   FROM retraining_decisions AS decision
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
-  CROSS JOIN LATERAL unnest(decision.alert_ids) AS alert_id
-  WHERE decision.model = ${model}
-    AND decision.trainer = ${trainer}
+  CROSS JOIN LATERAL unnest(decision.alert_ids) AS seen (name)
+  JOIN names ON names.name = seen.name
+  WHERE decision.model = $1
+    AND decision.trainer = $3
     AND decision.decision IN ('trigger', 'trigger_mock')
-    AND alert_id IN (SELECT alert_id FROM alerts)
+    AND decision.newest_alert_at > now() - make_interval(hours => $4) - ${ZONE_MARGIN}
 ), answered AS MATERIALIZED (
   SELECT DISTINCT ON (alert_id) alert_id, decision_id, decision_date FROM trained
   WHERE state NOT IN ('rejected', 'failed', 'cancelled') AND is_overdue IS NOT TRUE
@@ -100,15 +123,12 @@ WITH checks AS MATERIALIZED (
   SELECT decision_id, ended_at, conclusion, failures, count(*) AS alerts FROM failures
   GROUP BY decision_id, ended_at, conclusion, failures ORDER BY decision_id DESC LIMIT ${failed}
 ), in_flight AS (
-  -- Who follows a training of the trainer of the settings says when it is lost; of another one, nobody does.
-  SELECT decision_id, dispatch.trainer, state, COALESCE(asked_at, created_at) AS since, url
-  FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
-  WHERE decision.model = ${model} AND dispatch.trainer <> 'mock'
-    AND state IN ('pending', 'sent', 'unknown', 'running')
-    AND NOT ${isOverdue(request)}
-    AND (dispatch.trainer = ${trainer} AND state <> 'unknown'
-      OR COALESCE(heard_at, asked_at, created_at) > now() - make_interval(secs => ${request.lostAfterSeconds}))
-  ORDER BY decision_id DESC LIMIT ${decisions}
+  SELECT decision_id, dispatch.trainer, state, COALESCE(asked_at, created_at) AS since, url,
+    CASE WHEN state = 'pending' AND asked_at IS NULL THEN created_at + make_interval(secs => $6)
+      ELSE COALESCE(heard_at, asked_at, created_at) + make_interval(secs => $5) END AS until
+  FROM retraining_dispatches AS dispatch
+  WHERE dispatch.model = $1 AND dispatch.trainer <> 'mock' AND state IN ('pending', 'sent', 'unknown', 'running')
+  ORDER BY decision_id DESC LIMIT ${inFlight}
 ), batches AS MATERIALIZED (
   SELECT left(batch_id::text, ${texts}) AS batch, count(*) AS ratings,
          min("timestamp") AS earliest, max("timestamp") AS latest
@@ -117,30 +137,28 @@ WITH checks AS MATERIALIZED (
 ), latest_batches AS (
   SELECT * FROM batches ORDER BY latest DESC NULLS LAST, batch DESC LIMIT ${batches}
 ), latest_decisions AS (
-  SELECT id, ${withZone("decision_date", zone)} AS decided_at, decision, buffer_size, drift_score
-  FROM retraining_decisions WHERE model = ${model} ORDER BY id DESC LIMIT ${decisions}
+  SELECT id, ${withZone("decision_date")} AS decided_at, decision, buffer_size, drift_score, next_look_at
+  FROM retraining_decisions WHERE model = $1 ORDER BY id DESC LIMIT ${decisions}
 )
 SELECT json_build_object(
   'takenAt', now(),
   'checks', json_build_object(
     'total', (SELECT count(*) FROM checks),
     'triggered', (SELECT count(*) FROM checks WHERE triggered),
-    'newest', COALESCE((SELECT json_agg(item ORDER BY checked_at DESC, id DESC)
-      FROM (SELECT * FROM listed ORDER BY checked_at DESC, id DESC LIMIT ${checks}) AS newest), '[]'),
-    'newestTriggered', COALESCE((SELECT json_agg(item ORDER BY checked_at DESC, id DESC)
-      FROM (SELECT * FROM listed WHERE triggered ORDER BY checked_at DESC, id DESC LIMIT ${checks}) AS newest), '[]')),
+    'newest', ${listChecks("true", checks, texts)},
+    'newestTriggered', ${listChecks("triggered", checks, texts)}),
   'alerts', json_build_object(
     'ids', COALESCE((SELECT json_agg(alert_id ORDER BY checked_at DESC, id DESC) FROM alerts), '[]'),
     'unanswered', (SELECT count(*) FROM alerts WHERE alert_id NOT IN (SELECT alert_id FROM answered)),
     'answeredBy', COALESCE((SELECT json_agg(json_build_object(
         'decisionId', decision_id, 'decidedAt', decided_at, 'alerts', alerts) ORDER BY decision_id DESC)
-      FROM (SELECT decision_id, ${withZone("min(decision_date)", zone)} AS decided_at, count(*) AS alerts
+      FROM (SELECT decision_id, ${withZone("min(decision_date)")} AS decided_at, count(*) AS alerts
             FROM answered GROUP BY decision_id ORDER BY decision_id DESC LIMIT ${decisions}) AS earlier), '[]'),
     'failed', COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'endedAt', ended_at,
         'conclusion', conclusion, 'failures', failures, 'alerts', alerts) ORDER BY decision_id DESC)
       FROM failed_trainings), '[]')),
   'inFlight', COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'trainer', trainer, 'state', state,
-      'since', since, 'url', url) ORDER BY decision_id DESC) FROM in_flight), '[]'),
+      'since', since, 'until', until, 'url', url) ORDER BY decision_id DESC) FROM in_flight), '[]'),
   'buffer', json_build_object(
     'size', (SELECT COALESCE(sum(ratings), 0) FROM batches),
     'batchCount', (SELECT count(*) FROM batches),
@@ -148,20 +166,35 @@ SELECT json_build_object(
         'batch', batch, 'ratings', ratings, 'earliestRating', earliest, 'latestRating', latest)
         ORDER BY length(batch), batch) FROM latest_batches), '[]')),
   'lastDecisions', COALESCE((SELECT json_agg(json_build_object(
-      'id', id, 'decidedAt', decided_at, 'decision', decision, 'bufferSize', buffer_size, 'driftScore', drift_score)
+      'id', id, 'decidedAt', decided_at, 'decision', decision, 'bufferSize', buffer_size, 'driftScore', drift_score,
+      'nextLookAt', next_look_at)
       ORDER BY id DESC) FROM latest_decisions), '[]')
 ) AS evidence`;
 }
 
-/** Whether a dispatch was not asked for in time, so that it never will be. */
-function isOverdue({ evidenceMaxAgeSeconds }: EvidenceRequest): string {
-  return `(dispatch.state = 'pending' AND dispatch.asked_at IS NULL
-    AND dispatch.created_at < now() - make_interval(secs => ${evidenceMaxAgeSeconds}))`;
+/**
+ * The identity of an alert, whatever the session's settings and the column's type: its id, and its instant, because ids start
+ * again if a table is cleared, and may be NULL in a view.
+ */
+const ALERT_ID = `COALESCE(id::text, '') || '@' ||
+    COALESCE(to_char(checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), checked_at::text)`;
+
+/** The newest checks as JSON, which is made of those alone that are listed. */
+function listChecks(condition: string, limit: number, texts: number): string {
+  return `COALESCE((SELECT json_agg(json_build_object(
+      'id', ${ALERT_ID}, 'checkedAt', checked_at, 'feature', left(feature_name::text, ${texts}),
+      'score', drift_score::float8, 'threshold', threshold::float8, 'triggered', triggered,
+      'notes', left(notes::text, ${texts})) ORDER BY checked_at DESC, id DESC)
+    FROM (SELECT * FROM checks WHERE ${condition} ORDER BY checked_at DESC, id DESC LIMIT ${limit}) AS newest), '[]')`;
 }
 
-/** A column as a moment: one without zone is read in the zone of the settings, one with a zone (a view's) as it is. */
-function withZone(column: string, zone: string): string {
-  return `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz ELSE ${column}::timestamp AT TIME ZONE ${zone} END`;
+/** Whether a dispatch was not requested in time, so that it never will be. */
+const IS_OVERDUE = `(dispatch.state = 'pending' AND dispatch.asked_at IS NULL
+    AND dispatch.created_at < now() - make_interval(secs => $6))`;
+
+/** A column as an instant: one without zone is read in the zone of the settings, one with a zone (a view's) as it is. */
+function withZone(column: string): string {
+  return `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz ELSE ${column}::timestamp AT TIME ZONE $2 END`;
 }
 
 /** A name from the settings as SQL identifiers, its case kept. */

@@ -1,7 +1,7 @@
 import pg from "pg";
 import type { Logger } from "../logger.ts";
 
-/** After so long a connection is taken for dead, and the call is tried again on another one. */
+/** After so long a connection counts as dead, and the call is tried again on another one. */
 const QUERY_LIMIT_MS = 15_000;
 
 /** A pool of Postgres connections. It connects when first used; an idle connection that breaks is only logged. */
@@ -20,12 +20,14 @@ export function createPool(databaseUrl: string, log: Logger): pg.Pool {
 }
 
 /**
- * Sends several statements as one message, on one connection, and answers their results. Values stand in the text as
- * literals, as such a message takes no parameters. `limitMs`: after so long nobody waits for the answer any more.
+ * Sends several statements as one message, on one connection, and returns their results: one round trip, and one transaction
+ * unless the statements say otherwise. Such a message takes no parameters, so values stand in the text as literals.
+ *
+ * @param limitMs After so long the answer is no longer waited for, and the connection is closed.
  */
 export async function sendStatements(
   pool: pg.Pool,
-  statements: readonly string[],
+  statements: readonly string[] | ((client: pg.PoolClient) => readonly string[]),
   limitMs = QUERY_LIMIT_MS,
 ): Promise<pg.QueryResult<Record<string, unknown>>[]> {
   const client = await pool.connect();
@@ -33,7 +35,8 @@ export async function sendStatements(
   const ignore = (): void => {};
   client.on("error", ignore);
   try {
-    const query = { text: statements.join(";\n"), query_timeout: limitMs };
+    const list = typeof statements === "function" ? statements(client) : statements;
+    const query = { text: list.join(";\n"), query_timeout: limitMs };
     const results = (await client.query(query)) as unknown as pg.QueryResult<Record<string, unknown>>[];
     client.release();
     return results;

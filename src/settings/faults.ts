@@ -22,12 +22,22 @@ export function findMissingForTrainer(given: Record<string, string | undefined>)
       return [
         ...lacks("TRAINER_URL", "the URL that takes the request"),
         ...lacks("TRAINER_SECRET", "the secret that signs it"),
+        ...findMissingOutcome(given),
       ];
     case "command":
       return lacks("TRAINER_COMMAND", 'the program to run, such as ["python","train.py"]');
     default:
       return [];
   }
+}
+
+/** Without a way to learn how a training ended, each would count as lost, and its alerts would train again and again. */
+function findMissingOutcome(given: Record<string, string | undefined>): string[] {
+  const outcome = given["TRAINER_OUTCOME"] ?? "callback";
+  if (outcome !== "callback" || given["PUBLIC_URL"] !== undefined) return [];
+  return [
+    "PUBLIC_URL is not set: TRAINER=webhook needs a way to learn how a training ended. Set PUBLIC_URL, to which the receiver reports it; or TRAINER_OUTCOME=status_url if its answers name a status URL; or TRAINER_OUTCOME=accepted if an accepted request counts as done",
+  ];
 }
 
 /** GitHub's own limits: github.com takes 25 inputs, 65,535 characters in all. */

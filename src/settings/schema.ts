@@ -100,6 +100,7 @@ export const Settings = z.object({
   GITHUB_WEBHOOK_SECRET: secret.optional(),
   TRAINER_URL: serverUrl(["http", "https"]).optional(),
   TRAINER_SECRET: secret.optional(),
+  TRAINER_OUTCOME: z.enum(["callback", "status_url", "accepted"]).optional(),
   PUBLIC_URL: openUrl.optional(),
   TRAINER_COMMAND: json(
     z.array(z.string().regex(/^[^\0]*$/)).min(1),

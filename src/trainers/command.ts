@@ -4,18 +4,19 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { CommandSettings } from "../config.ts";
+import type { Training } from "../core/dispatch.ts";
 import { CommandRequest, type TrainingOrder } from "../core/dispatch-request.ts";
 import { findProgram, isExecutable } from "../embedded/find-program.ts";
 import { messageOf } from "../errors.ts";
 import { type Finding, fault, ok } from "../finding.ts";
 import type { Redact } from "../redact.ts";
-import type { RunEnd, RunOptions, Trainer, Training } from "./trainer.ts";
+import type { RunEnd, RunOptions, Trainer } from "./trainer.ts";
 
-/** A training that is told to end gets this long before it is killed. */
+/** How long a training has to end by itself before it is killed. */
 const GRACE_MS = 5_000;
 
 /**
- * Runs a program of this machine. It is asked for by putting it on the `training` queue, which cannot get lost on the way;
+ * Runs a program of this machine. It is dispatched by putting it on the `training` queue, which cannot get lost on the way;
  * it runs there once, in the process of a worker, and ends with that worker at the latest.
  */
 export function createCommandTrainer(settings: CommandSettings, redact: Redact): Trainer {
@@ -25,9 +26,9 @@ export function createCommandTrainer(settings: CommandSettings, redact: Redact):
     renderRequest: (order) => renderCommand(settings, order),
     preflight: async () => [diagnose(settings)],
     remote: {
-      tellsByItself: false,
+      traits: { followsById: false, reportsOutcomes: false, runsHere: true },
       ask: async ({ key }) => ({ outcome: "accepted", training: trainingOf(key) }),
-      // Being asked starts nothing yet, so that it may be taken for asked at any time.
+      // The request starts nothing yet, so that it may count as made at any time.
       find: async ({ key }) => [trainingOf(key)],
       follow: async () => ({ outcome: "nothing_to_ask" }),
       run: async ({ request }, options) => {

@@ -25,6 +25,17 @@ export function targetOf(targets: ReadonlyMap<string, GitHubTarget>, model: stri
   return target;
 }
 
+/** The workflow of a model, or of any other one: the repository is the same. For trainings of models that were removed. */
+export function anyTargetOf(targets: ReadonlyMap<string, GitHubTarget>, model: string): GitHubTarget {
+  const [first = model] = targets.keys();
+  return targetOf(targets, targets.has(model) ? model : first);
+}
+
+/** The address of a target's workflow at GitHub's API. */
+export function workflowUrl({ apiUrl, owner, repo, workflow }: GitHubTarget): string {
+  return `${apiUrl}/repos/${owner}/${repo}/actions/workflows/${workflow}`;
+}
+
 /**
  * The workflow dispatch that asks GitHub Actions for one training: pure, and without the token, whose place is taken
  * by the name of its setting. All inputs are strings, as the API wants them. `decision_id` is the run's UUID and not the
@@ -33,15 +44,11 @@ export function targetOf(targets: ReadonlyMap<string, GitHubTarget>, model: stri
  * Source: GitHub REST API, "Create a workflow dispatch event", version 2026-03-10.
  */
 export function renderGitHubRequest(target: GitHubTarget, order: TrainingOrder): HttpRequest {
-  const { apiUrl, apiVersion, owner, repo, workflow, ref, inputNames, extraInputs } = target;
+  const { apiVersion, ref, inputNames, extraInputs } = target;
   return {
     method: "POST",
-    url: `${apiUrl}/repos/${owner}/${repo}/actions/workflows/${workflow}/dispatches`,
-    headers: {
-      Authorization: "token GITHUB_TOKEN",
-      Accept: "application/vnd.github.v3+json",
-      "X-GitHub-Api-Version": apiVersion,
-    },
+    url: `${workflowUrl(target)}/dispatches`,
+    headers: { Authorization: "token GITHUB_TOKEN", ...githubHeaders(apiVersion) },
     body: {
       ref,
       inputs: {
@@ -54,4 +61,9 @@ export function renderGitHubRequest(target: GitHubTarget, order: TrainingOrder):
       },
     },
   };
+}
+
+/** The headers of each request to GitHub's API, but for the token. */
+export function githubHeaders(apiVersion: string): Record<string, string> {
+  return { Accept: "application/vnd.github.v3+json", "X-GitHub-Api-Version": apiVersion };
 }

@@ -1,19 +1,26 @@
 import { z } from "zod";
 import type { GitHubLogin } from "../config.ts";
-import { HttpRequest, type DispatchRequest } from "../core/dispatch-request.ts";
+import type { Training } from "../core/dispatch.ts";
+import { HttpRequest } from "../core/dispatch-request.ts";
 import type { Redact } from "../redact.ts";
 import { connectGitHub, LOOK_LIMIT_MS, type RepositoryAddress } from "./github-connection.ts";
 import { explainGitHubFailure, type Failure, readRefusal } from "./github-failure.ts";
 import { preflightGitHub } from "./github-preflight.ts";
-import { type GitHubTarget, renderGitHubRequest, targetOf } from "./github-request.ts";
+import {
+  anyTargetOf,
+  githubHeaders,
+  type GitHubTarget,
+  renderGitHubRequest,
+  targetOf,
+  workflowUrl,
+} from "./github-request.ts";
 import {
   type Answer,
-  type AskedDispatch,
   type FollowedTraining,
   type News,
   type Trainer,
   TrainerUnavailable,
-  type Training,
+  type TrainingSearch,
 } from "./trainer.ts";
 
 /** GitHub itself ends requests after ten seconds. */
@@ -23,7 +30,7 @@ const MOST_PAGES = 10;
 /** GitHub's clock and the database's may differ by so much. The name is unique, so that more costs time only. */
 const CLOCK_MARGIN_MS = 60 * 60_000;
 
-/** What the workflow of a training calls its run: `run-name: Retrain ${{ inputs.decision_id }}`. */
+/** How the workflow of a training names its run: `run-name: Retrain ${{ inputs.decision_id }}`. */
 export function runNameOf(key: string): string {
   return `Retrain ${key}`;
 }
@@ -60,7 +67,7 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
     try {
       return await sendOnce(wasDoubtful);
     } catch (error) {
-      // An App's token may have been revoked within its hour. What is answered with 401 was certainly not accepted.
+      // An App's token may have been revoked within its hour. A request that got a 401 was certainly not accepted.
       if (!("appId" in login) || wasDoubtful || !isStatus(error, 401)) throw error;
       return sendOnce(true);
     }
@@ -78,17 +85,17 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
 
   function explain(error: unknown): Failure {
     const failure = explainGitHubFailure(error instanceof TokenFailure ? error.cause : error);
-    // What was mended at GitHub may show in a new token only.
+    // What was corrected at GitHub may show in a new token only.
     if (failure.outcome === "rejected") isTokenDoubtful = true;
     const message = redact(failure.message);
-    // Without a token, nothing was asked for.
+    // Without a token, nothing was requested.
     return error instanceof TokenFailure && failure.outcome === "lost"
       ? { outcome: "not_sent", message }
       : { ...failure, message };
   }
 
-  async function look(url: string, request: HttpRequest, etag: string | null = null) {
-    const { Authorization: _, ...headers } = request.headers;
+  async function look(url: string, { apiVersion }: GitHubTarget, etag: string | null = null) {
+    const headers = githubHeaders(apiVersion);
     try {
       return await send(url, etag === null ? headers : { ...headers, "if-none-match": etag }, LOOK_LIMIT_MS);
     } catch (error) {
@@ -106,18 +113,13 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
     renderRequest: (order) => renderGitHubRequest(targetOf(targets, order.model), order),
     preflight: () => preflightGitHub(github, targets, redact),
     remote: {
-      tellsByItself: false,
+      traits: { followsById: true, reportsOutcomes: false, runsHere: false },
       async ask({ request }): Promise<Answer> {
-        const http = asHttp(request, apiUrl);
-        if (http === null)
-          return {
-            outcome: "rejected",
-            message: `The request was written for another GitHub than ${apiUrl}`,
-          };
+        const { url, headers, body } = HttpRequest.parse(request);
         try {
-          const { status, data, headers } = await send(http.url, http.headers, ASK_LIMIT_MS, http.body);
+          const { status, data, headers: told } = await send(url, headers, ASK_LIMIT_MS, body);
           if (status >= 300) {
-            const message = `GitHub says that the repository has moved (${status}, ${String(headers.location)}). Correct GITHUB_REPO_OWNER and GITHUB_REPO_NAME`;
+            const message = `GitHub says that the repository has moved (${status}, ${String(told.location)}). Correct GITHUB_REPO_OWNER and GITHUB_REPO_NAME`;
             return { outcome: "rejected", message: redact(message) };
           }
           const started = StartedRun.safeParse(data).data;
@@ -130,9 +132,8 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
         }
       },
 
-      async find({ key, request, askedAgoMs }: AskedDispatch): Promise<Training[]> {
-        const http = asHttp(request, apiUrl);
-        if (http === null) return [];
+      async find({ key, model, askedAgoMs }: TrainingSearch): Promise<Training[]> {
+        const target = anyTargetOf(targets, model);
         const since = new Date(Date.now() - askedAgoMs - CLOCK_MARGIN_MS).toISOString().slice(0, 19);
         const found: z.infer<typeof Run>[] = [];
         for (let page = 1; page <= MOST_PAGES; page += 1) {
@@ -142,25 +143,27 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
             per_page: String(PAGE_SIZE),
             page: String(page),
           });
-          const answer = await look(`${http.url.replace(/dispatches$/, "runs")}?${query.toString()}`, http);
+          const answer = await look(`${workflowUrl(target)}/runs?${query.toString()}`, target);
           if (typeof answer === "string")
             throw new TrainerUnavailable("GitHub does not know the workflow", null);
           const { workflow_runs: runs } = parseAnswer(RunList, answer.data);
           found.push(...runs.filter(({ display_title: title }) => title === runNameOf(key)));
           if (runs.length < PAGE_SIZE) break;
         }
-        // The workflow's first step leaves where an older run has the same name: the oldest is the one that trains.
+        // The workflow's first step leaves if an older run has the same name: the oldest is the one that trains.
         return found
           .toSorted((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1))
           .map(({ id, html_url: url }) => toTraining(id, url));
       },
 
-      async follow({ externalId, request, etag }: FollowedTraining): Promise<News> {
-        const http = asHttp(request, apiUrl);
-        if (http === null)
-          return { outcome: "gone", message: `It was started by another GitHub than ${apiUrl}` };
-        const url = http.url.replace(/\/workflows\/[^/]+\/dispatches$/, `/runs/${externalId}`);
-        const answer = await look(url, http, etag);
+      async follow({ externalId, model, etag }: FollowedTraining): Promise<News> {
+        const target = anyTargetOf(targets, model);
+        const { owner, repo } = target;
+        // What a row holds instead of a number must not become another address.
+        if (!/^\d+$/.test(externalId))
+          return { outcome: "gone", message: `"${externalId}" is not the id of a GitHub Actions run` };
+        const url = `${target.apiUrl}/repos/${owner}/${repo}/actions/runs/${externalId}`;
+        const answer = await look(url, target, etag);
         if (answer === "unchanged") return { outcome: "unchanged" };
         if (answer === "missing")
           return { outcome: "gone", message: `GitHub has no run ${externalId} any more` };
@@ -211,12 +214,6 @@ function parseAnswer<S extends z.ZodType>(schema: S, data: unknown): z.infer<S> 
 
 function toTraining(externalId: string, url: string | null): Training {
   return { externalId, url, statusUrl: null };
-}
-
-/** The recorded request, if it goes where the settings say: the token is for no other place. */
-function asHttp(request: DispatchRequest, apiUrl: string): HttpRequest | null {
-  const http = HttpRequest.safeParse(request).data;
-  return http?.url.startsWith(`${apiUrl}/repos/`) ? http : null;
 }
 
 function repositoryOf(url: string): RepositoryAddress {

@@ -1,3 +1,4 @@
+import type { TrainerTraits, Training, TrainingStatus } from "../core/dispatch.ts";
 import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts";
 import { TransientError } from "../errors.ts";
 import type { Finding } from "../finding.ts";
@@ -7,77 +8,73 @@ export interface Trainer {
   readonly name: string;
   /** The word that a `trigger` decision of this trainer has in `retraining_decisions.decision`. */
   readonly triggerWord: "trigger_mock" | "trigger";
-  /** The exact request for an order; pure, so that it can be recorded before anything is sent. */
+  /**
+   * The exact request for an order; pure, so that it can be recorded before anything is sent, and rendered again when it is
+   * sent.
+   *
+   * @throws PermanentError for a model that the settings do not name.
+   */
   renderRequest(order: TrainingOrder): DispatchRequest;
-  /** Where training is asked for; null for a trainer that only shows the request. */
+  /** Where trainings are dispatched; null for a trainer that only shows the request. */
   readonly remote: RemoteTrainer | null;
-  /** Looks whether a request would be taken, without sending one. */
+  /** Checks whether a request would be accepted, without sending one. */
   preflight(): Promise<Finding[]>;
 }
 
-/** Something that trains when asked, can say whether it was, and how the training stands. */
+/** Something that trains on request, can say whether it was requested, and how the training stands. */
 export interface RemoteTrainer {
+  readonly traits: TrainerTraits;
   /** Sends the request, once. What it cannot tell apart from an accepted request is "lost". */
-  ask(dispatch: AskedDispatch): Promise<Answer>;
+  ask(dispatch: RequestedDispatch): Promise<Answer>;
   /**
-   * The trainings that were asked for under this key, the one that counts first.
-   * @throws TrainerUnavailable where there is no telling now.
+   * The trainings that were requested under this key, the one that counts first.
+   *
+   * @throws TrainerUnavailable if there is no telling now.
    */
-  find(dispatch: AskedDispatch): Promise<Training[]>;
+  find(search: TrainingSearch): Promise<Training[]>;
   /**
    * How a training stands.
-   * @throws TrainerUnavailable where there is no telling now.
+   *
+   * @throws TrainerUnavailable if there is no telling now.
    */
   follow(training: FollowedTraining): Promise<News>;
-  /** Whether news may come by other ways than `follow`, and be in Postgres before it. */
-  readonly tellsByItself: boolean;
-  /** Runs the training itself, in this process, to its end; absent where training takes place elsewhere. */
-  readonly run?: (dispatch: AskedDispatch, options: RunOptions) => Promise<RunEnd>;
+  /** Runs the training itself, in this process, to its end; absent if training takes place elsewhere. */
+  readonly run?: (dispatch: RequestedDispatch, options: RunOptions) => Promise<RunEnd>;
 }
 
-/** A dispatch, as a trainer is asked about it. */
-export interface AskedDispatch {
+/** A dispatch about to be requested. */
+export interface RequestedDispatch {
   /** The run's id, by which the trainer knows the training. */
   key: string;
+  /** As the settings render it now. */
   request: DispatchRequest;
-  /** How long ago it was asked for. */
+}
+
+/** A request whose training is searched for. */
+export interface TrainingSearch {
+  key: string;
+  model: string;
+  /** How long ago it was requested. */
   askedAgoMs: number;
 }
 
-/** A training, as its trainer names it. */
-export interface Training {
-  externalId: string;
-  url: string | null;
-  /** Where to ask how it stands; null where the id says so. */
-  statusUrl: string | null;
-}
-
 export type Answer =
-  /** Taken; null where the trainer does not say under which id. */
-  | { outcome: "accepted"; training: Training | null }
-  /** Refused for good; says what to mend. */
+  /** Accepted; null if the trainer does not say under which id. `isDone`: its outcome will never be known. */
+  | { outcome: "accepted"; training: Training | null; isDone?: boolean }
+  /** Refused for good; says what to correct. */
   | { outcome: "rejected"; message: string }
   /** It never arrived, so that it may be sent again. */
   | { outcome: "not_sent"; message: string }
-  /** Refused for now; null where the trainer does not say for how long. */
+  /** Refused for now; null if the trainer does not say for how long. */
   | { outcome: "rate_limited"; message: string; waitMs: number | null }
   /** It may have arrived. */
   | { outcome: "lost"; message: string };
 
 export interface FollowedTraining extends Training {
   key: string;
-  request: DispatchRequest;
+  model: string;
   /** Of the last answer, so that an unchanged one costs nothing. */
   etag: string | null;
-}
-
-/** The trainer's own words; `completed` is the one status that is an end. */
-export interface TrainingStatus {
-  status: string;
-  conclusion: string | null;
-  attempt: number | null;
-  url: string | null;
-  durationSeconds: number | null;
 }
 
 export type News =
@@ -85,11 +82,11 @@ export type News =
   | ({ outcome: "seen"; etag: string | null } & TrainingStatus)
   /** The trainer does not know it (any more). */
   | { outcome: "gone"; message: string }
-  /** There is nowhere to ask: it will be told. */
+  /** There is nowhere to ask: the outcome will be reported. */
   | { outcome: "nothing_to_ask" };
 
 export interface RunOptions {
-  /** Ends the training where this process stops, or has lost its right to it. */
+  /** Ends the training if this process stops, or has lost its right to it. */
   signal: AbortSignal;
   /** Takes what the training prints, a line or more at a time. */
   say: (text: string) => void;
@@ -103,7 +100,7 @@ export interface RunEnd {
 
 /** The trainer cannot be reached or does not answer now; nothing follows from that for the training. */
 export class TrainerUnavailable extends TransientError {
-  /** How long it wants to be left alone; null where it does not say. */
+  /** How long it wants to be left alone; null if it does not say. */
   readonly waitMs: number | null;
 
   constructor(message: string, waitMs: number | null, options?: ErrorOptions) {

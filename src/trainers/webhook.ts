@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { WebhookSettings } from "../config.ts";
+import type { Training } from "../core/dispatch.ts";
 import { HttpRequest, type TrainingOrder } from "../core/dispatch-request.ts";
 import { ok } from "../finding.ts";
 import { parseJson } from "../parse-json.ts";
@@ -14,37 +15,41 @@ import {
   type News,
   type Trainer,
   TrainerUnavailable,
-  type Training,
 } from "./trainer.ts";
 
 const ASK_LIMIT_MS = 30_000;
 const LOOK_LIMIT_MS = 15_000;
 const MOST_ANSWER_BYTES = 64 * 1024;
 
-/** Where a receiver sends the outcome of a training. */
+/** The path to which a receiver sends the outcome of a training. */
 export function outcomePath(key: string): string {
   return `/api/v1/trainings/${key}/outcome`;
 }
 
 /**
- * Posts a signed CloudEvent 1.0 to a URL. The receiver is asked once, and must take a second request with the same
- * `Idempotency-Key` for the first one: a person may send it again.
+ * Posts a signed CloudEvent 1.0 to a URL. The request is sent once; the receiver must treat a second one with the same
+ * `Idempotency-Key` as the same request, because a person may send it again.
  */
 export function createWebhookTrainer(settings: WebhookSettings, redact: Redact): Trainer {
-  const { url, secret } = settings;
+  const { url, secret, publicUrl, outcome: outcomeFrom } = settings;
   return {
     name: "webhook",
     triggerWord: "trigger",
     renderRequest: (order) => renderWebhookRequest(settings, order),
     // Nothing short of a request says whether the receiver would take one.
-    preflight: async () => [ok(`webhook: requests go to ${new URL(url).origin}`)],
+    preflight: async () => [
+      ok(`webhook: requests go to ${new URL(url).origin}`),
+      ok(`webhook: ${describeOutcomeSource(settings)}`),
+    ],
     remote: {
-      tellsByItself: true,
+      traits: {
+        followsById: false,
+        reportsOutcomes: outcomeFrom === "callback" && publicUrl !== null,
+        runsHere: false,
+      },
 
       async ask({ key, request }): Promise<Answer> {
-        const http = HttpRequest.safeParse(request).data;
-        if (http?.url !== shownUrl(url))
-          return { outcome: "rejected", message: "The request was written for another URL than TRAINER_URL" };
+        const http = HttpRequest.parse(request);
         const body = JSON.stringify(http.body);
         const login = splitLogin(url);
         try {
@@ -56,7 +61,9 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
             redirect: "manual",
             signal: AbortSignal.timeout(ASK_LIMIT_MS),
           });
-          return toAnswer(key, response, await readText(response), redact);
+          const answer = toAnswer(key, response, await readText(response), redact);
+          const isDone = answer.outcome === "accepted" && outcomeFrom === "accepted";
+          return isDone ? { ...answer, isDone } : answer;
         } catch (error) {
           const { isUnsent, message } = explainNetworkFailure(error);
           return {
@@ -66,7 +73,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
         }
       },
 
-      // There is no way to ask a receiver by key; where it got the request, its callback says so.
+      // There is no way to ask a receiver by key; if it got the request, its callback says so.
       find: async (): Promise<Training[]> => [],
 
       async follow({ statusUrl, etag }: FollowedTraining): Promise<News> {
@@ -94,6 +101,20 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
   };
 }
 
+/** How the outcome of a training becomes known, for `doctor`. */
+function describeOutcomeSource({ outcome, publicUrl }: WebhookSettings): string {
+  switch (outcome) {
+    case "callback":
+      return `the receiver reports outcomes to ${publicUrl}/api/v1/trainings/...`;
+    case "status_url":
+      return "outcomes are read from the status URL that the receiver's answer names";
+    case "accepted":
+      return "an accepted request counts as a finished training; its outcome is never known";
+    default:
+      return outcome satisfies never;
+  }
+}
+
 const webUrl = z.url({ protocol: /^https?$/ });
 
 /** A training's status as a receiver tells it, in answers and in callbacks, in GitHub's words. */
@@ -116,7 +137,7 @@ export function toStatus({ status, conclusion, url, duration_seconds: durationSe
 }
 
 /** CloudEvents 1.0, structured JSON: the whole event is the body, so that one signature covers it. */
-function renderWebhookRequest({ url, publicUrl }: WebhookSettings, order: TrainingOrder): HttpRequest {
+function renderWebhookRequest({ url, publicUrl, outcome }: WebhookSettings, order: TrainingOrder): HttpRequest {
   return {
     method: "POST",
     url: shownUrl(url),
@@ -138,7 +159,7 @@ function renderWebhookRequest({ url, publicUrl }: WebhookSettings, order: Traini
         buffer_size: order.bufferSize,
         decision_id: order.runId,
         model: order.model,
-        ...(publicUrl === null ? {} : { outcome_url: `${publicUrl}${outcomePath(order.runId)}` }),
+        ...(publicUrl === null || outcome !== "callback" ? {} : { outcome_url: `${publicUrl}${outcomePath(order.runId)}` }),
       },
     },
   };
@@ -172,11 +193,11 @@ function toAnswer(key: string, response: Response, text: string, redact: Redact)
   if (status >= 500 || status === 408) return { outcome: "lost", message };
   return {
     outcome: "rejected",
-    message: `${message}\nMend the receiver, or correct TRAINER_URL and TRAINER_SECRET`,
+    message: `${message}\nCorrect the receiver, or TRAINER_URL and TRAINER_SECRET`,
   };
 }
 
-/** Where an answer of 201 or 202 says how it goes on. */
+/** The address at which an answer of 201 or 202 says that the status can be read. */
 function locationOf({ headers, url }: Response): string | null {
   const location = headers.get("location");
   return location !== null && URL.canParse(location, url) ? new URL(location, url).href : null;
@@ -201,7 +222,7 @@ async function look(url: string, etag: string | null, redact: Redact) {
   }
 }
 
-/** The body, cut off where it is longer than any answer needs to be. */
+/** The body, cut off if it is longer than any answer needs to be. */
 async function readText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;

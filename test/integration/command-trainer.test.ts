@@ -142,10 +142,10 @@ describe("the command trainer", () => {
         ...parts,
         database: {
           ...parts.database,
-          async settleDispatch(decisionId, settlement) {
-            failures += 1;
+          async updateDispatch(record, reduce) {
+            if (record.dispatch.askedAt !== null) failures += 1;
             if (failures === 1) throw new Error("the worker ended here");
-            return parts.database.settleDispatch(decisionId, settlement);
+            return parts.database.updateDispatch(record, reduce);
           },
         },
       }),
@@ -163,17 +163,17 @@ describe("the command trainer", () => {
         ...parts,
         database: {
           ...parts.database,
-          async recordProgress(runId, progress) {
-            failures += 1;
+          async updateDispatch(record, reduce) {
+            if (record.dispatch.state === "running") failures += 1;
             if (failures === 1) throw new ServerAwayError("POSTGRES_AWAY", "Postgres is away");
-            return parts.database.recordProgress(runId, progress);
+            return parts.database.updateDispatch(record, reduce);
           },
         },
       }),
     });
     const { runId } = await world.decide();
     expect(await followed(runId)).toMatchObject({ state: "succeeded", conclusion: "success" });
-    expect(failures).toBe(2);
+    expect(failures).toBeGreaterThan(1);
   });
 
   // Its job is taken over once its lock has lapsed, which is long, so that a short absence of Redis ends no training.

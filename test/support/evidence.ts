@@ -48,6 +48,7 @@ export function guideEvidence(): Evidence {
         decision: "no_action",
         bufferSize: 500_000,
         driftScore: null,
+        nextLookAt: null,
       },
       {
         id: 1,
@@ -55,6 +56,7 @@ export function guideEvidence(): Evidence {
         decision: "no_action",
         bufferSize: 300_000,
         driftScore: null,
+        nextLookAt: null,
       },
     ],
   };

@@ -172,6 +172,7 @@ describe("the guards of a training", () => {
       trainer: "github",
       state: "running",
       since: secondsAgo(60),
+      until: null,
       url: "https://x",
     };
     evidence.inFlight = [training];

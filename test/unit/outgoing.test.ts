@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { stateOfTraining } from "../../src/core/training.ts";
+import { stateOfTraining } from "../../src/core/dispatch.ts";
 import { splitLogin } from "../../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../../src/outgoing/network-failure.ts";
 import { readWait } from "../../src/outgoing/wait.ts";

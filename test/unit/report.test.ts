@@ -4,7 +4,8 @@ import { evaluate } from "../../src/core/evaluate.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
 import type { Policy } from "../../src/core/policy.ts";
 import { renderReport, type ReportInput } from "../../src/core/report.ts";
-import { UNASKED } from "../../src/core/training.ts";
+import { Superseded } from "../../src/core/superseded.ts";
+import { CANCELLATIONS } from "../../src/core/dispatch.ts";
 import { renderGitHubRequest } from "../../src/trainers/github-request.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
@@ -24,7 +25,14 @@ const TARGET = {
   },
   extraInputs: {},
 };
-const DISPATCH = { state: "sent", externalId: null, url: null, error: null, askedAt: null } as const;
+const DISPATCH = {
+  state: "sent",
+  reason: null,
+  externalId: null,
+  url: null,
+  error: null,
+  askedAt: null,
+} as const;
 
 function report(
   evidence: Evidence,
@@ -53,6 +61,7 @@ function report(
       decision: isTrigger ? "trigger_mock" : "no_action",
       bufferSize: evidence.buffer.size,
       driftScore: verdict.driftScore,
+      nextLookAt: verdict.nextLookAt,
     },
     dispatch: isTrigger ? { trainer: "mock", ...DISPATCH } : null,
     superseded: null,
@@ -114,17 +123,18 @@ describe("the report", () => {
 
   it("tells a dry run and a superseded run from a recorded decision", () => {
     expect(report(guideEvidence(), GUIDE_POLICY, { recorded: null })).toContain("DRY RUN");
-    const supersededBecause = (because: "newer_decision" | "stale_evidence") =>
+    const supersededBecause = (because: Superseded) =>
       report(guideEvidence(), GUIDE_POLICY, {
         recorded: null,
         superseded: { by: RUN_ID, because },
         request: null,
       });
-    for (const text of [supersededBecause("newer_decision"), supersededBecause("stale_evidence")]) {
+    for (const text of Superseded.options.map(supersededBecause)) {
       expect(text).toContain(`FINAL STATUS: SUPERSEDED - RUN ${RUN_ID} LOOKS AGAIN`);
       expect(text).not.toContain("Decision logged");
     }
     expect(supersededBecause("stale_evidence")).toContain("too old to be acted on");
+    expect(supersededBecause("training_ended")).toContain("the training that held it back has ended");
   });
 
   it.each([
@@ -136,16 +146,18 @@ describe("the report", () => {
       "cancelled",
       "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN",
       "A follow-up looks again",
-      UNASKED.stale,
+      "evidence_too_old",
     ],
     ["cancelled", "RETRAINING CANCELLED", "❌ The training was cancelled"],
     ["failed", "RETRAINING FAILED", "✅ Training asked for (failed): 42"],
   ] as const)(
     "tells what became of a request to a real trainer: %s",
-    (state, status, line, error: string = "because") => {
+    (state, status, line, reason: "evidence_too_old" | null = null) => {
+      const error = reason === null ? "because" : CANCELLATIONS[reason];
       const dispatch = {
         trainer: "github",
         state,
+        reason,
         externalId: "42",
         url: "https://github.com/x",
         error,

@@ -1,0 +1,62 @@
+import type { Evidence, FailedTraining } from "./evidence.ts";
+import type { Policy } from "./policy.ts";
+
+const LONGEST_BACKOFF_SECONDS = 7 * 86_400;
+
+/** How long the alerts of a training are held back after its `failures`th failure: doubled with each, a week at most. */
+export function computeBackoffSeconds(baseSeconds: number, failures: number): number {
+  return Math.min(LONGEST_BACKOFF_SECONDS, baseSeconds * 2 ** (failures - 1));
+}
+
+/** When the alerts of a failed training may start another one, Unix milliseconds. */
+export function computeBackoffEnd(
+  { endedAt, failures }: Pick<FailedTraining, "endedAt" | "failures">,
+  { backoffSeconds }: Pick<Policy, "backoffSeconds">,
+): number {
+  return Date.parse(endedAt) + computeBackoffSeconds(backoffSeconds, failures) * 1000;
+}
+
+/** How many alerts failed trainings hold back at an instant (Unix milliseconds). */
+export function countHeldBack(failed: readonly FailedTraining[], policy: Policy, at: number): number {
+  return failed
+    .filter((training) => at < computeBackoffEnd(training, policy))
+    .reduce((sum, training) => sum + training.alerts, 0);
+}
+
+/**
+ * The first instant after `from` (Unix milliseconds) at which as many alerts are free as the policy requires; null if
+ * waiting for backoffs alone never frees enough.
+ */
+export function findEnoughAlertsAt(
+  { unanswered, failed }: Pick<Evidence["alerts"], "unanswered" | "failed">,
+  policy: Policy,
+  from: number,
+): number | null {
+  const ends = failed.map((training) => computeBackoffEnd(training, policy)).filter((end) => end > from);
+  const isEnough = (at: number): boolean =>
+    unanswered - countHeldBack(failed, policy, at) >= policy.minAlertsTriggered;
+  return ends.toSorted((a, b) => a - b).find(isEnough) ?? null;
+}
+
+/**
+ * When the alerts of a `trigger` decision may start another training, if its own has failed now: by the same computation as
+ * a later verdict makes, from what the decision's evidence saw. Unix milliseconds; null if nothing is held back.
+ */
+export function computeAlertsBackAt(
+  alerts: Pick<Evidence["alerts"], "unanswered" | "failed">,
+  policy: Policy,
+  failure: { decisionId: number; endedAt: number },
+): number | null {
+  if (!policy.retriggerGuard) return null;
+  const endedAt = new Date(failure.endedAt).toISOString();
+  const heldBefore = alerts.failed.reduce((sum, training) => sum + training.alerts, 0);
+  const again = alerts.failed.map((training) => ({ ...training, endedAt, failures: training.failures + 1 }));
+  const first = Math.max(0, alerts.unanswered - heldBefore);
+  const failed = [
+    ...again,
+    ...(first > 0
+      ? [{ decisionId: failure.decisionId, endedAt, conclusion: null, failures: 1, alerts: first }]
+      : []),
+  ];
+  return findEnoughAlertsAt({ unanswered: alerts.unanswered, failed }, policy, failure.endedAt);
+}

@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto";
+import pg from "pg";
+import { sendStatements } from "./pool.ts";
+
+/**
+ * Planning takes longer than running most of our statements, so they are prepared once a connection. Behind a transaction
+ * pooler (PgBouncer before 1.21) a prepared statement may be on another server connection: then nothing was executed, the
+ * statement is sent again as plain text, and nothing is prepared on that pool any more.
+ */
+export async function queryPrepared<Row extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  text: string,
+  values: readonly unknown[],
+): Promise<pg.QueryResult<Row>> {
+  const config = { text, values: [...values] };
+  const name = nameOf(pool, text);
+  if (name === null) return pool.query<Row>(config);
+  try {
+    return await pool.query<Row>({ ...config, name });
+  } catch (error) {
+    if (!isMissingStatement(error)) throw error;
+    stopPreparing(pool);
+    return pool.query<Row>(config);
+  }
+}
+
+// Each prepared statement takes memory of each connection in the server; models with tables of their own bring their own.
+const MOST_STATEMENTS = 40;
+
+const namesOf = new WeakMap<pg.Pool, Map<string, string> | null>();
+
+/** The same text has the same name, and another text another one; null if it is not to be prepared. */
+export function nameOf(pool: pg.Pool, text: string): string | null {
+  const names = namesOf.get(pool) ?? (namesOf.has(pool) ? null : new Map<string, string>());
+  if (names === null) return null;
+  namesOf.set(pool, names);
+  const known = names.get(text);
+  if (known !== undefined || names.size >= MOST_STATEMENTS) return known ?? null;
+  const name = `retrigger_${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
+  names.set(text, name);
+  return name;
+}
+
+export function stopPreparing(pool: pg.Pool): void {
+  namesOf.set(pool, null);
+}
+
+/**
+ * 26000: there is no such statement on this server connection; 42P05: another client made it there; 0A000: a table that it
+ * returns columns of was altered.
+ */
+export function isMissingStatement(error: unknown): boolean {
+  if (!(error instanceof pg.DatabaseError)) return false;
+  return (
+    error.code === "26000" ||
+    error.code === "42P05" ||
+    (error.code === "0A000" && error.message.startsWith("cached plan"))
+  );
+}
+
+/** A value with the type under which a statement is prepared for it. */
+export interface Parameter {
+  value: string | number;
+  type: "text" | "integer";
+}
+
+/**
+ * Runs one statement under a time limit that the server keeps, prepared if possible, in one round trip and one snapshot. The
+ * limit is local to the message, so that nothing of it is left on a connection that others share.
+ *
+ * @param limitMs After so long the server cancels the statement; the client waits a little longer.
+ */
+export async function sendPrepared(
+  pool: pg.Pool,
+  text: string,
+  parameters: readonly Parameter[],
+  limitMs: number,
+): Promise<pg.QueryResult<Record<string, unknown>>> {
+  const name = nameOf(pool, text);
+  const settings = `SELECT set_config('statement_timeout', '${limitMs}', true), set_config('plan_cache_mode', 'force_generic_plan', true)`;
+  const send = async (statements: (client: pg.PoolClient) => string[]) => {
+    const results = await sendStatements(pool, statements, limitMs + 5_000);
+    return results.at(-1) as pg.QueryResult<Record<string, unknown>>;
+  };
+  const plain = () => send(() => [settings, inline(text, parameters)]);
+  if (name === null) return plain();
+  try {
+    return await send((client) => {
+      const execution = `EXECUTE ${name} (${parameters.map(toLiteral).join(", ")})`;
+      const types = parameters.map(({ type }) => type).join(", ");
+      return markPrepared(client, name)
+        ? [settings, execution]
+        : [settings, `PREPARE ${name} (${types}) AS ${text}`, execution];
+    });
+  } catch (error) {
+    if (!isMissingStatement(error)) throw error;
+    stopPreparing(pool);
+    return plain();
+  }
+}
+
+const preparedOn = new WeakMap<pg.PoolClient, Set<string>>();
+
+/** Whether a connection has a statement; from now on it has. (One on which preparing fails is closed.) */
+function markPrepared(client: pg.PoolClient, name: string): boolean {
+  const names = preparedOn.get(client) ?? new Set();
+  preparedOn.set(client, names);
+  const isPrepared = names.has(name);
+  names.add(name);
+  return isPrepared;
+}
+
+function toLiteral({ value }: Parameter): string {
+  return typeof value === "number" ? String(Number(value)) : pg.escapeLiteral(value);
+}
+
+/** The statement with its parameters as literals, for servers on which nothing is prepared. */
+function inline(text: string, parameters: readonly Parameter[]): string {
+  return text.replaceAll(/\$(\d+)/g, (_, position: string) => {
+    const parameter = parameters[Number(position) - 1];
+    if (!parameter) throw new Error(`the statement has no parameter ${position}`);
+    return `${toLiteral(parameter)}::${parameter.type}`;
+  });
+}
