@@ -1,11 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ModelConfig, TrainingPatience } from "../src/config.ts";
-import {
-  announceDoubles,
-  announceEnd,
-  announceTrigger,
-  announceUnknown,
-} from "../src/core/announce.ts";
+import { announceDoubles, announceEnd, announceTrigger, announceUnknown } from "../src/core/announce.ts";
 import { computeAlertsBackAt } from "../src/core/backoff.ts";
 import {
   advance,
@@ -28,10 +23,7 @@ import type { Notify } from "./notify.ts";
 
 export interface DispatcherDependencies {
   trainer: Trainer;
-  database: Pick<
-    Database,
-    "claimDispatch" | "updateDispatch" | "readLatestDecision"
-  >;
+  database: Pick<Database, "claimDispatch" | "updateDispatch" | "readLatestDecision">;
   patience: TrainingPatience;
   /** @throws PermanentError for a model that the settings do not name. */
   findModel(model: string): ModelConfig;
@@ -133,19 +125,25 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     const claim = await database.claimDispatch(record.decisionId);
     if (claim.outcome === "refused") return apply(claim.record, { kind: "opened" });
     const answer = await requireRemote(trainer).ask({ key: record.runId, request: rendered.request });
+    const { askedAt } = claim.record.dispatch;
     switch (answer.outcome) {
       case "accepted": {
         const { training, isDone = false } = answer;
         return apply(claim.record, { kind: "accepted", training, isDone });
       }
       case "rejected":
-        return apply(claim.record, { kind: "refused", message: answer.message });
+        return apply(claim.record, { kind: "refused", askedAt, message: answer.message });
       case "not_sent":
-        return apply(claim.record, { kind: "not_sent", message: answer.message });
+        return apply(claim.record, { kind: "not_sent", askedAt, message: answer.message });
       case "rate_limited":
-        return apply(claim.record, { kind: "rate_limited", message: answer.message, waitMs: answer.waitMs });
+        return apply(claim.record, {
+          kind: "rate_limited",
+          askedAt,
+          message: answer.message,
+          waitMs: answer.waitMs,
+        });
       case "lost":
-        return apply(claim.record, { kind: "answer_lost", message: answer.message });
+        return apply(claim.record, { kind: "answer_lost", askedAt, message: answer.message });
       default:
         return answer satisfies never;
     }
@@ -278,7 +276,8 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   return { takeTurn, apply, carryOut, alertsBackAt };
 }
 
-type Rendered = { kind: "same"; request: DispatchRequest } | { kind: "differs"; haveSettingsChanged: boolean };
+type Rendered =
+  { kind: "same"; request: DispatchRequest } | { kind: "differs"; haveSettingsChanged: boolean };
 
 /** The request that the settings give now, compared with the recorded one, which is never executed. */
 function render(trainer: Trainer, { order, request, settingsHash, model }: DispatchRecord): Rendered {

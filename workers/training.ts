@@ -56,7 +56,8 @@ export function createTraining(dependencies: TrainingDependencies) {
       note = { ...note, ...turn.memo, problem: turn.note ?? null };
       // What follows from an end is carried out once, also if an earlier try wrote the end and died.
       const end = endOf(record);
-      if (end !== null && end !== note.end) await dispatcher.carryOut(record, effectsOf(record.dispatch));
+      if (end !== null && end !== note.end)
+        await dispatcher.carryOut(record, withoutFollow(effectsOf(record.dispatch)));
       else if (end === null && (isNews || turn.next.kind === "done"))
         await dispatcher.carryOut(record, withoutFollow(turn.effects));
       note = { ...note, end };

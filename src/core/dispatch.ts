@@ -126,12 +126,12 @@ export type DispatchInput =
   | { kind: "request_differs"; haveSettingsChanged: boolean }
   /** The trainer accepted; null if it does not say under which id. `isDone`: accepting is all that is ever known. */
   | { kind: "accepted"; training: Training | null; isDone?: boolean }
-  | { kind: "refused"; message: string }
+  | ({ kind: "refused" } & Unaccepted)
   /** The request certainly never arrived. */
-  | { kind: "not_sent"; message: string }
-  | { kind: "rate_limited"; message: string; waitMs: number | null }
+  | ({ kind: "not_sent" } & Unaccepted)
+  | ({ kind: "rate_limited"; waitMs: number | null } & Unaccepted)
   /** The request may have arrived. */
-  | { kind: "answer_lost"; message: string }
+  | ({ kind: "answer_lost" } & Unaccepted)
   /** The trainings that the trainer has under this key, the one that counts first. */
   | { kind: "searched"; trainings: readonly Training[] }
   /** The trainer cannot be asked now; nothing follows from that for the training. */
@@ -152,13 +152,19 @@ export type DispatchInput =
   /** A person's `dispatch confirm`: which training an unknown dispatch started. */
   | { kind: "confirm"; externalId: string };
 
+/** What became of the one request that was made at `askedAt`; of a later one it says nothing. */
+interface Unaccepted {
+  askedAt: number | null;
+  message: string;
+}
+
 /** What follows from a state. Each is idempotent: done twice, it does the same. */
 export type DispatchEffect =
   | "announce_request"
   | "announce_unknown"
   | "announce_extra_runs"
   | "announce_end"
-  /** See to it that the training is followed to its end. */
+  /** See to it that the training is followed to its end, and its end reported. */
   | "follow"
   /** The model may be free again: re-evaluate it if its latest decision waited for this. */
   | "release"
@@ -221,17 +227,13 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
     case "accepted":
       return reduceAccepted(dispatch, input, context);
     case "refused":
-      return dispatch.state === "pending" ? { patch: { state: "rejected", error: input.message } } : {};
+      return isOutstanding(dispatch, input) ? { patch: { state: "rejected", error: input.message } } : {};
     case "not_sent":
-      return postpone(dispatch, input.message, clamp(context.now - dispatch.createdAt, 250, 30_000));
+      return postpone(dispatch, input, clamp(context.now - dispatch.createdAt, 250, 30_000));
     case "rate_limited":
-      return postpone(
-        dispatch,
-        input.message,
-        input.waitMs ?? Math.max(MINUTE_MS, context.now - dispatch.createdAt),
-      );
+      return postpone(dispatch, input, input.waitMs ?? Math.max(MINUTE_MS, context.now - dispatch.createdAt));
     case "answer_lost":
-      return dispatch.state === "pending"
+      return isOutstanding(dispatch, input)
         ? { patch: { error: input.message }, next: { kind: "search", waitMs: 0 } }
         : {};
     case "searched":
@@ -243,9 +245,7 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
     case "seen":
       return reduceSeen(dispatch, input, context);
     case "reported":
-      return dispatch.askedAt !== null && mayBecome(dispatch, input)
-        ? { patch: toProgress(dispatch, input, context) }
-        : {};
+      return mayBecome(dispatch, input) ? { patch: toProgress(dispatch, input, context) } : {};
     case "gone":
       return silence(dispatch, input.message, null, context);
     case "nothing_to_ask":
@@ -329,7 +329,9 @@ function reduceAccepted(
     statusUrl: dispatch.statusUrl ?? training?.statusUrl ?? null,
   };
   if (dispatch.state !== "pending" && dispatch.state !== "unknown") return { patch: names };
-  const accepted = { ...names, error: null, heardAt: now, silentSince: null };
+  // An answer that came so late that the request was given up meanwhile is an answer all the same.
+  const askedAt = dispatch.askedAt ?? now;
+  const accepted = { ...names, askedAt, error: null, heardAt: now, silentSince: null };
   return isDone
     ? {
         patch: {
@@ -344,10 +346,18 @@ function reduceAccepted(
     : { patch: { ...accepted, state: "sent" } };
 }
 
+/** Whether a dispatch still waits for the answer to this very request. */
+function isOutstanding(dispatch: Dispatch, { askedAt }: Unaccepted): boolean {
+  return dispatch.state === "pending" && dispatch.askedAt !== null && dispatch.askedAt === askedAt;
+}
+
 /** The request did not arrive, or was refused for now, so that it may be sent again. */
-function postpone(dispatch: Dispatch, message: string, waitMs: number): Change {
-  if (dispatch.state !== "pending") return {};
-  return { patch: { askedAt: null, error: message }, next: { kind: "request", waitMs: Math.round(waitMs) } };
+function postpone(dispatch: Dispatch, request: Unaccepted, waitMs: number): Change {
+  if (!isOutstanding(dispatch, request)) return {};
+  return {
+    patch: { askedAt: null, error: request.message },
+    next: { kind: "request", waitMs: Math.round(waitMs) },
+  };
 }
 
 function reduceSearched(
@@ -401,7 +411,8 @@ function reduceNotFound(dispatch: Dispatch, context: DispatchContext): Change {
       note: `${why}; looking for the training`,
     };
   }
-  if (isFollowable(dispatch, context.trainer)) return { next: { kind: "follow", waitMs: 0 } };
+  if (dispatch.state !== "unknown" && isFollowable(dispatch, context.trainer))
+    return { next: { kind: "follow", waitMs: 0 } };
   return silence(dispatch, NOT_FOUND, null, context);
 }
 
@@ -459,7 +470,12 @@ function reduceSeen(
   const hasMore = extraRuns.length > dispatch.extraRuns.length;
   if (oldest && oldest.externalId !== dispatch.externalId)
     return {
-      patch: { externalId: oldest.externalId, url: oldest.url, heardAt: now, ...(hasMore ? { extraRuns } : {}) },
+      patch: {
+        externalId: oldest.externalId,
+        url: oldest.url,
+        heardAt: now,
+        ...(hasMore ? { extraRuns } : {}),
+      },
       next: { ...fresh, waitMs: 0 },
     };
   return { patch: { ...progress, ...(hasMore ? { extraRuns } : {}) } };
@@ -467,8 +483,10 @@ function reduceSeen(
 
 /** An end stands, unless the training was only taken for lost, or this is a later attempt of it. */
 function mayBecome(dispatch: Dispatch, { attempt }: Pick<TrainingStatus, "attempt">): boolean {
+  if (dispatch.askedAt === null) return false;
   if (!isOver(dispatch.state)) return true;
-  if (dispatch.state === "rejected" || dispatch.state === "succeeded" || dispatch.endedAt === null) return false;
+  if (dispatch.state === "rejected" || dispatch.state === "succeeded" || dispatch.endedAt === null)
+    return false;
   return dispatch.reason === "lost" || (attempt ?? 0) > (dispatch.attempt ?? 0);
 }
 
@@ -495,7 +513,7 @@ function reduceRunEnded(
   { conclusion, message, durationSeconds }: Extract<DispatchInput, { kind: "run_ended" }>,
   { now }: DispatchContext,
 ): Change {
-  if (isOver(dispatch.state)) return {};
+  if (dispatch.state !== "sent" && dispatch.state !== "running") return {};
   return {
     patch: {
       state: stateOfTraining("completed", conclusion),
@@ -526,15 +544,11 @@ function silence(dispatch: Dispatch, why: string, waitMs: number | null, context
   const silentMs = now - lastSign(dispatch);
   // A worker that begins after a day off does not take its first failed look for the end.
   if (silentMs >= limits.lostAfterMs && now - silentSince >= graceMs(limits.lostAfterMs))
-    return giveUp(
-      dispatch,
-      `Nothing was heard of it for ${Math.round(silentMs / 1000)} s. ${why}`,
-      context,
-    );
+    return giveUp(dispatch, `Nothing was heard of it for ${Math.round(silentMs / 1000)} s. ${why}`, context);
   // Growing pauses, and a look when it is time to give up.
   const pauseMs = Math.max(waitMs ?? 0, limits.pollMs, Math.min(silentMs / 4, LONGEST_PAUSE_MS));
   const toLimitMs = Math.max(limits.lostAfterMs - silentMs, graceMs(limits.lostAfterMs)) + 1_000;
-  const kind = isFollowable(dispatch, context.trainer) ? "follow" : "search";
+  const { kind } = planNext(dispatch, context, limits.pollMs);
   return { patch, next: { kind, waitMs: Math.round(Math.min(pauseMs, toLimitMs)) }, note: why };
 }
 
@@ -639,11 +653,11 @@ export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
       return ["announce_request", "release"];
     case "succeeded":
     case "failed":
-      return ["announce_request", ...effects, "announce_end", "release"];
+      return ["announce_request", "follow", ...effects, "announce_end", "release"];
     case "cancelled":
       return isUnrequested(dispatch)
         ? ["reevaluate"]
-        : ["announce_request", ...effects, "announce_end", "release"];
+        : ["announce_request", "follow", ...effects, "announce_end", "release"];
     default:
       return dispatch.state satisfies never;
   }
