@@ -17,13 +17,13 @@ import * as trainings from "./trainings.ts";
 import { type AcceptedEvent, listOpenRuns, moveEvents, type OpenRun, recordEvent } from "./events.ts";
 import { fetchEvidence, quoteTable } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
-import { findPendingMigrations, migrate } from "./migrate.ts";
+import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createPool } from "./pool.ts";
 
 /** Everything that is asked of Postgres. Whatever fails says where, why, and what to do. */
 export interface Database {
   ping(): Promise<void>;
-  migrate(): Promise<string[]>;
+  migrate(options?: MigrateOptions): Promise<string[]>;
   findPendingMigrations(): Promise<string[]>;
   fetchEvidence(model: string, config: ModelConfig): Promise<Evidence>;
   recordDecision(decision: NewDecision): Promise<RecordingAnswer>;
@@ -83,7 +83,7 @@ export function createDatabase(
   };
   return {
     ping: () => ask(async () => void (await pool.query("SELECT 1"))),
-    migrate: () => ask(() => migrate(pool, databaseUrl, log)),
+    migrate: (options) => ask(() => migrate(pool, databaseUrl, log, options)),
     findPendingMigrations: () => ask(() => findPendingMigrations(pool)),
     fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }) =>
       ask(() =>
