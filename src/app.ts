@@ -195,7 +195,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
         log,
         signal,
       });
-      const migrations = await retryUntilReady("Postgres", database.migrate, { log, signal });
+      const migrations = await retryUntilReady("Postgres", () => database.migrate(), { log, signal });
       if (migrations.length > 0) log.info({ migrations }, "migrated");
       if (config.role !== "web") await startWorkers(database);
       if (config.role !== "worker") await startWeb(database);

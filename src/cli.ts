@@ -33,7 +33,9 @@ program
   .command("migrate")
   .description("make or update Retrigger's tables; the DAG's decisions are kept")
   .action(async () => {
-    const done = await withDatabase(parseConfig(loadSettings()), (database) => database.migrate());
+    const done = await withDatabase(parseConfig(loadSettings()), (database) =>
+      database.migrate({ onWait: note }),
+    );
     say(done.length > 0 ? `Migrated: ${done.join(", ")}` : "The tables are up to date.");
   });
 

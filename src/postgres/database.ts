@@ -11,13 +11,13 @@ import * as dispatches from "./dispatches.ts";
 import { type AcceptedEvent, moveEvents, recordEvent } from "./events.ts";
 import { fetchEvidence, quoteTable } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
-import { findPendingMigrations, migrate } from "./migrate.ts";
+import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createPool } from "./pool.ts";
 
 /** Everything that is asked of Postgres. Whatever fails says where, why, and what to do. */
 export interface Database {
   ping(): Promise<void>;
-  migrate(): Promise<string[]>;
+  migrate(options?: MigrateOptions): Promise<string[]>;
   findPendingMigrations(): Promise<string[]>;
   /** @param limitMs After so long the server cancels the reading: TransientError READING_TOO_SLOW. */
   fetchEvidence(model: string, config: ModelConfig, limitMs?: number): Promise<Evidence>;
@@ -73,7 +73,7 @@ export function createDatabase(
   };
   return {
     ping: () => ask(async () => void (await pool.query("SELECT 1"))),
-    migrate: () => ask(() => migrate(pool, databaseUrl, log)),
+    migrate: (options) => ask(() => migrate(pool, databaseUrl, log, options)),
     findPendingMigrations: () => ask(() => findPendingMigrations(pool)),
     fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }, limitMs) =>
       ask(() =>

@@ -2,48 +2,78 @@ import { readdir } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg, { type Pool } from "pg";
+import { messageOf, PermanentError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
+import { databaseAddress } from "./explain-error.ts";
+import { createMigrationWait, type MigrationBlocker, tryMigrationLock } from "./migration-lock.ts";
 
 const MIGRATIONS_DIR = fileURLToPath(new URL("migrations", import.meta.url));
 const MIGRATIONS_TABLE = "retrigger_migrations";
-// Any number will do, so long as every version of Retrigger takes the same.
-const ADVISORY_LOCK = 7_283_401;
+
+const WAIT_LIMIT_MS = 5 * 60_000;
+const CONNECT_LIMIT_MS = 5_000;
+/** Queries queue behind a statement that waits for a table, so it steps back soon and tries again. */
+const TABLE_LOCK_LIMIT_MS = 2_000;
+/** A process whose machine is gone, or that is suspended, must not keep the lock. */
+const IDLE_LIMIT_MS = 60_000;
+
+/** SQLSTATE: the lock timeout passed; a deadlock was broken. */
+const TABLE_IN_USE = ["55P03", "40P01"];
+/** SQLSTATE: a table, column or other object of that name exists. */
+const DUPLICATE_NAME = ["42P07", "42701", "42710"];
+/** SQLSTATE: how the same collision shows when the other transaction commits while ours waits for it. */
+const UNIQUE_VIOLATION = "23505";
+const INSUFFICIENT_PRIVILEGE = "42501";
+
+export interface MigrateOptions {
+  /** How long to wait for another process, or for a transaction that keeps a table. Five minutes by default. */
+  limitMs?: number;
+  /** Called when a wait begins, beside the log, with the reason and what to do. */
+  onWait?: (text: string) => void;
+}
 
 /**
- * Brings the tables that are ours up to date, from nothing or from the DAG's own. Processes that start together take
- * turns. Returns the names of the migrations that ran, in order.
+ * Brings our tables up to date, from nothing or from the DAG's own. All pending migrations and the lock that keeps other
+ * processes out share one transaction: they commit or roll back whole, and neither a pooler nor a crash can leave the lock
+ * behind. Returns the names of the migrations that this call ran, in order.
+ *
+ * @throws PermanentError `MIGRATION_LOCKED` after `limitMs`, naming who holds the lock and what to do.
  */
-export async function migrate(pool: Pool, databaseUrl: string, log: Logger): Promise<string[]> {
+export async function migrate(
+  pool: Pool,
+  databaseUrl: string,
+  log: Logger,
+  { limitMs = WAIT_LIMIT_MS, onWait = () => {} }: MigrateOptions = {},
+): Promise<string[]> {
   // The usual start finds nothing to do, and needs neither the lock nor the migration library in its memory.
-  if ((await findPendingMigrations(pool)).length === 0) return [];
-  // Our migrations are SQL; the loader of those in TypeScript would leave a directory in /tmp.
-  process.env["JITI_FS_CACHE"] ??= "false";
-  const { runner } = await import("node-pg-migrate");
-  // A connection of its own: a migration may take longer than the pool's limit, and waits for its turn besides.
-  const client = new pg.Client(databaseUrl);
-  // Without a listener, a server that leaves would end the process; whoever waits for an answer is told as well.
+  let pending = await findPendingMigrations(pool);
+  if (pending.length === 0) return [];
+  // A connection of its own: a migration may take longer than the pool's limit.
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    application_name: "retrigger migrate",
+    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    keepAlive: true,
+  });
+  // Without a listener, a connection that breaks would end the process; the query that needs it fails as well.
   client.on("error", () => {});
+  const wait = createMigrationWait({ client, address: databaseAddress(databaseUrl), limitMs, log, onWait });
   try {
     await client.connect();
-    await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCK]);
-    const logger = {
-      debug: () => {},
-      info: () => {},
-      warn: (text: string) => log.warn(text),
-      error: (text: string) => log.debug(text),
-    };
-    const done = await runner({
-      dbClient: client,
-      dir: MIGRATIONS_DIR,
-      migrationsTable: MIGRATIONS_TABLE,
-      direction: "up",
-      // Our own lock waits for its turn, node-pg-migrate's gives up at once.
-      noLock: true,
-      logger,
-    });
-    return done.map(({ name }) => name);
+    while (pending.length > 0) {
+      const attempt = await attemptMigration(client, log);
+      if (attempt.kind === "migrated") return attempt.names;
+      if (attempt.kind === "blocked") await wait(attempt.blocker);
+      const left = await findPendingMigrations(pool);
+      // An earlier version behind a pooler does not keep us out reliably: it may have migrated while we did.
+      const isOvertaken = left.length < pending.length;
+      if (attempt.kind === "collided" && !isOvertaken) throw attempt.error;
+      pending = left;
+    }
+    return [];
+  } catch (error) {
+    throw explainMigrationError(error, databaseUrl);
   } finally {
-    // Ends the session, and with it the advisory lock and whatever a failed migration left open.
     await client.end();
   }
 }
@@ -55,4 +85,93 @@ export async function findPendingMigrations(pool: Pool): Promise<string[]> {
   if (found.length === 0) return known;
   const { rows } = await pool.query<{ name: string }>(`SELECT name FROM ${MIGRATIONS_TABLE}`);
   return known.filter((name) => !rows.some((row) => row.name === name));
+}
+
+type Attempt =
+  | { kind: "migrated"; names: string[] }
+  | { kind: "blocked"; blocker: MigrationBlocker }
+  /** What a migration makes is there already. */
+  | { kind: "collided"; error: unknown };
+
+/**
+ * One transaction, which ends whatever happens. It does not wait for the lock: a transaction that waits would keep a
+ * pooler's connection from everyone else.
+ */
+async function attemptMigration(client: pg.Client, log: Logger): Promise<Attempt> {
+  let isCommitted = false;
+  try {
+    await client.query(
+      `BEGIN; SET LOCAL lock_timeout = ${TABLE_LOCK_LIMIT_MS}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`,
+    );
+    if (!(await tryMigrationLock(client))) return { kind: "blocked", blocker: "process" };
+    const names = await runPendingMigrations(client, log);
+    await client.query("COMMIT");
+    isCommitted = true;
+    return { kind: "migrated", names };
+  } catch (error) {
+    if (hasCode(error, TABLE_IN_USE)) return { kind: "blocked", blocker: "table" };
+    if (hasCode(error, [...DUPLICATE_NAME, UNIQUE_VIOLATION])) return { kind: "collided", error };
+    throw error;
+  } finally {
+    // If the connection is broken, so is the transaction.
+    if (!isCommitted) await client.query("ROLLBACK").catch(() => {});
+  }
+}
+
+/** Runs what is pending, in the client's transaction. */
+async function runPendingMigrations(client: pg.Client, log: Logger): Promise<string[]> {
+  // Our migrations are SQL; the loader of those in TypeScript would leave a directory in /tmp.
+  process.env["JITI_FS_CACHE"] ??= "false";
+  const { runner } = await import("node-pg-migrate");
+  const debug = (text: string): void => log.debug(text);
+  let failure: unknown;
+  // All that the runner uses of a client.
+  const dbClient = {
+    query(text: string, values?: unknown[]) {
+      // The runner's own COMMIT would end our transaction, and with it the lock.
+      if (/^(BEGIN|COMMIT|ROLLBACK);?$/.test(text)) return Promise.resolve({ rows: [], rowCount: null });
+      return client.query(text, values).catch((error: unknown) => {
+        failure ??= error;
+        throw error;
+      });
+    },
+  };
+  try {
+    const done = await runner({
+      dbClient: dbClient as unknown as pg.ClientBase,
+      dir: MIGRATIONS_DIR,
+      migrationsTable: MIGRATIONS_TABLE,
+      direction: "up",
+      // Otherwise each migration would bring a BEGIN and a COMMIT of its own.
+      singleTransaction: true,
+      noLock: true,
+      logger: { debug, info: () => {}, warn: debug, error: debug },
+    });
+    return done.map(({ name }) => name);
+  } catch (error) {
+    // The runner wraps some errors in a text of its own, without the code.
+    throw failure ?? error;
+  }
+}
+
+/** The errors that mean something else here than in a query of the service. */
+function explainMigrationError(error: unknown, databaseUrl: string): unknown {
+  const explained = (code: string, remedy: string): PermanentError =>
+    new PermanentError(
+      code,
+      `Cannot migrate ${databaseAddress(databaseUrl)}: ${messageOf(error)}. Nothing was changed. ${remedy}`,
+      { cause: error },
+    );
+  if (hasCode(error, DUPLICATE_NAME))
+    return explained(
+      "NAME_TAKEN",
+      "Retrigger did not make what has that name: rename or drop it, then run npx retrigger migrate",
+    );
+  if (hasCode(error, [INSUFFICIENT_PRIVILEGE]) && !messageOf(error).includes("must be owner"))
+    return explained("NO_PRIVILEGE", "Run npx retrigger migrate once as a user who may create tables");
+  return error;
+}
+
+function hasCode(error: unknown, codes: readonly string[]): boolean {
+  return error instanceof pg.DatabaseError && codes.includes(error.code ?? "");
 }

@@ -112,6 +112,21 @@ describe("migrations", () => {
     await database.close();
   });
 
+  it("say what to do if the user may not create tables", async () => {
+    world = await createWorld();
+    const url = new URL(world.config.databaseUrl);
+    const role = `reader${url.pathname.replace("/", "_")}`;
+    await world.sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    await world.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'reader'`);
+    [url.username, url.password] = [role, "reader"];
+    const database = createDatabase({ ...world.config, databaseUrl: url.href }, createLogger("silent"));
+    const message = await failureOf(database.migrate());
+    await database.close();
+    await world.sql(`DROP ROLE ${role}`);
+    expect(message).toContain("permission denied for schema public. Nothing was changed.");
+    expect(message).toContain("as a user who may create tables");
+  });
+
   it("run once when several processes start together", async () => {
     world = await createWorld();
     const log = createLogger("silent");

@@ -1,0 +1,87 @@
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import pg from "pg";
+import { findProgram } from "../../src/embedded/find-program.ts";
+import {
+  chooseRootDrop,
+  findFreePort,
+  handOver,
+  spawnServer,
+  stopProcess,
+  waitUntilUp,
+} from "../../src/embedded/server-process.ts";
+
+export interface PgBouncer {
+  /** The same database, through the pooler. */
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** Debian's PgBouncer; undefined if it is not installed. */
+export const PGBOUNCER = findProgram(["pgbouncer"]);
+
+/**
+ * Starts PgBouncer in transaction mode before the server of `databaseUrl`, for all of its databases, with at most two
+ * server connections each. Any client may log in: it listens on the loopback address only.
+ */
+export async function startPgBouncer(databaseUrl: string): Promise<PgBouncer> {
+  if (PGBOUNCER === undefined)
+    throw new Error("There is no pgbouncer on the PATH: apt-get install pgbouncer");
+  await mkdir(".data", { recursive: true });
+  // Named like the directories of the embedded servers, which removes what a killed test run leaves behind.
+  const directory = await mkdtemp(join(process.cwd(), ".data", `servers-${process.pid}-pgbouncer-`));
+  await chmod(directory, 0o711);
+  const rootDrop = chooseRootDrop([directory]);
+  const port = await findFreePort();
+  const file = join(directory, "pgbouncer.ini");
+  await writeFile(file, settingsOf(new URL(databaseUrl), port), { mode: 0o600 });
+  await handOver(file, rootDrop);
+  const server = spawnServer(PGBOUNCER, [file], { rootDrop, deathSignal: "SIGKILL" });
+  const url = new URL(databaseUrl);
+  url.host = `127.0.0.1:${port}`;
+  await waitUntilUp(server, () => ping(url.href));
+  return {
+    url: url.href,
+    async stop() {
+      await stopProcess(server.child, "SIGTERM");
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function settingsOf({ hostname, port: serverPort, username, password }: URL, port: number): string {
+  const server = {
+    host: hostname,
+    port: serverPort || "5432",
+    user: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+  };
+  const settings = {
+    listen_addr: "127.0.0.1",
+    listen_port: port,
+    unix_socket_dir: "",
+    auth_type: "any",
+    pool_mode: "transaction",
+    default_pool_size: 2,
+    max_client_conn: 200,
+  };
+  const target = Object.entries(server).map(([name, value]) => `${name}='${value.replaceAll("'", "''")}'`);
+  return [
+    "[databases]",
+    `* = ${target.join(" ")}`,
+    "[pgbouncer]",
+    ...Object.entries(settings).map(([name, value]) => `${name} = ${value}`),
+    "",
+  ].join("\n");
+}
+
+async function ping(url: string): Promise<void> {
+  const client = new pg.Client(url);
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    await client.query("SELECT 1");
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
