@@ -1,4 +1,4 @@
-import { FlowProducer, type QueueOptions } from "bullmq";
+import { FlowProducer, type QueueOptions, type Worker } from "bullmq";
 import { INBOX, NOTIFICATIONS, QUEUES, TRAINING } from "../queues/names.ts";
 import { followTraining } from "../queues/training.ts";
 import { createAct } from "../workers/act.ts";
@@ -19,9 +19,11 @@ import { findModel } from "./find-model.ts";
 import { createReleasers, isSettledWithin, retryUntilReady } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
-import { connectRedis, probeRedis } from "./redis/connection.ts";
+import { requireRedis } from "./redis/check.ts";
+import { connectRedis } from "./redis/connection.ts";
 import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts";
 import { openQueue } from "./redis/open-queue.ts";
+import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { createServerState } from "./server-state.ts";
 import { createRedactor } from "./redact.ts";
 import { createTrainer } from "./trainers/create-trainer.ts";
@@ -74,14 +76,27 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   const redact = createRedactor(config.secrets);
   const stopping = new AbortController();
   let address: string | null = null;
+  let redisWatch: RedisWatch | undefined;
 
   function openRedis(failFast: boolean): QueueOptions & { connection: ReturnType<typeof connectRedis> } {
-    const connection = connectRedis(config.redisUrl, redisState, { failFast });
+    const onRefusal = () => redisWatch?.suspect();
+    const connection = connectRedis(config.redisUrl, redisState, { failFast, onRefusal });
     releasers.add("Redis", () => connection.disconnect());
     return { connection, prefix: config.redisPrefix };
   }
 
-  async function startWorkers(database: Database): Promise<void> {
+  /** Opens the fail-fast connection, which the watch shares with the web pages. */
+  async function startWatch(): Promise<{ options: QueueOptions; watch: RedisWatch }> {
+    const options = openRedis(true);
+    const { connection: redis } = options;
+    if (redis.status !== "ready") await new Promise((resolve) => redis.once("ready", resolve));
+    const watch = createRedisWatch({ redis, state: redisState, settings: config });
+    releasers.add("Redis watch", watch.stop);
+    redisWatch = watch;
+    return { options, watch };
+  }
+
+  async function startWorkers(database: Database, watch: RedisWatch): Promise<void> {
     const options = openRedis(false);
     const open = (name: (typeof QUEUES)[number]) => openQueue(name, options, log);
     const [inbox, act, summarize] = [open(INBOX), open("act"), open("summarize")];
@@ -171,18 +186,21 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       DRAIN_LIMIT_MS + 2 * QUEUE_CLOSE_LIMIT_MS,
     );
     await Promise.all(workers.map((worker) => worker.waitUntilReady()));
+    watch.onChange((isRefusing) => {
+      if (stopping.signal.aborted) return;
+      setPaused(workers, isRefusing);
+      // A failover loses what the old master had not replicated yet.
+      if (!isRefusing) reconciler?.runSoon();
+    });
     void warnOfTrainer(trainer, log);
   }
 
-  async function startWeb(database: Database): Promise<void> {
-    const options = openRedis(true);
-    const { connection: redis } = options;
-    await new Promise((resolve) => redis.once("ready", resolve));
+  async function startWeb(database: Database, options: QueueOptions, redisWatch: RedisWatch): Promise<void> {
     const queues = QUEUES.map((name) => openQueue(name, options, log));
     for (const queue of queues) releasers.add("queue", () => queue.close(), QUEUE_CLOSE_LIMIT_MS);
     // Loaded here, because a worker without pages has no use for Express and Bull Board in its memory.
     const { startServer } = await import("./http/server.ts");
-    const server = await startServer({ config, database, redis, queues, log });
+    const server = await startServer({ config, database, redisWatch, queues, log });
     releasers.add("HTTP", server.close);
     ({ address } = server);
   }
@@ -191,14 +209,12 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     async start(signal) {
       const database = createDatabase(config, log);
       releasers.add("Postgres", database.close);
-      await retryUntilReady("Redis", () => probeRedis(config.redisUrl, (redis) => redis.ping()), {
-        log,
-        signal,
-      });
+      await retryUntilReady("Redis", () => requireRedis(config), { log, signal });
       const migrations = await retryUntilReady("Postgres", () => database.migrate(), { log, signal });
       if (migrations.length > 0) log.info({ migrations }, "migrated");
-      if (config.role !== "web") await startWorkers(database);
-      if (config.role !== "worker") await startWeb(database);
+      const { options, watch } = await startWatch();
+      if (config.role !== "web") await startWorkers(database, watch);
+      if (config.role !== "worker") await startWeb(database, options, watch);
       log.info(
         { role: config.role, address, models: [...config.models.keys()].slice(0, 20) },
         "Retrigger is ready",
@@ -207,6 +223,17 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     stop: releasers.releaseAll,
     address: () => address,
   };
+}
+
+/**
+ * A paused worker finishes its current jobs and fetches no others. Without the pause, a worker would poll a Redis that
+ * refuses writes in a tight loop, and start jobs that cannot be completed.
+ */
+function setPaused(workers: Worker[], isPaused: boolean): void {
+  for (const worker of workers) {
+    // `true`: does not wait for the current jobs.
+    void (isPaused ? worker.pause(true) : worker.resume());
+  }
 }
 
 /** Checks in the background whether the trainer would accept a request. It stops nothing. */

@@ -5,7 +5,7 @@ import { TransientError } from "./errors.ts";
 import { findModel } from "./find-model.ts";
 import { createLogger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
-import { probeRedis } from "./redis/connection.ts";
+import { requireRedis } from "./redis/check.ts";
 
 const log = createLogger("silent");
 
@@ -29,8 +29,8 @@ export async function withInbox(
   use: (client: Client) => Promise<void>,
 ): Promise<void> {
   findModel(config.models, model);
-  // A client waits for a Redis that is away; a person at a terminal is told at once.
-  await probeRedis(config.redisUrl, (redis) => redis.ping());
+  // A client waits for a Redis that is away; at a terminal the reason is shown at once.
+  await requireRedis(config);
   const client = createClient(config, log);
   try {
     await use(client);

@@ -12,7 +12,7 @@ import { ConfigError, messageOf } from "./errors.ts";
 import { createReleasers } from "./lifecycle.ts";
 import { createLogger } from "./logger.ts";
 import { createDatabase } from "./postgres/database.ts";
-import { probeRedis } from "./redis/connection.ts";
+import { requireRedis } from "./redis/check.ts";
 import { createRunId } from "./run-id.ts";
 import { loadSettings } from "./settings-file.ts";
 import { runUntilSignal } from "./signals.ts";
@@ -95,7 +95,7 @@ async function prepare(
 
 /** The service would wait for a server that is away; a person at a terminal is told at once. */
 async function checkServers(config: Config): Promise<void> {
-  await probeRedis(config.redisUrl, (redis) => redis.ping());
+  await requireRedis(config);
   const database = createDatabase(config, createLogger("silent"));
   try {
     await database.ping();

@@ -7,6 +7,7 @@ import { type Finding, fault, ok, warning } from "./finding.ts";
 import type { Logger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { databaseAddress } from "./postgres/explain-error.ts";
+import { checkRedis, parseInfo } from "./redis/check.ts";
 import { connectRedis, probeRedis, redisAddress } from "./redis/connection.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { createRedactor } from "./redact.ts";
@@ -97,20 +98,23 @@ async function diagnoseSources(database: Database, model: string, own: ModelConf
 
 async function diagnoseRedis(config: Config, log: Logger): Promise<Finding[]> {
   try {
-    const findings = await probeRedis(config.redisUrl, (redis) => diagnoseRedisSettings(redis));
-    return [
-      ok(`Redis at ${redisAddress(config.redisUrl)} answers`),
-      ...findings,
-      ...(await diagnoseQueues(config, log)),
-    ];
+    const { state, findings } = await probeRedis(config.redisUrl, async (redis) => ({
+      state: await checkRedis(redis, config),
+      findings: await diagnoseRedisSettings(redis),
+    }));
+    const answers = ok(`Redis at ${redisAddress(config.redisUrl)} answers`);
+    if (state.kind === "away") throw state.error;
+    if (state.kind === "refusing")
+      return [answers, fault(state.refusal.text, state.refusal.remedy), ...findings];
+    return [answers, ok("Redis takes writes"), ...findings, ...(await diagnoseQueues(config, log))];
   } catch (error) {
     return [fault(messageOf(error))];
   }
 }
 
 async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
-  const info = await redis.info();
-  const valueOf = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1] ?? "";
+  const info = parseInfo(await redis.info());
+  const valueOf = (name: string): string => info.get(name) ?? "";
   const version = valueOf("redis_version");
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const policy = valueOf("maxmemory_policy");

@@ -1,6 +1,7 @@
 import { DelayedError, type Job, UnrecoverableError } from "bullmq";
 import { messageOf, PermanentError, ServerAwayError } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
+import { findRefusalCode } from "../src/redis/refusal.ts";
 import { computeBackoffMs, TRIES_WHILE_AWAY } from "../queues/options.ts";
 
 export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
@@ -18,7 +19,7 @@ export async function tryAgain(
   if (error instanceof DelayedError) throw error;
   const attempt = job.attemptsStarted;
   if (attempt >= TRIES_WHILE_AWAY) return;
-  log[error instanceof ServerAwayError ? "debug" : "warn"](
+  log[isServerAway(error) ? "debug" : "warn"](
     { err: messageOf(error), attempt },
     "failed, will be tried again",
   );
@@ -38,6 +39,11 @@ export function toBullError(error: unknown): unknown {
 
 export function isPermanent(error: unknown): boolean {
   return error instanceof PermanentError || error instanceof UnrecoverableError;
+}
+
+/** Whether a server is away or Redis refuses writes. That is logged elsewhere, and does not count as an attempt. */
+export function isServerAway(error: unknown): boolean {
+  return error instanceof ServerAwayError || findRefusalCode(error) !== null;
 }
 
 /** Milliseconds since then, to a tenth. */

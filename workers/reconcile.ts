@@ -1,7 +1,7 @@
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { syncSchedules } from "../queues/schedule.ts";
-import { messageOf, ServerAwayError } from "../src/errors.ts";
+import { messageOf } from "../src/errors.ts";
 import { isSettledWithin } from "../src/lifecycle.ts";
 import type { Logger } from "../src/logger.ts";
 import type { Database } from "../src/postgres/database.ts";
@@ -9,6 +9,7 @@ import type { ServerState } from "../src/server-state.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import type { Chain } from "./chain.ts";
 import { reevaluate } from "./follow-up.ts";
+import { isServerAway } from "./job-control.ts";
 
 export interface ReconcilerDependencies {
   lock: DecisionLock;
@@ -80,7 +81,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     } catch (error) {
       const message = messageOf(error);
       // A server that is away has a line of its own.
-      const level = error instanceof ServerAwayError || message === lastFailure ? "debug" : "warn";
+      const level = isServerAway(error) || message === lastFailure ? "debug" : "warn";
       log[level](`reconciling failed, and will be tried again: ${message}`);
       lastFailure = message;
     }

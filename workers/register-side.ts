@@ -1,11 +1,11 @@
 import { DelayedError, type Job } from "bullmq";
 import { TrainingJob, type TrainingReport } from "../queues/jobs.ts";
 import { computeBackoffMs } from "../queues/options.ts";
-import { messageOf, ServerAwayError } from "../src/errors.ts";
+import { messageOf } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import { parseInput } from "../src/parse-input.ts";
 import type { RunOptions } from "../src/trainers/trainer.ts";
-import { delay, isPermanent, since, toBullError } from "./job-control.ts";
+import { delay, isPermanent, isServerAway, since, toBullError } from "./job-control.ts";
 import { ReceiverBusy } from "./notify.ts";
 import type { TrainingStep } from "./training.ts";
 
@@ -50,8 +50,10 @@ export function createTrainingProcessor({ processors, stopping, log }: SideOptio
       if (error instanceof DelayedError) throw error;
       // Following may take days, and must neither run out of attempts meanwhile nor end with a password that was changed.
       // A server that is away has a line of its own.
-      const isAway = error instanceof ServerAwayError;
-      trainingLog[isAway ? "debug" : "warn"]({ err: messageOf(error) }, "will be looked at again");
+      trainingLog[isServerAway(error) ? "debug" : "warn"](
+        { err: messageOf(error) },
+        "will be looked at again",
+      );
       return await delay(
         job,
         isPermanent(error) ? PAUSE_AFTER_PERMANENT_ERROR_MS : PAUSE_AFTER_ERROR_MS,
@@ -115,7 +117,9 @@ function createJobLog(job: Job, log: Logger): { say(text: string): void; flush()
     const entry = text.length > LONGEST_ENTRY ? `… ${text.slice(-LONGEST_ENTRY)}` : text;
     writing = writing
       .then(() => job.log(entry))
-      .catch((error: unknown) => log.warn({ err: error }, "the job's log was not written"));
+      .catch((error: unknown) =>
+        log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "the job's log was not written"),
+      );
   };
   return {
     say(text) {

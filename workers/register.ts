@@ -1,7 +1,7 @@
 import { DelayedError, UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { z } from "zod";
-import { messageOf, ServerAwayError } from "../src/errors.ts";
+import { messageOf } from "../src/errors.ts";
 import { parseInput } from "../src/parse-input.ts";
 import {
   Acted,
@@ -16,7 +16,15 @@ import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_JOB_OPTIONS } from "../queu
 import { endFailedJob, type FailureOptions, tellingOfFailure } from "./failures.ts";
 import { endRun } from "./follow-up.ts";
 import type { InboxJob } from "./intake.ts";
-import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
+import {
+  delay,
+  isPermanent,
+  isServerAway,
+  type Processor,
+  since,
+  toBullError,
+  tryAgain,
+} from "./job-control.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 import { createDeliveryProcessor, createTrainingProcessor, type SideProcessors } from "./register-side.ts";
 import type { StageOutput, StagePause } from "./stage.ts";
@@ -187,7 +195,9 @@ function stageProcessor<T>(
       // Not waited for: it goes ahead of the job's completion on the same connection.
       job
         .log(output.log)
-        .catch((error: unknown) => stageLog.warn({ err: error }, "the job's log was not written"));
+        .catch((error: unknown) =>
+          stageLog[isServerAway(error) ? "debug" : "warn"]({ err: error }, "the job's log was not written"),
+        );
       const isPause = "pauseMs" in output;
       // A run that waits for somebody else has recorded its decision, and needs the lock no more.
       if (isPause || output.endsRun) await endRun(lock, chain, stageJob.model, stageJob.runId);
@@ -199,7 +209,7 @@ function stageProcessor<T>(
       return output.result;
     } catch (error) {
       if (error instanceof DelayedError) throw error;
-      if (error instanceof ServerAwayError) await tryAgain(job, token, error, stageLog);
+      if (isServerAway(error)) await tryAgain(job, token, error, stageLog);
       else if (!isPermanent(error))
         stageLog.warn({ err: messageOf(error), attempt: job.attemptsMade + 1 }, "failed");
       throw toBullError(error);

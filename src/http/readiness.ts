@@ -1,29 +1,37 @@
-import type { Redis } from "ioredis";
 import { isSettledWithin } from "../lifecycle.ts";
 import type { Database } from "../postgres/database.ts";
+import type { RedisState } from "../redis/check.ts";
+import { explain } from "../redis/refusal.ts";
+import type { RedisWatch } from "../redis/watch.ts";
 
 export interface Readiness {
   isReady: boolean;
   postgres: "up" | "down";
   redis: "up" | "down";
+  /** Why Redis refuses writes although it is up; absent otherwise. */
+  reason?: string;
 }
 
 /** A server that works answers within milliseconds; longer, nobody who asks is kept. */
 const ANSWER_LIMIT_MS = 1_000;
 
 /** Asks both servers at once. */
-export async function checkReadiness(database: Database, redis: Redis): Promise<Readiness> {
-  const [isPostgresUp, isRedisUp] = await Promise.all([answers(() => database.ping()), isRedisThere(redis)]);
+export async function checkReadiness(database: Database, watch: RedisWatch): Promise<Readiness> {
+  const [isPostgresUp, redis] = await Promise.all([answers(() => database.ping()), askRedis(watch)]);
   return {
-    isReady: isPostgresUp && isRedisUp,
+    isReady: isPostgresUp && redis.kind === "ready",
     postgres: isPostgresUp ? "up" : "down",
-    redis: isRedisUp ? "up" : "down",
+    redis: redis.kind === "away" ? "down" : "up",
+    ...(redis.kind === "refusing" ? { reason: explain(redis.refusal) } : {}),
   };
 }
 
-export async function isRedisThere(redis: Redis): Promise<boolean> {
-  // A command on a lost connection would be refused anyway; this says so without trying.
-  return redis.status === "ready" && (await answers(() => redis.ping()));
+/** Whether Redis takes writes; "away" if there is no reply in time. */
+export async function askRedis(watch: RedisWatch): Promise<RedisState> {
+  const asked = watch.check();
+  return (await isSettledWithin(asked, ANSWER_LIMIT_MS))
+    ? asked
+    : { kind: "away", error: new Error(`no answer in ${ANSWER_LIMIT_MS} ms`) };
 }
 
 /** Whether a server answers, at once and without an error. */

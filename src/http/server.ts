@@ -1,22 +1,23 @@
 import type { AddressInfo } from "node:net";
 import type { Queue } from "bullmq";
 import express, { type NextFunction, type Request, type Response } from "express";
-import type { Redis } from "ioredis";
 import type { Config } from "../config.ts";
 import { PermanentError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import type { Database } from "../postgres/database.ts";
+import { explain } from "../redis/refusal.ts";
+import type { RedisWatch } from "../redis/watch.ts";
 import { createDashboard } from "./bull-board.ts";
 import { createCallbacks, CALLBACK_PATHS } from "./callbacks.ts";
 import { createDecisionPages, DECISION_PATHS } from "./decisions.ts";
 import { createMetrics } from "./metrics.ts";
-import { answers, checkReadiness, isRedisThere } from "./readiness.ts";
+import { answers, askRedis, checkReadiness } from "./readiness.ts";
 
 export interface ServerDependencies {
   config: Config;
   database: Database;
+  redisWatch: RedisWatch;
   /** Must fail fast: a page is answered at once, also while Redis is away. */
-  redis: Redis;
   queues: Queue[];
   log: Logger;
 }
@@ -25,19 +26,21 @@ export interface ServerDependencies {
 export async function startServer(
   dependencies: ServerDependencies,
 ): Promise<{ address: string; close: () => Promise<void> }> {
-  const { config, redis, database, log } = dependencies;
+  const { config, redisWatch, database, log } = dependencies;
   const app = express().disable("x-powered-by");
   app.get("/", (_, response) => response.redirect("/queues"));
   app.get("/healthz", (_, response) => void response.json({ status: "ok" }));
   app.get("/readyz", async (_, response) => {
-    const readiness = await checkReadiness(database, redis);
+    const readiness = await checkReadiness(database, redisWatch);
     response.status(readiness.isReady ? 200 : 503).json(readiness);
   });
-  const whenRedisIsThere = unlessAway("Redis", () => isRedisThere(redis));
+  // Bull Board stays open while Redis refuses writes: reading works, and jobs can be deleted from a full one.
+  const whenRedisIsThere = unlessAway("Redis", async () => (await askRedis(redisWatch)).kind !== "away");
   app.use("/queues", whenRedisIsThere, createDashboard("/queues", dependencies.queues));
   const whenPostgresIsThere = unlessAway("Postgres", () => answers(() => database.ping()));
   app.use([...DECISION_PATHS, "/metrics"], whenPostgresIsThere);
   app.use([...CALLBACK_PATHS, "/metrics"], whenRedisIsThere);
+  app.use(CALLBACK_PATHS, unlessRefusing(redisWatch));
   app.use(createCallbacks(dependencies));
   app.use(createMetrics(dependencies));
   app.use(createDecisionPages(database, config.timeZone));
@@ -92,5 +95,14 @@ function unlessAway(server: string, isThere: () => Promise<boolean>) {
       .status(503)
       .type("text")
       .send(`${server} is away. This page is back as soon as ${server} is: see /readyz\n`);
+  };
+}
+
+/** Responds 503 with the reason while Redis refuses writes, so that the sender retries. */
+function unlessRefusing(watch: RedisWatch) {
+  return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
+    const state = await askRedis(watch);
+    if (state.kind !== "refusing") return next();
+    response.status(503).json({ error: explain(state.refusal) });
   };
 }

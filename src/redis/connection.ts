@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
-import { PermanentError, ServerAwayError, type TransientError, messageOf } from "../errors.ts";
+import { PermanentError, ServerAwayError, TransientError, messageOf } from "../errors.ts";
 import type { ServerState } from "../server-state.ts";
+import { explain, explainRefusal, findRefusalCode, REDIS_REPLICA, type Refusal } from "./refusal.ts";
 
 /** "localhost:6379" of a Redis URL: what a message may show of it. */
 export function redisAddress(redisUrl: string): string {
@@ -15,12 +16,13 @@ let connectionCount = 0;
 
 /**
  * A connection that comes back by itself, and tells `state` when it goes and when it is back. `failFast`: commands fail at
- * once while Redis is away (for web requests); without it they wait (for workers).
+ * once while Redis is away (for web requests); without it they wait (for workers). `onRefusal` is called each time Redis
+ * refuses a command of this connection, or of a duplicate of it, because of its own state.
  */
 export function connectRedis(
   redisUrl: string,
   state: ServerState,
-  { failFast }: { failFast: boolean },
+  { failFast, onRefusal = () => {} }: { failFast: boolean; onRefusal?: () => void },
 ): Redis {
   const redis = new Redis(redisUrl, {
     maxRetriesPerRequest: null,
@@ -28,6 +30,12 @@ export function connectRedis(
     ...(failFast ? { commandTimeout: PAGE_LIMIT_MS } : {}),
     connectTimeout: 5_000,
     retryStrategy: (attempt) => Math.min(2_000, 100 * attempt),
+    reconnectOnError(error) {
+      const code = findRefusalCode(error);
+      if (code !== null) onRefusal();
+      // After a failover the same name or address leads to the new master, but only for new connections.
+      return code === REDIS_REPLICA;
+    },
   });
   connectionCount += 1;
   const source = `connection ${connectionCount}`;
@@ -38,7 +46,7 @@ export function connectRedis(
 
 /**
  * Connects once, runs `use`, and disconnects.
- * @throws PermanentError for a wrong password, TransientError for a server that cannot be reached.
+ * @throws PermanentError for a wrong password, ServerAwayError for a server that cannot be reached or refuses.
  */
 export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Promise<T>): Promise<T> {
   const redis = new Redis(redisUrl, {
@@ -60,16 +68,21 @@ export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Pro
   }
 }
 
-function explainRedisError(error: unknown, redisUrl: string): PermanentError | TransientError {
+/** The refusal as an error: permanent if waiting would not help. */
+export function toError(refusal: Refusal, cause?: unknown): Error {
+  const { code, isPermanent } = refusal;
+  const message = explain(refusal);
+  return isPermanent
+    ? new PermanentError(code, message, { cause })
+    : new ServerAwayError(code, message, { cause });
+}
+
+function explainRedisError(error: unknown, redisUrl: string): Error {
+  if (error instanceof PermanentError || error instanceof TransientError) return error;
   const address = redisAddress(redisUrl);
+  const refusal = explainRefusal(error, address);
+  if (refusal !== null) return toError(refusal, error);
   const message = messageOf(error);
-  if (/WRONGPASS|NOAUTH|NOPERM/.test(message)) {
-    return new PermanentError(
-      "REDIS_LOGIN",
-      `Redis at ${address} refuses the login: ${message}. Check the user and password in REDIS_URL`,
-      { cause: error },
-    );
-  }
   if (/ENOTFOUND|EAI_AGAIN/.test(message)) {
     return new ServerAwayError("UNKNOWN_HOST", `Unknown host in REDIS_URL: ${address}. Correct the name`, {
       cause: error,

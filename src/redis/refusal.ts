@@ -1,0 +1,141 @@
+import { messageOf } from "../errors.ts";
+
+/** Why a reachable Redis refuses commands, and what to do about it. */
+export interface Refusal {
+  code: string;
+  text: string;
+  remedy: string;
+  /** Only other settings help: the start fails instead of waiting. */
+  isPermanent: boolean;
+}
+
+interface Kind {
+  code: string;
+  /** The first word of Redis's error. */
+  errors: readonly string[];
+  /** Completes "Redis at localhost:6379 ...". `fields` are those of INFO; empty if INFO is forbidden. */
+  text: (fields: ReadonlyMap<string, string>, error: string) => string;
+  remedy: string;
+  isPermanent?: true;
+}
+
+export const REDIS_REPLICA = "REDIS_REPLICA";
+
+const IN_CLUSTER: Kind = {
+  code: "REDIS_CLUSTER",
+  errors: ["MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN", "CROSSSLOT"],
+  text: () => "is a node of a Redis Cluster, which Retrigger does not support yet",
+  remedy: "Set REDIS_URL to a Redis outside of a cluster (cluster-enabled no)",
+  isPermanent: true,
+};
+
+const LOGIN: Kind = {
+  code: "REDIS_LOGIN",
+  errors: ["WRONGPASS", "NOAUTH", "NOPERM"],
+  text: (_, error) => `refuses the login: ${error}`,
+  remedy: "Check the user and password in REDIS_URL",
+  isPermanent: true,
+};
+
+const OTHER: Kind = {
+  code: "REDIS_REFUSES",
+  errors: [],
+  text: (_, error) => `replies with an error: ${error}`,
+  remedy: "See its log",
+};
+
+const KINDS: readonly Kind[] = [
+  IN_CLUSTER,
+  LOGIN,
+  {
+    code: "REDIS_FULL",
+    errors: ["OOM"],
+    text: (fields) => `is full: its limit, maxmemory, is ${fields.get("maxmemory_human") ?? "reached"}`,
+    remedy:
+      "Raise maxmemory (redis-cli CONFIG SET maxmemory 1gb, and in redis.conf), or delete what is not needed",
+  },
+  {
+    code: REDIS_REPLICA,
+    errors: ["READONLY", "MASTERDOWN"],
+    text: (fields) => {
+      const [host, port] = [fields.get("master_host"), fields.get("master_port")];
+      return `is a read-only replica${host === undefined ? "" : ` of ${host}:${port}`}`;
+    },
+    remedy: "Name the master in REDIS_URL, or promote this server: redis-cli REPLICAOF NO ONE",
+  },
+  {
+    code: "REDIS_CANNOT_SAVE",
+    errors: ["MISCONF"],
+    text: () => "cannot write to its disk",
+    remedy: "Free space on its disk, and see its log",
+  },
+  {
+    code: "REDIS_NO_REPLICAS",
+    errors: ["NOREPLICAS"],
+    text: () => "has fewer replicas than min-replicas-to-write demands",
+    remedy: "Start its replicas, or lower min-replicas-to-write",
+  },
+  {
+    code: "REDIS_LOADING",
+    errors: ["LOADING"],
+    text: () => "is still loading its data",
+    remedy: "Wait until it has",
+  },
+  {
+    code: "REDIS_BUSY",
+    errors: ["BUSY"],
+    text: () => "is busy with a script",
+    remedy: "Wait for its end, or end it: redis-cli SCRIPT KILL",
+  },
+];
+
+/** The refusal and its remedy as one message. */
+export function explain({ text, remedy }: Refusal): string {
+  return `${text}. ${remedy}`;
+}
+
+/** The code of an error reply that blames the state of Redis, not the command; null for any other error. */
+export function findRefusalCode(error: unknown): string | null {
+  return findKind(error)?.code ?? null;
+}
+
+/** Explains why a valid command failed. @returns null for an error that is not a reply, such as a broken connection. */
+export function explainRefusal(
+  error: unknown,
+  address: string,
+  fields: ReadonlyMap<string, string> = new Map(),
+): Refusal | null {
+  const kind = findKind(error) ?? (isReply(error) ? OTHER : null);
+  return kind && describe(kind, address, fields, messageOf(error));
+}
+
+/** For a cluster node, even one that holds all slots: it takes writes only until its slots move. */
+export function explainCluster(address: string): Refusal {
+  return describe(IN_CLUSTER, address, new Map(), "");
+}
+
+function describe(
+  kind: Kind,
+  address: string,
+  fields: ReadonlyMap<string, string>,
+  message: string,
+): Refusal {
+  const { code, remedy, isPermanent = false } = kind;
+  return { code, text: `Redis at ${address} ${kind.text(fields, message)}`, remedy, isPermanent };
+}
+
+/** The first word of an error reply. Redis 6 puts that of a script further back, after a hyphen. */
+const FIRST_WORD = new RegExp(`(?:^|-)(${KINDS.flatMap(({ errors }) => errors).join("|")}) `);
+
+function findKind(error: unknown): Kind | undefined {
+  if (!isReply(error)) return undefined;
+  const word = FIRST_WORD.exec(error.message)?.[1] ?? "";
+  if (word !== "") return KINDS.find(({ errors }) => errors.includes(word));
+  // EXECABORT carries the errors of the commands in the transaction.
+  const causes = "previousErrors" in error ? Object.values(error.previousErrors as object) : [];
+  return causes.map(findKind).find((kind) => kind !== undefined);
+}
+
+function isReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === "ReplyError";
+}

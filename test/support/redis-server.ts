@@ -1,0 +1,36 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { findFreePort, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
+import { probeRedis } from "../../src/redis/connection.ts";
+
+/** A Redis of a test's own, whose settings the test may damage. */
+export interface RedisServer {
+  url: string;
+  port: number;
+  /** A connection that the test may ask for anything. */
+  admin: Redis;
+  stop(): Promise<void>;
+}
+
+export async function startRedisServer(settings: Record<string, string> = {}): Promise<RedisServer> {
+  const directory = await mkdtemp(join(tmpdir(), "retrigger-redis-"));
+  const port = await findFreePort();
+  const all = { port: String(port), bind: "127.0.0.1", dir: directory, save: "", ...settings };
+  const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
+  const server = spawnServer("redis-server", args, { rootDrop: null, deathSignal: "SIGKILL" });
+  const url = `redis://127.0.0.1:${port}`;
+  await waitUntilUp(server, () => probeRedis(url, (redis) => redis.ping()));
+  const admin = new Redis(url);
+  return {
+    url,
+    port,
+    admin,
+    async stop() {
+      admin.disconnect();
+      await stopProcess(server.child, "SIGKILL");
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
