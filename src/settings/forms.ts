@@ -46,7 +46,10 @@ export const cronOrOff = z.string().refine((text) => text === "off" || isCronPat
 
 export const timeZone = z
   .string()
-  .refine(isTimeZone, "must be an IANA time zone such as UTC or Europe/Paris");
+  .refine(
+    isTimeZone,
+    "must be an IANA time zone such as UTC or Europe/Paris, neither an offset nor an abbreviation",
+  );
 export const onOff = z.union([z.boolean(), z.enum(["on", "off"]).transform((text) => text === "on")], {
   error: "must be on or off",
 });
@@ -104,7 +107,17 @@ function isCronPattern(text: string): boolean {
   }
 }
 
+/** The IANA names of three letters that mean the same to Postgres. */
+const THREE_LETTER_ZONES = ["UTC", "UCT", "GMT", "EST", "MST", "HST", "PRC", "ROC", "ROK"];
+
+/**
+ * Whether both Intl and Postgres know the zone, and mean the same by it. Intl alone accepts more: offsets (from Node 22 on),
+ * which Postgres reads with the opposite sign, and abbreviations, which Postgres looks up in a table of its own. There, CET
+ * has no summer time and IST is Israel's.
+ */
 function isTimeZone(text: string): boolean {
+  if (!/^[A-Z]/i.test(text) || /^SystemV\//i.test(text)) return false;
+  if (/^[A-Z]{3}$/i.test(text) && !THREE_LETTER_ZONES.includes(text.toUpperCase())) return false;
   try {
     return new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone !== "";
   } catch {

@@ -93,6 +93,41 @@ describe("the settings", () => {
     expect(faultsOf({ ...SERVERS, HOME: "/", PATH: "/bin", HOSTNAME: "x", REDIS_URI: "x" })).toEqual([]);
   });
 
+  it.each([
+    "+02:00",
+    "+02",
+    "-0330",
+    "GMT+2",
+    "UTC+02:00",
+    "UTC-2",
+    "<+02>-2",
+    "CET",
+    "met",
+    "IST",
+    "PST",
+    "SystemV/PST8",
+    "Z",
+  ])("refuse the time zone %s, which Postgres would read differently or not at all", (zone) => {
+    expect(faultsOf({ ...SERVERS, SOURCE_TIME_ZONE: zone })).toEqual([
+      `SOURCE_TIME_ZONE is "${zone}": must be an IANA time zone such as UTC or Europe/Paris, neither an offset nor an abbreviation`,
+    ]);
+  });
+
+  it.each([
+    "UTC",
+    "utc",
+    "GMT",
+    "Etc/GMT-2",
+    "Europe/Paris",
+    "europe/paris",
+    "US/Eastern",
+    "EST5EDT",
+    "Japan",
+    "GB-Eire",
+  ])("take the IANA time zone %s as it is written", (zone) => {
+    expect(parseConfig({ ...SERVERS, SOURCE_TIME_ZONE: zone }).timeZone).toBe(zone);
+  });
+
   it.each(["6", "H 6 * * *", "@daily", "* * * * * * *", "61 * * * *"])(
     "refuse the schedule %s",
     (schedule) => {
