@@ -40,9 +40,15 @@ export const tableName = z
   .string()
   .regex(new RegExp(`^(${identifier}\\.)?${identifier}$`), "must be a table's name, or schema.table");
 
-export const cronOrOff = z.string().refine((text) => text === "off" || isCronPattern(text), {
-  message: 'must be a cron pattern in UTC such as "0 6 * * *", or off',
-});
+export const cronOrOff = z
+  .string()
+  .refine((text) => text === "off" || isCronPattern(text), {
+    message: 'must be a cron pattern in UTC such as "0 6 * * *", or off',
+    abort: true,
+  })
+  .refine((text) => text === "off" || nextFiring(text) !== null, {
+    message: "must fire at some time: no month that it names has that day. Correct it, or set it to off",
+  });
 
 export const timeZone = z
   .string()
@@ -96,14 +102,22 @@ function isServerUrl(text: string, schemes: readonly string[]): boolean {
   }
 }
 
-/** Five or six fields. The parser knows more: patterns with fields left out, and times that a hash chooses. */
+/**
+ * Whether each of the five or six fields is in order. The parser knows more: patterns with fields left out, and times that a
+ * hash chooses. Day and month are parsed apart, because the parser refuses some days that their month does not have.
+ */
 function isCronPattern(text: string): boolean {
   if (!/^\S+(\s+\S+){4,5}$/.test(text) || /\bH\b/.test(text)) return false;
+  const fields = text.split(/\s+/);
+  return [-3, -2].every((freed) => nextFiring(fields.with(freed, "*").join(" ")) !== null);
+}
+
+/** When a pattern fires next, as BullMQ computes it; null if it never does. */
+function nextFiring(pattern: string): Date | null {
   try {
-    CronExpressionParser.parse(text, { tz: "UTC" });
-    return true;
+    return CronExpressionParser.parse(pattern, { tz: "UTC" }).next().toDate();
   } catch {
-    return false;
+    return null;
   }
 }
 

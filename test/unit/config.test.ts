@@ -135,6 +135,22 @@ describe("the settings", () => {
     },
   );
 
+  it.each(["0 0 31 4,6 *", "0 0 31 4 *", "0 0 30 2 *", "0 0 0 31 2,4,6,9,11 *"])(
+    "refuse the schedule %s, which never fires, and say so",
+    (schedule) => {
+      expect(faultsOf({ ...SERVERS, SCHEDULE: schedule })).toEqual([
+        `SCHEDULE is "${schedule}": must fire at some time: no month that it names has that day. Correct it, or set it to off`,
+      ]);
+    },
+  );
+
+  it.each(["0 0 29 2 *", "0 0 31 4 1", "0 0 L 2 *", "0 0 31 */2 *", "0 0 * * 1#5", "*/5 * * * * *"])(
+    "take the schedule %s, however seldom it fires",
+    (schedule) => {
+      expect(parseConfig({ ...SERVERS, SCHEDULE: schedule }).models.get("default")?.schedule).toBe(schedule);
+    },
+  );
+
   it("refuse a URL whose password cannot be decoded, and let Kubernetes' own variables pass", () => {
     expect(faultsOf({ ...SERVERS, REDIS_URL: "redis://u:p%ss@host" })).toHaveLength(1);
     expect(
