@@ -9,6 +9,7 @@ import { formatCount, formatScore, formatTime } from "./core/format.ts";
 import { diagnose } from "./doctor.ts";
 import { dryRun } from "./dry-run.ts";
 import { messageOf } from "./errors.ts";
+import { findModel } from "./find-model.ts";
 import { createLogger } from "./logger.ts";
 import { parseInput } from "./parse-input.ts";
 import type { DecisionRow } from "./postgres/decisions.ts";
@@ -116,6 +117,8 @@ program
     const rows = await withDatabase(config, (database) =>
       database.listDecisions({ model: model ?? null, limit }),
     );
+    // A model that was taken out of the settings keeps its decisions; a name that has none is checked.
+    if (rows.length === 0 && model !== undefined) findModel(config.models, model);
     if (json) say(JSON.stringify(rows, null, 2));
     else if (rows.length === 0) say("No decisions yet. Ask for one with: npx retrigger decide --wait");
     else for (const row of rows) for (const line of historyLines(row, config.timeZone)) say(line);
