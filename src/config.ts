@@ -96,6 +96,9 @@ export interface Config {
   models: ReadonlyMap<string, ModelConfig>;
 }
 
+/** What a process has that talks to Postgres alone. */
+export type ConfigWithoutRedis = Omit<Config, "redisUrl">;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -103,6 +106,15 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws ConfigError with every fault at once: empty, out of range, not a number, unknown.
  */
 export function parseConfig(env: Environment): Config {
+  return parseSettings(env, { needsRedis: true });
+}
+
+/** The same without REDIS_URL; one that is given must be in order all the same. */
+export function parseConfigWithoutRedis(env: Environment): ConfigWithoutRedis {
+  return parseSettings(env, { needsRedis: false });
+}
+
+function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }): Config {
   const given = Object.fromEntries(
     SETTING_NAMES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
   );
@@ -118,6 +130,9 @@ export function parseConfig(env: Environment): Config {
       ? [
           "DATABASE_URL is not set: give the Postgres database, such as postgres://user:password@localhost:5432/db",
         ]
+      : []),
+    ...(needsRedis && env["REDIS_URL"] === undefined
+      ? ["REDIS_URL is not set: give the Redis server, such as redis://localhost:6379"]
       : []),
     ...findMissingForTrainer(given),
   ];
@@ -151,7 +166,7 @@ function toConfig(settings: Settings, file: ConfigFile | null, env: Environment)
   );
   return {
     databaseUrl: settings.DATABASE_URL ?? settings.NEON_CONNECTION_STRING ?? "",
-    redisUrl: settings.REDIS_URL,
+    redisUrl: settings.REDIS_URL ?? "",
     redisPrefix: settings.REDIS_PREFIX,
     role: settings.ROLE,
     host: settings.HOST,

@@ -1,5 +1,5 @@
 import type { DecisionSummary } from "../queues/jobs.ts";
-import type { Config } from "./config.ts";
+import type { ConfigWithoutRedis } from "./config.ts";
 import { evaluate } from "./core/evaluate.ts";
 import { draftDecision } from "./decision-draft.ts";
 import { summarizeDecision } from "./decision-summary.ts";
@@ -15,7 +15,7 @@ export async function dryRun({
   database,
   model,
 }: {
-  config: Config;
+  config: ConfigWithoutRedis;
   database: Database;
   model: string;
 }): Promise<DecisionSummary> {

@@ -84,6 +84,18 @@ describe("npx retrigger", () => {
     expect((await retrigger(["history"])).stdout).toMatch(/^✅ #\d+ .*\n {3}already_acted_on/);
   });
 
+  it.each([[["migrate"]], [["decide", "--dry-run"]], [["history"]]])("%j needs no Redis", async (args) => {
+    const { REDIS_URL: _, ...settings } = world.settings;
+    expect(await runOurs("src/cli.ts", args, settings)).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it.each([[["decide"]], [["emit"]], [["doctor"]]])("%j says that it needs Redis", async (args) => {
+    const { REDIS_URL: _, ...settings } = world.settings;
+    const { code, stderr } = await runOurs("src/cli.ts", args, settings);
+    expect(code).toBe(1);
+    expect(stderr).toContain("REDIS_URL is not set: give the Redis server, such as redis://localhost:6379");
+  });
+
   it("lists the decisions of a model that is no longer in the settings", async () => {
     await world.sql(
       "INSERT INTO retraining_decisions (model, decision_date, decision, reason) VALUES ('retired', now(), 'no_action', 'no_drift_alerts')",

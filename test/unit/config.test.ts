@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig, parseConfigWithoutRedis } from "../../src/config.ts";
 import { ConfigError } from "../../src/errors.ts";
 
 const SERVERS = { DATABASE_URL: "postgres://localhost/db", REDIS_URL: "redis://localhost:6379" };
@@ -156,6 +156,15 @@ describe("the settings", () => {
     expect(
       faultsOf({ ...SERVERS, RETRIGGER_SERVICE_HOST: "10.0.0.1", RETRIGGER_PORT: "tcp://10.0.0.1:3000" }),
     ).toEqual([]);
+  });
+
+  it("are refused without REDIS_URL, but for those who need none, who get a wrong one refused too", () => {
+    const { REDIS_URL: _, ...settings } = SERVERS;
+    expect(faultsOf(settings)).toEqual([
+      "REDIS_URL is not set: give the Redis server, such as redis://localhost:6379",
+    ]);
+    expect(parseConfigWithoutRedis(settings).databaseUrl).toBe(SERVERS.DATABASE_URL);
+    expect(() => parseConfigWithoutRedis({ ...SERVERS, REDIS_URL: "http://localhost" })).toThrow("REDIS_URL");
   });
 
   it("never repeat a password", () => {
