@@ -15,6 +15,8 @@ import { GITHUB_INPUTS, type GitHubTarget } from "./trainers/github-request.ts";
 /** What one model's decisions are made by, from and when. */
 export interface ModelConfig {
   policy: Policy;
+  /** The setting that holds the policy's minBufferSize, as a report names it. */
+  minBufferSizeSetting: string;
   /** Table or view, with or without a schema: `drift_alerts`, `monitoring.drift_alerts`. */
   driftAlertsTable: string;
   ratingsBufferTable: string;
@@ -162,7 +164,7 @@ function readConfigFile(path: string | undefined, faults: string[]): ConfigFile 
 
 function toConfig(settings: Settings, file: ConfigFile | null, env: Environment): Config {
   const models = Object.entries(file?.models ?? { default: {} }).map(
-    ([name, own]) => [name, toModelConfig(settings, own)] as const,
+    ([name, own]) => [name, toModelConfig(settings, name, own)] as const,
   );
   return {
     databaseUrl: settings.DATABASE_URL ?? settings.NEON_CONNECTION_STRING ?? "",
@@ -232,7 +234,7 @@ function toTrainerSettings(settings: Settings, env: Environment): TrainerSetting
   }
 }
 
-function toModelConfig(settings: Settings, own: ModelSettings): ModelConfig {
+function toModelConfig(settings: Settings, name: string, own: ModelSettings): ModelConfig {
   const schedule = own.schedule ?? settings.SCHEDULE;
   return {
     policy: {
@@ -243,6 +245,10 @@ function toModelConfig(settings: Settings, own: ModelSettings): ModelConfig {
       inFlightGuard: own.trainingInFlightGuard ?? settings.TRAINING_IN_FLIGHT_GUARD,
       backoffSeconds: settings.TRAINING_BACKOFF_SECONDS,
     },
+    minBufferSizeSetting:
+      own.minBufferSize === undefined
+        ? "MIN_BUFFER_SIZE"
+        : `minBufferSize of ${name} in the file of RETRIGGER_CONFIG`,
     driftAlertsTable: own.driftAlertsTable ?? settings.DRIFT_ALERTS_TABLE,
     ratingsBufferTable: own.ratingsBufferTable ?? settings.RATINGS_BUFFER_TABLE,
     schedule: schedule === "off" ? null : schedule,

@@ -20,7 +20,7 @@ export async function dryRun({
   model: string;
 }): Promise<DecisionSummary> {
   const own = findModel(config.models, model);
-  const { policy } = own;
+  const { policy, minBufferSizeSetting } = own;
   const runId = createRunId();
   const evidence = await database.fetchEvidence(model, own);
   const verdict = evaluate(evidence, policy);
@@ -32,6 +32,7 @@ export async function dryRun({
       runId,
       evidence,
       policy,
+      minBufferSizeSetting,
       verdict,
       request,
       dispatch: request && {

@@ -13,10 +13,10 @@ import type { Chain } from "./chain.ts";
 import { type DispatchDependencies, dispatchTraining } from "./dispatch.ts";
 import { lookAgain } from "./follow-up.ts";
 import type { Notify } from "./notify.ts";
-import { toReportInput } from "./summarize.ts";
+import { type ReportSettings, toReportInput } from "./summarize.ts";
 import type { StageContext, StageOutput, StagePause } from "./stage.ts";
 
-export interface ActDependencies extends DispatchDependencies {
+export interface ActDependencies extends DispatchDependencies, ReportSettings {
   lock: DecisionLock;
   chain: Chain;
   database: DispatchDependencies["database"] &
@@ -24,7 +24,6 @@ export interface ActDependencies extends DispatchDependencies {
   /** Sees to it that a training is followed to its end. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
   notify: Notify;
-  timeZone: string;
 }
 
 /**
@@ -33,7 +32,7 @@ export interface ActDependencies extends DispatchDependencies {
  * follow-up looks again.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainer, database, timeZone } = dependencies;
+  const { trainer, database } = dependencies;
   return async (
     job: StageJob,
     evaluated: Evaluated,
@@ -53,16 +52,16 @@ export function createAct(dependencies: ActDependencies) {
     });
     if (answer.outcome === "superseded") {
       const recording = await supersede(dependencies, job, answer.because);
-      return toOutput(job, { ...evaluated, recording }, timeZone);
+      return toOutput(job, { ...evaluated, recording }, dependencies);
     }
     const weighed = weighedBy(answer.decision, evaluated);
     const recording = await act(dependencies, job, weighed, answer.decision, context);
-    return "pauseMs" in recording ? recording : toOutput(job, { ...weighed, recording }, timeZone);
+    return "pauseMs" in recording ? recording : toOutput(job, { ...weighed, recording }, dependencies);
   };
 }
 
-function toOutput(job: StageJob, acted: Acted, timeZone: string): StageOutput<Acted> {
-  const log = renderAction(toReportInput(job, acted, timeZone));
+function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageOutput<Acted> {
+  const log = renderAction(toReportInput(job, acted, settings));
   return { result: acted, log, endsRun: acted.recording.outcome === "superseded" };
 }
 

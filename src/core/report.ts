@@ -15,6 +15,8 @@ export interface ReportInput {
   runId: string;
   evidence: Evidence;
   policy: Policy;
+  /** The setting that holds the policy's minBufferSize. */
+  minBufferSizeSetting: string;
   verdict: Verdict;
   /** The request that the trainer sends, or would send; null for `no_action`. */
   request: DispatchRequest | null;
@@ -318,7 +320,7 @@ function commandLines({ command, workingDirectory }: CommandRequest): string[] {
 }
 
 function noActionSection(input: ReportInput): string[] {
-  const { evidence, verdict } = input;
+  const { evidence, verdict, minBufferSizeSetting } = input;
   return [
     "✅ NO RETRAINING NEEDED",
     "",
@@ -330,7 +332,7 @@ function noActionSection(input: ReportInput): string[] {
     "   • Action: Continue monitoring",
     "",
     "💡 Recommendation:",
-    ...recommend(verdict).map((line) => `   • ${line}`),
+    ...recommend(verdict, minBufferSizeSetting).map((line) => `   • ${line}`),
   ];
 }
 

@@ -23,6 +23,7 @@ describe("the settings", () => {
     const config = parseConfig(SERVERS);
     expect(config.models.get("default")).toEqual({
       policy: GUIDE_POLICY,
+      minBufferSizeSetting: "MIN_BUFFER_SIZE",
       driftAlertsTable: "drift_alerts",
       ratingsBufferTable: "ratings_buffer",
       schedule: "0 6 * * *",

@@ -45,6 +45,7 @@ function report(
     runId: RUN_ID,
     evidence,
     policy,
+    minBufferSizeSetting: "MIN_BUFFER_SIZE",
     verdict,
     request: isTrigger ? renderGitHubRequest(TARGET, order) : null,
     recorded: {
@@ -93,6 +94,15 @@ describe("the report", () => {
     expect(text).toContain("Buffer size: 30,000 ratings, 50,000 required (20,000 short)");
     expect(text).toContain("Run drift_monitoring first");
     expect(text).toContain("FINAL STATUS: NO ACTION - CONTINUE MONITORING");
+  });
+
+  it("names the setting to lower if ratings are missing", () => {
+    const evidence = evidenceOf({ checks: 3, triggered: 1, ratings: 30_000 });
+    expect(report(evidence)).toContain("   • Ingest more batches or lower MIN_BUFFER_SIZE\n");
+    const minBufferSizeSetting = "minBufferSize of films in the file of RETRIGGER_CONFIG";
+    expect(report(evidence, GUIDE_POLICY, { minBufferSizeSetting })).toContain(
+      `   • Ingest more batches or lower ${minBufferSizeSetting}\n`,
+    );
   });
 
   it("names the decision that acted on the alert", () => {
