@@ -111,6 +111,22 @@ describe("the report", () => {
     expect(report(evidence)).toContain("by decision #41");
   });
 
+  it.each([
+    [0.0975, 0.05, "Score 0.0975 > Threshold 0.0500"],
+    [0.01, 0.05, "flagged by the monitor (Score 0.0100, Threshold 0.0500)"],
+    [0.05, 0.05, "flagged by the monitor (Score 0.0500, Threshold 0.0500)"],
+    [0.05002, 0.05001, "Score 0.05002 > Threshold 0.05001"],
+    [null, 0.05, "flagged by the monitor (Score N/A, Threshold 0.0500)"],
+    [0.2, null, "flagged by the monitor (Score 0.2000, Threshold N/A)"],
+    [null, null, "flagged by the monitor (Score N/A, Threshold N/A)"],
+  ])("explains an alert with score %s and threshold %s by: %s", (score, threshold, explanation) => {
+    const evidence = guideEvidence();
+    const [alert] = evidence.checks.newestTriggered;
+    if (!alert) throw new Error("the guide has an alert");
+    evidence.checks.newestTriggered = [{ ...alert, score, threshold }];
+    expect(report(evidence)).toContain(`   • rating_distribution_ks: ${explanation}\n`);
+  });
+
   it("shows what has no value as such", () => {
     const evidence = guideEvidence();
     Object.assign(evidence.checks.newest[0] ?? {}, { score: null, threshold: null, feature: null });
