@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { parseConfig } from "../../src/config.ts";
 import { SETTING_NAMES } from "../../src/settings/schema.ts";
+import { followDockerfile } from "../support/docker-image.ts";
 import { checkWorkflowText } from "../../src/trainers/github-preflight.ts";
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
@@ -72,6 +73,28 @@ describe("what is shipped beside the program", () => {
     expect(others.every((step) => step.if === "steps.first.outputs.trains == 'true'")).toBe(true);
     expect(runFirstStep(first?.run ?? "", "")).toBe("trains=true\n");
     expect(runFirstStep(first?.run ?? "", "30433642")).toBe("trains=false\n");
+  });
+
+  it("the image has the command that our messages name, with nothing to install", () => {
+    const directory = mkdtempSync(join(tmpdir(), "image-"));
+    try {
+      const image = followDockerfile(pathOf(""), directory);
+      const output = execFileSync("npx", ["--no", "retrigger", "migrate", "--help"], {
+        cwd: image,
+        env: {
+          PATH: process.env["PATH"],
+          NODE_ENV: "production",
+          // Nothing can be installed on the way.
+          HOME: "/dev/null",
+          npm_config_cache: "/dev/null/cache",
+          npm_config_offline: "true",
+        },
+        encoding: "utf8",
+      });
+      expect(output).toContain("Usage: retrigger migrate");
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it("docker-compose.yml gives the service settings that there are, and every service a health check", () => {
