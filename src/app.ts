@@ -119,6 +119,12 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     const follow = (job: { runId: string; model: string }): Promise<void> =>
       // A program that runs here has nothing to wait for; elsewhere a training takes a while to begin.
       followTraining(training, job, trainer.remote?.run ? 0 : patience.pollMs);
+    const reportSettings = {
+      timeZone,
+      // The run of a model that was taken out of the settings is reported all the same.
+      nameBufferSetting: (model: string) =>
+        config.models.get(model)?.minBufferSizeSetting ?? "MIN_BUFFER_SIZE",
+    };
     const find = (model: string) => findModel(config.models, model);
     const dispatcher = createDispatcher({
       ...parts,
@@ -159,8 +165,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
         intake: createIntake({ lock, chain, recordEvent: parts.database.recordEvent, findModel: find }),
         gather: createGather({ findModel: find, fetchEvidence: parts.database.fetchEvidence, timeZone }),
         evaluate: evaluateStage,
-        act: createAct({ ...parts, dispatcher, notify, timeZone }),
-        summarize: createSummarize({ timeZone }),
+        act: createAct({ ...parts, dispatcher, notify, ...reportSettings }),
+        summarize: createSummarize(reportSettings),
         training: createTraining({
           ...parts,
           dispatcher,

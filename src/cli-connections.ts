@@ -4,7 +4,7 @@ import type { Config } from "./config.ts";
 import { TransientError } from "./errors.ts";
 import { findModel } from "./find-model.ts";
 import { createLogger } from "./logger.ts";
-import { createDatabase, type Database } from "./postgres/database.ts";
+import { createDatabase, type Database, type DatabaseOptions } from "./postgres/database.ts";
 import { requireRedis } from "./redis/check.ts";
 
 const log = createLogger("silent");
@@ -13,8 +13,11 @@ const log = createLogger("silent");
 export const note = (line: string): void => console.error(line);
 
 /** Opens the database for as long as `use` takes. */
-export async function withDatabase<T>(config: Config, use: (database: Database) => Promise<T>): Promise<T> {
-  const database = createDatabase(config, log);
+export async function withDatabase<T>(
+  options: DatabaseOptions,
+  use: (database: Database) => Promise<T>,
+): Promise<T> {
+  const database = createDatabase(options, log);
   try {
     return await use(database);
   } finally {

@@ -4,11 +4,12 @@ import { INBOX_JOBS } from "../queues/names.ts";
 import type { Client } from "./client.ts";
 import { note, warnWhereNoWorkerRuns, withDatabase, withInbox, withWorkersHere } from "./cli-connections.ts";
 import { addDispatchCommands } from "./cli-dispatch.ts";
-import { parseConfig } from "./config.ts";
+import { parseConfig, parseConfigWithoutRedis } from "./config.ts";
 import { formatCount, formatScore, formatTime } from "./core/format.ts";
 import { diagnose } from "./doctor.ts";
 import { dryRun } from "./dry-run.ts";
 import { messageOf } from "./errors.ts";
+import { findModel } from "./find-model.ts";
 import { createLogger } from "./logger.ts";
 import { parseInput } from "./parse-input.ts";
 import type { DecisionRow } from "./postgres/decisions.ts";
@@ -33,7 +34,7 @@ program
   .command("migrate")
   .description("make or update Retrigger's tables; the DAG's decisions are kept")
   .action(async () => {
-    const done = await withDatabase(parseConfig(loadSettings()), (database) =>
+    const done = await withDatabase(parseConfigWithoutRedis(loadSettings()), (database) =>
       database.migrate({ onWait: note }),
     );
     say(done.length > 0 ? `Migrated: ${done.join(", ")}` : "The tables are up to date.");
@@ -80,13 +81,14 @@ program
   .option("--json", "print the decision as one JSON object (waits)")
   .option("--timeout <seconds>", "how long to wait for the decision", parseSeconds, 900)
   .action(async (options: DecideOptions) => {
-    const config = parseConfig(loadSettings());
     if (options.dryRun) {
+      const config = parseConfigWithoutRedis(loadSettings());
       const summary = await withDatabase(config, (database) =>
         dryRun({ config, database, model: options.model }),
       );
       return say(options.json ? JSON.stringify(summary, null, 2) : summary.report);
     }
+    const config = parseConfig(loadSettings());
     await withInbox(config, options.model, async (client) => {
       const isWaiting = options.wait !== undefined || options.json === true;
       const workers = await client.inbox.getWorkersCount();
@@ -114,10 +116,12 @@ program
   .option("-n, --limit <count>", "how many", parseCount, 20)
   .option("--json", "print them as a JSON array")
   .action(async ({ model, limit, json }: { model?: string; limit: number; json?: true }) => {
-    const config = parseConfig(loadSettings());
+    const config = parseConfigWithoutRedis(loadSettings());
     const rows = await withDatabase(config, (database) =>
       database.listDecisions({ model: model ?? null, limit }),
     );
+    // A model that was taken out of the settings keeps its decisions; a name that has none is checked.
+    if (rows.length === 0 && model !== undefined) findModel(config.models, model);
     if (json) say(JSON.stringify(rows, null, 2));
     else if (rows.length === 0) say("No decisions yet. Ask for one with: npx retrigger decide --wait");
     else for (const row of rows) for (const line of historyLines(row, config.timeZone)) say(line);

@@ -15,6 +15,8 @@ import { GITHUB_INPUTS, type GitHubTarget } from "./trainers/github-request.ts";
 /** What one model's decisions are made by, from and when. */
 export interface ModelConfig {
   policy: Policy;
+  /** The setting that holds the policy's minBufferSize, as a report names it. */
+  minBufferSizeSetting: string;
   /** Table or view, with or without a schema: `drift_alerts`, `monitoring.drift_alerts`. */
   driftAlertsTable: string;
   ratingsBufferTable: string;
@@ -98,6 +100,9 @@ export interface Config {
   models: ReadonlyMap<string, ModelConfig>;
 }
 
+/** What a process has that talks to Postgres alone. */
+export type ConfigWithoutRedis = Omit<Config, "redisUrl">;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -105,6 +110,15 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws ConfigError with every fault at once: empty, out of range, not a number, unknown.
  */
 export function parseConfig(env: Environment): Config {
+  return parseSettings(env, { needsRedis: true });
+}
+
+/** The same without REDIS_URL; one that is given must be in order all the same. */
+export function parseConfigWithoutRedis(env: Environment): ConfigWithoutRedis {
+  return parseSettings(env, { needsRedis: false });
+}
+
+function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }): Config {
   const given = Object.fromEntries(
     SETTING_NAMES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
   );
@@ -120,6 +134,9 @@ export function parseConfig(env: Environment): Config {
       ? [
           "DATABASE_URL is not set: give the Postgres database, such as postgres://user:password@localhost:5432/db",
         ]
+      : []),
+    ...(needsRedis && env["REDIS_URL"] === undefined
+      ? ["REDIS_URL is not set: give the Redis server, such as redis://localhost:6379"]
       : []),
     ...findMissingForTrainer(given),
   ];
@@ -149,11 +166,11 @@ function readConfigFile(path: string | undefined, faults: string[]): ConfigFile 
 
 function toConfig(settings: Settings, file: ConfigFile | null, env: Environment): Config {
   const models = Object.entries(file?.models ?? { default: {} }).map(
-    ([name, own]) => [name, toModelConfig(settings, own)] as const,
+    ([name, own]) => [name, toModelConfig(settings, name, own)] as const,
   );
   return {
     databaseUrl: settings.DATABASE_URL ?? settings.NEON_CONNECTION_STRING ?? "",
-    redisUrl: settings.REDIS_URL,
+    redisUrl: settings.REDIS_URL ?? "",
     redisPrefix: settings.REDIS_PREFIX,
     role: settings.ROLE,
     host: settings.HOST,
@@ -220,7 +237,7 @@ function toTrainerSettings(settings: Settings, env: Environment): TrainerSetting
   }
 }
 
-function toModelConfig(settings: Settings, own: ModelSettings): ModelConfig {
+function toModelConfig(settings: Settings, name: string, own: ModelSettings): ModelConfig {
   const schedule = own.schedule ?? settings.SCHEDULE;
   return {
     policy: {
@@ -231,6 +248,10 @@ function toModelConfig(settings: Settings, own: ModelSettings): ModelConfig {
       inFlightGuard: own.trainingInFlightGuard ?? settings.TRAINING_IN_FLIGHT_GUARD,
       backoffSeconds: settings.TRAINING_BACKOFF_SECONDS,
     },
+    minBufferSizeSetting:
+      own.minBufferSize === undefined
+        ? "MIN_BUFFER_SIZE"
+        : `minBufferSize of ${name} in the file of RETRIGGER_CONFIG`,
     driftAlertsTable: own.driftAlertsTable ?? settings.DRIFT_ALERTS_TABLE,
     ratingsBufferTable: own.ratingsBufferTable ?? settings.RATINGS_BUFFER_TABLE,
     schedule: schedule === "off" ? null : schedule,

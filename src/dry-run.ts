@@ -1,5 +1,5 @@
 import type { DecisionSummary } from "../queues/jobs.ts";
-import type { Config } from "./config.ts";
+import type { ConfigWithoutRedis } from "./config.ts";
 import { evaluate } from "./core/evaluate.ts";
 import { draftDecision } from "./decision-draft.ts";
 import { summarizeDecision } from "./decision-summary.ts";
@@ -15,12 +15,12 @@ export async function dryRun({
   database,
   model,
 }: {
-  config: Config;
+  config: ConfigWithoutRedis;
   database: Database;
   model: string;
 }): Promise<DecisionSummary> {
   const own = findModel(config.models, model);
-  const { policy } = own;
+  const { policy, minBufferSizeSetting } = own;
   const runId = createRunId();
   const evidence = await database.fetchEvidence(model, own);
   const verdict = evaluate(evidence, policy);
@@ -32,6 +32,7 @@ export async function dryRun({
       runId,
       evidence,
       policy,
+      minBufferSizeSetting,
       verdict,
       request,
       dispatch: request && {

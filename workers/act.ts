@@ -16,16 +16,15 @@ import type { Dispatcher } from "./dispatch.ts";
 import { reevaluate } from "./follow-up.ts";
 import type { Notify } from "./notify.ts";
 import type { StageOutput, StagePause } from "./stage.ts";
-import { toReportInput } from "./summarize.ts";
+import { type ReportSettings, toReportInput } from "./summarize.ts";
 
-export interface ActDependencies {
+export interface ActDependencies extends ReportSettings {
   lock: DecisionLock;
   chain: Chain;
   database: Pick<Database, "recordDecision" | "moveEvents" | "readDispatch" | "findLaterRequest">;
   trainer: Trainer;
   dispatcher: Dispatcher;
   notify: Notify;
-  timeZone: string;
 }
 
 /**
@@ -34,7 +33,7 @@ export interface ActDependencies {
  * that held it back has ended, a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainer, database, timeZone } = dependencies;
+  const { trainer, database } = dependencies;
   return async (job: StageJob, evaluated: Evaluated): Promise<StageOutput<Acted> | StagePause> => {
     const { evidence, policy, verdict } = evaluated;
     const answer = await database.recordDecision({
@@ -50,7 +49,7 @@ export function createAct(dependencies: ActDependencies) {
     });
     if (answer.outcome === "superseded") {
       const recording = await supersede(dependencies, job, answer.because);
-      return toOutput(job, { ...evaluated, recording }, timeZone);
+      return toOutput(job, { ...evaluated, recording }, dependencies);
     }
     const weighed = weighedBy(answer.decision, evaluated);
     await replaceNextLook(dependencies, job, weighed, answer.decision);
@@ -59,12 +58,12 @@ export function createAct(dependencies: ActDependencies) {
     const { id: decisionId, decidedAt, decision, trainer: name, request } = answer.decision;
     const recorded = { outcome: "recorded", decisionId, decidedAt, decision, trainer: name, request } as const;
     const recording: Recording = { ...recorded, dispatch: dispatched.dispatch };
-    return toOutput(job, { ...weighed, recording }, timeZone);
+    return toOutput(job, { ...weighed, recording }, dependencies);
   };
 }
 
-function toOutput(job: StageJob, acted: Acted, timeZone: string): StageOutput<Acted> {
-  const log = renderAction(toReportInput(job, acted, timeZone));
+function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageOutput<Acted> {
+  const log = renderAction(toReportInput(job, acted, settings));
   return { result: acted, log, endsRun: acted.recording.outcome === "superseded" };
 }
 

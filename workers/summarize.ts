@@ -3,12 +3,18 @@ import { summarizeDecision } from "../src/decision-summary.ts";
 import type { Acted, DecisionSummary, StageJob } from "../queues/jobs.ts";
 import type { StageOutput } from "./stage.ts";
 
+export interface ReportSettings {
+  timeZone: string;
+  /** Names the setting that holds a model's minBufferSize. */
+  nameBufferSetting: (model: string) => string;
+}
+
 /** Tells the decision: the report, and every figure of it as one object. Pure: told again, it is the same. */
-export function createSummarize({ timeZone }: { timeZone: string }) {
+export function createSummarize({ timeZone, nameBufferSetting }: ReportSettings) {
   return (job: StageJob, acted: Acted): StageOutput<DecisionSummary> => {
     const { recording } = acted;
     const result = summarizeDecision(
-      toReportInput(job, acted, timeZone),
+      toReportInput(job, acted, { timeZone, nameBufferSetting }),
       recording.outcome === "recorded" ? recording.decision : "superseded",
     );
     return { result, log: result.report, endsRun: true };
@@ -16,9 +22,14 @@ export function createSummarize({ timeZone }: { timeZone: string }) {
 }
 
 /** What act found out, as the report tells it. */
-export function toReportInput({ model, runId }: StageJob, acted: Acted, timeZone: string): ReportInput {
+export function toReportInput(
+  { model, runId }: StageJob,
+  acted: Acted,
+  { timeZone, nameBufferSetting }: ReportSettings,
+): ReportInput {
   const { evidence, policy, verdict, recording } = acted;
-  const told = { model, runId, evidence, policy, verdict, timeZone };
+  const minBufferSizeSetting = nameBufferSetting(model);
+  const told = { model, runId, evidence, policy, minBufferSizeSetting, verdict, timeZone };
   if (recording.outcome === "superseded") {
     const { followUpRunId: by, because } = recording;
     return { ...told, request: null, dispatch: null, recorded: null, superseded: { by, because } };

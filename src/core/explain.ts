@@ -16,14 +16,14 @@ export function explainFailures(verdict: Verdict, evidence: Evidence, policy: Po
   ];
 }
 
-/** What a person does next. The guide's own words, after what this verdict in particular asks for. */
-export function recommend({ failed }: Verdict): string[] {
+/** What to do next: the guide's own words, preceded by what this verdict calls for. */
+export function recommend({ failed }: Verdict, minBufferSizeSetting: string): string[] {
   const specific = failed.flatMap((reason) => {
     switch (reason) {
       case "no_recent_drift_checks":
         return ["Run drift_monitoring first"];
       case "insufficient_buffer":
-        return ["Ingest more batches or lower MIN_BUFFER_SIZE"];
+        return [`Ingest more batches or lower ${minBufferSizeSetting}`];
       case "already_acted_on":
         return ["Wait for the training of that decision; a new alert starts another"];
       case "retry_backoff":

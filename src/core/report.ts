@@ -15,6 +15,8 @@ export interface ReportInput {
   runId: string;
   evidence: Evidence;
   policy: Policy;
+  /** The setting that holds the policy's minBufferSize. */
+  minBufferSizeSetting: string;
   verdict: Verdict;
   /** The request that the trainer sends, or would send; null for `no_action`. */
   request: DispatchRequest | null;
@@ -106,12 +108,18 @@ function triggeredLines({ triggered, newestTriggered }: Evidence["checks"]): str
   return [
     `🚨 Triggered Alerts: ${formatCount(triggered)}`,
     "   Drift detected in:",
-    ...newestTriggered.map(
-      (check) =>
-        `   • ${featureName(check.feature)}: Score ${formatScore(check.score)} > Threshold ${formatScore(check.threshold)}`,
-    ),
+    ...newestTriggered.map((check) => `   • ${featureName(check.feature)}: ${explainFlag(check)}`),
     ...(more > 0 ? [`   … and ${formatCount(more)} older alerts`] : []),
   ];
+}
+
+/** Only the alert's flag counts. The monitor may set it by a rule of its own, such as a score that is too low. */
+function explainFlag({ score, threshold }: DriftCheck): string {
+  if (score === null || threshold === null || score <= threshold)
+    return `flagged by the monitor (Score ${formatScore(score)}, Threshold ${formatScore(threshold)})`;
+  const [shown, limit] = [formatScore(score), formatScore(threshold)];
+  // Four decimals may hide by how much.
+  return shown === limit ? `Score ${score} > Threshold ${threshold}` : `Score ${shown} > Threshold ${limit}`;
 }
 
 function featureName(feature: string | null): string {
@@ -319,7 +327,7 @@ function commandLines({ command, workingDirectory }: CommandRequest): string[] {
 }
 
 function noActionSection(input: ReportInput): string[] {
-  const { evidence, verdict, timeZone } = input;
+  const { evidence, verdict, timeZone, minBufferSizeSetting } = input;
   return [
     "✅ NO RETRAINING NEEDED",
     "",
@@ -334,7 +342,7 @@ function noActionSection(input: ReportInput): string[] {
       : [`   • Next look: ${formatTime(verdict.nextLookAt, timeZone)} ${timeZone} at the latest`]),
     "",
     "💡 Recommendation:",
-    ...recommend(verdict).map((line) => `   • ${line}`),
+    ...recommend(verdict, minBufferSizeSetting).map((line) => `   • ${line}`),
   ];
 }
 

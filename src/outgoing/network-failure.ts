@@ -7,15 +7,13 @@ export interface NetworkFailure {
   message: string;
 }
 
-/** A connection that was never made carried no request. */
-const UNSENT = [
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
+/** System calls that fail before there is a connection. */
+const UNCONNECTED_CALLS = ["connect", "getaddrinfo"];
+
+/** Codes that fetch gives only while it makes a connection. */
+const UNCONNECTED_CODES = [
   "UND_ERR_CONNECT_TIMEOUT",
-  // The certificate is looked at before anything is sent.
+  // A certificate is verified before anything is sent.
   "CERT_HAS_EXPIRED",
   "DEPTH_ZERO_SELF_SIGNED_CERT",
   "SELF_SIGNED_CERT_IN_CHAIN",
@@ -26,22 +24,34 @@ const UNSENT = [
 
 /** Explains what `fetch` throws: `TypeError: fetch failed`, with the reason among its causes. */
 export function explainNetworkFailure(error: unknown): NetworkFailure {
-  const reasons = listCauses(error);
-  const codes = reasons.map(codeOf).filter((code) => code !== undefined);
+  const reasons = listReasons(error);
+  const codes = reasons.map((reason) => textOf(reason, "code")).filter((code) => code !== undefined);
   return {
-    // Of several addresses, each must have refused.
-    isUnsent: codes.length > 0 && codes.every((code) => UNSENT.includes(code)),
+    // If several addresses were tried, each must have failed so.
+    isUnsent: reasons.length > 0 && reasons.every(isUnconnected),
     message: messageOf(reasons.at(-1)) || codes.join(", "),
   };
 }
 
-/** The error and its causes down to the last ones, of which there are several where several addresses were tried. */
-function listCauses(error: unknown): unknown[] {
-  if (error instanceof AggregateError) return error.errors.flatMap(listCauses);
-  if (error instanceof Error && error.cause !== undefined) return [error, ...listCauses(error.cause)];
+/** The last causes of an error, of which there are several if several addresses were tried. */
+function listReasons(error: unknown): unknown[] {
+  if (error instanceof AggregateError) return error.errors.flatMap(listReasons);
+  if (error instanceof Error && error.cause !== undefined) return listReasons(error.cause);
   return [error];
 }
 
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+/**
+ * Whether there was no connection to send anything on. The code alone does not say: a network that fails on an open
+ * connection gives EHOSTUNREACH or ETIMEDOUT too, from `read` or `write`, when the request may have arrived.
+ */
+function isUnconnected(reason: unknown): boolean {
+  const call = textOf(reason, "syscall");
+  if (call !== undefined) return UNCONNECTED_CALLS.includes(call);
+  return UNCONNECTED_CODES.includes(textOf(reason, "code") ?? "");
+}
+
+function textOf(reason: unknown, key: "code" | "syscall"): string | undefined {
+  if (!(reason instanceof Error)) return undefined;
+  const value = (reason as Error & Partial<Record<typeof key, unknown>>)[key];
+  return typeof value === "string" ? value : undefined;
 }

@@ -60,7 +60,6 @@ export function findFaultyInputs(model: string, { inputNames, extraInputs }: Git
 /** A fault that the schema found, with the variable's name and, unless it is a secret, its value. */
 export function describeIssue(issue: z.core.$ZodIssue, given: Record<string, string | undefined>): string {
   const name = String(issue.path[0]);
-  if (issue.message.startsWith("is not set")) return `${name} ${issue.message}`;
   // A connection string holds a password: its value is not repeated, nor that of a secret.
   const value = /URL|CONNECTION|TOKEN|SECRET|KEY|COMMAND$/.test(name) ? "" : ` is "${given[name]}":`;
   const message =

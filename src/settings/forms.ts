@@ -40,13 +40,22 @@ export const tableName = z
   .string()
   .regex(new RegExp(`^(${identifier}\\.)?${identifier}$`), "must be a table's name, or schema.table");
 
-export const cronOrOff = z.string().refine((text) => text === "off" || isCronPattern(text), {
-  message: 'must be a cron pattern in UTC such as "0 6 * * *", or off',
-});
+export const cronOrOff = z
+  .string()
+  .refine((text) => text === "off" || isCronPattern(text), {
+    message: 'must be a cron pattern in UTC such as "0 6 * * *", or off',
+    abort: true,
+  })
+  .refine((text) => text === "off" || nextFiring(text) !== null, {
+    message: "must fire at some time: no month that it names has that day. Correct it, or set it to off",
+  });
 
 export const timeZone = z
   .string()
-  .refine(isTimeZone, "must be an IANA time zone such as UTC or Europe/Paris");
+  .refine(
+    isTimeZone,
+    "must be an IANA time zone such as UTC or Europe/Paris, neither an offset nor an abbreviation",
+  );
 export const onOff = z.union([z.boolean(), z.enum(["on", "off"]).transform((text) => text === "on")], {
   error: "must be on or off",
 });
@@ -93,18 +102,36 @@ function isServerUrl(text: string, schemes: readonly string[]): boolean {
   }
 }
 
-/** Five or six fields. The parser knows more: patterns with fields left out, and times that a hash chooses. */
+/**
+ * Whether each of the five or six fields is in order. The parser knows more: patterns with fields left out, and times that a
+ * hash chooses. Day and month are parsed apart, because the parser refuses some days that their month does not have.
+ */
 function isCronPattern(text: string): boolean {
   if (!/^\S+(\s+\S+){4,5}$/.test(text) || /\bH\b/.test(text)) return false;
+  const fields = text.split(/\s+/);
+  return [-3, -2].every((freed) => nextFiring(fields.with(freed, "*").join(" ")) !== null);
+}
+
+/** When a pattern fires next, as BullMQ computes it; null if it never does. */
+function nextFiring(pattern: string): Date | null {
   try {
-    CronExpressionParser.parse(text, { tz: "UTC" });
-    return true;
+    return CronExpressionParser.parse(pattern, { tz: "UTC" }).next().toDate();
   } catch {
-    return false;
+    return null;
   }
 }
 
+/** The IANA names of three letters that mean the same to Postgres. */
+const THREE_LETTER_ZONES = ["UTC", "UCT", "GMT", "EST", "MST", "HST", "PRC", "ROC", "ROK"];
+
+/**
+ * Whether both Intl and Postgres know the zone, and mean the same by it. Intl alone accepts more: offsets (from Node 22 on),
+ * which Postgres reads with the opposite sign, and abbreviations, which Postgres looks up in a table of its own. There, CET
+ * has no summer time and IST is Israel's.
+ */
 function isTimeZone(text: string): boolean {
+  if (!/^[A-Z]/i.test(text) || /^SystemV\//i.test(text)) return false;
+  if (/^[A-Z]{3}$/i.test(text) && !THREE_LETTER_ZONES.includes(text.toUpperCase())) return false;
   try {
     return new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone !== "";
   } catch {

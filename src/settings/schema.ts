@@ -45,19 +45,11 @@ export const ConfigFile = z.strictObject({
 
 export type ConfigFile = z.infer<typeof ConfigFile>;
 
-const required = (what: string, example: string) =>
-  ({
-    error: (issue: { input?: unknown }) =>
-      issue.input === undefined ? `is not set: give ${what}, such as ${example}` : undefined,
-  }) as const;
-
 /** The settings of the environment, by the names of their variables. */
 export const Settings = z.object({
   DATABASE_URL: serverUrl(["postgres", "postgresql"]).optional(),
   NEON_CONNECTION_STRING: serverUrl(["postgres", "postgresql"]).optional(),
-  REDIS_URL: z
-    .string(required("the Redis server", "redis://localhost:6379"))
-    .pipe(serverUrl(["redis", "rediss"])),
+  REDIS_URL: serverUrl(["redis", "rediss"]).optional(),
   REDIS_PREFIX: z
     .string()
     .regex(

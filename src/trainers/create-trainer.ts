@@ -6,7 +6,10 @@ import type { Trainer } from "./trainer.ts";
 import { createWebhookTrainer } from "./webhook.ts";
 
 /** The trainer of the settings. */
-export async function createTrainer({ trainer, models }: Config, redact: Redact): Promise<Trainer> {
+export async function createTrainer(
+  { trainer, models }: Pick<Config, "trainer" | "models">,
+  redact: Redact,
+): Promise<Trainer> {
   const targets = new Map([...models].map(([model, { github }]) => [model, github]));
   switch (trainer.name) {
     case "mock":

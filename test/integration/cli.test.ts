@@ -84,6 +84,27 @@ describe("npx retrigger", () => {
     expect((await retrigger(["history"])).stdout).toMatch(/^✅ #\d+ .*\n {3}already_acted_on/);
   });
 
+  it.each([[["migrate"]], [["decide", "--dry-run"]], [["history"]]])("%j needs no Redis", async (args) => {
+    const { REDIS_URL: _, ...settings } = world.settings;
+    expect(await runOurs("src/cli.ts", args, settings)).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it.each([[["decide"]], [["emit"]], [["doctor"]]])("%j says that it needs Redis", async (args) => {
+    const { REDIS_URL: _, ...settings } = world.settings;
+    const { code, stderr } = await runOurs("src/cli.ts", args, settings);
+    expect(code).toBe(1);
+    expect(stderr).toContain("REDIS_URL is not set: give the Redis server, such as redis://localhost:6379");
+  });
+
+  it("lists the decisions of a model that is no longer in the settings", async () => {
+    await world.sql(
+      "INSERT INTO retraining_decisions (model, decision_date, decision, reason) VALUES ('retired', now(), 'no_action', 'no_drift_alerts')",
+    );
+    const { code, stdout } = await retrigger(["history", "--model", "retired"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^✅ #\d+ .* \| retired \| no_action/);
+  });
+
   it("finds what is amiss, a line each with what to do", async () => {
     const before = await retrigger(["doctor"], { SCHEDULE: "0 6 * * *" });
     expect(before.code).toBe(1);
@@ -116,6 +137,8 @@ describe("npx retrigger", () => {
 
   it.each([
     [["decide", "--model", "books"], {}, 'model: "books" is not in the settings'],
+    [["history", "--model", "typo"], {}, 'model: "typo" is not in the settings (there: default)'],
+    [["history", "--model", "typo", "--json"], {}, 'model: "typo" is not in the settings (there: default)'],
     [["emit", "--status", "done"], {}, 'status is "done"'],
     [["history", "--limit", "none"], {}, "whole number"],
     [["decide"], { REDIS_URL: "redis://127.0.0.1:1" }, "Cannot reach Redis"],

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { formatTime } from "../../src/core/format.ts";
+import { timeZone } from "../../src/settings/forms.ts";
 import { addCheck, addRatings, createWorld, failureOf, type World } from "../support/world.ts";
 
 let world: World;
@@ -58,6 +60,27 @@ describe("the lookback window", () => {
       "SELECT to_char(alert_date, 'YYYY-MM-DD HH24:MI') AS shown FROM drift_alerts WHERE feature_name = 'inside'",
     );
     expect(report).toContain(`${row?.shown} | inside`);
+  });
+});
+
+describe("the zone of the settings", () => {
+  it("means the same to Postgres as to the reports, under every name that is accepted", async () => {
+    world = await createWorld();
+    const isAccepted = (zone: string): boolean => timeZone.safeParse(zone).success;
+    const known = await world.sql<{ name: string }>(
+      "SELECT name FROM pg_timezone_names UNION SELECT abbrev FROM pg_timezone_abbrevs",
+    );
+    const names = [...new Set([...known.map(({ name }) => name), ...Intl.supportedValuesOf("timeZone")])];
+    const zones = names.filter(isAccepted);
+    expect(zones.length).toBeGreaterThan(400);
+    const instants = ["2026-01-15T12:00:00Z", "2026-07-15T12:00:00Z"];
+    const rows = await world.sql<{ zone: string; at: string; local: string }>(
+      `SELECT zone, at, to_char(at::timestamptz AT TIME ZONE zone, 'YYYY-MM-DD HH24:MI') AS local
+       FROM unnest($1::text[]) AS zone, unnest($2::text[]) AS at`,
+      [zones, instants],
+    );
+    expect(rows).toHaveLength(zones.length * instants.length);
+    expect(rows.filter(({ zone, at, local }) => formatTime(at, zone) !== local)).toEqual([]);
   });
 });
 

@@ -2,7 +2,9 @@ import { writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { addCheck, createWorld, failureOf, holdTable, type World } from "../support/world.ts";
+import { withDatabase } from "../../src/cli-connections.ts";
+import { dryRun } from "../../src/dry-run.ts";
+import { addCheck, createWorld, failureOf, holdTable, withQueue, type World } from "../support/world.ts";
 
 let world: World;
 let directory: string;
@@ -12,6 +14,29 @@ beforeEach(async () => {
 afterEach(async () => {
   await world.close();
   await rm(directory, { recursive: true });
+});
+
+describe("a model that is short of ratings", () => {
+  it("gets a report that names the setting which its minimum comes from", async () => {
+    const file = join(directory, "models.yaml");
+    writeFileSync(file, "models:\n  films: { minBufferSize: 7 }\n  books: {}\n");
+    world = await createWorld({ settings: { RETRIGGER_CONFIG: file } });
+    await addCheck(world);
+    await world.startApp();
+    for (const [model, setting] of [
+      ["films", "minBufferSize of films in the file of RETRIGGER_CONFIG"],
+      ["books", "MIN_BUFFER_SIZE"],
+    ] as const) {
+      const advice = `   • Ingest more batches or lower ${setting}\n`;
+      const { runId, report } = await world.decide({ model });
+      expect(report).toContain(advice);
+      const { logs } = await withQueue(world, "act", (queue) => queue.getJobLogs(runId));
+      expect(logs.join("\n")).toContain(advice);
+      const { config } = world;
+      const dry = await withDatabase(config, (database) => dryRun({ config, database, model }));
+      expect(dry.report).toContain(advice);
+    }
+  });
 });
 
 describe("one model's slow or broken database", () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { startRedis } from "../../src/embedded/redis.ts";
 import { once } from "node:events";
 import { afterEach, describe, expect, it } from "vitest";
-import { listCommands, runOurs, spawnOurs, untilItSays } from "../support/process.ts";
+import { listCommandsWith, runOurs, spawnOurs, untilItSays } from "../support/process.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
 
 let world: World;
@@ -95,15 +95,14 @@ describe("the service", () => {
     });
     children.push(child);
     await untilItSays(child, /Retrigger is ready/);
+    // Only processes of this test have its prefix.
+    const findOurs = () => listCommandsWith(`REDIS_PREFIX=${world.config.redisPrefix}`);
+    expect(await findOurs()).toContainEqual(expect.stringContaining("dist/src/main.js"));
     await redis.stop();
     await rm(directory, { recursive: true });
     child.kill("SIGTERM");
     await once(child, "exit");
-    const commands = await until("the service ended with npm", async () => {
-      const left = await listCommands();
-      return left.some((command) => command.includes("dist/src/main.js")) ? null : left;
-    });
-    expect(commands.length).toBeGreaterThan(0);
+    await until("the service ended with npm", async () => (await findOurs()).length === 0);
   });
 
   it("waits for servers that are not there yet, with one clear line", async () => {

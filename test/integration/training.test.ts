@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { spawnOurs, untilItSays } from "../support/process.ts";
-import { addCheck, until, withQueue } from "../support/world.ts";
+import { addCheck, failureOf, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -260,5 +260,15 @@ describe("/metrics", () => {
     expect(text).toContain('retrigger_dispatches{model="default",trainer="github",state="unknown"} 1');
     expect(text).toMatch(/bullmq_job_count\{queue="summarize", state="completed"\} 1/);
     expect(text.match(/# TYPE bullmq_job_count gauge/g)).toHaveLength(1);
+  });
+
+  it("counts a failed job, and shows no figure that stays 0 although jobs failed", async () => {
+    const address = await world.startService();
+    await world.sql("DROP TABLE drift_alerts");
+    expect(await failureOf(world.decide())).toContain("drift_alerts");
+    const text = await (await fetch(`${address}/metrics`)).text();
+    expect(text).toMatch(/^bullmq_job_count\{queue="gather", state="failed"\} 1$/m);
+    const families = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => `${name} ${type}`);
+    expect(families).toEqual(["bullmq_job_count gauge", "retrigger_dispatches gauge"]);
   });
 });

@@ -56,6 +56,22 @@ function collect(stream: NodeJS.ReadableStream | null): () => string {
 
 /** The command lines of all processes of this machine. */
 export async function listCommands(): Promise<string[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  return Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
+  return Promise.all((await listPids()).map((pid) => readProc(pid, "cmdline")));
+}
+
+/** The command lines of the processes that have this text in their environment. */
+export async function listCommandsWith(text: string): Promise<string[]> {
+  const pids = await listPids();
+  const environments = await Promise.all(pids.map((pid) => readProc(pid, "environ")));
+  const found = pids.filter((_, index) => environments[index]?.includes(text));
+  return Promise.all(found.map((pid) => readProc(pid, "cmdline")));
+}
+
+async function listPids(): Promise<string[]> {
+  return (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+}
+
+/** Empty if the process has ended meanwhile, or belongs to another user. */
+async function readProc(pid: string, file: "cmdline" | "environ"): Promise<string> {
+  return readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig, parseConfigWithoutRedis } from "../../src/config.ts";
 import { ConfigError } from "../../src/errors.ts";
 
 const SERVERS = { DATABASE_URL: "postgres://localhost/db", REDIS_URL: "redis://localhost:6379" };
@@ -23,6 +23,7 @@ describe("the settings", () => {
     const config = parseConfig(SERVERS);
     expect(config.models.get("default")).toEqual({
       policy: GUIDE_POLICY,
+      minBufferSizeSetting: "MIN_BUFFER_SIZE",
       driftAlertsTable: "drift_alerts",
       ratingsBufferTable: "ratings_buffer",
       schedule: "0 6 * * *",
@@ -93,10 +94,61 @@ describe("the settings", () => {
     expect(faultsOf({ ...SERVERS, HOME: "/", PATH: "/bin", HOSTNAME: "x", REDIS_URI: "x" })).toEqual([]);
   });
 
+  it.each([
+    "+02:00",
+    "+02",
+    "-0330",
+    "GMT+2",
+    "UTC+02:00",
+    "UTC-2",
+    "<+02>-2",
+    "CET",
+    "met",
+    "IST",
+    "PST",
+    "SystemV/PST8",
+    "Z",
+  ])("refuse the time zone %s, which Postgres would read differently or not at all", (zone) => {
+    expect(faultsOf({ ...SERVERS, SOURCE_TIME_ZONE: zone })).toEqual([
+      `SOURCE_TIME_ZONE is "${zone}": must be an IANA time zone such as UTC or Europe/Paris, neither an offset nor an abbreviation`,
+    ]);
+  });
+
+  it.each([
+    "UTC",
+    "utc",
+    "GMT",
+    "Etc/GMT-2",
+    "Europe/Paris",
+    "europe/paris",
+    "US/Eastern",
+    "EST5EDT",
+    "Japan",
+    "GB-Eire",
+  ])("take the IANA time zone %s as it is written", (zone) => {
+    expect(parseConfig({ ...SERVERS, SOURCE_TIME_ZONE: zone }).timeZone).toBe(zone);
+  });
+
   it.each(["6", "H 6 * * *", "@daily", "* * * * * * *", "61 * * * *"])(
     "refuse the schedule %s",
     (schedule) => {
       expect(faultsOf({ ...SERVERS, SCHEDULE: schedule })).toHaveLength(1);
+    },
+  );
+
+  it.each(["0 0 31 4,6 *", "0 0 31 4 *", "0 0 30 2 *", "0 0 0 31 2,4,6,9,11 *"])(
+    "refuse the schedule %s, which never fires, and say so",
+    (schedule) => {
+      expect(faultsOf({ ...SERVERS, SCHEDULE: schedule })).toEqual([
+        `SCHEDULE is "${schedule}": must fire at some time: no month that it names has that day. Correct it, or set it to off`,
+      ]);
+    },
+  );
+
+  it.each(["0 0 29 2 *", "0 0 31 4 1", "0 0 L 2 *", "0 0 31 */2 *", "0 0 * * 1#5", "*/5 * * * * *"])(
+    "take the schedule %s, however seldom it fires",
+    (schedule) => {
+      expect(parseConfig({ ...SERVERS, SCHEDULE: schedule }).models.get("default")?.schedule).toBe(schedule);
     },
   );
 
@@ -105,6 +157,15 @@ describe("the settings", () => {
     expect(
       faultsOf({ ...SERVERS, RETRIGGER_SERVICE_HOST: "10.0.0.1", RETRIGGER_PORT: "tcp://10.0.0.1:3000" }),
     ).toEqual([]);
+  });
+
+  it("are refused without REDIS_URL, but for those who need none, who get a wrong one refused too", () => {
+    const { REDIS_URL: _, ...settings } = SERVERS;
+    expect(faultsOf(settings)).toEqual([
+      "REDIS_URL is not set: give the Redis server, such as redis://localhost:6379",
+    ]);
+    expect(parseConfigWithoutRedis(settings).databaseUrl).toBe(SERVERS.DATABASE_URL);
+    expect(() => parseConfigWithoutRedis({ ...SERVERS, REDIS_URL: "http://localhost" })).toThrow("REDIS_URL");
   });
 
   it("never repeat a password", () => {

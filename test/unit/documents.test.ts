@@ -9,6 +9,8 @@ import { parse as parseYaml } from "yaml";
 import { parseConfig } from "../../src/config.ts";
 import { SETTING_NAMES } from "../../src/settings/schema.ts";
 import { checkWorkflowText } from "../../src/trainers/github-preflight.ts";
+import { followDockerfile } from "../support/docker-image.ts";
+import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const read = (name: string): string => readFileSync(pathOf(name), "utf8");
@@ -32,6 +34,10 @@ function runFirstStep(script: string, older: string): string {
   const text = readFileSync(output, "utf8");
   rmSync(directory, { recursive: true });
   return text;
+}
+
+interface Lock {
+  packages: Record<string, { engines?: { node?: string } }>;
 }
 
 interface Workflow {
@@ -72,6 +78,57 @@ describe("what is shipped beside the program", () => {
     expect(others.every((step) => step.if === "steps.first.outputs.trains == 'true'")).toBe(true);
     expect(runFirstStep(first?.run ?? "", "")).toBe("trains=true\n");
     expect(runFirstStep(first?.run ?? "", "30433642")).toBe("trains=false\n");
+  });
+
+  it.each([
+    [">=20.19", true],
+    [">= 18", true],
+    ["^20.19.0 || >=22.12.0", true],
+    ["6.* || 8.* || >= 10.*", true],
+    [">=10.x", true],
+    ["18 || 20 || >=22", true],
+    [">=18 <21", true],
+    ["*", true],
+    [">=22", false],
+    [">=20.20", false],
+    [">=20.19.1", false],
+    ["^18.17 || ^22", false],
+    ["~20.18.0", false],
+    ["22.x", false],
+    [">=18 <20", false],
+  ])("the range %s holds the oldest Node that we promise: %s", (range, expected) => {
+    expect(includesOldestNode(range)).toBe(expected);
+  });
+
+  it("every dependency runs on the oldest Node that we promise", () => {
+    const { engines } = JSON.parse(read("package.json")) as { engines: { node: string } };
+    expect(engines.node).toBe(`>=${OLDEST_NODE.slice(0, 2).join(".")}`);
+    const packages = Object.entries((JSON.parse(read("package-lock.json")) as Lock).packages);
+    expect(packages.length).toBeGreaterThan(100);
+    const tooNew = packages.filter(([, { engines: own }]) => !includesOldestNode(own?.node ?? "*"));
+    expect(tooNew.map(([path]) => path)).toEqual([]);
+  });
+
+  it("the image has the command that our messages name, with nothing to install", () => {
+    const directory = mkdtempSync(join(tmpdir(), "image-"));
+    try {
+      const image = followDockerfile(pathOf(""), directory);
+      const output = execFileSync("npx", ["--no", "retrigger", "migrate", "--help"], {
+        cwd: image,
+        env: {
+          PATH: process.env["PATH"],
+          NODE_ENV: "production",
+          // Nothing can be installed on the way.
+          HOME: "/dev/null",
+          npm_config_cache: "/dev/null/cache",
+          npm_config_offline: "true",
+        },
+        encoding: "utf8",
+      });
+      expect(output).toContain("Usage: retrigger migrate");
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it("docker-compose.yml gives the service settings that there are, and every service a health check", () => {

@@ -1,3 +1,7 @@
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import { setImmediate } from "node:timers/promises";
+import type { AddressInfo, Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { stateOfTraining } from "../../src/core/dispatch.ts";
 import { splitLogin } from "../../src/outgoing/login.ts";
@@ -34,26 +38,109 @@ describe("the wait that a server asks for", () => {
 });
 
 describe("a request without an answer", () => {
-  const failed = (...codes: string[]) => {
-    const causes = codes.map((code) => Object.assign(new Error(`connect ${code}`), { code }));
-    return new TypeError("fetch failed", {
-      cause: causes.length === 1 ? causes[0] : new AggregateError(causes),
+  const reason = (code: string, syscall?: string) =>
+    Object.assign(new Error(`${syscall ?? ""} ${code}`), { code, ...(syscall && { syscall }) });
+  const failed = (...reasons: unknown[]) =>
+    new TypeError("fetch failed", {
+      cause: reasons.length === 1 ? reasons[0] : new AggregateError(reasons),
     });
-  };
+  const refused = reason("ECONNREFUSED", "connect");
 
   it.each([
-    [failed("ECONNREFUSED"), true],
-    [failed("ECONNREFUSED", "ECONNREFUSED"), true],
-    [failed("ENOTFOUND"), true],
-    [failed("UND_ERR_CONNECT_TIMEOUT"), true],
-    [failed("ECONNRESET"), false],
-    [failed("ECONNREFUSED", "ETIMEDOUT"), false],
-    [failed("UND_ERR_SOCKET"), false],
-    [new DOMException("The operation was aborted due to timeout", "TimeoutError"), false],
-    [new Error("who knows"), false],
-    ["not even an error", false],
-  ])("%s: certainly not sent: %s", (error, isUnsent) => {
+    ["the connection was refused", failed(refused), true],
+    ["each of two addresses refused", failed(refused, refused), true],
+    ["one address refused, the other timed out", failed(refused, reason("ETIMEDOUT", "connect")), true],
+    ["there is no route", failed(reason("EHOSTUNREACH", "connect")), true],
+    ["there is no network", failed(reason("ENETUNREACH", "connect")), true],
+    ["connecting timed out", failed(reason("ETIMEDOUT", "connect")), true],
+    ["undici gave up connecting", failed(reason("UND_ERR_CONNECT_TIMEOUT")), true],
+    ["the name is unknown", failed(reason("ENOTFOUND", "getaddrinfo")), true],
+    ["the name server is away", failed(reason("EAI_AGAIN", "getaddrinfo")), true],
+    ["the certificate is self-signed", failed(reason("DEPTH_ZERO_SELF_SIGNED_CERT")), true],
+    ["the certificate has expired", failed(reason("CERT_HAS_EXPIRED")), true],
+    ["Octokit wraps a refusal", new Error("connect", { cause: failed(refused) }), true],
+    ["the route was lost on an open connection", failed(reason("EHOSTUNREACH", "read")), false],
+    ["the route was lost while writing", failed(reason("EHOSTUNREACH", "write")), false],
+    ["the network was lost on an open connection", failed(reason("ENETUNREACH", "read")), false],
+    ["an open connection timed out", failed(reason("ETIMEDOUT", "read")), false],
+    ["an open connection was refused", failed(reason("ECONNREFUSED", "read")), false],
+    ["the code stands alone", failed(reason("EHOSTUNREACH")), false],
+    ["the connection was reset", failed(reason("ECONNRESET", "read")), false],
+    ["the pipe broke", failed(reason("EPIPE", "write")), false],
+    ["the other side closed", failed(reason("UND_ERR_SOCKET")), false],
+    ["the headers took too long", failed(reason("UND_ERR_HEADERS_TIMEOUT")), false],
+    ["one address refused, the other was reset", failed(refused, reason("ECONNRESET", "read")), false],
+    ["one address refused, of the other nothing is known", failed(refused, new Error("what?")), false],
+    ["no address was tried", new TypeError("fetch failed", { cause: new AggregateError([]) }), false],
+    ["our own limit", new DOMException("The operation was aborted due to timeout", "TimeoutError"), false],
+    ["an error without a code", new Error("who knows"), false],
+    ["no error at all", "not even an error", false],
+  ])("%s", (_, error, isUnsent) => {
     expect(explainNetworkFailure(error).isUnsent).toBe(isUnsent);
+  });
+
+  /** A server that reads a request and then does as `respond` says. */
+  async function withServer(respond: RequestListener, use: (url: string) => Promise<void>): Promise<void> {
+    const server = createServer((request, response) => {
+      request.resume().on("end", () => respond(request, response));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    try {
+      await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
+
+  async function explainPost(url: string) {
+    try {
+      await (await fetch(url, { method: "POST", body: "train" })).text();
+    } catch (error) {
+      return explainNetworkFailure(error);
+    }
+    throw new Error("the request was answered");
+  }
+
+  it("was not sent to a port where nothing listens", async () => {
+    let url = "";
+    await withServer(
+      () => {},
+      async (own) => void (url = own),
+    );
+    expect(await explainPost(url)).toMatchObject({ isUnsent: true });
+  });
+
+  it("was not sent to a name that does not exist", async () => {
+    expect(await explainPost("http://no.such.host.invalid/")).toMatchObject({ isUnsent: true });
+  });
+
+  it("may have been sent if the connection is reset once it was read", async () => {
+    await withServer(
+      ({ socket }) => socket.resetAndDestroy(),
+      async (url) => expect(await explainPost(url)).toMatchObject({ isUnsent: false }),
+    );
+  });
+
+  it("may have been sent if a connection that served before dies", async () => {
+    const sockets = new Set<Socket>();
+    let received = 0;
+    await withServer(
+      ({ socket }, response) => {
+        received += 1;
+        sockets.add(socket);
+        if (received === 1) response.end("first");
+        else socket.resetAndDestroy();
+      },
+      async (url) => {
+        await (await fetch(url, { method: "POST", body: "train" })).text();
+        // The connection is free for the next request only in the next turn of the event loop.
+        await setImmediate();
+        expect(await explainPost(url)).toMatchObject({ isUnsent: false });
+      },
+    );
+    expect({ received, connections: sockets.size }).toEqual({ received: 2, connections: 1 });
   });
 });
 

@@ -53,6 +53,7 @@ function report(
     runId: RUN_ID,
     evidence,
     policy,
+    minBufferSizeSetting: "MIN_BUFFER_SIZE",
     verdict,
     request: isTrigger ? renderGitHubRequest(TARGET, order) : null,
     recorded: {
@@ -104,10 +105,35 @@ describe("the report", () => {
     expect(text).toContain("FINAL STATUS: NO ACTION - CONTINUE MONITORING");
   });
 
+  it("names the setting to lower if ratings are missing", () => {
+    const evidence = evidenceOf({ checks: 3, triggered: 1, ratings: 30_000 });
+    expect(report(evidence)).toContain("   • Ingest more batches or lower MIN_BUFFER_SIZE\n");
+    const minBufferSizeSetting = "minBufferSize of films in the file of RETRIGGER_CONFIG";
+    expect(report(evidence, GUIDE_POLICY, { minBufferSizeSetting })).toContain(
+      `   • Ingest more batches or lower ${minBufferSizeSetting}\n`,
+    );
+  });
+
   it("names the decision that acted on the alert", () => {
     const evidence = evidenceOf({ checks: 3, triggered: 1, unanswered: 0, ratings: 700_000 });
     evidence.alerts.answeredBy = [{ decisionId: 41, decidedAt: "2025-12-21T15:30:00Z", alerts: 1 }];
     expect(report(evidence)).toContain("by decision #41");
+  });
+
+  it.each([
+    [0.0975, 0.05, "Score 0.0975 > Threshold 0.0500"],
+    [0.01, 0.05, "flagged by the monitor (Score 0.0100, Threshold 0.0500)"],
+    [0.05, 0.05, "flagged by the monitor (Score 0.0500, Threshold 0.0500)"],
+    [0.05002, 0.05001, "Score 0.05002 > Threshold 0.05001"],
+    [null, 0.05, "flagged by the monitor (Score N/A, Threshold 0.0500)"],
+    [0.2, null, "flagged by the monitor (Score 0.2000, Threshold N/A)"],
+    [null, null, "flagged by the monitor (Score N/A, Threshold N/A)"],
+  ])("explains an alert with score %s and threshold %s by: %s", (score, threshold, explanation) => {
+    const evidence = guideEvidence();
+    const [alert] = evidence.checks.newestTriggered;
+    if (!alert) throw new Error("the guide has an alert");
+    evidence.checks.newestTriggered = [{ ...alert, score, threshold }];
+    expect(report(evidence)).toContain(`   • rating_distribution_ks: ${explanation}\n`);
   });
 
   it("shows what has no value as such", () => {
