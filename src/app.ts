@@ -65,12 +65,7 @@ export interface AppOptions {
 }
 
 export function buildApp(config: Config, log: Logger, options: AppOptions = {}): App {
-  const {
-    isService = true,
-    trainings = "run",
-    replaceParts = same,
-    replaceProcessors = same,
-  } = options;
+  const { isService = true, trainings = "run", replaceParts = same, replaceProcessors = same } = options;
   const releasers = createReleasers(log);
   const redisState = createServerState("Redis", log);
   const redact = createRedactor(config.secrets);

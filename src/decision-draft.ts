@@ -42,5 +42,8 @@ export function draftDecision(
 /** The same for the same settings of a model's trainer: a hash of the request that they give for an order of no content. */
 export function hashSettings(trainer: Pick<Trainer, "renderRequest">, model: string): string {
   const empty = { runId: "", model, reason: "", driftScore: null, bufferSize: 0 };
-  return createHash("sha256").update(JSON.stringify(trainer.renderRequest(empty))).digest("hex").slice(0, 16);
+  return createHash("sha256")
+    .update(JSON.stringify(trainer.renderRequest(empty)))
+    .digest("hex")
+    .slice(0, 16);
 }

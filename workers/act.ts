@@ -56,7 +56,14 @@ export function createAct(dependencies: ActDependencies) {
     const dispatched = await dispatch(dependencies, job, weighed, answer.decision);
     if ("pauseMs" in dispatched) return dispatched;
     const { id: decisionId, decidedAt, decision, trainer: name, request } = answer.decision;
-    const recorded = { outcome: "recorded", decisionId, decidedAt, decision, trainer: name, request } as const;
+    const recorded = {
+      outcome: "recorded",
+      decisionId,
+      decidedAt,
+      decision,
+      trainer: name,
+      request,
+    } as const;
     const recording: Recording = { ...recorded, dispatch: dispatched.dispatch };
     return toOutput(job, { ...weighed, recording }, dependencies);
   };

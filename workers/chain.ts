@@ -2,7 +2,12 @@ import type { FlowProducer, Queue } from "bullmq";
 import { buildFlow } from "../queues/flow.ts";
 import type { DecisionRequest, FollowUpRequest, StageJob } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
-import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, INBOX_JOB_OPTIONS, NEXT_LOOK_MARGIN_MS } from "../queues/options.ts";
+import {
+  FOLLOW_UP_DELAY_MS,
+  FOLLOW_UP_PRIORITY,
+  INBOX_JOB_OPTIONS,
+  NEXT_LOOK_MARGIN_MS,
+} from "../queues/options.ts";
 
 /** Starts chains and follow-ups. Doing either twice does it once. */
 export interface Chain {

@@ -55,9 +55,7 @@ export type Verdict = z.infer<typeof Verdict>;
 export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   const criteria = weighCriteria(evidence, policy);
   const objections: Objection[] = [
-    ...criteria
-      .filter(({ passed }) => !passed)
-      .map(({ id }) => ({ reason: FAILURE[id], endsAt: null })),
+    ...criteria.filter(({ passed }) => !passed).map(({ id }) => ({ reason: FAILURE[id], endsAt: null })),
     ...applyGuards(evidence, policy),
   ];
   const failed = objections.map(({ reason }) => reason);

@@ -162,7 +162,7 @@ async function repairSequence(pool: pg.Pool, sequence: string): Promise<void> {
 
 // The outcome of the table or row named `dispatch`; NULL if there is none.
 const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_object('state', dispatch.state,
-  'reason', dispatch.reason, 'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error,
+  'reason', dispatch.reason_code, 'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error,
   'askedAt', dispatch.asked_at) END`;
 
 // A training that ends at this moment waits for the lock on its row or makes this statement wait; either way one of the two
@@ -186,9 +186,9 @@ WITH holding AS (
   ON CONFLICT DO NOTHING
   RETURNING id, decision_date, decision, trainer
 ), dispatch AS (
-  INSERT INTO retraining_dispatches (decision_id, model, trainer, state, request, settings_hash)
+  INSERT INTO retraining_dispatches (decision_id, model_name, trainer, state, request, settings_hash)
   SELECT id, $2::text, trainer, $18::text, $17::json, $25::text FROM decision WHERE $17::json IS NOT NULL
-  RETURNING decision_id, state, reason, request, external_id, url, error, asked_at
+  RETURNING decision_id, state, reason_code, request, external_id, url, error, asked_at
 ), covered AS (
   UPDATE retraining_events SET decision_id = decision.id FROM decision
   WHERE model = $2 AND decision_id IS NULL AND outcome <> 'drift_run_failed' AND received_at <= $19::timestamptz

@@ -38,7 +38,7 @@ export function clockOf({ databaseNow, readAt }: Pick<DispatchRecord, "databaseN
 
 const COLUMNS = {
   state: "state",
-  reason: "reason",
+  reason: "reason_code",
   externalId: "external_id",
   url: "url",
   statusUrl: "status_url",
@@ -113,7 +113,7 @@ export async function updateDispatch(
   record: DispatchRecord,
   reduce: (record: DispatchRecord) => Advance,
 ): Promise<Advanced> {
-  for (let current = record; ; ) {
+  for (let current = record; ;) {
     const step = reduce(current);
     if (Object.keys(step.patch).length === 0) return { ...step, record: current };
     if (await writeDispatch(pool, current, step.patch)) {
@@ -191,7 +191,7 @@ WITH decision AS (
     WHEN taken_at < now() - make_interval(secs => ${evidenceMaxAgeSeconds}) THEN 'evidence_too_old'
     WHEN EXISTS (
       SELECT FROM retraining_dispatches AS other JOIN retraining_decisions AS theirs ON theirs.id = other.decision_id
-      WHERE other.model = decision.model AND theirs.id <> decision.id AND other.trainer <> 'mock'
+      WHERE other.model_name = decision.model AND theirs.id <> decision.id AND other.trainer <> 'mock'
         AND other.asked_at > decision.taken_at
         AND (guards_flight AND other.state IN ('pending', 'sent', 'unknown', 'running')
           OR guards_alerts AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')
@@ -203,7 +203,7 @@ WITH decision AS (
 UPDATE retraining_dispatches AS dispatch SET updated_at = now(), version = version + 1,
   asked_at = CASE WHEN verdict = 'claimed' THEN now() END,
   state = CASE WHEN verdict = 'claimed' THEN dispatch.state ELSE 'cancelled' END,
-  reason = CASE WHEN verdict <> 'claimed' THEN verdict END,
+  reason_code = CASE WHEN verdict <> 'claimed' THEN verdict END,
   error = CASE verdict ${errors.map(([code, text]) => `WHEN '${code}' THEN '${text}'`).join(" ")} END
 FROM judged
 WHERE dispatch.decision_id = judged.id AND dispatch.state = 'pending' AND asked_at IS NULL
@@ -217,7 +217,7 @@ RETURNING verdict AS claim`;
 export async function findLaterRequest(pool: pg.Pool, decisionId: number): Promise<number | null> {
   const { rows } = await pool.query<{ id: number | null }>(
     `SELECT max(other.decision_id) AS id FROM retraining_decisions AS decision
-     JOIN retraining_dispatches AS other ON other.model = decision.model AND other.decision_id <> decision.id
+     JOIN retraining_dispatches AS other ON other.model_name = decision.model AND other.decision_id <> decision.id
      WHERE decision.id = $1 AND other.trainer <> 'mock' AND other.asked_at > decision.taken_at
        AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')`,
     [decisionId],

@@ -61,7 +61,12 @@ async function execute(
   limitMs: number,
   isFilterable: boolean,
 ): Promise<unknown> {
-  const results = await sendPrepared(pool, buildEvidenceSql(request, isFilterable), toParameters(request), limitMs);
+  const results = await sendPrepared(
+    pool,
+    buildEvidenceSql(request, isFilterable),
+    toParameters(request),
+    limitMs,
+  );
   return results.rows[0]?.["evidence"];
 }
 
@@ -69,7 +74,14 @@ const PARAMETER_TYPES = ["text", "text", "text", "integer", "integer", "integer"
 
 function toParameters(request: EvidenceRequest): Parameter[] {
   const { model, timeZone, trainer, lookbackHours, flightLimitSeconds, evidenceMaxAgeSeconds } = request;
-  const values = [model, timeZone, trainer, lookbackHours, Math.ceil(flightLimitSeconds), evidenceMaxAgeSeconds];
+  const values = [
+    model,
+    timeZone,
+    trainer,
+    lookbackHours,
+    Math.ceil(flightLimitSeconds),
+    evidenceMaxAgeSeconds,
+  ];
   return values.map((value, index) => ({ value, type: PARAMETER_TYPES[index] ?? "text" }));
 }
 
@@ -127,7 +139,7 @@ WITH checks AS MATERIALIZED (
     CASE WHEN state = 'pending' AND asked_at IS NULL THEN created_at + make_interval(secs => $6)
       ELSE COALESCE(heard_at, asked_at, created_at) + make_interval(secs => $5) END AS until
   FROM retraining_dispatches AS dispatch
-  WHERE dispatch.model = $1 AND dispatch.trainer <> 'mock' AND state IN ('pending', 'sent', 'unknown', 'running')
+  WHERE model_name = $1 AND dispatch.trainer <> 'mock' AND state IN ('pending', 'sent', 'unknown', 'running')
   ORDER BY decision_id DESC LIMIT ${inFlight}
 ), batches AS MATERIALIZED (
   SELECT left(batch_id::text, ${texts}) AS batch, count(*) AS ratings,

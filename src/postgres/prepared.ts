@@ -111,7 +111,7 @@ function markPrepared(client: pg.PoolClient, name: string): boolean {
 }
 
 function toLiteral({ value }: Parameter): string {
-  return typeof value === "number" ? String(Number(value)) : pg.escapeLiteral(value);
+  return typeof value === "number" ? String(value) : pg.escapeLiteral(value);
 }
 
 /** The statement with its parameters as literals, for servers on which nothing is prepared. */

@@ -137,7 +137,10 @@ export function toStatus({ status, conclusion, url, duration_seconds: durationSe
 }
 
 /** CloudEvents 1.0, structured JSON: the whole event is the body, so that one signature covers it. */
-function renderWebhookRequest({ url, publicUrl, outcome }: WebhookSettings, order: TrainingOrder): HttpRequest {
+function renderWebhookRequest(
+  { url, publicUrl, outcome }: WebhookSettings,
+  order: TrainingOrder,
+): HttpRequest {
   return {
     method: "POST",
     url: shownUrl(url),
@@ -159,7 +162,9 @@ function renderWebhookRequest({ url, publicUrl, outcome }: WebhookSettings, orde
         buffer_size: order.bufferSize,
         decision_id: order.runId,
         model: order.model,
-        ...(publicUrl === null || outcome !== "callback" ? {} : { outcome_url: `${publicUrl}${outcomePath(order.runId)}` }),
+        ...(publicUrl === null || outcome !== "callback"
+          ? {}
+          : { outcome_url: `${publicUrl}${outcomePath(order.runId)}` }),
       },
     },
   };

@@ -23,6 +23,8 @@ export interface World {
   sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Starts the service in this process. */
   startApp(changes?: Partial<Config>, options?: AppOptions): Promise<App>;
+  /** Stops what was started in this process, as an operator does. */
+  stopApps(): Promise<void>;
   /** Sends an event and waits for its decision. */
   decide(event?: object): Promise<DecisionSummary>;
   /** Stops everything and drops database and keys. */
@@ -71,6 +73,9 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
       apps.push(app);
       await app.start();
       return app;
+    },
+    async stopApps() {
+      for (const app of apps.splice(0)) await app.stop();
     },
     async decide(event = {}) {
       eventCount += 1;

@@ -38,19 +38,19 @@ CREATE INDEX retraining_decisions_answers ON retraining_decisions (model, traine
     WHERE decision IN ('trigger', 'trigger_mock');
 
 ALTER TABLE retraining_dispatches
-    ADD COLUMN model TEXT,
+    ADD COLUMN model_name TEXT,
     ADD COLUMN version INTEGER NOT NULL DEFAULT 0,
-    ADD COLUMN reason TEXT,
+    ADD COLUMN reason_code TEXT,
     ADD COLUMN settings_hash TEXT,
     ADD COLUMN silent_since TIMESTAMPTZ;
 
-COMMENT ON COLUMN retraining_dispatches.model IS 'The decision''s model, repeated here for the indexes.';
+COMMENT ON COLUMN retraining_dispatches.model_name IS 'The decision''s model, repeated here for the indexes.';
 COMMENT ON COLUMN retraining_dispatches.version IS 'Raised by each write: a write that was computed from an older version is not made.';
-COMMENT ON COLUMN retraining_dispatches.reason IS 'Why it came to its state, as a code: evidence_too_old, training_requested, settings_changed, request_tampered, lost.';
+COMMENT ON COLUMN retraining_dispatches.reason_code IS 'Why it came to its state, as a code: evidence_too_old, training_requested, settings_changed, request_tampered, lost.';
 COMMENT ON COLUMN retraining_dispatches.settings_hash IS 'Hash of the settings that the request was rendered from.';
 COMMENT ON COLUMN retraining_dispatches.silent_since IS 'Since when every attempt to hear of the training has failed.';
 
-UPDATE retraining_dispatches AS dispatch SET model = decision.model, reason = CASE
+UPDATE retraining_dispatches AS dispatch SET model_name = decision.model, reason_code = CASE
         WHEN error = 'Not asked for: the evidence was too old by then' THEN 'evidence_too_old'
         WHEN error = 'Not asked for: another training was asked for since its evidence was gathered' THEN 'training_requested'
         WHEN state = 'failed' AND conclusion = 'lost' THEN 'lost' END
@@ -59,12 +59,12 @@ FROM retraining_decisions AS decision WHERE decision.id = decision_id;
 DROP INDEX retraining_dispatches_pending;
 DROP INDEX retraining_dispatches_open;
 -- What is under way: few rows, whatever the table holds.
-CREATE INDEX retraining_dispatches_open ON retraining_dispatches (model, decision_id)
+CREATE INDEX retraining_dispatches_open ON retraining_dispatches (model_name, decision_id)
     WHERE trainer <> 'mock' AND state IN ('pending', 'sent', 'unknown', 'running');
 -- Failures whose alerts may still be held back.
 CREATE INDEX retraining_dispatches_failed ON retraining_dispatches (ended_at)
     WHERE trainer <> 'mock' AND state IN ('failed', 'cancelled');
-CREATE INDEX retraining_dispatches_asked ON retraining_dispatches (model, asked_at) WHERE trainer <> 'mock';
+CREATE INDEX retraining_dispatches_asked ON retraining_dispatches (model_name, asked_at) WHERE trainer <> 'mock';
 CREATE INDEX retraining_dispatches_external ON retraining_dispatches (external_id) WHERE external_id IS NOT NULL;
 
 -- Counted as they change, because counting a million rows for each scrape of /metrics takes most of a second.
@@ -75,23 +75,23 @@ CREATE TABLE retraining_dispatch_counts (
     count BIGINT NOT NULL,
     PRIMARY KEY (model, trainer, state)
 );
-INSERT INTO retraining_dispatch_counts SELECT model, trainer, state, count(*) FROM retraining_dispatches GROUP BY 1, 2, 3;
+INSERT INTO retraining_dispatch_counts SELECT model_name, trainer, state, count(*) FROM retraining_dispatches GROUP BY 1, 2, 3;
 
 CREATE FUNCTION retrigger_name_model() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT model INTO NEW.model FROM retraining_decisions WHERE id = NEW.decision_id;
+    SELECT model INTO NEW.model_name FROM retraining_decisions WHERE id = NEW.decision_id;
     RETURN NEW;
 END $$;
 CREATE TRIGGER retraining_dispatches_model BEFORE INSERT ON retraining_dispatches
-    FOR EACH ROW WHEN (NEW.model IS NULL) EXECUTE FUNCTION retrigger_name_model();
+    FOR EACH ROW WHEN (NEW.model_name IS NULL) EXECUTE FUNCTION retrigger_name_model();
 
 CREATE FUNCTION retrigger_count_dispatch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     -- In one order, so that two writers never wait for each other.
     INSERT INTO retraining_dispatch_counts AS known (model, trainer, state, count)
     SELECT model, trainer, state, change FROM (
-        SELECT OLD.model, OLD.trainer, OLD.state, -1 WHERE TG_OP <> 'INSERT'
-        UNION ALL SELECT NEW.model, NEW.trainer, NEW.state, 1 WHERE TG_OP <> 'DELETE'
+        SELECT OLD.model_name, OLD.trainer, OLD.state, -1 WHERE TG_OP <> 'INSERT'
+        UNION ALL SELECT NEW.model_name, NEW.trainer, NEW.state, 1 WHERE TG_OP <> 'DELETE'
     ) AS changes (model, trainer, state, change) ORDER BY state
     ON CONFLICT (model, trainer, state) DO UPDATE SET count = known.count + excluded.count;
     RETURN NULL;
@@ -144,7 +144,7 @@ DROP INDEX retraining_dispatches_asked;
 DROP INDEX retraining_dispatches_failed;
 DROP INDEX retraining_dispatches_open;
 ALTER TABLE retraining_dispatches
-    DROP COLUMN model, DROP COLUMN version, DROP COLUMN reason, DROP COLUMN settings_hash, DROP COLUMN silent_since;
+    DROP COLUMN model_name, DROP COLUMN version, DROP COLUMN reason_code, DROP COLUMN settings_hash, DROP COLUMN silent_since;
 CREATE INDEX retraining_dispatches_open ON retraining_dispatches (decision_id)
     WHERE trainer <> 'mock' AND state IN ('pending', 'sent', 'unknown', 'running');
 CREATE INDEX retraining_dispatches_pending ON retraining_dispatches (created_at) WHERE state = 'pending';

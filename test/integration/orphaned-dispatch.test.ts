@@ -1,0 +1,261 @@
+import { stat } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ServerAwayError } from "../../src/errors.ts";
+import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
+import { runOurs } from "../support/process.ts";
+import { addCheck, until, withQueue } from "../support/world.ts";
+
+let world: GitHubWorld;
+beforeEach(async () => {
+  world = await createGitHubWorld();
+});
+afterEach(() => closeGitHubWorld(world));
+
+const dispatches = () => world.sql("SELECT * FROM retraining_dispatches ORDER BY id");
+
+/** A user of the service's own, whose password an administrator changes while it works. */
+async function createUser() {
+  const { pathname } = new URL(world.config.databaseUrl);
+  const name = `service_${pathname.slice(6)}`;
+  await world.sql(`CREATE ROLE ${name} LOGIN SUPERUSER PASSWORD 'before-the-rotation'`);
+  const url = new URL(world.config.databaseUrl);
+  url.username = name;
+  url.password = "before-the-rotation";
+  const setPassword = async (password: string) => {
+    await world.sql(`ALTER ROLE ${name} PASSWORD '${password}'`);
+    await world.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", [name]);
+  };
+  return {
+    databaseUrl: url.href,
+    rotate: () => setPassword("after-the-rotation"),
+    restore: () => setPassword("before-the-rotation"),
+    drop: async () => {
+      await world.sql(`DROP OWNED BY ${name}`);
+      await world.sql(`DROP ROLE ${name}`);
+    },
+  };
+}
+
+/** Brings a run to the state of the defect: requested, its answer lost, and its act stage failed for good. */
+async function orphan(patience: object): Promise<{ runId: string }> {
+  // Tables of the administrator's, so that the user of the service can be dropped.
+  await runOurs("src/cli.ts", ["migrate"], world.settings);
+  const user = await createUser();
+  world.github.next = ["drop"];
+  let isRotated = false;
+  await world.startApp(
+    { databaseUrl: user.databaseUrl, patience },
+    {
+      replaceParts: (parts) => ({
+        ...parts,
+        trainer: {
+          ...parts.trainer,
+          remote: parts.trainer.remote && {
+            ...parts.trainer.remote,
+            async ask(dispatch) {
+              const answer = await parts.trainer.remote?.ask(dispatch);
+              if (!isRotated) await user.rotate();
+              isRotated = true;
+              return answer ?? { outcome: "lost", message: "" };
+            },
+          },
+        },
+      }),
+    },
+  );
+  const { runId } = await world.startDeciding();
+  await withQueue(world, "act", (queue) =>
+    until("act failed for good", async () => (await queue.getJobState(runId)) === "failed"),
+  );
+  expect(await dispatches()).toMatchObject([{ state: "pending", asked_at: expect.any(Date) as Date }]);
+  await user.restore();
+  return { runId };
+}
+
+describe("a dispatch whose act stage failed for good", () => {
+  it("is worked on all the same, and its model is free again", { timeout: 60_000 }, async () => {
+    await orphan({ searchMs: 1_000, lostAfterSeconds: 4 });
+    await until(
+      "it is left to a person",
+      async () => (await dispatches())[0]?.["state"] === "unknown",
+      70_000,
+    );
+    expect(world.github.dispatches()).toHaveLength(1);
+    // It holds its model for a while, and not for ever.
+    await addCheck(world, { age: "1 minute" });
+    await world.decide();
+    await until("a new alert is answered", async () => world.github.runs.length === 1);
+  });
+
+  it(
+    "can be sent again by a person after the failed job was removed in Bull Board",
+    { timeout: 90_000 },
+    async () => {
+      const { runId } = await orphan({ searchMs: 1_000 });
+      await withQueue(world, "act", async (queue) => (await queue.getJob(runId))?.remove());
+      await until(
+        "it is left to a person",
+        async () => (await dispatches())[0]?.["state"] === "unknown",
+        70_000,
+      );
+      const { code, stdout } = await runOurs("src/cli.ts", ["dispatch", "resend", "1"], world.settings);
+      expect({ code, stdout }).toEqual({
+        code: 0,
+        stdout: expect.stringMatching(/^Decision 1: (sent|running|succeeded) \d+ https/) as string,
+      });
+      expect(world.github.runsOf(runId)).toHaveLength(1);
+    },
+  );
+});
+
+describe("an automatic retry of act", () => {
+  /** Lets each attempt but the last fail after its work is done, as a worker does that dies then. */
+  async function startFlaky(failures: number): Promise<void> {
+    let left = failures;
+    await world.startApp(
+      {},
+      {
+        replaceProcessors: (processors) => ({
+          ...processors,
+          async act(job, evaluated) {
+            const output = await processors.act(job, evaluated);
+            left -= 1;
+            if (left >= 0) throw new Error("the worker died here");
+            return output;
+          },
+        }),
+      },
+    );
+  }
+
+  it("does not send a refused request again", async () => {
+    world.github.next = ["401", "401"];
+    await startFlaky(3);
+    const { dispatch } = await world.decide();
+    expect(dispatch?.state).toBe("rejected");
+    expect(world.github.dispatches()).toHaveLength(1);
+  });
+
+  it("does not keep a new alert from being answered after the training that held it back", async () => {
+    world.github.course = { queuedMs: 0, runningMs: 6_000, conclusion: "success" };
+    await startFlaky(0);
+    await world.decide();
+    await world.stopApps();
+    await startFlaky(2);
+    await addCheck(world, { age: "1 minute" });
+    expect((await world.decide()).reason).toBe("training_in_flight");
+    await until("the new alert is answered", async () => world.github.runs.length === 2);
+  });
+
+  it("still asks for the follow-up of a dispatch that was never sent", async () => {
+    world.github.next = ["429 retry-after", "429 retry-after"];
+    let left = 2;
+    await world.startApp(
+      { evidenceMaxAgeSeconds: 1 },
+      {
+        replaceParts: (parts) => ({
+          ...parts,
+          chain: {
+            ...parts.chain,
+            async requestFollowUp(model, runId, because) {
+              left -= 1;
+              if (left >= 0) throw new ServerAwayError("REDIS_AWAY", "away for a moment");
+              return parts.chain.requestFollowUp(model, runId, because);
+            },
+          },
+        }),
+      },
+    );
+    await world.startDeciding();
+    await until("the follow-up's training", async () => world.github.runs.length === 1);
+    expect((await dispatches())[0]).toMatchObject({ state: "cancelled", reason_code: "evidence_too_old" });
+  });
+});
+
+describe("a recorded request", () => {
+  const tamper = (change: string) =>
+    world.sql(`UPDATE retraining_dispatches SET request = (request::jsonb || '${change}'::jsonb)::json`);
+
+  /** Changes the row after the decision, before its request is sent. */
+  async function startTampered(change: string, settings: object = {}): Promise<void> {
+    await world.startApp(settings, {
+      replaceParts: (parts) => ({
+        ...parts,
+        database: {
+          ...parts.database,
+          async recordDecision(decision) {
+            const answer = await parts.database.recordDecision(decision);
+            await tamper(change);
+            return answer;
+          },
+        },
+      }),
+    });
+  }
+
+  it.each([
+    ["another path", { url: "https://api.github.com/repos/../user/repos" }],
+    ["another body", { body: { ref: "evil", inputs: {} } }],
+  ])("with %s is not sent, but reported as tampered with", async (_, change) => {
+    await startTampered(JSON.stringify(change));
+    const { dispatch, report } = await world.decide();
+    expect(dispatch).toMatchObject({ state: "rejected", reason: "request_tampered" });
+    expect(report).toContain("somebody changed the row");
+    expect(world.github.dispatches()).toEqual([]);
+  });
+
+  it("that the settings no longer give is cancelled, and a follow-up decides anew", async () => {
+    // Limited without a time, so that act waits a minute.
+    world.github.next = ["403 without headers"];
+    await world.startApp();
+    const { runId } = await world.startDeciding();
+    await withQueue(world, "act", (queue) =>
+      until("act waits", async () => (await queue.getJobState(runId)) === "delayed"),
+    );
+    await world.stopApps();
+    const models = new Map(
+      [...world.config.models].map(([name, own]) => [
+        name,
+        { ...own, github: { ...own.github, ref: "next" } },
+      ]),
+    );
+    await world.startApp({ models });
+    await withQueue(world, "act", async (queue) => (await queue.getJob(runId))?.promote());
+    await until("the follow-up's training", async () => world.github.runs.length === 1);
+    expect((await dispatches())[0]).toMatchObject({ state: "cancelled", reason_code: "settings_changed" });
+    expect(world.github.runsOf(runId)).toEqual([]);
+    expect(world.github.dispatches().at(-1)?.body).toMatchObject({ ref: "next" });
+  });
+
+  it("never becomes a program", async () => {
+    const file = `.data/hacked-${process.pid}`;
+    const command = {
+      name: "command",
+      command: { command: ["/bin/true"], workingDirectory: ".", environment: {}, limitMs: 10_000 },
+    } as const;
+    await startTampered(JSON.stringify({ command: ["/bin/sh", "-c", `touch ${file}`] }), {
+      trainer: command,
+    });
+    const { dispatch } = await world.decide();
+    expect(dispatch).toMatchObject({ state: "rejected", reason: "request_tampered" });
+    // Also if the row says that it was sent already.
+    await world.sql("UPDATE retraining_dispatches SET state = 'sent', asked_at = now()");
+    await world.stopApps();
+    await world.startApp({ trainer: command });
+    await until("it has run", async () => (await dispatches())[0]?.["state"] === "succeeded");
+    await expect(stat(file)).rejects.toThrow("ENOENT");
+  });
+
+  it("and a row with an id of another form lead to no other address", async () => {
+    world.github.course = { queuedMs: 0, runningMs: 600_000, conclusion: "success" };
+    await world.startApp();
+    await world.decide();
+    await world.sql("UPDATE retraining_dispatches SET external_id = '../../../../user/repos'");
+    const asked = world.github.requests.length;
+    await until("it was looked at", async () => {
+      const [row] = await world.sql("SELECT silent_since FROM retraining_dispatches");
+      return row?.["silent_since"];
+    });
+    expect(world.github.requests.slice(asked).filter(({ url }) => url.includes("/user/"))).toEqual([]);
+  });
+});
