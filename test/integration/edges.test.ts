@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { formatTime } from "../../src/core/format.ts";
 import { timeZone } from "../../src/settings/forms.ts";
-import { addCheck, addRatings, createWorld, failureOf, type World } from "../support/world.ts";
+import { addCheck, addRatings, createWorld, failureOf, until, type World } from "../support/world.ts";
 
 let world: World;
 afterEach(() => world.close());
@@ -37,14 +37,20 @@ describe("the lookback window", () => {
     else process.env["TZ"] = zoneOfProcess;
   });
 
-  it("counts an alert one second inside and not one second outside, wherever the process lives", async () => {
+  it("counts an alert one second inside, and not one on the edge or one second outside, wherever the process lives", async () => {
     expect(new Date().getTimezoneOffset()).toBe(-14 * 60);
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await world.startApp();
-    await addCheck(world, { age: "168 hours 1 second" });
-    expect(await world.decide()).toMatchObject({ reason: "no_recent_drift_checks,no_drift_alerts" });
-    await addCheck(world, { age: "167 hours 59 minutes 57 seconds" });
-    expect(await world.decide()).toMatchObject({ decision: "trigger_mock" });
+    // now() in a view is the time of the snapshot that reads it, so that these ages are exact.
+    await world.sql("DROP TABLE drift_alerts");
+    await world.sql(`CREATE VIEW drift_alerts AS
+      SELECT 1 AS id, (now() AT TIME ZONE 'UTC') - age AS alert_date, age::text AS feature_name, 0.1 AS drift_score,
+        0.05 AS threshold, true AS alert_triggered, NULL::text AS notes
+      FROM (VALUES (interval '168:00:01'), ('168:00:00'), ('167:59:59')) AS ages (age)`);
+    const { report, feature, criteria } = await world.decide();
+    expect(feature).toBe("167:59:59");
+    expect(criteria.map(({ actual }) => actual)).toEqual([1, 1, 0]);
+    expect(report).not.toContain("168:00:0");
   });
 
   it("reads timestamps without zone in the zone of the settings, and shows them in it", async () => {
@@ -168,18 +174,39 @@ describe("source tables", () => {
 
 describe("a decision that cannot be made", () => {
   it.each([
-    ["DROP TABLE drift_alerts", "drift_alerts", "DRIFT_ALERTS_TABLE"],
-    ["ALTER TABLE ratings_buffer DROP COLUMN batch_id", "batch_id", "A view can supply them"],
+    [
+      "ALTER TABLE drift_alerts RENAME TO elsewhere",
+      "drift_alerts",
+      "DRIFT_ALERTS_TABLE",
+      "ALTER TABLE elsewhere RENAME TO drift_alerts",
+    ],
+    [
+      "ALTER TABLE ratings_buffer DROP COLUMN batch_id",
+      "batch_id",
+      "A view can supply them",
+      "ALTER TABLE ratings_buffer ADD COLUMN batch_id text",
+    ],
   ])(
-    "after %s says what is missing and what to do, and goes on from Bull Board after the mend",
-    async (damage, name, remedy) => {
+    "after %s says what is missing and what to do, and is made once it is fixed and retried in Bull Board",
+    async (damage, name, remedy, repair) => {
       world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
-      await world.startApp();
+      await addCheck(world);
+      const app = await world.startApp({ role: "all" });
       await world.sql(damage);
       const failure = await failureOf(world.decide());
       expect(failure).toContain(name);
       expect(failure).toContain(remedy);
       expect(await world.sql("SELECT * FROM retraining_decisions")).toEqual([]);
+
+      await world.sql(repair);
+      const runId = /run ([0-9a-f-]{36})/.exec(failure)?.[1] ?? "";
+      const retry = `${app.address()}/queues/api/queues/gather/${runId}/retry`;
+      expect((await fetch(retry, { method: "PUT" })).status).toBe(204);
+      const rows = await until("the decision", async () => {
+        const found = await world.sql("SELECT run_id, decision FROM retraining_decisions");
+        return found.length > 0 ? found : null;
+      });
+      expect(rows).toEqual([{ run_id: runId, decision: "trigger_mock" }]);
     },
   );
 });

@@ -1,4 +1,5 @@
 import { Queue } from "bullmq";
+import { Gathered } from "../../queues/jobs.ts";
 import { afterEach, describe, expect, it } from "vitest";
 import { addCheck, createWorld, failureOf, until, type World } from "../support/world.ts";
 
@@ -20,9 +21,9 @@ describe("a chain that is retried after its evidence grew old", () => {
     // The state changes, the mend is made, and a person presses Retry.
     await world.sql("DELETE FROM drift_alerts");
     await world.sql("DROP VIEW retraining_dispatches; ALTER TABLE hidden RENAME TO retraining_dispatches");
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
     const [event] = await world.sql<{ run_id: string }>("SELECT run_id FROM retraining_events");
     const runId = event?.run_id ?? "";
+    await untilEvidenceIsOld(runId);
     await retryAct(runId);
 
     const [row] = await until("the follow-up decided", async () => {
@@ -47,7 +48,7 @@ describe("a stage that is run again after its run has decided", () => {
     await world.startApp({ evidenceMaxAgeSeconds: 1 });
     const { runId, bufferSize } = await world.decide();
     await world.sql("INSERT INTO ratings_buffer VALUES (1, 1, 1, 1, 'late')");
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await untilEvidenceIsOld(runId);
     await retryAct(runId);
     const job = await until("act ran again", async () => {
       const values = await world.redis.hmget(
@@ -65,6 +66,19 @@ describe("a stage that is run again after its run has decided", () => {
     expect(await world.redis.exists(`${world.config.redisPrefix}:decision-lock:default`)).toBe(0);
   });
 });
+
+/** Waits until the evidence of a run is older than the one second for which it holds, by the database's clock. */
+async function untilEvidenceIsOld(runId: string): Promise<void> {
+  const gathered = await world.redis.hget(`${world.config.redisPrefix}:gather:${runId}`, "returnvalue");
+  const { evidence } = Gathered.parse(JSON.parse(gathered ?? "null"));
+  await until("the evidence is too old", async () => {
+    const [row] = await world.sql<{ isOld: boolean }>(
+      `SELECT $1::timestamptz < now() - interval '1 second' AS "isOld"`,
+      [evidence.takenAt],
+    );
+    return row?.isOld;
+  });
+}
 
 /** What Bull Board's Retry does. */
 async function retryAct(runId: string): Promise<void> {

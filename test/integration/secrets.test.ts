@@ -3,7 +3,7 @@ import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../suppor
 import { FAKE_TOKEN } from "../github/fake-github.ts";
 import { runOurs, spawnOurs } from "../support/process.ts";
 import { dumpRedis, dumpTables } from "../support/secrets.ts";
-import { until } from "../support/world.ts";
+import { createWorld, failureOf, until } from "../support/world.ts";
 
 const SECRETS = {
   GITHUB_TOKEN: FAKE_TOKEN,
@@ -91,4 +91,14 @@ describe("secrets", () => {
       }
     },
   );
+});
+
+describe("the look through each test's tables", () => {
+  it("fails if a table cannot be read, and passes if there is none", async () => {
+    const broken = await createWorld();
+    await broken.startApp();
+    await broken.sql("ALTER TABLE retraining_dispatches RENAME TO hidden");
+    expect(await failureOf(broken.close())).toContain('"retraining_dispatches" does not exist');
+    await (await createWorld()).close();
+  });
 });

@@ -124,9 +124,20 @@ describe("the webhook trainer", () => {
   it("is heard by its callbacks, however long it takes", async () => {
     const app = await start({ lostAfterSeconds: 4 });
     const { runId } = await world.decide();
-    for (let beat = 0; beat < 6; beat += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const readRow = async () => {
+      const [row] = await world.sql<{ heardAt: string; asked: number; silent: number }>(
+        `SELECT heard_at::text AS "heardAt", extract(epoch FROM now() - asked_at)::float8 AS asked,
+           extract(epoch FROM now() - heard_at)::float8 AS silent FROM retraining_dispatches`,
+      );
+      if (!row) throw new Error("there is no dispatch");
+      return row;
+    };
+    // Without a heartbeat it would be lost after 4 s, and looked at within a quarter of a second.
+    while ((await readRow()).asked < 6) {
+      await until("a second passed since the last heartbeat", async () => (await readRow()).silent >= 1);
+      const { heardAt } = await readRow();
       await tell(app, runId, { status: "in_progress" });
+      await until("the heartbeat is in the row", async () => (await readRow()).heardAt !== heardAt);
     }
     expect(await state()).toBe("running");
     await tell(app, runId, { conclusion: "success" });

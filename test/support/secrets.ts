@@ -13,8 +13,18 @@ async function dumpKey(redis: Redis, key: string): Promise<string> {
   return command === undefined ? key : `${key} ${JSON.stringify(await redis.call(command, key, ...range))}`;
 }
 
-/** Everything that Retrigger's own tables hold, as one text. */
-export async function dumpTables(sql: (text: string) => Promise<unknown[]>): Promise<string> {
-  const tables = ["retraining_decisions", "retraining_dispatches", "retraining_events"];
+/** Made by our migrations alone; the DAG may have made retraining_decisions. */
+const OWN_TABLES = ["retraining_dispatches", "retraining_events"];
+
+/** Everything that Retrigger's tables hold, as one text. Fails if only some of them are there. */
+export async function dumpTables(
+  sql: (text: string, values?: unknown[]) => Promise<unknown[]>,
+): Promise<string> {
+  const found = await sql("SELECT FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL", [
+    OWN_TABLES,
+  ]);
+  // Tests that never migrate have none.
+  if (found.length === 0) return "";
+  const tables = ["retraining_decisions", ...OWN_TABLES];
   return JSON.stringify(await Promise.all(tables.map((table) => sql(`SELECT * FROM ${table}`))));
 }

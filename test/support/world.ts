@@ -85,21 +85,28 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
     async close() {
       for (const app of apps) await app.stop();
       await client.close();
-      const leaks = await findSecrets();
-      const keys = await redis.keys(`${config.redisPrefix}:*`);
-      if (keys.length > 0) await redis.del(keys);
-      redis.disconnect();
-      await pool.end();
-      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
-      await admin.end();
-      if (leaks.length > 0) throw new Error(`secrets stand where others may read them: ${leaks.join(", ")}`);
+      try {
+        const leaks = await findSecrets();
+        if (leaks.length > 0)
+          throw new Error(`secrets stand where others may read them: ${leaks.join(", ")}`);
+      } finally {
+        await removeAll();
+      }
     },
   };
 
+  async function removeAll(): Promise<void> {
+    const keys = await redis.keys(`${config.redisPrefix}:*`);
+    if (keys.length > 0) await redis.del(keys);
+    redis.disconnect();
+    await pool.end();
+    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    await admin.end();
+  }
+
   /** Each test's jobs and rows are looked through for the secrets of its settings. */
   async function findSecrets(): Promise<string[]> {
-    // Tests of migrations have tables of their own.
-    const tables = await dumpTables(async (text) => (await pool.query(text)).rows).catch(() => "");
+    const tables = await dumpTables(async (text, values) => (await pool.query(text, values)).rows);
     const places = { Postgres: tables, Redis: await dumpRedis(redis, config.redisPrefix) };
     return Object.entries(places).flatMap(([place, text]) =>
       [...config.secrets]
