@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 import { z } from "zod";
 import type { DispatchRequest } from "../core/dispatch-request.ts";
 import type { DispatchOutcome, LatestDecision } from "../core/dispatch.ts";
@@ -66,8 +66,13 @@ export async function recordDecision(
   options: RecordingOptions,
 ): Promise<RecordingAnswer> {
   for (let attempt = 1; ; attempt += 1) {
+    const isKnown = sequences.has(pool);
     const values = toValues(decision, options, await findSequence(pool));
-    const { rows } = await queryPrepared<Omit<RecordedDecision, "earlier">>(pool, INSERT_DECISION, values);
+    const rows = await insert(pool, values).catch((error: unknown) => {
+      // The sequence that was looked up before may have been dropped since.
+      if (!isKnown || !(error instanceof pg.DatabaseError) || error.code !== "42P01") throw error;
+      return [];
+    });
     if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], earlier: null } };
     const found = await findReason(pool, decision, options);
     if (found.outcome !== "none") return found;
@@ -76,6 +81,13 @@ export async function recordDecision(
     if (attempt > MAX_REPAIRS) throw noSequence("its ids run ahead of its sequence");
     await repairSequence(pool, await findSequence(pool));
   }
+}
+
+async function insert(
+  pool: pg.Pool,
+  values: readonly unknown[],
+): Promise<Omit<RecordedDecision, "earlier">[]> {
+  return (await queryPrepared<Omit<RecordedDecision, "earlier">>(pool, INSERT_DECISION, values)).rows;
 }
 
 function toValues(

@@ -133,6 +133,11 @@ describe("migrations", () => {
     const databases = Array.from({ length: 4 }, () => createDatabase(world.config, log));
     const done = await Promise.all(databases.map((database) => database.migrate()));
     await Promise.all(databases.map((database) => database.close()));
-    expect(done.flat()).toEqual(["001_decisions", "002_open_runs", "003_trainings", "004_codes_and_versions"]);
+    expect(done.flat()).toEqual([
+      "001_decisions",
+      "002_open_runs",
+      "003_trainings",
+      "004_codes_and_versions",
+    ]);
   });
 });

@@ -1,0 +1,110 @@
+import { readFile } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { addCheck, createWorld, until, type World } from "../support/world.ts";
+
+let world: World;
+beforeEach(async () => {
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+  await addCheck(world);
+});
+afterEach(() => world.close());
+
+const databaseName = () => new URL(world.config.databaseUrl).pathname.slice(1);
+
+/** Changes a setting for every session that begins from now on. */
+async function setForSessions(name: string, value: string): Promise<void> {
+  await world.sql(`ALTER DATABASE ${databaseName()} SET ${name} TO '${value}'`);
+}
+
+describe("an alert that started a training", () => {
+  it.each([
+    ["the time zone of the sessions", () => setForSessions("timezone", "Asia/Tokyo")],
+    ["the date style of the sessions", () => setForSessions("datestyle", "SQL, DMY")],
+    [
+      "the column's type",
+      () =>
+        world.sql(
+          "ALTER TABLE drift_alerts ALTER COLUMN alert_date TYPE timestamptz USING alert_date AT TIME ZONE 'UTC'",
+        ),
+    ],
+    [
+      "the column's type and the time zone",
+      async () => {
+        await world.sql(
+          "ALTER TABLE drift_alerts ALTER COLUMN alert_date TYPE timestamptz USING alert_date AT TIME ZONE 'UTC'",
+        );
+        await setForSessions("timezone", "America/New_York");
+      },
+    ],
+    [
+      "the column's type to a text",
+      () => world.sql("ALTER TABLE drift_alerts ALTER COLUMN alert_date TYPE text"),
+    ],
+  ])("starts no second one after a change of %s", async (_, change) => {
+    await world.startApp();
+    expect((await world.decide()).decision).toBe("trigger_mock");
+    await change();
+    expect((await world.decide()).reason).toBe("already_acted_on");
+    await world.stopApps();
+    await world.startApp();
+    expect((await world.decide()).reason).toBe("already_acted_on");
+    // And another alert is still another one.
+    await addCheckNow();
+    expect((await world.decide()).decision).toBe("trigger_mock");
+  });
+
+  it.each([
+    ["without a zone", "alert_date::text", "timestamp"],
+    ["with an offset", "(alert_date AT TIME ZONE 'UTC')::text", "timestamptz"],
+  ])("keeps its meaning in decisions of earlier versions: %s", async (_, form, type) => {
+    await world.startApp();
+    expect((await world.decide()).decision).toBe("trigger_mock");
+    await world.stopApps();
+    await world.sql("SET timezone TO 'Europe/Paris'");
+    // As an earlier version left the row, and its table.
+    await world.sql(
+      `UPDATE retraining_decisions SET alert_ids = ARRAY(SELECT id || '@' || ${form} FROM drift_alerts)`,
+    );
+    if (type === "timestamptz")
+      await world.sql(
+        "ALTER TABLE drift_alerts ALTER COLUMN alert_date TYPE timestamptz USING alert_date AT TIME ZONE 'UTC'",
+      );
+    await rerunLastMigration();
+    await world.startApp();
+    expect((await world.decide()).reason).toBe("already_acted_on");
+  });
+
+  it("is not missed if its time lies in the future", async () => {
+    await world.sql("DELETE FROM drift_alerts");
+    await addCheck(world, { age: "-30 days" });
+    await world.startApp();
+    expect((await world.decide()).decision).toBe("trigger_mock");
+    await world.sql(`UPDATE retraining_decisions SET decision_date = decision_date - interval '20 days'`);
+    expect((await world.decide()).reason).toBe("already_acted_on");
+  });
+});
+
+async function addCheckNow(): Promise<void> {
+  const [column] = await world.sql<{ type: string }>(
+    "SELECT data_type AS type FROM information_schema.columns WHERE table_name = 'drift_alerts' AND column_name = 'alert_date'",
+  );
+  const isText = column?.type === "text";
+  const now = column?.type === "timestamp with time zone" ? "now()" : "now() AT TIME ZONE 'UTC'";
+  await world.sql(
+    `INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)
+     VALUES ((${now})${isText ? "::text" : ""}, 'rating_mean', 0.2, 0.1, true)`,
+  );
+}
+
+/** Takes the last migration back, so that it runs again on what there is. */
+async function rerunLastMigration(): Promise<void> {
+  const text = await readFile("src/postgres/migrations/004_codes_and_versions.sql", "utf8");
+  await world.sql(text.split("-- Down Migration")[1] ?? "");
+  await world.sql("DELETE FROM retrigger_migrations WHERE name LIKE '004%'");
+  await until("it is taken back", async () => {
+    const columns = await world.sql(
+      "SELECT FROM information_schema.columns WHERE table_name = 'retraining_events' AND column_name = 'decision_id'",
+    );
+    return columns.length === 0;
+  });
+}
