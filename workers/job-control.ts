@@ -1,4 +1,4 @@
-import { DelayedError, type Job, UnrecoverableError } from "bullmq";
+import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from "bullmq";
 import { messageOf, PermanentError, ServerAwayError } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import { computeBackoffMs, TRIES_WHILE_AWAY } from "../queues/options.ts";
@@ -15,7 +15,7 @@ export async function tryAgain(
   error: unknown,
   log: Logger,
 ): Promise<void> {
-  if (error instanceof DelayedError) throw error;
+  if (isHandedBack(error)) throw error;
   const attempt = job.attemptsStarted;
   if (attempt >= TRIES_WHILE_AWAY) return;
   log[error instanceof ServerAwayError ? "debug" : "warn"](
@@ -38,6 +38,11 @@ export function toBullError(error: unknown): unknown {
 
 export function isPermanent(error: unknown): boolean {
   return error instanceof PermanentError || error instanceof UnrecoverableError;
+}
+
+/** Whether the processor already moved the job on: BullMQ neither completes nor fails it, and counts no attempt. */
+export function isHandedBack(error: unknown): boolean {
+  return error instanceof DelayedError || error instanceof WaitingChildrenError;
 }
 
 /** Milliseconds since then, to a tenth. */
