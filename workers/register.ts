@@ -20,7 +20,7 @@ import { type Awaitable, createFirstStageProcessor, createStageProcessor } from 
 
 export interface Processors extends SideProcessors {
   intake(job: InboxJob): Promise<IntakeResult | "busy">;
-  gather(job: StageJob): Awaitable<StageOutput<Gathered>>;
+  gather(job: StageJob): Awaitable<StageOutput<Gathered> | StagePause>;
   evaluate(gathered: Gathered): Awaitable<StageOutput<Evaluated>>;
   act(job: StageJob, evaluated: Evaluated, context: StageContext): Awaitable<StageOutput<Acted> | StagePause>;
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;

@@ -95,15 +95,26 @@ async function runStage<T>(
   const stageLog = log.child({ ...identityOf(data), stage });
   const output = await whileHolding(options, stage, data, work);
   writeJobLog(job, output.log, stageLog);
-  const isPause = "pauseMs" in output;
-  // A run that waits for somebody else has recorded its decision, and needs the lock no more.
-  if (isPause || output.endsRun) await endRun(lock, chain, data.model, data.runId);
-  if (isPause) {
-    stageLog.info({ pauseMs: output.pauseMs }, "stage waits");
-    return delay(job, output.pauseMs, token);
-  }
+  if ("pauseMs" in output) return pauseStage(options, output, data, { job, token }, stageLog);
+  if (output.endsRun) await endRun(lock, chain, data.model, data.runId);
   stageLog.info({ durationMs: since(startedAt) }, "stage completed");
   return output.result;
+}
+
+async function pauseStage(
+  { lock, lockTtlMs, chain }: StageProcessorOptions,
+  { pauseMs, keepsLock }: StagePause,
+  { model, runId }: StageJob,
+  { job, token }: { job: Job; token: string | undefined },
+  log: Logger,
+): Promise<never> {
+  // A reading that waits for a slot asks for one every few seconds.
+  log[keepsLock ? "debug" : "info"]({ pauseMs }, "stage waits");
+  // The lock was renewed within the last third of its lifetime, and must outlast the pause: nothing renews it then.
+  if (keepsLock) return delay(job, Math.min(pauseMs, lockTtlMs / 3), token);
+  // A run that waits for its trainer has recorded its decision, and needs the lock no more.
+  await endRun(lock, chain, model, runId);
+  return delay(job, pauseMs, token);
 }
 
 /** Ends the stage of a run that lost a job: the rest of its chain completes, and the model is free for the next run. */

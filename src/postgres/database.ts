@@ -25,7 +25,8 @@ export interface Database {
   ping(): Promise<void>;
   migrate(): Promise<string[]>;
   findPendingMigrations(): Promise<string[]>;
-  fetchEvidence(model: string, config: ModelConfig): Promise<Evidence>;
+  /** @throws TransientError READING_TOO_SLOW if it takes longer than `limitMs`. */
+  fetchEvidence(model: string, config: ModelConfig, limitMs?: number): Promise<Evidence>;
   recordDecision(decision: NewDecision): Promise<RecordingAnswer>;
   claimDispatch(decisionId: number): Promise<dispatches.Claim>;
   postponeDispatch(decisionId: number, why: { error: string; wasAsked: boolean }): Promise<void>;
@@ -85,18 +86,22 @@ export function createDatabase(
     ping: () => ask(async () => void (await pool.query("SELECT 1"))),
     migrate: () => ask(() => migrate(pool, databaseUrl, log)),
     findPendingMigrations: () => ask(() => findPendingMigrations(pool)),
-    fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }) =>
+    fetchEvidence: (model, { policy, driftAlertsTable, ratingsBufferTable }, limitMs) =>
       ask(() =>
-        fetchEvidence(pool, {
-          model,
-          lookbackHours: policy.lookbackHours,
-          driftAlertsTable,
-          ratingsBufferTable,
-          trainer,
-          lostAfterSeconds: patience.lostAfterSeconds,
-          evidenceMaxAgeSeconds,
-          timeZone,
-        }),
+        fetchEvidence(
+          pool,
+          {
+            model,
+            lookbackHours: policy.lookbackHours,
+            driftAlertsTable,
+            ratingsBufferTable,
+            trainer,
+            lostAfterSeconds: patience.lostAfterSeconds,
+            evidenceMaxAgeSeconds,
+            timeZone,
+          },
+          limitMs,
+        ),
       ),
     listColumns: (table) => ask(() => listColumns(pool, table)),
     recordDecision: (decision) =>

@@ -27,8 +27,12 @@ const READING_LIMIT_MS = 115_000;
  * Reads everything that a decision weighs in one read-only REPEATABLE READ snapshot and one round trip.
  * All times are compared by the database, on its own clock.
  */
-export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Promise<Evidence> {
-  const parsed = Evidence.safeParse(await querySnapshot(pool, request));
+export async function fetchEvidence(
+  pool: pg.Pool,
+  request: EvidenceRequest,
+  limitMs = READING_LIMIT_MS,
+): Promise<Evidence> {
+  const parsed = Evidence.safeParse(await querySnapshot(pool, request, limitMs));
   if (parsed.success) return parsed.data;
   throw new PermanentError(
     "SOURCE_DATA",
@@ -36,15 +40,15 @@ export async function fetchEvidence(pool: pg.Pool, request: EvidenceRequest): Pr
   );
 }
 
-async function querySnapshot(pool: pg.Pool, request: EvidenceRequest): Promise<unknown> {
+async function querySnapshot(pool: pg.Pool, request: EvidenceRequest, limitMs: number): Promise<unknown> {
   const statements = [
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     // Keeps a query from going on in the server when nobody waits for it any more.
-    `SET LOCAL statement_timeout = ${READING_LIMIT_MS}`,
+    `SET LOCAL statement_timeout = ${limitMs}`,
     buildEvidenceSql(request),
     "COMMIT",
   ];
-  const results = await sendStatements(pool, statements, READING_LIMIT_MS + 5_000);
+  const results = await sendStatements(pool, statements, limitMs + 5_000);
   return results[2]?.rows[0]?.["evidence"];
 }
 
