@@ -19,6 +19,7 @@ import type { Logger } from "./logger.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { connectRedis, probeRedis } from "./redis/connection.ts";
 import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts";
+import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { createServerState } from "./server-state.ts";
 import { createRedactor } from "./redact.ts";
@@ -101,6 +102,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       // A program that runs here has nothing to wait for; elsewhere a training takes a while to begin.
       followTraining(training, job, trainer.remote?.run ? 0 : patience.pollMs);
     const find = (model: string) => findModel(config.models, model);
+    const claims = createModelClaims(options.connection, prefix, [...config.models.keys()]);
+    if (isService) releasers.add("model claims", claims.release, QUEUE_CLOSE_LIMIT_MS);
     const upkeep = isService
       ? await startUpkeep({
           ...parts,
@@ -111,6 +114,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
           training,
           followTraining: follow,
           schedules: new Map([...config.models].map(([name, { schedule }]) => [name, schedule])),
+          claims,
           log,
         })
       : null;
@@ -126,6 +130,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       followsTrainings,
       trainingLockMs: trainer.remote?.run ? patience.runLockMs : patience.followLockMs,
       stopping: stopping.signal,
+      servesModel: (model) => config.models.has(model),
+      listModelsElsewhere: claims.listElsewhere,
       onInboxFailure: () => upkeep?.lookSoon(),
       processors: replaceProcessors({
         intake: createIntake({ lock, chain, recordEvent: parts.database.recordEvent, findModel: find }),

@@ -11,6 +11,7 @@ import {
 import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../queues/names.ts";
 import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_JOB_OPTIONS } from "../queues/options.ts";
 import { endFailedJob, type FailureOptions, tellingOfFailure } from "./failures.ts";
+import { type ForeignModelOptions, leavingForeignModels } from "./foreign-models.ts";
 import type { InboxJob } from "./intake.ts";
 import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
@@ -26,7 +27,7 @@ export interface Processors extends SideProcessors {
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 
-export interface RegisterOptions extends FailureOptions {
+export interface RegisterOptions extends FailureOptions, ForeignModelOptions {
   connection: Redis;
   processors: Processors;
   lockTtlMs: number;
@@ -47,11 +48,13 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
   const isolate = createIsolation();
   const createWorker = (name: QueueName, processor: Processor<unknown>, lockMs = JOB_LOCK_MS): Worker =>
     openWorker(options, name, isolate(tellingOfFailure(options, name, processor)), lockMs);
+  /** For stages that need the settings of their job's model. */
+  const ofOwnModels = <T>(processor: Processor<T>): Processor<T> => leavingForeignModels(options, processor);
   return [
-    createWorker(INBOX, createInboxProcessor(options)),
+    createWorker(INBOX, ofOwnModels(createInboxProcessor(options))),
     createWorker(
       "gather",
-      createFirstStageProcessor(options, "gather", (data) => processors.gather(data)),
+      ofOwnModels(createFirstStageProcessor(options, "gather", (data) => processors.gather(data))),
     ),
     createWorker(
       "evaluate",
@@ -59,9 +62,11 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
     ),
     createWorker(
       "act",
-      createStageProcessor(options, "act", Evaluated, (data, evaluated, job) =>
-        // BullMQ counts an attempt at each end, and at none of the pauses.
-        processors.act(data, evaluated, { isPersonsWord: job.attemptsMade > 0 }),
+      ofOwnModels(
+        createStageProcessor(options, "act", Evaluated, (data, evaluated, job) =>
+          // BullMQ counts an attempt at each end, and at none of the pauses.
+          processors.act(data, evaluated, { isPersonsWord: job.attemptsMade > 0 }),
+        ),
       ),
     ),
     createWorker(
@@ -70,7 +75,7 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
     ),
     createWorker(NOTIFICATIONS, createDeliveryProcessor(options)),
     ...(options.followsTrainings
-      ? [createWorker(TRAINING, createTrainingProcessor(options), options.trainingLockMs)]
+      ? [createWorker(TRAINING, ofOwnModels(createTrainingProcessor(options)), options.trainingLockMs)]
       : []),
   ];
 }

@@ -1,6 +1,6 @@
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
-import { syncSchedules } from "../queues/schedule.ts";
+import { type Claims, syncSchedules } from "../queues/schedule.ts";
 import { messageOf, ServerAwayError } from "../src/errors.ts";
 import { isSettledWithin } from "../src/lifecycle.ts";
 import type { Logger } from "../src/logger.ts";
@@ -20,6 +20,8 @@ export interface UpkeepDependencies {
   inbox: Queue;
   /** Cron pattern of each model, null for none. */
   schedules: ReadonlyMap<string, string | null>;
+  /** What this process and others on the prefix say of their models. */
+  claims: Claims;
   database: Pick<Database, "listOpenRuns" | "listOpenTrainings" | "moveEvents">;
   training: Queue;
   /** Sees to it that a training is followed to its end. */
@@ -47,7 +49,7 @@ const LOOKS = 2;
  * good, and once an hour; meanwhile it asks Redis for one key every five seconds.
  */
 export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upkeep> {
-  const { redis, redisState, prefix, inbox, schedules, log } = dependencies;
+  const { redis, redisState, prefix, inbox, schedules, claims, log } = dependencies;
   const marker = `${prefix}:upkeep`;
   let looksLeft = LOOKS;
   let lookedAt = 0;
@@ -66,7 +68,7 @@ export async function startUpkeep(dependencies: UpkeepDependencies): Promise<Upk
     if ((await asked) === 0) lookSoon();
     redisState.back("upkeep");
     if (looksLeft === 0 && performance.now() - lookedAt < LOOKS_WITHOUT_REASON_MS) return;
-    await syncSchedules(inbox, schedules);
+    await syncSchedules(inbox, schedules, claims);
     await resumeRuns(dependencies);
     await resumeTrainings(dependencies);
     await redis.set(marker, new Date().toISOString());
