@@ -90,7 +90,7 @@ function openWorker(
   const worker = new Worker(name, processor, {
     connection,
     prefix,
-    concurrency: 8,
+    concurrency: name === TRAINING ? TRAININGS_AT_ONCE : JOBS_AT_ONCE,
     lockDuration: lockMs,
     stalledInterval: lockMs / 2,
     maxStalledCount: MOST_STALLS,
@@ -113,6 +113,12 @@ function openWorker(
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;
 }
+
+/** Jobs of one queue that this process works on at once. */
+const JOBS_AT_ONCE = 8;
+
+/** Twice as many: programs that run here for hours may take half of them, and the rest follows other trainings. */
+const TRAININGS_AT_ONCE = 16;
 
 /** A worker that is killed keeps its job until this has passed; a chain must go on within seconds. */
 const JOB_LOCK_MS = 5_000;
