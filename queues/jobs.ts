@@ -5,6 +5,7 @@ import { DispatchRequest } from "../src/core/dispatch-request.ts";
 import { Policy } from "../src/core/policy.ts";
 import { Superseded } from "../src/core/superseded.ts";
 import { DispatchOutcome, DispatchState } from "../src/core/dispatch.ts";
+import { STAGES } from "./names.ts";
 
 /** A model's name: it becomes part of Redis keys, job ids and rows. */
 export const ModelName = z
@@ -141,6 +142,13 @@ export const DecisionSummary = z.object({
   report: z.string(),
 });
 export type DecisionSummary = z.infer<typeof DecisionSummary>;
+
+/**
+ * The result of each later stage of a run that lost a job: the job of stage `removed` was deleted, in Bull Board or by the
+ * retention limits, before it had a result.
+ */
+export const Abandoned = z.strictObject({ outcome: z.literal("abandoned"), removed: z.enum(STAGES) });
+export type Abandoned = z.infer<typeof Abandoned>;
 
 /** A training to follow; `runId` is that of the run that dispatched it. */
 export const TrainingJob = z.object({

@@ -10,14 +10,24 @@ export function schedulerId(model: string): string {
   return `schedule-${model}`;
 }
 
+/** What a service says of its models to other services on the same prefix, and they to it. */
+export interface Claims {
+  refresh(): Promise<void>;
+  listElsewhere(): Promise<ReadonlySet<string>>;
+}
+
 /**
- * Makes the inbox's schedulers those of the settings: one per model with a cron pattern (UTC), none for the others,
- * none left over from models that the settings no longer name. One that is right already is left alone.
+ * Makes the inbox's schedulers those of the settings: one per model with a cron pattern (UTC), none for the others, and
+ * none left over from models that neither these settings nor those of another live service name. One that is right already
+ * is left alone.
  */
 export async function syncSchedules(
   inbox: Queue,
   patterns: ReadonlyMap<string, string | null>,
+  claims: Claims,
 ): Promise<void> {
+  // Before its schedulers are there: another service may look at both at any moment.
+  await claims.refresh();
   const present = new Map((await inbox.getJobSchedulers()).map((scheduler) => [scheduler.key, scheduler]));
   for (const [model, pattern] of patterns) {
     if (pattern === null) continue;
@@ -32,8 +42,23 @@ export async function syncSchedules(
       { name: INBOX_JOBS.schedule, data: { model } satisfies DecisionRequest, opts: INBOX_JOB_OPTIONS },
     );
   }
-  for (const key of present.keys()) {
-    if (key.startsWith(schedulerId(""))) await inbox.removeJobScheduler(key);
+  await removeUnclaimed(inbox, [...present.keys()], patterns, claims);
+}
+
+/** @param keys Those of the schedulers that were there before, less those that the settings want. */
+async function removeUnclaimed(
+  inbox: Queue,
+  keys: readonly string[],
+  patterns: ReadonlyMap<string, string | null>,
+  claims: Claims,
+): Promise<void> {
+  const leftOver = keys.filter((key) => key.startsWith(schedulerId("")));
+  if (leftOver.length === 0) return;
+  // Read after the schedulers: a service claims a model before it makes its scheduler.
+  const claimed = await claims.listElsewhere();
+  for (const key of leftOver) {
+    const model = key.slice(schedulerId("").length);
+    if (patterns.has(model) || !claimed.has(model)) await inbox.removeJobScheduler(key);
   }
 }
 

@@ -22,6 +22,7 @@ import { createDatabase, type Database } from "./postgres/database.ts";
 import { requireRedis } from "./redis/check.ts";
 import { connectRedis } from "./redis/connection.ts";
 import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts";
+import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { createServerState } from "./server-state.ts";
@@ -129,6 +130,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       followTraining: follow,
       reevaluate: (model) => reevaluate(parts, model),
     });
+    const claims = createModelClaims(options.connection, prefix, [...config.models.keys()]);
+    if (isService) releasers.add("model claims", claims.release, QUEUE_CLOSE_LIMIT_MS);
     const reconciler = isService
       ? await startReconciler({
           ...parts,
@@ -139,6 +142,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
           training,
           followTraining: follow,
           schedules: new Map([...config.models].map(([name, { schedule }]) => [name, schedule])),
+          claims,
           log,
         })
       : null;
@@ -154,6 +158,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       followsTrainings: trainings !== "none",
       trainingLockMs: trainer.remote?.run ? patience.runLockMs : patience.followLockMs,
       stopping: stopping.signal,
+      servesModel: (model) => config.models.has(model),
+      listModelsElsewhere: claims.listElsewhere,
       onInboxFailure: () => reconciler?.runSoon(),
       followTraining: follow,
       processors: replaceProcessors({

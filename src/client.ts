@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Job, Queue } from "bullmq";
-import { DecisionSummary, IntakeResult, TrainingReport } from "../queues/jobs.ts";
+import { describeAbandoned } from "../workers/child-result.ts";
+import { Abandoned, DecisionSummary, IntakeResult, TrainingReport } from "../queues/jobs.ts";
 import { INBOX, STAGES, type Stage, TRAINING } from "../queues/names.ts";
 import { INBOX_JOB_OPTIONS } from "../queues/options.ts";
 import { followTraining, wakeJob } from "../queues/training.ts";
@@ -27,7 +28,7 @@ export interface Client {
   send(name: string, data: object): Promise<string>;
   /**
    * Waits until the request is decided, through follow-ups where it was folded or superseded.
-   * @throws PermanentError where the job or a stage failed, TransientError where the time is up.
+   * @throws PermanentError if the job or a stage failed or was removed, TransientError if the time is up.
    */
   waitForDecision(
     jobId: string,
@@ -69,9 +70,12 @@ export function createClient(config: Config, log: Logger): Client {
         const job = await stages[index]?.getJob(runId);
         if (job?.finishedOn !== undefined && job.processedOn !== undefined) {
           value = finishedValue(job, `Stage ${stage} of run ${runId}`);
+          checkAbandoned(runId, value);
           onStage({ stage, durationMs: job.finishedOn - job.processedOn });
           break;
         }
+        // Its job may be the one that was removed.
+        if (job === undefined) checkAbandoned(runId, (await stages.at(-1)?.getJob(runId))?.returnvalue);
         checkDeadline(
           deadline,
           `run ${runId} did not end in time; it waits at ${stage}. See Bull Board, or: npx retrigger doctor`,
@@ -144,6 +148,11 @@ function finishedValue(job: Job, what: string): unknown {
     "FAILED",
     `${what} failed: ${job.failedReason}. After the mend, retry it in Bull Board`,
   );
+}
+
+function checkAbandoned(runId: string, value: unknown): void {
+  const abandoned = Abandoned.safeParse(value);
+  if (abandoned.success) throw new PermanentError("ABANDONED", describeAbandoned(runId, abandoned.data));
 }
 
 function checkDeadline(deadline: number, message: string): void {

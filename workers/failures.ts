@@ -1,4 +1,4 @@
-import { DelayedError, type Job } from "bullmq";
+import type { Job } from "bullmq";
 import { announceFailedChain } from "../src/core/announce.ts";
 import { messageOf } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
@@ -6,7 +6,7 @@ import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { INBOX, NOTIFICATIONS, type QueueName } from "../queues/names.ts";
 import type { Chain } from "./chain.ts";
 import { endRun } from "./follow-up.ts";
-import { isPermanent, type Processor } from "./job-control.ts";
+import { isHandedBack, isPermanent, type Processor } from "./job-control.ts";
 import { modelOf, runIdOf } from "./job-identity.ts";
 import type { Notify } from "./notify.ts";
 
@@ -36,7 +36,7 @@ export function tellingOfFailure<T>(
       return await processor(job, token, signal);
     } catch (error) {
       const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-      if (isLast && !(error instanceof DelayedError))
+      if (isLast && !isHandedBack(error))
         await tellOfFailure(options, queue, job, error, job.attemptsMade + 1);
       throw error;
     }

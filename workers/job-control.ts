@@ -1,4 +1,4 @@
-import { DelayedError, type Job, UnrecoverableError } from "bullmq";
+import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from "bullmq";
 import { messageOf, PermanentError, ServerAwayError } from "../src/errors.ts";
 import type { Logger } from "../src/logger.ts";
 import { findRefusalCode } from "../src/redis/refusal.ts";
@@ -16,7 +16,7 @@ export async function tryAgain(
   error: unknown,
   log: Logger,
 ): Promise<void> {
-  if (error instanceof DelayedError) throw error;
+  if (isHandedBack(error)) throw error;
   const attempt = job.attemptsStarted;
   if (attempt >= TRIES_WHILE_AWAY) return;
   log[isServerAway(error) ? "debug" : "warn"](
@@ -44,6 +44,11 @@ export function isPermanent(error: unknown): boolean {
 /** Whether a server is away or Redis refuses writes. That is logged elsewhere, and does not count as an attempt. */
 export function isServerAway(error: unknown): boolean {
   return error instanceof ServerAwayError || findRefusalCode(error) !== null;
+}
+
+/** Whether the processor already moved the job on: BullMQ neither completes nor fails it, and counts no attempt. */
+export function isHandedBack(error: unknown): boolean {
+  return error instanceof DelayedError || error instanceof WaitingChildrenError;
 }
 
 /** Milliseconds since then, to a tenth. */

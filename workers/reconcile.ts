@@ -1,6 +1,6 @@
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
-import { syncSchedules } from "../queues/schedule.ts";
+import { type Claims, syncSchedules } from "../queues/schedule.ts";
 import { messageOf } from "../src/errors.ts";
 import { isSettledWithin } from "../src/lifecycle.ts";
 import type { Logger } from "../src/logger.ts";
@@ -21,6 +21,8 @@ export interface ReconcilerDependencies {
   inbox: Queue;
   /** Cron pattern of each model, null for none. */
   schedules: ReadonlyMap<string, string | null>;
+  /** Which models the services on this prefix have. */
+  claims: Claims;
   database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents">;
   training: Queue;
   /** Sees to it that a training is followed to its end. */
@@ -48,7 +50,7 @@ const PASSES = 2;
  * emptied, when an inbox job failed for good, and once an hour; meanwhile it asks Redis for one key every five seconds.
  */
 export async function startReconciler(dependencies: ReconcilerDependencies): Promise<Reconciler> {
-  const { redis, redisState, prefix, inbox, schedules, log } = dependencies;
+  const { redis, redisState, prefix, inbox, schedules, claims, log } = dependencies;
   const marker = `${prefix}:reconciled`;
   let passesLeft = PASSES;
   let ranAt = 0;
@@ -67,7 +69,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     if ((await asked) === 0) runSoon();
     redisState.back("reconciler");
     if (passesLeft === 0 && performance.now() - ranAt < PERIOD_MS) return;
-    await syncSchedules(inbox, schedules);
+    await syncSchedules(inbox, schedules, claims);
     await resumeModels(dependencies);
     await resumeDispatches(dependencies);
     await redis.set(marker, new Date().toISOString());

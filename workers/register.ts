@@ -1,20 +1,17 @@
-import { DelayedError, UnrecoverableError, Worker, type Job } from "bullmq";
+import { UnrecoverableError, Worker } from "bullmq";
 import type { Redis } from "ioredis";
-import type { z } from "zod";
-import { messageOf } from "../src/errors.ts";
-import { parseInput } from "../src/parse-input.ts";
 import {
   Acted,
   type DecisionSummary,
   Evaluated,
   Gathered,
   type IntakeResult,
-  StageJob,
+  type StageJob,
 } from "../queues/jobs.ts";
-import { INBOX, NOTIFICATIONS, type QueueName, type Stage, TRAINING } from "../queues/names.ts";
+import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../queues/names.ts";
 import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_JOB_OPTIONS } from "../queues/options.ts";
 import { endFailedJob, type FailureOptions, tellingOfFailure } from "./failures.ts";
-import { endRun } from "./follow-up.ts";
+import { type ForeignModelOptions, leavingForeignModels } from "./foreign-models.ts";
 import type { InboxJob } from "./intake.ts";
 import {
   delay,
@@ -28,18 +25,17 @@ import {
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 import { createDeliveryProcessor, createTrainingProcessor, type SideProcessors } from "./register-side.ts";
 import type { StageOutput, StagePause } from "./stage.ts";
-
-type Awaitable<T> = T | Promise<T>;
+import { type Awaitable, createFirstStageProcessor, createStageProcessor } from "./stage-processor.ts";
 
 export interface Processors extends SideProcessors {
   intake(job: InboxJob): Promise<IntakeResult | "busy">;
-  gather(job: StageJob): Awaitable<StageOutput<Gathered>>;
+  gather(job: StageJob): Awaitable<StageOutput<Gathered> | StagePause>;
   evaluate(gathered: Gathered): Awaitable<StageOutput<Evaluated>>;
   act(job: StageJob, evaluated: Evaluated): Awaitable<StageOutput<Acted> | StagePause>;
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 
-export interface RegisterOptions extends FailureOptions {
+export interface RegisterOptions extends FailureOptions, ForeignModelOptions {
   connection: Redis;
   processors: Processors;
   lockTtlMs: number;
@@ -60,33 +56,31 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
   const isolate = createIsolation();
   const createWorker = (name: QueueName, processor: Processor<unknown>, lockMs = JOB_LOCK_MS): Worker =>
     openWorker(options, name, isolate(tellingOfFailure(options, name, processor)), lockMs);
+  /** For stages that need the settings of their job's model. */
+  const ofOwnModels = <T>(processor: Processor<T>): Processor<T> => leavingForeignModels(options, processor);
   return [
-    createWorker(INBOX, createInboxProcessor(options)),
+    createWorker(INBOX, ofOwnModels(createInboxProcessor(options))),
     createWorker(
       "gather",
-      stageProcessor(options, "gather", (job) => processors.gather(job)),
+      ofOwnModels(createFirstStageProcessor(options, "gather", (data) => processors.gather(data))),
     ),
     createWorker(
       "evaluate",
-      stageProcessor(options, "evaluate", async (_, job) =>
-        processors.evaluate(await readChild(job, Gathered)),
-      ),
+      createStageProcessor(options, "evaluate", Gathered, (_, gathered) => processors.evaluate(gathered)),
     ),
     createWorker(
       "act",
-      stageProcessor(options, "act", async (data, job) =>
-        processors.act(data, await readChild(job, Evaluated)),
+      ofOwnModels(
+        createStageProcessor(options, "act", Evaluated, (data, evaluated) => processors.act(data, evaluated)),
       ),
     ),
     createWorker(
       "summarize",
-      stageProcessor(options, "summarize", async (data, job) =>
-        processors.summarize(data, await readChild(job, Acted)),
-      ),
+      createStageProcessor(options, "summarize", Acted, (data, acted) => processors.summarize(data, acted)),
     ),
     createWorker(NOTIFICATIONS, createDeliveryProcessor(options)),
     ...(options.followsTrainings
-      ? [createWorker(TRAINING, createTrainingProcessor(options), options.trainingLockMs)]
+      ? [createWorker(TRAINING, ofOwnModels(createTrainingProcessor(options)), options.trainingLockMs)]
       : []),
   ];
 }
@@ -101,7 +95,7 @@ function openWorker(
   const worker = new Worker(name, processor, {
     connection,
     prefix,
-    concurrency: 8,
+    concurrency: name === TRAINING ? TRAININGS_AT_ONCE : JOBS_AT_ONCE,
     lockDuration: lockMs,
     stalledInterval: lockMs / 2,
     maxStalledCount: MOST_STALLS,
@@ -124,6 +118,12 @@ function openWorker(
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;
 }
+
+/** Jobs of one queue that this process works on at once. */
+const JOBS_AT_ONCE = 8;
+
+/** Twice as many: programs that run here for hours may take half of them, and the rest follows other trainings. */
+const TRAININGS_AT_ONCE = 16;
 
 /** A worker that is killed keeps its job until this has passed; a chain must go on within seconds. */
 const JOB_LOCK_MS = 5_000;
@@ -178,80 +178,4 @@ function createInboxProcessor(options: RegisterOptions): Processor<IntakeResult>
       throw toBullError(error);
     }
   };
-}
-
-function stageProcessor<T>(
-  options: RegisterOptions,
-  stage: Stage,
-  work: (data: StageJob, job: Job) => Awaitable<StageOutput<T> | StagePause>,
-): Processor<T> {
-  const { lock, chain, log } = options;
-  return async (job, token) => {
-    const startedAt = performance.now();
-    const stageLog = log.child({ runId: String(job.id), model: modelOf(job), stage });
-    try {
-      const stageJob = parseInput(StageJob, job.data, `${stage} job`);
-      const output = await whileHolding(options, stage, stageJob, () => work(stageJob, job));
-      // Not waited for: it goes ahead of the job's completion on the same connection.
-      job
-        .log(output.log)
-        .catch((error: unknown) =>
-          stageLog[isServerAway(error) ? "debug" : "warn"]({ err: error }, "the job's log was not written"),
-        );
-      const isPause = "pauseMs" in output;
-      // A run that waits for somebody else has recorded its decision, and needs the lock no more.
-      if (isPause || output.endsRun) await endRun(lock, chain, stageJob.model, stageJob.runId);
-      if (isPause) {
-        stageLog.info({ pauseMs: output.pauseMs }, "stage waits");
-        return await delay(job, output.pauseMs, token);
-      }
-      stageLog.info({ durationMs: since(startedAt) }, "stage completed");
-      return output.result;
-    } catch (error) {
-      if (error instanceof DelayedError) throw error;
-      if (isServerAway(error)) await tryAgain(job, token, error, stageLog);
-      else if (!isPermanent(error))
-        stageLog.warn({ err: messageOf(error), attempt: job.attemptsMade + 1 }, "failed");
-      throw toBullError(error);
-    }
-  };
-}
-
-/** Stages that wait for the database; the other two take no time worth renewing a lock for. */
-const HOLDING_STAGES: readonly Stage[] = ["gather", "act"];
-
-/**
- * Does a stage's work under the decision lock, renewed until it ends. A run that finds the lock with another one goes
- * on without it: the compare-and-set decides which of the two records.
- */
-async function whileHolding<T>(
-  { lock, lockTtlMs, chain, log }: RegisterOptions,
-  stage: Stage,
-  { model, runId }: StageJob,
-  work: () => Awaitable<T>,
-): Promise<T> {
-  if (!HOLDING_STAGES.includes(stage)) return work();
-  // Not waited for before the work: whatever it answers, the work is the same.
-  const holding = lock.hold(model, runId);
-  const renewal = setInterval(() => {
-    lock
-      .renew(model, runId)
-      .catch((error: unknown) => log.debug({ err: error, runId, model }, "lock not renewed"));
-  }, lockTtlMs / 3);
-  try {
-    const [result] = await Promise.all([work(), holding]);
-    return result;
-  } finally {
-    clearInterval(renewal);
-    // A lock that had to be taken anew may be that of a chain long done, one stage of which a person runs again:
-    // no later stage would give it back.
-    if ((await holding.catch(() => "lost")) === "taken" && (await chain.stateOf(runId)) === "done")
-      await endRun(lock, chain, model, runId);
-  }
-}
-
-/** The result of the stage before, which is the one child of this job. */
-async function readChild<S extends z.ZodType>(job: Job, schema: S): Promise<z.infer<S>> {
-  const results = Object.values(await job.getChildrenValues<unknown>());
-  return parseInput(schema, results[0], "result of the stage before");
 }

@@ -10,4 +10,6 @@ export interface StageOutput<T> {
 export interface StagePause {
   pauseMs: number;
   log: string;
+  /** The run has not recorded its decision yet, so it keeps the model: events that come meanwhile fold into a follow-up. */
+  keepsLock?: boolean;
 }

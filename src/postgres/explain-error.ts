@@ -60,6 +60,12 @@ export function explainPostgresError(error: unknown, databaseUrl: string): Perma
         "MISSING_DATABASE",
         `Postgres at ${address}: ${message}. Create it, or correct DATABASE_URL`,
       );
+    case "57014":
+      return new TransientError(
+        "READING_TOO_SLOW",
+        `Postgres at ${address} gave up: ${message}. A table may be locked or too large: see pg_stat_activity, and the size of the source tables`,
+        { cause: error },
+      );
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return new ServerAwayError(

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config.ts";
 import { ServerAwayError } from "../../src/errors.ts";
+import { createRunId } from "../../src/run-id.ts";
 import { listCommands, spawnOurs, untilItSays } from "../support/process.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 
@@ -207,4 +208,24 @@ describe("the command trainer", () => {
       expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");
     },
   );
+});
+
+describe("eight programs that run for long", () => {
+  it("do not keep the other jobs of their queue waiting", async () => {
+    const config = parseConfig(settingsFor(["sleep", "60"]));
+    const own = config.models.get("default");
+    if (!own) throw new Error("the settings of a world name the model default");
+    const models = Array.from({ length: 8 }, (_, index) => `model-${index}`);
+    await world.startApp({ ...config, role: "worker", models: new Map(models.map((model) => [model, own])) });
+    await Promise.all(models.map((model) => world.decide({ model })));
+    const countRunning = async () =>
+      (await world.sql("SELECT FROM retraining_dispatches WHERE state = 'running'")).length;
+    await until("all eight run", async () => (await countRunning()) === 8);
+    await withQueue(world, "training", async (queue) => {
+      const runId = createRunId();
+      await queue.add("follow", { runId, model: "model-0" }, { jobId: runId });
+      await until("it is done", async () => (await queue.getJobState(runId)) === "completed", 5_000);
+    });
+    expect(await countRunning()).toBe(8);
+  });
 });

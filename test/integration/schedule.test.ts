@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { addCheck, createWorld, until, type World } from "../support/world.ts";
+import { createModelClaims } from "../../src/redis/model-claims.ts";
+import { syncSchedules } from "../../queues/schedule.ts";
+import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 
 let world: World;
 afterEach(() => world.close());
@@ -35,5 +37,74 @@ describe("the schedule", () => {
     const models = new Map([...world.config.models].map(([name, own]) => [name, { ...own, schedule: null }]));
     await world.startApp({ models });
     expect(await patterns()).toEqual([]);
+  });
+});
+
+/** Starts a service that serves these models alone, all with one schedule. */
+function startServiceOf(models: string[], schedule = "0 6 * * *") {
+  const own = world.config.models.get("default");
+  if (!own) throw new Error("the settings of a world name the model default");
+  return world.startApp({ models: new Map(models.map((model) => [model, { ...own, schedule }])) });
+}
+
+const listSchedules = async (): Promise<string[]> =>
+  (await world.client.inbox.getJobSchedulers()).map(({ key }) => key).toSorted();
+
+describe("two services with different models on one prefix", () => {
+  it("leave each other's schedules alone, until the other one stops", async () => {
+    world = await createWorld();
+    const films = await startServiceOf(["films", "shared"]);
+    const books = await startServiceOf(["books", "shared"]);
+    expect(await listSchedules()).toEqual(["schedule-books", "schedule-films", "schedule-shared"]);
+    await films.stop();
+    await books.stop();
+    await startServiceOf(["books", "shared"]);
+    expect(await listSchedules()).toEqual(["schedule-books", "schedule-shared"]);
+  });
+
+  it("let the schedules of a killed one go when its claims expire", async () => {
+    world = await createWorld();
+    const { redisPrefix } = world.config;
+    const killed = createModelClaims(world.redis, redisPrefix, ["films"], { ttlMs: 4_000 });
+    await syncSchedules(world.client.inbox, new Map([["films", "0 6 * * *"]]), killed);
+    const first = await startServiceOf(["books"]);
+    expect(await listSchedules()).toEqual(["schedule-books", "schedule-films"]);
+    await first.stop();
+    const other = createModelClaims(world.redis, redisPrefix, []);
+    await until("the claim is over", async () => (await other.listElsewhere()).size === 0);
+    await startServiceOf(["books"]);
+    expect(await listSchedules()).toEqual(["schedule-books"]);
+  });
+
+  it("decide about their own models, whichever takes a job first", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", RETRIGGER_GUARD: "off" } });
+    await addCheck(world);
+    await startServiceOf(["films"], "* * * * * *");
+    await startServiceOf(["books"], "* * * * * *");
+    for (let count = 0; count < 4; count += 1)
+      await Promise.all(
+        ["films", "books"].map(async (model) => expect((await world.decide({ model })).model).toBe(model)),
+      );
+    await until("the schedule of each was taken twice", async () => {
+      const jobs = await world.client.inbox.getCompleted();
+      const taken = jobs.filter(({ name }) => name === "schedule").map(({ data }) => data.model as string);
+      return ["films", "books"].every((own) => taken.filter((model) => model === own).length >= 2);
+    });
+    for (const queue of ["drift_monitoring", "gather", "act"])
+      expect(await withQueue(world, queue, (opened) => opened.getFailedCount())).toBe(0);
+  });
+
+  it("fail a job of a model that was only a killed one's, once its claims have expired", async () => {
+    world = await createWorld();
+    await startServiceOf(["books"]);
+    const killed = createModelClaims(world.redis, world.config.redisPrefix, ["films"], { ttlMs: 4_000 });
+    await killed.refresh();
+    const jobId = await world.client.send("drift_monitoring.completed", { runId: "x", model: "films" });
+    await until("it was put back", async () => (await world.client.inbox.getJobState(jobId)) === "delayed");
+    const reason = await until(
+      "it failed",
+      async () => (await world.client.inbox.getJob(jobId))?.failedReason,
+    );
+    expect(reason).toContain('model: "films" is not in the settings');
   });
 });

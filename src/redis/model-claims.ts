@@ -1,0 +1,53 @@
+import { randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
+
+/** Which models the live services of one prefix serve, so that none takes another's schedules or fails its jobs. */
+export interface ModelClaims {
+  /** Says for the next two hours and a half that this process serves its models. Repeated every hour. */
+  refresh(): Promise<void>;
+  /** The models that another live process serves, whether or not this one does too. */
+  listElsewhere(): Promise<ReadonlySet<string>>;
+  /** Takes the claims of this process back. A killed process does not come here: its claims expire. */
+  release(): Promise<void>;
+}
+
+const TTL_MS = 2.5 * 60 * 60_000;
+
+/** Claims are members "<instance> <model>" of one sorted set, their score the time of expiry by the clock of Redis. */
+export function createModelClaims(
+  redis: Redis,
+  prefix: string,
+  models: readonly string[],
+  { ttlMs = TTL_MS, instanceId = randomUUID() }: { ttlMs?: number; instanceId?: string } = {},
+): ModelClaims {
+  const key = `${prefix}:model-claims`;
+  const members = models.map((model) => `${instanceId} ${model}`);
+  return {
+    async refresh() {
+      const now = await readClock(redis);
+      await redis
+        .multi()
+        .zremrangebyscore(key, "-inf", now)
+        .zadd(key, ...members.flatMap((member) => [now + ttlMs, member]))
+        .exec();
+    },
+    async listElsewhere() {
+      const live = await redis.zrangebyscore(key, `(${await readClock(redis)}`, "+inf");
+      return new Set(
+        live
+          .map((member) => member.split(" ") as [string, string])
+          .filter(([instance]) => instance !== instanceId)
+          .map(([, model]) => model),
+      );
+    },
+    async release() {
+      await redis.zrem(key, ...members);
+    },
+  };
+}
+
+/** Milliseconds; the clocks of the services may differ. */
+async function readClock(redis: Redis): Promise<number> {
+  const [seconds] = await redis.time();
+  return Number(seconds) * 1000;
+}

@@ -1,0 +1,47 @@
+import { type Job, WaitingChildrenError } from "bullmq";
+import type { z } from "zod";
+import { Abandoned } from "../queues/jobs.ts";
+import { type Stage, STAGES } from "../queues/names.ts";
+import { parseInput } from "../src/parse-input.ts";
+
+export type ChildResult<T> = { outcome: "ended"; result: T } | Abandoned;
+
+/**
+ * Reads the result of the stage before, whose job is the one child of this one. Of a child that was removed BullMQ keeps
+ * nothing and runs its parent, so the run is abandoned.
+ * @throws PermanentError for a malformed result, WaitingChildrenError if the child is running again: this job then waits for it.
+ */
+export async function readChild<S extends z.ZodType>(
+  job: Job,
+  token: string | undefined,
+  stage: Stage,
+  schema: S,
+): Promise<ChildResult<z.infer<S>>> {
+  const read = async () => Object.values(await job.getChildrenValues<unknown>());
+  let results = await read();
+  if (results.length === 0) {
+    // A completed child that is retried takes its result back until it has a new one.
+    if (token !== undefined && (await job.moveToWaitingChildren(token))) throw new WaitingChildrenError();
+    // It may have had the new one in between.
+    results = await read();
+  }
+  if (results.length === 0) return abandonedAt(stage);
+  const earlier = Abandoned.safeParse(results[0]);
+  if (earlier.success) return earlier.data;
+  return { outcome: "ended", result: parseInput(schema, results[0], "result of the stage before") };
+}
+
+function abandonedAt(stage: Stage): Abandoned {
+  const removed = STAGES[STAGES.indexOf(stage) - 1];
+  if (removed === undefined) throw new Error(`Stage ${stage} has no stage before it`);
+  return { outcome: "abandoned", removed };
+}
+
+/** What the job's log says of an abandoned run. */
+export function describeAbandoned(runId: string, { removed }: Abandoned): string {
+  const decision =
+    removed === "act"
+      ? "It may have recorded its decision: npx retrigger history"
+      : "It decided nothing; a new event or npx retrigger decide starts another run";
+  return `Run ${runId} was abandoned: its ${removed} job was removed before it had a result. ${decision}`;
+}
