@@ -13,15 +13,7 @@ import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_JOB_OPTIONS } from "../queu
 import { endFailedJob, type FailureOptions, tellingOfFailure } from "./failures.ts";
 import { type ForeignModelOptions, leavingForeignModels } from "./foreign-models.ts";
 import type { InboxJob } from "./intake.ts";
-import {
-  delay,
-  isPermanent,
-  isServerAway,
-  type Processor,
-  since,
-  toBullError,
-  tryAgain,
-} from "./job-control.ts";
+import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 import { createDeliveryProcessor, createTrainingProcessor, type SideProcessors } from "./register-side.ts";
 import type { StageOutput, StagePause } from "./stage.ts";

@@ -14,6 +14,8 @@ function decision(id: number, runId: string, changes: Partial<ObservedDecision> 
     seenId: before,
     takenAt: 1_000 * id,
     alertIds: [`alert-${id}`],
+    reasonCodes: ["drift_detected"],
+    asksForLook: false,
     isComplete: true,
     ...changes,
   };
@@ -48,6 +50,7 @@ function clean(): Observation {
     ],
     contractFaults: [],
     doublesRuns: false,
+    pendingLooks: [],
     keysLeft: [],
     hasGuard: true,
     wasRedisEmptied: false,
@@ -75,6 +78,26 @@ describe("the auditor", () => {
       "a run that decided twice",
       "duplicate decision",
       ({ decisions }) => Object.assign(decisions[1] ?? {}, { runId: FIRST }),
+    ],
+    [
+      "a decision held back by a training that is not open",
+      "stuck model",
+      ({ decisions }) => Object.assign(decisions[1] ?? {}, { reasonCodes: ["training_in_flight"] }),
+    ],
+    [
+      "a decision whose next look is not pending",
+      "stuck model",
+      ({ decisions }) => Object.assign(decisions[1] ?? {}, { asksForLook: true }),
+    ],
+    [
+      "a next look of an older decision",
+      "stuck model",
+      ({ pendingLooks }) => pendingLooks.push("next-look-x-1"),
+    ],
+    [
+      "a failure after which nothing was decided",
+      "stuck model",
+      ({ dispatches }) => Object.assign(dispatches[1] ?? {}, { state: "failed" }),
     ],
     [
       "a half-written decision",

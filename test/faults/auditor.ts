@@ -25,6 +25,8 @@ export interface Observation {
   contractFaults: string[];
   /** Whether the trainer starts two trainings for one request now and then; then that is to be told. */
   doublesRuns: boolean;
+  /** Ids of the delayed jobs that re-evaluate a model at the time that its latest decision named. */
+  pendingLooks: string[];
   /** Redis keys of locks and of follow-ups that are left. */
   keysLeft: string[];
   /** Whether an alert may start one training only. */
@@ -57,6 +59,9 @@ export interface ObservedDecision {
   seenId: number | null;
   takenAt: number;
   alertIds: string[];
+  reasonCodes: string[];
+  /** Whether it names a time at which it is to be looked at again. */
+  asksForLook: boolean;
   isComplete: boolean;
 }
 
@@ -65,6 +70,7 @@ export const VIOLATIONS = [
   "duplicate decision",
   "duplicate dispatch",
   "lost event",
+  "stuck model",
   "broken decision",
   "broken job",
   "broken contract",
@@ -82,6 +88,7 @@ export function audit(observation: Observation): Violation[] {
     ...auditDecisions(observation),
     ...auditDispatches(observation),
     ...auditEvents(observation),
+    ...auditLatest(observation),
     ...observation.brokenJobs.map((text) => ({ kind: "broken job", text }) as const),
     ...observation.contractFaults.map((text) => ({ kind: "broken contract", text }) as const),
     ...[...observation.leaks, ...observation.keysLeft.map((key) => `${key} is left in Redis`)].map(
@@ -209,4 +216,32 @@ function leadsToDecision(
     runId = summaries.get(runId)?.supersededBy;
   }
   return false;
+}
+
+const OPEN_DISPATCHES = ["pending", "sent", "running", "unknown"];
+
+/** Invariant 8: what holds the model back is there, and has a time at which the model is looked at again. */
+export function auditLatest({
+  decisions,
+  dispatches,
+  pendingLooks,
+  hasGuard,
+}: Pick<Observation, "decisions" | "dispatches" | "pendingLooks" | "hasGuard">): Violation[] {
+  const latest = decisions.at(-1);
+  if (!latest) return [];
+  const stuck = (text: string): Violation => ({ kind: "stuck model", text: `#${latest.id} ${text}` });
+  const violations: Violation[] = [];
+  const isOpen = dispatches.some(({ state }) => OPEN_DISPATCHES.includes(state));
+  if (latest.reasonCodes.includes("training_in_flight") && !isOpen)
+    violations.push(stuck("is held back by a training, and none is open"));
+  const looks = pendingLooks.filter((id) => id.endsWith(`-${latest.id}`));
+  if (latest.asksForLook && looks.length !== 1)
+    violations.push(stuck("asks for a look, and none is pending"));
+  const others = pendingLooks.filter((id) => !looks.includes(id));
+  if (others.length > 0) violations.push(stuck(`is the latest, and ${others.join(", ")} is pending`));
+  const last = dispatches.at(-1);
+  const hasFailed = last?.state === "failed" || (last?.state === "cancelled" && last.askedAt !== null);
+  if (hasGuard && hasFailed && last.decisionId === latest.id)
+    violations.push(stuck("failed, and no decision says when its alerts come back"));
+  return violations;
 }

@@ -265,7 +265,7 @@ async function findSecrets({
   const places = {
     "a log": JSON.stringify(workers.map(({ lines }) => lines)),
     Redis: await dumpRedis(redis, settings["REDIS_PREFIX"] ?? ""),
-    Postgres: await dumpTables((text) => queryOnce(directUrl, text)),
+    Postgres: await dumpTables((text, values) => queryOnce(directUrl, text, values)),
   };
   const secrets = { "the token": FAKE_TOKEN, "the password": new URL(directUrl).password };
   return Object.entries(places).flatMap(([place, text]) =>

@@ -44,31 +44,12 @@ export const MUTANTS: Mutant[] = [
     expected: "duplicate decision",
   },
   {
-    guard: "one decision a run",
-    changes: [
-      {
-        file: "src/postgres/migrations/001_decisions.sql",
-        find: "ADD COLUMN run_id UUID UNIQUE",
-        replace: "ADD COLUMN run_id UUID",
-      },
-    ],
-    // The run is begun anew from Postgres: it gathers again, and finds its own decision as the last one.
-    plan: {
-      ...PLAN,
-      fault: "Redis emptied and worker killed",
-      killAt: "database.recordDecision:after",
-      events: 1,
-    },
-    expected: "duplicate decision",
-  },
-  {
     guard: "dispatch row before the call",
     changes: [
       {
         file: "workers/dispatch.ts",
-        find: "const claim = await database.claimDispatch(decisionId);",
-        replace:
-          'const claim = { outcome: "claimed" } as Awaited<ReturnType<typeof database.claimDispatch>>;',
+        find: 'if (claim.outcome === "refused") return apply',
+        replace: 'if (claim.outcome === "refused" && claim.record.dispatch.askedAt === null) return apply',
       },
     ],
     plan: { ...PLAN, fault: "worker killed at a point", killAt: "trainer.ask:after", events: 1 },
@@ -100,20 +81,100 @@ export const MUTANTS: Mutant[] = [
   },
 ];
 
+/** A copy of the program with one guard taken out, and a test that must notice. */
+export interface TestedMutant extends Pick<Mutant, "guard" | "changes"> {
+  test: string;
+  name: string;
+}
+
+export const TESTED_MUTANTS: TestedMutant[] = [
+  {
+    guard: "one decision a run",
+    changes: [
+      {
+        file: "src/postgres/migrations/001_decisions.sql",
+        find: "ADD COLUMN run_id UUID UNIQUE",
+        replace: "ADD COLUMN run_id UUID",
+      },
+    ],
+    test: "test/integration/compare-and-set.test.ts",
+    name: "records no second one",
+  },
+  {
+    guard: "no write over a row that has changed",
+    changes: [
+      {
+        file: "src/postgres/dispatches.ts",
+        find: "WHERE decision_id = $1 AND version = $2",
+        replace: "WHERE decision_id = $1 AND version >= $2",
+      },
+    ],
+    test: "test/integration/dispatch-version.test.ts",
+    name: "keeps what the other one wrote",
+  },
+  {
+    guard: "follow-up at the end of a training",
+    changes: [
+      {
+        file: "src/core/dispatch.ts",
+        find: "if (latest?.isHeldByTraining) return true;",
+        replace: "",
+      },
+    ],
+    test: "test/integration/training.test.ts",
+    name: "lets new alerts wait while it runs",
+  },
+  {
+    guard: "a decision is held back only by an open training",
+    changes: [
+      {
+        file: "src/postgres/decisions.ts",
+        find: "AND (cardinality($24::integer[]) = 0 OR EXISTS (SELECT FROM holding))",
+        replace: "AND cardinality($24::integer[]) >= 0",
+      },
+    ],
+    test: "test/integration/next-look.test.ts",
+    name: "is not recorded if the training has ended since",
+  },
+  {
+    guard: "the time of the next look",
+    changes: [
+      {
+        file: "src/core/evaluate.ts",
+        find: "return ends.length === 0 ? null",
+        replace: "return ends.length >= 0 ? null",
+      },
+    ],
+    test: "test/integration/next-look.test.ts",
+    name: "is evaluated at once, says when its alerts come back",
+  },
+  {
+    guard: "a manual retry is recognised",
+    changes: [
+      {
+        file: "workers/chain.ts",
+        find: 'return next !== "waiting-children" && next !== "unknown";',
+        replace: "return next.length > 0;",
+      },
+    ],
+    test: "test/integration/orphaned-dispatch.test.ts",
+    name: "does not send a refused request again",
+  },
+];
+
 /** Copies the program beside itself, where it finds the same packages, and takes the guard out. Answers the directory. */
-export async function buildMutant({ guard, changes }: Mutant): Promise<string> {
+export async function buildMutant({ guard, changes }: Pick<Mutant, "guard" | "changes">): Promise<string> {
   const root = join(process.cwd(), ".data", "mutants", `${process.pid}-${guard.replaceAll(" ", "-")}`);
   await rm(root, { recursive: true, force: true });
-  await mkdir(join(root, "test"), { recursive: true });
+  await mkdir(root, { recursive: true });
   for (const part of [
     "src",
     "workers",
     "queues",
-    "test/faults",
-    "test/github",
-    "test/support",
+    "test",
     "package.json",
     "tsconfig.json",
+    "vitest.config.ts",
   ])
     await cp(part, join(root, part), { recursive: true });
   for (const { file, find, replace } of changes) {

@@ -1,9 +1,9 @@
 import type { Job, Queue } from "bullmq";
 import { DecisionSummary, IntakeResult, TrainingReport } from "../../queues/jobs.ts";
-import { INBOX, QUEUES, TRAINING } from "../../queues/names.ts";
+import { INBOX, INBOX_JOBS, QUEUES, TRAINING } from "../../queues/names.ts";
 import { openQueue } from "../../src/redis/open-queue.ts";
 import { createLogger } from "../../src/logger.ts";
-import type { Observation, ObservedDecision } from "./auditor.ts";
+import { auditLatest, type Observation, type ObservedDecision } from "./auditor.ts";
 import type { Field } from "./lane.ts";
 
 export interface SentEvent {
@@ -30,8 +30,8 @@ const REST_MS = 1_000;
 
 /**
  * Waits until nothing is under way: no job that will run, no event that waits for a decision, no decision that waits for
- * its dispatch or for the end of its training. Answers when that began, in Unix milliseconds, or null where it did not come
- * within the limit.
+ * its dispatch, for the end of its training or for its next look to be scheduled. Returns when that began, in Unix
+ * milliseconds, or null if it did not come within the limit.
  */
 export async function untilAtRest(field: Field, limitMs: number): Promise<number | null> {
   const deadline = Date.now() + limitMs;
@@ -39,7 +39,10 @@ export async function untilAtRest(field: Field, limitMs: number): Promise<number
     let restsSince: number | null = null;
     while (Date.now() < deadline) {
       const open = await Promise.all(queues.map(countOpen));
-      const isAtRest = open.every((count) => count === 0) && (await countWaiting(field)) === 0;
+      const isAtRest =
+        open.every((count) => count === 0) &&
+        (await countWaiting(field)) === 0 &&
+        auditLatest({ ...(await readDecisions(field, queues)), hasGuard: isGuarded(field) }).length === 0;
       restsSince = isAtRest ? (restsSince ?? Date.now()) : null;
       if (restsSince !== null && Date.now() - restsSince >= REST_MS) return restsSince;
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -48,12 +51,27 @@ export async function untilAtRest(field: Field, limitMs: number): Promise<number
   });
 }
 
-/** Jobs that will run; not those that only keep the alerts of a failed training, or look for one that is unknown. */
+function isGuarded({ settings }: Field): boolean {
+  return settings["RETRIGGER_GUARD"] !== "off";
+}
+
+/**
+ * Jobs that will run; not those that only watch a failed training or search for one that is unknown, nor next looks, whose time
+ * has not come.
+ */
 async function countOpen(queue: Queue): Promise<number> {
+  if (queue.name === INBOX) return (await listOpenInbox(queue)).length;
   if (queue.name !== TRAINING) return queue.getJobCountByTypes(...OPEN_STATES);
   const jobs = await queue.getJobs([...OPEN_STATES]);
   const reports = jobs.map(({ progress }) => TrainingReport.safeParse(progress).data);
   return reports.filter((report) => !report?.alertsBackAt && report?.state !== "unknown").length;
+}
+
+async function listOpenInbox(queue: Queue): Promise<Job[]> {
+  const jobs = await queue.getJobs([...OPEN_STATES]);
+  return jobs.filter(
+    (job) => job && (job.name !== INBOX_JOBS.nextLook || job.timestamp + job.delay <= Date.now()),
+  );
 }
 
 async function countWaiting(field: Field): Promise<number> {
@@ -76,21 +94,9 @@ export async function observe(
     doublesRuns,
   }: Pick<Observation, "hasGuard" | "wasRedisEmptied" | "doublesRuns">,
 ): Promise<Omit<Observation, "leaks">> {
-  const decisions = await field.sql<Omit<ObservedDecision, "isComplete"> & { isComplete: boolean }>(
-    `SELECT id, run_id AS "runId", decision, previous_id AS "previousId", alert_ids AS "alertIds",
-       (evidence #>> '{lastDecisions,0,id}')::integer AS "seenId",
-       floor(extract(epoch FROM (evidence ->> 'takenAt')::timestamptz) * 1000)::float8 AS "takenAt",
-       num_nulls(decision_date, decision, reason, buffer_size, notes, run_id, cause, trainer, criteria, policy, policy_hash) = 0
-         AS "isComplete"
-     FROM retraining_decisions ORDER BY id`,
-  );
   const events = await field.sql<Observation["events"][number]>(
     `SELECT event_run_id AS "eventRunId", run_id AS "runId", floor(extract(epoch FROM received_at) * 1000)::float8 AS "receivedAt"
      FROM retraining_events`,
-  );
-  const dispatches = await field.sql<Observation["dispatches"][number]>(
-    `SELECT decision_id AS "decisionId", state, floor(extract(epoch FROM asked_at) * 1000)::float8 AS "askedAt",
-       extra_runs AS "extraRuns" FROM retraining_dispatches`,
   );
   const prefix = field.settings["REDIS_PREFIX"];
   const keysLeft = [
@@ -98,11 +104,11 @@ export async function observe(
     ...(await field.redis.keys(`${prefix}:follow-up:*`)),
   ];
   const jobs = await withQueues(field, (queues) => readJobs(queues, sent));
+  const latest = await withQueues(field, (queues) => readDecisions(field, queues));
   return {
     ...jobs,
+    ...latest,
     events,
-    decisions,
-    dispatches,
     asks: field.github.runs.map(({ name, createdAt }) => ({
       key: name.replace("Retrain ", ""),
       askedAt: createdAt,
@@ -113,6 +119,28 @@ export async function observe(
     hasGuard,
     wasRedisEmptied,
   };
+}
+
+async function readDecisions(
+  field: Field,
+  queues: Queue[],
+): Promise<Pick<Observation, "decisions" | "dispatches" | "pendingLooks">> {
+  const decisions = await field.sql<ObservedDecision>(
+    `SELECT id, run_id AS "runId", decision, previous_id AS "previousId", alert_ids AS "alertIds",
+       (evidence #>> '{lastDecisions,0,id}')::integer AS "seenId",
+       floor(extract(epoch FROM (evidence ->> 'takenAt')::timestamptz) * 1000)::float8 AS "takenAt",
+       reason_codes AS "reasonCodes", next_look_at > now() AS "asksForLook",
+       num_nulls(decision_date, decision, reason, buffer_size, notes, run_id, cause, trainer, criteria, policy, policy_hash) = 0
+         AS "isComplete"
+     FROM retraining_decisions ORDER BY id`,
+  );
+  const dispatches = await field.sql<Observation["dispatches"][number]>(
+    `SELECT decision_id AS "decisionId", state, floor(extract(epoch FROM asked_at) * 1000)::float8 AS "askedAt",
+       extra_runs AS "extraRuns" FROM retraining_dispatches ORDER BY decision_id`,
+  );
+  const delayed = await queues.find(({ name }) => name === INBOX)?.getJobs(["delayed"]);
+  const looks = (delayed ?? []).filter((job) => job?.name === INBOX_JOBS.nextLook);
+  return { decisions, dispatches, pendingLooks: looks.map(({ id }) => String(id)) };
 }
 
 async function readJobs(
@@ -130,7 +158,12 @@ async function readJobs(
   );
   const told = (await summarize?.getJobs(["completed"])) ?? [];
   const broken = await Promise.all(
-    queues.map((queue) => queue.getJobs(queue.name === TRAINING ? ["failed"] : [...OPEN_STATES, "failed"])),
+    queues.map(async (queue) => {
+      if (queue.name === TRAINING) return queue.getJobs(["failed"]);
+      if (queue.name === INBOX)
+        return [...(await listOpenInbox(queue)), ...(await queue.getJobs(["failed"]))];
+      return queue.getJobs([...OPEN_STATES, "failed"]);
+    }),
   );
   return {
     sent: ends,

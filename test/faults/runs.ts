@@ -22,16 +22,17 @@ export const KILL_POINTS = [
   "database.recordDecision",
   "database.claimDispatch",
   "trainer.ask",
-  "database.postponeDispatch",
   "trainer.find",
-  "database.settleDispatch",
+  "database.updateDispatch",
   "stage.act",
   "lock.leave",
   "chain.wakeFollowUp",
   "stage.summarize",
   "database.readDispatch",
   "trainer.follow",
-  "database.recordProgress",
+  "database.readLatestDecision",
+  "chain.cancelNextLook",
+  "chain.scheduleNextLook",
   "stage.training",
 ].flatMap((step) => [`${step}:before`, `${step}:after`]);
 
@@ -93,7 +94,9 @@ export function createPlans(count: number, seed: number): Plan[] {
 
 /** The steps between a decision and the end of its training. */
 export const TRAINING_KILL_POINTS = KILL_POINTS.filter((point) =>
-  /^(trainer\.|stage\.(act|training)|database\.(claim|postpone|settle|read|recordProgress))/.test(point),
+  /^(trainer\.|stage\.(act|training)|database\.(claim|updateDispatch|readDispatch|readLatest)|chain\.\w+NextLook)/.test(
+    point,
+  ),
 );
 
 /** Each way in which GitHub misbehaves with a kill at each point on the way of a training. */

@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { INBOX_JOBS } from "../../queues/names.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
 
 let world: World;
 afterEach(() => world.close());
 
 describe("a run that loses the lock on the way", () => {
-  it("records nothing where another run decided first, says so, and a follow-up looks again", async () => {
+  it("records nothing where another run decided first, says so, and a follow-up re-evaluates", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await world.startApp();
     await addCheck(world);
@@ -35,5 +36,27 @@ describe("a run that loses the lock on the way", () => {
       "SELECT run_id FROM retraining_events WHERE run_id NOT IN (SELECT run_id FROM retraining_decisions WHERE run_id IS NOT NULL)",
     );
     expect(counts).toEqual([]);
+  });
+});
+
+describe("a run that is begun again after it decided", () => {
+  it("reports the decision that it recorded, and records no second one", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+    await world.startApp();
+    await addCheck(world);
+    const { runId, decisionId } = await world.decide();
+    // Redis forgot the chain, and a follow-up that was on its way begins it anew.
+    await world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
+    const jobId = await world.client.send(INBOX_JOBS.followup, {
+      model: "default",
+      runId,
+      because: "missing",
+    });
+    expect(await world.client.waitForDecision(jobId, { limitMs: 20_000 })).toMatchObject({
+      runId,
+      decisionId,
+      decision: "trigger_mock",
+    });
+    expect(await world.sql("SELECT FROM retraining_decisions")).toHaveLength(1);
   });
 });

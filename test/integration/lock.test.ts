@@ -1,6 +1,14 @@
 import { Queue } from "bullmq";
 import { afterEach, describe, expect, it } from "vitest";
-import { addCheck, createWorld, failureOf, holdTable, until, type World } from "../support/world.ts";
+import {
+  addCheck,
+  addRatings,
+  createWorld,
+  failureOf,
+  holdTable,
+  until,
+  type World,
+} from "../support/world.ts";
 
 let world: World;
 afterEach(() => world.close());
@@ -59,16 +67,22 @@ describe("the decision lock", () => {
 
   it("is given back by a superseded run before its report is written", async () => {
     await startWorld();
-    const hold = await holdTable(world, "ratings_buffer");
+    await addRatings(world, 1);
+    await world.sql("ALTER TABLE ratings_buffer RENAME TO ratings");
+    await world.sql("CREATE VIEW ratings_buffer AS SELECT ratings.* FROM ratings, pg_sleep(1)");
     const deciding = world.decide();
-    await hold.untilSomeoneWaits();
-    // Somebody decides meanwhile: the row that a run without the lock would write.
+    await until("the snapshot is taken", async () => {
+      const reading = await world.sql(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
+      );
+      return reading.length > 0;
+    });
+    // Another process decides meanwhile: the row that a run without the lock would write.
     await world.sql(
       `INSERT INTO retraining_decisions (run_id, model, decision, reason, evidence)
        VALUES (gen_random_uuid(), 'default', 'no_action', 'by hand', json_build_object('takenAt', now()))`,
     );
     const queue = await pauseSummarize();
-    await hold.release();
     await until("the lock is free", async () => (await world.redis.exists(lockKey())) === 0);
     await queue.resume();
     // The one that decides is the follow-up, which saw the other's decision.

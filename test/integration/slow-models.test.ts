@@ -31,7 +31,7 @@ async function watchReadings(during: () => Promise<void>): Promise<{ active: num
     while (!done.signal.aborted) {
       const [row] = await world.sql<{ active: number; long: number }>(
         `SELECT count(*)::int AS active, count(*) FILTER (WHERE clock_timestamp() - query_start > interval '4 s')::int AS long
-         FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'BEGIN ISOLATION%'`,
+         FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT set_config(''statement_timeout''%'`,
       );
       most.active = Math.max(most.active, row?.active ?? 0);
       most.long = Math.max(most.long, row?.long ?? 0);

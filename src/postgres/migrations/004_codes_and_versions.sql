@@ -68,6 +68,7 @@ CREATE INDEX retraining_dispatches_asked ON retraining_dispatches (model_name, a
 CREATE INDEX retraining_dispatches_external ON retraining_dispatches (external_id) WHERE external_id IS NOT NULL;
 
 -- Counted as they change, because counting a million rows for each scrape of /metrics takes most of a second.
+DROP TABLE IF EXISTS retraining_dispatch_counts;
 CREATE TABLE retraining_dispatch_counts (
     model TEXT NOT NULL,
     trainer TEXT NOT NULL,
@@ -77,7 +78,7 @@ CREATE TABLE retraining_dispatch_counts (
 );
 INSERT INTO retraining_dispatch_counts SELECT model_name, trainer, state, count(*) FROM retraining_dispatches GROUP BY 1, 2, 3;
 
-CREATE FUNCTION retrigger_name_model() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION retrigger_name_model() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     SELECT model INTO NEW.model_name FROM retraining_decisions WHERE id = NEW.decision_id;
     RETURN NEW;
@@ -85,7 +86,7 @@ END $$;
 CREATE TRIGGER retraining_dispatches_model BEFORE INSERT ON retraining_dispatches
     FOR EACH ROW WHEN (NEW.model_name IS NULL) EXECUTE FUNCTION retrigger_name_model();
 
-CREATE FUNCTION retrigger_count_dispatch() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION retrigger_count_dispatch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     -- In one order, so that two writers never wait for each other.
     INSERT INTO retraining_dispatch_counts AS known (model, trainer, state, count)
