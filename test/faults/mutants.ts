@@ -47,6 +47,11 @@ export const MUTANTS: Mutant[] = [
     guard: "dispatch row before the call",
     changes: [
       {
+        file: "src/core/dispatch.ts",
+        find: 'dispatch.askedAt === null ? { kind: "request", waitMs: 0 } :',
+        replace: 'dispatch.createdAt > 0 ? { kind: "request", waitMs: 0 } :',
+      },
+      {
         file: "workers/dispatch.ts",
         find: 'if (claim.outcome === "refused") return apply',
         replace: 'if (claim.outcome === "refused" && claim.record.dispatch.askedAt === null) return apply',
