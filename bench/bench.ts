@@ -18,8 +18,10 @@ import { createRunId } from "../src/run-id.ts";
 const ROUNDS = 5;
 const ONE_BY_ONE = 200;
 const AT_ONCE = 2_000;
-const VARIANTS = ["floor", "floor with SQL", "decision"] as const;
-type Variant = (typeof VARIANTS)[number];
+/** Another checkout, built, whose decisions are measured beside ours in the same rounds. */
+const BEFORE = process.env["BENCH_BEFORE"];
+const VARIANTS = ["floor", "floor with SQL", ...(BEFORE === undefined ? [] : ["before"]), "decision"];
+type Variant = string;
 
 interface Bench {
   variant: Variant;
@@ -108,6 +110,8 @@ async function prepare(variant: Variant, servers: { databaseUrl: string; redisUr
     LOG_LEVEL: "warn",
     RETRIGGER_CONFIG: await writeModels(),
   };
+  // Another version has tables of its own, which it makes itself.
+  if (variant === "before") return { settings, database };
   const migrating = createDatabase(
     {
       databaseUrl: url.href,
@@ -135,8 +139,10 @@ async function startBench(
   settings: Record<string, string>,
   redisUrl: string,
 ): Promise<Bench> {
-  const isDecision = variant === "decision";
-  const child = spawn(process.execPath, [isDecision ? "dist/src/main.js" : "dist/bench/floor-worker.js"], {
+  const isDecision = variant === "decision" || variant === "before";
+  const root = variant === "before" ? BEFORE : ".";
+  const program = isDecision ? `${root}/dist/src/main.js` : "dist/bench/floor-worker.js";
+  const child = spawn(process.execPath, [program], {
     env: {
       PATH: process.env["PATH"],
       ...settings,
@@ -219,6 +225,7 @@ async function countTransactions(database: Client): Promise<number> {
 
 async function printTable(benches: Bench[], measures: Map<Variant, Measures>): Promise<void> {
   const floor = summarise(measures.get("floor with SQL"));
+  const before = measures.get("before");
   console.log(
     `${cpus().length} cores, ${cpus()[0]?.model}, Node ${process.version}; ${ROUNDS} rounds, medians\n`,
   );
@@ -243,6 +250,20 @@ async function printTable(benches: Bench[], measures: Map<Variant, Measures>): P
     ];
     console.log(`| ${cells.join(" | ")} |`);
   }
+  printRatios(before, measures.get("decision"));
+}
+
+/** Ratios of our decisions to those of the other version, by round, so that what the machine did meanwhile cancels out. */
+function printRatios(before: Measures | undefined, ours: Measures | undefined): void {
+  if (!before || !ours) return;
+  const medians = (measure: Measures): number[] =>
+    Array.from({ length: ROUNDS }, (_, round) =>
+      quantile(measure.latenciesMs.slice(round * ONE_BY_ONE, (round + 1) * ONE_BY_ONE), 0.5),
+    );
+  const ratios = (a: number[], b: number[]): string =>
+    a.map((value, round) => (value / (b[round] ?? Number.NaN)).toFixed(2)).join(", ");
+  console.log(`\np50, ours to before, by round: ${ratios(medians(ours), medians(before))}`);
+  console.log(`per second, ours to before, by round: ${ratios(ours.perSecond, before.perSecond)}`);
 }
 
 function summarise(measure: Measures | undefined) {

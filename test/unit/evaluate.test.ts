@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { explainFailures } from "../../src/core/explain.ts";
 import { evaluate } from "../../src/core/evaluate.ts";
+import type { Policy } from "../../src/core/policy.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
 describe("evaluate", () => {
@@ -96,20 +97,83 @@ describe("evaluate", () => {
     backoffSeconds: fc.integer({ min: 1, max: 100_000 }),
   });
 
-  it("triggers exactly when all criteria pass and the guard allows it", () => {
+  const TAKEN_AT = Date.parse("2025-12-21T15:30:00Z");
+  const at = (seconds: number) => new Date(TAKEN_AT + seconds * 1000).toISOString();
+  const failures = fc.array(
+    fc.record({
+      decisionId: fc.nat(100),
+      endedAt: fc.integer({ min: -700_000, max: 0 }).map(at),
+      conclusion: fc.constantFrom("failure", "lost", null),
+      failures: fc.integer({ min: 1, max: 8 }),
+      alerts: fc.integer({ min: 1, max: 5 }),
+    }),
+    { maxLength: 4 },
+  );
+  const flights = fc.array(
+    fc.record({
+      decisionId: fc.nat(100),
+      trainer: fc.constantFrom("github", "webhook"),
+      state: fc.constantFrom("pending", "sent", "running", "unknown"),
+      since: fc.constant(at(-100)),
+      until: fc.option(fc.integer({ min: -1_000, max: 100_000 }).map(at)),
+      url: fc.constant(null),
+    }),
+    { maxLength: 3 },
+  );
+  const states = fc.tuple(figures, failures, flights).map(([given, failed, inFlight]) => {
+    const heldBack = failed.reduce((sum, { alerts }) => sum + alerts, 0);
+    const unanswered = Math.min(given.unanswered + heldBack, given.triggered);
+    const evidence = evidenceOf({ ...given, unanswered });
+    return { given, unanswered, evidence: { ...evidence, alerts: { ...evidence.alerts, failed }, inFlight } };
+  });
+
+  type State = typeof states extends fc.Arbitrary<infer T> ? T : never;
+
+  /** The rules once more, without the code under test. */
+  function expectTrigger({ evidence, given, unanswered }: State, policy: Policy, now: number) {
+    const held = evidence.alerts.failed
+      .filter(
+        ({ endedAt, failures: count }) =>
+          now < Date.parse(endedAt) + Math.min(604_800, policy.backoffSeconds * 2 ** (count - 1)) * 1000,
+      )
+      .reduce((sum, { alerts }) => sum + alerts, 0);
+    const isFree = evidence.inFlight.every(({ until }) => until !== null && Date.parse(until) <= now);
+    return (
+      given.checks >= 1 &&
+      given.triggered >= policy.minAlertsTriggered &&
+      given.ratings >= policy.minBufferSize &&
+      (!policy.retriggerGuard || unanswered - held >= policy.minAlertsTriggered) &&
+      (!policy.inFlightGuard || isFree)
+    );
+  }
+
+  it("triggers exactly when all criteria pass and no guard objects", () => {
     fc.assert(
-      fc.property(figures, policies, (given, policy) => {
-        const unanswered = Math.min(given.unanswered, given.triggered);
-        const evidence = evidenceOf({ ...given, unanswered });
-        const verdict = evaluate(evidence, policy);
-        const expected =
-          given.checks >= 1 &&
-          given.triggered >= policy.minAlertsTriggered &&
-          given.ratings >= policy.minBufferSize &&
-          (!policy.retriggerGuard || unanswered >= policy.minAlertsTriggered);
+      fc.property(states, policies, (state, policy) => {
+        const verdict = evaluate(state.evidence, policy);
+        const expected = expectTrigger(state, policy, TAKEN_AT);
         expect(verdict.decision).toBe(expected ? "trigger" : "no_action");
         expect(verdict.failed.length === 0).toBe(expected);
-        expect(evaluate(evidence, policy)).toEqual(verdict);
+        expect(evaluate(state.evidence, policy)).toEqual(verdict);
+      }),
+    );
+  });
+
+  it("names the earliest time at which a check that objects could stop objecting by itself", () => {
+    fc.assert(
+      fc.property(states, policies, (state, policy) => {
+        const { failed, nextLookAt } = evaluate(state.evidence, policy);
+        const later = (time: number) =>
+          evaluate({ ...state.evidence, takenAt: new Date(time).toISOString() }, policy).failed;
+        if (nextLookAt === null) {
+          // Time alone takes no objection away, however much of it passes.
+          expect(failed.filter((reason) => !later(TAKEN_AT + 10 ** 10).includes(reason))).toEqual([]);
+          return;
+        }
+        const time = Date.parse(nextLookAt);
+        expect(time).toBeGreaterThan(TAKEN_AT);
+        expect(failed.every((reason) => later(time - 1).includes(reason))).toBe(true);
+        expect(failed.some((reason) => !later(time).includes(reason))).toBe(true);
       }),
     );
   });
