@@ -261,12 +261,14 @@ export async function findTraining(
   pool: pg.Pool,
   { externalId, key }: { externalId: string; key: string | null },
 ): Promise<string | null> {
-  const { rows } = await pool.query<{ runId: string }>(
-    `SELECT run_id AS "runId" FROM retraining_decisions
-     WHERE run_id = $2::uuid AND EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = id)
-     UNION ALL
-     SELECT run_id FROM retraining_dispatches JOIN retraining_decisions ON retraining_decisions.id = decision_id
-     WHERE external_id = $1 LIMIT 1`,
+  const { rows } = await pool.query<{ runId: string | null }>(
+    `SELECT COALESCE((
+       SELECT run_id FROM retraining_decisions AS decision JOIN retraining_dispatches ON decision_id = decision.id
+       WHERE run_id = $2::uuid
+     ), (
+       SELECT run_id FROM retraining_dispatches JOIN retraining_decisions AS decision ON decision.id = decision_id
+       WHERE external_id = $1 ORDER BY decision_id DESC LIMIT 1
+     )) AS "runId"`,
     [externalId, key],
   );
   return rows[0]?.runId ?? null;
