@@ -65,7 +65,7 @@ export type DriftMonitoringCompleted = z.infer<typeof DriftMonitoringCompleted>;
 export const DecisionRequest = z.object({ model: ModelName.optional() });
 export type DecisionRequest = z.infer<typeof DecisionRequest>;
 
-/** A request to evaluate again once the run under way has ended; `runId` is the follow-up's own. */
+/** A request to re-evaluate once the run under way has ended; `runId` is the follow-up's own. */
 export const FollowUpRequest = z.strictObject({
   model: ModelName,
   runId: z.uuid(),
@@ -74,7 +74,7 @@ export const FollowUpRequest = z.strictObject({
 });
 export type FollowUpRequest = z.infer<typeof FollowUpRequest>;
 
-/** What became of a job on the inbox. `runId` is the run whose snapshot is younger than the job. */
+/** The result of an inbox job. `runId` is the run whose snapshot is younger than the job. */
 export const IntakeResult = z.discriminatedUnion("outcome", [
   z.object({ outcome: z.literal("started"), runId: z.uuid() }),
   z.object({ outcome: z.literal("folded"), runId: z.uuid() }),
@@ -94,7 +94,7 @@ export type Gathered = z.infer<typeof Gathered>;
 export const Evaluated = Gathered.extend({ verdict: Verdict });
 export type Evaluated = z.infer<typeof Evaluated>;
 
-/** What became of the decision: recorded by this run (now, or by an earlier try of it), or too late. */
+/** What became of the decision: recorded by this run (now or by an earlier try), or superseded. */
 export const Recording = z.discriminatedUnion("outcome", [
   z.object({
     outcome: z.literal("recorded"),
@@ -154,25 +154,25 @@ export type Abandoned = z.infer<typeof Abandoned>;
 export const TrainingJob = z.object({
   runId: z.uuid(),
   model: ModelName,
-  /** What the last look left for the next one. Losing it costs a question more, and nothing else. */
+  /** What one poll leaves for the next one. Losing it costs one extra request. */
   note: z
     .object({
       etag: z.string().nullable(),
       /** Whether the trainer's list was searched for further runs of the same request. */
       isCounted: z.boolean(),
-      /** Why nothing was heard last time; logged once. */
+      /** Why the last poll got no status; logged once. */
       problem: z.string().nullable(),
-      /** The end whose consequences were carried out. */
+      /** The end whose effects were carried out. */
       end: z.string().nullable(),
     })
     .optional()
-    // Of another version.
+    // Written by another version.
     .catch(undefined),
 });
 export type TrainingJob = z.infer<typeof TrainingJob>;
 export type TrainingNote = NonNullable<TrainingJob["note"]>;
 
-/** How a training stands: the progress of its job, and its result. */
+/** The status of a training: the progress of its job, and its result. */
 export const TrainingReport = z.object({
   ...DispatchOutcome.shape,
   /** In the trainer's own words. */
@@ -187,7 +187,7 @@ export const TrainingReport = z.object({
 });
 export type TrainingReport = z.infer<typeof TrainingReport>;
 
-/** Something that people want to know. */
+/** A message to people. */
 export const Notification = z.object({
   kind: z.enum([
     "training_triggered",

@@ -20,6 +20,6 @@ export const INBOX_JOBS = {
   schedule: "schedule",
   manual: "decide",
   followup: "followup",
-  /** The time has come that the latest decision named as its next look. */
+  /** The `nextLookAt` of the latest decision has come. */
   nextLook: "next-look",
 } as const;

@@ -15,7 +15,7 @@ export const JOB_OPTIONS = {
   stackTraceLimit: 20,
 } satisfies JobsOptions;
 
-/** Jobs of the inbox are small, and many may come at once: more of them are kept, so that each tells what covers it. */
+/** Inbox jobs are small, and many may come at once: more of them are kept, so that each shows which run covers it. */
 export const INBOX_JOB_OPTIONS = {
   ...JOB_OPTIONS,
   removeOnComplete: { ...JOB_OPTIONS.removeOnComplete, count: 20_000 },
@@ -28,10 +28,10 @@ export const NOTIFICATION_OPTIONS = {
   backoff: { type: BACKOFF, delay: 600_000 },
 } satisfies JobsOptions;
 
-/** What a training prints is kept up to so many entries. */
+/** Bounds how much of a training's output is kept, in log entries. */
 export const TRAINING_OPTIONS = { ...JOB_OPTIONS, keepLogs: 1_000 } satisfies JobsOptions;
 
-/** Half a second, doubled with each attempt up to ten seconds (or `mostMs`), less up to half of it at random. */
+/** Half a second, doubled with each attempt up to ten seconds (or `mostMs`), with jitter of up to half. */
 export function computeBackoffMs(attemptsMade: number, mostMs = 10_000, random = Math.random()): number {
   const ceilingMs = Math.min(mostMs, 500 * 2 ** (attemptsMade - 1));
   return Math.round(ceilingMs * (1 - random / 2));
@@ -43,8 +43,11 @@ export const TRIES_WHILE_AWAY = 8_640;
 /** How long a follow-up waits before it checks whether the lock is free; the run that ends wakes it earlier. */
 export const FOLLOW_UP_DELAY_MS = 1_000;
 
-/** A follow-up lets the requests that are on the inbox already go before: it covers them as well. */
+/** Requests that are already on the inbox run before a follow-up: it covers them as well. */
 export const FOLLOW_UP_PRIORITY = 1;
 
-/** The clocks of Redis's clients and of Postgres differ a little; a look that comes early would only be repeated. */
+/**
+ * The clocks of Redis's clients and of Postgres differ a little; a follow-up that came early would only have to be
+ * repeated.
+ */
 export const NEXT_LOOK_MARGIN_MS = 100;

@@ -10,23 +10,23 @@ export function schedulerId(model: string): string {
   return `schedule-${model}`;
 }
 
-/** What a service says of its models to other services on the same prefix, and they to it. */
+/** How services on the same prefix tell each other which models they serve. */
 export interface Claims {
   refresh(): Promise<void>;
   listElsewhere(): Promise<ReadonlySet<string>>;
 }
 
 /**
- * Makes the inbox's schedulers those of the settings: one per model with a cron pattern (UTC), none for the others, and
- * none left over from models that neither these settings nor those of another live service name. One that is right already
- * is left alone.
+ * Syncs the inbox's schedulers with the settings: one per model with a cron pattern (UTC), none for the others, and none
+ * left over from models that neither these settings nor those of another live service name. A scheduler that is already
+ * right is left alone.
  */
 export async function syncSchedules(
   inbox: Queue,
   patterns: ReadonlyMap<string, string | null>,
   claims: Claims,
 ): Promise<void> {
-  // Before its schedulers are there: another service may look at both at any moment.
+  // Claim first, schedule second: another service may read both at any moment.
   await claims.refresh();
   const present = new Map((await inbox.getJobSchedulers()).map((scheduler) => [scheduler.key, scheduler]));
   for (const [model, pattern] of patterns) {
@@ -45,7 +45,7 @@ export async function syncSchedules(
   await removeUnclaimed(inbox, [...present.keys()], patterns, claims);
 }
 
-/** @param keys Those of the schedulers that were there before, less those that the settings want. */
+/** @param keys Those of the existing schedulers that the settings do not want. */
 async function removeUnclaimed(
   inbox: Queue,
   keys: readonly string[],
@@ -63,8 +63,8 @@ async function removeUnclaimed(
 }
 
 /**
- * Whether a scheduler's next job is there: each one makes the next when it starts. One that is late is left alone: its
- * time came while no worker ran, and making the scheduler anew would take that decision away.
+ * Whether a scheduler's next job exists: each job creates the next one when it starts. An overdue job is left alone: it
+ * became due while no worker ran, and recreating the scheduler would drop its decision.
  */
 async function hasNextJob(inbox: Queue, id: string, next: number | undefined): Promise<boolean> {
   if (next === undefined) return false;

@@ -3,7 +3,7 @@ import type { Job, Queue } from "bullmq";
 import type { TrainingJob } from "./jobs.ts";
 import { TRAINING_OPTIONS } from "./options.ts";
 
-/** Sees to it that a training is followed: one job a run, started again if it had come to its end. */
+/** Makes sure that a training is followed: one job per run, retried if it has already ended. */
 export async function followTraining(
   queue: Queue,
   { runId, model }: Pick<TrainingJob, "runId" | "model">,
@@ -26,8 +26,8 @@ async function runAgain(job: Job): Promise<void> {
 const WAKE_TRIES = 30;
 
 /**
- * Lets the waiting job of a run look now. One that is at work may have looked too early, and is waited for, three seconds at
- * most. Returns whether there is such a job.
+ * Runs the waiting job of a run now. An active job may have read the status too early, so it is waited for, three seconds
+ * at most. Returns whether there is such a job.
  */
 export async function wakeJob(queue: Queue, runId: string): Promise<boolean> {
   const job = await queue.getJob(runId);

@@ -30,24 +30,24 @@ import { createRedactor } from "./redact.ts";
 import { createTrainer } from "./trainers/create-trainer.ts";
 import type { Trainer } from "./trainers/trainer.ts";
 
-/** Workers get this long to end what they are doing; then their jobs are left to the next worker. */
+/** Workers get this long to finish their jobs; after that, other workers take the jobs over. */
 const DRAIN_LIMIT_MS = 20_000;
-/** Programs of the command trainer that run in this process at once; others wait for their turn. */
+/** Programs of the command trainer that run in this process at once; others wait their turn. */
 const MOST_LOCAL_RUNS = 8;
 /** A queue closes at once, unless Redis is away. */
 const QUEUE_CLOSE_LIMIT_MS = 500;
 
 /** The running service. */
 export interface App {
-  /** Waits for both servers, migrates, then starts what the role asks for. `signal` ends the waiting. */
+  /** Waits for both servers, migrates, then starts what the role requires. `signal` aborts the wait. */
   start(signal?: AbortSignal): Promise<void>;
   /** Stops in reverse order: HTTP, workers (drained), queues, Redis, Postgres. */
   stop(): Promise<void>;
-  /** Where the pages are; null where the role has none, or before `start`. */
+  /** The address of the pages; null if the role has none, and before `start`. */
   address(): string | null;
 }
 
-/** What the workers are made of. */
+/** The dependencies of the workers. */
 export interface Parts {
   database: Database;
   lock: DecisionLock;
@@ -56,11 +56,11 @@ export interface Parts {
 }
 
 export interface AppOptions {
-  /** false for a process that decides once and ends: schedules and lost runs are the service's to look after. */
+  /** false for a process that decides once and ends: schedules and lost runs are left to the service. */
   isService?: boolean;
-  /** A process that ends soon leaves trainings to others, or follows those alone that run elsewhere. */
+  /** A short-lived process leaves trainings to others, or follows only those that run elsewhere. */
   trainings?: "run" | "followed" | "none";
-  /** For tests: other parts in the place of ours, such as a lock that locks nothing, or steps that end the process. */
+  /** For tests: replaces parts, for example by a lock that locks nothing or by steps that kill the process. */
   replaceParts?: (parts: Parts) => Parts;
   replaceProcessors?: (processors: Processors) => Processors;
 }
@@ -117,7 +117,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       followTraining(training, job, trainer.remote?.run ? 0 : patience.pollMs);
     const reportSettings = {
       timeZone,
-      // The run of a model that was taken out of the settings is reported all the same.
+      // A model that was removed from the settings may still have a run to report.
       nameBufferSetting: (model: string) =>
         config.models.get(model)?.minBufferSizeSetting ?? "MIN_BUFFER_SIZE",
     };
@@ -184,10 +184,10 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
         // A training that runs here would take hours to drain.
         stopping.abort();
         const drained = Promise.all(workers.map((worker) => worker.close()));
-        // Without Redis no job can be ended, so there is nothing to wait for.
+        // Without Redis no job can be completed, so there is nothing to wait for.
         const isConnected = options.connection.status === "ready";
         if (await isSettledWithin(drained, isConnected ? DRAIN_LIMIT_MS : QUEUE_CLOSE_LIMIT_MS)) return;
-        log.warn("workers did not drain; their jobs go on elsewhere");
+        log.warn("workers did not drain in time; other workers take over their jobs");
         await isSettledWithin(Promise.all(workers.map((worker) => worker.close(true))), QUEUE_CLOSE_LIMIT_MS);
       },
       DRAIN_LIMIT_MS + 2 * QUEUE_CLOSE_LIMIT_MS,
@@ -205,7 +205,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   async function startWeb(database: Database, options: QueueOptions, redisWatch: RedisWatch): Promise<void> {
     const queues = QUEUES.map((name) => openQueue(name, options, log));
     for (const queue of queues) releasers.add("queue", () => queue.close(), QUEUE_CLOSE_LIMIT_MS);
-    // Loaded here, because a worker without pages has no use for Express and Bull Board in its memory.
+    // Loaded on demand: a worker without pages does not need Express and Bull Board in memory.
     const { startServer } = await import("./http/server.ts");
     const server = await startServer({ config, database, redisWatch, queues, log });
     releasers.add("HTTP", server.close);
@@ -243,7 +243,7 @@ function setPaused(workers: Worker[], isPaused: boolean): void {
   }
 }
 
-/** Checks in the background whether the trainer would accept a request. It stops nothing. */
+/** Checks in the background whether the trainer would accept a request. Problems are only logged. */
 async function warnOfTrainer(trainer: Trainer, log: Logger): Promise<void> {
   try {
     for (const { level, text, remedy } of await trainer.preflight())

@@ -9,7 +9,7 @@ import { requireRedis } from "./redis/check.ts";
 
 const log = createLogger("silent");
 
-/** Tells a person something beside the output. */
+/** Prints a message for people, apart from the output. */
 export const note = (line: string): void => console.error(line);
 
 /** Opens the database for as long as `use` takes. */
@@ -66,7 +66,7 @@ export async function withWorkersHere<T>(
   }
 }
 
-export async function warnWhereNoWorkerRuns({ inbox }: Client): Promise<void> {
+export async function warnIfNoWorkerRuns({ inbox }: Client): Promise<void> {
   if ((await inbox.getWorkersCount()) === 0)
     note("No worker is running, so it waits. Start one with: npm start");
 }

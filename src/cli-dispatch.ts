@@ -13,7 +13,7 @@ import { loadSettings } from "./settings-file.ts";
 /** How long the command waits for the trainer's answer. */
 const ANSWER_LIMIT_MS = 60_000;
 
-/** `retrigger dispatch ...`: what only a person may settle. */
+/** `retrigger dispatch ...`: what only a person can settle. */
 export function addDispatchCommands(program: Command): void {
   const dispatch = program
     .command("dispatch")
@@ -69,7 +69,7 @@ async function sendAgain(id: string, from: keyof typeof REOPENINGS): Promise<voi
   });
 }
 
-/** Lets a dispatch be requested again. One that is pending already may have lost the worker that worked on it. */
+/** Allows a dispatch to be requested again. One that is already pending may have lost its worker, and is only resumed. */
 async function reopen(
   config: Config,
   database: Database,
@@ -85,7 +85,7 @@ async function reopen(
     throw refusal(`The dispatch is no longer ${from}`);
 }
 
-/** Reduces what a person says; whether that changed anything. */
+/** Applies a manual command. Returns whether it changed anything. */
 async function settle(
   { patience }: Config,
   database: Database,
@@ -105,7 +105,7 @@ function refusal(message: string): PermanentError {
   return new PermanentError("REFUSED", message);
 }
 
-/** Finds the dispatch, and opens what changes it: without Redis, no worker would hear of the change. */
+/** Finds the dispatch, and opens the database and the queues: without Redis, no worker would learn of the change. */
 async function withDispatch(
   config: Config,
   id: string,
@@ -128,7 +128,7 @@ async function untilSettled(database: Database, runId: string): Promise<Dispatch
   }
 }
 
-/** Exit code 1 unless the training is requested. */
+/** Exit code 1 if the dispatch is rejected, unknown or still pending. */
 function report(id: string, record: DispatchRecord | null): void {
   const { state, externalId = null, url = null, error = null } = record?.dispatch ?? { state: "gone" };
   console.log([`Decision ${id}: ${state}`, externalId, url].filter(Boolean).join(" "));

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { DriftMonitoringCompleted, type DecisionRequest, type TrainingReport } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
 import type { Client } from "./client.ts";
-import { note, warnWhereNoWorkerRuns, withDatabase, withInbox, withWorkersHere } from "./cli-connections.ts";
+import { note, warnIfNoWorkerRuns, withDatabase, withInbox, withWorkersHere } from "./cli-connections.ts";
 import { addDispatchCommands } from "./cli-dispatch.ts";
 import { parseConfig, parseConfigWithoutRedis } from "./config.ts";
 import { formatCount, formatScore, formatTime } from "./core/format.ts";
@@ -64,7 +64,7 @@ program
     await withInbox(config, event.model ?? "default", async (client) => {
       const jobId = await client.send(INBOX_JOBS.event, event);
       say(`Sent ${INBOX_JOBS.event} for ${event.model} as job ${jobId} (runId ${event.runId}).`);
-      await warnWhereNoWorkerRuns(client);
+      await warnIfNoWorkerRuns(client);
     });
   });
 
@@ -95,9 +95,9 @@ program
       const jobId = await client.send(INBOX_JOBS.manual, { model: options.model } satisfies DecisionRequest);
       if (!isWaiting) {
         say(`Asked for a decision about ${options.model} (job ${jobId}).`);
-        return warnWhereNoWorkerRuns(client);
+        return warnIfNoWorkerRuns(client);
       }
-      const wait = () => waitAndTell(client, jobId, options);
+      const wait = () => waitAndReport(client, jobId, options);
       if (workers > 0) return wait();
       await withWorkersHere(config, wait, { trainings: options.wait === "training" ? "run" : "none" });
       if (options.wait !== "training" && config.trainer.name !== "mock")
@@ -120,7 +120,7 @@ program
     const rows = await withDatabase(config, (database) =>
       database.listDecisions({ model: model ?? null, limit }),
     );
-    // A model that was taken out of the settings keeps its decisions; a name that has none is checked.
+    // A model that was removed from the settings keeps its decisions; a name without any may be a typo.
     if (rows.length === 0 && model !== undefined) findModel(config.models, model);
     if (json) say(JSON.stringify(rows, null, 2));
     else if (rows.length === 0) say("No decisions yet. Ask for one with: npx retrigger decide --wait");
@@ -152,8 +152,8 @@ interface DecideOptions {
   timeout: number;
 }
 
-/** Exit code 1 where the training that was decided could not be asked for, is unknown, or did not succeed. */
-async function waitAndTell(
+/** Exit code 1 if the training that was decided could not be requested, is unknown or did not succeed. */
+async function waitAndReport(
   client: Client,
   jobId: string,
   { wait, json, timeout }: DecideOptions,
@@ -171,8 +171,8 @@ async function waitAndTell(
         })
       : null;
   if (json) say(JSON.stringify(wait === "training" ? { ...summary, training } : summary, null, 2));
-  const isAskedFor = state === null || !["rejected", "unknown", "cancelled", "failed"].includes(state);
-  if (!isAskedFor || (training && training.state !== "succeeded")) process.exitCode = 1;
+  const isRequested = state === null || !["rejected", "unknown", "cancelled", "failed"].includes(state);
+  if (!isRequested || (training && training.state !== "succeeded")) process.exitCode = 1;
 }
 
 function noteTraining({

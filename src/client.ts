@@ -21,25 +21,25 @@ export interface StageProgress {
   durationMs: number;
 }
 
-/** What a producer outside the workers does: put requests on the inbox, and follow them to their decision. */
+/** A producer outside the workers: it puts requests on the inbox and follows them to their decision. */
 export interface Client {
   inbox: Queue;
   /** Adds a job to the inbox and returns its id. */
   send(name: string, data: object): Promise<string>;
   /**
-   * Waits until the request is decided, through follow-ups where it was folded or superseded.
+   * Waits until the request is decided, through follow-ups if it was folded or superseded.
    * @throws PermanentError if the job or a stage failed or was removed, TransientError if the time is up.
    */
   waitForDecision(
     jobId: string,
     options: { limitMs: number; onStage?: (progress: StageProgress) => void },
   ): Promise<DecisionSummary>;
-  /** Follows a training to its end, and reports what changes on the way. @throws TransientError where the time is up. */
+  /** Follows a training to its end, and reports what changes on the way. @throws TransientError if the time is up. */
   waitForTraining(
     runId: string,
     options: { limitMs: number; onProgress?: (report: TrainingReport) => void },
   ): Promise<TrainingReport>;
-  /** Has a training looked at now: a reopened one is requested, another one is asked how it stands. */
+  /** Wakes a training's job now: a reopened dispatch is requested, any other one is polled. */
   lookAtTraining(run: { runId: string; model: string }): Promise<void>;
   close(): Promise<void>;
 }
@@ -90,12 +90,12 @@ export function createClient(config: Config, log: Logger): Client {
     deadline: number,
     onProgress: (report: TrainingReport) => void,
   ): Promise<TrainingReport> {
-    let told = "";
+    let reported = "";
     for (; ; await pause(4 * POLL_MS)) {
       const job = await training.getJob(runId);
       const progress = TrainingReport.safeParse(job?.returnvalue ?? job?.progress);
-      if (progress.success && JSON.stringify(progress.data) !== told) {
-        told = JSON.stringify(progress.data);
+      if (progress.success && JSON.stringify(progress.data) !== reported) {
+        reported = JSON.stringify(progress.data);
         onProgress(progress.data);
       }
       if (progress.success && (isOver(progress.data.state) || job?.finishedOn !== undefined))

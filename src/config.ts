@@ -12,7 +12,7 @@ import { ConfigFile, type ModelSettings, SETTING_NAMES, Settings } from "./setti
 import { collectSecrets } from "./settings/secrets.ts";
 import { GITHUB_INPUTS, type GitHubTarget } from "./trainers/github-request.ts";
 
-/** What one model's decisions are made by, from and when. */
+/** One model's policy, source tables, schedule and workflow. */
 export interface ModelConfig {
   policy: Policy;
   /** The setting that holds the policy's minBufferSize, as a report names it. */
@@ -20,13 +20,13 @@ export interface ModelConfig {
   /** Table or view, with or without a schema: `drift_alerts`, `monitoring.drift_alerts`. */
   driftAlertsTable: string;
   ratingsBufferTable: string;
-  /** Cron pattern in UTC; null where the model has no schedule. */
+  /** Cron pattern in UTC; null if the model has no schedule. */
   schedule: string | null;
   /** The workflow that trains it, with the GitHub trainer. */
   github: GitHubTarget;
 }
 
-/** How GitHub is told who asks. */
+/** How to authenticate with GitHub. */
 export type GitHubLogin = { token: string } | { appId: string; privateKey: string };
 
 /** The program that the command trainer runs. */
@@ -57,22 +57,22 @@ export type TrainerSettings =
   | { name: "webhook"; webhook: WebhookSettings }
   | { name: "command"; command: CommandSettings };
 
-/** Whom to tell what happens; null: nobody. */
+/** Where notifications go; null if not configured. */
 export interface NotificationSettings {
   slackUrl: string | null;
   webhookUrl: string | null;
-  /** Signs what the generic webhook gets. */
+  /** Signs the deliveries to the generic webhook. */
   webhookSecret: string | null;
 }
 
-/** When a trainer is asked again how a training stands, and when it is no longer waited for. */
+/** How often a training is polled, and when it is given up. */
 export interface TrainingPatience {
-  /** How long a request whose answer was lost is looked for before a person is asked. */
+  /** How long to search for the training of a request whose response was lost, before a person has to decide. */
   searchMs: number;
   pollMs: number;
-  /** A training of which nothing was heard for so long counts as lost. */
+  /** A training that gives no sign of life for this long counts as lost. */
   lostAfterSeconds: number;
-  /** Lifetime of the job's lock while a training is looked at, and while one runs here. */
+  /** Lifetime of the job's lock while a training is polled, and while one runs here. */
   followLockMs: number;
   runLockMs: number;
 }
@@ -100,20 +100,20 @@ export interface Config {
   models: ReadonlyMap<string, ModelConfig>;
 }
 
-/** What a process has that talks to Postgres alone. */
+/** The settings of a process that uses Postgres only. */
 export type ConfigWithoutRedis = Omit<Config, "redisUrl">;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads the settings from the environment and, where RETRIGGER_CONFIG names one, the YAML file.
+ * Reads the settings from the environment and, if RETRIGGER_CONFIG names one, the YAML file.
  * @throws ConfigError with every fault at once: empty, out of range, not a number, unknown.
  */
 export function parseConfig(env: Environment): Config {
   return parseSettings(env, { needsRedis: true });
 }
 
-/** The same without REDIS_URL; one that is given must be in order all the same. */
+/** The same, except that REDIS_URL is optional; if given, it must still be valid. */
 export function parseConfigWithoutRedis(env: Environment): ConfigWithoutRedis {
   return parseSettings(env, { needsRedis: false });
 }
@@ -198,7 +198,7 @@ function toConfig(settings: Settings, file: ConfigFile | null, env: Environment)
   };
 }
 
-/** GitHub's list of runs lags, at times by minutes, and nobody says by how many at the most. */
+/** GitHub's list of runs lags, at times by minutes; no upper bound is documented. */
 const SEARCH_MS = 5 * 60_000;
 
 function toTrainerSettings(settings: Settings, env: Environment): TrainerSettings {

@@ -5,12 +5,12 @@ import type { Evidence } from "./core/evidence.ts";
 import { formatCount } from "./core/format.ts";
 import type { Trainer } from "./trainers/trainer.ts";
 
-/** A verdict in the words of the decision log. */
+/** What the decision log stores of a verdict. */
 export interface DecisionDraft {
   decision: string;
   notes: string;
   request: DispatchRequest | null;
-  /** Of the settings that the request was rendered from. */
+  /** Hash of the settings that the request was rendered from. */
   settingsHash: string;
 }
 
@@ -39,7 +39,7 @@ export function draftDecision(
   };
 }
 
-/** The same for the same settings of a model's trainer: a hash of the request that they give for an order of no content. */
+/** A hash of the trainer's settings for a model, taken from the request that they render for an empty order. */
 export function hashSettings(trainer: Pick<Trainer, "renderRequest">, model: string): string {
   const empty = { runId: "", model, reason: "", driftScore: null, bufferSize: 0 };
   return createHash("sha256")

@@ -1,7 +1,7 @@
 import type { DecisionSummary } from "../queues/jobs.ts";
 import { renderReport, type ReportInput } from "./core/report.ts";
 
-/** A decision as one object, its report with it: of a run that recorded, was superseded, or only tried (a dry run). */
+/** A decision as one object that includes its report: of a recorded, a superseded or a dry run. */
 export function summarizeDecision(
   input: ReportInput,
   decision: DecisionSummary["decision"],

@@ -36,7 +36,7 @@ async function demo({ once: isOnce, scenario }: DemoOptions): Promise<void> {
     async start(signal) {
       const settings = withDemoLogin(loadSettings());
       const own = await prepare(settings, scenario, releasers.add);
-      // A person waits for the end of the training, which a service may learn some seconds later.
+      // A person is waiting for the training to end, so poll more often than a service does.
       const config = { ...own, patience: { ...own.patience, pollMs: Math.min(own.patience.pollMs, 2_000) } };
       signal.throwIfAborted();
       const app = buildApp(
@@ -73,7 +73,7 @@ async function prepare(
 ): Promise<Config> {
   const databaseUrl = settings["DATABASE_URL"] ?? settings["NEON_CONNECTION_STRING"];
   const redisUrl = settings["REDIS_URL"];
-  // Every fault of the settings is told before anything is started.
+  // Report every fault in the settings before starting anything.
   const placeholders = { DATABASE_URL: "postgres://localhost/demo", REDIS_URL: "redis://localhost" };
   parseConfig({ ...placeholders, ...settings });
   const own = [databaseUrl === undefined ? "Postgres" : null, redisUrl === undefined ? "Redis" : null].filter(
@@ -93,7 +93,7 @@ async function prepare(
   return config;
 }
 
-/** The service would wait for a server that is away; a person at a terminal is told at once. */
+/** The service would wait for a server that is away; at a terminal the error is shown at once. */
 async function checkServers(config: Config): Promise<void> {
   await requireRedis(config);
   const database = createDatabase(config, createLogger("silent"));
@@ -104,7 +104,7 @@ async function checkServers(config: Config): Promise<void> {
   }
 }
 
-/** The port of the settings; where they name none and the default is taken, a free one. */
+/** The port of the settings; if they name none and the default is taken, a free one. */
 async function choosePort({ port, host }: Config, settings: Settings): Promise<number> {
   if (settings["PORT"] !== undefined) return port;
   return (await isPortFree(port, host)) ? port : findFreePort();
@@ -112,7 +112,7 @@ async function choosePort({ port, host }: Config, settings: Settings): Promise<n
 
 /**
  * Puts one event on the inbox, as a drift run would, shows the stages as they pass, prints the report, and follows the
- * training, where there is one, to its end.
+ * training, if there is one, to its end.
  */
 async function decideOnce(config: Config, signal: AbortSignal): Promise<void> {
   const client = createClient(config, createLogger("silent"));
@@ -139,7 +139,7 @@ async function decideOnce(config: Config, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A lost answer is looked for during some minutes. */
+/** The search for the training of a lost response takes minutes. */
 const DECISION_LIMIT_MS = 600_000;
 const TRAINING_LIMIT_MS = 86_400_000;
 

@@ -14,7 +14,7 @@ import { createRedactor } from "./redact.ts";
 import { createServerState } from "./server-state.ts";
 import { createTrainer } from "./trainers/create-trainer.ts";
 
-/** Checks everything that a decision needs, and says of what is amiss how to mend it. */
+/** Checks everything that a decision needs, and says how to fix what is wrong. */
 export async function diagnose(config: Config, log: Logger): Promise<Finding[]> {
   const database = createDatabase(config, log);
   try {
@@ -139,7 +139,7 @@ async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
   ];
 }
 
-/** A line "name value" of CONFIG GET; null where the provider forbids the command. */
+/** A line "name value" of CONFIG GET; null if the provider forbids the command. */
 async function readSetting(redis: Redis, name: string): Promise<string | null> {
   const answer = await redis.config("GET", name).catch(() => null);
   return Array.isArray(answer) ? answer.join(" ") : null;
@@ -161,7 +161,7 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
         continue;
       }
       const next = (await inbox.getJobScheduler(schedulerId(model)))?.next;
-      // A job that is due waits for its worker; a minute of that is no sign of a dead schedule.
+      // A due job may have to wait for a worker: a schedule counts as dead only after a minute.
       const isAlive = next !== undefined && next > Date.now() - 60_000;
       findings.push(
         isAlive

@@ -9,7 +9,7 @@ import { createRunId } from "./run-id.ts";
 import { createRedactor } from "./redact.ts";
 import { createTrainer } from "./trainers/create-trainer.ts";
 
-/** What a decision would be now. Reads, and neither records nor sends. */
+/** Computes what a decision would be now. Records and sends nothing. */
 export async function dryRun({
   config,
   database,

@@ -28,9 +28,9 @@ export interface ActDependencies extends ReportSettings {
 }
 
 /**
- * Records the decision and dispatches the training that it wants, which may take several tries until it is known what became
- * of the request. If the decision comes too late, because another run's came first, its evidence is too old, or the training
- * that held it back has ended, a follow-up re-evaluates.
+ * Records the decision and dispatches its training, which may take several tries until the outcome of the request is known.
+ * If another run has decided first, the evidence is too old or the training that held the decision back has ended, the run
+ * is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
   const { trainer, database } = dependencies;
@@ -74,12 +74,12 @@ function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageO
   return { result: acted, log, endsRun: acted.recording.outcome === "superseded" };
 }
 
-/** What the recorded decision was made of, which is not what this try gathered if an earlier one recorded it. */
+/** What the recorded decision was based on: the evidence of an earlier try, if that one recorded it. */
 function weighedBy({ earlier }: RecordedDecision, evaluated: Evaluated): Evaluated {
   return earlier ? { ...earlier, verdict: evaluate(earlier.evidence, earlier.policy) } : evaluated;
 }
 
-/** The decision's own next look takes the place of the one that the decision before it asked for. */
+/** Replaces the follow-up that the previous decision scheduled by the one of this decision. */
 async function replaceNextLook(
   { chain }: Pick<ActDependencies, "chain">,
   { model }: StageJob,
@@ -102,7 +102,7 @@ async function dispatch(
 ): Promise<{ dispatch: DispatchOutcome | null } | StagePause> {
   const { trainer, notify, database } = dependencies;
   const { id: decisionId, dispatch } = recorded;
-  // A decision that another trainer's settings made is left to them.
+  // A decision that was made for another trainer is left to that trainer's settings.
   if (dispatch === null || recorded.trainer !== trainer.name) return { dispatch };
   if (!trainer.remote) {
     const { driftScore, feature } = verdict;
@@ -116,7 +116,7 @@ async function dispatch(
   return settle(dependencies, await reopenIfRetried(dependencies, record));
 }
 
-/** Works on a dispatch until it is known what became of the request, or until it has to wait. */
+/** Works on a dispatch until the outcome of the request is known, or until it has to wait. */
 async function settle(
   { dispatcher }: Pick<ActDependencies, "dispatcher">,
   found: DispatchRecord,
@@ -135,7 +135,7 @@ async function settle(
   return { dispatch: toOutcome(record.dispatch) };
 }
 
-/** A refused request is sent again if a person runs the completed stage again; no machine does that. */
+/** Resends a rejected request on a manual retry: only a person can run a completed stage again. */
 async function reopenIfRetried(
   { chain, database, dispatcher }: Pick<ActDependencies, "chain" | "database" | "dispatcher">,
   record: DispatchRecord,

@@ -9,38 +9,38 @@ import {
   NEXT_LOOK_MARGIN_MS,
 } from "../queues/options.ts";
 
-/** Starts chains and follow-ups. Doing either twice does it once. */
+/** Starts chains and follow-ups. Both are idempotent. */
 export interface Chain {
-  /** Whether the chain of a run is in Redis: not at all, not at its end yet (a failed one waits for a person), or done. */
+  /** Whether the chain of a run is in Redis: absent, not finished yet (a failed one waits for a person), or done. */
   stateOf(runId: string): Promise<"absent" | "open" | "done">;
   start(job: StageJob): Promise<void>;
-  /** Whether a run's follow-up is on the inbox, or was, as far as the history reaches. */
+  /** Whether a run's follow-up is on the inbox or still in its history. */
   hasFollowUp(runId: string): Promise<boolean>;
   /**
-   * Puts a follow-up on the inbox; it waits there until the lock is free. "over": it waited and went before, so it may not
-   * cover what is asked for now.
+   * Puts a follow-up on the inbox, where it waits until the lock is free. "over": it has already started its run, which may
+   * not cover this request.
    */
   requestFollowUp(
     model: string,
     runId: string,
     because: FollowUpRequest["because"],
   ): Promise<"waiting" | "over">;
-  /** Whether the act stage of a run is there and has not come to its end, so that it works on its dispatch, or will. */
+  /** Whether the act stage of a run exists and has not ended, so that it works on the dispatch, or will. */
   isActAtWork(runId: string): Promise<boolean>;
   /**
-   * Whether the act stage of a run has completed before. BullMQ moves the next stage on in the same step, so that this is
-   * true only for a stage that was run again from outside, never for an automatic retry.
+   * Whether the act stage of a run has completed before. BullMQ releases the next stage in the same step, so this is true
+   * only for a manual retry, never for an automatic one.
    */
   hasActCompleted(runId: string): Promise<boolean>;
-  /** Makes the look that a decision asks for the one pending look of its model. */
+  /** Schedules the follow-up of a decision for the time of its next look. */
   scheduleNextLook(look: NextLook): Promise<void>;
-  /** Removes the pending look of a decision that is no longer the latest. */
+  /** Removes the scheduled follow-up of a decision that is no longer the latest. */
   cancelNextLook(model: string, decisionId: number): Promise<void>;
-  /** Lets a waiting follow-up look at the lock now. */
+  /** Makes a waiting follow-up try to take the lock now. */
   wakeFollowUp(runId: string): Promise<void>;
 }
 
-/** When a model is to be evaluated again if nothing else happens. */
+/** When to re-evaluate a model if nothing else happens. */
 export interface NextLook {
   model: string;
   decisionId: number;
@@ -75,11 +75,11 @@ export function createChain(queues: {
         priority: FOLLOW_UP_PRIORITY,
       });
       const state = await job.getState();
-      // The id may belong to a job that failed for good, by which nothing would be covered.
+      // The id may belong to a job that failed for good, which would cover nothing.
       if (state === "failed") await job.retry("failed");
-      // Where many runs are superseded one after the other, one follow-up looks again after the last of them.
+      // If many runs are superseded one after the other, one follow-up re-evaluates after the last of them.
       if (because === "superseded" && state === "delayed") {
-        // It may begin this very moment, which does as well: its snapshot is still to come.
+        // It may start at this very moment, which is fine: its snapshot is yet to be taken.
         await job.changeDelay(FOLLOW_UP_DELAY_MS).catch(() => {});
       }
       return state === "completed" ? "over" : "waiting";
@@ -94,21 +94,21 @@ export function createChain(queues: {
     async scheduleNextLook({ model, decisionId, waitMs }) {
       await inbox.add(INBOX_JOBS.nextLook, { model } satisfies DecisionRequest, {
         ...INBOX_JOB_OPTIONS,
-        // A decision asks once: what was done already is not done again.
+        // One id per decision: a follow-up that already ran is not repeated.
         jobId: nextLookJobId(model, decisionId),
         delay: Math.max(0, Math.ceil(waitMs)) + NEXT_LOOK_MARGIN_MS,
         priority: FOLLOW_UP_PRIORITY,
       });
     },
     async cancelNextLook(model, decisionId) {
-      // It may begin this very moment, which does no harm: the model is evaluated once more.
+      // It may start at this very moment, which is harmless: the model is evaluated once more.
       await inbox.remove(nextLookJobId(model, decisionId)).catch(() => {});
     },
     async wakeFollowUp(runId) {
       const job = await inbox.getJob(followUpJobId(runId));
       // Other runs may be about to be superseded too.
       if (!job || (job.data as FollowUpRequest).because === "superseded") return;
-      // It may be at the lock already; then it looks again by itself.
+      // It may be trying already; then it tries again by itself.
       await job.promote().catch(() => {});
     },
   };

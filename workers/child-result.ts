@@ -7,9 +7,10 @@ import { parseInput } from "../src/parse-input.ts";
 export type ChildResult<T> = { outcome: "ended"; result: T } | Abandoned;
 
 /**
- * Reads the result of the stage before, whose job is the one child of this one. Of a child that was removed BullMQ keeps
- * nothing and runs its parent, so the run is abandoned.
- * @throws PermanentError for a malformed result, WaitingChildrenError if the child is running again: this job then waits for it.
+ * Reads the result of the stage before, whose job is the one child of this one. BullMQ keeps nothing of a removed child and
+ * runs its parent all the same, so the run is abandoned.
+ * @throws PermanentError for a malformed result, WaitingChildrenError if the child is running again: this job then waits
+ * for it.
  */
 export async function readChild<S extends z.ZodType>(
   job: Job,
@@ -20,9 +21,9 @@ export async function readChild<S extends z.ZodType>(
   const read = async () => Object.values(await job.getChildrenValues<unknown>());
   let results = await read();
   if (results.length === 0) {
-    // A completed child that is retried takes its result back until it has a new one.
+    // A completed child that is retried has no result until it completes again.
     if (token !== undefined && (await job.moveToWaitingChildren(token))) throw new WaitingChildrenError();
-    // It may have had the new one in between.
+    // It may have completed in between.
     results = await read();
   }
   if (results.length === 0) return abandonedAt(stage);
@@ -37,7 +38,7 @@ function abandonedAt(stage: Stage): Abandoned {
   return { outcome: "abandoned", removed };
 }
 
-/** What the job's log says of an abandoned run. */
+/** What logs and errors say about an abandoned run. */
 export function describeAbandoned(runId: string, { removed }: Abandoned): string {
   const decision =
     removed === "act"

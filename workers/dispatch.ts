@@ -28,34 +28,34 @@ export interface DispatcherDependencies {
   /** @throws PermanentError for a model that the settings do not name. */
   findModel(model: string): ModelConfig;
   notify: Notify;
-  /** Sees to it that a training is followed to its end. */
+  /** Makes sure that a job follows the training to its end. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
-  /** Requests a run that evaluates the model again. */
+  /** Requests a run that re-evaluates the model. */
   reevaluate(model: string): Promise<unknown>;
 }
 
-/** What a worker remembers of a training between two looks. Losing it costs a question more, and nothing else. */
+/** What a worker remembers about a training between two polls. Losing it costs one extra request. */
 export interface DispatchMemo {
   etag: string | null;
-  /** Whether the trainer's list was searched for further runs of the one request. */
+  /** Whether the trainer's list was searched for further runs of the same request. */
   isCounted: boolean;
 }
 
-/** One step with a dispatch, and what it led to. */
+/** The result of one step on a dispatch. */
 export interface DispatchTurn extends Advanced {
   memo: DispatchMemo;
 }
 
 /**
- * The shell around the state machine of a dispatch: it does what is due with the trainer, reduces the answer, writes the
- * result if the row has not changed meanwhile, and carries out what follows from it.
+ * The shell around the state machine of a dispatch: it makes the call to the trainer that is due, reduces the response,
+ * writes the result if the row has not changed meanwhile, and carries out the effects.
  */
 export interface Dispatcher {
-  /** Does what is due now, such as asking the trainer, or how a training stands. */
+  /** Takes the step that is due: requests the training, searches for it or polls its status. */
   takeTurn(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn>;
-  /** Reduces what happened. */
+  /** Reduces an input and writes the result. */
   apply(record: DispatchRecord, input: DispatchInput): Promise<DispatchTurn>;
-  /** Carries out what follows. Done twice, it does the same. */
+  /** Carries out effects. Idempotent. */
   carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void>;
   /** ISO 8601: when the alerts of a failed training may start another one; null if none are held back. */
   alertsBackAt(record: DispatchRecord): string | null;
@@ -84,7 +84,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     return { ...advanced, memo };
   }
 
-  /** Until when the alerts of a training that failed are held back, Unix milliseconds; null for not at all. */
+  /** Until when the alerts of a failed training are held back, Unix milliseconds; null if they are not. */
   function findAlertsBackAt({ decisionId, model, alerts }: DispatchRecord, endedAt: number): number | null {
     const policy = findPolicy(model);
     return policy && computeAlertsBackAt(alerts, policy, { decisionId, endedAt });
@@ -117,9 +117,9 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     }
   }
 
-  /** Sends the request, if it is still the recorded one and nothing else sends it. */
+  /** Sends the request, if it still equals the recorded one and no other worker has claimed it. */
   async function request(record: DispatchRecord): Promise<DispatchTurn> {
-    const rendered = render(trainer, record);
+    const rendered = compareRequest(trainer, record);
     if (rendered.kind === "differs")
       return apply(record, { kind: "request_differs", haveSettingsChanged: rendered.haveSettingsChanged });
     const claim = await database.claimDispatch(record.decisionId);
@@ -161,7 +161,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   async function follow(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
     const remote = requireRemote(trainer);
     try {
-      // Whether one request started several runs is looked up once, and again before an end is believed.
+      // Whether one request started several runs is checked once, and again before an end is accepted.
       if (remote.traits.followsById && !memo.isCounted && !isOver(record.dispatch.state)) {
         const counted = await apply(record, { kind: "searched", trainings: await findIfPossible(record) });
         await carryOut(counted.record, counted.effects);
@@ -204,7 +204,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     return requireRemote(trainer).find({ key: runId, model, askedAgoMs });
   }
 
-  /** The list may fail although the training itself can be asked for. */
+  /** Listing runs may fail although the training itself can be polled. */
   async function findIfPossible(record: DispatchRecord): Promise<Training[]> {
     try {
       return await find(record);
@@ -218,7 +218,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     const { dispatch, decisionId, model, runId, order } = record;
     const about = { model, runId, decisionId };
     const announced = { ...dispatch, model, decisionId, trainer: record.trainer };
-    // Once for each request: a person may have it sent again.
+    // Once per request: a person may have it resent.
     const ofRequest = dispatch.askedAt === null ? "" : `-${dispatch.askedAt}`;
     for (const effect of effects) {
       switch (effect) {
@@ -237,7 +237,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
         }
         case "announce_end": {
           const text = announceEnd(announced, { ...dispatch, alertsBackAt: alertsBackAt(record) });
-          // Each attempt has an end of its own, and one that was lost may have another.
+          // Each attempt has its own end, and one that was presumed lost may have a second.
           const end = [dispatch.attempt ?? 1, dispatch.state, dispatch.conclusion ?? ""].join("-");
           await notify({ ...about, kind: "training_ended", text }, `-${end.replaceAll(/[^\w-]/g, "_")}`);
           break;
@@ -257,7 +257,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     }
   }
 
-  /** The end of a training asks one question: does the model's latest decision wait for it? */
+  /** The end of a training raises one question: was the model's latest decision waiting for it? */
   async function release({ model, dispatch }: DispatchRecord): Promise<void> {
     const policy = findPolicy(model);
     // Nothing is decided about a model that the settings no longer name.
@@ -276,11 +276,14 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   return { takeTurn, apply, carryOut, alertsBackAt };
 }
 
-type Rendered =
+type Comparison =
   { kind: "same"; request: DispatchRequest } | { kind: "differs"; haveSettingsChanged: boolean };
 
-/** The request that the settings give now, compared with the recorded one, which is never executed. */
-function render(trainer: Trainer, { order, request, settingsHash, model }: DispatchRecord): Rendered {
+/** Renders the request from the current settings and compares it with the recorded one, which is never executed. */
+function compareRequest(
+  trainer: Trainer,
+  { order, request, settingsHash, model }: DispatchRecord,
+): Comparison {
   try {
     const rendered = trainer.renderRequest(order);
     // As JSON, which is how the recorded one was stored.
@@ -304,7 +307,7 @@ function requireRemote({ remote, name }: Trainer): RemoteTrainer {
   return remote;
 }
 
-/** Looks at trainings are spread out, so that those which began together are not looked at together. */
+/** Adds jitter to the polls, so that trainings that began together are not polled together. */
 function toLimits({ searchMs, pollMs, lostAfterSeconds }: TrainingPatience): DispatchLimits {
   return { searchMs, pollMs: pollMs * (0.75 + Math.random() / 2), lostAfterMs: lostAfterSeconds * 1000 };
 }

@@ -16,17 +16,17 @@ export interface FailureOptions {
   chain: Chain;
   log: Logger;
   notify: Notify;
-  /** Called when an inbox job failed for good: what it left in Postgres may need a chain. */
+  /** Called when an inbox job failed for good: an event that it recorded may need a chain. */
   onInboxFailure: () => void;
-  /** Sees to it that a dispatch is worked on although its act stage no longer does. */
+  /** Makes sure that a job works on a dispatch, because its act stage no longer does. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
 }
 
 /**
- * Tells people of a chain that fails for good, before it does: a worker that dies in between does so again. Those that
- * lose their workers fail without coming here, and are told of after it.
+ * Notifies people before a job fails for good: if the worker dies in between, the next one notifies again. Jobs that fail
+ * because they lost their workers never get here; `endFailedJob` notifies about those.
  */
-export function tellingOfFailure<T>(
+export function withFailureNotice<T>(
   options: FailureOptions,
   queue: QueueName,
   processor: Processor<T>,
@@ -37,13 +37,13 @@ export function tellingOfFailure<T>(
     } catch (error) {
       const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
       if (isLast && !isHandedBack(error))
-        await tellOfFailure(options, queue, job, error, job.attemptsMade + 1);
+        await notifyFailure(options, queue, job, error, job.attemptsMade + 1);
       throw error;
     }
   };
 }
 
-async function tellOfFailure(
+async function notifyFailure(
   { notify, prefix, log }: FailureOptions,
   queue: QueueName,
   job: Job,
@@ -55,18 +55,18 @@ async function tellOfFailure(
   const text = announceFailedChain(model, queue, runId, messageOf(error));
   const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
   await notify(notification, `-${queue}-${attempt}`).catch((failure: unknown) =>
-    log.warn({ err: failure, runId, model }, "nobody was told that the chain failed"),
+    log.warn({ err: failure, runId, model }, "could not notify people of the failed chain"),
   );
 }
 
-/** After a job's last attempt: says so, and gives the lock of its run back. */
+/** After a job's last attempt: logs it, releases the lock of its run and notifies people. */
 export async function endFailedJob(
   options: FailureOptions,
   queue: QueueName,
   job: Job | undefined,
   error: Error,
 ): Promise<void> {
-  // A job that will be tried again is not at its end.
+  // Otherwise the job will be retried.
   if (job?.finishedOn === undefined) return;
   const { lock, chain, log, prefix, onInboxFailure, followTraining } = options;
   const model = modelOf(job);
@@ -76,13 +76,13 @@ export async function endFailedJob(
   try {
     await endRun(lock, chain, model, runId);
   } catch (error) {
-    log.debug({ err: error, runId, model }, "lock not given back; it ends by itself");
+    log.debug({ err: error, runId, model }, "lock not released; it expires by itself");
   }
-  await tellOfFailure(options, queue, job, error, job.attemptsMade);
+  await notifyFailure(options, queue, job, error, job.attemptsMade);
   if (queue === INBOX) onInboxFailure();
-  // A decision may be recorded, and its training requested or not: whoever holds the model must come to an end.
+  // A decision may be recorded, its training requested or not: a dispatch that holds the model must still be settled.
   if (queue === "act")
     await followTraining({ runId, model }).catch((failure: unknown) =>
-      log.warn({ err: failure, runId, model }, "dispatch not handed over; the reconciler will"),
+      log.warn({ err: failure, runId, model }, "dispatch not handed over; the reconciler will resume it"),
     );
 }

@@ -3,13 +3,13 @@ import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { createRunId } from "../src/run-id.ts";
 import type { Chain } from "./chain.ts";
 
-/** Gives the lock back and wakes the follow-up that waits for it. */
+/** Releases the lock and wakes the follow-up that waits for it. */
 export async function endRun(lock: DecisionLock, chain: Chain, model: string, runId: string): Promise<void> {
   const followUp = await lock.leave(model, runId);
   if (followUp !== null) await chain.wakeFollowUp(followUp);
 }
 
-/** Requests a run that evaluates the model again, and takes over the events of the run `from`. Returns its id. */
+/** Requests a run that re-evaluates the model and takes over the events of the run `from`. Returns its id. */
 export async function reevaluate(
   { lock, chain, database }: { lock: DecisionLock; chain: Chain; database: Pick<Database, "moveEvents"> },
   model: string,
@@ -19,7 +19,7 @@ export async function reevaluate(
     const runId = await lock.fold(model, createRunId());
     if (source !== undefined) await database.moveEvents(source, runId);
     if ((await chain.requestFollowUp(model, runId, "superseded")) === "waiting") return runId;
-    // It ran meanwhile, and may have handed its own events on before these came.
+    // It ran meanwhile, and may have handed over its events before these came.
     source = runId;
   }
 }

@@ -7,17 +7,17 @@ import type { StageOutput, StagePause } from "./stage.ts";
 
 export interface GatherDependencies {
   findModel(model: string): ModelConfig;
-  /** @throws TransientError READING_TOO_SLOW if Postgres gave the reading up at its limit. */
+  /** @throws TransientError READING_TOO_SLOW if Postgres cancelled the query at its limit. */
   fetchEvidence(model: string, config: ModelConfig, limitMs: number): Promise<Evidence>;
   timeZone: string;
 }
 
-/** How long a run waits before it tries again to get a slot for its slow reading. */
+/** How long a run waits before it tries again for a slot. */
 const NO_SLOT_PAUSE_MS = 3_000;
 
 /**
- * Reads one snapshot of everything that the decision weighs, and fixes the policy that it is weighed by. A model whose
- * database is slow may have to wait for a slot; its run keeps the decision lock meanwhile.
+ * Reads one snapshot of all the evidence, and fixes the policy to evaluate it against. A model whose database is slow may
+ * have to wait for a slot; its run keeps the decision lock meanwhile.
  */
 export function createGather({ findModel, fetchEvidence, timeZone }: GatherDependencies) {
   const read = createReadings({ fetchEvidence, now: () => performance.now() });

@@ -14,15 +14,15 @@ import { INBOX_JOBS } from "../queues/names.ts";
 import type { Chain } from "./chain.ts";
 import { endRun } from "./follow-up.ts";
 
-/** A job of the inbox, with what identifies it for all time. */
+/** An inbox job and what identifies it permanently. */
 export interface InboxJob {
   name: string;
   data: unknown;
-  /** Unique for all time, also after Redis started counting its jobs anew. */
+  /** Never reused, even if Redis restarts its job counter. */
   key: string;
   /** The id of the run that this job starts, the same on every try. */
   runId: string;
-  /** Whether an earlier try, or a person's retry, may have left something. */
+  /** Whether an earlier attempt may have left something behind. */
   isRetry: boolean;
 }
 
@@ -38,8 +38,8 @@ export interface IntakeDependencies {
  * Takes one job from the inbox and returns which run covers it: a run that it starts, or the follow-up of the run under
  * way. "busy": the job is a follow-up and must wait, because another run has the lock.
  *
- * Order is what keeps an event from being lost: first the lock says which run covers it, then Postgres keeps that, then
- * the chain (or the follow-up) is added. Each step done twice does the same.
+ * The order keeps an event from being lost: first the lock decides which run covers it, then Postgres records that, then
+ * the chain (or the follow-up) is added. Each step is idempotent.
  */
 export function createIntake(
   dependencies: IntakeDependencies,
@@ -128,8 +128,8 @@ async function startOrFold(
       await chain.start({ runId, model, cause });
       return { outcome, runId };
     }
-    // Each request that folds into a follow-up adds its job, so that none waits for one that its first producer never added.
-    // If it ran while the event was being recorded, it may have handed its events on already.
+    // Each request that folds into a follow-up adds its job, in case the first producer died before it did. If the
+    // follow-up ran while the event was being recorded, it may have handed over its events already.
     if ((await chain.requestFollowUp(model, runId, "requests")) === "waiting") return { outcome, runId };
   }
 }

@@ -7,8 +7,8 @@ import { computeBackoffMs, TRIES_WHILE_AWAY } from "../queues/options.ts";
 export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
 
 /**
- * Puts a failed job back, which counts as no attempt, unless that was done too often already. While a server is away that
- * is not worth a line for each job.
+ * Delays a failed job without using up an attempt, unless that has happened too often. While a server is away, a line for
+ * each job would be noise.
  */
 export async function tryAgain(
   job: Job,
@@ -26,13 +26,13 @@ export async function tryAgain(
   await delay(job, computeBackoffMs(attempt), token);
 }
 
-/** Puts a job back for a while, which counts as no attempt. */
+/** Delays a job without using up an attempt. */
 export async function delay(job: Job, delayMs: number, token: string | undefined): Promise<never> {
   await job.moveToDelayed(Date.now() + delayMs, token);
   throw new DelayedError();
 }
 
-/** BullMQ asks for its own class; the cause and the code would be lost on the way to Redis anyway. */
+/** BullMQ requires its own class; the cause and the code would be lost on the way to Redis anyway. */
 export function toBullError(error: unknown): unknown {
   return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
 }
@@ -51,7 +51,7 @@ export function isHandedBack(error: unknown): boolean {
   return error instanceof DelayedError || error instanceof WaitingChildrenError;
 }
 
-/** Milliseconds since then, to a tenth. */
+/** Milliseconds since `startedAt`, to a tenth. */
 export function since(startedAt: number): number {
   return Math.round((performance.now() - startedAt) * 10) / 10;
 }

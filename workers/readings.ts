@@ -3,32 +3,32 @@ import type { Evidence } from "../src/core/evidence.ts";
 import { TransientError } from "../src/errors.ts";
 import { createSlots } from "./slots.ts";
 
-/** A reading that takes longer makes its model a slow one. Ten million ratings are counted in about two seconds. */
+/** A model whose reading takes longer is slow. Counting ten million ratings takes about two seconds. */
 export const QUICK_LIMIT_MS = 2_000;
 
-/** What has not come back after this will not. */
+/** A reading that takes longer is given up. */
 export const SLOW_LIMIT_MS = 115_000;
 
 /**
- * Slow readings at once in this process. Each occupies a connection and a place of the gather worker, which has 8: at
- * least 5 are left to quick readings, and 2 of the pool's 10 connections to everything else.
+ * How many slow readings run at once in this process. Each occupies a connection and one of the gather worker's 8 places:
+ * at least 5 are left for quick readings, and 2 of the pool's 10 connections for everything else.
  */
 export const SLOW_READINGS = 3;
 
 export type Reading = { outcome: "read"; evidence: Evidence } | { outcome: "no_slot" };
 
 export interface ReadingDependencies {
-  /** @throws TransientError READING_TOO_SLOW if Postgres gave the reading up at its limit. */
+  /** @throws TransientError READING_TOO_SLOW if Postgres cancelled the query at its limit. */
   fetchEvidence(model: string, config: ModelConfig, limitMs: number): Promise<Evidence>;
   /** Milliseconds, monotonic. */
   now(): number;
 }
 
 /**
- * Reads the evidence of models so that those with a slow database do not delay the others. A reading may take two
- * seconds. A model that exceeds them is slow until one of its readings is quick again: it reads in one of few slots, with
- * the full limit, or gets "no_slot" and has to come back later. Only this process knows which models are slow: a new one
- * finds out with one short reading of each.
+ * Reads evidence so that models with a slow database do not delay the others. A reading may take two seconds. A model that
+ * exceeds that is slow until one of its readings is quick again: it reads in one of a few slots, with the full limit, or
+ * gets "no_slot" and has to come back later. Which models are slow, each process finds out for itself, with one short
+ * reading of each.
  */
 export function createReadings({ fetchEvidence, now }: ReadingDependencies) {
   const slowModels = new Set<string>();

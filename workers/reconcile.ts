@@ -21,11 +21,11 @@ export interface ReconcilerDependencies {
   inbox: Queue;
   /** Cron pattern of each model, null for none. */
   schedules: ReadonlyMap<string, string | null>;
-  /** Which models the services on this prefix have. */
+  /** Which models the services on this prefix serve. */
   claims: Claims;
   database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents">;
   training: Queue;
-  /** Sees to it that a training is followed to its end. */
+  /** Makes sure that a job follows the training to its end. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
   log: Logger;
 }
@@ -37,17 +37,18 @@ export interface Reconciler {
 }
 
 const INTERVAL_MS = 5_000;
-/** A Redis that does not answer within this time counts as away, even if its connection stands. */
+/** A Redis that does not answer within this time counts as away, even if its connection is open. */
 const ANSWER_LIMIT_MS = 3_000;
-/** How often it runs without a reason. Seldom, because a cloud database may be billed by the hour that it is awake. */
+/** How often it runs without a reason. Rarely, because a cloud database may be billed for the hours it is awake. */
 const PERIOD_MS = 60 * 60_000;
-/** Twice, five seconds apart: what is a second old in the first pass may still be on its way. */
+/** Twice, five seconds apart: the first pass skips rows whose jobs may still be on their way to Redis. */
 const PASSES = 2;
 
 /**
- * Puts back what Redis lost, as far as Postgres and the settings know of it: the schedules, each model's next look, the chains
- * of runs that events wait for, and the jobs that work on dispatches. It runs at its start, when Redis comes back or was
- * emptied, when an inbox job failed for good, and once an hour; meanwhile it asks Redis for one key every five seconds.
+ * Restores what Redis lost, as far as Postgres and the settings know it: the schedules, each model's scheduled follow-up,
+ * the chains of runs that events wait for, and the jobs that work on dispatches. It runs at start, when Redis comes back or
+ * was emptied, when an inbox job failed for good, and once an hour; in between, it checks one key in Redis every five
+ * seconds.
  */
 export async function startReconciler(dependencies: ReconcilerDependencies): Promise<Reconciler> {
   const { redis, redisState, prefix, inbox, schedules, claims, log } = dependencies;
@@ -82,9 +83,9 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
       await run();
     } catch (error) {
       const message = messageOf(error);
-      // A server that is away has a line of its own.
+      // A server that is away has its own log line.
       const level = isServerAway(error) || message === lastFailure ? "debug" : "warn";
-      log[level](`reconciling failed, and will be tried again: ${message}`);
+      log[level](`reconciliation failed and will be retried: ${message}`);
       lastFailure = message;
     }
     if (!isStopped) timer = setTimeout(() => void (turn = takeTurn()), INTERVAL_MS);
@@ -104,7 +105,9 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
   };
 }
 
-/** Puts back each model's next look, and each run that events wait for and that is neither in Redis nor at its end. */
+/**
+ * Restores each model's scheduled follow-up, and each run that events wait for and that is neither in Redis nor finished.
+ */
 async function resumeModels(dependencies: ReconcilerDependencies): Promise<void> {
   const { chain, database, schedules, log } = dependencies;
   for (const { model, nextLook, openRunIds } of await database.listModelStates([...schedules.keys()])) {
@@ -122,12 +125,12 @@ async function resumeRun(
   const state = await chain.stateOf(runId);
   if (state === "open" || (state === "absent" && (await chain.hasFollowUp(runId)))) return false;
   if (state === "absent") await chain.requestFollowUp(model, runId, "missing");
-  // Its chain is over and does not cover the event: it was superseded, and handed its events on before this one came.
+  // Its chain has ended without covering the event: it was superseded, and handed over its events before this one came.
   else await reevaluate({ lock, chain, database }, model, runId);
   return true;
 }
 
-/** Resumes orphaned dispatches: those that are not at their end, and that no job works on. */
+/** Resumes orphaned dispatches: those that are not finished and that no job works on. */
 async function resumeDispatches({
   chain,
   database,
@@ -138,7 +141,7 @@ async function resumeDispatches({
   for (const { runId, model, state } of await database.listOpenDispatches()) {
     if (state === "pending" && (await chain.isActAtWork(runId))) continue;
     const job = await training.getJobState(runId);
-    // A job that has ended gave up on an unknown training, or watched a failed one to the end; others ended too early.
+    // For an unknown or failed training, a job that has ended has done its work; for any other, it ended too early.
     const isOver = job === "completed" || job === "failed";
     const isUnderWay = state === "pending" || state === "sent" || state === "running";
     if (job !== "unknown" && !(isOver && isUnderWay)) continue;

@@ -9,7 +9,7 @@ import { delay, isPermanent, isServerAway, since, toBullError } from "./job-cont
 import { ReceiverBusy } from "./notify.ts";
 import type { TrainingStep } from "./training.ts";
 
-/** The processors of the queues beside the chain. */
+/** The processors of the queues outside the chain. */
 export interface SideProcessors {
   training(job: TrainingJob, options: RunOptions): Promise<TrainingStep>;
   deliver(data: unknown, jobId: string): Promise<{ status: number }>;
@@ -21,7 +21,7 @@ interface SideOptions {
   log: Logger;
 }
 
-/** One job a training, delayed between two looks: nothing waits in this process, except for a program that runs in it. */
+/** One job per training, delayed between two polls: nothing waits in this process, except for a program that runs in it. */
 export function createTrainingProcessor({ processors, stopping, log }: SideOptions) {
   return async (job: Job, token?: string, signal?: AbortSignal): Promise<TrainingReport> => {
     const startedAt = performance.now();
@@ -48,11 +48,11 @@ export function createTrainingProcessor({ processors, stopping, log }: SideOptio
       return report;
     } catch (error) {
       if (error instanceof DelayedError) throw error;
-      // Following may take days, and must neither run out of attempts meanwhile nor end with a password that was changed.
-      // A server that is away has a line of its own.
+      // Following may take days: it must neither run out of attempts nor end because a password was changed. A server that
+      // is away has its own log line.
       trainingLog[isServerAway(error) ? "debug" : "warn"](
         { err: messageOf(error) },
-        "will be looked at again",
+        "training step failed; will be retried",
       );
       return await delay(
         job,
@@ -74,14 +74,14 @@ function parseTrainingJob(job: Job): TrainingJob {
   }
 }
 
-function hasChanged(told: unknown, report: TrainingReport): boolean {
-  return JSON.stringify(told) !== JSON.stringify(report);
+function hasChanged(reported: unknown, report: TrainingReport): boolean {
+  return JSON.stringify(reported) !== JSON.stringify(report);
 }
 
-/** What could not be delivered within a day is old news. */
+/** A notification that could not be delivered within a day is out of date. */
 const DELIVERY_LIMIT_MS = 86_400_000;
 
-/** Delivers one notification, later where the receiver wants to be left alone. */
+/** Delivers one notification, later if the receiver asks us to wait. */
 export function createDeliveryProcessor({ processors, log }: SideOptions) {
   return async (job: Job, token?: string): Promise<{ status: number }> => {
     try {
@@ -90,7 +90,7 @@ export function createDeliveryProcessor({ processors, log }: SideOptions) {
       const isInTime = Date.now() - job.timestamp < DELIVERY_LIMIT_MS;
       if (error instanceof ReceiverBusy && error.waitMs !== null && isInTime) {
         log.debug({ jobId: job.id, waitMs: error.waitMs }, error.message);
-        // Not sooner than it would be tried without being told when.
+        // Not sooner than it would be retried without the receiver's hint.
         await delay(job, Math.max(error.waitMs, computeBackoffMs(job.attemptsStarted, 600_000)), token);
       }
       throw toBullError(error);
@@ -99,7 +99,7 @@ export function createDeliveryProcessor({ processors, log }: SideOptions) {
 }
 
 const FLUSH_MS = 250;
-/** What a training prints between two flushes is cut to its end. */
+/** Output between two flushes is cut to its last part. */
 const LONGEST_ENTRY = 4_000;
 
 /** Writes lines into a job's log, several at once: a training may print thousands. */
@@ -118,7 +118,7 @@ function createJobLog(job: Job, log: Logger): { say(text: string): void; flush()
     writing = writing
       .then(() => job.log(entry))
       .catch((error: unknown) =>
-        log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "the job's log was not written"),
+        log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "could not write to the job's log"),
       );
   };
   return {

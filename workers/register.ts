@@ -10,8 +10,8 @@ import {
 } from "../queues/jobs.ts";
 import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../queues/names.ts";
 import { computeBackoffMs, FOLLOW_UP_DELAY_MS, INBOX_JOB_OPTIONS } from "../queues/options.ts";
-import { endFailedJob, type FailureOptions, tellingOfFailure } from "./failures.ts";
-import { type ForeignModelOptions, leavingForeignModels } from "./foreign-models.ts";
+import { endFailedJob, type FailureOptions, withFailureNotice } from "./failures.ts";
+import { type ForeignModelOptions, returnForeignModels } from "./foreign-models.ts";
 import type { InboxJob } from "./intake.ts";
 import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
@@ -31,25 +31,25 @@ export interface RegisterOptions extends FailureOptions, ForeignModelOptions {
   connection: Redis;
   processors: Processors;
   lockTtlMs: number;
-  /** For so long a training that runs here goes on while Redis is away; as long it takes to notice that its worker died. */
+  /** How long a training that runs here survives without Redis, and how long it takes to notice that its worker died. */
   trainingLockMs: number;
-  /** false for a process that must not start what takes hours. */
+  /** false for a process that must not start work that takes hours. */
   followsTrainings: boolean;
-  /** Aborted when the process is to end: a training that runs in it is told to end too. */
+  /** Aborted when the process is to end: a training that runs in it ends too. */
   stopping: AbortSignal;
 }
 
 /**
- * Makes a BullMQ worker of each processor. What all of them share is done here and nowhere else: parsing what comes
- * in, mapping errors (permanent ones fail at once, the rest is tried again), logging, and the decision lock.
+ * Creates a BullMQ worker for each processor, and adds what they share: parsing of input, mapping of errors (permanent ones
+ * fail at once, the rest are retried), logging and the decision lock.
  */
 export function registerWorkers(options: RegisterOptions): Worker[] {
   const { processors } = options;
   const isolate = createIsolation();
   const createWorker = (name: QueueName, processor: Processor<unknown>, lockMs = JOB_LOCK_MS): Worker =>
-    openWorker(options, name, isolate(tellingOfFailure(options, name, processor)), lockMs);
+    openWorker(options, name, isolate(withFailureNotice(options, name, processor)), lockMs);
   /** For stages that need the settings of their job's model. */
-  const ofOwnModels = <T>(processor: Processor<T>): Processor<T> => leavingForeignModels(options, processor);
+  const ofOwnModels = <T>(processor: Processor<T>): Processor<T> => returnForeignModels(options, processor);
   return [
     createWorker(INBOX, ofOwnModels(createInboxProcessor(options))),
     createWorker(
@@ -92,7 +92,7 @@ function openWorker(
     stalledInterval: lockMs / 2,
     maxStalledCount: MOST_STALLS,
     runRetryDelay: 1_000,
-    // For jobs of other producers, which bring no retention of their own.
+    // For jobs of other producers, which set no retention.
     removeOnComplete: INBOX_JOB_OPTIONS.removeOnComplete,
     removeOnFail: INBOX_JOB_OPTIONS.removeOnFail,
     settings: {
@@ -102,39 +102,39 @@ function openWorker(
       },
     },
   });
-  // Another worker takes such a job over: what this one does for it must end.
+  // Another worker takes over such a job, so this one must stop working on it.
   worker.on("lockRenewalFailed", (jobIds) => jobIds.forEach((jobId) => worker.cancelJob(jobId)));
-  // Without a listener, a connection error would end the process; the connection's own listener tells of it once.
+  // Without a listener, a connection error would end the process; the connection's own listener reports it once.
   worker.on("error", (error) => log.debug({ err: error, queue: name }, "worker error"));
-  // Here and not in the processor, which a job that killed its workers too often does not reach again.
+  // Here and not in the processor: a job that killed its workers too often does not get there again.
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;
 }
 
-/** Jobs of one queue that this process works on at once. */
+/** Jobs of one queue that this process runs at once. */
 const JOBS_AT_ONCE = 8;
 
-/** Twice as many: programs that run here for hours may take half of them, and the rest follows other trainings. */
+/** Twice as many: programs that run here for hours may take half of them, and the rest follow other trainings. */
 const TRAININGS_AT_ONCE = 16;
 
-/** A worker that is killed keeps its job until this has passed; a chain must go on within seconds. */
+/** A killed worker keeps its job for this long; a chain must continue within seconds. */
 const JOB_LOCK_MS = 5_000;
 
 /** Workers that a job may lose before it is failed. */
 const MOST_STALLS = 3;
 
-/** Stalls after which a job is under suspicion: once, its worker may have died of anything. */
+/** Stalls after which a job is suspect: a single one may have had any cause. */
 const SUSPICIOUS_STALLS = 2;
 
 /**
- * Keeps a job that kills its worker from taking others along until they are failed with it: jobs that lost their workers
- * twice run one at a time, and those that wait for their turn do so outside of the worker.
+ * Keeps a job that kills its worker from taking other jobs down with it: jobs that lost their workers twice run one at a
+ * time, and the others wait their turn outside the worker.
  */
 function createIsolation() {
   let isOccupied = false;
   return <T>(processor: Processor<T>): Processor<T> =>
     async (job, token, signal) => {
-      // BullMQ does so itself, but not for the jobs of a schedule. A person may try it again after that.
+      // BullMQ does this itself, but not for scheduled jobs. A person may retry it after that.
       if (job.stalledCounter > MOST_STALLS && job.attemptsMade === 0)
         throw new UnrecoverableError("job stalled more than allowable limit");
       if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token, signal);
@@ -165,7 +165,7 @@ function createInboxProcessor(options: RegisterOptions): Processor<IntakeResult>
       jobLog.info({ ...result, model: modelOf(job), durationMs: since(startedAt) }, "inbox job taken");
       return result;
     } catch (error) {
-      // Another producer's job may allow one attempt only, and its event must outlive more than that.
+      // Another producer's job may allow only one attempt, and its event must survive more failures than that.
       if (!isPermanent(error)) await tryAgain(job, token, error, jobLog);
       throw toBullError(error);
     }

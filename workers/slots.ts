@@ -1,6 +1,6 @@
-/** A bounded number of places in this process, for work that takes long. */
+/** A limited number of slots in this process, for work that takes long. */
 export interface Slots {
-  /** Takes a place and returns what gives it back (calling that twice gives back one), or null if all are taken. */
+  /** Takes a slot and returns the function that releases it (idempotent), or null if all are taken. */
   take(): (() => void) | null;
 }
 

@@ -33,25 +33,25 @@ export interface StageProcessorOptions {
 
 type Work<T> = () => Awaitable<StageOutput<T> | StagePause>;
 
-/** The processor of the stage that has none before it. */
+/** The processor of the first stage. */
 export function createFirstStageProcessor<T>(
   options: StageProcessorOptions,
   stage: Stage,
   work: (data: StageJob) => Awaitable<StageOutput<T> | StagePause>,
 ): Processor<T> {
-  return guarding(options, stage, (data, job, token) =>
+  return withErrorMapping(options, stage, (data, job, token) =>
     runStage(options, stage, data, { job, token }, () => work(data)),
   );
 }
 
-/** The processor of a stage that takes the result of the one before, which `schema` describes. */
+/** The processor of a stage that takes the result of the previous one, parsed with `schema`. */
 export function createStageProcessor<S extends z.ZodType, T>(
   options: StageProcessorOptions,
   stage: Stage,
   schema: S,
   work: (data: StageJob, before: z.infer<S>, job: Job) => Awaitable<StageOutput<T> | StagePause>,
 ): Processor<T | Abandoned> {
-  return guarding<T | Abandoned>(options, stage, async (data, job, token) => {
+  return withErrorMapping<T | Abandoned>(options, stage, async (data, job, token) => {
     const child: ChildResult<z.infer<S>> = await readChild(job, token, stage, schema);
     switch (child.outcome) {
       case "ended":
@@ -64,8 +64,8 @@ export function createStageProcessor<S extends z.ZodType, T>(
   });
 }
 
-/** Parses a stage's job, and maps what its work throws to what BullMQ understands: permanent errors fail at once. */
-function guarding<T>(
+/** Parses a stage's job and maps errors for BullMQ: permanent ones fail at once. */
+function withErrorMapping<T>(
   { log }: StageProcessorOptions,
   stage: Stage,
   work: (data: StageJob, job: Job, token: string | undefined) => Promise<T>,
@@ -94,7 +94,7 @@ async function runStage<T>(
   const { lock, chain, log } = options;
   const startedAt = performance.now();
   const stageLog = log.child({ ...identityOf(data), stage });
-  const output = await whileHolding(options, stage, data, work);
+  const output = await withDecisionLock(options, stage, data, work);
   writeJobLog(job, output.log, stageLog);
   if ("pauseMs" in output) return pauseStage(options, output, data, { job, token }, stageLog);
   if (output.endsRun) await endRun(lock, chain, data.model, data.runId);
@@ -109,11 +109,11 @@ async function pauseStage(
   { job, token }: { job: Job; token: string | undefined },
   log: Logger,
 ): Promise<never> {
-  // A reading that waits for a slot asks for one every few seconds.
+  // A run that waits for a slot comes back every few seconds.
   log[keepsLock ? "debug" : "info"]({ pauseMs }, "stage waits");
-  // The lock was renewed within the last third of its lifetime, and must outlast the pause: nothing renews it then.
+  // The lock was renewed less than a third of its lifetime ago, and nothing renews it during the pause.
   if (keepsLock) return delay(job, Math.min(pauseMs, lockTtlMs / 3), token);
-  // A run that waits for its trainer has recorded its decision, and needs the lock no more.
+  // A run that waits for its trainer has recorded its decision and no longer needs the lock.
   await endRun(lock, chain, model, runId);
   return delay(job, pauseMs, token);
 }
@@ -137,30 +137,30 @@ function identityOf({ runId, model }: StageJob): { runId: string; model: string 
   return { runId, model };
 }
 
-/** Not waited for: it goes ahead of the job's completion on the same connection. */
+/** Not awaited: it is sent before the job's completion on the same connection. */
 function writeJobLog(job: Job, text: string, log: Logger): void {
   job
     .log(text)
     .catch((error: unknown) =>
-      log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "the job's log was not written"),
+      log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "could not write to the job's log"),
     );
 }
 
-/** Stages that wait for the database; the other two take no time worth renewing a lock for. */
-const HOLDING_STAGES: readonly Stage[] = ["gather", "act"];
+/** Stages that wait for the database; the other two are too short to renew a lock for. */
+const LOCKING_STAGES: readonly Stage[] = ["gather", "act"];
 
 /**
- * Does a stage's work under the decision lock, renewed until it ends. A run that finds the lock with another one goes
- * on without it: the compare-and-set decides which of the two records.
+ * Does a stage's work under the decision lock, which is renewed until the work ends. If another run holds the lock, the
+ * work goes on without it: the compare-and-set decides which of the two records.
  */
-async function whileHolding<T>(
+async function withDecisionLock<T>(
   { lock, lockTtlMs, chain, log }: StageProcessorOptions,
   stage: Stage,
   { model, runId }: StageJob,
   work: () => Awaitable<T>,
 ): Promise<T> {
-  if (!HOLDING_STAGES.includes(stage)) return work();
-  // Not waited for before the work: whatever it returns, the work is the same.
+  if (!LOCKING_STAGES.includes(stage)) return work();
+  // Not awaited before the work, which is the same whatever it returns.
   const holding = lock.hold(model, runId);
   const renewal = setInterval(() => {
     lock
@@ -172,8 +172,8 @@ async function whileHolding<T>(
     return result;
   } finally {
     clearInterval(renewal);
-    // A lock that had to be taken anew may be that of a chain long done, one stage of which a person runs again:
-    // no later stage would give it back.
+    // If the lock had to be taken again, a person may be retrying one stage of a chain that is long done: no later stage
+    // would release it.
     if ((await holding.catch(() => "lost")) === "taken" && (await chain.stateOf(runId)) === "done")
       await endRun(lock, chain, model, runId);
   }

@@ -1,4 +1,4 @@
-/** What a stage hands on: its result for the next stage, and the text of the job's log. */
+/** What a stage returns: its result for the next stage, and the text of the job's log. */
 export interface StageOutput<T> {
   result: T;
   log: string;
@@ -10,6 +10,6 @@ export interface StageOutput<T> {
 export interface StagePause {
   pauseMs: number;
   log: string;
-  /** The run has not recorded its decision yet, so it keeps the model: events that come meanwhile fold into a follow-up. */
+  /** The run has not recorded its decision yet, so it keeps the lock: events that come meanwhile fold into a follow-up. */
   keepsLock?: boolean;
 }

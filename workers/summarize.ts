@@ -9,7 +9,7 @@ export interface ReportSettings {
   nameBufferSetting: (model: string) => string;
 }
 
-/** Tells the decision: the report, and every figure of it as one object. Pure: told again, it is the same. */
+/** Summarizes the decision: the report, and every figure of it as one object. Pure. */
 export function createSummarize({ timeZone, nameBufferSetting }: ReportSettings) {
   return (job: StageJob, acted: Acted): StageOutput<DecisionSummary> => {
     const { recording } = acted;
@@ -21,7 +21,7 @@ export function createSummarize({ timeZone, nameBufferSetting }: ReportSettings)
   };
 }
 
-/** What act found out, as the report tells it. */
+/** The result of act as the input of the report. */
 export function toReportInput(
   { model, runId }: StageJob,
   acted: Acted,
@@ -29,14 +29,14 @@ export function toReportInput(
 ): ReportInput {
   const { evidence, policy, verdict, recording } = acted;
   const minBufferSizeSetting = nameBufferSetting(model);
-  const told = { model, runId, evidence, policy, minBufferSizeSetting, verdict, timeZone };
+  const shared = { model, runId, evidence, policy, minBufferSizeSetting, verdict, timeZone };
   if (recording.outcome === "superseded") {
     const { followUpRunId: by, because } = recording;
-    return { ...told, request: null, dispatch: null, recorded: null, superseded: { by, because } };
+    return { ...shared, request: null, dispatch: null, recorded: null, superseded: { by, because } };
   }
   const { decisionId: id, decidedAt, decision, request, trainer, dispatch } = recording;
   return {
-    ...told,
+    ...shared,
     request,
     dispatch: dispatch && { trainer, ...dispatch },
     recorded: {

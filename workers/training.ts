@@ -19,16 +19,16 @@ export interface TrainingDependencies {
   runSlots: Slots;
 }
 
-/** What came of one look at a training. */
+/** The result of working on a training until it has to wait or is done. */
 export type TrainingStep =
-  /** It goes on: to be looked at again after the pause, with the note. */
+  /** Not finished: to be continued after the pause, with the note. */
   | { outcome: "later"; waitMs: number; note: TrainingNote | undefined; report: TrainingReport }
   | { outcome: "ended"; report: TrainingReport };
 
 /**
- * Works on one dispatch until it has to wait or is done: requests its training if the act stage no longer can, searches for a
- * training whose answer was lost, follows it to its end or runs it here. What follows from each state is carried out on the
- * way; a failed training is watched until its alerts may start another one, because a person may run it again.
+ * Works on one dispatch until it has to wait or is done: requests its training if the act stage no longer can, searches for
+ * one whose response was lost, follows it to its end or runs it here, and carries out the effects of each state on the way.
+ * A failed training is polled until its alerts may start another one, because a person may re-run it.
  */
 export function createTraining(dependencies: TrainingDependencies) {
   const { trainer, database, dispatcher, patience, isActAtWork } = dependencies;
@@ -54,7 +54,7 @@ export function createTraining(dependencies: TrainingDependencies) {
       if (isNews) options.say(describe(record));
       if (turn.note !== undefined && turn.note !== note.problem) options.say(turn.note);
       note = { ...note, ...turn.memo, problem: turn.note ?? null };
-      // What follows from an end is carried out once, also if an earlier try wrote the end and died.
+      // The effects of an end are carried out once, even if an earlier try wrote the end and died.
       const end = endOf(record);
       if (end !== null && end !== note.end)
         await dispatcher.carryOut(record, withoutFollow(effectsOf(record.dispatch)));
@@ -72,12 +72,12 @@ export function createTraining(dependencies: TrainingDependencies) {
   };
 }
 
-/** Names one end of a training: a re-run has another. Null as long as it goes on. */
+/** Identifies one end of a training: a re-run has another. Null while it is open. */
 function endOf({ dispatch: { state, endedAt } }: DispatchRecord): string | null {
   return isOver(state) ? `${state} ${endedAt}` : null;
 }
 
-/** This job is the one that follows. */
+/** This job is the one that follows the training. */
 function withoutFollow(effects: readonly DispatchEffect[]): DispatchEffect[] {
   return effects.filter((effect) => effect !== "follow");
 }
@@ -118,7 +118,7 @@ async function runHere(
   }
 }
 
-/** Writes down now and then that a training lives, so that its model is held for as long as it runs. */
+/** Records at intervals that a training is alive, so that it holds its model for as long as it runs. */
 function beat(dispatcher: Dispatcher, record: DispatchRecord, intervalMs: number) {
   const timer = setInterval(
     () => void dispatcher.apply(record, { kind: "unchanged" }).catch(() => {}),
@@ -129,7 +129,7 @@ function beat(dispatcher: Dispatcher, record: DispatchRecord, intervalMs: number
 
 const PAUSE_MS = 2_000;
 
-/** How a program ended is known here alone: while Postgres is away, this process keeps it, unless it has to end itself. */
+/** Only this process knows how the program ended, so it retries while Postgres is away, unless it has to stop itself. */
 async function untilWritten<T>(write: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (;;) {
     try {

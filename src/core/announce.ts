@@ -8,7 +8,7 @@ export interface Announced extends Pick<DispatchOutcome, "state" | "url" | "erro
   trainer: string;
 }
 
-/** "🚨 films: retraining triggered ...", with how the trainer took it. */
+/** "🚨 films: retraining triggered ...", with the trainer's response. */
 export function announceTrigger(
   dispatch: Announced,
   figures: { driftScore: number | null; feature: string | null; bufferSize: number },
@@ -22,7 +22,7 @@ export function announceTrigger(
   ].join("\n");
 }
 
-/** "✅ films: training succeeded ...", and for one that did not, when its alerts are given back. */
+/** "✅ films: training succeeded ...", and for one that did not, when its alerts are released. */
 export function announceEnd(
   dispatch: Announced,
   {
@@ -70,7 +70,7 @@ export function describeRival(decisionId: number): string {
   return `Decision #${decisionId} has asked for a training since: another one would be the second for the same alerts`;
 }
 
-/** The two ways in which a person settles a dispatch that is unknown. */
+/** The two commands with which a person settles an unknown dispatch. */
 export function settleCommands(decisionId: number): string[] {
   return [
     `It was started:     npx retrigger dispatch confirm ${decisionId} <run>`,

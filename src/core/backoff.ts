@@ -39,8 +39,8 @@ export function findEnoughAlertsAt(
 }
 
 /**
- * When the alerts of a `trigger` decision may start another training, if its own has failed now: by the same computation as
- * a later verdict makes, from what the decision's evidence saw. Unix milliseconds; null if nothing is held back.
+ * When the alerts of a `trigger` decision may start another training, given that its own has just failed: the computation
+ * of a later verdict, applied to what the decision's evidence saw. Unix milliseconds; null if nothing is held back.
  */
 export function computeAlertsBackAt(
   alerts: Pick<Evidence["alerts"], "unanswered" | "failed">,

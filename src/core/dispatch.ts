@@ -1,9 +1,9 @@
 import { z } from "zod";
 
 /**
- * Where a dispatch stands. `pending`: recorded, and either not requested yet or requested with its answer lost and searched
- * for; `sent`: the trainer accepted it; `unknown`: the answer was lost and no training was found; `rejected`: the trainer
- * refused it; `cancelled`: not requested after all, or the training was stopped. The rest is the training's own.
+ * The state of a dispatch. `pending`: recorded, and either not requested yet or being searched for because the response was
+ * lost; `sent`: accepted by the trainer; `unknown`: the response was lost and no training was found; `rejected`: refused;
+ * `cancelled`: never requested, or the training was stopped. The other states are those of the training.
  */
 export const DispatchState = z.enum([
   "pending",
@@ -17,17 +17,17 @@ export const DispatchState = z.enum([
 ]);
 export type DispatchState = z.infer<typeof DispatchState>;
 
-/** Why a dispatch came to its state, where the state alone does not say. Programs branch on it; people read `error`. */
+/** Why a dispatch is in its state, if the state alone does not say. Programs branch on it; people read `error`. */
 export const DispatchReason = z.enum([
-  /** Cancelled before the request: its evidence was too old by then. */
+  /** Cancelled before the request: its evidence had become too old. */
   "evidence_too_old",
-  /** Cancelled before the request: another training was requested since its evidence was gathered. */
+  /** Cancelled before the request: another training was requested after its evidence was gathered. */
   "training_requested",
   /** Cancelled before the request: the settings that the recorded request was rendered from have changed. */
   "settings_changed",
-  /** Rejected by Retrigger: the recorded request is not the one that the settings give. */
+  /** Rejected by Retrigger: the recorded request differs from the one rendered from the settings. */
   "request_tampered",
-  /** Failed because nothing was heard of the training for too long. */
+  /** Failed because the training gave no sign of life for too long. */
   "lost",
 ]);
 export type DispatchReason = z.infer<typeof DispatchReason>;
@@ -39,14 +39,14 @@ export const DispatchOutcome = z.object({
   /** The training's id with its trainer. */
   externalId: z.string().nullable(),
   url: z.string().nullable(),
-  /** Why it was refused, is unknown, or ended badly; with what to do about it. */
+  /** Why it was rejected, is unknown or failed, and what to do about it. */
   error: z.string().nullable(),
-  /** When the trainer was asked, ISO 8601; null if it was not, and for the mock. */
+  /** When the training was requested, ISO 8601; null if it never was, and for the mock trainer. */
   askedAt: z.string().nullable().default(null),
 });
 export type DispatchOutcome = z.infer<typeof DispatchOutcome>;
 
-/** A training, as its trainer names it. */
+/** How a trainer identifies a training. */
 export interface Training {
   externalId: string;
   url: string | null;
@@ -54,7 +54,7 @@ export interface Training {
   statusUrl: string | null;
 }
 
-/** A training's status in the trainer's own words; `completed` is the one status that is an end. */
+/** A training's status in the trainer's own words; `completed` is the only final status. */
 export interface TrainingStatus {
   status: string;
   conclusion: string | null;
@@ -63,7 +63,7 @@ export interface TrainingStatus {
   durationSeconds: number | null;
 }
 
-/** A dispatch as its row stores it. Times are Unix milliseconds on the database's clock. */
+/** A dispatch as stored in its row. Times are Unix milliseconds on the database's clock. */
 export interface Dispatch {
   state: DispatchState;
   reason: DispatchReason | null;
@@ -76,14 +76,14 @@ export interface Dispatch {
   durationSeconds: number | null;
   /** Further runs that the trainer started for the one request. */
   extraRuns: readonly string[];
-  /** For people: why it was refused, is unknown or ended badly, and what to do about it. */
+  /** For people: why it was rejected, is unknown or failed, and what to do about it. */
   error: string | null;
   createdAt: number;
-  /** When the trainer was asked; null as long as nothing can have arrived there. */
+  /** When the training was requested; null while no request can have reached the trainer. */
   askedAt: number | null;
   /** The last sign of life. */
   heardAt: number | null;
-  /** Since when every attempt to hear of it has failed. */
+  /** Since when every attempt to read its status has failed. */
   silentSince: number | null;
   startedAt: number | null;
   endedAt: number | null;
@@ -95,18 +95,18 @@ export type DispatchPatch = Partial<Omit<Dispatch, "createdAt">>;
 export interface TrainerTraits {
   /** A training is followed by its id (GitHub); otherwise by a status URL, if there is one. */
   followsById: boolean;
-  /** Outcomes may be reported to us, and be in the row before anyone asks (webhook callbacks). */
+  /** The trainer may report outcomes by itself, so the row can change between two polls (webhook callbacks). */
   reportsOutcomes: boolean;
   /** The training runs inside a worker (a local program). */
   runsHere: boolean;
 }
 
 export interface DispatchLimits {
-  /** How long a request whose answer was lost is searched for before it is left to a person. */
+  /** How long to search for the training of a request whose response was lost, before a person has to decide. */
   searchMs: number;
-  /** Pause between two looks at a training. */
+  /** Pause between two polls of a training. */
   pollMs: number;
-  /** A training that was not heard of for so long counts as lost. */
+  /** A training that gives no sign of life for this long counts as lost. */
   lostAfterMs: number;
 }
 
@@ -114,17 +114,17 @@ export interface DispatchContext {
   now: number;
   limits: DispatchLimits;
   trainer: TrainerTraits;
-  /** Until when the alerts of a training that failed at `endedAt` are held back; null for not at all. */
+  /** Until when the alerts of a training that failed at `endedAt` are held back; null if they are not. */
   findAlertsBackAt?: (endedAt: number) => number | null;
 }
 
 /** What happened to a dispatch. */
 export type DispatchInput =
-  /** A worker begins, or begins again, to work on it. */
+  /** A worker starts or resumes work on it. */
   | { kind: "opened" }
-  /** The recorded request is not the one that the settings give. */
+  /** The recorded request differs from the one rendered from the settings. */
   | { kind: "request_differs"; haveSettingsChanged: boolean }
-  /** The trainer accepted; null if it does not say under which id. `isDone`: accepting is all that is ever known. */
+  /** The trainer accepted; `training` is null if it returned no id. `isDone`: nothing more will ever be known. */
   | { kind: "accepted"; training: Training | null; isDone?: boolean }
   | ({ kind: "refused" } & Unaccepted)
   /** The request certainly never arrived. */
@@ -132,12 +132,12 @@ export type DispatchInput =
   | ({ kind: "rate_limited"; waitMs: number | null } & Unaccepted)
   /** The request may have arrived. */
   | ({ kind: "answer_lost" } & Unaccepted)
-  /** The trainings that the trainer has under this key, the one that counts first. */
+  /** The trainings that the trainer lists under this key; the first one counts. */
   | { kind: "searched"; trainings: readonly Training[] }
-  /** The trainer cannot be asked now; nothing follows from that for the training. */
+  /** The trainer cannot be reached, which says nothing about the training. */
   | { kind: "unavailable"; message: string; waitMs: number | null }
   | { kind: "unchanged" }
-  /** `runs`: the list of runs under this key, if the trainer keeps one; needed to believe an end. */
+  /** `runs`: the runs under this key, if the trainer lists them; an end is not accepted without them. */
   | ({ kind: "seen"; runs: readonly Training[] | null } & TrainingStatus)
   /** A signed callback. */
   | ({ kind: "reported" } & TrainingStatus)
@@ -145,36 +145,36 @@ export type DispatchInput =
   | { kind: "nothing_to_ask" }
   | { kind: "run_started" }
   | { kind: "run_ended"; conclusion: string; message: string | null; durationSeconds: number | null }
-  /** A person's `dispatch retry`, after a refusal. */
+  /** Manual: `dispatch retry` of a rejected dispatch. */
   | { kind: "retry" }
-  /** A person's `dispatch resend`, after checking that an unknown dispatch started nothing. */
+  /** Manual: `dispatch resend`, after a person checked that an unknown dispatch started nothing. */
   | { kind: "resend" }
-  /** A person's `dispatch confirm`: which training an unknown dispatch started. */
+  /** Manual: `dispatch confirm` names the training that an unknown dispatch started. */
   | { kind: "confirm"; externalId: string };
 
-/** What became of the one request that was made at `askedAt`; of a later one it says nothing. */
+/** What became of the request made at `askedAt`, and of no later one. */
 interface Unaccepted {
   askedAt: number | null;
   message: string;
 }
 
-/** What follows from a state. Each is idempotent: done twice, it does the same. */
+/** The side effects of a state. Each is idempotent. */
 export type DispatchEffect =
   | "announce_request"
   | "announce_unknown"
   | "announce_extra_runs"
   | "announce_end"
-  /** See to it that the training is followed to its end, and its end reported. */
+  /** Make sure that a job follows the training to its end and reports it. */
   | "follow"
-  /** The model may be free again: re-evaluate it if its latest decision waited for this. */
+  /** The model may be free again: re-evaluate it if its latest decision was waiting for this. */
   | "release"
-  /** The decision came to nothing: re-evaluate the model. */
+  /** The decision had no effect: re-evaluate the model. */
   | "reevaluate";
 
-/** What to do with the trainer next, and in how many milliseconds. */
+/** The next step with the trainer, and the delay before it. */
 export type DispatchStep =
   | { kind: "request" | "search" | "run"; waitMs: number }
-  /** `isFresh`: ask without the last ETag, because what it stands for was not written down. */
+  /** `isFresh`: poll without the last ETag, because the status that it stands for was not recorded. */
   | { kind: "follow"; waitMs: number; isFresh?: boolean }
   | { kind: "done" };
 
@@ -183,19 +183,19 @@ export interface Advance {
   patch: DispatchPatch;
   effects: DispatchEffect[];
   next: DispatchStep;
-  /** Why nothing was heard, for the job's log. */
+  /** Why the status could not be read, for the job's log. */
   note?: string;
 }
 
-/** A trainer that cannot be asked is searched so many times longer, because nothing follows from its silence. */
+/** While the trainer is unreachable, the search may take this many times longer. */
 const UNAVAILABLE_FACTOR = 12;
 const MINUTE_MS = 60_000;
 const LONGEST_PAUSE_MS = 10 * MINUTE_MS;
 const WORKER_ENDED = "The worker ended while it asked";
 
 /**
- * The state machine of a dispatch: pure, with the time as an argument. The caller reads the row, asks the trainer, reduces
- * the answer, and writes the patch only if the row has not changed since; otherwise it reads and reduces again.
+ * The state machine of a dispatch: pure, with the time as an argument. The caller reads the row, calls the trainer, reduces
+ * the response and writes the patch only if the row has not changed since; otherwise it rereads and reduces again.
  */
 export function advance(dispatch: Dispatch, input: DispatchInput, context: DispatchContext): Advance {
   const change = reduce(dispatch, input, context);
@@ -214,7 +214,7 @@ interface Change {
   patch?: DispatchPatch;
   next?: DispatchStep;
   note?: string;
-  /** Nothing more is expected of it, although its state is no end. */
+  /** Nothing more is expected of it, although its state is not terminal. */
   isGivenUp?: boolean;
 }
 
@@ -247,9 +247,9 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
     case "reported":
       return mayBecome(dispatch, input) ? { patch: toProgress(dispatch, input, context) } : {};
     case "gone":
-      return silence(dispatch, input.message, null, context);
+      return reduceNoContact(dispatch, input.message, null, context);
     case "nothing_to_ask":
-      return silence(dispatch, "The trainer has not reported the outcome", LONGEST_PAUSE_MS, context);
+      return reduceNoContact(dispatch, "The trainer has not reported the outcome", LONGEST_PAUSE_MS, context);
     case "run_started":
       return dispatch.state === "sent"
         ? { patch: { state: "running", status: "in_progress", startedAt: context.now, heardAt: context.now } }
@@ -277,7 +277,7 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
   }
 }
 
-/** As a dispatch stands before it is requested for the first time. */
+/** Resets a dispatch to its state before the first request. */
 const REOPENED: DispatchPatch = {
   state: "pending",
   reason: null,
@@ -290,7 +290,7 @@ const REOPENED: DispatchPatch = {
   statusUrl: null,
 };
 
-/** A worker that begins has waited already: what is due, is due now. */
+/** The job has already waited out its delay, so the next step is due now. */
 function reduceOpened(dispatch: Dispatch, context: DispatchContext): Change {
   if (dispatch.state === "unknown" && isPastLimit(dispatch, context))
     return { next: { kind: "done" }, isGivenUp: true };
@@ -306,7 +306,7 @@ function reduceDifference(dispatch: Dispatch, haveSettingsChanged: boolean): Cha
   };
 }
 
-/** What people read about a dispatch that was cancelled before its request. */
+/** The message for each reason to cancel a dispatch before its request. */
 export const CANCELLATIONS = {
   evidence_too_old: "Not asked for: the evidence was too old by then",
   training_requested: "Not asked for: another training was asked for since its evidence was gathered",
@@ -322,14 +322,14 @@ function reduceAccepted(
   { training, isDone = false }: { training: Training | null; isDone?: boolean },
   { now }: DispatchContext,
 ): Change {
-  // What callbacks reported before the answer came stands; only what they did not say is added.
+  // Callbacks may have come before this response: keep what they reported, and add only what is missing.
   const names = {
     externalId: dispatch.externalId ?? training?.externalId ?? null,
     url: dispatch.url ?? training?.url ?? null,
     statusUrl: dispatch.statusUrl ?? training?.statusUrl ?? null,
   };
   if (dispatch.state !== "pending" && dispatch.state !== "unknown") return { patch: names };
-  // An answer that came so late that the request was given up meanwhile is an answer all the same.
+  // A late response still counts, even if the request was given up in the meantime.
   const askedAt = dispatch.askedAt ?? now;
   const accepted = { ...names, askedAt, error: null, heardAt: now, silentSince: null };
   return isDone
@@ -346,12 +346,12 @@ function reduceAccepted(
     : { patch: { ...accepted, state: "sent" } };
 }
 
-/** Whether a dispatch still waits for the answer to this very request. */
+/** Whether a dispatch is still waiting for the response to this very request. */
 function isOutstanding(dispatch: Dispatch, { askedAt }: Unaccepted): boolean {
   return dispatch.state === "pending" && dispatch.askedAt !== null && dispatch.askedAt === askedAt;
 }
 
-/** The request did not arrive, or was refused for now, so that it may be sent again. */
+/** The request did not arrive, or was refused for now, so it may be sent again. */
 function postpone(dispatch: Dispatch, request: Unaccepted, waitMs: number): Change {
   if (!isOutstanding(dispatch, request)) return {};
   return {
@@ -413,7 +413,7 @@ function reduceNotFound(dispatch: Dispatch, context: DispatchContext): Change {
   }
   if (dispatch.state !== "unknown" && isFollowable(dispatch, context.trainer))
     return { next: { kind: "follow", waitMs: 0 } };
-  return silence(dispatch, NOT_FOUND, null, context);
+  return reduceNoContact(dispatch, NOT_FOUND, null, context);
 }
 
 function reduceUnavailable(
@@ -421,7 +421,7 @@ function reduceUnavailable(
   { message, waitMs }: { message: string; waitMs: number | null },
   context: DispatchContext,
 ): Change {
-  if (dispatch.state !== "pending") return silence(dispatch, message, waitMs, context);
+  if (dispatch.state !== "pending") return reduceNoContact(dispatch, message, waitMs, context);
   const { now, limits } = context;
   if (dispatch.askedAt === null) return {};
   const why = dispatch.error ?? WORKER_ENDED;
@@ -436,7 +436,7 @@ function reduceUnavailable(
   };
 }
 
-/** The pauses grow with the time that has passed; the last search is after all of it. */
+/** Pauses grow with the time elapsed; the last search comes when the limit is reached. */
 function searchPause(askedAgoMs: number, { searchMs }: DispatchLimits): number {
   return Math.round(
     Math.min(clamp(askedAgoMs / 2, 1_000, MINUTE_MS), Math.max(1_000, searchMs - askedAgoMs)),
@@ -459,8 +459,8 @@ function reduceSeen(
   const progress = toProgress(dispatch, seen, context);
   if (seen.runs === null || !isOver(stateOfTraining(seen.status, seen.conclusion)))
     return { patch: progress };
-  // An end is believed only once the list of runs is known: of two runs for one request the older one trains, and the other
-  // one leaves at once. The list may lag.
+  // Accept an end only once the list of runs is known: if one request started two runs, the older one trains and the other
+  // exits at once. The list may lag.
   const fresh = { kind: "follow", waitMs: limits.pollMs, isFresh: true } as const;
   const isListed = seen.runs.some(({ externalId }) => externalId === dispatch.externalId);
   const isListComplete = isListed || now - (dispatch.askedAt ?? 0) >= limits.searchMs;
@@ -481,7 +481,7 @@ function reduceSeen(
   return { patch: { ...progress, ...(hasMore ? { extraRuns } : {}) } };
 }
 
-/** An end stands, unless the training was only taken for lost, or this is a later attempt of it. */
+/** An end is final, unless the training was only presumed lost or this is a later attempt of it. */
 function mayBecome(dispatch: Dispatch, { attempt }: Pick<TrainingStatus, "attempt">): boolean {
   if (dispatch.askedAt === null) return false;
   if (!isOver(dispatch.state)) return true;
@@ -528,31 +528,36 @@ function reduceRunEnded(
   };
 }
 
-/** A sign of life is written down now and then, so that whoever weighs the model knows that the training lives. */
+/** Records a sign of life now and then, so that evaluations know that the training is alive. */
 function heartbeat(dispatch: Dispatch, { now, limits }: DispatchContext): DispatchPatch {
   if (isOver(dispatch.state)) return {};
   const isDue = now - lastSign(dispatch) >= limits.lostAfterMs / 4;
   return isDue || dispatch.silentSince !== null ? { heardAt: now, silentSince: null } : {};
 }
 
-/** Nothing was heard. That means nothing for a while, and after too long it is an end of its own. */
-function silence(dispatch: Dispatch, why: string, waitMs: number | null, context: DispatchContext): Change {
+/** There was no sign of life. For a while that means nothing; past the limit, the training is given up. */
+function reduceNoContact(
+  dispatch: Dispatch,
+  why: string,
+  waitMs: number | null,
+  context: DispatchContext,
+): Change {
   const { now, limits } = context;
   if (isOver(dispatch.state)) return { next: planNext(dispatch, context, limits.pollMs) };
   const silentSince = dispatch.silentSince ?? now;
   const patch = { silentSince };
   const silentMs = now - lastSign(dispatch);
-  // A worker that begins after a day off does not take its first failed look for the end.
+  // After an outage of our own, the first failed poll must not end the training.
   if (silentMs >= limits.lostAfterMs && now - silentSince >= graceMs(limits.lostAfterMs))
     return giveUp(dispatch, `Nothing was heard of it for ${Math.round(silentMs / 1000)} s. ${why}`, context);
-  // Growing pauses, and a look when it is time to give up.
+  // Pauses grow, but a poll still falls on the moment to give up.
   const pauseMs = Math.max(waitMs ?? 0, limits.pollMs, Math.min(silentMs / 4, LONGEST_PAUSE_MS));
   const toLimitMs = Math.max(limits.lostAfterMs - silentMs, graceMs(limits.lostAfterMs)) + 1_000;
   const { kind } = planNext(dispatch, context, limits.pollMs);
   return { patch, next: { kind, waitMs: Math.round(Math.min(pauseMs, toLimitMs)) }, note: why };
 }
 
-/** A training that can be followed is lost; of one that was never seen, only a person can say whether it started. */
+/** A training that can be followed counts as lost. Otherwise only a person can say whether it started. */
 function giveUp(dispatch: Dispatch, error: string, { now, trainer }: DispatchContext): Change {
   if (dispatch.state === "unknown") return { next: { kind: "done" }, isGivenUp: true };
   if (!isFollowable(dispatch, trainer))
@@ -560,14 +565,14 @@ function giveUp(dispatch: Dispatch, error: string, { now, trainer }: DispatchCon
   return { patch: { state: "failed", reason: "lost", conclusion: "lost", error, endedAt: now } };
 }
 
-/** How much longer than the limit a worker may take to give a silent training up. */
+/** How far past the limit a worker may go before it gives up a silent training. */
 function graceMs(lostAfterMs: number): number {
   return Math.min(LONGEST_PAUSE_MS, lostAfterMs / 4);
 }
 
 /**
- * How long after its last sign of life a training holds its model, in milliseconds: a little longer than a worker waits that
- * follows it, so that the end is recorded first if a worker is there to record it.
+ * How long after its last sign of life a training holds its model, in milliseconds: a little longer than the worker that
+ * follows it waits, so that a running worker records the end first.
  */
 export function computeFlightLimitMs(lostAfterMs: number): number {
   return lostAfterMs + 2 * graceMs(lostAfterMs);
@@ -603,7 +608,7 @@ function planNext(dispatch: Dispatch, context: DispatchContext, waitMs: number):
   }
 }
 
-/** Until its alerts may start another training, a failed one is watched: a person may run it again. */
+/** A failed training is polled until its alerts may start another one, because a person may re-run it. */
 function planWatch(
   dispatch: Dispatch,
   { now, limits, trainer, findAlertsBackAt }: DispatchContext,
@@ -615,7 +620,7 @@ function planWatch(
   if (alertsBackAt === null || now >= alertsBackAt) return { kind: "done" };
   if (waitMs === 0) return { kind: "follow", waitMs: 0, isFresh: true };
   const pauseMs = clamp((now - dispatch.endedAt) / 4, limits.pollMs, LONGEST_PAUSE_MS);
-  // The last look is just before another training may start.
+  // The last poll comes just before another training may start.
   const toEndMs = alertsBackAt - now - Math.min(WATCH_MARGIN_MS, limits.pollMs);
   return {
     kind: "follow",
@@ -638,7 +643,7 @@ function isConfirmable({ state, externalId, askedAt }: Dispatch): boolean {
   return state === "unknown" || ((state === "pending" || state === "sent") && externalId === null);
 }
 
-/** What follows from the state of a dispatch, however it came to it. */
+/** The side effects of a dispatch's state, however it got there. */
 export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
   const effects: DispatchEffect[] = dispatch.extraRuns.length > 0 ? ["announce_extra_runs"] : [];
   switch (dispatch.state) {
@@ -663,12 +668,12 @@ export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
   }
 }
 
-/** Whether a dispatch was cancelled before the trainer was asked. */
+/** Whether a dispatch was cancelled before its request. */
 export function isUnrequested({ state, reason }: Pick<Dispatch, "state" | "reason">): boolean {
   return state === "cancelled" && reason !== null && reason in CANCELLATIONS;
 }
 
-/** What a model's latest decision says, as far as the end of a training needs it. */
+/** What the end of a training needs to know about the model's latest decision. */
 export interface LatestDecision {
   /** When its snapshot was taken, Unix milliseconds. */
   takenAt: number | null;
@@ -676,13 +681,13 @@ export interface LatestDecision {
   isHeldByTraining: boolean;
 }
 
-/** A snapshot may be a little younger than an end, and still not show it. */
+/** A snapshot taken shortly after an end may not show it yet. */
 const SNAPSHOT_MARGIN_MS = 60_000;
 
 /**
- * Whether the end of a training calls for a re-evaluation of its model. Yes, if the latest decision waited for it; and after
- * a failure that no decision has seen yet, so that one records when its alerts come back. Never after a success that nothing
- * waited for: without the re-trigger guard, that would train for ever.
+ * Whether the end of a training calls for a re-evaluation of its model: yes, if the latest decision was held by a training,
+ * and after a failure that no decision has seen yet, so that one records when its alerts are released. Never after a
+ * success that no decision waited for: with the re-trigger guard off, that would train forever.
  */
 export function callsForReevaluation(
   dispatch: Dispatch,
@@ -695,8 +700,8 @@ export function callsForReevaluation(
 }
 
 /**
- * The state that a trainer's words stand for. Both are GitHub's, which are plain strings and grow in number: only `completed`
- * is an end, and of the ends only `success` is a success.
+ * Maps a trainer's status and conclusion to a state. Both use GitHub's vocabulary, an open set of strings: only `completed`
+ * is final, and only `success` is a success.
  */
 export function stateOfTraining(status: string, conclusion: string | null): DispatchState {
   if (status !== "completed") return status === "in_progress" ? "running" : "sent";
@@ -704,7 +709,7 @@ export function stateOfTraining(status: string, conclusion: string | null): Disp
   return conclusion === "cancelled" ? "cancelled" : "failed";
 }
 
-/** Whether a dispatch in this state has come to its end; some ends may still be revised. */
+/** Whether the state is terminal, although some ends may still be revised. */
 export function isOver(state: DispatchState): boolean {
   return ["succeeded", "failed", "cancelled", "rejected"].includes(state);
 }

@@ -13,7 +13,7 @@ export const Criterion = z.object({
 });
 export type Criterion = z.infer<typeof Criterion>;
 
-/** Why a model is not retrained, in the words that `retraining_decisions.reason` holds. */
+/** Why a model is not retrained, as `retraining_decisions.reason` stores it. */
 export const NoActionReason = z.enum([
   "no_recent_drift_checks",
   "no_drift_alerts",
@@ -46,11 +46,11 @@ export const Verdict = z.object({
 export type Verdict = z.infer<typeof Verdict>;
 
 /**
- * Weighs evidence by a policy. Pure: the same evidence and policy give the same verdict, anywhere, at any time.
+ * Evaluates evidence against a policy. Pure: the same evidence and policy give the same verdict, anywhere, at any time.
  *
  * `trigger` needs all three criteria of the guide (recent checks, triggered alerts, buffer; each met at exactly its
- * minimum); with the re-trigger guard on, as many alerts as are required that no training has answered, those of a failed
- * training only after its backoff; and, with the in-flight guard on, that no training of the model is under way.
+ * minimum); with the re-trigger guard on, as many alerts as required that no training has answered (those of a failed
+ * training count only after its backoff); and, with the in-flight guard on, that no training of the model is under way.
  */
 export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   const criteria = weighCriteria(evidence, policy);
@@ -82,7 +82,7 @@ export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   };
 }
 
-/** Why a check stands in the way, and when it could stop doing so through time alone: Unix milliseconds, null for never. */
+/** Why a check objects, and when it could stop objecting through time alone: Unix milliseconds, null for never. */
 interface Objection {
   reason: NoActionReason;
   endsAt: number | null;
@@ -115,7 +115,7 @@ function applyGuards(evidence: Evidence, policy: Policy): Objection[] {
   return [...weighAlerts(evidence, policy), ...weighFlight(evidence, policy)];
 }
 
-/** The re-trigger guard. Too few alerts is its own reason; the guard objects only if there were enough without it. */
+/** The re-trigger guard. It objects only if there would be enough alerts without it; too few is a reason of its own. */
 function weighAlerts({ checks, alerts, takenAt }: Evidence, policy: Policy): Objection[] {
   const { minAlertsTriggered: required, retriggerGuard } = policy;
   if (!retriggerGuard || checks.triggered < required) return [];
@@ -134,7 +134,7 @@ function weighFlight(evidence: Evidence, { inFlightGuard }: Policy): Objection[]
   return [{ reason: "training_in_flight", endsAt }];
 }
 
-/** The trainings that are under way, for all that is known: those that have reached their limit are not. */
+/** The trainings that may still be under way: those that have not reached their limit. */
 export function findInFlight({ inFlight, takenAt }: Evidence): TrainingInFlight[] {
   return inFlight.filter(({ until }) => until === null || Date.parse(until) > Date.parse(takenAt));
 }

@@ -35,7 +35,7 @@ export const PastDecision = z.object({
   decision: z.string().nullable(),
   bufferSize: z.number().nullable(),
   driftScore: Figure,
-  /** When this decision asked to be looked at again, ISO 8601; null for never. */
+  /** When the model was due for re-evaluation after this decision, ISO 8601; null for never. */
   nextLookAt: z.string().nullable().default(null),
 });
 export type PastDecision = z.infer<typeof PastDecision>;
@@ -49,27 +49,27 @@ export const EarlierAction = z.object({
 });
 export type EarlierAction = z.infer<typeof EarlierAction>;
 
-/** A training that failed or was stopped, and with it `alerts` of the alerts in the window that no other one answered. */
+/** A training that failed or was stopped, and how many alerts in the window it leaves unanswered. */
 export const FailedTraining = z.object({
   decisionId: z.number().int(),
   /** ISO 8601, the database's clock. */
   endedAt: z.string(),
   /** In the trainer's own words. */
   conclusion: z.string().nullable(),
-  /** How often a training of these alerts has failed by now. */
+  /** How often a training of these alerts has failed so far. */
   failures: z.number().int().positive(),
   alerts: z.number().int().positive(),
 });
 export type FailedTraining = z.infer<typeof FailedTraining>;
 
-/** A training of the model that is requested or runs, for all that is known. */
+/** A training of the model that may be under way: requested or running. */
 export const TrainingInFlight = z.object({
   decisionId: z.number().int(),
   trainer: z.string(),
   state: z.string(),
   /** When it was requested, ISO 8601. */
   since: z.string(),
-  /** Until when it holds the model if nothing is heard of it, ISO 8601. */
+  /** Until when it holds the model without a further sign of life, ISO 8601. */
   until: z.string().nullable().default(null),
   url: z.string().nullable(),
 });

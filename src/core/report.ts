@@ -9,7 +9,7 @@ import type { Policy } from "./policy.ts";
 import type { Superseded } from "./superseded.ts";
 import { type DispatchOutcome, isUnrequested } from "./dispatch.ts";
 
-/** Everything that a report tells. */
+/** The input of a report. */
 export interface ReportInput {
   model: string;
   runId: string;
@@ -22,9 +22,9 @@ export interface ReportInput {
   request: DispatchRequest | null;
   /** The decision as recorded; null in a dry run and for a superseded run. */
   recorded: PastDecision | null;
-  /** The trainer, and how its dispatch came out; null where there is none. */
+  /** The trainer and the outcome of its dispatch; null if there is none. */
   dispatch: ReportedDispatch | null;
-  /** The run that looks again, and why; null for a run that was not superseded. */
+  /** The run that re-evaluates, and why; null for a run that was not superseded. */
   superseded: { by: string; because: Superseded } | null;
   /** IANA zone in which times are written. */
   timeZone: string;
@@ -49,17 +49,17 @@ export function renderReport(input: ReportInput): string {
   ].join("\n\n");
 }
 
-/** The part that gather has to tell: drift checks and buffer. */
+/** Gather's part of the report: drift checks and buffer. */
 export function renderFindings(input: Findings): string {
   return [...driftSection(input), "", ...bufferSection(input)].join("\n");
 }
 
-/** The part that evaluate has to tell: each criterion, and the verdict. */
+/** Evaluate's part: each criterion, and the verdict. */
 export function renderCriteria(input: Weighed): string {
   return criteriaSection(input).join("\n");
 }
 
-/** The part that act has to tell: what was recorded, what is sent, or what is recommended instead. */
+/** Act's part: what was recorded, what is sent, or what is recommended instead. */
 export function renderAction(input: ReportInput): string {
   const { verdict, request, superseded } = input;
   if (superseded !== null) return recordLine(input);
@@ -118,7 +118,7 @@ function explainFlag({ score, threshold }: DriftCheck): string {
   if (score === null || threshold === null || score <= threshold)
     return `flagged by the monitor (Score ${formatScore(score)}, Threshold ${formatScore(threshold)})`;
   const [shown, limit] = [formatScore(score), formatScore(threshold)];
-  // Four decimals may hide by how much.
+  // Four decimals may hide the difference.
   return shown === limit ? `Score ${score} > Threshold ${threshold}` : `Score ${shown} > Threshold ${limit}`;
 }
 

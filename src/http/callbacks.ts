@@ -21,42 +21,42 @@ export interface CallbackDependencies {
   log: Logger;
 }
 
-/** What others report about trainings. Each report is signed, and believed no further than it goes. */
+/** Signed callbacks about trainings. GitHub's only wake the job that polls; a receiver's outcome is recorded. */
 export function createCallbacks(dependencies: CallbackDependencies): Router {
   const { config, database, queues, log } = dependencies;
   const queueOf = (name: string) => queues.find((queue) => queue.name === name);
-  // The training may not be known yet: then the act stage looks for it.
+  // The training may not be identified yet; then the act stage is still searching for it.
   const wake = async (runId: string): Promise<void> => {
     for (const name of ["act", TRAINING]) {
       const queue = queueOf(name);
-      // The act stage is of interest only while it waits.
+      // The act stage needs to be woken only while it waits.
       if (queue && (name === TRAINING || (await queue.getJobState(runId)) === "delayed"))
         await wakeJob(queue, runId);
     }
   };
   const router = Router();
-  // The signature is that of the very bytes.
+  // The signature covers the raw bytes.
   const readBody = express.text({ type: () => true, limit: "1mb" });
 
-  /** GitHub's `workflow_run` events: a reason to look, and nothing more, because they may be late, lost or out of order. */
+  /** GitHub's `workflow_run` events: a hint to poll, and nothing more, because they may be late, lost or out of order. */
   router.post("/api/v1/github/webhook", readBody, async (request, response) => {
     const body = await readSigned(request, config.githubWebhookSecret, "X-Hub-Signature-256");
     const event = request.get("X-GitHub-Event") ?? "no event";
     const runId = event === "workflow_run" ? await findRun(parseBody(WorkflowRunEvent, body)) : null;
-    // GitHub gives up after ten seconds, so the answer comes before the look.
+    // GitHub gives up after ten seconds, so respond before the poll.
     response.status(202).json(runId === null ? { ignored: event } : { runId });
     if (runId === null) return;
     await wake(runId).catch((error: unknown) =>
-      log.warn({ err: error, runId }, "training not woken; it is polled later"),
+      log.warn({ err: error, runId }, "could not wake the training's job; it polls later anyway"),
     );
   });
 
-  /** The outcome of a training, as the receiver of the webhook trainer tells it. */
+  /** The outcome of a training, as the receiver of the webhook trainer reports it. */
   router.post(outcomePath(":runId"), readBody, async (request, response) => {
     const secret = config.trainer.name === "webhook" ? config.trainer.webhook.secret : null;
     const body = await readSigned(request, secret, SIGNATURE_HEADER);
     const { decision_id: runId, ...outcome } = parseBody(SignedOutcome, body);
-    // The body is what is signed: without this, an outcome could be sent on to another training.
+    // Only the body is signed: without this check, an outcome could be replayed to another training.
     if (runId !== request.params["runId"]) throw new Refusal(400, "decision_id is not that of the address");
     const dispatch = await database.readDispatch(runId);
     if (!dispatch) throw new Refusal(404, `There is no training ${runId}`);
@@ -84,7 +84,7 @@ export function createCallbacks(dependencies: CallbackDependencies): Router {
   }
 }
 
-/** A request that is not taken; its status and message are the answer. */
+/** A rejected request, with the status and message of the response. */
 class Refusal extends Error {
   readonly status: number;
 
@@ -103,7 +103,7 @@ const WorkflowRunEvent = z.object({
 
 const SignedOutcome = Outcome.extend({ decision_id: z.uuid() });
 
-/** The body. @throws Refusal where it is not signed with the secret. */
+/** Returns the body. @throws Refusal if it is not signed with the secret. */
 async function readSigned(request: Request, secret: string | null, header: string): Promise<string> {
   if (secret === null) throw new Refusal(404, "Nobody is listening here: the settings name no secret for it");
   const body: unknown = request.body;

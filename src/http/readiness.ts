@@ -12,10 +12,10 @@ export interface Readiness {
   reason?: string;
 }
 
-/** A server that works answers within milliseconds; longer, nobody who asks is kept. */
+/** A healthy server replies within milliseconds; a health check waits no longer than this. */
 const ANSWER_LIMIT_MS = 1_000;
 
-/** Asks both servers at once. */
+/** Checks both servers in parallel. */
 export async function checkReadiness(database: Database, watch: RedisWatch): Promise<Readiness> {
   const [isPostgresUp, redis] = await Promise.all([answers(() => database.ping()), askRedis(watch)]);
   return {
@@ -34,7 +34,7 @@ export async function askRedis(watch: RedisWatch): Promise<RedisState> {
     : { kind: "away", error: new Error(`no answer in ${ANSWER_LIMIT_MS} ms`) };
 }
 
-/** Whether a server answers, at once and without an error. */
+/** Whether a server replies in time and without an error. */
 export async function answers(ask: () => Promise<unknown>): Promise<boolean> {
   const answered = ask().then(
     () => true,

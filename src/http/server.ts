@@ -17,7 +17,7 @@ export interface ServerDependencies {
   config: Config;
   database: Database;
   redisWatch: RedisWatch;
-  /** Must fail fast: a page is answered at once, also while Redis is away. */
+  /** Must fail fast: pages respond at once even while Redis is away. */
   queues: Queue[];
   log: Logger;
 }
@@ -46,7 +46,7 @@ export async function startServer(
   app.use(createDecisionPages(database, config.timeZone));
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);
-    // What is wrong with a request, such as a body that is too large, its parser says.
+    // Body parsers attach the status of a bad request, such as one that is too large, to the error.
     const fault =
       error instanceof Error && "status" in error && typeof error.status === "number" ? error.status : null;
     if (fault === null) log.warn({ err: error }, "request failed");
@@ -87,7 +87,7 @@ async function listen(app: express.Express, { host, port }: Config) {
   };
 }
 
-/** Answers 503 at once while a server is away, instead of letting a page wait for it. */
+/** Responds 503 at once while a server is away, instead of letting a page wait for it. */
 function unlessAway(server: string, isThere: () => Promise<boolean>) {
   return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
     if (await isThere()) return next();

@@ -1,6 +1,6 @@
 import { messageOf } from "../errors.ts";
 
-/** What becomes of a request that got no answer. */
+/** What is known about a request that got no response. */
 export interface NetworkFailure {
   /** Whether it is certain that the request never arrived. */
   isUnsent: boolean;
@@ -10,7 +10,7 @@ export interface NetworkFailure {
 /** System calls that fail before there is a connection. */
 const UNCONNECTED_CALLS = ["connect", "getaddrinfo"];
 
-/** Codes that fetch gives only while it makes a connection. */
+/** Codes that fetch reports only while it connects. */
 const UNCONNECTED_CODES = [
   "UND_ERR_CONNECT_TIMEOUT",
   // A certificate is verified before anything is sent.
@@ -27,13 +27,13 @@ export function explainNetworkFailure(error: unknown): NetworkFailure {
   const reasons = listReasons(error);
   const codes = reasons.map((reason) => textOf(reason, "code")).filter((code) => code !== undefined);
   return {
-    // If several addresses were tried, each must have failed so.
+    // If several addresses were tried, each must have failed before it was connected.
     isUnsent: reasons.length > 0 && reasons.every(isUnconnected),
     message: messageOf(reasons.at(-1)) || codes.join(", "),
   };
 }
 
-/** The last causes of an error, of which there are several if several addresses were tried. */
+/** The root causes of an error: several if several addresses were tried. */
 function listReasons(error: unknown): unknown[] {
   if (error instanceof AggregateError) return error.errors.flatMap(listReasons);
   if (error instanceof Error && error.cause !== undefined) return listReasons(error.cause);
@@ -41,8 +41,8 @@ function listReasons(error: unknown): unknown[] {
 }
 
 /**
- * Whether there was no connection to send anything on. The code alone does not say: a network that fails on an open
- * connection gives EHOSTUNREACH or ETIMEDOUT too, from `read` or `write`, when the request may have arrived.
+ * Whether the failure came before there was a connection. The code alone does not tell: an open connection can also fail
+ * with EHOSTUNREACH or ETIMEDOUT, from `read` or `write`, when the request may have arrived.
  */
 function isUnconnected(reason: unknown): boolean {
   const call = textOf(reason, "syscall");

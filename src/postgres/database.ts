@@ -14,12 +14,12 @@ import { explainPostgresError } from "./explain-error.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createPool } from "./pool.ts";
 
-/** Everything that is asked of Postgres. Whatever fails says where, why, and what to do. */
+/** All access to Postgres. Every error says where it happened, why, and what to do. */
 export interface Database {
   ping(): Promise<void>;
   migrate(options?: MigrateOptions): Promise<string[]>;
   findPendingMigrations(): Promise<string[]>;
-  /** @param limitMs After so long the server cancels the reading: TransientError READING_TOO_SLOW. */
+  /** @param limitMs After this long the server cancels the query: TransientError READING_TOO_SLOW. */
   fetchEvidence(model: string, config: ModelConfig, limitMs?: number): Promise<Evidence>;
   recordDecision(decision: decisions.NewDecision): Promise<decisions.RecordingAnswer>;
   readLatestDecision(model: string): Promise<LatestDecision | null>;

@@ -23,7 +23,7 @@ export interface NewDecision {
   verdict: Verdict;
   /** For a trigger: the request, recorded in the same transaction, before anything is sent. */
   request: DispatchRequest | null;
-  /** Of the settings that the request was rendered from. */
+  /** Hash of the settings that the request was rendered from. */
   settingsHash: string;
   /** The state in which the dispatch row begins. */
   dispatchState: "pending" | "sent";
@@ -54,9 +54,9 @@ export interface RecordingOptions {
 
 /**
  * Records a decision by compare-and-set against what its evidence saw: the model's last decision and, if a training held it
- * back, that this training is still open. Records its dispatch and marks the events that it covers with it. Returns the row of
- * this run, whether it was written now or by an earlier try; or why nothing was written. One round trip; a retry takes two, a
- * lost race two or three.
+ * back, that this training is still open. Also records its dispatch and marks the events that it covers. Returns the row of
+ * this run, whether it was written now or by an earlier try; or why nothing was written. One round trip; a retry takes two,
+ * a lost race two or three.
  *
  * @throws PermanentError if the table has no sequence that gives the newest decision the highest id.
  */
@@ -69,14 +69,14 @@ export async function recordDecision(
     const isKnown = sequences.has(pool);
     const values = toValues(decision, options, await findSequence(pool));
     const rows = await insert(pool, values).catch((error: unknown) => {
-      // The sequence that was looked up before may have been dropped since.
+      // The cached sequence may have been dropped since.
       if (!isKnown || !(error instanceof pg.DatabaseError) || error.code !== "42P01") throw error;
       return [];
     });
     if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], earlier: null } };
     const found = await findReason(pool, decision, options);
     if (found.outcome !== "none") return found;
-    // Neither a rival nor time stood in the way: ids were written past the sequence, or it is another one by now.
+    // Neither a rival decision nor old evidence: ids were written past the sequence, or the sequence was replaced.
     sequences.delete(pool);
     if (attempt > MAX_REPAIRS) throw noSequence("its ids run ahead of its sequence");
     await repairSequence(pool, await findSequence(pool));
@@ -129,7 +129,7 @@ function toValues(
 
 const MAX_REPAIRS = 3;
 
-/** The sequence that `retraining_decisions.id` takes its values from, by pool: looked up once. */
+/** The sequence that `retraining_decisions.id` takes its values from, cached per pool. */
 const sequences = new WeakMap<pg.Pool, string>();
 
 /**
@@ -177,9 +177,9 @@ const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_o
   'reason', dispatch.reason_code, 'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error,
   'askedAt', dispatch.asked_at) END`;
 
-// A training that ends at this moment waits for the lock on its row or makes this statement wait; either way one of the two
-// sees the other. An event is covered if it was received before the snapshot; those before the last decision were covered
-// by that one.
+// A training that ends right now either waits for the lock on its row or makes this statement wait, so one of the two sees
+// the other. An event is covered if it was received before the snapshot; those before the last decision's snapshot were
+// covered by that decision.
 const INSERT_DECISION = `
 WITH holding AS (
   SELECT FROM retraining_dispatches
@@ -210,7 +210,7 @@ SELECT decision.id, to_json(decision_date AT TIME ZONE $16::text) #>> '{}' AS "d
   decision.trainer, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
 FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
 
-/** Why nothing was inserted. "none": for no reason that another run or the time could have given. */
+/** Why nothing was inserted. "none": neither another run nor the time explains it. */
 async function findReason(
   pool: pg.Pool,
   { runId, model, evidence, verdict }: NewDecision,
@@ -247,7 +247,7 @@ async function findReason(
   );
   const { isStale, hasRival, isReleased, evidence: seen, policy, ...row } = rows[0] ?? {};
   if ("id" in row && row.id !== null) {
-    // A row of another version may hold what this one does not read.
+    // A row written by another version may not parse.
     const earlier = z.object({ evidence: Evidence, policy: Policy }).safeParse({ evidence: seen, policy });
     const decision = { ...(row as Omit<RecordedDecision, "earlier">), earlier: earlier.data ?? null };
     return { outcome: "recorded", decision };
@@ -257,7 +257,7 @@ async function findReason(
   return isReleased ? { outcome: "superseded", because: "training_ended" } : { outcome: "none" };
 }
 
-/** A model's latest decision, as far as the end of a training needs it; null if there is none. */
+/** What the end of a training needs to know about a model's latest decision; null if there is none. */
 export async function readLatestDecision(pool: pg.Pool, model: string): Promise<LatestDecision | null> {
   const { rows } = await pool.query<LatestDecision>(
     `SELECT floor(extract(epoch FROM taken_at) * 1000)::float8 AS "takenAt",
@@ -268,19 +268,19 @@ export async function readLatestDecision(pool: pg.Pool, model: string): Promise<
   return rows[0] ?? null;
 }
 
-/** What of a model is to be put back if Redis lost it. */
+/** What to restore for a model if Redis lost it. */
 export interface ModelState {
   model: string;
-  /** The latest decision, if it asks to be looked at again. */
+  /** When to re-evaluate after the latest decision; null if time alone changes nothing. */
   nextLook: { decisionId: number; waitMs: number } | null;
-  /** Runs that events wait for which no decision covers. */
+  /** The runs that uncovered events wait for. */
   openRunIds: string[];
 }
 
 /**
- * Of each model, what Redis must know: the time of its next look, and the runs of events that no decision covers. Events of
- * the last two seconds are left out, because their jobs may be on the way to Redis. Takes time by the number of models, not
- * of events or decisions.
+ * For each model, what Redis must hold: the time of its next evaluation, and the runs that uncovered events wait for.
+ * Events of the last two seconds are left out, because their jobs may be on the way to Redis. The cost grows with the
+ * number of models, not of events or decisions.
  */
 export async function listModelStates(pool: pg.Pool, models: readonly string[]): Promise<ModelState[]> {
   const { rows } = await pool.query<ModelState>(LIST_MODEL_STATES, [models]);
@@ -312,7 +312,7 @@ export interface DecisionRow {
   runId: string | null;
   model: string;
   cause: string | null;
-  /** ISO 8601; null where the DAG's row has none. */
+  /** ISO 8601; null if the DAG's row has none. */
   decidedAt: string | null;
   decision: string | null;
   reason: string | null;

@@ -6,7 +6,7 @@ import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts
 import { Evidence } from "../core/evidence.ts";
 import { sendStatements } from "./pool.ts";
 
-/** A dispatch with the decision that made it, as both stood when they were read. */
+/** A dispatch and the decision that made it, as they were read. */
 export interface DispatchRecord {
   decisionId: number;
   runId: string;
@@ -17,13 +17,13 @@ export interface DispatchRecord {
   /** What the decision saw: the feature of the newest alert, and the alerts that its training answers. */
   feature: string | null;
   alerts: SeenAlerts;
-  /** The request as it was recorded, and the hash of the settings that it was rendered from; never executed. */
+  /** The recorded request, which is never executed, and the hash of the settings that it was rendered from. */
   request: DispatchRequest;
   settingsHash: string | null;
-  /** Raised by each write. */
+  /** Incremented by each write. */
   version: number;
   dispatch: Dispatch;
-  /** The database's clock, Unix milliseconds, at the read, and this process's (`performance.now()`) at its return. */
+  /** The database's clock (Unix milliseconds) at the read, and this process's (`performance.now()`) when it returned. */
   databaseNow: number;
   readAt: number;
 }
@@ -31,7 +31,7 @@ export interface DispatchRecord {
 const SeenAlerts = Evidence.shape.alerts.pick({ unanswered: true, failed: true });
 type SeenAlerts = z.infer<typeof SeenAlerts>;
 
-/** The database's clock now, Unix milliseconds: as it was at the read, and the time that has passed since. */
+/** The database's clock now, Unix milliseconds: its time at the read plus what has elapsed since. */
 export function clockOf({ databaseNow, readAt }: Pick<DispatchRecord, "databaseNow" | "readAt">): number {
   return Math.floor(databaseNow + performance.now() - readAt);
 }
@@ -77,7 +77,7 @@ type Row = Omit<DispatchRecord, "readAt">;
 
 function toRecord(row: Row | undefined): DispatchRecord | null {
   if (!row) return null;
-  // A row of another version may hold what this one does not read.
+  // A row written by another version may not parse.
   const alerts = SeenAlerts.catch({ unanswered: 1, failed: [] }).parse(row.alerts);
   return { ...row, alerts, readAt: performance.now() };
 }
@@ -105,8 +105,8 @@ export interface Advanced extends Advance {
 }
 
 /**
- * Reduces a dispatch and writes what changed, if the row is still the one that was read; otherwise reads it again and reduces
- * again. So of two processes none overwrites what the other one found out.
+ * Reduces a dispatch and writes what changed, if the row is still the one that was read; otherwise rereads it and reduces
+ * again. So no process overwrites what another one found out.
  */
 export async function updateDispatch(
   pool: pg.Pool,
@@ -144,17 +144,17 @@ async function writeDispatch(
   return rowCount === 1;
 }
 
-/** Whether the caller may ask the trainer now, with the dispatch as it stands after the claim. */
+/** Whether the caller may send the request, and the dispatch as it is after the claim. */
 export type Claim =
-  /** Yes, and nothing else may from now on. */
+  /** Yes, and from now on nothing else may. */
   | { outcome: "claimed"; record: DispatchRecord }
-  /** No: an earlier try asked, or was about to; or it was cancelled, by this claim or before. */
+  /** No: an earlier try sent it or was about to; or it was cancelled, by this claim or before. */
   | { outcome: "refused"; record: DispatchRecord };
 
 /**
- * Takes the one chance to ask the trainer for a decision's training. This is the last gate before a request: a decision that
- * was let through by an old view of things (a refused one that is retried, one that was recorded while that happened) does
- * not pass it if a training was requested since. One round trip; claims about one model take turns.
+ * Claims the right to request a decision's training, which is granted once. This is the last check before a request: it
+ * stops a decision whose evidence has become outdated (a rejected one that is retried, or one that was recorded at the same
+ * time) if another training was requested since. One round trip; claims for one model are serialized.
  */
 export async function claimDispatch(
   pool: pg.Pool,
@@ -164,7 +164,7 @@ export async function claimDispatch(
   const results = await sendStatements(pool, [
     "BEGIN",
     `SELECT pg_advisory_xact_lock(hashtext('retrigger dispatch'), hashtext(model)) FROM retraining_decisions WHERE id = ${decisionId}`,
-    // Sees what was committed before it begins: all that those did who had the lock before.
+    // Its snapshot is taken once the lock is held, so it sees all that earlier holders committed.
     buildClaim(decisionId, evidenceMaxAgeSeconds),
     `${RECORD} WHERE decision_id = ${decisionId}`,
     "COMMIT",
@@ -212,7 +212,7 @@ RETURNING verdict AS claim`;
 
 /**
  * The newest other decision of the model that requested a training since this one's evidence was gathered, so that a retry
- * would train twice; null if there is none. For people to read: the claim looks again.
+ * would train twice; null if there is none. For messages only: the claim checks again.
  */
 export async function findLaterRequest(pool: pg.Pool, decisionId: number): Promise<number | null> {
   const { rows } = await pool.query<{ id: number | null }>(
@@ -225,7 +225,7 @@ export async function findLaterRequest(pool: pg.Pool, decisionId: number): Promi
   return rows[0]?.id ?? null;
 }
 
-/** A dispatch that something must work on. */
+/** A dispatch that a job must work on. */
 export interface OpenDispatch {
   runId: string;
   model: string;
@@ -233,8 +233,8 @@ export interface OpenDispatch {
 }
 
 /**
- * The dispatches of this trainer that are not at their end, and the failures of models whose alerts are still held back. Those
- * written in the last two seconds are left out, because their jobs may be on the way to Redis.
+ * This trainer's unfinished dispatches, and its failed ones whose alerts are still held back. Those written in the last two
+ * seconds are left out, because their jobs may be on the way to Redis.
  */
 export async function listOpenDispatches(pool: pg.Pool, trainer: string): Promise<OpenDispatch[]> {
   const { rows } = await pool.query<OpenDispatch>(
@@ -274,7 +274,7 @@ export async function findTraining(
   return rows[0]?.runId ?? null;
 }
 
-/** How many dispatches of each model and trainer stand in each state. */
+/** How many dispatches of each model and trainer are in each state. */
 export interface DispatchCount {
   model: string;
   trainer: string;

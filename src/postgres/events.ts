@@ -37,10 +37,10 @@ export async function recordEvent(
 }
 
 // Another try of the same job writes what it found out now; a drift run that failed and then succeeded is a new event. The
-// update touches the row in any case, so that RETURNING says whose it is, in one round trip.
+// update touches the row in any case, so that RETURNING shows whose it is, in one round trip.
 const IS_NEWS =
   "(known.job_key = excluded.job_key OR (known.outcome = 'drift_run_failed' AND excluded.outcome <> 'drift_run_failed'))";
-// An event that needed no decision before counts from now on.
+// A drift run that failed before and now succeeds counts as received now: see `received_at` below.
 const UPDATED_COLUMNS = ["job_key", "status", "source", "completed_at", "payload", "outcome", "run_id"];
 const RECORD_EVENT = `
 INSERT INTO retraining_events AS known (model, event_run_id, job_key, status, source, completed_at, payload, outcome, run_id)

@@ -20,12 +20,12 @@ export interface EvidenceRequest {
   timeZone: string;
 }
 
-/** A count of ten million ratings takes some two seconds; what takes longer than this will not come. */
+/** Counting ten million ratings takes about two seconds; a reading that takes longer than this is given up. */
 export const READING_LIMIT_MS = 115_000;
 
 /**
- * Reads everything that a decision weighs with one statement, which is one snapshot, in one round trip. All times are
- * compared by the database, on its own clock.
+ * Reads all the evidence for a decision with one statement: one snapshot, one round trip. All times are compared by the
+ * database, on its own clock.
  */
 export async function fetchEvidence(
   pool: pg.Pool,
@@ -85,10 +85,10 @@ function toParameters(request: EvidenceRequest): Parameter[] {
   return values.map((value, index) => ({ value, type: PARAMETER_TYPES[index] ?? "text" }));
 }
 
-// The zones of the world lie within a day of each other; the exact comparison follows.
+// No time zone is more than a day away from UTC; the exact comparison follows.
 const ZONE_MARGIN = "interval '2 days'";
 
-/** $1 model, $2 time zone, $3 trainer, $4 lookback in hours, $5 flight limit and $6 greatest age of evidence in seconds. */
+/** $1 model, $2 time zone, $3 trainer, $4 lookback in hours, $5 flight limit and $6 maximum age of evidence in seconds. */
 function buildEvidenceSql(request: EvidenceRequest, isFilterable: boolean): string {
   const { checks, alertIds, batches, decisions, failed, inFlight, texts } = EVIDENCE_LIMITS;
   return `
@@ -191,7 +191,7 @@ SELECT json_build_object(
 const ALERT_ID = `COALESCE(id::text, '') || '@' ||
     COALESCE(to_char(checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), checked_at::text)`;
 
-/** The newest checks as JSON, which is made of those alone that are listed. */
+/** The newest checks as JSON, which is built only for the rows listed. */
 function listChecks(condition: string, limit: number, texts: number): string {
   return `COALESCE((SELECT json_agg(json_build_object(
       'id', ${ALERT_ID}, 'checkedAt', checked_at, 'feature', left(feature_name::text, ${texts}),

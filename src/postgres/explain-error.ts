@@ -8,8 +8,8 @@ export function databaseAddress(databaseUrl: string): string {
 }
 
 /**
- * Turns what `pg` throws into an error that says what failed and what to do. Permanent: what only a person can mend
- * (missing table or column, no privilege, wrong password). Away: the server cannot be reached, or left. Transient: the rest.
+ * Turns what `pg` throws into an error that says what failed and what to do. Permanent: what only a person can fix (missing
+ * table or column, no privilege, wrong password). Away: the server cannot be reached, or left. Transient: the rest.
  */
 export function explainPostgresError(error: unknown, databaseUrl: string): PermanentError | TransientError {
   if (error instanceof PermanentError || error instanceof TransientError) return error;

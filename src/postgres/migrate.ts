@@ -12,7 +12,7 @@ const MIGRATIONS_TABLE = "retrigger_migrations";
 
 const WAIT_LIMIT_MS = 5 * 60_000;
 const CONNECT_LIMIT_MS = 5_000;
-/** Queries queue behind a statement that waits for a table, so it steps back soon and tries again. */
+/** Queries queue behind a statement that waits for a table, so it gives up soon and tries again. */
 const TABLE_LOCK_LIMIT_MS = 2_000;
 /** A process whose machine is gone, or that is suspended, must not keep the lock. */
 const IDLE_LIMIT_MS = 60_000;
@@ -26,16 +26,16 @@ const UNIQUE_VIOLATION = "23505";
 const INSUFFICIENT_PRIVILEGE = "42501";
 
 export interface MigrateOptions {
-  /** How long to wait for another process, or for a transaction that keeps a table. Five minutes by default. */
+  /** How long to wait for another process, or for a transaction that locks a table. Five minutes by default. */
   limitMs?: number;
-  /** Called when a wait begins, beside the log, with the reason and what to do. */
+  /** Called when a wait begins, in addition to the log, with the reason and what to do. */
   onWait?: (text: string) => void;
 }
 
 /**
  * Brings our tables up to date, from nothing or from the DAG's own. All pending migrations and the lock that keeps other
- * processes out share one transaction: they commit or roll back whole, and neither a pooler nor a crash can leave the lock
- * behind. Returns the names of the migrations that this call ran, in order.
+ * processes out share one transaction: they commit or roll back as a whole, and neither a pooler nor a crash can leave the
+ * lock behind. Returns the names of the migrations that this call ran, in order.
  *
  * @throws PermanentError `MIGRATION_LOCKED` after `limitMs`, naming who holds the lock and what to do.
  */
@@ -65,7 +65,7 @@ export async function migrate(
       if (attempt.kind === "migrated") return attempt.names;
       if (attempt.kind === "blocked") await wait(attempt.blocker);
       const left = await findPendingMigrations(pool);
-      // An earlier version behind a pooler does not keep us out reliably: it may have migrated while we did.
+      // Behind a pooler, the lock of an earlier version is not reliable: it may have migrated at the same time.
       const isOvertaken = left.length < pending.length;
       if (attempt.kind === "collided" && !isOvertaken) throw attempt.error;
       pending = left;
@@ -90,12 +90,12 @@ export async function findPendingMigrations(pool: Pool): Promise<string[]> {
 type Attempt =
   | { kind: "migrated"; names: string[] }
   | { kind: "blocked"; blocker: MigrationBlocker }
-  /** What a migration makes is there already. */
+  /** What a migration creates already exists. */
   | { kind: "collided"; error: unknown };
 
 /**
- * One transaction, which ends whatever happens. It does not wait for the lock: a transaction that waits would keep a
- * pooler's connection from everyone else.
+ * One transaction, which always ends. It does not wait for the lock: a transaction that waits would occupy one of the
+ * pooler's connections.
  */
 async function attemptMigration(client: pg.Client, log: Logger): Promise<Attempt> {
   let isCommitted = false;
@@ -125,7 +125,7 @@ async function runPendingMigrations(client: pg.Client, log: Logger): Promise<str
   const { runner } = await import("node-pg-migrate");
   const debug = (text: string): void => log.debug(text);
   let failure: unknown;
-  // All that the runner uses of a client.
+  // The only part of a client that the runner uses.
   const dbClient = {
     query(text: string, values?: unknown[]) {
       // The runner's own COMMIT would end our transaction, and with it the lock.

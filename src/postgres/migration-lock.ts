@@ -54,8 +54,8 @@ export async function tryMigrationLock(client: ClientBase): Promise<boolean> {
 }
 
 /**
- * Returns a function that pauses before another attempt. When a wait begins, it reports once who is in the way and what to
- * do. `limitMs` counts from the call of this factory.
+ * Returns a function that pauses before another attempt. When a wait begins, it reports once which session is in the way
+ * and what to do. `limitMs` counts from the call of this factory.
  *
  * @throws PermanentError `MIGRATION_LOCKED` once the limit has passed.
  */
@@ -81,7 +81,7 @@ export function createMigrationWait({ client, address, limitMs, log, onWait }: M
   };
 }
 
-/** The session that holds it, the one with the oldest transaction if several do; null if it has just let go. */
+/** The session that holds it, the one with the oldest transaction if several do; null if it has just released it. */
 async function findHolder(client: ClientBase, blocker: MigrationBlocker): Promise<LockHolder | null> {
   const { rows } = await client.query<Omit<LockHolder, "since"> & { since: Date | null }>(
     `SELECT pid, application_name AS "applicationName", client_addr::text AS "clientAddress", state,

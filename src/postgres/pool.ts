@@ -1,7 +1,7 @@
 import pg from "pg";
 import type { Logger } from "../logger.ts";
 
-/** After so long a connection counts as dead, and the call is tried again on another one. */
+/** After this long a connection counts as dead, and the call is retried on another one. */
 const QUERY_LIMIT_MS = 15_000;
 
 /** A pool of Postgres connections. It connects when first used; an idle connection that breaks is only logged. */
@@ -20,10 +20,10 @@ export function createPool(databaseUrl: string, log: Logger): pg.Pool {
 }
 
 /**
- * Sends several statements as one message, on one connection, and returns their results: one round trip, and one transaction
- * unless the statements say otherwise. Such a message takes no parameters, so values stand in the text as literals.
+ * Sends several statements as one message, on one connection, and returns their results: one round trip, and one
+ * transaction unless the statements say otherwise. Such a message takes no parameters, so values are inlined as literals.
  *
- * @param limitMs After so long the answer is no longer waited for, and the connection is closed.
+ * @param limitMs After this long the client stops waiting, and closes the connection.
  */
 export async function sendStatements(
   pool: pg.Pool,

@@ -3,7 +3,7 @@ import pg from "pg";
 import { sendStatements } from "./pool.ts";
 
 /**
- * Planning takes longer than running most of our statements, so they are prepared once a connection. Behind a transaction
+ * Planning takes longer than running most of our statements, so they are prepared once per connection. Behind a transaction
  * pooler (PgBouncer before 1.21) a prepared statement may be on another server connection: then nothing was executed, the
  * statement is sent again as plain text, and nothing is prepared on that pool any more.
  */
@@ -24,12 +24,12 @@ export async function queryPrepared<Row extends pg.QueryResultRow>(
   }
 }
 
-// Each prepared statement takes memory of each connection in the server; models with tables of their own bring their own.
+// Each prepared statement takes server memory on each connection, and a model with its own tables has its own.
 const MOST_STATEMENTS = 40;
 
 const namesOf = new WeakMap<pg.Pool, Map<string, string> | null>();
 
-/** The same text has the same name, and another text another one; null if it is not to be prepared. */
+/** The name of a statement, which depends on its text alone; null if it is not to be prepared. */
 export function nameOf(pool: pg.Pool, text: string): string | null {
   const names = namesOf.get(pool) ?? (namesOf.has(pool) ? null : new Map<string, string>());
   if (names === null) return null;
@@ -46,8 +46,8 @@ export function stopPreparing(pool: pg.Pool): void {
 }
 
 /**
- * 26000: there is no such statement on this server connection; 42P05: another client made it there; 0A000: a table that it
- * returns columns of was altered.
+ * 26000: there is no such statement on this server connection; 42P05: another client prepared it there; 0A000: a table that
+ * it returns columns of was altered.
  */
 export function isMissingStatement(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return false;
@@ -58,17 +58,17 @@ export function isMissingStatement(error: unknown): boolean {
   );
 }
 
-/** A value with the type under which a statement is prepared for it. */
+/** A value, and the type with which the statement is prepared. */
 export interface Parameter {
   value: string | number;
   type: "text" | "integer";
 }
 
 /**
- * Runs one statement under a time limit that the server keeps, prepared if possible, in one round trip and one snapshot. The
- * limit is local to the message, so that nothing of it is left on a connection that others share.
+ * Runs one statement under a time limit that the server keeps, prepared if possible, in one round trip and one snapshot.
+ * The limit is local to the message, so it does not stay behind on a connection that others share.
  *
- * @param limitMs After so long the server cancels the statement; the client waits a little longer.
+ * @param limitMs After this long the server cancels the statement; the client waits a little longer.
  */
 export async function sendPrepared(
   pool: pg.Pool,
@@ -101,7 +101,7 @@ export async function sendPrepared(
 
 const preparedOn = new WeakMap<pg.PoolClient, Set<string>>();
 
-/** Whether a connection has a statement; from now on it has. (One on which preparing fails is closed.) */
+/** Returns whether a connection has a statement, and notes that it has now. (One on which preparing fails is closed.) */
 function markPrepared(client: pg.PoolClient, name: string): boolean {
   const names = preparedOn.get(client) ?? new Set();
   preparedOn.set(client, names);

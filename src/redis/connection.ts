@@ -9,15 +9,15 @@ export function redisAddress(redisUrl: string): string {
   return `${url.hostname || "localhost"}:${url.port || "6379"}`;
 }
 
-/** Nobody who waits for a page is kept longer by a Redis that hangs. */
+/** A page waits no longer than this for a Redis that hangs. */
 const PAGE_LIMIT_MS = 3_000;
 
 let connectionCount = 0;
 
 /**
- * A connection that comes back by itself, and tells `state` when it goes and when it is back. `failFast`: commands fail at
- * once while Redis is away (for web requests); without it they wait (for workers). `onRefusal` is called each time Redis
- * refuses a command of this connection, or of a duplicate of it, because of its own state.
+ * A connection that reconnects by itself, and reports to `state` when it is lost and when it is back. `failFast`: commands
+ * fail at once while Redis is away (for web requests); without it they wait (for workers). `onRefusal` is called each time
+ * Redis refuses a command of this connection, or of a duplicate of it, because of its own state.
  */
 export function connectRedis(
   redisUrl: string,
@@ -55,7 +55,7 @@ export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Pro
     maxRetriesPerRequest: 0,
     connectTimeout: 5_000,
   });
-  // ioredis tells the reason of a failed connection to the listener only; connect() says "Connection is closed."
+  // ioredis passes the reason for a failed connection only to the listener; connect() just says "Connection is closed."
   let reason: Error | undefined;
   redis.on("error", (error: Error) => (reason ??= error));
   try {

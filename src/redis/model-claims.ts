@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 
-/** Which models the live services of one prefix serve, so that none takes another's schedules or fails its jobs. */
+/** Which models the live services of one prefix serve, so that none removes another's schedules or fails its jobs. */
 export interface ModelClaims {
-  /** Says for the next two hours and a half that this process serves its models. Repeated every hour. */
+  /** Claims this process's models for the next two and a half hours. Repeated every hour. */
   refresh(): Promise<void>;
   /** The models that another live process serves, whether or not this one does too. */
   listElsewhere(): Promise<ReadonlySet<string>>;
-  /** Takes the claims of this process back. A killed process does not come here: its claims expire. */
+  /** Withdraws the claims of this process. Those of a killed process expire. */
   release(): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ export interface RedisWatch {
   check(): Promise<RedisState>;
   /** Checks now because a command was refused, unless that is known already. */
   suspect(): void;
-  /** Calls `listener` with whether Redis refuses writes: once at once, then at every change. */
+  /** Calls `listener` with whether Redis refuses writes: immediately, then at every change. */
   onChange(listener: (isRefusing: boolean) => void): void;
   stop(): void;
 }
@@ -23,7 +23,7 @@ export interface WatchDependencies {
 }
 
 const INTERVAL_MS = 5_000;
-/** Nothing works while Redis refuses writes, so its recovery is to be noticed soon. */
+/** Nothing works while Redis refuses writes, so its recovery must be noticed soon. */
 const INTERVAL_WHILE_REFUSING_MS = 1_000;
 /** A Redis that sends no reply within this time is away, even if the connection is open. */
 const ANSWER_LIMIT_MS = 2_500;

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { GitHubTarget } from "../trainers/github-request.ts";
 import { SETTING_NAMES } from "./schema.ts";
 
-/** What the trainer of the settings cannot do without. */
+/** Finds the settings that the chosen trainer requires and that are not set. */
 export function findMissingForTrainer(given: Record<string, string | undefined>): string[] {
   const lacks = (name: string, what: string): string[] =>
     given[name] === undefined ? [`${name} is not set: TRAINER=${given["TRAINER"]} needs ${what}`] : [];
@@ -67,7 +67,7 @@ export function describeIssue(issue: z.core.$ZodIssue, given: Record<string, str
   return `${name}${value} ${issue.message.startsWith("must") ? issue.message : message}`;
 }
 
-/** A variable that is one slip of the pen away from a setting that is not set, or that bears our own prefix. */
+/** Finds variables that are one typo away from a setting that is not set, or that have our own prefix. */
 export function findUnknownSettings(env: Readonly<Record<string, string | undefined>>): string[] {
   return Object.keys(env)
     .filter((name) => !SETTING_NAMES.includes(name))
@@ -76,7 +76,7 @@ export function findUnknownSettings(env: Readonly<Record<string, string | undefi
         (known) => known.length >= 8 && env[known] === undefined && isOneSlipApart(name, known),
       );
       if (meant) return [`${name} is not a setting: did you mean ${meant}?`];
-      // Kubernetes gives each pod such variables of a service named retrigger.
+      // Kubernetes sets such variables in each pod for a service named retrigger.
       const isFromKubernetes = /^RETRIGGER_(SERVICE|PORT)(_|$)/.test(name);
       return name.startsWith("RETRIGGER_") && !isFromKubernetes
         ? [`${name} is not a setting: see the settings table in README.md`]

@@ -30,7 +30,7 @@ export function serverUrl(schemes: readonly string[]) {
     );
 }
 
-/** The address of a server that is shown to people, so that it may hold no login. */
+/** The address of a server that is shown to people, so it must not hold a login. */
 export const openUrl = serverUrl(["http", "https"])
   .refine((text) => !/^\w+:\/\/[^/]*@/.test(text), "must hold no user name and no password")
   .transform((url) => url.replace(/\/+$/, ""));
@@ -59,7 +59,7 @@ export const timeZone = z
 export const onOff = z.union([z.boolean(), z.enum(["on", "off"]).transform((text) => text === "on")], {
   error: "must be on or off",
 });
-/** A setting that holds JSON, in the form that the schema asks for. */
+/** A setting that holds JSON, in the form that the schema requires. */
 export function json<S extends z.ZodType>(schema: S, form: string) {
   return z.string().transform((text, context): z.infer<S> => {
     const parsed = schema.safeParse(parseJson(text));
@@ -103,8 +103,8 @@ function isServerUrl(text: string, schemes: readonly string[]): boolean {
 }
 
 /**
- * Whether each of the five or six fields is in order. The parser knows more: patterns with fields left out, and times that a
- * hash chooses. Day and month are parsed apart, because the parser refuses some days that their month does not have.
+ * Whether each of the five or six fields is valid. The parser accepts more: patterns with missing fields, and times chosen
+ * by a hash. Day and month are parsed separately, because the parser rejects some days that their month does not have.
  */
 function isCronPattern(text: string): boolean {
   if (!/^\S+(\s+\S+){4,5}$/.test(text) || /\bH\b/.test(text)) return false;

@@ -18,7 +18,7 @@ import {
   wholeNumber,
 } from "./forms.ts";
 
-/** Settings that a model in the YAML file may set for itself, under the same meaning as the variable named beside. */
+/** Settings that a model in the YAML file may set for itself, with the same meaning as the variable named beside it. */
 export const ModelSettings = z.strictObject({
   minBufferSize: wholeNumber(0).optional(), // MIN_BUFFER_SIZE
   driftLookbackHours: wholeNumber(1, 100_000).optional(), // DRIFT_LOOKBACK_HOURS
@@ -66,7 +66,7 @@ export const Settings = z.object({
   RATINGS_BUFFER_TABLE: tableName.default("ratings_buffer"),
   SOURCE_TIME_ZONE: timeZone.default("UTC"),
   LOCK_TTL_MS: wholeNumber(1_000, 3_600_000).default(30_000),
-  // A gather may take almost two minutes; with a lower limit, a slow one would be gathered anew for ever.
+  // A gather may take almost two minutes; with a lower limit, a slow model would be gathered over and over.
   EVIDENCE_MAX_AGE_SECONDS: wholeNumber(120, 604_800).default(900),
   TRAINER: z.enum(["mock", "github", "webhook", "command"]).default("mock"),
   GITHUB_TOKEN: z.string().regex(/^\S+$/, "must be a token, without blanks").optional(),

@@ -16,8 +16,8 @@ import type { RunEnd, RunOptions, Trainer } from "./trainer.ts";
 const GRACE_MS = 5_000;
 
 /**
- * Runs a program of this machine. It is dispatched by putting it on the `training` queue, which cannot get lost on the way;
- * it runs there once, in the process of a worker, and ends with that worker at the latest.
+ * Runs a program on this machine. It is dispatched by putting it on the `training` queue, where it cannot get lost; it runs
+ * once, in the process of a worker, and never outlives that worker.
  */
 export function createCommandTrainer(settings: CommandSettings, redact: Redact): Trainer {
   return {
@@ -28,7 +28,7 @@ export function createCommandTrainer(settings: CommandSettings, redact: Redact):
     remote: {
       traits: { followsById: false, reportsOutcomes: false, runsHere: true },
       ask: async ({ key }) => ({ outcome: "accepted", training: trainingOf(key) }),
-      // The request starts nothing yet, so that it may count as made at any time.
+      // The request itself starts nothing, so it may count as made at any time.
       find: async ({ key }) => [trainingOf(key)],
       follow: async () => ({ outcome: "nothing_to_ask" }),
       run: async ({ request }, options) => {
@@ -43,7 +43,7 @@ function trainingOf(key: string): Training {
   return { externalId: key, url: null, statusUrl: null };
 }
 
-/** The program with the figures of the order in the place of its placeholders, whatever characters they hold. */
+/** The program with its placeholders replaced by the order's figures, whatever characters they contain. */
 function renderCommand({ command, workingDirectory }: CommandSettings, order: TrainingOrder): CommandRequest {
   const values: Record<string, string> = {
     reason: order.reason,
@@ -71,9 +71,8 @@ function diagnose({ command, workingDirectory }: CommandSettings): Finding {
 }
 
 /**
- * Starts its arguments as they are, waits for them, and answers their exit code. Meanwhile it watches its standard input,
- * which closes when the worker is gone, however it went: then it kills its whole process group. No argument is read as
- * shell text.
+ * Runs its arguments as they are and returns their exit code. Meanwhile it watches its standard input, which closes when
+ * the worker is gone for whatever reason: then it kills its whole process group. No argument is interpreted by the shell.
  */
 const GUARD = `exec 3<&0
 "$@" </dev/null 3<&- &
@@ -98,7 +97,7 @@ async function runCommand(
     detached: true,
     stdio: ["pipe", "pipe", "pipe"],
   });
-  // The guard may end while it is being told to.
+  // The guard may exit before its input is closed.
   child.stdin.on("error", () => {});
   for (const stream of [child.stdout, child.stderr]) forwardLines(stream, say);
   const ended = endOf(child);
@@ -111,7 +110,7 @@ async function runCommand(
   const isStopped = stop.aborted && child.exitCode === null && child.signalCode === null;
   if (isStopped) await endGroup(child, ended);
   const { message, code } = await ended;
-  // What the program left behind in its group ends with it.
+  // Ends what the program left behind in its process group.
   child.stdin.end();
   if (isStopped) {
     return limit.aborted
@@ -131,7 +130,7 @@ async function runCommand(
     : { conclusion: "failure", message, durationSeconds: seconds() };
 }
 
-/** The end of the guard, which has the exit code of the training. */
+/** Waits for the guard to exit; its exit code is the training's. */
 async function endOf(child: ChildProcess): Promise<{ code: number | null; message: string }> {
   try {
     await once(child, "exit");
@@ -156,7 +155,7 @@ async function endGroup(child: ChildProcess, ended: Promise<unknown>): Promise<v
   signalGroup(child, "SIGKILL");
 }
 
-/** Whether there was anything in the group to send it to. */
+/** Returns whether there was any process in the group to signal. */
 function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean {
   try {
     return pid !== undefined && process.kill(-pid, signal);
@@ -167,7 +166,7 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
 
 const LONGEST_LINE = 2_000;
 
-/** Hands on whole lines; one without an end is handed on in pieces. */
+/** Forwards whole lines; an overlong one is forwarded in pieces. */
 function forwardLines(stream: NodeJS.ReadableStream, say: (text: string) => void): void {
   let text = "";
   stream.setEncoding("utf8");

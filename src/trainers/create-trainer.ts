@@ -5,7 +5,7 @@ import { createMockTrainer } from "./mock.ts";
 import type { Trainer } from "./trainer.ts";
 import { createWebhookTrainer } from "./webhook.ts";
 
-/** The trainer of the settings. */
+/** Creates the trainer that the settings name. */
 export async function createTrainer(
   { trainer, models }: Pick<Config, "trainer" | "models">,
   redact: Redact,
@@ -15,7 +15,7 @@ export async function createTrainer(
     case "mock":
       return createMockTrainer(targets);
     case "github": {
-      // Loaded here, because the others have no use for Octokit in their memory.
+      // Loaded on demand: the other trainers do not need Octokit in memory.
       const { createGitHubTrainer } = await import("./github.ts");
       return createGitHubTrainer({ login: trainer.login, targets, redact });
     }

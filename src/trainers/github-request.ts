@@ -1,7 +1,7 @@
 import { PermanentError } from "../errors.ts";
 import type { HttpRequest, TrainingOrder } from "../core/dispatch-request.ts";
 
-/** What a workflow is told of a decision, by our own names. */
+/** What a workflow receives about a decision, by our own names. */
 export const GITHUB_INPUTS = ["reason", "drift_score", "buffer_size", "decision_id"] as const;
 export type GitHubInput = (typeof GITHUB_INPUTS)[number];
 
@@ -25,7 +25,7 @@ export function targetOf(targets: ReadonlyMap<string, GitHubTarget>, model: stri
   return target;
 }
 
-/** The workflow of a model, or of any other one: the repository is the same. For trainings of models that were removed. */
+/** The workflow of a model; for a model that was removed, that of any other one, because the repository is the same. */
 export function anyTargetOf(targets: ReadonlyMap<string, GitHubTarget>, model: string): GitHubTarget {
   const [first = model] = targets.keys();
   return targetOf(targets, targets.has(model) ? model : first);
@@ -37,9 +37,9 @@ export function workflowUrl({ apiUrl, owner, repo, workflow }: GitHubTarget): st
 }
 
 /**
- * The workflow dispatch that asks GitHub Actions for one training: pure, and without the token, whose place is taken
- * by the name of its setting. All inputs are strings, as the API wants them. `decision_id` is the run's UUID and not the
- * row's number: numbers start again in a new database, and an old run of the same name would pass for this one.
+ * The workflow dispatch that requests one training: pure, and with the name of the setting in place of the token. All
+ * inputs are strings, as the API requires. `decision_id` is the run's UUID and not the row's number: numbers start again in
+ * a new database, and an old run of the same name would pass for this one.
  *
  * Source: GitHub REST API, "Create a workflow dispatch event", version 2026-03-10.
  */
@@ -63,7 +63,7 @@ export function renderGitHubRequest(target: GitHubTarget, order: TrainingOrder):
   };
 }
 
-/** The headers of each request to GitHub's API, but for the token. */
+/** The headers of each request to GitHub's API, except for the token. */
 export function githubHeaders(apiVersion: string): Record<string, string> {
   return { Accept: "application/vnd.github.v3+json", "X-GitHub-Api-Version": apiVersion };
 }

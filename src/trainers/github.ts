@@ -27,7 +27,7 @@ import {
 const ASK_LIMIT_MS = 15_000;
 const PAGE_SIZE = 100;
 const MOST_PAGES = 10;
-/** GitHub's clock and the database's may differ by so much. The name is unique, so that more costs time only. */
+/** GitHub's clock and the database's may differ by this much. Run names are unique, so a larger margin costs only time. */
 const CLOCK_MARGIN_MS = 60 * 60_000;
 
 /** How the workflow of a training names its run: `run-name: Retrain ${{ inputs.decision_id }}`. */
@@ -43,8 +43,8 @@ export interface GitHubOptions {
 }
 
 /**
- * Dispatches a GitHub Actions workflow, at most once by this class: its requests are never repeated inside of it. There is no
- * idempotency key, so that a dispatch is recognised by the name of its run.
+ * Dispatches a GitHub Actions workflow, and never repeats a request that may have been accepted. GitHub has no idempotency
+ * key, so a dispatch is recognised by the name of its run.
  */
 export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): Trainer {
   const apiUrl = [...targets.values()][0]?.apiUrl ?? "https://api.github.com";
@@ -85,7 +85,7 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
 
   function explain(error: unknown): Failure {
     const failure = explainGitHubFailure(error instanceof TokenFailure ? error.cause : error);
-    // What was corrected at GitHub may show in a new token only.
+    // A permission that was corrected at GitHub may take effect only in a new token.
     if (failure.outcome === "rejected") isTokenDoubtful = true;
     const message = redact(failure.message);
     // Without a token, nothing was requested.
@@ -117,9 +117,9 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
       async ask({ request }): Promise<Answer> {
         const { url, headers, body } = HttpRequest.parse(request);
         try {
-          const { status, data, headers: told } = await send(url, headers, ASK_LIMIT_MS, body);
+          const { status, data, headers: received } = await send(url, headers, ASK_LIMIT_MS, body);
           if (status >= 300) {
-            const message = `GitHub says that the repository has moved (${status}, ${String(told.location)}). Correct GITHUB_REPO_OWNER and GITHUB_REPO_NAME`;
+            const message = `GitHub says that the repository has moved (${status}, ${String(received.location)}). Correct GITHUB_REPO_OWNER and GITHUB_REPO_NAME`;
             return { outcome: "rejected", message: redact(message) };
           }
           const started = StartedRun.safeParse(data).data;
@@ -150,7 +150,7 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
           found.push(...runs.filter(({ display_title: title }) => title === runNameOf(key)));
           if (runs.length < PAGE_SIZE) break;
         }
-        // The workflow's first step leaves if an older run has the same name: the oldest is the one that trains.
+        // The workflow's first step exits if an older run has the same name: the oldest is the one that trains.
         return found
           .toSorted((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1))
           .map(({ id, html_url: url }) => toTraining(id, url));
@@ -159,7 +159,7 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
       async follow({ externalId, model, etag }: FollowedTraining): Promise<News> {
         const target = anyTargetOf(targets, model);
         const { owner, repo } = target;
-        // What a row holds instead of a number must not become another address.
+        // A row that was tampered with must not lead to another address.
         if (!/^\d+$/.test(externalId))
           return { outcome: "gone", message: `"${externalId}" is not the id of a GitHub Actions run` };
         const url = `${target.apiUrl}/repos/${owner}/${repo}/actions/runs/${externalId}`;
@@ -182,7 +182,7 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
   };
 }
 
-/** The error of a request for a token: whatever it was, the request that the token was for has not been sent. */
+/** A failed request for a token: whatever the reason, the request that needed the token was not sent. */
 class TokenFailure extends Error {
   constructor(cause: unknown) {
     super("no token", { cause });
@@ -195,7 +195,7 @@ const StartedRun = z.object({ workflow_run_id: RunId, html_url: z.string().nulla
 const Run = z.object({
   id: RunId,
   display_title: z.string().nullish(),
-  // Texts, and not lists of known words: GitHub adds to them.
+  // Plain strings, not enums: GitHub adds values.
   status: z.string().nullable(),
   conclusion: z.string().nullable(),
   run_attempt: z.number().optional(),

@@ -3,10 +3,10 @@ import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts
 import { TransientError } from "../errors.ts";
 import type { Finding } from "../finding.ts";
 
-/** The port behind which training lives. */
+/** The port to whatever trains the models. */
 export interface Trainer {
   readonly name: string;
-  /** The word that a `trigger` decision of this trainer has in `retraining_decisions.decision`. */
+  /** What `retraining_decisions.decision` says for a `trigger` decision of this trainer. */
   readonly triggerWord: "trigger_mock" | "trigger";
   /**
    * The exact request for an order; pure, so that it can be recorded before anything is sent, and rendered again when it is
@@ -21,19 +21,19 @@ export interface Trainer {
   preflight(): Promise<Finding[]>;
 }
 
-/** Something that trains on request, can say whether it was requested, and how the training stands. */
+/** Trains on request, and can say whether a training was requested and what its status is. */
 export interface RemoteTrainer {
   readonly traits: TrainerTraits;
-  /** Sends the request, once. What it cannot tell apart from an accepted request is "lost". */
+  /** Sends the request, once. "lost" if the request may have been accepted without our knowing. */
   ask(dispatch: RequestedDispatch): Promise<Answer>;
   /**
-   * The trainings that were requested under this key, the one that counts first.
+   * The trainings that were requested under this key; the first one counts.
    *
    * @throws TrainerUnavailable if there is no telling now.
    */
   find(search: TrainingSearch): Promise<Training[]>;
   /**
-   * How a training stands.
+   * Reads the status of a training.
    *
    * @throws TrainerUnavailable if there is no telling now.
    */
@@ -59,13 +59,13 @@ export interface TrainingSearch {
 }
 
 export type Answer =
-  /** Accepted; null if the trainer does not say under which id. `isDone`: its outcome will never be known. */
+  /** Accepted; `training` is null if the trainer returned no id. `isDone`: its outcome will never be known. */
   | { outcome: "accepted"; training: Training | null; isDone?: boolean }
   /** Refused for good; says what to correct. */
   | { outcome: "rejected"; message: string }
-  /** It never arrived, so that it may be sent again. */
+  /** It never arrived, so it may be sent again. */
   | { outcome: "not_sent"; message: string }
-  /** Refused for now; null if the trainer does not say for how long. */
+  /** Refused for now; `waitMs` is null if the trainer does not say for how long. */
   | { outcome: "rate_limited"; message: string; waitMs: number | null }
   /** It may have arrived. */
   | { outcome: "lost"; message: string };
@@ -73,7 +73,7 @@ export type Answer =
 export interface FollowedTraining extends Training {
   key: string;
   model: string;
-  /** Of the last answer, so that an unchanged one costs nothing. */
+  /** That of the last response, so that an unchanged status costs nothing. */
   etag: string | null;
 }
 
@@ -82,13 +82,13 @@ export type News =
   | ({ outcome: "seen"; etag: string | null } & TrainingStatus)
   /** The trainer does not know it (any more). */
   | { outcome: "gone"; message: string }
-  /** There is nowhere to ask: the outcome will be reported. */
+  /** The status cannot be polled: the outcome will be reported. */
   | { outcome: "nothing_to_ask" };
 
 export interface RunOptions {
-  /** Ends the training if this process stops, or has lost its right to it. */
+  /** Aborted if this process stops, or has lost the training's job. */
   signal: AbortSignal;
-  /** Takes what the training prints, a line or more at a time. */
+  /** Receives the training's output, one or more lines at a time. */
   say: (text: string) => void;
 }
 
@@ -98,9 +98,9 @@ export interface RunEnd {
   durationSeconds: number;
 }
 
-/** The trainer cannot be reached or does not answer now; nothing follows from that for the training. */
+/** The trainer cannot be reached or does not respond, which says nothing about the training. */
 export class TrainerUnavailable extends TransientError {
-  /** How long it wants to be left alone; null if it does not say. */
+  /** How long it asks us to wait; null if it does not say. */
   readonly waitMs: number | null;
 
   constructor(message: string, waitMs: number | null, options?: ErrorOptions) {

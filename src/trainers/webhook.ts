@@ -28,7 +28,7 @@ export function outcomePath(key: string): string {
 
 /**
  * Posts a signed CloudEvent 1.0 to a URL. The request is sent once; the receiver must treat a second one with the same
- * `Idempotency-Key` as the same request, because a person may send it again.
+ * `Idempotency-Key` as the same request, because a person may resend it.
  */
 export function createWebhookTrainer(settings: WebhookSettings, redact: Redact): Trainer {
   const { url, secret, publicUrl, outcome: outcomeFrom } = settings;
@@ -36,7 +36,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
     name: "webhook",
     triggerWord: "trigger",
     renderRequest: (order) => renderWebhookRequest(settings, order),
-    // Nothing short of a request says whether the receiver would take one.
+    // Only a real request would show whether the receiver accepts one.
     preflight: async () => [
       ok(`webhook: requests go to ${new URL(url).origin}`),
       ok(`webhook: ${describeOutcomeSource(settings)}`),
@@ -57,7 +57,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
             method: "POST",
             body,
             headers: { ...http.headers, ...login.headers, ...(await signBody(secret, body)) },
-            // A redirected POST may arrive as a GET, and a signed one where it was not meant to.
+            // A redirected POST may arrive as a GET, and its signed body at another host.
             redirect: "manual",
             signal: AbortSignal.timeout(ASK_LIMIT_MS),
           });
@@ -73,7 +73,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
         }
       },
 
-      // There is no way to ask a receiver by key; if it got the request, its callback says so.
+      // A receiver cannot be searched by key; if it got the request, its callback says so.
       find: async (): Promise<Training[]> => [],
 
       async follow({ statusUrl, etag }: FollowedTraining): Promise<News> {
@@ -89,13 +89,13 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
           const message = `The receiver answered ${response.status} to the question how it stands`;
           throw new TrainerUnavailable(message, readWait(Object.fromEntries(response.headers)));
         }
-        const told = Outcome.safeParse(parseJson(response.text));
-        if (!told.success)
+        const parsed = Outcome.safeParse(parseJson(response.text));
+        if (!parsed.success)
           throw new TrainerUnavailable(
-            `The receiver's answer is not understood: ${z.prettifyError(told.error)}`,
+            `The receiver's answer is not understood: ${z.prettifyError(parsed.error)}`,
             null,
           );
-        return { outcome: "seen", ...toStatus(told.data), etag: response.headers.get("etag") };
+        return { outcome: "seen", ...toStatus(parsed.data), etag: response.headers.get("etag") };
       },
     },
   };
@@ -117,7 +117,7 @@ function describeOutcomeSource({ outcome, publicUrl }: WebhookSettings): string 
 
 const webUrl = z.url({ protocol: /^https?$/ });
 
-/** A training's status as a receiver tells it, in answers and in callbacks, in GitHub's words. */
+/** A training's status as a receiver reports it, in responses and in callbacks, in GitHub's vocabulary. */
 export const Outcome = z.object({
   status: z.string().min(1).max(100).default("completed"),
   conclusion: z.string().min(1).max(100).nullish(),
@@ -202,7 +202,7 @@ function toAnswer(key: string, response: Response, text: string, redact: Redact)
   };
 }
 
-/** The address at which an answer of 201 or 202 says that the status can be read. */
+/** The status URL that a response of 201 or 202 names in its Location header. */
 function locationOf({ headers, url }: Response): string | null {
   const location = headers.get("location");
   return location !== null && URL.canParse(location, url) ? new URL(location, url).href : null;

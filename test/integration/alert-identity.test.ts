@@ -11,7 +11,7 @@ afterEach(() => world.close());
 
 const databaseName = () => new URL(world.config.databaseUrl).pathname.slice(1);
 
-/** Changes a setting for every session that begins from now on. */
+/** Changes a setting for every session that starts from now on. */
 async function setForSessions(name: string, value: string): Promise<void> {
   await world.sql(`ALTER DATABASE ${databaseName()} SET ${name} TO '${value}'`);
 }
@@ -48,7 +48,7 @@ describe("an alert that started a training", () => {
     await world.stopApps();
     await world.startApp();
     expect((await world.decide()).reason).toBe("already_acted_on");
-    // And another alert is still another one.
+    // Another alert still counts as a new one.
     await addCheckNow();
     expect((await world.decide()).decision).toBe("trigger_mock");
   });
@@ -61,7 +61,7 @@ describe("an alert that started a training", () => {
     expect((await world.decide()).decision).toBe("trigger_mock");
     await world.stopApps();
     await world.sql("SET timezone TO 'Europe/Paris'");
-    // As an earlier version left the row, and its table.
+    // The row and its table as an earlier version left them.
     await world.sql(
       `UPDATE retraining_decisions SET alert_ids = ARRAY(SELECT id || '@' || ${form} FROM drift_alerts)`,
     );
@@ -96,7 +96,7 @@ async function addCheckNow(): Promise<void> {
   );
 }
 
-/** Takes the last migration back, so that it runs again on what there is. */
+/** Reverts the last migration, so that it runs again on the existing rows. */
 async function rerunLastMigration(): Promise<void> {
   const text = await readFile("src/postgres/migrations/004_codes_and_versions.sql", "utf8");
   await world.sql(text.split("-- Down Migration")[1] ?? "");

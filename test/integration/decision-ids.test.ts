@@ -49,7 +49,7 @@ describe("a decision table that was made by hand", () => {
     expect((await world.decide()).decisionId).toBeGreaterThan(1);
   });
 
-  it("loses its sequence while the service runs: the run fails with the remedy, and does not begin again and again", async () => {
+  it("loses its sequence while the service runs: the run fails with the remedy, and is not repeated over and over", async () => {
     await world.startApp();
     await world.decide();
     await world.sql("ALTER TABLE retraining_decisions ALTER COLUMN id DROP DEFAULT");

@@ -59,7 +59,7 @@ describe("a GitHub that is asked for real", () => {
     expect((await world.decide()).reason).toBe("already_acted_on,training_in_flight");
     const training = await world.followed(runId);
     expect(training).toMatchObject({ state: "succeeded", conclusion: "success", attempt: 1, extraRuns: [] });
-    // A decision came while it ran; somebody looks again after it, and the alert is answered.
+    // A decision came while it ran; a follow-up re-evaluates after it, and the alert is answered.
     await until("a follow-up looked", async () => (await world.decisions()).length === 3);
     expect((await world.decisions()).at(-1)).toMatchObject({ reason: "already_acted_on", cause: "followup" });
     expect(world.github.faults.join("\n")).toBe("");

@@ -17,7 +17,7 @@ const listLooks = () =>
     (await inbox.getJobs(["delayed"])).filter(({ name }) => name === "next-look"),
   );
 
-/** Fails one training, and waits for the decision that the failure calls for. */
+/** Fails one training, and waits for the decision that follows the failure. */
 async function failOnce() {
   world.github.course = BAD;
   const { runId } = await world.decide();
@@ -27,11 +27,11 @@ async function failOnce() {
 }
 
 describe("a model whose training failed", () => {
-  it("is evaluated at once, says when its alerts come back, and is evaluated again then", async () => {
+  it("is re-evaluated at once, says when its alerts are released, and is re-evaluated then", async () => {
     await world.startApp();
     const { failed, decision } = await failOnce();
     expect(decision).toMatchObject({ reason: "retry_backoff", cause: "followup" });
-    // The report of the training and the decision come to the same instant.
+    // The report of the training and the decision name the same instant.
     const nextLookAt = (decision["next_look_at"] as Date).getTime();
     expect(Math.abs(Date.parse(failed.alertsBackAt ?? "") - nextLookAt)).toBeLessThanOrEqual(1);
     expect(await listLooks()).toHaveLength(1);
@@ -47,7 +47,7 @@ describe("a model whose training failed", () => {
     expect(await listLooks()).toEqual([]);
   });
 
-  it("has one pending look, that of its latest decision", async () => {
+  it("has one scheduled follow-up, that of its latest decision", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "3600" });
     await world.startApp();
@@ -56,14 +56,14 @@ describe("a model whose training failed", () => {
       expect(await world.decide()).toMatchObject({ reason: "retry_backoff" });
     const [latest] = await world.sql("SELECT max(id) AS id FROM retraining_decisions");
     expect((await listLooks()).map(({ id }) => id)).toEqual([`next-look-default-${latest?.["id"]}`]);
-    // A new alert starts a training, and nothing is left to look at.
+    // A new alert starts a training, so no follow-up is left.
     world.github.course = GOOD;
     await addCheck(world, { age: "1 minute" });
     expect((await world.decide()).decision).toBe("trigger");
     expect(await listLooks()).toEqual([]);
   });
 
-  it("is evaluated in time also if Redis was emptied meanwhile", async () => {
+  it("is re-evaluated on time even if Redis was emptied meanwhile", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "8" });
     await world.startApp();
@@ -74,7 +74,7 @@ describe("a model whose training failed", () => {
     await until("another training", async () => world.github.runs.length === 2);
   });
 
-  it("is not evaluated again and again without the re-trigger guard", async () => {
+  it("is not re-evaluated over and over with the re-trigger guard off", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ RETRIGGER_GUARD: "off" });
     world.github.course = BAD;
@@ -90,7 +90,7 @@ describe("a model whose training failed", () => {
 });
 
 describe("a decision that a training holds back", () => {
-  it("is not recorded if the training has ended since: the run is superseded, and evaluated again", async () => {
+  it("is not recorded if the training has ended since: the run is superseded and the model re-evaluated", async () => {
     world.github.course = LONG;
     const ended = { done: false };
     await world.startApp(
@@ -110,21 +110,21 @@ describe("a decision that a training holds back", () => {
     );
     await world.decide();
     await addCheck(world, { age: "1 minute" });
-    // The client follows the superseded run to the one that evaluated again.
+    // The client follows the superseded run to the one that re-evaluated.
     expect(await world.decide()).toMatchObject({ decision: "trigger" });
     expect((await world.decisions()).map(({ reason }) => reason)).toEqual([
       "drift_detected",
       "drift_detected",
     ]);
-    const told = await withQueue(world, "summarize", (queue) => queue.getJobs(["completed"]));
-    const superseded = told.map((job) => job.returnvalue as { decision: string; report: string });
+    const completed = await withQueue(world, "summarize", (queue) => queue.getJobs(["completed"]));
+    const superseded = completed.map((job) => job.returnvalue as { decision: string; report: string });
     expect(superseded.find(({ decision }) => decision === "superseded")?.report).toContain(
       "the training that held it back has ended",
     );
   });
 
   it(
-    "and the end of that training never miss each other, however they meet",
+    "and the end of its training never miss each other, whatever the timing",
     { timeout: 60_000 },
     async () => {
       await world.startApp();
@@ -134,7 +134,7 @@ describe("a decision that a training holds back", () => {
         await addCheck(world, { age: "1 minute" });
         const first = await world.decide();
         expect(first.decision).toBe("trigger");
-        // Comes while the training ends, and asks for another one.
+        // Arrives while the training ends, and needs another one.
         await addCheck(world, { age: "1 minute" });
         await until("the end is near", async () => {
           const run = world.github.runs.at(-1);
@@ -152,7 +152,7 @@ describe("a decision that a training holds back", () => {
     },
   );
 
-  it("has a limit that it names, and is evaluated again then although nothing ever ends the training", async () => {
+  it("names its limit, and the model is re-evaluated then even if the training never ends", async () => {
     world.github.course = LONG;
     await world.startApp({ patience: { lostAfterSeconds: 4 } });
     await world.decide();

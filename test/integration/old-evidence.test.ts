@@ -18,7 +18,7 @@ describe("a chain that is retried after its evidence grew old", () => {
     expect(failure).toContain("Stage act");
     expect(await world.sql("SELECT FROM retraining_decisions")).toEqual([]);
 
-    // The state changes, the mend is made, and a person presses Retry.
+    // The state changes, the fix is made, and a person presses Retry.
     await world.sql("DELETE FROM drift_alerts");
     await world.sql("DROP VIEW retraining_dispatches; ALTER TABLE hidden RENAME TO retraining_dispatches");
     const [event] = await world.sql<{ run_id: string }>("SELECT run_id FROM retraining_events");

@@ -36,9 +36,9 @@ async function createUser() {
   };
 }
 
-/** Brings a run to the state of the defect: requested, its answer lost, and its act stage failed for good. */
+/** Orphans a dispatch: requested, its response lost, and its act stage failed for good. */
 async function orphan(patience: object): Promise<{ runId: string }> {
-  // Tables of the administrator's, so that the user of the service can be dropped.
+  // The administrator owns the tables, so that the user of the service can be dropped.
   await runOurs("src/cli.ts", ["migrate"], world.settings);
   const user = await createUser();
   world.github.next = ["drop"];
@@ -73,7 +73,7 @@ async function orphan(patience: object): Promise<{ runId: string }> {
 }
 
 describe("a dispatch whose act stage failed for good", () => {
-  it("is worked on all the same, and its model is free again", { timeout: 60_000 }, async () => {
+  it("is still settled, and its model is free again", { timeout: 60_000 }, async () => {
     await orphan({ searchMs: 1_000, lostAfterSeconds: 4 });
     await until(
       "it is left to a person",
@@ -81,7 +81,7 @@ describe("a dispatch whose act stage failed for good", () => {
       70_000,
     );
     expect(world.github.dispatches()).toHaveLength(1);
-    // It holds its model for a while, and not for ever.
+    // It holds its model for a while, but not forever.
     await addCheck(world, { age: "1 minute" });
     await world.decide();
     await until("a new alert is answered", async () => world.github.runs.length === 1);
@@ -109,7 +109,7 @@ describe("a dispatch whose act stage failed for good", () => {
 });
 
 describe("an automatic retry of act", () => {
-  /** Lets each attempt but the last fail after its work is done, as a worker does that dies then. */
+  /** Makes the first attempts fail after their work is done, as if their worker died then. */
   async function startFlaky(failures: number): Promise<void> {
     let left = failures;
     await world.startApp(
@@ -147,7 +147,7 @@ describe("an automatic retry of act", () => {
     await until("the new alert is answered", async () => world.github.runs.length === 2);
   });
 
-  it("still asks for the follow-up of a dispatch that was never sent", async () => {
+  it("still requests the follow-up of a dispatch that was never sent", async () => {
     world.github.next = ["429 retry-after", "429 retry-after"];
     let left = 2;
     await world.startApp(
@@ -204,8 +204,8 @@ describe("a recorded request", () => {
     expect(world.github.dispatches()).toEqual([]);
   });
 
-  it("that the settings no longer give is cancelled, and a follow-up decides anew", async () => {
-    // Limited without a time, so that act waits a minute.
+  it("that no longer matches the settings is cancelled, and a follow-up re-evaluates", async () => {
+    // Rate-limited without a wait time, so that act waits a minute.
     world.github.next = ["403 without headers"];
     await world.startApp();
     const { runId } = await world.startDeciding();
@@ -238,7 +238,7 @@ describe("a recorded request", () => {
     });
     const { dispatch } = await world.decide();
     expect(dispatch).toMatchObject({ state: "rejected", reason: "request_tampered" });
-    // Also if the row says that it was sent already.
+    // Not even if the row says that it was already sent.
     await world.sql("UPDATE retraining_dispatches SET state = 'sent', asked_at = now()");
     await world.stopApps();
     await world.startApp({ trainer: command });
@@ -246,7 +246,7 @@ describe("a recorded request", () => {
     await expect(stat(file)).rejects.toThrow("ENOENT");
   });
 
-  it("and a row with an id of another form lead to no other address", async () => {
+  it("does not lead to another address if the row's id was tampered with", async () => {
     world.github.course = { queuedMs: 0, runningMs: 600_000, conclusion: "success" };
     await world.startApp();
     await world.decide();

@@ -21,7 +21,7 @@ import {
   type World,
 } from "../support/world.ts";
 
-/** Earlier versions took it for a session, later ones take it for a transaction. */
+/** Earlier versions took this lock for a session, later ones take it for a transaction. */
 const LOCK_ID = 7_283_401;
 const ALL_MIGRATIONS = (await readdir("src/postgres/migrations"))
   .map((file) => basename(file, ".sql"))
@@ -45,7 +45,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
     await world.close();
   });
 
-  /** The world's settings as a process gets them that knows the pooler only. */
+  /** The world's settings for a process that knows only the pooler. */
   function pooled(): Config {
     const url = new URL(pooler.url);
     url.pathname = new URL(world.config.databaseUrl).pathname;
@@ -72,7 +72,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
        WHERE locktype = 'advisory' AND datname = current_database()`,
     );
 
-  /** Waits until a migration has come back three times, half a second apart. */
+  /** Waits until a migration has tried again three times, half a second apart. */
   async function untilItTriedAgain(): Promise<void> {
     const starts = new Set<number>();
     await until("several attempts", async () => {
@@ -97,7 +97,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       }
     });
 
-    it("leaves nothing with which the next migration would hang", async () => {
+    it("leaves nothing behind that would make the next migration hang", async () => {
       world = await createWorld();
       expect(await openDatabase().migrate()).toEqual(ALL_MIGRATIONS);
       expect(await advisoryLocks()).toEqual([]);
@@ -163,7 +163,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
     });
   });
 
-  it("goes on where an earlier version, which its lock does not keep out, has migrated meanwhile", async () => {
+  it("continues after an earlier version, which its lock does not keep out, has migrated meanwhile", async () => {
     world = await createWorld();
     const old = await connect(pooled().databaseUrl);
     const first = ALL_MIGRATIONS[0] ?? "";
@@ -210,7 +210,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
   });
 
   describe("a migration that fails or is killed", () => {
-    it("leaves neither lock nor half of itself when its process is killed", async () => {
+    it("leaves neither a lock nor a partial migration when its process is killed", async () => {
       world = await createWorld();
       await world.sql(DAG_TABLE);
       const hold = await holdTable(world, "retraining_decisions");
@@ -227,7 +227,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       expect({ code, stdout }).toEqual({ code: 0, stdout: `Migrated: ${ALL_MIGRATIONS.join(", ")}\n` });
     });
 
-    it("rolls back whole when its last step fails, and says that nothing was changed", async () => {
+    it("rolls back as a whole when a step fails, and says that nothing was changed", async () => {
       world = await createWorld();
       await world.sql(
         "CREATE TABLE in_the_way (id INTEGER); CREATE INDEX retraining_events_received ON in_the_way (id)",
@@ -242,7 +242,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       expect(await openDatabase().migrate()).toEqual(ALL_MIGRATIONS);
     });
 
-    it("lets readers pass while a long transaction keeps a table, and says whom it waits for", async () => {
+    it("lets readers pass while a long transaction locks a table, and names the session that it waits for", async () => {
       world = await createWorld();
       await world.sql(DAG_TABLE);
       const reader = await connect(world.config.databaseUrl);
@@ -295,7 +295,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
   });
 });
 
-/** A logger, and what it wrote at the levels that a service shows. */
+/** A logger, and what it wrote at the service's default level. */
 function captureLog(): { log: Logger; lines: Record<string, unknown>[] } {
   const lines: Record<string, unknown>[] = [];
   const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>);

@@ -37,7 +37,7 @@ async function openWorld(redisUrl: string): Promise<World> {
   return world;
 }
 
-/** The service as a process of its own, with what it logs. */
+/** The service in its own process, and what it logs. */
 function startService({ settings }: World, changes: Record<string, string> = {}) {
   const child = spawnOurs("src/main.ts", [], { ...settings, LOG_LEVEL: "info", ...changes });
   children.push(child);
@@ -112,7 +112,7 @@ const TROUBLES = [FULL, DEMOTED];
 
 describe("a Redis that answers but refuses writes", () => {
   it.each(TROUBLES)(
-    "$what: one line when it begins and one when it ends, 503 with the reason meanwhile, and all goes on by itself",
+    "$what: one line when it begins and one when it ends, 503 with the reason meanwhile, and it recovers by itself",
     async ({ begin, end, reason, remedy }) => {
       const redis = await openRedis();
       const { client, decide, redis: connection } = await openWorld(redis.url);
@@ -126,7 +126,7 @@ describe("a Redis that answers but refuses writes", () => {
       const line = await service.untilLogged(reason);
       expect(line).toMatchObject({ level: 40, msg: expect.stringContaining(remedy) as string });
       expect(await failureOf(client.send(INBOX_JOBS.event, { runId: "refused" }))).toMatch(/OOM|READONLY/);
-      // Asked often, as a load balancer would, for longer than any part of the service pauses between two tries.
+      // Polled often, as by a load balancer, for longer than any part of the service pauses between two tries.
       const endsAt = Date.now() + 6_000;
       while (Date.now() < endsAt) expect(await readiness()).toEqual(refusing(reason));
       expect((await get("/healthz")).status).toBe(200);
@@ -268,7 +268,7 @@ describe("a node of a cluster under a plain REDIS_URL", () => {
   });
 });
 
-/** An address that leads new connections to the server named last, and leaves open ones where they are. */
+/** An address that forwards new connections to the server named last, and leaves open ones alone. */
 async function openAddress(port: number) {
   let target = port;
   const sockets = new Set<Socket>();

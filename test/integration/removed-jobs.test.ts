@@ -32,7 +32,7 @@ const board = (path: string) =>
     headers: { "content-type": "application/json" },
   });
 
-/** Ways in which a failed job goes: by hand, or by the retention limits. */
+/** Ways in which a failed job is removed: by hand, or by the retention limits. */
 const REMOVALS: [string, (stage: string, runId: string) => Promise<unknown>][] = [
   [
     "cleaned in Bull Board",
@@ -50,7 +50,7 @@ const REMOVALS: [string, (stage: string, runId: string) => Promise<unknown>][] =
 
 const EVENT = "drift_monitoring.completed";
 
-/** Lets a run fail at a stage, for as long as the source or decision table is elsewhere. */
+/** Makes a run fail at a stage by renaming a table that the stage needs. */
 async function failAt(stage: "gather" | "act"): Promise<{ jobId: string; runId: string }> {
   const table = stage === "gather" ? "ratings_buffer" : "retraining_dispatches";
   const act = stage === "act" ? await pause("act") : null;
@@ -104,7 +104,7 @@ describe.each(["gather", "act"] as const)("a failed %s that is removed", (stage)
 });
 
 describe("a gather that is removed while it waits for its next attempt", () => {
-  it("gives its lock back, so that the next event decides at once", async () => {
+  it("releases its lock, so that the next event decides at once", async () => {
     await world.sql(
       `CREATE FUNCTION fail() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'the disk is on fire'; END $$;
        ALTER TABLE ratings_buffer RENAME TO ratings;
@@ -125,7 +125,7 @@ describe("a gather that is removed while it waits for its next attempt", () => {
 });
 
 describe("a stage that is retried while the one before runs again", () => {
-  it("waits for its result, and does not take it for removed", async () => {
+  it("waits for its result instead of taking it for removed", async () => {
     const { runId } = await world.decide();
     const gather = await pause("gather");
     for (const stage of ["gather", "evaluate"])

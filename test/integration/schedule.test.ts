@@ -40,7 +40,7 @@ describe("the schedule", () => {
   });
 });
 
-/** Starts a service that serves these models alone, all with one schedule. */
+/** Starts a service that serves only these models, all with one schedule. */
 function startServiceOf(models: string[], schedule = "0 6 * * *") {
   const own = world.config.models.get("default");
   if (!own) throw new Error("the settings of a world name the model default");
@@ -62,7 +62,7 @@ describe("two services with different models on one prefix", () => {
     expect(await listSchedules()).toEqual(["schedule-books", "schedule-shared"]);
   });
 
-  it("let the schedules of a killed one go when its claims expire", async () => {
+  it("remove the schedules of a killed service once its claims have expired", async () => {
     world = await createWorld();
     const { redisPrefix } = world.config;
     const killed = createModelClaims(world.redis, redisPrefix, ["films"], { ttlMs: 4_000 });
@@ -94,7 +94,7 @@ describe("two services with different models on one prefix", () => {
       expect(await withQueue(world, queue, (opened) => opened.getFailedCount())).toBe(0);
   });
 
-  it("fail a job of a model that was only a killed one's, once its claims have expired", async () => {
+  it("fail a job of a model that only a killed service had, once its claims have expired", async () => {
     world = await createWorld();
     await startServiceOf(["books"]);
     const killed = createModelClaims(world.redis, world.config.redisPrefix, ["films"], { ttlMs: 4_000 });

@@ -23,7 +23,7 @@ async function startWorld(): Promise<void> {
   await world.startApp({ models });
 }
 
-/** The most readings of this world that were active at once while something was done, and that took long. */
+/** The highest number of readings that were active at once in `during`, and of those that took long. */
 async function watchReadings(during: () => Promise<void>): Promise<{ active: number; long: number }> {
   const most = { active: 0, long: 0 };
   const done = new AbortController();
@@ -51,7 +51,7 @@ let eventCount = 0;
 const send = (model: string): Promise<string> =>
   world.client.send("drift_monitoring.completed", { runId: `drift-${(eventCount += 1)}`, model });
 
-/** How long the slowest of the healthy models waits for its decision. */
+/** How long the slowest of the healthy models waits for its decision, in milliseconds. */
 async function decideHealthy(): Promise<number> {
   const begun = performance.now();
   await Promise.all(
@@ -107,7 +107,7 @@ describe("twelve models whose tables are locked", () => {
           );
           for (let round = 0; round < 3; round += 1) expect(await decideHealthy()).toBeLessThan(5_000);
 
-          // A run that waits for its reading keeps its lock, also beyond the lock's lifetime.
+          // A run that waits for its reading keeps its lock, even beyond the lock's lifetime.
           await expectFolded();
           await new Promise((resolve) => setTimeout(resolve, 2 * LOCK_TTL_MS));
           await expectFolded();

@@ -21,7 +21,7 @@ export interface PgBouncer {
 export const PGBOUNCER = findProgram(["pgbouncer"]);
 
 /**
- * Starts PgBouncer in transaction mode before the server of `databaseUrl`, for all of its databases, with at most two
+ * Starts PgBouncer in transaction mode in front of the server of `databaseUrl`, for all of its databases, with at most two
  * server connections each. Any client may log in: it listens on the loopback address only.
  */
 export async function startPgBouncer(databaseUrl: string): Promise<PgBouncer> {

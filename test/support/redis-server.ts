@@ -5,11 +5,11 @@ import { Redis } from "ioredis";
 import { findFreePort, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
 import { probeRedis } from "../../src/redis/connection.ts";
 
-/** A Redis of a test's own, whose settings the test may damage. */
+/** A test's own Redis, whose settings the test may break. */
 export interface RedisServer {
   url: string;
   port: number;
-  /** A connection that the test may ask for anything. */
+  /** A connection with which the test may do anything. */
   admin: Redis;
   stop(): Promise<void>;
 }

@@ -82,7 +82,7 @@ const EXAMPLES: Record<string, Dispatch> = {
 const seen = (status: string, conclusion: string | null, attempt = 1, runs: (typeof RUN)[] | null = [RUN]) =>
   ({ kind: "seen", status, conclusion, attempt, url: RUN.url, durationSeconds: 3, runs }) as const;
 
-/** Every input that is a fact about the trainer, a person's word, or the passing of time. */
+/** Every kind of input: facts about the trainer, manual commands, the passing of time. */
 const INPUTS: Record<string, DispatchInput> = {
   opened: { kind: "opened" },
   "request differs, settings changed": { kind: "request_differs", haveSettingsChanged: true },
@@ -124,7 +124,7 @@ const TRANSITIONS: Record<string, Partial<Record<string, DispatchState>>> = {
   pending: {
     "request differs, settings changed": "cancelled",
     "request differs, row changed": "rejected",
-    // An answer to a request that was given up meanwhile.
+    // A late response to a request that was given up.
     accepted: "sent",
     "accepted without id": "sent",
     "accepted means done": "succeeded",
@@ -259,7 +259,7 @@ describe("a request", () => {
     expect(limited(null)).toEqual({ kind: "request", waitMs: 60_000 });
   });
 
-  it("is not given back by the late failure of an earlier one", () => {
+  it("is not reset by the late failure of an earlier one", () => {
     for (const kind of ["not_sent", "refused", "answer_lost"] as const) {
       const late = step(ASKED, { kind, askedAt: NOW - 999_999, message: "late" });
       expect(late.patch).toEqual({});
@@ -289,7 +289,7 @@ describe("a request", () => {
 describe("a training", () => {
   const DAY = LIMITS.lostAfterMs;
 
-  it("writes its sign of life down four times within the limit, and not at each look", () => {
+  it("records a sign of life four times within the limit, and not at each poll", () => {
     const unchanged = (heardAgoMs: number) =>
       step({ ...RUNNING, heardAt: NOW - heardAgoMs }, { kind: "unchanged" }).patch;
     expect(unchanged(DAY / 4 - 1)).toEqual({});
@@ -299,7 +299,7 @@ describe("a training", () => {
     });
   });
 
-  it("that is silent counts as lost after the limit, and not by the first look after a pause", () => {
+  it("that is silent counts as lost after the limit, but not at the first poll after an outage", () => {
     const silent = { ...RUNNING, heardAt: NOW - DAY };
     expect(step(silent, INPUTS["gone"] as DispatchInput).after).toMatchObject({
       state: "running",
@@ -318,7 +318,7 @@ describe("a training", () => {
     );
   });
 
-  it("that was never seen, or cannot be heard of, is left to a person instead", () => {
+  it("that cannot be followed is left to a person instead", () => {
     const context = { trainer: { ...WEBHOOK, reportsOutcomes: false } };
     const silent = { ...SENT, statusUrl: null, heardAt: NOW - DAY, silentSince: NOW - 600_000 };
     expect(step(silent, { kind: "searched", trainings: [] }, context)).toMatchObject({
@@ -327,14 +327,14 @@ describe("a training", () => {
     });
   });
 
-  it("that is unknown lets go of its model after the limit", () => {
+  it("that is unknown releases its model after the limit", () => {
     const old = { ...UNKNOWN, askedAt: NOW - computeFlightLimitMs(DAY) };
     expect(step(old, { kind: "opened" })).toMatchObject({ next: { kind: "done" } });
     expect(step(old, { kind: "opened" }).effects).toContain("release");
     expect(step(UNKNOWN, { kind: "opened" }).effects).not.toContain("release");
   });
 
-  it("is believed to have ended only once the list of runs shows it, or could have", () => {
+  it("counts as ended only once the list of runs shows it, or has had time to", () => {
     const end = (askedAgoMs: number, runs: (typeof RUN)[]) =>
       step({ ...RUNNING, askedAt: NOW - askedAgoMs }, seen("completed", "success", 1, runs));
     expect(end(1_000, []).after.state).toBe("running");
@@ -348,7 +348,7 @@ describe("a training", () => {
     expect(end(1_000, [older, RUN]).effects).toEqual(["announce_extra_runs"]);
   });
 
-  it("that failed is watched until its alerts come back, the last time just before", () => {
+  it("that failed is polled until its alerts are released, the last time just before", () => {
     const watch = (leftMs: number, endedAgoMs = 200) =>
       step(
         { ...FAILED, endedAt: NOW - endedAgoMs },
@@ -402,7 +402,7 @@ describe("whatever happens in whatever order", () => {
     passesMs: fc.integer({ min: 0, max: 4 * 3_600_000 }),
   });
 
-  /** Claims as Postgres does, and makes the answers refer to the request that is outstanding. */
+  /** Claims as Postgres does, and makes the responses refer to the outstanding request. */
   function run(trainer: TrainerTraits, events: { input: DispatchInput; passesMs: number }[]) {
     let dispatch = { ...PENDING, createdAt: NOW };
     let now = NOW;
@@ -426,7 +426,7 @@ describe("whatever happens in whatever order", () => {
     return { dispatch, requests, history, now };
   }
 
-  it("no second request is made without a person", () => {
+  it("no second request is made without a manual command", () => {
     fc.assert(
       fc.property(traits, fc.array(event, { maxLength: 40 }), (trainer, events) => {
         const { requests, history } = run(trainer, events);
@@ -457,7 +457,7 @@ describe("whatever happens in whatever order", () => {
         const { dispatch, now } = run(trainer, events);
         const context = { ...CONTEXT, now, trainer };
         const once = { ...dispatch, ...advance(dispatch, input, context).patch };
-        // What was seen of one run is no news of the older one that the list named instead.
+        // The status of one run says nothing about the older one that the list named instead.
         fc.pre(input.kind !== "seen" || once.externalId === dispatch.externalId);
         const twice = advance(once, input, context);
         const unheard = { heardAt: null, silentSince: null };
@@ -467,8 +467,8 @@ describe("whatever happens in whatever order", () => {
     );
   });
 
-  it("nothing stays open past its limit if it is not heard of", () => {
-    // What a trainer may say to each question without showing the training.
+  it("nothing stays open past its limit without a sign of life", () => {
+    // What a trainer may respond to each question without showing the training.
     const unavailable = { kind: "unavailable", message: "down", waitMs: null } as const;
     const silences = fc.record({
       follow: fc.constantFrom<DispatchInput>(

@@ -15,7 +15,7 @@ import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const read = (name: string): string => readFileSync(pathOf(name), "utf8");
 
-/** Runs the first step of the example workflow, with a `gh` that finds what it is told to. */
+/** Runs the first step of the example workflow, with a `gh` that finds the given runs. */
 function runFirstStep(script: string, older: string): string {
   const directory = mkdtempSync(join(tmpdir(), "gh-"));
   const output = join(directory, "output");

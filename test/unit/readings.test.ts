@@ -46,7 +46,7 @@ describe("the readings of a process", () => {
     ]);
   });
 
-  it("have few slots for slow models, which leave none out for good, and any number for quick ones", async () => {
+  it("bound the slots of slow models, without starving any, but not those of quick ones", async () => {
     const models = Array.from({ length: SLOW_READINGS + 1 }, (_, index) => `slow-${index}`);
     const { read, endSlowOnes } = createWorld(
       Object.fromEntries(models.map((model) => [model, QUICK_LIMIT_MS + 1])),
@@ -62,7 +62,7 @@ describe("the readings of a process", () => {
     expect(await later).toMatchObject({ outcome: "read" });
   });
 
-  it("forget that a model was slow once it was quick again, and keep it in mind after a failure", async () => {
+  it("forget that a model was slow once it was quick again, but not after a failure", async () => {
     const durations: Record<string, number> = { films: SLOW_LIMIT_MS + 1 };
     const { read, limits } = createWorld(durations);
     await expect(read("films")).rejects.toMatchObject({ code: "READING_TOO_SLOW" });
@@ -77,7 +77,7 @@ describe("the readings of a process", () => {
     ]);
   });
 
-  it("give a slot back when a slow reading fails, and pass other errors on", async () => {
+  it("release the slot when a slow reading fails, and pass on other errors", async () => {
     const { read } = createWorld({ films: SLOW_LIMIT_MS + 1 });
     for (let count = 0; count <= SLOW_READINGS; count += 1)
       await expect(read("films")).rejects.toMatchObject({ code: "READING_TOO_SLOW" });

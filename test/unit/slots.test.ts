@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { createSlots } from "../../workers/slots.ts";
 
 describe("slots", () => {
-  it("are never more than the limit, whatever is taken and given back, also twice", () => {
+  it("never exceed the limit, whatever is taken and released, even twice", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 5 }),

@@ -28,7 +28,7 @@ UPDATE retraining_decisions SET alert_ids = ARRAY(
     FROM unnest(alert_ids) WITH ORDINALITY AS listed (alert, position) ORDER BY position)
 WHERE decision IN ('trigger', 'trigger_mock') AND alert_ids::text ~ '[+-]\d\d(:\d\d)*["}]';
 
--- What the followers of trainings kept in Redis is looked at again at once.
+-- Earlier versions kept these follow-ups in Redis: re-evaluate them at once.
 UPDATE retraining_decisions SET next_look_at = now()
 WHERE reason_codes && ARRAY['retry_backoff', 'training_in_flight']
     AND id IN (SELECT max(id) FROM retraining_decisions WHERE run_id IS NOT NULL GROUP BY model);
@@ -58,7 +58,7 @@ FROM retraining_decisions AS decision WHERE decision.id = decision_id;
 
 DROP INDEX retraining_dispatches_pending;
 DROP INDEX retraining_dispatches_open;
--- What is under way: few rows, whatever the table holds.
+-- Trainings under way: few rows, however many the table holds.
 CREATE INDEX retraining_dispatches_open ON retraining_dispatches (model_name, decision_id)
     WHERE trainer <> 'mock' AND state IN ('pending', 'sent', 'unknown', 'running');
 -- Failures whose alerts may still be held back.
@@ -88,7 +88,7 @@ CREATE TRIGGER retraining_dispatches_model BEFORE INSERT ON retraining_dispatche
 
 CREATE OR REPLACE FUNCTION retrigger_count_dispatch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    -- In one order, so that two writers never wait for each other.
+    -- In a fixed order, so that two writers cannot deadlock.
     INSERT INTO retraining_dispatch_counts AS known (model, trainer, state, count)
     SELECT model, trainer, state, change FROM (
         SELECT OLD.model_name, OLD.trainer, OLD.state, -1 WHERE TG_OP <> 'INSERT'
