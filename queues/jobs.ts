@@ -80,6 +80,7 @@ export const IntakeResult = z.discriminatedUnion("outcome", [
   z.object({ outcome: z.literal("folded"), runId: z.uuid() }),
   z.object({ outcome: z.literal("duplicate"), runId: z.uuid().nullable() }),
   z.object({ outcome: z.literal("drift_run_failed") }),
+  z.object({ outcome: z.literal("model_removed") }),
 ]);
 export type IntakeResult = z.infer<typeof IntakeResult>;
 

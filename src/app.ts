@@ -163,7 +163,13 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       onInboxFailure: () => reconciler?.runSoon(),
       followTraining: follow,
       processors: replaceProcessors({
-        intake: createIntake({ lock, chain, recordEvent: parts.database.recordEvent, findModel: find }),
+        intake: createIntake({
+          lock,
+          chain,
+          recordEvent: parts.database.recordEvent,
+          findModel: find,
+          hasModel: (model) => config.models.has(model),
+        }),
         gather: createGather({ findModel: find, fetchEvidence: parts.database.fetchEvidence, timeZone }),
         evaluate: evaluateStage,
         act: createAct({ ...parts, dispatcher, notify, ...reportSettings }),

@@ -5,7 +5,7 @@ import { note, withDatabase, withInbox, withWorkersHere } from "./cli-connection
 import { type Config, parseConfig } from "./config.ts";
 import { PermanentError } from "./errors.ts";
 import { describeRival } from "./core/announce.ts";
-import { advance, type DispatchInput } from "./core/dispatch.ts";
+import { advance, type DispatchInput, toDispatchLimits } from "./core/dispatch.ts";
 import type { Database } from "./postgres/database.ts";
 import { clockOf, type DispatchRecord } from "./postgres/dispatches.ts";
 import { loadSettings } from "./settings-file.ts";
@@ -44,7 +44,13 @@ export function addDispatchCommands(program: Command): void {
           `run is "${run}": it must be the number or the URL of a GitHub Actions run`,
         );
       await withDispatch(config, id, async (record, database, client) => {
-        if (!(await settle(config, database, record, { kind: "confirm", externalId })))
+        if (
+          !(await settle(config, database, record, {
+            kind: "confirm",
+            externalId,
+            ...nameOutcome(config, run),
+          }))
+        )
           throw refusal("There is nothing to confirm: it is known what became of this dispatch");
         await client.lookAtTraining(record);
       });
@@ -52,6 +58,18 @@ export function addDispatchCommands(program: Command): void {
         `Confirmed: decision ${id} started the training ${externalId}. It is followed from now on.`,
       );
     });
+}
+
+/** How the outcome of a confirmed training becomes known, with a webhook trainer that reports none. */
+function nameOutcome({ trainer }: Config, run: string): { statusUrl?: string; isDone?: true } {
+  if (trainer.name !== "webhook" || trainer.webhook.outcome === "callback") return {};
+  if (trainer.webhook.outcome === "accepted") return { isDone: true };
+  if (!/^https?:\/\//.test(run) || !URL.canParse(run))
+    throw new PermanentError(
+      "BAD_INPUT",
+      `run is "${run}": with TRAINER_OUTCOME=status_url it must be the URL at which the training's status can be read`,
+    );
+  return { statusUrl: run };
 }
 
 const REOPENINGS = { rejected: "retry", unknown: "resend" } as const;
@@ -92,8 +110,8 @@ async function settle(
   record: DispatchRecord,
   input: DispatchInput,
 ): Promise<boolean> {
-  const { searchMs, pollMs, lostAfterSeconds } = patience;
-  const limits = { searchMs, pollMs, lostAfterMs: lostAfterSeconds * 1000 };
+  const limits = toDispatchLimits(patience);
+  // What is due next is the worker's to plan.
   const trainer = { followsById: true, reportsOutcomes: false, runsHere: false };
   const { patch } = await database.updateDispatch(record, (current) =>
     advance(current.dispatch, input, { now: clockOf(current), limits, trainer }),

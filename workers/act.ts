@@ -15,7 +15,7 @@ import type { Chain } from "./chain.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import { reevaluate } from "./follow-up.ts";
 import type { Notify } from "./notify.ts";
-import type { StageOutput, StagePause } from "./stage.ts";
+import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
 import { type ReportSettings, toReportInput } from "./summarize.ts";
 
 export interface ActDependencies extends ReportSettings {
@@ -34,7 +34,11 @@ export interface ActDependencies extends ReportSettings {
  */
 export function createAct(dependencies: ActDependencies) {
   const { trainer, database } = dependencies;
-  return async (job: StageJob, evaluated: Evaluated): Promise<StageOutput<Acted> | StagePause> => {
+  return async (
+    job: StageJob,
+    evaluated: Evaluated,
+    retry: ManualRetry,
+  ): Promise<StageOutput<Acted> | StagePause> => {
     const { evidence, policy, verdict } = evaluated;
     const answer = await database.recordDecision({
       ...job,
@@ -53,7 +57,7 @@ export function createAct(dependencies: ActDependencies) {
     }
     const weighed = weighedBy(answer.decision, evaluated);
     await replaceNextLook(dependencies, job, weighed, answer.decision);
-    const dispatched = await dispatch(dependencies, job, weighed, answer.decision);
+    const dispatched = await dispatch(dependencies, job, weighed, answer.decision, retry);
     if ("pauseMs" in dispatched) return dispatched;
     const { id: decisionId, decidedAt, decision, trainer: name, request } = answer.decision;
     const recorded = {
@@ -82,16 +86,26 @@ function weighedBy({ earlier }: RecordedDecision, evaluated: Evaluated): Evaluat
 /** Replaces the follow-up that the previous decision scheduled by the one of this decision. */
 async function replaceNextLook(
   { chain }: Pick<ActDependencies, "chain">,
-  { model }: StageJob,
+  { model, cause }: StageJob,
   { evidence, verdict }: Evaluated,
-  { id: decisionId, decidedAt }: RecordedDecision,
+  { id: decisionId, nextLookInMs }: RecordedDecision,
 ): Promise<void> {
   const [previous] = evidence.lastDecisions;
   if (previous && previous.nextLookAt !== null) await chain.cancelNextLook(model, previous.id);
-  if (verdict.nextLookAt === null) return;
-  // Both by the database's clock.
-  const waitMs = Date.parse(verdict.nextLookAt) - Date.parse(decidedAt);
-  await chain.scheduleNextLook({ model, decisionId, waitMs });
+  if (nextLookInMs === null || verdict.nextLookAt === null) return;
+  // The look before came early, by a worker whose clock is ahead: this one must not do so again at once.
+  const isEarly = cause === "followup" && isSameInstant(previous?.nextLookAt, verdict.nextLookAt);
+  await chain.scheduleNextLook({
+    model,
+    decisionId,
+    waitMs: isEarly ? Math.max(nextLookInMs, EARLY_LOOK_PAUSE_MS) : nextLookInMs,
+  });
+}
+
+const EARLY_LOOK_PAUSE_MS = 15_000;
+
+function isSameInstant(a: string | null | undefined, b: string): boolean {
+  return typeof a === "string" && Date.parse(a) === Date.parse(b);
 }
 
 async function dispatch(
@@ -99,6 +113,7 @@ async function dispatch(
   { model, runId }: StageJob,
   { evidence, verdict }: Evaluated,
   recorded: RecordedDecision,
+  retry: ManualRetry,
 ): Promise<{ dispatch: DispatchOutcome | null } | StagePause> {
   const { trainer, notify, database } = dependencies;
   const { id: decisionId, dispatch } = recorded;
@@ -113,7 +128,7 @@ async function dispatch(
   }
   const record = await database.readDispatch(runId);
   if (!record) throw new Error(`decision ${decisionId} has no dispatch`);
-  return settle(dependencies, await reopenIfRetried(dependencies, record));
+  return settle(dependencies, await reopenIfRetried(dependencies, record, retry));
 }
 
 /** Works on a dispatch until the outcome of the request is known, or until it has to wait. */
@@ -135,14 +150,22 @@ async function settle(
   return { dispatch: toOutcome(record.dispatch) };
 }
 
-/** Resends a rejected request on a manual retry: only a person can run a completed stage again. */
+/**
+ * A refused request is sent again if a person runs the completed stage again. That is done once for each such retry: automatic
+ * attempts that follow it find the mark that it left.
+ */
 async function reopenIfRetried(
   { chain, database, dispatcher }: Pick<ActDependencies, "chain" | "database" | "dispatcher">,
   record: DispatchRecord,
+  { wasReopened, markReopened }: ManualRetry,
 ): Promise<DispatchRecord> {
-  if (record.dispatch.state !== "rejected" || !(await chain.hasActCompleted(record.runId))) return record;
+  if (record.dispatch.state !== "rejected" || wasReopened) return record;
+  if (!(await chain.hasActCompleted(record.runId))) return record;
   const rival = await database.findLaterRequest(record.decisionId);
-  if (rival === null) return (await dispatcher.apply(record, { kind: "retry" })).record;
+  if (rival === null) {
+    await markReopened();
+    return (await dispatcher.apply(record, { kind: "retry" })).record;
+  }
   const error = `${record.dispatch.error ?? ""}\n${describeRival(rival)}`;
   return { ...record, dispatch: { ...record.dispatch, error } };
 }

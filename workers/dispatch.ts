@@ -10,6 +10,7 @@ import {
   type DispatchLimits,
   isOver,
   stateOfTraining,
+  toDispatchLimits,
   type Training,
 } from "../src/core/dispatch.ts";
 import type { DispatchRequest } from "../src/core/dispatch-request.ts";
@@ -308,6 +309,6 @@ function requireRemote({ remote, name }: Trainer): RemoteTrainer {
 }
 
 /** Adds jitter to the polls, so that trainings that began together are not polled together. */
-function toLimits({ searchMs, pollMs, lostAfterSeconds }: TrainingPatience): DispatchLimits {
-  return { searchMs, pollMs: pollMs * (0.75 + Math.random() / 2), lostAfterMs: lostAfterSeconds * 1000 };
+function toLimits(patience: TrainingPatience): DispatchLimits {
+  return toDispatchLimits({ ...patience, pollMs: patience.pollMs * (0.75 + Math.random() / 2) });
 }

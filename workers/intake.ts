@@ -32,6 +32,7 @@ export interface IntakeDependencies {
   recordEvent(event: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }>;
   /** @throws PermanentError for a model that the settings do not name. */
   findModel(model: string): unknown;
+  hasModel(model: string): boolean;
 }
 
 /**
@@ -57,7 +58,9 @@ export function createIntake(
         return startOrFold(dependencies, job, model, name === INBOX_JOBS.schedule ? "schedule" : "manual");
       }
       case INBOX_JOBS.nextLook: {
-        const model = modelOf(dependencies, parseInput(DecisionRequest, data, "next look"));
+        const { model = "default" } = parseInput(DecisionRequest, data, "next look");
+        // Nothing is decided about a model that the settings no longer name, and that is no failure.
+        if (!dependencies.hasModel(model)) return { outcome: "model_removed" };
         return startOrFold(dependencies, job, model, "followup");
       }
       case INBOX_JOBS.followup: {

@@ -110,8 +110,13 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
  */
 async function resumeModels(dependencies: ReconcilerDependencies): Promise<void> {
   const { chain, database, schedules, log } = dependencies;
-  for (const { model, nextLook, openRunIds } of await database.listModelStates([...schedules.keys()])) {
-    if (nextLook) await chain.scheduleNextLook({ model, ...nextLook });
+  for (const state of await database.listModelStates([...schedules.keys()])) {
+    const { model, nextLook, isOverdue, openRunIds } = state;
+    // The job of a look that is overdue has come and gone without a decision: its run failed, say.
+    if (isOverdue && openRunIds.length === 0) {
+      await reevaluate(dependencies, model);
+      log.info({ model }, "overdue evaluation requested");
+    } else if (nextLook) await chain.scheduleNextLook({ model, ...nextLook });
     for (const runId of openRunIds)
       if (await resumeRun(dependencies, model, runId)) log.info({ runId, model }, "run resumed");
   }

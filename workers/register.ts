@@ -1,5 +1,7 @@
-import { UnrecoverableError, Worker } from "bullmq";
+import { type Job, UnrecoverableError, Worker } from "bullmq";
 import type { Redis } from "ioredis";
+import { z } from "zod";
+import type { Logger } from "../src/logger.ts";
 import {
   Acted,
   type DecisionSummary,
@@ -16,14 +18,14 @@ import type { InboxJob } from "./intake.ts";
 import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 import { createDeliveryProcessor, createTrainingProcessor, type SideProcessors } from "./register-side.ts";
-import type { StageOutput, StagePause } from "./stage.ts";
+import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
 import { type Awaitable, createFirstStageProcessor, createStageProcessor } from "./stage-processor.ts";
 
 export interface Processors extends SideProcessors {
   intake(job: InboxJob): Promise<IntakeResult | "busy">;
   gather(job: StageJob): Awaitable<StageOutput<Gathered> | StagePause>;
   evaluate(gathered: Gathered): Awaitable<StageOutput<Evaluated>>;
-  act(job: StageJob, evaluated: Evaluated): Awaitable<StageOutput<Acted> | StagePause>;
+  act(job: StageJob, evaluated: Evaluated, retry: ManualRetry): Awaitable<StageOutput<Acted> | StagePause>;
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 
@@ -63,7 +65,9 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
     createWorker(
       "act",
       ofOwnModels(
-        createStageProcessor(options, "act", Evaluated, (data, evaluated) => processors.act(data, evaluated)),
+        createStageProcessor(options, "act", Evaluated, (data, evaluated, job) =>
+          processors.act(data, evaluated, toManualRetry(job)),
+        ),
       ),
     ),
     createWorker(
@@ -106,6 +110,8 @@ function openWorker(
   worker.on("lockRenewalFailed", (jobIds) => jobIds.forEach((jobId) => worker.cancelJob(jobId)));
   // Without a listener, a connection error would end the process; the connection's own listener reports it once.
   worker.on("error", (error) => log.debug({ err: error, queue: name }, "worker error"));
+  // Only once the stage has completed may a person have the request sent again.
+  if (name === "act") worker.on("completed", (job) => void forgetReopening(job, log));
   // Here and not in the processor: a job that killed its workers too often does not get there again.
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;
@@ -116,6 +122,23 @@ const JOBS_AT_ONCE = 8;
 
 /** Twice as many: programs that run here for hours may take half of them, and the rest follow other trainings. */
 const TRAININGS_AT_ONCE = 16;
+
+const Reopened = z.object({ reopened: z.literal(true) });
+
+/** The mark lives in the job's progress, which survives a crash. */
+function toManualRetry(job: Job): ManualRetry {
+  return {
+    wasReopened: Reopened.safeParse(job.progress).success,
+    markReopened: () => job.updateProgress({ reopened: true } satisfies z.infer<typeof Reopened>),
+  };
+}
+
+async function forgetReopening(job: Job, log: Logger): Promise<void> {
+  if (!Reopened.safeParse(job.progress).success) return;
+  await job
+    .updateProgress({})
+    .catch((error: unknown) => log.debug({ err: error, jobId: job.id }, "mark of a retry not removed"));
+}
 
 /** A killed worker keeps its job for this long; a chain must continue within seconds. */
 const JOB_LOCK_MS = 5_000;

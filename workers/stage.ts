@@ -13,3 +13,10 @@ export interface StagePause {
   /** The run has not recorded its decision yet, so it keeps the lock: events that come meanwhile fold into a follow-up. */
   keepsLock?: boolean;
 }
+
+/** What the act stage must know of a retry by hand. */
+export interface ManualRetry {
+  /** Whether a refused request was sent again already since the stage last completed. */
+  wasReopened: boolean;
+  markReopened(): Promise<void>;
+}

@@ -150,7 +150,7 @@ export type DispatchInput =
   /** Manual: `dispatch resend`, after a person checked that an unknown dispatch started nothing. */
   | { kind: "resend" }
   /** Manual: `dispatch confirm` names the training that an unknown dispatch started. */
-  | { kind: "confirm"; externalId: string };
+  | { kind: "confirm"; externalId: string; statusUrl?: string | null; isDone?: boolean };
 
 /** What became of the request made at `askedAt`, and of no later one. */
 interface Unaccepted {
@@ -261,23 +261,31 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
     case "resend":
       return dispatch.state === "unknown" ? { patch: REOPENED } : {};
     case "confirm":
-      return isConfirmable(dispatch)
-        ? {
-            patch: {
-              state: "sent",
-              externalId: input.externalId,
-              error: null,
-              heardAt: context.now,
-              silentSince: null,
-            },
-          }
-        : {};
+      return isConfirmable(dispatch) ? { patch: confirm(input, context) } : {};
     default:
       return input satisfies never;
   }
 }
 
 /** Resets a dispatch to its state before the first request. */
+/** The training that a person names. If accepting is all that is ever known, that is its end. */
+function confirm(
+  { externalId, statusUrl = null, isDone = false }: Extract<DispatchInput, { kind: "confirm" }>,
+  { now }: DispatchContext,
+): DispatchPatch {
+  const named = { externalId, statusUrl, reason: null, error: null, heardAt: now, silentSince: null };
+  return isDone
+    ? {
+        ...named,
+        state: "succeeded",
+        status: "completed",
+        conclusion: "accepted",
+        startedAt: now,
+        endedAt: now,
+      }
+    : { ...named, state: "sent" };
+}
+
 const REOPENED: DispatchPatch = {
   state: "pending",
   reason: null,
@@ -712,6 +720,19 @@ export function stateOfTraining(status: string, conclusion: string | null): Disp
 /** Whether the state is terminal, although some ends may still be revised. */
 export function isOver(state: DispatchState): boolean {
   return ["succeeded", "failed", "cancelled", "rejected"].includes(state);
+}
+
+/** The limits as the settings give them. */
+export function toDispatchLimits({
+  searchMs,
+  pollMs,
+  lostAfterSeconds,
+}: {
+  searchMs: number;
+  pollMs: number;
+  lostAfterSeconds: number;
+}): DispatchLimits {
+  return { searchMs, pollMs, lostAfterMs: lostAfterSeconds * 1000 };
 }
 
 /** States in which a training may be under way, for all that is known. */

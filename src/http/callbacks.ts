@@ -2,9 +2,9 @@ import type { Queue } from "bullmq";
 import express, { Router, type Request } from "express";
 import { z } from "zod";
 import { TRAINING } from "../../queues/names.ts";
-import { wakeJob } from "../../queues/training.ts";
+import { followTraining, wakeJob } from "../../queues/training.ts";
 import type { Config } from "../config.ts";
-import { advance } from "../core/dispatch.ts";
+import { advance, toDispatchLimits } from "../core/dispatch.ts";
 import type { Logger } from "../logger.ts";
 import { isSigned, SIGNATURE_HEADER } from "../outgoing/signature.ts";
 import { parseJson } from "../parse-json.ts";
@@ -60,20 +60,23 @@ export function createCallbacks(dependencies: CallbackDependencies): Router {
     if (runId !== request.params["runId"]) throw new Refusal(400, "decision_id is not that of the address");
     const dispatch = await database.readDispatch(runId);
     if (!dispatch) throw new Refusal(404, `There is no training ${runId}`);
-    const { searchMs, pollMs, lostAfterSeconds } = config.patience;
     const { patch } = await database.updateDispatch(dispatch, (current) =>
       advance(
         current.dispatch,
         { kind: "reported", ...toStatus(outcome) },
         {
           now: clockOf(current),
-          limits: { searchMs, pollMs, lostAfterMs: lostAfterSeconds * 1000 },
+          limits: toDispatchLimits(config.patience),
           trainer: { followsById: false, reportsOutcomes: true, runsHere: false },
         },
       ),
     );
     const isNews = Object.keys(patch).length > 0;
     await wake(runId);
+    const training = queueOf(TRAINING);
+    // Its job may be gone; then another one announces the end.
+    if (training && (await training.getJobState(runId)) === "unknown")
+      await followTraining(training, { runId, model: dispatch.model }, 0);
     response.json({ recorded: isNews });
   });
   return router;

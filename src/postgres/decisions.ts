@@ -34,6 +34,8 @@ export interface RecordedDecision {
   id: number;
   /** ISO 8601. */
   decidedAt: string;
+  /** How long it is until the decision's next look, by the database's clock; null if it asks for none. */
+  nextLookInMs: number | null;
   decision: string;
   trainer: string;
   request: DispatchRequest | null;
@@ -140,21 +142,27 @@ const sequences = new WeakMap<pg.Pool, string>();
 async function findSequence(pool: pg.Pool): Promise<string> {
   const known = sequences.get(pool);
   if (known !== undefined) return known;
-  const { rows } = await pool.query<{ sequence: string | null }>(FIND_SEQUENCE);
-  const sequence = rows[0]?.sequence ?? null;
+  const { rows } = await pool.query<{ sequence: string | null; cached: number }>(FIND_SEQUENCE);
+  const { sequence = null, cached = 1 } = rows[0] ?? {};
   if (sequence === null) throw noSequence("its default names none");
+  if (cached > 1)
+    throw new PermanentError(
+      "NO_SEQUENCE",
+      `${sequence} hands out ${cached} numbers at once, so that the newest decision would not have the highest id. Run: ALTER SEQUENCE ${sequence} CACHE 1`,
+    );
   sequences.set(pool, sequence);
   return sequence;
 }
 
 const FIND_SEQUENCE = `
-SELECT COALESCE(pg_get_serial_sequence('retraining_decisions', 'id'), (
+SELECT sequence, (SELECT seqcache::integer FROM pg_sequence WHERE seqrelid = sequence::regclass) AS cached
+FROM (SELECT COALESCE(pg_get_serial_sequence('retraining_decisions', 'id'), (
   SELECT dependency.refobjid::regclass::text
   FROM pg_attrdef AS def
   JOIN pg_attribute AS attribute ON attribute.attrelid = def.adrelid AND attribute.attnum = def.adnum
   JOIN pg_depend AS dependency ON dependency.classid = 'pg_attrdef'::regclass AND dependency.objid = def.oid
   JOIN pg_class AS sequence ON sequence.oid = dependency.refobjid AND sequence.relkind = 'S'
-  WHERE def.adrelid = 'retraining_decisions'::regclass AND attribute.attname = 'id' LIMIT 1)) AS sequence`;
+  WHERE def.adrelid = 'retraining_decisions'::regclass AND attribute.attname = 'id' LIMIT 1)) AS sequence) AS found`;
 
 function noSequence(why: string): PermanentError {
   return new PermanentError(
@@ -177,6 +185,11 @@ const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_o
   'reason', dispatch.reason_code, 'externalId', dispatch.external_id, 'url', dispatch.url, 'error', dispatch.error,
   'askedAt', dispatch.asked_at) END`;
 
+/** How long it is until an instant, in milliseconds on the database's clock; NULL if there is none. */
+function waitFor(instant: string): string {
+  return `CASE WHEN ${instant} IS NOT NULL THEN GREATEST(0, ceil(extract(epoch FROM ${instant} - now()) * 1000))::float8 END`;
+}
+
 // A training that ends right now either waits for the lock on its row or makes this statement wait, so one of the two sees
 // the other. An event is covered if it was received before the snapshot; those before the last decision's snapshot were
 // covered by that decision.
@@ -193,7 +206,7 @@ WITH holding AS (
     $21::text[], $22::timestamptz, $23::timestamptz
   WHERE NOT EXISTS (SELECT FROM retraining_decisions WHERE model = $2 AND id > $15::integer)
     AND $19::timestamptz >= now() - make_interval(secs => $20)
-    AND (cardinality($24::integer[]) = 0 OR EXISTS (SELECT FROM holding))
+    AND (SELECT count(*) FROM holding) = cardinality($24::integer[])
     AND COALESCE((SELECT max(id) FROM retraining_decisions), 0) <= COALESCE(pg_sequence_last_value($26::regclass), 0)
   ON CONFLICT DO NOTHING
   RETURNING id, decision_date, decision, trainer
@@ -206,8 +219,8 @@ WITH holding AS (
   WHERE model = $2 AND decision_id IS NULL AND outcome <> 'drift_run_failed' AND received_at <= $19::timestamptz
     AND received_at > COALESCE((SELECT taken_at FROM retraining_decisions WHERE id = $15::integer), '-infinity')
 )
-SELECT decision.id, to_json(decision_date AT TIME ZONE $16::text) #>> '{}' AS "decidedAt", decision.decision,
-  decision.trainer, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
+SELECT decision.id, to_json(decision_date AT TIME ZONE $16::text) #>> '{}' AS "decidedAt",
+  ${waitFor("$22::timestamptz")} AS "nextLookInMs", decision.decision, decision.trainer, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
 FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
 
 /** Why nothing was inserted. "none": neither another run nor the time explains it. */
@@ -228,9 +241,10 @@ async function findReason(
   >(
     `SELECT $3::timestamptz < now() - make_interval(secs => $4) AS "isStale",
        EXISTS (SELECT FROM retraining_decisions WHERE model = $5 AND id > $6::integer) AS "hasRival",
-       cardinality($7::integer[]) > 0 AND NOT EXISTS (SELECT FROM retraining_dispatches
-         WHERE decision_id = ANY($7::integer[]) AND state IN ('pending', 'sent', 'unknown', 'running')) AS "isReleased",
-       decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt", decision.decision, decision.trainer,
+       (SELECT count(*) FROM retraining_dispatches WHERE decision_id = ANY($7::integer[])
+         AND state IN ('pending', 'sent', 'unknown', 'running')) < cardinality($7::integer[]) AS "isReleased",
+       decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt",
+       ${waitFor("decision.next_look_at")} AS "nextLookInMs", decision.decision, decision.trainer,
        decision.evidence, decision.policy, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
      FROM (SELECT $1::uuid AS run_id) AS asked
      LEFT JOIN retraining_decisions AS decision USING (run_id)
@@ -268,19 +282,23 @@ export async function readLatestDecision(pool: pg.Pool, model: string): Promise<
   return rows[0] ?? null;
 }
 
-/** What to restore for a model if Redis lost it. */
+/** What of a model is to be put back if Redis lost it, or if what was to happen did not. */
 export interface ModelState {
   model: string;
-  /** When to re-evaluate after the latest decision; null if time alone changes nothing. */
+  /** The latest decision, if it asks to be looked at again. */
   nextLook: { decisionId: number; waitMs: number } | null;
-  /** The runs that uncovered events wait for. */
+  /**
+   * Whether the model should have been evaluated again by now: its next look is overdue, the training that held it back is
+   * over, or its dispatch was cancelled before the request.
+   */
+  isOverdue: boolean;
+  /** Runs of events that no decision covers. */
   openRunIds: string[];
 }
 
 /**
- * For each model, what Redis must hold: the time of its next evaluation, and the runs that uncovered events wait for.
- * Events of the last two seconds are left out, because their jobs may be on the way to Redis. The cost grows with the
- * number of models, not of events or decisions.
+ * The models that something is to be done about. What happened in the last two seconds is left out, because its jobs may be
+ * on the way to Redis; a look is overdue after a minute. Takes time by the number of models, not of events or decisions.
  */
 export async function listModelStates(pool: pg.Pool, models: readonly string[]): Promise<ModelState[]> {
   const { rows } = await pool.query<ModelState>(LIST_MODEL_STATES, [models]);
@@ -288,14 +306,22 @@ export async function listModelStates(pool: pg.Pool, models: readonly string[]):
 }
 
 const LIST_MODEL_STATES = `
-SELECT models.model, CASE WHEN latest.next_look_at IS NOT NULL THEN json_build_object('decisionId', latest.id,
-    'waitMs', GREATEST(0, ceil(extract(epoch FROM latest.next_look_at - now()) * 1000))) END AS "nextLook",
-  COALESCE(open.run_ids, '{}') AS "openRunIds"
+SELECT models.model, CASE WHEN next_look_at IS NOT NULL THEN json_build_object('decisionId', latest.id,
+    'waitMs', ${waitFor("next_look_at")}) END AS "nextLook",
+  is_overdue AS "isOverdue", COALESCE(open.run_ids, '{}') AS "openRunIds"
 FROM unnest($1::text[]) AS models (model)
 LEFT JOIN LATERAL (
-  SELECT id, next_look_at, taken_at FROM retraining_decisions AS decision
+  SELECT id, next_look_at, taken_at, reason_codes, decision_date FROM retraining_decisions AS decision
   WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
 ) AS latest ON true
+LEFT JOIN LATERAL (
+  SELECT COALESCE(latest.next_look_at < now() - interval '1 minute', false)
+    OR latest.taken_at < now() - interval '5 seconds' AND 'training_in_flight' = ANY(latest.reason_codes)
+      AND NOT EXISTS (SELECT FROM retraining_dispatches WHERE model_name = models.model AND trainer <> 'mock'
+        AND state IN ('pending', 'sent', 'unknown', 'running'))
+    OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'
+      AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds') AS is_overdue
+) AS due ON true
 LEFT JOIN LATERAL (
   SELECT array_agg(DISTINCT run_id) AS run_ids FROM (
     SELECT run_id FROM retraining_events AS event
@@ -304,7 +330,7 @@ LEFT JOIN LATERAL (
     ORDER BY received_at LIMIT 100
   ) AS uncovered
 ) AS open ON true
-WHERE latest.next_look_at IS NOT NULL OR open.run_ids IS NOT NULL`;
+WHERE next_look_at IS NOT NULL OR is_overdue OR open.run_ids IS NOT NULL`;
 
 /** One line of `retrigger history` and of the decisions page. */
 export interface DecisionRow {

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { Advance, Cancellation, Dispatch, DispatchPatch, DispatchState } from "../core/dispatch.ts";
 import { CANCELLATIONS } from "../core/dispatch.ts";
 import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts";
+import { TRIGGER_REASON } from "../core/evaluate.ts";
 import { Evidence } from "../core/evidence.ts";
 import { sendStatements } from "./pool.ts";
 
@@ -61,8 +62,10 @@ const TIMES: readonly string[] = ["createdAt", "askedAt", "heardAt", "silentSinc
 const RECORD = `
 SELECT decision_id AS "decisionId", run_id AS "runId", decision.model, dispatch.trainer, dispatch.request,
   settings_hash AS "settingsHash", version, extract(epoch FROM clock_timestamp())::float8 * 1000 AS "databaseNow",
-  json_build_object('runId', run_id, 'model', decision.model, 'reason', decision.reason, 'driftScore', drift_score,
-    'bufferSize', buffer_size) AS "order",
+  json_build_object('runId', run_id, 'model', decision.model, 'reason', '${TRIGGER_REASON}',
+    'driftScore', CASE jsonb_typeof(evidence #> '{checks,newestTriggered,0,score}')
+      WHEN 'number' THEN evidence #> '{checks,newestTriggered,0,score}' END,
+    'bufferSize', evidence #> '{buffer,size}') AS "order",
   evidence #>> '{checks,newestTriggered,0,feature}' AS feature, evidence -> 'alerts' AS alerts,
   json_build_object(${Object.entries(COLUMNS)
     .map(([name, column]) => `'${name}', ${TIMES.includes(name) ? toMs(column) : `dispatch.${column}`}`)

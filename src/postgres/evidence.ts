@@ -106,9 +106,10 @@ WITH checks AS MATERIALIZED (
   SELECT id, checked_at, alert_date, ${ALERT_ID} AS alert_id
   FROM (SELECT * FROM checks WHERE triggered ORDER BY checked_at DESC, id DESC LIMIT ${alertIds}) AS newest
 ), names AS MATERIALIZED (
-  -- Decisions of earlier versions named it by its date without zone, or as the session printed it.
+  -- It was named otherwise if the column had another type then, or by an earlier version as the session printed it.
   SELECT DISTINCT alert_id, name FROM alerts CROSS JOIN LATERAL (VALUES (alert_id),
-    (COALESCE(id::text, '') || '@' || rtrim(rtrim(to_char(checked_at AT TIME ZONE $2, 'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.')),
+    (COALESCE(id::text, '') || '@' || ${INSTANT}),
+    (COALESCE(id::text, '') || '@' || ${WALL_CLOCK("checked_at AT TIME ZONE $2")}),
     (COALESCE(id::text, '') || '@' || alert_date::text)) AS known (name)
 ), trained AS MATERIALIZED (
   -- Each alert with each training of this trainer that it started. No older decision can have seen an alert of the window.
@@ -185,11 +186,15 @@ SELECT json_build_object(
 }
 
 /**
- * The identity of an alert, whatever the session's settings and the column's type: its id, and its instant, because ids start
- * again if a table is cleared, and may be NULL in a view.
+ * The identity of an alert, whatever the session's settings: its id, and its time, because ids start again if a table is
+ * cleared, and may be NULL in a view. A column with a zone gives the instant, one without the time on the wall, which stays
+ * the same if the zone of the settings is corrected.
  */
-const ALERT_ID = `COALESCE(id::text, '') || '@' ||
-    COALESCE(to_char(checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), checked_at::text)`;
+const INSTANT = `to_char(checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+const WALL_CLOCK = (time: string): string =>
+  `rtrim(rtrim(to_char(${time}, 'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.')`;
+const ALERT_ID = `COALESCE(id::text, '') || '@' || COALESCE(CASE WHEN pg_typeof(alert_date) = 'timestamptz'::regtype
+    THEN ${INSTANT} ELSE ${WALL_CLOCK("alert_date::timestamp")} END, checked_at::text)`;
 
 /** The newest checks as JSON, which is built only for the rows listed. */
 function listChecks(condition: string, limit: number, texts: number): string {

@@ -151,7 +151,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
       },
     ],
     test: "test/integration/next-look.test.ts",
-    name: "is evaluated at once, says when its alerts come back",
+    name: "is re-evaluated at once, says when its alerts are released",
   },
   {
     guard: "a manual retry is recognised",

@@ -74,6 +74,14 @@ describe("an alert that started a training", () => {
     expect((await world.decide()).reason).toBe("already_acted_on");
   });
 
+  it("starts no second one after SOURCE_TIME_ZONE was corrected", async () => {
+    await world.startApp();
+    expect((await world.decide()).decision).toBe("trigger_mock");
+    await world.stopApps();
+    await world.startApp({ timeZone: "Europe/Berlin" });
+    expect((await world.decide()).reason).toBe("already_acted_on");
+  });
+
   it("is not missed if its time lies in the future", async () => {
     await world.sql("DELETE FROM drift_alerts");
     await addCheck(world, { age: "-30 days" });

@@ -222,9 +222,9 @@ describe("a GitHub that is asked for real", () => {
       {
         replaceProcessors: (processors) => ({
           ...processors,
-          async act(job, evaluated) {
+          async act(job, evaluated, retry) {
             if (evaluated.evidence.lastDecisions.length === 1) await gate;
-            return processors.act(job, evaluated);
+            return processors.act(job, evaluated, retry);
           },
         }),
       },

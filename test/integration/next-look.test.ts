@@ -98,12 +98,12 @@ describe("a decision that a training holds back", () => {
       {
         replaceProcessors: (processors) => ({
           ...processors,
-          async act(job, evaluated) {
+          async act(job, evaluated, retry) {
             if (evaluated.verdict.failed.includes("training_in_flight") && !ended.done) {
               ended.done = true;
               await world.sql("UPDATE retraining_dispatches SET state = 'succeeded', ended_at = now()");
             }
-            return processors.act(job, evaluated);
+            return processors.act(job, evaluated, retry);
           },
         }),
       },
@@ -128,7 +128,7 @@ describe("a decision that a training holds back", () => {
     { timeout: 60_000 },
     async () => {
       await world.startApp();
-      for (let round = 0; round < 12; round += 1) {
+      for (let round = 0; round < 5; round += 1) {
         world.github.course = { queuedMs: 0, runningMs: 900 + 40 * round, conclusion: "success" };
         const before = world.github.runs.length;
         await addCheck(world, { age: "1 minute" });

@@ -117,8 +117,8 @@ describe("an automatic retry of act", () => {
       {
         replaceProcessors: (processors) => ({
           ...processors,
-          async act(job, evaluated) {
-            const output = await processors.act(job, evaluated);
+          async act(job, evaluated, retry) {
+            const output = await processors.act(job, evaluated, retry);
             left -= 1;
             if (left >= 0) throw new Error("the worker died here");
             return output;

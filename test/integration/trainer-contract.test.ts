@@ -148,8 +148,8 @@ describe.each<[string, () => Promise<Subject>]>([
     await world.startApp(config(), {
       replaceProcessors: (processors) => ({
         ...processors,
-        async act(job, evaluated) {
-          const output = await processors.act(job, evaluated);
+        async act(job, evaluated, retry) {
+          const output = await processors.act(job, evaluated, retry);
           left -= 1;
           if (left >= 0) throw new Error("the worker died here");
           return output;

@@ -10,7 +10,7 @@ COMMENT ON COLUMN retraining_decisions.reason_codes IS 'The reasons one by one: 
 COMMENT ON COLUMN retraining_decisions.taken_at IS 'When the snapshot of its evidence was taken.';
 COMMENT ON COLUMN retraining_decisions.newest_alert_at IS 'The newest alert in alert_ids: bounds the search for the decisions that answered an alert.';
 COMMENT ON COLUMN retraining_decisions.next_look_at IS 'When time alone could change the decision; NULL for never. A follow-up re-evaluates the model then.';
-COMMENT ON COLUMN retraining_decisions.alert_ids IS 'Triggered alerts that the decision saw, as id@instant; a trigger answers them. Before this migration: id@alert_date.';
+COMMENT ON COLUMN retraining_decisions.alert_ids IS 'Triggered alerts that the decision saw, as id@time; a trigger answers them.';
 
 UPDATE retraining_decisions SET
     reason_codes = string_to_array(reason, ','),
@@ -32,6 +32,17 @@ WHERE decision IN ('trigger', 'trigger_mock') AND alert_ids::text ~ '[+-]\d\d(:\
 UPDATE retraining_decisions SET next_look_at = now()
 WHERE reason_codes && ARRAY['retry_backoff', 'training_in_flight']
     AND id IN (SELECT max(id) FROM retraining_decisions WHERE run_id IS NOT NULL GROUP BY model);
+
+-- For workers of the version before, which may go on deciding during an upgrade.
+CREATE OR REPLACE FUNCTION retrigger_complete_decision() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.reason_codes := string_to_array(NEW.reason, ',');
+    NEW.taken_at := (NEW.evidence ->> 'takenAt')::timestamptz;
+    NEW.newest_alert_at := (NEW.evidence #>> '{checks,newestTriggered,0,checkedAt}')::timestamptz;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER retraining_decisions_completed BEFORE INSERT ON retraining_decisions
+    FOR EACH ROW WHEN (NEW.evidence IS NOT NULL AND NEW.taken_at IS NULL) EXECUTE FUNCTION retrigger_complete_decision();
 
 DROP INDEX retraining_decisions_triggers;
 CREATE INDEX retraining_decisions_answers ON retraining_decisions (model, trainer, newest_alert_at)
@@ -86,7 +97,9 @@ END $$;
 CREATE TRIGGER retraining_dispatches_model BEFORE INSERT ON retraining_dispatches
     FOR EACH ROW WHEN (NEW.model_name IS NULL) EXECUTE FUNCTION retrigger_name_model();
 
-CREATE OR REPLACE FUNCTION retrigger_count_dispatch() RETURNS trigger LANGUAGE plpgsql AS $$
+-- With the rights of its owner: whoever may write dispatches may have them counted.
+CREATE OR REPLACE FUNCTION retrigger_count_dispatch() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     -- In a fixed order, so that two writers cannot deadlock.
     INSERT INTO retraining_dispatch_counts AS known (model, trainer, state, count)
@@ -126,6 +139,8 @@ BEGIN
         PERFORM setval('retrigger_decision_ids', GREATEST(max(id), 1), max(id) IS NOT NULL) FROM retraining_decisions;
         ALTER TABLE retraining_decisions ALTER COLUMN id SET DEFAULT nextval('retrigger_decision_ids');
     END IF;
+    -- Sessions that take numbers in advance would give a newer decision a lower id.
+    EXECUTE format('ALTER SEQUENCE %s CACHE 1', pg_get_serial_sequence('retraining_decisions', 'id'));
 END $$;
 
 -- Down Migration
@@ -150,6 +165,8 @@ CREATE INDEX retraining_dispatches_open ON retraining_dispatches (decision_id)
     WHERE trainer <> 'mock' AND state IN ('pending', 'sent', 'unknown', 'running');
 CREATE INDEX retraining_dispatches_pending ON retraining_dispatches (created_at) WHERE state = 'pending';
 
+DROP TRIGGER retraining_decisions_completed ON retraining_decisions;
+DROP FUNCTION retrigger_complete_decision();
 DROP INDEX retraining_decisions_answers;
 CREATE INDEX retraining_decisions_triggers ON retraining_decisions (model, trainer, id) WHERE decision IN ('trigger', 'trigger_mock');
 ALTER TABLE retraining_decisions
