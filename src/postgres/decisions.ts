@@ -7,6 +7,7 @@ import { Evidence } from "../core/evidence.ts";
 import { Policy } from "../core/policy.ts";
 import type { Superseded } from "../core/superseded.ts";
 import { PermanentError } from "../errors.ts";
+import { OPEN } from "./dispatches.ts";
 import { queryPrepared } from "./prepared.ts";
 
 /** A decision that is about to be recorded. */
@@ -34,7 +35,7 @@ export interface RecordedDecision {
   id: number;
   /** ISO 8601. */
   decidedAt: string;
-  /** How long it is until the decision's next look, by the database's clock; null if it asks for none. */
+  /** How long it is until the next look, by the database's clock; null without one, and if a later decision has its own. */
   nextLookInMs: number | null;
   decision: string;
   trainer: string;
@@ -196,7 +197,7 @@ function waitFor(instant: string): string {
 const INSERT_DECISION = `
 WITH holding AS (
   SELECT FROM retraining_dispatches
-  WHERE decision_id = ANY($24::integer[]) AND state IN ('pending', 'sent', 'unknown', 'running') FOR SHARE
+  WHERE decision_id = ANY($24::integer[]) AND state IN (${OPEN}) FOR SHARE
 ), decision AS (
   INSERT INTO retraining_decisions (run_id, model, cause, decision_date, decision, reason, buffer_size, drift_score, notes,
     trainer, evidence, criteria, policy, policy_hash, alert_ids, previous_id, taken_at, reason_codes, next_look_at,
@@ -242,9 +243,11 @@ async function findReason(
     `SELECT $3::timestamptz < now() - make_interval(secs => $4) AS "isStale",
        EXISTS (SELECT FROM retraining_decisions WHERE model = $5 AND id > $6::integer) AS "hasRival",
        (SELECT count(*) FROM retraining_dispatches WHERE decision_id = ANY($7::integer[])
-         AND state IN ('pending', 'sent', 'unknown', 'running')) < cardinality($7::integer[]) AS "isReleased",
+         AND state IN (${OPEN})) < cardinality($7::integer[]) AS "isReleased",
        decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt",
-       ${waitFor("decision.next_look_at")} AS "nextLookInMs", decision.decision, decision.trainer,
+       CASE WHEN NOT EXISTS (SELECT FROM retraining_decisions AS later
+         WHERE later.model = decision.model AND later.id > decision.id)
+         THEN ${waitFor("decision.next_look_at")} END AS "nextLookInMs", decision.decision, decision.trainer,
        decision.evidence, decision.policy, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
      FROM (SELECT $1::uuid AS run_id) AS asked
      LEFT JOIN retraining_decisions AS decision USING (run_id)
@@ -318,7 +321,7 @@ LEFT JOIN LATERAL (
   SELECT COALESCE(latest.next_look_at < now() - interval '1 minute', false)
     OR latest.taken_at < now() - interval '5 seconds' AND 'training_in_flight' = ANY(latest.reason_codes)
       AND NOT EXISTS (SELECT FROM retraining_dispatches WHERE model_name = models.model AND trainer <> 'mock'
-        AND state IN ('pending', 'sent', 'unknown', 'running'))
+        AND state IN (${OPEN}))
     OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'
       AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds') AS is_overdue
 ) AS due ON true

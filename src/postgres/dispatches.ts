@@ -1,7 +1,7 @@
 import type pg from "pg";
 import type { z } from "zod";
 import type { Advance, Cancellation, Dispatch, DispatchPatch, DispatchState } from "../core/dispatch.ts";
-import { CANCELLATIONS } from "../core/dispatch.ts";
+import { CANCELLATIONS, OPEN_STATES } from "../core/dispatch.ts";
 import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts";
 import { TRIGGER_REASON } from "../core/evaluate.ts";
 import { Evidence } from "../core/evidence.ts";
@@ -36,6 +36,9 @@ type SeenAlerts = z.infer<typeof SeenAlerts>;
 export function clockOf({ databaseNow, readAt }: Pick<DispatchRecord, "databaseNow" | "readAt">): number {
   return Math.floor(databaseNow + performance.now() - readAt);
 }
+
+/** The states of a dispatch whose training may be under way, for SQL. */
+export const OPEN = OPEN_STATES.map((state) => `'${state}'`).join(", ");
 
 const COLUMNS = {
   state: "state",
@@ -178,6 +181,14 @@ export async function claimDispatch(
   return { outcome: isClaimed ? "claimed" : "refused", record };
 }
 
+/** Whether the row `other` is a later request of the model that the guards of `decision` object to. */
+const IS_RIVAL = `other.model_name = decision.model AND other.decision_id <> decision.id AND other.trainer <> 'mock'
+  AND other.asked_at > decision.taken_at
+  AND (COALESCE((decision.policy ->> 'inFlightGuard')::boolean, true) AND other.state IN (${OPEN})
+    OR COALESCE((decision.policy ->> 'retriggerGuard')::boolean, true) AND other.state IN (${OPEN}, 'succeeded')
+      AND EXISTS (SELECT FROM retraining_decisions AS theirs
+        WHERE theirs.id = other.decision_id AND theirs.alert_ids && decision.alert_ids))`;
+
 function buildClaim(decisionId: number, evidenceMaxAgeSeconds: number): string {
   const errors: [Cancellation, string][] = [
     ["evidence_too_old", CANCELLATIONS.evidence_too_old],
@@ -185,20 +196,11 @@ function buildClaim(decisionId: number, evidenceMaxAgeSeconds: number): string {
   ];
   return `
 WITH decision AS (
-  SELECT id, model, alert_ids, taken_at,
-    COALESCE((policy ->> 'retriggerGuard')::boolean, true) AS guards_alerts,
-    COALESCE((policy ->> 'inFlightGuard')::boolean, true) AS guards_flight
-  FROM retraining_decisions WHERE id = ${decisionId}
+  SELECT id, model, alert_ids, taken_at, policy FROM retraining_decisions WHERE id = ${decisionId}
 ), judged AS (
   SELECT id, CASE
     WHEN taken_at < now() - make_interval(secs => ${evidenceMaxAgeSeconds}) THEN 'evidence_too_old'
-    WHEN EXISTS (
-      SELECT FROM retraining_dispatches AS other JOIN retraining_decisions AS theirs ON theirs.id = other.decision_id
-      WHERE other.model_name = decision.model AND theirs.id <> decision.id AND other.trainer <> 'mock'
-        AND other.asked_at > decision.taken_at
-        AND (guards_flight AND other.state IN ('pending', 'sent', 'unknown', 'running')
-          OR guards_alerts AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')
-            AND theirs.alert_ids && decision.alert_ids)
+    WHEN EXISTS (SELECT FROM retraining_dispatches AS other WHERE ${IS_RIVAL}
     ) THEN 'training_requested'
     ELSE 'claimed' END AS verdict
   FROM decision
@@ -220,9 +222,7 @@ RETURNING verdict AS claim`;
 export async function findLaterRequest(pool: pg.Pool, decisionId: number): Promise<number | null> {
   const { rows } = await pool.query<{ id: number | null }>(
     `SELECT max(other.decision_id) AS id FROM retraining_decisions AS decision
-     JOIN retraining_dispatches AS other ON other.model_name = decision.model AND other.decision_id <> decision.id
-     WHERE decision.id = $1 AND other.trainer <> 'mock' AND other.asked_at > decision.taken_at
-       AND other.state IN ('pending', 'sent', 'unknown', 'running', 'succeeded')`,
+     JOIN retraining_dispatches AS other ON ${IS_RIVAL} WHERE decision.id = $1`,
     [decisionId],
   );
   return rows[0]?.id ?? null;
@@ -244,7 +244,7 @@ export async function listOpenDispatches(pool: pg.Pool, trainer: string): Promis
     `SELECT run_id AS "runId", decision.model, state
      FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
      WHERE dispatch.trainer = $1 AND dispatch.trainer <> 'mock' AND run_id IS NOT NULL
-       AND dispatch.updated_at < now() - interval '2 seconds' AND state IN ('pending', 'sent', 'unknown', 'running')
+       AND dispatch.updated_at < now() - interval '2 seconds' AND state IN (${OPEN})
      UNION ALL
      SELECT run_id, decision.model, state
      FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id

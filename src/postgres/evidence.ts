@@ -2,6 +2,7 @@ import pg from "pg";
 import { z } from "zod";
 import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
 import { PermanentError } from "../errors.ts";
+import { OPEN } from "./dispatches.ts";
 import { type Parameter, sendPrepared } from "./prepared.ts";
 
 /** What to read for one model. */
@@ -140,7 +141,7 @@ WITH checks AS MATERIALIZED (
     CASE WHEN state = 'pending' AND asked_at IS NULL THEN created_at + make_interval(secs => $6)
       ELSE COALESCE(heard_at, asked_at, created_at) + make_interval(secs => $5) END AS until
   FROM retraining_dispatches AS dispatch
-  WHERE model_name = $1 AND dispatch.trainer <> 'mock' AND state IN ('pending', 'sent', 'unknown', 'running')
+  WHERE model_name = $1 AND dispatch.trainer <> 'mock' AND state IN (${OPEN})
   ORDER BY decision_id DESC LIMIT ${inFlight}
 ), batches AS MATERIALIZED (
   SELECT left(batch_id::text, ${texts}) AS batch, count(*) AS ratings,
