@@ -17,9 +17,8 @@ export interface Claims {
 }
 
 /**
- * Syncs the inbox's schedulers with the settings: one per model with a cron pattern (UTC), none for the others, and none
- * left over from models that neither these settings nor those of another live service name. A scheduler that is already
- * right is left alone.
+ * Syncs the inbox's schedulers with the settings: one per model with a cron pattern (UTC), and none for others that no other
+ * live service has. A scheduler that is already right is left alone.
  */
 export async function syncSchedules(
   inbox: Queue,
@@ -42,23 +41,18 @@ export async function syncSchedules(
       { name: INBOX_JOBS.schedule, data: { model } satisfies DecisionRequest, opts: INBOX_JOB_OPTIONS },
     );
   }
-  await removeUnclaimed(inbox, [...present.keys()], patterns, claims);
+  await removeUnclaimed(inbox, [...present.keys()], claims);
 }
 
 /** @param keys Those of the existing schedulers that the settings do not want. */
-async function removeUnclaimed(
-  inbox: Queue,
-  keys: readonly string[],
-  patterns: ReadonlyMap<string, string | null>,
-  claims: Claims,
-): Promise<void> {
+async function removeUnclaimed(inbox: Queue, keys: readonly string[], claims: Claims): Promise<void> {
   const leftOver = keys.filter((key) => key.startsWith(schedulerId("")));
   if (leftOver.length === 0) return;
   // Read after the schedulers: a service claims a model before it makes its scheduler.
   const claimed = await claims.listElsewhere();
   for (const key of leftOver) {
     const model = key.slice(schedulerId("").length);
-    if (patterns.has(model) || !claimed.has(model)) await inbox.removeJobScheduler(key);
+    if (!claimed.has(model)) await inbox.removeJobScheduler(key);
   }
 }
 

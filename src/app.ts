@@ -172,7 +172,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
         }),
         gather: createGather({ findModel: find, fetchEvidence: parts.database.fetchEvidence, timeZone }),
         evaluate: evaluateStage,
-        act: createAct({ ...parts, dispatcher, notify, ...reportSettings }),
+        act: createAct({ ...parts, dispatcher, notify, findModel: find, ...reportSettings }),
         summarize: createSummarize(reportSettings),
         training: createTraining({
           ...parts,

@@ -5,7 +5,7 @@ import type { Client } from "./client.ts";
 import { note, warnIfNoWorkerRuns, withDatabase, withInbox, withWorkersHere } from "./cli-connections.ts";
 import { addDispatchCommands } from "./cli-dispatch.ts";
 import { parseConfig, parseConfigWithoutRedis } from "./config.ts";
-import { formatCount, formatScore, formatTime } from "./core/format.ts";
+import { formatCount, formatScore, formatTime, toPlain } from "./core/format.ts";
 import { diagnose } from "./doctor.ts";
 import { dryRun } from "./dry-run.ts";
 import { messageOf } from "./errors.ts";
@@ -195,10 +195,11 @@ function historyLines(row: DecisionRow, timeZone: string): string[] {
   const icon = row.decision?.startsWith("trigger") ? "🚨" : "✅";
   const buffer = row.bufferSize === null ? "N/A" : formatCount(row.bufferSize);
   const when = formatTime(row.decidedAt, timeZone);
-  return [
+  const lines = [
     `${icon} #${row.id} ${when} | ${row.model} | ${row.decision} | Buffer: ${buffer} | Drift: ${formatScore(row.driftScore)}`,
     `   ${(row.reason ?? "").replaceAll(",", ", ")}${row.dispatch === null ? "" : ` | dispatch: ${row.dispatch}`}${row.url === null ? "" : ` ${row.url}`}`,
   ];
+  return lines.map(toPlain);
 }
 
 function parseSeconds(text: string): number {

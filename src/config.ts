@@ -5,6 +5,7 @@ import { ConfigError, messageOf } from "./errors.ts";
 import {
   describeIssue,
   findFaultyInputs,
+  findContradictions,
   findMissingForTrainer,
   findUnknownSettings,
 } from "./settings/faults.ts";
@@ -145,6 +146,8 @@ function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }
   const config = toConfig(parsed.data, file, env);
   const tooMany = [...config.models].flatMap(([model, { github }]) => findFaultyInputs(model, github));
   if (tooMany.length > 0) throw new ConfigError(tooMany);
+  const contradictions = findContradictions(parsed.data);
+  if (contradictions.length > 0) throw new ConfigError(contradictions);
   return config;
 }
 

@@ -25,6 +25,8 @@ export interface ActDependencies extends ReportSettings {
   trainer: Trainer;
   dispatcher: Dispatcher;
   notify: Notify;
+  /** @throws PermanentError for a model that the settings do not name. */
+  findModel(model: string): unknown;
 }
 
 /**
@@ -33,12 +35,14 @@ export interface ActDependencies extends ReportSettings {
  * is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainer, database } = dependencies;
+  const { trainer, database, findModel } = dependencies;
   return async (
     job: StageJob,
     evaluated: Evaluated,
     retry: ManualRetry,
   ): Promise<StageOutput<Acted> | StagePause> => {
+    // Another service's trainer must not be asked for a model that is not ours.
+    findModel(job.model);
     const { evidence, policy, verdict } = evaluated;
     const answer = await database.recordDecision({
       ...job,

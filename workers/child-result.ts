@@ -43,6 +43,6 @@ export function describeAbandoned(runId: string, { removed }: Abandoned): string
   const decision =
     removed === "act"
       ? "It may have recorded its decision: npx retrigger history"
-      : "It decided nothing; a new event or npx retrigger decide starts another run";
+      : "It decided nothing; events that waited for it are decided within the hour, or at once by: npx retrigger decide";
   return `Run ${runId} was abandoned: its ${removed} job was removed before it had a result. ${decision}`;
 }

@@ -120,6 +120,9 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
 
   /** Sends the request, if it still equals the recorded one and no other worker has claimed it. */
   async function request(record: DispatchRecord): Promise<DispatchTurn> {
+    // The trainer of these settings must not be asked for a model that they do not name.
+    if (findPolicy(record.model) === null)
+      return apply(record, { kind: "request_differs", haveSettingsChanged: true });
     const rendered = compareRequest(trainer, record);
     if (rendered.kind === "differs")
       return apply(record, { kind: "request_differs", haveSettingsChanged: rendered.haveSettingsChanged });

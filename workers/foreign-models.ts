@@ -15,7 +15,7 @@ export interface ForeignModelOptions {
  * taken it within eight tries in 99.6 % of all cases. Then the pause doubles every eight tries.
  */
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 2_000;
+const LONGEST_PAUSE_MS = 60_000;
 const TRIES_OF_ONE_PAUSE = 8;
 
 /**

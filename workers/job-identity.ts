@@ -1,4 +1,5 @@
 import type { Job } from "bullmq";
+import { z } from "zod";
 import { FollowUpRequest, ModelName } from "../queues/jobs.ts";
 import { INBOX, INBOX_JOBS, type QueueName } from "../queues/names.ts";
 import { deriveRunId } from "../src/run-id.ts";
@@ -16,10 +17,12 @@ export function inboxRunId(job: Job, prefix: string): string {
 
 /** The model that a job is about, as far as one can tell before it is parsed. */
 export function modelOf(job: Job): string {
-  const data: unknown = job.data;
-  const model = typeof data === "object" && data !== null && "model" in data ? data.model : undefined;
-  return ModelName.catch("default").parse(model);
+  const named = NamesModel.safeParse(job.data).data;
+  return ModelName.catch("default").parse(named?.notification?.model ?? named?.model);
 }
+
+const WithModel = z.object({ model: z.unknown() }).partial();
+const NamesModel = WithModel.extend({ notification: WithModel.optional().catch(undefined) });
 
 /** The run that a job belongs to. */
 export function runIdOf(queue: QueueName, job: Job, prefix: string): string {

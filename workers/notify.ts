@@ -54,7 +54,7 @@ export function createDelivery(settings: NotificationSettings, redact: Redact) {
     if (url === null) throw new UnrecoverableError(`The settings name no ${target} to tell any more`);
     const { headers, body } =
       target === "slack"
-        ? { headers: {}, body: JSON.stringify({ text: notification.text }) }
+        ? { headers: {}, body: JSON.stringify({ text: escapeSlack(notification.text) }) }
         : await renderEvent(settings, jobId, time, notification);
     const response = await post(url, { "content-type": "application/json", ...headers }, body, redact);
     const { status } = response;
@@ -108,4 +108,9 @@ async function post(
     const { message } = explainNetworkFailure(error);
     throw new ReceiverBusy(redact(`no answer: ${message}`), null);
   }
+}
+
+/** Slack reads <!channel> and <https://...|text> as commands; a feature's name or a receiver's error must not give any. */
+function escapeSlack(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

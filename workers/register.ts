@@ -74,7 +74,7 @@ export function registerWorkers(options: RegisterOptions): Worker[] {
       "summarize",
       createStageProcessor(options, "summarize", Acted, (data, acted) => processors.summarize(data, acted)),
     ),
-    createWorker(NOTIFICATIONS, createDeliveryProcessor(options)),
+    createWorker(NOTIFICATIONS, ofOwnModels(createDeliveryProcessor(options))),
     ...(options.followsTrainings
       ? [createWorker(TRAINING, ofOwnModels(createTrainingProcessor(options)), options.trainingLockMs)]
       : []),

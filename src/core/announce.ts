@@ -1,5 +1,5 @@
 import type { DispatchOutcome } from "./dispatch.ts";
-import { formatCount, formatScore } from "./format.ts";
+import { formatCount, formatScore, toPlain } from "./format.ts";
 
 /** What a message about a dispatch names. */
 export interface Announced extends Pick<DispatchOutcome, "state" | "url" | "error"> {
@@ -16,7 +16,7 @@ export function announceTrigger(
   const { driftScore, feature, bufferSize } = figures;
   return [
     `🚨 ${dispatch.model}: retraining triggered by decision #${dispatch.decisionId}`,
-    `Drift ${formatScore(driftScore)} in ${feature ?? "N/A"}, buffer ${formatCount(bufferSize)} ratings`,
+    `Drift ${formatScore(driftScore)} in ${toPlain(feature ?? "N/A")}, buffer ${formatCount(bufferSize)} ratings`,
     `Trainer ${dispatch.trainer}: ${dispatch.state}${withUrl(dispatch)}`,
     ...withError(dispatch),
   ].join("\n");

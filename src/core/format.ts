@@ -30,3 +30,8 @@ function formatterOf(timeZone: string): Intl.DateTimeFormat {
   }
   return formatter;
 }
+
+/** A text from outside on one line, without the control characters that a terminal would obey. */
+export function toPlain(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029]+/gu, " ");
+}

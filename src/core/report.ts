@@ -4,7 +4,7 @@ import { type Criterion, findInFlight, type Verdict } from "./evaluate.ts";
 import type { DriftCheck, Evidence, PastDecision } from "./evidence.ts";
 import { EVIDENCE_LIMITS } from "./evidence.ts";
 import { explainFailures, recommend } from "./explain.ts";
-import { formatCount, formatScore, formatTime } from "./format.ts";
+import { formatCount, formatScore, formatTime, toPlain } from "./format.ts";
 import type { Policy } from "./policy.ts";
 import type { Superseded } from "./superseded.ts";
 import { type DispatchOutcome, isUnrequested } from "./dispatch.ts";
@@ -123,7 +123,7 @@ function explainFlag({ score, threshold }: DriftCheck): string {
 }
 
 function featureName(feature: string | null): string {
-  return feature ?? "(no feature name)";
+  return feature === null ? "(no feature name)" : toPlain(feature);
 }
 
 function bufferSection({ evidence: { buffer }, policy, timeZone }: Findings): string[] {
@@ -142,7 +142,8 @@ function bufferSection({ evidence: { buffer }, policy, timeZone }: Findings): st
     "",
     "📦 Buffer Batches:",
     ...buffer.batches.map(
-      ({ batch, ratings }) => `   ${batch ?? "(no batch id)"}: ${formatCount(ratings)} ratings`,
+      ({ batch, ratings }) =>
+        `   ${batch === null ? "(no batch id)" : toPlain(batch)}: ${formatCount(ratings)} ratings`,
     ),
     ...(more > 0 ? [`   … and ${formatCount(more)} more batches`] : []),
     ...ratingTimes(buffer, timeZone),

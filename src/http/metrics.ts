@@ -38,7 +38,12 @@ function renderDispatches(counts: DispatchCount[]): string[] {
     "# TYPE retrigger_dispatches gauge",
     ...counts.map(
       ({ model, trainer, state, count }) =>
-        `retrigger_dispatches{model="${model}",trainer="${trainer}",state="${state}"} ${count}`,
+        `retrigger_dispatches{model="${escapeLabel(model)}",trainer="${escapeLabel(trainer)}",state="${escapeLabel(state)}"} ${count}`,
     ),
   ];
+}
+
+/** As the exposition format wants it: a label's value must not end the label. */
+function escapeLabel(value: string): string {
+  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }

@@ -54,6 +54,8 @@ export async function migrate(
     application_name: "retrigger migrate",
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     keepAlive: true,
+    // A server that went away without a word is noticed by the operating system.
+    keepAliveInitialDelayMillis: 10_000,
   });
   // Without a listener, a connection that breaks would end the process; the query that needs it fails as well.
   client.on("error", () => {});
@@ -101,7 +103,7 @@ async function attemptMigration(client: pg.Client, log: Logger): Promise<Attempt
   let isCommitted = false;
   try {
     await client.query(
-      `BEGIN; SET LOCAL lock_timeout = ${TABLE_LOCK_LIMIT_MS}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`,
+      `BEGIN; SET LOCAL lock_timeout = ${TABLE_LOCK_LIMIT_MS}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}; SET LOCAL statement_timeout = 0`,
     );
     if (!(await tryMigrationLock(client))) return { kind: "blocked", blocker: "process" };
     const names = await runPendingMigrations(client, log);

@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import { PermanentError, ServerAwayError, TransientError, messageOf } from "../errors.ts";
+import { isSettledWithin } from "../lifecycle.ts";
 import type { ServerState } from "../server-state.ts";
 import { explain, explainRefusal, findRefusalCode, REDIS_REPLICA, type Refusal } from "./refusal.ts";
 
@@ -11,6 +12,8 @@ export function redisAddress(redisUrl: string): string {
 
 /** A page waits no longer than this for a Redis that hangs. */
 const PAGE_LIMIT_MS = 3_000;
+
+const PROBE_LIMIT_MS = 5_000;
 
 let connectionCount = 0;
 
@@ -54,12 +57,22 @@ export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Pro
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
     connectTimeout: 5_000,
+    // A server that accepts connections and never answers must keep neither a start nor a person waiting.
+    commandTimeout: PROBE_LIMIT_MS,
   });
   // ioredis passes the reason for a failed connection only to the listener; connect() just says "Connection is closed."
   let reason: Error | undefined;
   redis.on("error", (error: Error) => (reason ??= error));
   try {
-    await redis.connect();
+    const connecting = redis.connect();
+    if (
+      !(await isSettledWithin(
+        connecting.catch(() => {}),
+        PROBE_LIMIT_MS,
+      ))
+    )
+      throw new Error(`no answer in ${PROBE_LIMIT_MS} ms`);
+    await connecting;
     return await use(redis);
   } catch (error) {
     throw explainRedisError(reason ?? error, redisUrl);

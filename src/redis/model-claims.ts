@@ -7,11 +7,16 @@ export interface ModelClaims {
   refresh(): Promise<void>;
   /** The models that another live process serves, whether or not this one does too. */
   listElsewhere(): Promise<ReadonlySet<string>>;
-  /** Withdraws the claims of this process. Those of a killed process expire. */
+  /**
+   * Keeps the claims of this process for the minutes that a restart takes: until then its jobs wait for its successor, which
+   * is the next process that shares a model with it. Those of a killed process expire.
+   */
   release(): Promise<void>;
 }
 
 const TTL_MS = 2.5 * 60 * 60_000;
+const RESTART_LIMIT_MS = 15 * 60_000;
+const RELEASED = "released-";
 
 /** Claims are members "<instance> <model>" of one sorted set, their score the time of expiry by the clock of Redis. */
 export function createModelClaims(
@@ -30,6 +35,7 @@ export function createModelClaims(
         .zremrangebyscore(key, "-inf", now)
         .zadd(key, ...members.flatMap((member) => [now + ttlMs, member]))
         .exec();
+      await dropPredecessors();
     },
     async listElsewhere() {
       const live = await redis.zrangebyscore(key, `(${await readClock(redis)}`, "+inf");
@@ -41,9 +47,25 @@ export function createModelClaims(
       );
     },
     async release() {
-      await redis.zrem(key, ...members);
+      const expiresAt = (await readClock(redis)) + Math.min(ttlMs, RESTART_LIMIT_MS);
+      await redis
+        .multi()
+        .zrem(key, ...members)
+        .zadd(key, ...members.flatMap((member) => [expiresAt, `${RELEASED}${member}`]))
+        .exec();
     },
   };
+
+  /** What a stopped process with one of our models claimed is now ours to say. */
+  async function dropPredecessors(): Promise<void> {
+    const released = (await redis.zrange(key, "0", "-1")).filter((member) => member.startsWith(RELEASED));
+    const instanceOf = (member: string): string => member.split(" ")[0] ?? "";
+    const predecessors = new Set(
+      released.filter((member) => models.includes(member.split(" ")[1] ?? "")).map(instanceOf),
+    );
+    const dropped = released.filter((member) => predecessors.has(instanceOf(member)));
+    if (dropped.length > 0) await redis.zrem(key, ...dropped);
+  }
 }
 
 /** Milliseconds; the clocks of the services may differ. */

@@ -40,6 +40,22 @@ function findMissingOutcome(given: Record<string, string | undefined>): string[]
   ];
 }
 
+/** A training that is polled more seldom than it counts as lost would be lost while it runs, and another one started. */
+export function findContradictions(settings: {
+  TRAINING_POLL_SECONDS: number;
+  TRAINING_LOST_AFTER_SECONDS: number;
+}): string[] {
+  const { TRAINING_POLL_SECONDS: poll, TRAINING_LOST_AFTER_SECONDS: lostAfter } = settings;
+  return lostAfter >= LEAST_POLLS * poll
+    ? []
+    : [
+        `TRAINING_LOST_AFTER_SECONDS is ${lostAfter}: it must be at least ${LEAST_POLLS * poll}, four times TRAINING_POLL_SECONDS (${poll})`,
+      ];
+}
+
+/** Polls before a training counts as lost: its sign of life is written down four times within that limit. */
+const LEAST_POLLS = 4;
+
 /** GitHub's own limits: github.com takes 25 inputs, 65,535 characters in all. */
 export function findFaultyInputs(model: string, { inputNames, extraInputs }: GitHubTarget): string[] {
   const names = [...Object.values(inputNames), ...Object.keys(extraInputs)];

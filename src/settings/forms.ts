@@ -81,7 +81,7 @@ export const privateKey = z
 
 export const namePart = z
   .string()
-  .regex(/^[A-Za-z0-9_.-]+$/, "must be letters, digits, dots, dashes and underscores");
+  .regex(/^(?!\.{1,2}$)[A-Za-z0-9_.-]+$/, "must be letters, digits, dots, dashes and underscores");
 
 function isPrivateKey(text: string): boolean {
   try {

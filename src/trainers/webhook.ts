@@ -61,7 +61,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
             redirect: "manual",
             signal: AbortSignal.timeout(ASK_LIMIT_MS),
           });
-          const answer = toAnswer(key, response, await readText(response), redact);
+          const answer = toAnswer(key, url, response, await readText(response), redact);
           const isDone = answer.outcome === "accepted" && outcomeFrom === "accepted";
           return isDone ? { ...answer, isDone } : answer;
         } catch (error) {
@@ -78,6 +78,9 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
 
       async follow({ statusUrl, etag }: FollowedTraining): Promise<News> {
         if (statusUrl === null) return { outcome: "nothing_to_ask" };
+        // A row, or an answer, must not send us to any other server.
+        if (!isSameOrigin(statusUrl, url))
+          return { outcome: "gone", message: "The status URL is not on the server of TRAINER_URL" };
         const response = await look(statusUrl, etag, redact);
         if (response.status === 304) return { outcome: "unchanged" };
         if (response.status === 404 || response.status === 410)
@@ -89,7 +92,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
           const message = `The receiver answered ${response.status} to the question how it stands`;
           throw new TrainerUnavailable(message, readWait(Object.fromEntries(response.headers)));
         }
-        const parsed = Outcome.safeParse(parseJson(response.text));
+        const parsed = Status.safeParse(parseJson(response.text));
         if (!parsed.success)
           throw new TrainerUnavailable(
             `The receiver's answer is not understood: ${z.prettifyError(parsed.error)}`,
@@ -125,6 +128,13 @@ export const Outcome = z.object({
   duration_seconds: z.number().nonnegative().nullish(),
 });
 export type Outcome = z.infer<typeof Outcome>;
+
+/** In an answer the status must be there: what says nothing about it is no end. */
+const Status = Outcome.extend({ status: z.string().min(1).max(100) });
+
+function isSameOrigin(a: string, b: string): boolean {
+  return URL.canParse(a) && URL.canParse(b) && new URL(a).origin === new URL(b).origin;
+}
 
 export function toStatus({ status, conclusion, url, duration_seconds: durationSeconds }: Outcome) {
   return {
@@ -183,12 +193,13 @@ const Accepted = z.object({
   statusUrl: webUrl.optional().catch(undefined),
 });
 
-function toAnswer(key: string, response: Response, text: string, redact: Redact): Answer {
+function toAnswer(key: string, trainerUrl: string, response: Response, text: string, redact: Redact): Answer {
   const { status, headers } = response;
   const message = redact(`The receiver answered ${status}: ${text.slice(0, 300)}`);
   if (response.ok) {
     const { id, url, status_url: named, statusUrl: alsoNamed } = Accepted.catch({}).parse(parseJson(text));
-    const statusUrl = named ?? alsoNamed ?? locationOf(response);
+    const found = named ?? alsoNamed ?? locationOf(response);
+    const statusUrl = found !== null && isSameOrigin(found, trainerUrl) ? found : null;
     if (id === undefined && url === undefined && statusUrl === null)
       return { outcome: "accepted", training: null };
     return { outcome: "accepted", training: { externalId: id ?? key, url: url ?? null, statusUrl } };
@@ -209,14 +220,16 @@ function locationOf({ headers, url }: Response): string | null {
 }
 
 async function look(url: string, etag: string | null, redact: Redact) {
-  const login = splitLogin(url);
   try {
+    const login = splitLogin(url);
     const response = await fetch(login.url, {
       headers: {
         accept: "application/json",
         ...login.headers,
         ...(etag === null ? {} : { "if-none-match": etag }),
       },
+      // Elsewhere, the answer of another server would pass for the receiver's.
+      redirect: "manual",
       signal: AbortSignal.timeout(LOOK_LIMIT_MS),
     });
     const { status, ok: isOk, headers } = response;

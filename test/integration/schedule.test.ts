@@ -71,9 +71,30 @@ describe("two services with different models on one prefix", () => {
     expect(await listSchedules()).toEqual(["schedule-books", "schedule-films"]);
     await first.stop();
     const other = createModelClaims(world.redis, redisPrefix, []);
-    await until("the claim is over", async () => (await other.listElsewhere()).size === 0);
+    await until("the claim is over", async () => !(await other.listElsewhere()).has("films"));
     await startServiceOf(["books"]);
     expect(await listSchedules()).toEqual(["schedule-books"]);
+  });
+
+  it("keep each other's events while one of them restarts, and its schedules", async () => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+    const films = await startServiceOf(["films"]);
+    await startServiceOf(["books"]);
+    await films.stop();
+    const jobId = await world.client.send("drift_monitoring.completed", { runId: "x", model: "films" });
+    await until("it was put back", async () => (await world.client.inbox.getJobState(jobId)) === "delayed");
+    expect(await listSchedules()).toEqual(["schedule-books", "schedule-films"]);
+    await startServiceOf(["films"]);
+    expect((await world.client.waitForDecision(jobId, { limitMs: 20_000 })).model).toBe("films");
+  });
+
+  it("leave a shared model's schedule alone although one of them has none for it", async () => {
+    world = await createWorld();
+    await startServiceOf(["shared"]);
+    const own = world.config.models.get("default");
+    if (!own) throw new Error("the settings of a world name the model default");
+    await world.startApp({ models: new Map([["shared", { ...own, schedule: null }]]) });
+    expect(await listSchedules()).toEqual(["schedule-shared"]);
   });
 
   it("decide about their own models, whichever takes a job first", async () => {

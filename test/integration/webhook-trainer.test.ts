@@ -196,4 +196,47 @@ describe("the webhook trainer", () => {
     expect((await world.decide()).dispatch?.state).toBe("sent");
     expect(receiver.received).toHaveLength(2);
   });
+
+  const answers = (status: (path: string) => [number, Record<string, string>, string], statusUrl: string) => {
+    receiver.answer = ({ method, path }, response) => {
+      if (method === "POST") return response.end(JSON.stringify({ id: "job-9", status_url: statusUrl }));
+      const [code, headers, body] = status(path);
+      return response.writeHead(code, headers).end(body);
+    };
+  };
+  const silent = async () =>
+    (await world.sql("SELECT silent_since FROM retraining_dispatches"))[0]?.["silent_since"] !== null;
+
+  it("whose status says nothing that is understood has not ended", async () => {
+    answers(() => [200, {}, JSON.stringify({ state: "RUNNING", progress: 0.1 })], `${receiver.url}/jobs/9`);
+    await start();
+    await world.decide();
+    await until("it was asked", silent);
+    expect(await state()).toBe("sent");
+  });
+
+  it("that sends its reader elsewhere is not believed", async () => {
+    const elsewhere = await startReceiver();
+    elsewhere.answer = (_, response) =>
+      response.end(JSON.stringify({ status: "completed", conclusion: "success" }));
+    answers(() => [302, { location: `${elsewhere.url}/meta-data` }, ""], `${receiver.url}/jobs/9`);
+    await start();
+    await world.decide();
+    await until("it was asked", silent);
+    expect({ state: await state(), asked: elsewhere.received.length }).toEqual({ state: "sent", asked: 0 });
+    await world.sql("UPDATE retraining_dispatches SET status_url = $1, silent_since = NULL", [
+      `${elsewhere.url}/meta-data`,
+    ]);
+    await until("it was looked at again", silent);
+    expect(elsewhere.received).toEqual([]);
+    await elsewhere.close();
+  });
+
+  it("whose status URL cannot be read is given up after the limit like any other", async () => {
+    answers(() => [200, {}, "{}"], `${receiver.url}/jobs/9`);
+    await start({ lostAfterSeconds: 3 });
+    await world.decide();
+    await world.sql("UPDATE retraining_dispatches SET status_url = 'http://%zz@127.0.0.1:9/x'");
+    await until("it is lost", async () => (await state()) === "failed");
+  });
 });
