@@ -4,8 +4,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/global-setup.ts",
-    // Two cores, each test file with a database and a queue prefix of its own.
-    maxWorkers: 2,
+    // Two cores and tests that mostly wait; each test file has a database and a queue prefix of its own.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: process.env["CI"]
