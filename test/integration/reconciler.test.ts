@@ -80,6 +80,8 @@ describe("the reconciler", () => {
     });
     const [own] = world.config.models.values();
     if (!own) throw new Error("there is a model");
+    // As a quarter of an hour later, when no restart of the service before is expected any more.
+    await world.redis.del(`${world.config.redisPrefix}:model-claims`);
     await world.startApp({ models: new Map([["another", own]]) });
     await withQueue(world, "drift_monitoring", (inbox) =>
       until("the look was taken", async () => {

@@ -201,6 +201,8 @@ describe.each<[string, () => Promise<Subject>]>([
     await world.stopApps();
     const [own] = world.config.models.values();
     if (!own) throw new Error("there is a model");
+    // As a quarter of an hour later, when no restart of the service before is expected any more.
+    await world.redis.del(`${world.config.redisPrefix}:model-claims`);
     await start({ models: new Map([["another", own]]) });
     subject.letTrainings("fail");
     await until("its end is recorded", async () => {
