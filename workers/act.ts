@@ -12,7 +12,7 @@ import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import type { Trainer } from "../src/trainers/trainer.ts";
 import type { Acted, Evaluated, Recording, StageJob } from "../queues/jobs.ts";
 import type { Chain } from "./chain.ts";
-import type { Dispatcher } from "./dispatch.ts";
+import { type Dispatcher, NO_MEMO } from "./dispatch.ts";
 import { reevaluate } from "./follow-up.ts";
 import type { Notify } from "./notify.ts";
 import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
@@ -142,7 +142,7 @@ async function settle(
 ): Promise<{ dispatch: DispatchOutcome } | StagePause> {
   let record = found;
   while (record.dispatch.state === "pending") {
-    const turn = await dispatcher.takeTurn(record, { etag: null, isCounted: false });
+    const turn = await dispatcher.takeTurn(record, NO_MEMO);
     record = turn.record;
     const { next } = turn;
     if (record.dispatch.state === "pending" && next.kind !== "done" && next.waitMs > 0) {

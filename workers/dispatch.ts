@@ -62,7 +62,8 @@ export interface Dispatcher {
   alertsBackAt(record: DispatchRecord): string | null;
 }
 
-const NO_MEMO: DispatchMemo = { etag: null, isCounted: false };
+/** The memo of the first poll. */
+export const NO_MEMO: DispatchMemo = { etag: null, isCounted: false };
 
 export function createDispatcher(dependencies: DispatcherDependencies): Dispatcher {
   const { trainer, database, patience, notify, followTraining, reevaluate } = dependencies;

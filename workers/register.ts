@@ -18,6 +18,7 @@ import type { InboxJob } from "./intake.ts";
 import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 import { createDeliveryProcessor, createTrainingProcessor, type SideProcessors } from "./register-side.ts";
+import { createSlots } from "./slots.ts";
 import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
 import { type Awaitable, createFirstStageProcessor, createStageProcessor } from "./stage-processor.ts";
 
@@ -154,19 +155,19 @@ const SUSPICIOUS_STALLS = 2;
  * time, and the others wait their turn outside the worker.
  */
 function createIsolation() {
-  let isOccupied = false;
+  const slots = createSlots(1);
   return <T>(processor: Processor<T>): Processor<T> =>
     async (job, token, signal) => {
       // BullMQ does this itself, but not for scheduled jobs. A person may retry it after that.
       if (job.stalledCounter > MOST_STALLS && job.attemptsMade === 0)
         throw new UnrecoverableError("job stalled more than allowable limit");
       if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token, signal);
-      if (isOccupied) return delay(job, computeBackoffMs(1), token);
-      isOccupied = true;
+      const release = slots.take();
+      if (release === null) return delay(job, computeBackoffMs(1), token);
       try {
         return await processor(job, token, signal);
       } finally {
-        isOccupied = false;
+        release();
       }
     };
 }

@@ -1,4 +1,4 @@
-/** A limited number of slots in this process, for work that takes long. */
+/** A limited number of slots in this process, for work of which only so much may run at once. */
 export interface Slots {
   /** Takes a slot and returns the function that releases it (idempotent), or null if all are taken. */
   take(): (() => void) | null;

@@ -1,11 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type DispatchEffect, effectsOf, isOver } from "../src/core/dispatch.ts";
+import { type DispatchEffect, effectsOf, isOver, toOutcome } from "../src/core/dispatch.ts";
 import { TransientError } from "../src/errors.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { RunOptions, Trainer } from "../src/trainers/trainer.ts";
 import { type TrainingJob, type TrainingNote, TrainingReport } from "../queues/jobs.ts";
-import type { Dispatcher } from "./dispatch.ts";
+import { type Dispatcher, NO_MEMO } from "./dispatch.ts";
 import type { Slots } from "./slots.ts";
 
 export interface TrainingDependencies {
@@ -46,7 +46,7 @@ export function createTraining(dependencies: TrainingDependencies) {
       return later(found, patience.pollMs, job.note);
 
     let record = found;
-    let note: TrainingNote = job.note ?? { etag: null, isCounted: false, problem: null, end: null };
+    let note: TrainingNote = job.note ?? { ...NO_MEMO, problem: null, end: null };
     for (;;) {
       const turn = await dispatcher.takeTurn(record, note);
       const isNews = turn.record.version !== record.version;
@@ -143,10 +143,9 @@ async function untilWritten<T>(write: () => Promise<T>, signal: AbortSignal): Pr
 
 function toReport(dispatcher: Dispatcher, record: DispatchRecord | null): TrainingReport {
   if (!record) return TrainingReport.parse({ ...NOTHING, error: "The run has no dispatch" });
-  const { askedAt, ...dispatch } = record.dispatch;
   return TrainingReport.parse({
-    ...dispatch,
-    askedAt: askedAt === null ? null : new Date(askedAt).toISOString(),
+    ...record.dispatch,
+    ...toOutcome(record.dispatch),
     alertsBackAt: dispatcher.alertsBackAt(record),
   });
 }

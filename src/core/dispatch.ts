@@ -267,25 +267,23 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
   }
 }
 
-/** Resets a dispatch to its state before the first request. */
-/** The training that a person names. If accepting is all that is ever known, that is its end. */
+/** The training that a person names. */
 function confirm(
   { externalId, statusUrl = null, isDone = false }: Extract<DispatchInput, { kind: "confirm" }>,
   { now }: DispatchContext,
 ): DispatchPatch {
   const named = { externalId, statusUrl, reason: null, error: null, heardAt: now, silentSince: null };
-  return isDone
-    ? {
-        ...named,
-        state: "succeeded",
-        status: "completed",
-        conclusion: "accepted",
-        startedAt: now,
-        endedAt: now,
-      }
-    : { ...named, state: "sent" };
+  return { ...named, ...toAccepted(isDone, now) };
 }
 
+/** The state of an accepted request. If nothing more will ever be known, acceptance is its end. */
+function toAccepted(isDone: boolean, now: number): DispatchPatch {
+  return isDone
+    ? { state: "succeeded", status: "completed", conclusion: "accepted", startedAt: now, endedAt: now }
+    : { state: "sent" };
+}
+
+/** Resets a dispatch to its state before the first request. */
 const REOPENED: DispatchPatch = {
   state: "pending",
   reason: null,
@@ -339,19 +337,9 @@ function reduceAccepted(
   if (dispatch.state !== "pending" && dispatch.state !== "unknown") return { patch: names };
   // A late response still counts, even if the request was given up in the meantime.
   const askedAt = dispatch.askedAt ?? now;
-  const accepted = { ...names, askedAt, error: null, heardAt: now, silentSince: null };
-  return isDone
-    ? {
-        patch: {
-          ...accepted,
-          state: "succeeded",
-          status: "completed",
-          conclusion: "accepted",
-          startedAt: now,
-          endedAt: now,
-        },
-      }
-    : { patch: { ...accepted, state: "sent" } };
+  return {
+    patch: { ...names, askedAt, error: null, heardAt: now, silentSince: null, ...toAccepted(isDone, now) },
+  };
 }
 
 /** Whether a dispatch is still waiting for the response to this very request. */
@@ -653,6 +641,7 @@ function isConfirmable({ state, externalId, askedAt }: Dispatch): boolean {
 
 /** The side effects of a dispatch's state, however it got there. */
 export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
+  if (isUnrequested(dispatch)) return ["reevaluate"];
   const effects: DispatchEffect[] = dispatch.extraRuns.length > 0 ? ["announce_extra_runs"] : [];
   switch (dispatch.state) {
     case "pending":
@@ -666,11 +655,8 @@ export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
       return ["announce_request", "release"];
     case "succeeded":
     case "failed":
-      return ["announce_request", "follow", ...effects, "announce_end", "release"];
     case "cancelled":
-      return isUnrequested(dispatch)
-        ? ["reevaluate"]
-        : ["announce_request", "follow", ...effects, "announce_end", "release"];
+      return ["announce_request", "follow", ...effects, "announce_end", "release"];
     default:
       return dispatch.state satisfies never;
   }

@@ -1,4 +1,4 @@
-import pg from "pg";
+import type pg from "pg";
 import { z } from "zod";
 import type { DispatchRequest } from "../core/dispatch-request.ts";
 import type { DispatchOutcome, LatestDecision } from "../core/dispatch.ts";
@@ -8,6 +8,7 @@ import { Policy } from "../core/policy.ts";
 import type { Superseded } from "../core/superseded.ts";
 import { PermanentError } from "../errors.ts";
 import { OPEN } from "./dispatches.ts";
+import { hasCode } from "./explain-error.ts";
 import { queryPrepared } from "./prepared.ts";
 
 /** A decision that is about to be recorded. */
@@ -73,7 +74,7 @@ export async function recordDecision(
     const values = toValues(decision, options, await findSequence(pool));
     const rows = await insert(pool, values).catch((error: unknown) => {
       // The cached sequence may have been dropped since.
-      if (!isKnown || !(error instanceof pg.DatabaseError) || error.code !== "42P01") throw error;
+      if (!isKnown || !hasCode(error, ["42P01"])) throw error;
       return [];
     });
     if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], earlier: null } };

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
 import { PermanentError } from "../errors.ts";
 import { OPEN } from "./dispatches.ts";
+import { hasCode } from "./explain-error.ts";
 import { type Parameter, sendPrepared } from "./prepared.ts";
 
 /** What to read for one model. */
@@ -49,7 +50,7 @@ async function readSnapshot(pool: pg.Pool, request: EvidenceRequest, limitMs: nu
   try {
     return await execute(pool, request, limitMs, !unfilterable.has(table));
   } catch (error) {
-    const hasNoOperator = error instanceof pg.DatabaseError && error.code === "42883";
+    const hasNoOperator = hasCode(error, ["42883"]);
     if (!hasNoOperator || unfilterable.has(table)) throw error;
     unfilterable.add(table);
     return execute(pool, request, limitMs, false);

@@ -7,6 +7,11 @@ export function databaseAddress(databaseUrl: string): string {
   return `${url.hostname || "localhost"}:${url.port || "5432"}${url.pathname}`;
 }
 
+/** Whether Postgres answered with one of these codes (SQLSTATE). */
+export function hasCode(error: unknown, codes: readonly string[]): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && codes.includes(error.code ?? "");
+}
+
 /**
  * Turns what `pg` throws into an error that says what failed and what to do. Permanent: what only a person can fix (missing
  * table or column, no privilege, wrong password). Away: the server cannot be reached, or left. Transient: the rest.

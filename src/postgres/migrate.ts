@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import pg, { type Pool } from "pg";
 import { messageOf, PermanentError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
-import { databaseAddress } from "./explain-error.ts";
+import { databaseAddress, hasCode } from "./explain-error.ts";
 import { createMigrationWait, type MigrationBlocker, tryMigrationLock } from "./migration-lock.ts";
 
 const MIGRATIONS_DIR = fileURLToPath(new URL("migrations", import.meta.url));
@@ -172,8 +172,4 @@ function explainMigrationError(error: unknown, databaseUrl: string): unknown {
   if (hasCode(error, [INSUFFICIENT_PRIVILEGE]) && !messageOf(error).includes("must be owner"))
     return explained("NO_PRIVILEGE", "Run npx retrigger migrate once as a user who may create tables");
   return error;
-}
-
-function hasCode(error: unknown, codes: readonly string[]): boolean {
-  return error instanceof pg.DatabaseError && codes.includes(error.code ?? "");
 }

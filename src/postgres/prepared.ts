@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import pg from "pg";
+import { hasCode } from "./explain-error.ts";
 import { sendStatements } from "./pool.ts";
 
 /**
@@ -50,11 +51,9 @@ export function stopPreparing(pool: pg.Pool): void {
  * it returns columns of was altered.
  */
 export function isMissingStatement(error: unknown): boolean {
-  if (!(error instanceof pg.DatabaseError)) return false;
   return (
-    error.code === "26000" ||
-    error.code === "42P05" ||
-    (error.code === "0A000" && error.message.startsWith("cached plan"))
+    hasCode(error, ["26000", "42P05"]) ||
+    (hasCode(error, ["0A000"]) && error.message.startsWith("cached plan"))
   );
 }
 

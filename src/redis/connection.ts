@@ -65,13 +65,8 @@ export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Pro
   redis.on("error", (error: Error) => (reason ??= error));
   try {
     const connecting = redis.connect();
-    if (
-      !(await isSettledWithin(
-        connecting.catch(() => {}),
-        PROBE_LIMIT_MS,
-      ))
-    )
-      throw new Error(`no answer in ${PROBE_LIMIT_MS} ms`);
+    const isSettled = await isSettledWithin(connecting, PROBE_LIMIT_MS);
+    if (!isSettled) throw new Error(`no answer in ${PROBE_LIMIT_MS} ms`);
     await connecting;
     return await use(redis);
   } catch (error) {

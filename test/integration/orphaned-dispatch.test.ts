@@ -1,9 +1,14 @@
 import { stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ServerAwayError } from "../../src/errors.ts";
-import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
+import {
+  closeGitHubWorld,
+  createGitHubWorld,
+  type GitHubWorld,
+  stopWhileActWaits,
+} from "../support/github-world.ts";
 import { runOurs } from "../support/process.ts";
-import { addCheck, until, withQueue } from "../support/world.ts";
+import { addCheck, failAfterAct, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -109,28 +114,9 @@ describe("a dispatch whose act stage failed for good", () => {
 });
 
 describe("an automatic retry of act", () => {
-  /** Makes the first attempts fail after their work is done, as if their worker died then. */
-  async function startFlaky(failures: number): Promise<void> {
-    let left = failures;
-    await world.startApp(
-      {},
-      {
-        replaceProcessors: (processors) => ({
-          ...processors,
-          async act(job, evaluated, retry) {
-            const output = await processors.act(job, evaluated, retry);
-            left -= 1;
-            if (left >= 0) throw new Error("the worker died here");
-            return output;
-          },
-        }),
-      },
-    );
-  }
-
   it("does not send a refused request again", async () => {
     world.github.next = ["401", "401"];
-    await startFlaky(3);
+    await world.startApp({}, failAfterAct(3));
     const { dispatch } = await world.decide();
     expect(dispatch?.state).toBe("rejected");
     expect(world.github.dispatches()).toHaveLength(1);
@@ -138,10 +124,10 @@ describe("an automatic retry of act", () => {
 
   it("does not keep a new alert from being answered after the training that held it back", async () => {
     world.github.course = { queuedMs: 0, runningMs: 6_000, conclusion: "success" };
-    await startFlaky(0);
+    await world.startApp({}, failAfterAct(0));
     await world.decide();
     await world.stopApps();
-    await startFlaky(2);
+    await world.startApp({}, failAfterAct(2));
     await addCheck(world, { age: "1 minute" });
     expect((await world.decide()).reason).toBe("training_in_flight");
     await until("the new alert is answered", async () => world.github.runs.length === 2);
@@ -205,14 +191,7 @@ describe("a recorded request", () => {
   });
 
   it("that no longer matches the settings is cancelled, and a follow-up re-evaluates", async () => {
-    // Rate-limited without a wait time, so that act waits a minute.
-    world.github.next = ["403 without headers"];
-    await world.startApp();
-    const { runId } = await world.startDeciding();
-    await withQueue(world, "act", (queue) =>
-      until("act waits", async () => (await queue.getJobState(runId)) === "delayed"),
-    );
-    await world.stopApps();
+    const runId = await stopWhileActWaits(world);
     const models = new Map(
       [...world.config.models].map(([name, own]) => [
         name,

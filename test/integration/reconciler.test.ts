@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
+import {
+  closeGitHubWorld,
+  createGitHubWorld,
+  type GitHubWorld,
+  stopWhileActWaits,
+} from "../support/github-world.ts";
 import { addCheck, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -57,13 +62,7 @@ describe("the reconciler", () => {
   });
 
   it("requests the evaluation after a cancelled dispatch whose follow-up was lost", async () => {
-    world.github.next = ["403 without headers"];
-    await world.startApp();
-    const { runId } = await world.startDeciding();
-    await withQueue(world, "act", (queue) =>
-      until("act waits", async () => (await queue.getJobState(runId)) === "delayed"),
-    );
-    await world.stopApps();
+    await stopWhileActWaits(world);
     await world.sql(
       `UPDATE retraining_dispatches SET state = 'cancelled', reason_code = 'evidence_too_old', asked_at = NULL,
          updated_at = now() - interval '1 minute'`,

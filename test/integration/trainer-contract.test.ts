@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
-import { addCheck, createWorld, until, type World } from "../support/world.ts";
+import { addCheck, createWorld, failAfterAct, until, type World } from "../support/world.ts";
 
 /** A trainer, and the hand that decides how its trainings go. */
 interface Subject {
@@ -144,18 +144,7 @@ describe.each<[string, () => Promise<Subject>]>([
 
   it("is asked once, however often the act stage runs", async () => {
     subject.letTrainings("succeed");
-    let left = 2;
-    await world.startApp(config(), {
-      replaceProcessors: (processors) => ({
-        ...processors,
-        async act(job, evaluated, retry) {
-          const output = await processors.act(job, evaluated, retry);
-          left -= 1;
-          if (left >= 0) throw new Error("the worker died here");
-          return output;
-        },
-      }),
-    });
+    await world.startApp(config(), failAfterAct(2));
     await world.decide();
     await until("it has ended", async () => (await dispatches())[0]?.["state"] === "succeeded");
     expect(await subject.countStarts()).toBe(1);

@@ -8,7 +8,7 @@ import { INBOX_JOBS } from "../../queues/names.ts";
 import type { DecisionSummary, TrainingReport } from "../../queues/jobs.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
-import { addCheck, createWorld, until, type World } from "./world.ts";
+import { addCheck, createWorld, until, withQueue, type World } from "./world.ts";
 
 /** A world with a GitHub in it, and somebody who listens to its notifications. */
 export interface GitHubWorld extends Omit<World, "startApp" | "decide"> {
@@ -121,4 +121,16 @@ export async function closeGitHubWorld(world: GitHubWorld): Promise<void> {
   await world.close();
   await world.github.close().catch(() => {});
   await listeners.get(world)?.close();
+}
+
+/** Stops the service while act waits a minute, because GitHub limited its request without naming a time. Returns the run's id. */
+export async function stopWhileActWaits(world: GitHubWorld): Promise<string> {
+  world.github.next = ["403 without headers"];
+  await world.startApp();
+  const { runId } = await world.startDeciding();
+  await withQueue(world, "act", (queue) =>
+    until("act waits", async () => (await queue.getJobState(runId)) === "delayed"),
+  );
+  await world.stopApps();
+  return runId;
 }

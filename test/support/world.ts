@@ -154,6 +154,22 @@ export async function addCheck(
   );
 }
 
+/** Lets the first `failures` attempts of act fail after their work is done, as if their worker died then. */
+export function failAfterAct(failures: number): AppOptions {
+  let left = failures;
+  return {
+    replaceProcessors: (processors) => ({
+      ...processors,
+      async act(job, evaluated, retry) {
+        const output = await processors.act(job, evaluated, retry);
+        left -= 1;
+        if (left >= 0) throw new Error("the worker died here");
+        return output;
+      },
+    }),
+  };
+}
+
 /** Opens one of a world's queues for as long as `use` takes. */
 export async function withQueue<T>(
   { config }: Pick<World, "config">,
