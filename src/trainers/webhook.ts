@@ -83,7 +83,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
           return { outcome: "gone", message: "The status URL is not on the server of TRAINER_URL" };
         const response = await look(statusUrl, etag, redact);
         if (response.status === 304) return { outcome: "unchanged" };
-        const message = `The receiver answered ${response.status} to the question how it stands`;
+        const message = `The receiver answered ${response.status} when asked for the status`;
         if (response.status === 404 || response.status === 410) return { outcome: "gone", message };
         if (!response.ok)
           throw new TrainerUnavailable(message, readWait(Object.fromEntries(response.headers)));
