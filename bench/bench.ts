@@ -10,10 +10,10 @@ import { INBOX, INBOX_JOBS } from "../queues/names.ts";
 import { JOB_OPTIONS } from "../queues/options.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
-import { createReleasers } from "../src/lifecycle.ts";
-import { createLogger } from "../src/logger.ts";
+import { createReleasers } from "../src/process/lifecycle.ts";
+import { createLogger } from "../src/process/logger.ts";
 import { createDatabase } from "../src/postgres/database.ts";
-import { createRunId } from "../src/run-id.ts";
+import { createRunId } from "../queues/run-id.ts";
 
 const ROUNDS = 5;
 const ONE_BY_ONE = 200;

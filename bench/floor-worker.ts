@@ -2,11 +2,11 @@ import { Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { STAGES } from "../queues/names.ts";
 import { StageJob } from "../queues/jobs.ts";
-import { parseConfig } from "../src/config.ts";
+import { parseConfig } from "../src/config/config.ts";
 import { evaluate } from "../src/core/evaluate.ts";
-import { draftDecision } from "../src/decision-draft.ts";
-import { findModel } from "../src/find-model.ts";
-import { createLogger } from "../src/logger.ts";
+import { draftDecision } from "../src/trainers/draft-decision.ts";
+import { findModel } from "../src/config/find-model.ts";
+import { createLogger } from "../src/process/logger.ts";
 import { createDatabase } from "../src/postgres/database.ts";
 import { createMockTrainer } from "../src/trainers/mock.ts";
 

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
-import { createLogger } from "../src/logger.ts";
+import { createLogger } from "../src/process/logger.ts";
 import { createDatabase, type Database } from "../src/postgres/database.ts";
 
 /**

@@ -1,11 +1,10 @@
 import { z } from "zod";
 import { Evidence } from "../src/core/evidence.ts";
-import { Criterion, Verdict } from "../src/core/evaluate.ts";
-import { DispatchRequest } from "../src/core/dispatch-request.ts";
+import { Verdict } from "../src/core/evaluate.ts";
+import { DispatchRequest } from "../src/core/dispatch/request.ts";
 import { Policy } from "../src/core/policy.ts";
 import { Superseded } from "../src/core/superseded.ts";
-import { DispatchOutcome, DispatchState } from "../src/core/dispatch.ts";
-import { STAGES } from "./names.ts";
+import { DispatchOutcome } from "../src/core/dispatch/advance.ts";
 
 /** A model's name: it becomes part of Redis keys, job ids and rows. */
 export const ModelName = z
@@ -112,44 +111,6 @@ export type Recording = z.infer<typeof Recording>;
 
 export const Acted = Evaluated.extend({ recording: Recording });
 export type Acted = z.infer<typeof Acted>;
-
-/** A decision as one object: the return value of a chain and what `decide --json` prints. */
-export const DecisionSummary = z.object({
-  runId: z.uuid(),
-  model: z.string(),
-  /** As recorded: `trigger_mock`, `trigger` or `no_action`; `superseded` if another run came first. */
-  decision: z.string(),
-  reason: z.string(),
-  bufferSize: z.number().int(),
-  driftScore: z.number().nullable(),
-  feature: z.string().nullable(),
-  criteria: z.array(Criterion),
-  dispatch: z
-    .object({
-      trainer: z.string(),
-      request: DispatchRequest,
-      ...DispatchOutcome.shape,
-      /** State of the dispatch row; null in a dry run, which has none. */
-      state: DispatchState.nullable(),
-    })
-    .nullable(),
-  decisionId: z.number().int().nullable(),
-  /** ISO 8601; null in a dry run and for a superseded run. */
-  decidedAt: z.string().nullable(),
-  /** ISO 8601: when time alone could change the decision, and a follow-up re-evaluates; null for never. */
-  nextLookAt: z.string().nullable().default(null),
-  /** The run that re-evaluates; only if this one was superseded. */
-  supersededBy: z.uuid().optional(),
-  report: z.string(),
-});
-export type DecisionSummary = z.infer<typeof DecisionSummary>;
-
-/**
- * The result of each later stage of a run that lost a job: the job of stage `removed` was deleted, in Bull Board or by the
- * retention limits, before it had a result.
- */
-export const Abandoned = z.strictObject({ outcome: z.literal("abandoned"), removed: z.enum(STAGES) });
-export type Abandoned = z.infer<typeof Abandoned>;
 
 /** A training to follow; `runId` is that of the run that dispatched it. */
 export const TrainingJob = z.object({

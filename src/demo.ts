@@ -3,19 +3,19 @@ import { Command, InvalidArgumentError } from "commander";
 import type { TrainingReport } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
 import { buildApp } from "./app.ts";
-import { createClient, type StageProgress } from "./client.ts";
-import { type Config, parseConfig } from "./config.ts";
+import { createClient, type StageProgress } from "./use-cases/client.ts";
+import { type Config, parseConfig } from "./config/config.ts";
 import { startEmbeddedServers } from "./embedded/servers.ts";
 import { findFreePort, isPortFree } from "./embedded/server-process.ts";
 import { loadSampleData, type ScenarioNumber, SCENARIOS } from "./embedded/sample-data.ts";
-import { ConfigError, messageOf } from "./errors.ts";
-import { createReleasers } from "./lifecycle.ts";
-import { createLogger } from "./logger.ts";
+import { ConfigError, messageOf } from "./core/errors.ts";
+import { createReleasers } from "./process/lifecycle.ts";
+import { createLogger } from "./process/logger.ts";
 import { createDatabase } from "./postgres/database.ts";
 import { requireRedis } from "./redis/check.ts";
-import { createRunId } from "./run-id.ts";
-import { loadSettings } from "./settings-file.ts";
-import { runUntilSignal } from "./signals.ts";
+import { createRunId } from "../queues/run-id.ts";
+import { loadSettings } from "./config/environment.ts";
+import { runUntilSignal } from "./process/signals.ts";
 
 interface DemoOptions {
   once?: true;

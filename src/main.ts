@@ -1,11 +1,11 @@
 import { once } from "node:events";
 import { buildApp } from "./app.ts";
-import { loadSettings } from "./settings-file.ts";
-import { parseConfig } from "./config.ts";
-import { messageOf } from "./errors.ts";
-import { createLogger } from "./logger.ts";
-import { createRedactor } from "./redact.ts";
-import { runUntilSignal } from "./signals.ts";
+import { loadSettings } from "./config/environment.ts";
+import { parseConfig } from "./config/config.ts";
+import { messageOf } from "./core/errors.ts";
+import { createLogger } from "./process/logger.ts";
+import { createRedactor } from "./process/redact.ts";
+import { runUntilSignal } from "./process/signals.ts";
 
 /** The service: `npm start`. */
 async function main(): Promise<void> {

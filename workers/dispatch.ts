@@ -1,6 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
-import type { ModelConfig, TrainingPatience } from "../src/config.ts";
-import { announceDoubles, announceEnd, announceTrigger, announceUnknown } from "../src/core/announce.ts";
+import type { ModelConfig, TrainingPatience } from "../src/config/config.ts";
+import {
+  announceDoubles,
+  announceEnd,
+  announceTrigger,
+  announceUnknown,
+} from "../src/core/report/announce.ts";
 import { computeAlertsBackAt } from "../src/core/backoff.ts";
 import {
   advance,
@@ -12,11 +17,11 @@ import {
   stateOfTraining,
   toDispatchLimits,
   type Training,
-} from "../src/core/dispatch.ts";
-import type { DispatchRequest } from "../src/core/dispatch-request.ts";
+} from "../src/core/dispatch/advance.ts";
+import type { DispatchRequest } from "../src/core/dispatch/request.ts";
 import type { Policy } from "../src/core/policy.ts";
-import { hashSettings } from "../src/decision-draft.ts";
-import { PermanentError } from "../src/errors.ts";
+import { hashSettings } from "../src/trainers/draft-decision.ts";
+import { PermanentError } from "../src/core/errors.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dispatches.ts";
 import { type RemoteTrainer, type Trainer, TrainerUnavailable } from "../src/trainers/trainer.ts";

@@ -1,5 +1,5 @@
 import { evaluate } from "../src/core/evaluate.ts";
-import { renderCriteria } from "../src/core/report.ts";
+import { renderCriteria } from "../src/core/report/report.ts";
 import type { Evaluated, Gathered } from "../queues/jobs.ts";
 import type { StageOutput } from "./stage.ts";
 

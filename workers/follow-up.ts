@@ -1,7 +1,7 @@
 import type { Database } from "../src/postgres/database.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { createRunId } from "../src/run-id.ts";
-import type { Chain } from "./chain.ts";
+import { createRunId } from "../queues/run-id.ts";
+import type { Chain } from "../queues/chain.ts";
 
 /** Releases the lock and wakes the follow-up that waits for it. */
 export async function endRun(lock: DecisionLock, chain: Chain, model: string, runId: string): Promise<void> {

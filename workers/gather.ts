@@ -1,8 +1,8 @@
 import type { Evidence } from "../src/core/evidence.ts";
-import { renderFindings } from "../src/core/report.ts";
-import type { ModelConfig } from "../src/config.ts";
+import { renderFindings } from "../src/core/report/report.ts";
+import type { ModelConfig } from "../src/config/config.ts";
 import type { Gathered, StageJob } from "../queues/jobs.ts";
-import { createReadings, QUICK_LIMIT_MS, SLOW_READINGS } from "./readings.ts";
+import { createReadings, QUICK_LIMIT_MS, SLOW_READINGS } from "./evidence-reader.ts";
 import type { StageOutput, StagePause } from "./stage.ts";
 
 export interface GatherDependencies {

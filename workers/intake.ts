@@ -1,8 +1,8 @@
 import type { AcceptedEvent } from "../src/postgres/events.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { PermanentError } from "../src/errors.ts";
-import { parseInput } from "../src/parse-input.ts";
-import { createRunId } from "../src/run-id.ts";
+import { PermanentError } from "../src/core/errors.ts";
+import { parseInput } from "../src/core/parse.ts";
+import { createRunId } from "../queues/run-id.ts";
 import {
   type Cause,
   DecisionRequest,
@@ -11,7 +11,7 @@ import {
   type IntakeResult,
 } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
-import type { Chain } from "./chain.ts";
+import type { Chain } from "../queues/chain.ts";
 import { endRun } from "./follow-up.ts";
 
 /** An inbox job and what identifies it permanently. */

@@ -1,10 +1,10 @@
 import { UnrecoverableError, type Queue } from "bullmq";
 import { type Notification, NotificationJob, type NotificationTarget } from "../queues/jobs.ts";
 import { NOTIFICATION_OPTIONS } from "../queues/options.ts";
-import type { NotificationSettings } from "../src/config.ts";
-import { TransientError } from "../src/errors.ts";
-import { parseInput } from "../src/parse-input.ts";
-import type { Redact } from "../src/redact.ts";
+import type { NotificationSettings } from "../src/config/config.ts";
+import { TransientError } from "../src/core/errors.ts";
+import { parseInput } from "../src/core/parse.ts";
+import type { Redact } from "../src/process/redact.ts";
 import { splitLogin } from "../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../src/outgoing/network-failure.ts";
 import { signBody } from "../src/outgoing/signature.ts";

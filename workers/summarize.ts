@@ -1,6 +1,6 @@
-import type { ReportInput } from "../src/core/report.ts";
-import { summarizeDecision } from "../src/decision-summary.ts";
-import type { Acted, DecisionSummary, StageJob } from "../queues/jobs.ts";
+import type { ReportInput } from "../src/core/report/report.ts";
+import { summarizeDecision, type DecisionSummary } from "../src/core/report/decision-summary.ts";
+import type { Acted, StageJob } from "../queues/jobs.ts";
 import type { StageOutput } from "./stage.ts";
 
 export interface ReportSettings {

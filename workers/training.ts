@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type DispatchEffect, effectsOf, isOver, toOutcome } from "../src/core/dispatch.ts";
-import { TransientError } from "../src/errors.ts";
+import { type DispatchEffect, effectsOf, isOver, toOutcome } from "../src/core/dispatch/advance.ts";
+import { TransientError } from "../src/core/errors.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { RunOptions, Trainer } from "../src/trainers/trainer.ts";

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { messageOf, PermanentError } from "../errors.ts";
+import { messageOf, PermanentError } from "../core/errors.ts";
 import { probeRedis } from "../redis/connection.ts";
-import { findProgram } from "./find-program.ts";
+import { findProgram } from "../process/find-program.ts";
 import {
   type EmbeddedServer,
   findFreePort,

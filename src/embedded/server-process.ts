@@ -4,8 +4,8 @@ import { statSync } from "node:fs";
 import { chown } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { dirname } from "node:path";
-import { PermanentError } from "../errors.ts";
-import { findProgram } from "./find-program.ts";
+import { PermanentError } from "../core/errors.ts";
+import { findProgram } from "../process/find-program.ts";
 
 /** A server that this process started and will stop. */
 export interface EmbeddedServer {

@@ -1,4 +1,4 @@
-import { isSettledWithin } from "../lifecycle.ts";
+import { isSettledWithin } from "../process/lifecycle.ts";
 import type { Database } from "../postgres/database.ts";
 import type { RedisState } from "../redis/check.ts";
 import { explain } from "../redis/refusal.ts";

@@ -1,16 +1,16 @@
 import type { AddressInfo } from "node:net";
 import type { Queue } from "bullmq";
 import express, { type NextFunction, type Request, type Response } from "express";
-import type { Config } from "../config.ts";
-import { PermanentError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
+import type { Config } from "../config/config.ts";
+import { PermanentError } from "../core/errors.ts";
+import type { Logger } from "../process/logger.ts";
 import type { Database } from "../postgres/database.ts";
 import { explain } from "../redis/refusal.ts";
 import type { RedisWatch } from "../redis/watch.ts";
-import { createDashboard } from "./bull-board.ts";
-import { createCallbacks, CALLBACK_PATHS } from "./callbacks.ts";
-import { createDecisionPages, DECISION_PATHS } from "./decisions.ts";
-import { createMetrics } from "./metrics.ts";
+import { createDashboard } from "./routes/bull-board.ts";
+import { createCallbacks, CALLBACK_PATHS } from "./routes/callbacks.ts";
+import { createDecisionPages, DECISION_PATHS } from "./routes/decisions.ts";
+import { createMetrics } from "./routes/metrics.ts";
 import { answers, askRedis, checkReadiness } from "./readiness.ts";
 
 export interface ServerDependencies {

@@ -1,4 +1,4 @@
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../core/errors.ts";
 
 /** What is known about a request that got no response. */
 export interface NetworkFailure {

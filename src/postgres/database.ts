@@ -1,15 +1,14 @@
 import type pg from "pg";
-import type { ModelConfig } from "../config.ts";
-import type { Advance, LatestDecision } from "../core/dispatch.ts";
-import { computeFlightLimitMs } from "../core/dispatch.ts";
+import type { Advance, LatestDecision } from "../core/dispatch/advance.ts";
+import { computeFlightLimitMs } from "../core/dispatch/advance.ts";
 import type { Evidence } from "../core/evidence.ts";
-import { ServerAwayError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
-import { createServerState } from "../server-state.ts";
+import { ServerAwayError } from "../core/errors.ts";
+import type { Logger } from "../process/logger.ts";
+import { createServerState } from "../process/server-state.ts";
 import * as decisions from "./decisions.ts";
 import * as dispatches from "./dispatches.ts";
 import { type AcceptedEvent, moveEvents, recordEvent } from "./events.ts";
-import { fetchEvidence, quoteTable } from "./evidence.ts";
+import { fetchEvidence, type ModelSources, quoteTable } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createPool } from "./pool.ts";
@@ -20,7 +19,7 @@ export interface Database {
   migrate(options?: MigrateOptions): Promise<string[]>;
   findPendingMigrations(): Promise<string[]>;
   /** @param limitMs After this long the server cancels the query: TransientError READING_TOO_SLOW. */
-  fetchEvidence(model: string, config: ModelConfig, limitMs?: number): Promise<Evidence>;
+  fetchEvidence(model: string, sources: ModelSources, limitMs?: number): Promise<Evidence>;
   recordDecision(decision: decisions.NewDecision): Promise<decisions.RecordingAnswer>;
   readLatestDecision(model: string): Promise<LatestDecision | null>;
   listModelStates(models: readonly string[]): Promise<decisions.ModelState[]>;

@@ -1,8 +1,14 @@
 import type pg from "pg";
 import type { z } from "zod";
-import type { Advance, Cancellation, Dispatch, DispatchPatch, DispatchState } from "../core/dispatch.ts";
-import { CANCELLATIONS, OPEN_STATES } from "../core/dispatch.ts";
-import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts";
+import type {
+  Advance,
+  Cancellation,
+  Dispatch,
+  DispatchPatch,
+  DispatchState,
+} from "../core/dispatch/advance.ts";
+import { CANCELLATIONS, OPEN_STATES } from "../core/dispatch/advance.ts";
+import type { DispatchRequest, TrainingOrder } from "../core/dispatch/request.ts";
 import { TRIGGER_REASON } from "../core/evaluate.ts";
 import { Evidence } from "../core/evidence.ts";
 import { sendStatements } from "./pool.ts";

@@ -1,10 +1,19 @@
 import pg from "pg";
 import { z } from "zod";
 import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
-import { PermanentError } from "../errors.ts";
+import type { Policy } from "../core/policy.ts";
+import { PermanentError } from "../core/errors.ts";
 import { OPEN } from "./dispatches.ts";
 import { hasCode } from "./explain-error.ts";
 import { type Parameter, sendPrepared } from "./prepared.ts";
+
+/** Where a model's evidence is, and how far back drift checks count. */
+export interface ModelSources {
+  policy: Pick<Policy, "lookbackHours">;
+  /** Table or view, with or without a schema: `drift_alerts`, `monitoring.drift_alerts`. */
+  driftAlertsTable: string;
+  ratingsBufferTable: string;
+}
 
 /** What to read for one model. */
 export interface EvidenceRequest {

@@ -2,8 +2,8 @@ import { readdir } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg, { type Pool } from "pg";
-import { messageOf, PermanentError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
+import { messageOf, PermanentError } from "../core/errors.ts";
+import type { Logger } from "../process/logger.ts";
 import { databaseAddress, hasCode } from "./explain-error.ts";
 import { createMigrationWait, type MigrationBlocker, tryMigrationLock } from "./migration-lock.ts";
 

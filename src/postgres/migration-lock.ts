@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { ClientBase } from "pg";
-import { PermanentError } from "../errors.ts";
-import type { Logger } from "../logger.ts";
+import { PermanentError } from "../core/errors.ts";
+import type { Logger } from "../process/logger.ts";
 
 const PAUSE_MS = 500;
 

@@ -1,5 +1,5 @@
 import pg from "pg";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../process/logger.ts";
 
 /** After this long a connection counts as dead, and the call is retried on another one. */
 const QUERY_LIMIT_MS = 15_000;

@@ -1,7 +1,7 @@
 import { Redis } from "ioredis";
-import { PermanentError, ServerAwayError, TransientError, messageOf } from "../errors.ts";
-import { isSettledWithin } from "../lifecycle.ts";
-import type { ServerState } from "../server-state.ts";
+import { PermanentError, ServerAwayError, TransientError, messageOf } from "../core/errors.ts";
+import { isSettledWithin } from "../process/lifecycle.ts";
+import type { ServerState } from "../process/server-state.ts";
 import { explain, explainRefusal, findRefusalCode, REDIS_REPLICA, type Refusal } from "./refusal.ts";
 
 /** "localhost:6379" of a Redis URL: what a message may show of it. */

@@ -1,6 +1,6 @@
 import { Queue, type QueueOptions } from "bullmq";
 import type { QueueName } from "../../queues/names.ts";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../process/logger.ts";
 
 /** Opens a queue to add to or to look at. */
 export function openQueue(name: QueueName, options: QueueOptions, log: Logger): Queue {

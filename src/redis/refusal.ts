@@ -1,4 +1,4 @@
-import { messageOf } from "../errors.ts";
+import { messageOf, ServerAwayError } from "../core/errors.ts";
 
 /** Why a reachable Redis refuses commands, and what to do about it. */
 export interface Refusal {
@@ -97,6 +97,11 @@ export function explain({ text, remedy }: Refusal): string {
 /** The code of an error reply that blames the state of Redis, not the command; null for any other error. */
 export function findRefusalCode(error: unknown): string | null {
   return findKind(error)?.code ?? null;
+}
+
+/** Whether a server is away or Redis refuses writes. That is logged elsewhere, and does not count as an attempt. */
+export function isServerAway(error: unknown): boolean {
+  return error instanceof ServerAwayError || findRefusalCode(error) !== null;
 }
 
 /** Explains why a valid command failed. @returns null for an error that is not a reply, such as a broken connection. */

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
-import { isSettledWithin } from "../lifecycle.ts";
-import type { ServerState } from "../server-state.ts";
+import { isSettledWithin } from "../process/lifecycle.ts";
+import type { ServerState } from "../process/server-state.ts";
 import { checkRedis, type RedisSettings, type RedisState } from "./check.ts";
 import { explain } from "./refusal.ts";
 

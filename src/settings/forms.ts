@@ -1,8 +1,8 @@
 import { createPrivateKey } from "node:crypto";
 import { CronExpressionParser } from "cron-parser";
 import { z } from "zod";
-import { parseJson } from "../parse-json.ts";
-import { GITHUB_INPUTS } from "../trainers/github-request.ts";
+import { parseJson } from "../core/parse.ts";
+import { GITHUB_INPUTS } from "../trainers/github/request.ts";
 
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
   const error = `must be a whole number from ${least} to ${most}`;

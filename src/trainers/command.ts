@@ -3,13 +3,13 @@ import { once } from "node:events";
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { CommandSettings } from "../config.ts";
-import type { Training } from "../core/dispatch.ts";
-import { CommandRequest, type TrainingOrder } from "../core/dispatch-request.ts";
-import { findProgram, isExecutable } from "../embedded/find-program.ts";
-import { messageOf } from "../errors.ts";
-import { type Finding, fault, ok } from "../finding.ts";
-import type { Redact } from "../redact.ts";
+import type { CommandSettings } from "../config/config.ts";
+import type { Training } from "../core/dispatch/advance.ts";
+import { CommandRequest, type TrainingOrder } from "../core/dispatch/request.ts";
+import { findProgram, isExecutable } from "../process/find-program.ts";
+import { messageOf } from "../core/errors.ts";
+import { type Finding, fault, ok } from "../core/finding.ts";
+import type { Redact } from "../process/redact.ts";
 import type { RunEnd, RunOptions, Trainer } from "./trainer.ts";
 
 /** How long a training has to end by itself before it is killed. */

@@ -1,4 +1,4 @@
-import { type GitHubTarget, renderGitHubRequest, targetOf } from "./github-request.ts";
+import { type GitHubTarget, renderGitHubRequest, targetOf } from "./github/request.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** Shows exactly what the GitHub trainer would send, and sends nothing. */

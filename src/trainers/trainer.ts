@@ -1,7 +1,7 @@
-import type { TrainerTraits, Training, TrainingStatus } from "../core/dispatch.ts";
-import type { DispatchRequest, TrainingOrder } from "../core/dispatch-request.ts";
-import { TransientError } from "../errors.ts";
-import type { Finding } from "../finding.ts";
+import type { TrainerTraits, Training, TrainingStatus } from "../core/dispatch/advance.ts";
+import type { DispatchRequest, TrainingOrder } from "../core/dispatch/request.ts";
+import { TransientError } from "../core/errors.ts";
+import type { Finding } from "../core/finding.ts";
 
 /** The port to whatever trains the models. */
 export interface Trainer {

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import type { WebhookSettings } from "../config.ts";
-import type { Training } from "../core/dispatch.ts";
-import { HttpRequest, type TrainingOrder } from "../core/dispatch-request.ts";
-import { ok } from "../finding.ts";
-import { parseJson } from "../parse-json.ts";
-import type { Redact } from "../redact.ts";
+import type { WebhookSettings } from "../config/config.ts";
+import type { Training } from "../core/dispatch/advance.ts";
+import { HttpRequest, type TrainingOrder } from "../core/dispatch/request.ts";
+import { ok } from "../core/finding.ts";
+import { parseJson } from "../core/parse.ts";
+import type { Redact } from "../process/redact.ts";
 import { splitLogin } from "../outgoing/login.ts";
 import { explainNetworkFailure } from "../outgoing/network-failure.ts";
 import { SIGNATURE_HEADER, signBody } from "../outgoing/signature.ts";

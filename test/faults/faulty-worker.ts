@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Parts } from "../../src/app.ts";
-import type { Processors } from "../../workers/register.ts";
+import type { Processors } from "../../workers/bullmq/workers.ts";
 
 /** What is wrong with a worker process; one with nothing wrong is the service as it is. */
 export const WorkerFaults = z.object({
@@ -21,10 +21,10 @@ if (faults.clockAheadMs !== 0) shiftClock(faults.clockAheadMs);
 
 // Imported only now: no module may have read the clock before.
 const { buildApp } = await import("../../src/app.ts");
-const { parseConfig } = await import("../../src/config.ts");
-const { createLogger } = await import("../../src/logger.ts");
-const { createRedactor } = await import("../../src/redact.ts");
-const { runUntilSignal } = await import("../../src/signals.ts");
+const { parseConfig } = await import("../../src/config/config.ts");
+const { createLogger } = await import("../../src/process/logger.ts");
+const { createRedactor } = await import("../../src/process/redact.ts");
+const { runUntilSignal } = await import("../../src/process/signals.ts");
 const { withoutLock } = await import("./without-lock.ts");
 
 let hits = 0;

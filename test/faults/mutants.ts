@@ -47,7 +47,7 @@ export const MUTANTS: Mutant[] = [
     guard: "dispatch row before the call",
     changes: [
       {
-        file: "src/core/dispatch.ts",
+        file: "src/core/dispatch/advance.ts",
         find: 'dispatch.askedAt === null ? { kind: "request", waitMs: 0 } :',
         replace: 'dispatch.createdAt > 0 ? { kind: "request", waitMs: 0 } :',
       },
@@ -64,7 +64,7 @@ export const MUTANTS: Mutant[] = [
     guard: "no second request after a lost answer",
     changes: [
       {
-        file: "src/trainers/github-failure.ts",
+        file: "src/trainers/github/failure.ts",
         find: 'outcome: isUnsent ? "not_sent" : "lost"',
         replace: 'outcome: isUnsent ? "not_sent" : "not_sent"',
       },
@@ -76,7 +76,7 @@ export const MUTANTS: Mutant[] = [
     guard: "follow-up",
     changes: [
       {
-        file: "workers/chain.ts",
+        file: "queues/chain.ts",
         find: "async requestFollowUp(model, runId, because) {",
         replace: 'async requestFollowUp(model, runId, because) {\n      if (model) return "waiting";',
       },
@@ -121,7 +121,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
     guard: "follow-up at the end of a training",
     changes: [
       {
-        file: "src/core/dispatch.ts",
+        file: "src/core/dispatch/advance.ts",
         find: "if (latest?.isHeldByTraining) return true;",
         replace: "",
       },
@@ -158,7 +158,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
     guard: "a manual retry is recognised",
     changes: [
       {
-        file: "workers/chain.ts",
+        file: "queues/chain.ts",
         find: 'return next !== "waiting-children" && next !== "unknown";',
         replace: "return next.length > 0;",
       },

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildFlow } from "../../queues/flow.ts";
 import type { Stage } from "../../queues/names.ts";
-import { createRunId } from "../../src/run-id.ts";
+import { createRunId } from "../../queues/run-id.ts";
 import { addCheck, createWorld, until, type World } from "../support/world.ts";
 
 let world: World;

@@ -1,5 +1,6 @@
+import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DecisionSummary, TrainingReport } from "../../queues/jobs.ts";
+import type { TrainingReport } from "../../queues/jobs.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { runOurs } from "../support/process.ts";
 import { until } from "../support/world.ts";

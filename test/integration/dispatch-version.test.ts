@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { advance } from "../../src/core/dispatch.ts";
-import { createLogger } from "../../src/logger.ts";
+import { advance } from "../../src/core/dispatch/advance.ts";
+import { createLogger } from "../../src/process/logger.ts";
 import { createDatabase } from "../../src/postgres/database.ts";
 import { clockOf, type DispatchRecord } from "../../src/postgres/dispatches.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Config } from "../../src/config.ts";
+import type { Config } from "../../src/config/config.ts";
 import { PERMANENT_REFUSALS, RATE_LIMITS } from "../github/refusals.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { addCheck, until, withQueue } from "../support/world.ts";

@@ -1,6 +1,6 @@
 import { Queue } from "bullmq";
 import { afterEach, describe, expect, it } from "vitest";
-import { createRunId } from "../../src/run-id.ts";
+import { createRunId } from "../../queues/run-id.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
 
 let world: World;

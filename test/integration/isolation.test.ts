@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { withDatabase } from "../../src/cli-connections.ts";
-import { dryRun } from "../../src/dry-run.ts";
+import { withDatabase } from "../../src/cli/connections.ts";
+import { dryRun } from "../../src/use-cases/dry-run.ts";
 import { addCheck, createWorld, failureOf, holdTable, withQueue, type World } from "../support/world.ts";
 
 let world: World;

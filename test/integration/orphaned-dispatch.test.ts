@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ServerAwayError } from "../../src/errors.ts";
+import { ServerAwayError } from "../../src/core/errors.ts";
 import {
   closeGitHubWorld,
   createGitHubWorld,

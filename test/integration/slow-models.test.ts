@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { ModelConfig } from "../../src/config.ts";
+import type { ModelConfig } from "../../src/config/config.ts";
 import { addCheck, createWorld, holdTable, until, withQueue, type World } from "../support/world.ts";
 
 let world: World;

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config/config.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { addCheck, createWorld, failAfterAct, until, type World } from "../support/world.ts";

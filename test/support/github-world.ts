@@ -1,11 +1,12 @@
+import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { generateKeyPairSync } from "node:crypto";
 import type { AppOptions } from "../../src/app.ts";
-import type { Config, TrainingPatience } from "../../src/config.ts";
-import { dryRun } from "../../src/dry-run.ts";
-import { createLogger } from "../../src/logger.ts";
+import type { Config, TrainingPatience } from "../../src/config/config.ts";
+import { dryRun } from "../../src/use-cases/dry-run.ts";
+import { createLogger } from "../../src/process/logger.ts";
 import { createDatabase } from "../../src/postgres/database.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
-import type { DecisionSummary, TrainingReport } from "../../queues/jobs.ts";
+import type { TrainingReport } from "../../queues/jobs.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "./world.ts";

@@ -1,7 +1,7 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
-import { findProgram } from "../../src/embedded/find-program.ts";
+import { findProgram } from "../../src/process/find-program.ts";
 import {
   chooseRootDrop,
   findFreePort,

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { parseConfig, parseConfigWithoutRedis } from "../../src/config.ts";
-import { ConfigError } from "../../src/errors.ts";
+import { parseConfig, parseConfigWithoutRedis } from "../../src/config/config.ts";
+import { ConfigError } from "../../src/core/errors.ts";
 
 const SERVERS = { DATABASE_URL: "postgres://localhost/db", REDIS_URL: "redis://localhost:6379" };
 

@@ -13,7 +13,7 @@ import {
   effectsOf,
   isOver,
   type TrainerTraits,
-} from "../../src/core/dispatch.ts";
+} from "../../src/core/dispatch/advance.ts";
 
 const NOW = Date.parse("2026-11-24T12:00:00Z");
 const LIMITS = { searchMs: 300_000, pollMs: 20_000, lostAfterMs: 86_400_000 };

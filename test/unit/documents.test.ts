@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
-import { parseConfig } from "../../src/config.ts";
-import { SETTING_NAMES } from "../../src/settings/schema.ts";
-import { checkWorkflowText } from "../../src/trainers/github-preflight.ts";
+import { parseConfig } from "../../src/config/config.ts";
+import { SETTING_NAMES } from "../../src/config/schema.ts";
+import { checkWorkflowText } from "../../src/trainers/github/preflight.ts";
 import { followDockerfile } from "../support/docker-image.ts";
 import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
 

@@ -3,11 +3,11 @@ import { createServer, type RequestListener } from "node:http";
 import { setImmediate } from "node:timers/promises";
 import type { AddressInfo, Socket } from "node:net";
 import { describe, expect, it } from "vitest";
-import { stateOfTraining } from "../../src/core/dispatch.ts";
+import { stateOfTraining } from "../../src/core/dispatch/advance.ts";
 import { splitLogin } from "../../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../../src/outgoing/network-failure.ts";
 import { readWait } from "../../src/outgoing/wait.ts";
-import { createRedactor } from "../../src/redact.ts";
+import { createRedactor } from "../../src/process/redact.ts";
 
 const NOW = Date.parse("2026-11-24T12:00:00Z");
 const inSeconds = (seconds: number) => String(NOW / 1000 + seconds);

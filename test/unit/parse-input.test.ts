@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { PermanentError } from "../../src/errors.ts";
-import { parseInput } from "../../src/parse-input.ts";
+import { PermanentError } from "../../src/core/errors.ts";
+import { parseInput } from "../../src/core/parse.ts";
 import { DriftMonitoringCompleted, toInstant } from "../../queues/jobs.ts";
 
 describe("an event", () => {

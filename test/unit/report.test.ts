@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import { evaluate } from "../../src/core/evaluate.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
 import type { Policy } from "../../src/core/policy.ts";
-import { renderReport, type ReportInput } from "../../src/core/report.ts";
+import { renderReport, type ReportInput } from "../../src/core/report/report.ts";
 import { Superseded } from "../../src/core/superseded.ts";
-import { CANCELLATIONS } from "../../src/core/dispatch.ts";
-import { renderGitHubRequest } from "../../src/trainers/github-request.ts";
+import { CANCELLATIONS } from "../../src/core/dispatch/advance.ts";
+import { renderGitHubRequest } from "../../src/trainers/github/request.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
 const RUN_ID = "0193f2c0-0000-7000-8000-000000000001";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { createRunId, deriveRunId } from "../../src/run-id.ts";
+import { createRunId, deriveRunId } from "../../queues/run-id.ts";
 
 const UuidV7 = z.uuidv7();
 

@@ -1,0 +1,110 @@
+import type { FlowProducer, Queue } from "bullmq";
+import { buildFlow } from "./flow.ts";
+import type { DecisionRequest, FollowUpRequest, StageJob } from "./jobs.ts";
+import { INBOX_JOBS } from "./names.ts";
+import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, INBOX_JOB_OPTIONS, NEXT_LOOK_MARGIN_MS } from "./options.ts";
+
+/** Starts chains and follow-ups. Both are idempotent. */
+export interface Chain {
+  /** Whether the chain of a run is in Redis: absent, not finished yet (a failed one waits for a person), or done. */
+  stateOf(runId: string): Promise<"absent" | "open" | "done">;
+  start(job: StageJob): Promise<void>;
+  /** Whether a run's follow-up is on the inbox or still in its history. */
+  hasFollowUp(runId: string): Promise<boolean>;
+  /**
+   * Puts a follow-up on the inbox, where it waits until the lock is free. "over": it has already started its run, which may
+   * not cover this request.
+   */
+  requestFollowUp(
+    model: string,
+    runId: string,
+    because: FollowUpRequest["because"],
+  ): Promise<"waiting" | "over">;
+  /** Whether the act stage of a run exists and has not ended, so that it works on the dispatch, or will. */
+  isActAtWork(runId: string): Promise<boolean>;
+  /**
+   * Whether the act stage of a run has completed before. BullMQ releases the next stage in the same step, so this is true
+   * only for a manual retry, never for an automatic one.
+   */
+  hasActCompleted(runId: string): Promise<boolean>;
+  /** Schedules the follow-up of a decision for the time of its next look. */
+  scheduleNextLook(look: NextLook): Promise<void>;
+  /** Removes the scheduled follow-up of a decision that is no longer the latest. */
+  cancelNextLook(model: string, decisionId: number): Promise<void>;
+  /** Makes a waiting follow-up try to take the lock now. */
+  wakeFollowUp(runId: string): Promise<void>;
+}
+
+/** When to re-evaluate a model if nothing else happens. */
+export interface NextLook {
+  model: string;
+  decisionId: number;
+  waitMs: number;
+}
+
+export function createChain(queues: {
+  inbox: Queue;
+  act: Queue;
+  summarize: Queue;
+  flow: Pick<FlowProducer, "add">;
+}): Chain {
+  const { inbox, act, summarize, flow } = queues;
+  const followUpJobId = (runId: string): string => `followup-${runId}`;
+  const nextLookJobId = (model: string, decisionId: number): string => `next-look-${model}-${decisionId}`;
+  return {
+    // The chain is added as a whole, so its last stage stands for all of it.
+    async stateOf(runId) {
+      const state = await summarize.getJobState(runId);
+      if (state === "unknown") return "absent";
+      return state === "completed" ? "done" : "open";
+    },
+    async start(job) {
+      await flow.add(buildFlow(job));
+    },
+    hasFollowUp: async (runId) => (await inbox.getJobState(followUpJobId(runId))) !== "unknown",
+    async requestFollowUp(model, runId, because) {
+      const job = await inbox.add(INBOX_JOBS.followup, { model, runId, because } satisfies FollowUpRequest, {
+        ...INBOX_JOB_OPTIONS,
+        jobId: followUpJobId(runId),
+        delay: FOLLOW_UP_DELAY_MS,
+        priority: FOLLOW_UP_PRIORITY,
+      });
+      const state = await job.getState();
+      // The id may belong to a job that failed for good, which would cover nothing.
+      if (state === "failed") await job.retry("failed");
+      // If many runs are superseded one after the other, one follow-up re-evaluates after the last of them.
+      if (because === "superseded" && state === "delayed") {
+        // It may start at this very moment, which is fine: its snapshot is yet to be taken.
+        await job.changeDelay(FOLLOW_UP_DELAY_MS).catch(() => {});
+      }
+      return state === "completed" ? "over" : "waiting";
+    },
+    async isActAtWork(runId) {
+      return !["completed", "failed", "unknown"].includes(await act.getJobState(runId));
+    },
+    async hasActCompleted(runId) {
+      const next = await summarize.getJobState(runId);
+      return next !== "waiting-children" && next !== "unknown";
+    },
+    async scheduleNextLook({ model, decisionId, waitMs }) {
+      await inbox.add(INBOX_JOBS.nextLook, { model } satisfies DecisionRequest, {
+        ...INBOX_JOB_OPTIONS,
+        // One id per decision: a follow-up that already ran is not repeated.
+        jobId: nextLookJobId(model, decisionId),
+        delay: Math.max(0, Math.ceil(waitMs)) + NEXT_LOOK_MARGIN_MS,
+        priority: FOLLOW_UP_PRIORITY,
+      });
+    },
+    async cancelNextLook(model, decisionId) {
+      // It may start at this very moment, which is harmless: the model is evaluated once more.
+      await inbox.remove(nextLookJobId(model, decisionId)).catch(() => {});
+    },
+    async wakeFollowUp(runId) {
+      const job = await inbox.getJob(followUpJobId(runId));
+      // Other runs may be about to be superseded too.
+      if (!job || (job.data as FollowUpRequest).because === "superseded") return;
+      // It may be trying already; then it tries again by itself.
+      await job.promote().catch(() => {});
+    },
+  };
+}

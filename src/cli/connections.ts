@@ -1,0 +1,72 @@
+import { type AppOptions, buildApp } from "../app.ts";
+import { type Client, createClient } from "../use-cases/client.ts";
+import type { Config } from "../config/config.ts";
+import { TransientError } from "../core/errors.ts";
+import { findModel } from "../config/find-model.ts";
+import { createLogger } from "../process/logger.ts";
+import { createDatabase, type Database, type DatabaseOptions } from "../postgres/database.ts";
+import { requireRedis } from "../redis/check.ts";
+
+const log = createLogger("silent");
+
+/** Prints a message for people, apart from the output. */
+export const note = (line: string): void => console.error(line);
+
+/** Opens the database for as long as `use` takes. */
+export async function withDatabase<T>(
+  options: DatabaseOptions,
+  use: (database: Database) => Promise<T>,
+): Promise<T> {
+  const database = createDatabase(options, log);
+  try {
+    return await use(database);
+  } finally {
+    await database.close();
+  }
+}
+
+/** Opens the queues for as long as `use` takes. */
+export async function withInbox(
+  config: Config,
+  model: string,
+  use: (client: Client) => Promise<void>,
+): Promise<void> {
+  findModel(config.models, model);
+  // A client waits for a Redis that is away; at a terminal the reason is shown at once.
+  await requireRedis(config);
+  const client = createClient(config, log);
+  try {
+    await use(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Runs the workers in this process for as long as `use` takes. */
+export async function withWorkersHere<T>(
+  config: Config,
+  use: () => Promise<T>,
+  { trainings = "none" }: Pick<AppOptions, "trainings"> = {},
+): Promise<T> {
+  note("No worker is running (npm start): this process decides by itself.");
+  const app = buildApp({ ...config, role: "worker" }, log, { isService: false, trainings });
+  try {
+    await app.start(AbortSignal.timeout(30_000));
+    return await use();
+  } catch (error) {
+    if (error instanceof DOMException || (error instanceof Error && error.name === "AbortError")) {
+      await withDatabase(config, (database) => database.ping());
+      throw new TransientError("START", "The workers did not start in 30 s. See: npx retrigger doctor", {
+        cause: error,
+      });
+    }
+    throw error;
+  } finally {
+    await app.stop();
+  }
+}
+
+export async function warnIfNoWorkerRuns({ inbox }: Client): Promise<void> {
+  if ((await inbox.getWorkersCount()) === 0)
+    note("No worker is running, so it waits. Start one with: npm start");
+}

@@ -1,0 +1,87 @@
+import type { DispatchOutcome } from "../dispatch/advance.ts";
+import { formatCount, formatScore, toPlain } from "./format.ts";
+
+/** What a message about a dispatch names. */
+export interface Announced extends Pick<DispatchOutcome, "state" | "url" | "error"> {
+  model: string;
+  decisionId: number;
+  trainer: string;
+}
+
+/** "🚨 films: retraining triggered ...", with the trainer's response. */
+export function announceTrigger(
+  dispatch: Announced,
+  figures: { driftScore: number | null; feature: string | null; bufferSize: number },
+): string {
+  const { driftScore, feature, bufferSize } = figures;
+  return [
+    `🚨 ${dispatch.model}: retraining triggered by decision #${dispatch.decisionId}`,
+    `Drift ${formatScore(driftScore)} in ${toPlain(feature ?? "N/A")}, buffer ${formatCount(bufferSize)} ratings`,
+    `Trainer ${dispatch.trainer}: ${dispatch.state}${withUrl(dispatch)}`,
+    ...withError(dispatch),
+  ].join("\n");
+}
+
+/** "✅ films: training succeeded ...", and for one that did not, when its alerts are released. */
+export function announceEnd(
+  dispatch: Announced,
+  {
+    conclusion,
+    durationSeconds,
+    alertsBackAt,
+  }: {
+    conclusion: string | null;
+    durationSeconds: number | null;
+    alertsBackAt: string | null;
+  },
+): string {
+  const took = durationSeconds === null ? "" : ` after ${formatCount(Math.round(durationSeconds))} s`;
+  return [
+    `${dispatch.state === "succeeded" ? "✅" : "❌"} ${dispatch.model}: the training of decision #${dispatch.decisionId} ${dispatch.state} (${conclusion ?? "no conclusion"})${took}${withUrl(dispatch)}`,
+    ...withError(dispatch),
+    ...(alertsBackAt === null
+      ? []
+      : [`Its alerts are given back at ${alertsBackAt}; then a follow-up looks again`]),
+  ].join("\n");
+}
+
+/** "❓ films: nobody knows ...", with the two commands that settle it. */
+export function announceUnknown(dispatch: Announced): string {
+  return [
+    `❓ ${dispatch.model}: nobody knows whether the training of decision #${dispatch.decisionId} was started (${dispatch.trainer})`,
+    ...withError(dispatch),
+    ...settleCommands(dispatch.decisionId),
+  ].join("\n");
+}
+
+export function announceDoubles(dispatch: Announced, extraRuns: readonly string[]): string {
+  return [
+    `⚠️ ${dispatch.model}: the trainer started ${formatCount(extraRuns.length + 1)} runs for the one request of decision #${dispatch.decisionId}`,
+    `Followed:${withUrl(dispatch)}; too many: ${extraRuns.join(", ")}`,
+  ].join("\n");
+}
+
+export function announceFailedChain(model: string, stage: string, runId: string, error: string): string {
+  return `❌ ${model}: run ${runId} failed at ${stage}\n${error}\nAfter the mend, retry it in Bull Board`;
+}
+
+/** Why a dispatch is not requested again. */
+export function describeRival(decisionId: number): string {
+  return `Decision #${decisionId} has asked for a training since: another one would be the second for the same alerts`;
+}
+
+/** The two commands with which a person settles an unknown dispatch. */
+export function settleCommands(decisionId: number): string[] {
+  return [
+    `It was started:     npx retrigger dispatch confirm ${decisionId} <run>`,
+    `It was not started: npx retrigger dispatch resend ${decisionId}`,
+  ];
+}
+
+function withUrl({ url }: Pick<Announced, "url">): string {
+  return url === null ? "" : ` ${url}`;
+}
+
+function withError({ error }: Pick<Announced, "error">): string[] {
+  return error === null ? [] : [error];
+}

@@ -1,0 +1,60 @@
+import { z } from "zod";
+import { DispatchOutcome, DispatchState } from "../dispatch/advance.ts";
+import { DispatchRequest } from "../dispatch/request.ts";
+import { Criterion } from "../evaluate.ts";
+import { renderReport, type ReportInput } from "./report.ts";
+
+/** A decision as one object: the return value of a chain and what `decide --json` prints. */
+export const DecisionSummary = z.object({
+  runId: z.uuid(),
+  model: z.string(),
+  /** As recorded: `trigger_mock`, `trigger` or `no_action`; `superseded` if another run came first. */
+  decision: z.string(),
+  reason: z.string(),
+  bufferSize: z.number().int(),
+  driftScore: z.number().nullable(),
+  feature: z.string().nullable(),
+  criteria: z.array(Criterion),
+  dispatch: z
+    .object({
+      trainer: z.string(),
+      request: DispatchRequest,
+      ...DispatchOutcome.shape,
+      /** State of the dispatch row; null in a dry run, which has none. */
+      state: DispatchState.nullable(),
+    })
+    .nullable(),
+  decisionId: z.number().int().nullable(),
+  /** ISO 8601; null in a dry run and for a superseded run. */
+  decidedAt: z.string().nullable(),
+  /** ISO 8601: when time alone could change the decision, and a follow-up re-evaluates; null for never. */
+  nextLookAt: z.string().nullable().default(null),
+  /** The run that re-evaluates; only if this one was superseded. */
+  supersededBy: z.uuid().optional(),
+  report: z.string(),
+});
+export type DecisionSummary = z.infer<typeof DecisionSummary>;
+
+/** A decision as one object that includes its report: of a recorded, a superseded or a dry run. */
+export function summarizeDecision(
+  input: ReportInput,
+  decision: DecisionSummary["decision"],
+): DecisionSummary {
+  const { runId, model, evidence, verdict, recorded, request, dispatch, superseded } = input;
+  return {
+    runId,
+    model,
+    decision,
+    reason: verdict.reason,
+    bufferSize: evidence.buffer.size,
+    driftScore: verdict.driftScore,
+    feature: verdict.feature,
+    criteria: verdict.criteria,
+    dispatch: dispatch && request && { ...dispatch, request },
+    decisionId: recorded?.id ?? null,
+    decidedAt: recorded?.decidedAt ?? null,
+    nextLookAt: verdict.nextLookAt,
+    ...(superseded === null ? {} : { supersededBy: superseded.by }),
+    report: renderReport(input),
+  };
+}

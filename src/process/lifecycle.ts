@@ -1,0 +1,66 @@
+import { setTimeout } from "node:timers/promises";
+import type { Logger } from "./logger.ts";
+import { PermanentError, messageOf } from "../core/errors.ts";
+
+type Release = () => unknown;
+
+/** What was opened, to be closed in reverse order. */
+export interface Releasers {
+  /** @param limitMs After so long the rest is closed without waiting: a server that is away must not keep us. */
+  add(what: string, release: Release, limitMs?: number): void;
+  /** Closes everything; a failure is logged and stops nothing. Safe to call twice. */
+  releaseAll(): Promise<void>;
+}
+
+export function createReleasers(log: Logger): Releasers {
+  const stack: { what: string; release: Release; limitMs: number }[] = [];
+  return {
+    add: (what, release, limitMs = 10_000) => stack.push({ what, release, limitMs }),
+    async releaseAll() {
+      for (let next = stack.pop(); next; next = stack.pop()) {
+        try {
+          const released = Promise.resolve(next.release());
+          if (!(await isSettledWithin(released, next.limitMs)))
+            log.warn({ what: next.what }, "did not close in time");
+        } catch (error) {
+          log.warn({ err: error, what: next.what }, "did not close cleanly");
+        }
+      }
+    },
+  };
+}
+
+/** Waits for a promise, at most so long; answers whether it came in time. */
+export async function isSettledWithin(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
+  const timer = new AbortController();
+  const limit = setTimeout(limitMs, false, { signal: timer.signal }).catch(() => false);
+  try {
+    return await Promise.race([promise.then(() => true), limit]);
+  } finally {
+    timer.abort();
+  }
+}
+
+/**
+ * Tries until it works, with growing pauses up to five seconds, and says so once per kind of failure. A permanent error
+ * (a wrong password) is thrown: waiting would not mend it.
+ */
+export async function retryUntilReady<T>(
+  what: string,
+  attempt: () => Promise<T>,
+  { log, signal }: { log: Logger; signal?: AbortSignal | undefined },
+): Promise<T> {
+  let lastMessage = "";
+  for (let pauseMs = 250; ; pauseMs = Math.min(5_000, pauseMs * 2)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (error instanceof PermanentError) throw error;
+      signal?.throwIfAborted();
+      const message = messageOf(error);
+      if (message !== lastMessage) log.warn(`waiting for ${what}: ${message}`);
+      lastMessage = message;
+      await setTimeout(pauseMs, undefined, { signal });
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import { createHash } from "node:crypto";
+import type { DispatchRequest } from "../core/dispatch/request.ts";
+import type { Verdict } from "../core/evaluate.ts";
+import type { Evidence } from "../core/evidence.ts";
+import { formatCount } from "../core/report/format.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** What the decision log stores of a verdict. */
+export interface DecisionDraft {
+  decision: string;
+  notes: string;
+  request: DispatchRequest | null;
+  /** Hash of the settings that the request was rendered from. */
+  settingsHash: string;
+}
+
+/** Drafts the row of a verdict, with the request that the trainer would get; pure, so that a dry run shows the same. */
+export function draftDecision(
+  { runId, model, evidence, verdict }: { runId: string; model: string; evidence: Evidence; verdict: Verdict },
+  trainer: Trainer,
+): DecisionDraft {
+  if (verdict.decision === "no_action") {
+    const { checks, buffer } = evidence;
+    const notes = `No retraining needed. Triggered alerts: ${checks.triggered}, Buffer: ${formatCount(buffer.size)}`;
+    return { decision: "no_action", notes, request: null, settingsHash: "" };
+  }
+  const order = {
+    runId,
+    model,
+    reason: verdict.reason,
+    driftScore: verdict.driftScore,
+    bufferSize: evidence.buffer.size,
+  };
+  return {
+    decision: trainer.triggerWord,
+    notes: `${trainer.remote ? `Asks ${trainer.name} for a training` : "MOCK: Would trigger GitHub Actions"}. Feature: ${verdict.feature ?? "N/A"}`,
+    request: trainer.renderRequest(order),
+    settingsHash: hashSettings(trainer, model),
+  };
+}
+
+/** A hash of the trainer's settings for a model, taken from the request that they render for an empty order. */
+export function hashSettings(trainer: Pick<Trainer, "renderRequest">, model: string): string {
+  const empty = { runId: "", model, reason: "", driftScore: null, bufferSize: 0 };
+  return createHash("sha256")
+    .update(JSON.stringify(trainer.renderRequest(empty)))
+    .digest("hex")
+    .slice(0, 16);
+}

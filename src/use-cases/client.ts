@@ -1,0 +1,161 @@
+import { DecisionSummary } from "../core/report/decision-summary.ts";
+import { describeAbandoned, Abandoned } from "../../queues/abandoned.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Job, Queue } from "bullmq";
+import { IntakeResult, TrainingReport } from "../../queues/jobs.ts";
+import { INBOX, STAGES, type Stage, TRAINING } from "../../queues/names.ts";
+import { INBOX_JOB_OPTIONS } from "../../queues/options.ts";
+import { followTraining, wakeJob } from "../../queues/training.ts";
+import type { Config } from "../config/config.ts";
+import { isOver } from "../core/dispatch/advance.ts";
+import { PermanentError, TransientError } from "../core/errors.ts";
+import type { Logger } from "../process/logger.ts";
+import { connectRedis } from "../redis/connection.ts";
+import { openQueue } from "../redis/open-queue.ts";
+import { createServerState } from "../process/server-state.ts";
+
+const POLL_MS = 50;
+
+/** A stage that has ended, reported while the caller waits. */
+export interface StageProgress {
+  stage: Stage;
+  durationMs: number;
+}
+
+/** A producer outside the workers: it puts requests on the inbox and follows them to their decision. */
+export interface Client {
+  inbox: Queue;
+  /** Adds a job to the inbox and returns its id. */
+  send(name: string, data: object): Promise<string>;
+  /**
+   * Waits until the request is decided, through follow-ups if it was folded or superseded.
+   * @throws PermanentError if the job or a stage failed or was removed, TransientError if the time is up.
+   */
+  waitForDecision(
+    jobId: string,
+    options: { limitMs: number; onStage?: (progress: StageProgress) => void },
+  ): Promise<DecisionSummary>;
+  /** Follows a training to its end, and reports what changes on the way. @throws TransientError if the time is up. */
+  waitForTraining(
+    runId: string,
+    options: { limitMs: number; onProgress?: (report: TrainingReport) => void },
+  ): Promise<TrainingReport>;
+  /** Wakes a training's job now: a reopened dispatch is requested, any other one is polled. */
+  lookAtTraining(run: { runId: string; model: string }): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createClient(config: Config, log: Logger): Client {
+  const redis = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
+  const options = { connection: redis, prefix: config.redisPrefix };
+  const inbox = openQueue(INBOX, options, log);
+  const stages = STAGES.map((stage) => openQueue(stage, options, log));
+  const training = openQueue(TRAINING, options, log);
+
+  async function waitForIntake(jobId: string, deadline: number): Promise<IntakeResult> {
+    for (; ; await pause(POLL_MS)) {
+      const job = await inbox.getJob(jobId);
+      if (job?.finishedOn !== undefined) return IntakeResult.parse(finishedValue(job, "The request"));
+      checkDeadline(deadline, "the inbox did not take the request in time. Is a worker running? npm start");
+    }
+  }
+
+  async function waitForRun(
+    runId: string,
+    deadline: number,
+    onStage: (progress: StageProgress) => void,
+  ): Promise<DecisionSummary> {
+    let value: unknown;
+    for (const [index, stage] of STAGES.entries()) {
+      for (; ; await pause(POLL_MS)) {
+        const job = await stages[index]?.getJob(runId);
+        if (job?.finishedOn !== undefined && job.processedOn !== undefined) {
+          value = finishedValue(job, `Stage ${stage} of run ${runId}`);
+          checkAbandoned(runId, value);
+          onStage({ stage, durationMs: job.finishedOn - job.processedOn });
+          break;
+        }
+        // Its job may be the one that was removed.
+        if (job === undefined) checkAbandoned(runId, (await stages.at(-1)?.getJob(runId))?.returnvalue);
+        checkDeadline(
+          deadline,
+          `run ${runId} did not end in time; it waits at ${stage}. See Bull Board, or: npx retrigger doctor`,
+        );
+      }
+    }
+    return DecisionSummary.parse(value);
+  }
+
+  async function waitForTraining(
+    runId: string,
+    deadline: number,
+    onProgress: (report: TrainingReport) => void,
+  ): Promise<TrainingReport> {
+    let reported = "";
+    for (; ; await pause(4 * POLL_MS)) {
+      const job = await training.getJob(runId);
+      const progress = TrainingReport.safeParse(job?.returnvalue ?? job?.progress);
+      if (progress.success && JSON.stringify(progress.data) !== reported) {
+        reported = JSON.stringify(progress.data);
+        onProgress(progress.data);
+      }
+      if (progress.success && (isOver(progress.data.state) || job?.finishedOn !== undefined))
+        return progress.data;
+      if (job?.finishedOn !== undefined) finishedValue(job, `The training of run ${runId}`);
+      checkDeadline(
+        deadline,
+        `the training of run ${runId} has not ended. See Bull Board, or: npx retrigger history`,
+      );
+    }
+  }
+
+  return {
+    inbox,
+    waitForTraining: (runId, { limitMs, onProgress = () => {} }) =>
+      waitForTraining(runId, Date.now() + limitMs, onProgress),
+    async lookAtTraining({ runId, model }) {
+      const act = stages[STAGES.indexOf("act")];
+      // An act stage that waits for the trainer works on the dispatch itself.
+      if (act && (await act.getJobState(runId)) === "delayed") await wakeJob(act, runId);
+      if (!(await wakeJob(training, runId))) await followTraining(training, { runId, model }, 0);
+    },
+    async send(name, data) {
+      const job = await inbox.add(name, data, INBOX_JOB_OPTIONS);
+      return job.id ?? "";
+    },
+    async waitForDecision(jobId, { limitMs, onStage = () => {} }) {
+      const deadline = Date.now() + limitMs;
+      const intake = await waitForIntake(jobId, deadline);
+      let runId = "runId" in intake ? intake.runId : null;
+      if (runId === null)
+        throw new PermanentError("NO_DECISION", "The drift run failed: it is recorded, and decides nothing");
+      for (;;) {
+        const summary = await waitForRun(runId, deadline, onStage);
+        if (summary.supersededBy === undefined) return summary;
+        runId = summary.supersededBy;
+      }
+    },
+    async close() {
+      await Promise.all([inbox, ...stages, training].map((queue) => queue.close()));
+      redis.disconnect();
+    },
+  };
+}
+
+function finishedValue(job: Job, what: string): unknown {
+  const value: unknown = job.returnvalue;
+  if (typeof value === "object" && value !== null) return value;
+  throw new PermanentError(
+    "FAILED",
+    `${what} failed: ${job.failedReason}. After the mend, retry it in Bull Board`,
+  );
+}
+
+function checkAbandoned(runId: string, value: unknown): void {
+  const abandoned = Abandoned.safeParse(value);
+  if (abandoned.success) throw new PermanentError("ABANDONED", describeAbandoned(runId, abandoned.data));
+}
+
+function checkDeadline(deadline: number, message: string): void {
+  if (Date.now() > deadline) throw new TransientError("TIMEOUT", `Time is up: ${message}`);
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import type { ModelConfig } from "../../src/config/config.ts";
+import type { Evidence } from "../../src/core/evidence.ts";
+import { TransientError } from "../../src/core/errors.ts";
+import {
+  createReadings,
+  QUICK_LIMIT_MS,
+  SLOW_LIMIT_MS,
+  SLOW_READINGS,
+} from "../../workers/evidence-reader.ts";
+
+const CONFIG = {} as ModelConfig;
+const EVIDENCE = {} as Evidence;
+
+/** A database whose readings take as long as `durations` says, on a clock of its own. */
+function createWorld(durations: Record<string, number>) {
+  let nowMs = 0;
+  const limits: [string, number][] = [];
+  const hanging: (() => void)[] = [];
+  const read = createReadings({
+    now: () => nowMs,
+    async fetchEvidence(model, _, limitMs) {
+      limits.push([model, limitMs]);
+      const durationMs = durations[model] ?? 0;
+      nowMs += Math.min(durationMs, limitMs);
+      if (durationMs > limitMs) throw new TransientError("READING_TOO_SLOW", "canceling statement");
+      if (limitMs === SLOW_LIMIT_MS && durationMs > QUICK_LIMIT_MS)
+        await new Promise<void>((resolve) => hanging.push(resolve));
+      return EVIDENCE;
+    },
+  });
+  return {
+    read: (model: string) => read(model, CONFIG),
+    limits,
+    endSlowOnes: () => hanging.forEach((end) => end()),
+  };
+}
+
+describe("the readings of a process", () => {
+  it("give each model a short limit first, and a slow one the full limit at once", async () => {
+    const { read, limits, endSlowOnes } = createWorld({ slow: QUICK_LIMIT_MS + 1 });
+    expect(await read("quick")).toEqual({ outcome: "read", evidence: EVIDENCE });
+    const slow = read("slow");
+    await Promise.resolve().then(endSlowOnes);
+    await new Promise((resolve) => setImmediate(resolve)).then(endSlowOnes);
+    expect(await slow).toEqual({ outcome: "read", evidence: EVIDENCE });
+    expect(limits).toEqual([
+      ["quick", QUICK_LIMIT_MS],
+      ["slow", QUICK_LIMIT_MS],
+      ["slow", SLOW_LIMIT_MS],
+    ]);
+  });
+
+  it("bound the slots of slow models, without starving any, but not those of quick ones", async () => {
+    const models = Array.from({ length: SLOW_READINGS + 1 }, (_, index) => `slow-${index}`);
+    const { read, endSlowOnes } = createWorld(
+      Object.fromEntries(models.map((model) => [model, QUICK_LIMIT_MS + 1])),
+    );
+    const readings = models.map(read);
+    expect(await readings.at(-1)).toEqual({ outcome: "no_slot" });
+    expect(await read(models.at(-1) ?? "")).toEqual({ outcome: "no_slot" });
+    expect(await read("quick")).toMatchObject({ outcome: "read" });
+    endSlowOnes();
+    expect(await Promise.all(readings.slice(0, -1))).toHaveLength(SLOW_READINGS);
+    const later = read(models.at(-1) ?? "");
+    endSlowOnes();
+    expect(await later).toMatchObject({ outcome: "read" });
+  });
+
+  it("forget that a model was slow once it was quick again, but not after a failure", async () => {
+    const durations: Record<string, number> = { films: SLOW_LIMIT_MS + 1 };
+    const { read, limits } = createWorld(durations);
+    await expect(read("films")).rejects.toMatchObject({ code: "READING_TOO_SLOW" });
+    durations["films"] = 10;
+    await read("films");
+    await read("films");
+    expect(limits.map(([, limitMs]) => limitMs)).toEqual([
+      QUICK_LIMIT_MS,
+      SLOW_LIMIT_MS,
+      SLOW_LIMIT_MS,
+      QUICK_LIMIT_MS,
+    ]);
+  });
+
+  it("release the slot when a slow reading fails, and pass on other errors", async () => {
+    const { read } = createWorld({ films: SLOW_LIMIT_MS + 1 });
+    for (let count = 0; count <= SLOW_READINGS; count += 1)
+      await expect(read("films")).rejects.toMatchObject({ code: "READING_TOO_SLOW" });
+    const broken = createReadings({
+      now: () => 0,
+      fetchEvidence: () => Promise.reject(new TransientError("POSTGRES", "the disk is on fire")),
+    });
+    await expect(broken("films", CONFIG)).rejects.toMatchObject({ code: "POSTGRES" });
+  });
+});

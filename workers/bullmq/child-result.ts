@@ -1,0 +1,39 @@
+import { Abandoned } from "../../queues/abandoned.ts";
+import { type Job, WaitingChildrenError } from "bullmq";
+import type { z } from "zod";
+import { type Stage, STAGES } from "../../queues/names.ts";
+import { parseInput } from "../../src/core/parse.ts";
+
+export type ChildResult<T> = { outcome: "ended"; result: T } | Abandoned;
+
+/**
+ * Reads the result of the stage before, whose job is the one child of this one. BullMQ keeps nothing of a removed child and
+ * runs its parent all the same, so the run is abandoned.
+ * @throws PermanentError for a malformed result, WaitingChildrenError if the child is running again: this job then waits
+ * for it.
+ */
+export async function readChild<S extends z.ZodType>(
+  job: Job,
+  token: string | undefined,
+  stage: Stage,
+  schema: S,
+): Promise<ChildResult<z.infer<S>>> {
+  const read = async () => Object.values(await job.getChildrenValues<unknown>());
+  let results = await read();
+  if (results.length === 0) {
+    // A completed child that is retried has no result until it completes again.
+    if (token !== undefined && (await job.moveToWaitingChildren(token))) throw new WaitingChildrenError();
+    // It may have completed in between.
+    results = await read();
+  }
+  if (results.length === 0) return abandonedAt(stage);
+  const earlier = Abandoned.safeParse(results[0]);
+  if (earlier.success) return earlier.data;
+  return { outcome: "ended", result: parseInput(schema, results[0], "result of the stage before") };
+}
+
+function abandonedAt(stage: Stage): Abandoned {
+  const removed = STAGES[STAGES.indexOf(stage) - 1];
+  if (removed === undefined) throw new Error(`Stage ${stage} has no stage before it`);
+  return { outcome: "abandoned", removed };
+}

@@ -1,0 +1,88 @@
+import type { Job } from "bullmq";
+import { announceFailedChain } from "../../src/core/report/announce.ts";
+import { messageOf } from "../../src/core/errors.ts";
+import type { Logger } from "../../src/process/logger.ts";
+import type { DecisionLock } from "../../src/redis/decision-lock.ts";
+import { INBOX, NOTIFICATIONS, type QueueName } from "../../queues/names.ts";
+import type { Chain } from "../../queues/chain.ts";
+import { endRun } from "../follow-up.ts";
+import { isHandedBack, isPermanent, type Processor } from "./job-control.ts";
+import { modelOf, runIdOf } from "./job-identity.ts";
+import type { Notify } from "../notify.ts";
+
+export interface FailureOptions {
+  prefix: string;
+  lock: DecisionLock;
+  chain: Chain;
+  log: Logger;
+  notify: Notify;
+  /** Called when an inbox job failed for good: an event that it recorded may need a chain. */
+  onInboxFailure: () => void;
+  /** Makes sure that a job works on a dispatch, because its act stage no longer does. */
+  followTraining(job: { runId: string; model: string }): Promise<void>;
+}
+
+/**
+ * Notifies people before a job fails for good: if the worker dies in between, the next one notifies again. Jobs that fail
+ * because they lost their workers never get here; `endFailedJob` notifies about those.
+ */
+export function withFailureNotice<T>(
+  options: FailureOptions,
+  queue: QueueName,
+  processor: Processor<T>,
+): Processor<T> {
+  return async (job, token, signal) => {
+    try {
+      return await processor(job, token, signal);
+    } catch (error) {
+      const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+      if (isLast && !isHandedBack(error))
+        await notifyFailure(options, queue, job, error, job.attemptsMade + 1);
+      throw error;
+    }
+  };
+}
+
+async function notifyFailure(
+  { notify, prefix, log }: FailureOptions,
+  queue: QueueName,
+  job: Job,
+  error: unknown,
+  attempt: number,
+): Promise<void> {
+  if (queue === NOTIFICATIONS) return;
+  const [model, runId] = [modelOf(job), runIdOf(queue, job, prefix)];
+  const text = announceFailedChain(model, queue, runId, messageOf(error));
+  const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
+  await notify(notification, `-${queue}-${attempt}`).catch((failure: unknown) =>
+    log.warn({ err: failure, runId, model }, "could not notify people of the failed chain"),
+  );
+}
+
+/** After a job's last attempt: logs it, releases the lock of its run and notifies people. */
+export async function endFailedJob(
+  options: FailureOptions,
+  queue: QueueName,
+  job: Job | undefined,
+  error: Error,
+): Promise<void> {
+  // Otherwise the job will be retried.
+  if (job?.finishedOn === undefined) return;
+  const { lock, chain, log, prefix, onInboxFailure, followTraining } = options;
+  const model = modelOf(job);
+  const runId = runIdOf(queue, job, prefix);
+  log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
+  if (queue === NOTIFICATIONS) return;
+  try {
+    await endRun(lock, chain, model, runId);
+  } catch (error) {
+    log.debug({ err: error, runId, model }, "lock not released; it expires by itself");
+  }
+  await notifyFailure(options, queue, job, error, job.attemptsMade);
+  if (queue === INBOX) onInboxFailure();
+  // A decision may be recorded, its training requested or not: a dispatch that holds the model must still be settled.
+  if (queue === "act")
+    await followTraining({ runId, model }).catch((failure: unknown) =>
+      log.warn({ err: failure, runId, model }, "dispatch not handed over; the reconciler will resume it"),
+    );
+}

@@ -1,0 +1,52 @@
+import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from "bullmq";
+import { messageOf, PermanentError } from "../../src/core/errors.ts";
+import type { Logger } from "../../src/process/logger.ts";
+import { isServerAway } from "../../src/redis/refusal.ts";
+import { computeBackoffMs, TRIES_WHILE_AWAY } from "../../queues/options.ts";
+
+export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
+
+/**
+ * Delays a failed job without using up an attempt, unless that has happened too often. While a server is away, a line for
+ * each job would be noise.
+ */
+export async function tryAgain(
+  job: Job,
+  token: string | undefined,
+  error: unknown,
+  log: Logger,
+): Promise<void> {
+  if (isHandedBack(error)) throw error;
+  const attempt = job.attemptsStarted;
+  if (attempt >= TRIES_WHILE_AWAY) return;
+  log[isServerAway(error) ? "debug" : "warn"](
+    { err: messageOf(error), attempt },
+    "failed, will be tried again",
+  );
+  await delay(job, computeBackoffMs(attempt), token);
+}
+
+/** Delays a job without using up an attempt. */
+export async function delay(job: Job, delayMs: number, token: string | undefined): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token);
+  throw new DelayedError();
+}
+
+/** BullMQ requires its own class; the cause and the code would be lost on the way to Redis anyway. */
+export function toBullError(error: unknown): unknown {
+  return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
+}
+
+export function isPermanent(error: unknown): boolean {
+  return error instanceof PermanentError || error instanceof UnrecoverableError;
+}
+
+/** Whether the processor already moved the job on: BullMQ neither completes nor fails it, and counts no attempt. */
+export function isHandedBack(error: unknown): boolean {
+  return error instanceof DelayedError || error instanceof WaitingChildrenError;
+}
+
+/** Milliseconds since `startedAt`, to a tenth. */
+export function since(startedAt: number): number {
+  return Math.round((performance.now() - startedAt) * 10) / 10;
+}

@@ -1,0 +1,181 @@
+import { type Abandoned, describeAbandoned } from "../../queues/abandoned.ts";
+import { isServerAway } from "../../src/redis/refusal.ts";
+import type { Job } from "bullmq";
+import type { z } from "zod";
+import { messageOf } from "../../src/core/errors.ts";
+import type { Logger } from "../../src/process/logger.ts";
+import { parseInput } from "../../src/core/parse.ts";
+import type { DecisionLock } from "../../src/redis/decision-lock.ts";
+import { StageJob } from "../../queues/jobs.ts";
+import type { Stage } from "../../queues/names.ts";
+import type { Chain } from "../../queues/chain.ts";
+import { type ChildResult, readChild } from "./child-result.ts";
+import { endRun } from "../follow-up.ts";
+import {
+  delay,
+  isHandedBack,
+  isPermanent,
+  type Processor,
+  since,
+  toBullError,
+  tryAgain,
+} from "./job-control.ts";
+import { modelOf } from "./job-identity.ts";
+import type { StageOutput, StagePause } from "../stage.ts";
+
+export type Awaitable<T> = T | Promise<T>;
+
+export interface StageProcessorOptions {
+  lock: DecisionLock;
+  lockTtlMs: number;
+  chain: Chain;
+  log: Logger;
+}
+
+type Work<T> = () => Awaitable<StageOutput<T> | StagePause>;
+
+/** The processor of the first stage. */
+export function createFirstStageProcessor<T>(
+  options: StageProcessorOptions,
+  stage: Stage,
+  work: (data: StageJob) => Awaitable<StageOutput<T> | StagePause>,
+): Processor<T> {
+  return withErrorMapping(options, stage, (data, job, token) =>
+    runStage(options, stage, data, { job, token }, () => work(data)),
+  );
+}
+
+/** The processor of a stage that takes the result of the previous one, parsed with `schema`. */
+export function createStageProcessor<S extends z.ZodType, T>(
+  options: StageProcessorOptions,
+  stage: Stage,
+  schema: S,
+  work: (data: StageJob, before: z.infer<S>, job: Job) => Awaitable<StageOutput<T> | StagePause>,
+): Processor<T | Abandoned> {
+  return withErrorMapping<T | Abandoned>(options, stage, async (data, job, token) => {
+    const child: ChildResult<z.infer<S>> = await readChild(job, token, stage, schema);
+    switch (child.outcome) {
+      case "ended":
+        return runStage(options, stage, data, { job, token }, () => work(data, child.result, job));
+      case "abandoned":
+        return abandonRun(options, stage, data, job, child);
+      default:
+        return child satisfies never;
+    }
+  });
+}
+
+/** Parses a stage's job and maps errors for BullMQ: permanent ones fail at once. */
+function withErrorMapping<T>(
+  { log }: StageProcessorOptions,
+  stage: Stage,
+  work: (data: StageJob, job: Job, token: string | undefined) => Promise<T>,
+): Processor<T> {
+  return async (job, token) => {
+    const stageLog = log.child({ runId: String(job.id), model: modelOf(job), stage });
+    try {
+      return await work(parseInput(StageJob, job.data, `${stage} job`), job, token);
+    } catch (error) {
+      if (isHandedBack(error)) throw error;
+      if (isServerAway(error)) await tryAgain(job, token, error, stageLog);
+      else if (!isPermanent(error))
+        stageLog.warn({ err: messageOf(error), attempt: job.attemptsMade + 1 }, "failed");
+      throw toBullError(error);
+    }
+  };
+}
+
+async function runStage<T>(
+  options: StageProcessorOptions,
+  stage: Stage,
+  data: StageJob,
+  { job, token }: { job: Job; token: string | undefined },
+  work: Work<T>,
+): Promise<T> {
+  const { lock, chain, log } = options;
+  const startedAt = performance.now();
+  const stageLog = log.child({ ...identityOf(data), stage });
+  const output = await withDecisionLock(options, stage, data, work);
+  writeJobLog(job, output.log, stageLog);
+  if ("pauseMs" in output) return pauseStage(options, output, data, { job, token }, stageLog);
+  if (output.endsRun) await endRun(lock, chain, data.model, data.runId);
+  stageLog.info({ durationMs: since(startedAt) }, "stage completed");
+  return output.result;
+}
+
+async function pauseStage(
+  { lock, lockTtlMs, chain }: StageProcessorOptions,
+  { pauseMs, keepsLock }: StagePause,
+  { model, runId }: StageJob,
+  { job, token }: { job: Job; token: string | undefined },
+  log: Logger,
+): Promise<never> {
+  // A run that waits for a slot comes back every few seconds.
+  log[keepsLock ? "debug" : "info"]({ pauseMs }, "stage waits");
+  // The lock was renewed less than a third of its lifetime ago, and nothing renews it during the pause.
+  if (keepsLock) return delay(job, Math.min(pauseMs, lockTtlMs / 3), token);
+  // A run that waits for its trainer has recorded its decision and no longer needs the lock.
+  await endRun(lock, chain, model, runId);
+  return delay(job, pauseMs, token);
+}
+
+/** Ends the stage of a run that lost a job: the rest of its chain completes, and the model is free for the next run. */
+async function abandonRun(
+  { lock, chain, log }: StageProcessorOptions,
+  stage: Stage,
+  data: StageJob,
+  job: Job,
+  abandoned: Abandoned,
+): Promise<Abandoned> {
+  const stageLog = log.child({ ...identityOf(data), stage });
+  writeJobLog(job, describeAbandoned(data.runId, abandoned), stageLog);
+  await endRun(lock, chain, data.model, data.runId);
+  stageLog.info({ removed: abandoned.removed }, "run abandoned");
+  return abandoned;
+}
+
+function identityOf({ runId, model }: StageJob): { runId: string; model: string } {
+  return { runId, model };
+}
+
+/** Not awaited: it is sent before the job's completion on the same connection. */
+function writeJobLog(job: Job, text: string, log: Logger): void {
+  job
+    .log(text)
+    .catch((error: unknown) =>
+      log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "could not write to the job's log"),
+    );
+}
+
+/** Stages that wait for the database; the other two are too short to renew a lock for. */
+const LOCKING_STAGES: readonly Stage[] = ["gather", "act"];
+
+/**
+ * Does a stage's work under the decision lock, which is renewed until the work ends. If another run holds the lock, the
+ * work goes on without it: the compare-and-set decides which of the two records.
+ */
+async function withDecisionLock<T>(
+  { lock, lockTtlMs, chain, log }: StageProcessorOptions,
+  stage: Stage,
+  { model, runId }: StageJob,
+  work: () => Awaitable<T>,
+): Promise<T> {
+  if (!LOCKING_STAGES.includes(stage)) return work();
+  // Not awaited before the work, which is the same whatever it returns.
+  const holding = lock.hold(model, runId);
+  const renewal = setInterval(() => {
+    lock
+      .renew(model, runId)
+      .catch((error: unknown) => log.debug({ err: error, runId, model }, "lock not renewed"));
+  }, lockTtlMs / 3);
+  try {
+    const [result] = await Promise.all([work(), holding]);
+    return result;
+  } finally {
+    clearInterval(renewal);
+    // If the lock had to be taken again, a person may be retrying one stage of a chain that is long done: no later stage
+    // would release it.
+    if ((await holding.catch(() => "lost")) === "taken" && (await chain.stateOf(runId)) === "done")
+      await endRun(lock, chain, model, runId);
+  }
+}
