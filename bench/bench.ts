@@ -8,12 +8,12 @@ import { Client } from "pg";
 import { buildFlow } from "../queues/flow.ts";
 import { INBOX, INBOX_JOBS } from "../queues/names.ts";
 import { JOB_OPTIONS } from "../queues/options.ts";
-import { startEmbeddedServers } from "../src/embedded/servers.ts";
+import { createRunId } from "../queues/run-id.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
+import { startEmbeddedServers } from "../src/embedded/servers.ts";
+import { createDatabase } from "../src/postgres/database.ts";
 import { createReleasers } from "../src/process/lifecycle.ts";
 import { createLogger } from "../src/process/logger.ts";
-import { createDatabase } from "../src/postgres/database.ts";
-import { createRunId } from "../queues/run-id.ts";
 
 const ROUNDS = 5;
 const ONE_BY_ONE = 200;
@@ -116,7 +116,7 @@ async function prepare(variant: Variant, servers: { databaseUrl: string; redisUr
     {
       databaseUrl: url.href,
       trainer: { name: "mock" },
-      patience: { lostAfterSeconds: 86_400 },
+      timing: { lostAfterSeconds: 86_400 },
       timeZone: "UTC",
       evidenceMaxAgeSeconds: 900,
     },

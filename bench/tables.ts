@@ -1,8 +1,8 @@
 import pg from "pg";
-import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
-import { createLogger } from "../src/process/logger.ts";
+import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { createDatabase, type Database } from "../src/postgres/database.ts";
+import { createLogger } from "../src/process/logger.ts";
 
 /**
  * How long the statements take that must not grow with the tables: `npm run bench:tables`. One million events in seven days,
@@ -22,7 +22,7 @@ try {
     {
       databaseUrl: servers.databaseUrl,
       trainer: { name: "github" },
-      patience: { lostAfterSeconds: 86_400 },
+      timing: { lostAfterSeconds: 86_400 },
       timeZone: "UTC",
       evidenceMaxAgeSeconds: 900,
     },

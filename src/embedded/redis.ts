@@ -4,8 +4,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf, PermanentError } from "../core/errors.ts";
-import { probeRedis } from "../redis/connection.ts";
 import { findProgram } from "../process/find-program.ts";
+import { probeRedis } from "../redis/connection.ts";
 import {
   type EmbeddedServer,
   findFreePort,

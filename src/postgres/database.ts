@@ -1,8 +1,9 @@
 import type pg from "pg";
-import type { Advance, LatestDecision } from "../core/dispatch/advance.ts";
-import { computeFlightLimitMs } from "../core/dispatch/advance.ts";
-import type { Evidence } from "../core/evidence.ts";
+import type { LatestDecision } from "../core/dispatch/effects.ts";
+import { computeFlightLimitMs } from "../core/dispatch/plan.ts";
+import type { Advance } from "../core/dispatch/transition.ts";
 import { ServerAwayError } from "../core/errors.ts";
+import type { Evidence } from "../core/evidence.ts";
 import type { Logger } from "../process/logger.ts";
 import { createServerState } from "../process/server-state.ts";
 import * as decisions from "./decisions.ts";
@@ -46,7 +47,7 @@ export interface DatabaseOptions {
   databaseUrl: string;
   /** The trainer whose earlier trainings answer an alert. */
   trainer: { name: string };
-  patience: { lostAfterSeconds: number };
+  timing: { lostAfterSeconds: number };
   /** IANA zone of timestamps without one. */
   timeZone: string;
   /** Evidence that is older than this, by the database's clock, is not acted on. */
@@ -54,7 +55,7 @@ export interface DatabaseOptions {
 }
 
 export function createDatabase(
-  { databaseUrl, trainer: { name: trainer }, patience, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
+  { databaseUrl, trainer: { name: trainer }, timing, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
   log: Logger,
 ): Database {
   const pool = createPool(databaseUrl, log);
@@ -84,7 +85,7 @@ export function createDatabase(
             driftAlertsTable,
             ratingsBufferTable,
             trainer,
-            flightLimitSeconds: computeFlightLimitMs(patience.lostAfterSeconds * 1000) / 1000,
+            flightLimitSeconds: computeFlightLimitMs(timing.lostAfterSeconds * 1000) / 1000,
             evidenceMaxAgeSeconds,
             timeZone,
           },

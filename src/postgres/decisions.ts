@@ -1,12 +1,13 @@
 import type pg from "pg";
 import { z } from "zod";
+import type { DispatchOutcome } from "../core/dispatch/dispatch.ts";
+import type { LatestDecision } from "../core/dispatch/effects.ts";
 import type { DispatchRequest } from "../core/dispatch/request.ts";
-import type { DispatchOutcome, LatestDecision } from "../core/dispatch/advance.ts";
-import { findInFlight, type Verdict } from "../core/evaluate.ts";
-import { Evidence } from "../core/evidence.ts";
+import { PermanentError } from "../core/errors.ts";
+import type { Verdict } from "../core/evaluate.ts";
+import { Evidence, findInFlight } from "../core/evidence.ts";
 import { Policy } from "../core/policy.ts";
 import type { Superseded } from "../core/superseded.ts";
-import { PermanentError } from "../core/errors.ts";
 import { OPEN } from "./dispatches.ts";
 import { hasCode } from "./explain-error.ts";
 import { queryPrepared } from "./prepared.ts";

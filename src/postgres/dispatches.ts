@@ -1,14 +1,15 @@
 import type pg from "pg";
 import type { z } from "zod";
-import type {
-  Advance,
-  Cancellation,
-  Dispatch,
-  DispatchPatch,
-  DispatchState,
-} from "../core/dispatch/advance.ts";
-import { CANCELLATIONS, OPEN_STATES } from "../core/dispatch/advance.ts";
+import {
+  type Cancellation,
+  CANCELLATIONS,
+  type Dispatch,
+  type DispatchPatch,
+  type DispatchState,
+  OPEN_STATES,
+} from "../core/dispatch/dispatch.ts";
 import type { DispatchRequest, TrainingOrder } from "../core/dispatch/request.ts";
+import type { Advance } from "../core/dispatch/transition.ts";
 import { TRIGGER_REASON } from "../core/evaluate.ts";
 import { Evidence } from "../core/evidence.ts";
 import { sendStatements } from "./pool.ts";

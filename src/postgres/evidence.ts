@@ -1,8 +1,8 @@
 import pg from "pg";
 import { z } from "zod";
-import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
-import type { Policy } from "../core/policy.ts";
 import { PermanentError } from "../core/errors.ts";
+import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
+import type { Policy } from "../core/policy.ts";
 import { OPEN } from "./dispatches.ts";
 import { hasCode } from "./explain-error.ts";
 import { type Parameter, sendPrepared } from "./prepared.ts";

@@ -1,5 +1,5 @@
 import pg from "pg";
-import { PermanentError, ServerAwayError, TransientError, messageOf } from "../core/errors.ts";
+import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
 
 /** "localhost:5432/cinematch" of a connection string: what a message may show of it. */
 export function databaseAddress(databaseUrl: string): string {

@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
+import { messageOf, PermanentError } from "../core/errors.ts";
 import type { Logger } from "./logger.ts";
-import { PermanentError, messageOf } from "../core/errors.ts";
 
 type Release = () => unknown;
 

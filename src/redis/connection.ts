@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { PermanentError, ServerAwayError, TransientError, messageOf } from "../core/errors.ts";
+import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
 import { isSettledWithin } from "../process/lifecycle.ts";
 import type { ServerState } from "../process/server-state.ts";
 import { explain, explainRefusal, findRefusalCode, REDIS_REPLICA, type Refusal } from "./refusal.ts";

@@ -1,5 +1,5 @@
-import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import type { IntakeResult } from "../../queues/jobs.ts";
+import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 
 /** One training that the trainer started, as the trainer itself knows it. */
 export interface Ask {

@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { audit, type Violation } from "./auditor.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
-import { MISBEHAVIOURS, type MisbehaviourName } from "./misbehaviours.ts";
 import type { Field, FieldOptions, Lane, WorkerProcess } from "./lane.ts";
+import { type MisbehaviourName, MISBEHAVIOURS } from "./misbehaviours.ts";
 import { observe, type SentEvent, untilAtRest } from "./observe.ts";
 
 /** Steps at which a worker process kills itself: before and after every effect, and at the return of each stage. */

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { OpenAPIBackend, type Document } from "openapi-backend";
+import { type Document, OpenAPIBackend } from "openapi-backend";
 
 /** GitHub's own description of its API, as far as a training needs it. */
 const PATHS = [

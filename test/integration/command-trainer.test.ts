@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createRunId } from "../../queues/run-id.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { ServerAwayError } from "../../src/core/errors.ts";
-import { createRunId } from "../../queues/run-id.ts";
 import { listCommands, spawnOurs, untilItSays } from "../support/process.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { createLogger } from "../../src/process/logger.ts";
 import { createDatabase } from "../../src/postgres/database.ts";
+import { createLogger } from "../../src/process/logger.ts";
 import { addCheck, addRatings, createWorld, failureOf, holdTable, type World } from "../support/world.ts";
 
 let world: World;

@@ -137,7 +137,7 @@ describe("a GitHub that is asked for real", () => {
 
   it("lost the request: left to a person, also when the stage is run again, and loudly", async () => {
     world.github.next = ["drop"];
-    await world.startApp({ patience: { searchMs: 1_200 } });
+    await world.startApp({ timing: { searchMs: 1_200 } });
     const { runId, report, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
     expect(report).toContain("FINAL STATUS: RETRAINING UNKNOWN - LOOK AT THE TRAINER");
@@ -154,7 +154,7 @@ describe("a GitHub that is asked for real", () => {
   it("shows the run after the search was given up: it is followed all the same", async () => {
     world.github.next = ["accept and drop"];
     world.github.listLagMs = 3_000;
-    await world.startApp({ patience: { searchMs: 1_000 } });
+    await world.startApp({ timing: { searchMs: 1_000 } });
     const { runId, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
     expect((await world.followed(runId)).state).toBe("succeeded");

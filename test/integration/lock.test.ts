@@ -1,14 +1,6 @@
 import { Queue } from "bullmq";
 import { afterEach, describe, expect, it } from "vitest";
-import {
-  addCheck,
-  addRatings,
-  createWorld,
-  failureOf,
-  holdTable,
-  until,
-  type World,
-} from "../support/world.ts";
+import { addCheck, addRatings, createWorld, failureOf, holdTable, until, type World } from "../support/world.ts";
 
 let world: World;
 afterEach(() => world.close());

@@ -154,7 +154,7 @@ describe("a decision that a training holds back", () => {
 
   it("names its limit, and the model is re-evaluated then even if the training never ends", async () => {
     world.github.course = LONG;
-    await world.startApp({ patience: { lostAfterSeconds: 4 } });
+    await world.startApp({ timing: { lostAfterSeconds: 4 } });
     await world.decide();
     // Nothing follows it any more.
     await withQueue(world, "training", (queue) => queue.obliterate({ force: true }));

@@ -1,6 +1,6 @@
 import { Queue } from "bullmq";
-import { Gathered } from "../../queues/jobs.ts";
 import { afterEach, describe, expect, it } from "vitest";
+import { Gathered } from "../../queues/jobs.ts";
 import { addCheck, createWorld, failureOf, until, type World } from "../support/world.ts";
 
 let world: World;

@@ -1,12 +1,7 @@
 import { stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ServerAwayError } from "../../src/core/errors.ts";
-import {
-  closeGitHubWorld,
-  createGitHubWorld,
-  type GitHubWorld,
-  stopWhileActWaits,
-} from "../support/github-world.ts";
+import { closeGitHubWorld, createGitHubWorld, type GitHubWorld, stopWhileActWaits } from "../support/github-world.ts";
 import { runOurs } from "../support/process.ts";
 import { addCheck, failAfterAct, until, withQueue } from "../support/world.ts";
 
@@ -42,14 +37,14 @@ async function createUser() {
 }
 
 /** Orphans a dispatch: requested, its response lost, and its act stage failed for good. */
-async function orphan(patience: object): Promise<{ runId: string }> {
+async function orphan(timing: object): Promise<{ runId: string }> {
   // The administrator owns the tables, so that the user of the service can be dropped.
   await runOurs("src/cli.ts", ["migrate"], world.settings);
   const user = await createUser();
   world.github.next = ["drop"];
   let isRotated = false;
   await world.startApp(
-    { databaseUrl: user.databaseUrl, patience },
+    { databaseUrl: user.databaseUrl, timing },
     {
       replaceParts: (parts) => ({
         ...parts,

@@ -4,22 +4,14 @@ import { basename } from "node:path";
 import pg from "pg";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
-import { createClient } from "../../src/use-cases/client.ts";
-import type { Config } from "../../src/config/config.ts";
-import { createLogger, type Logger } from "../../src/process/logger.ts";
-import { createDatabase, type Database } from "../../src/postgres/database.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
+import type { Config } from "../../src/config/config.ts";
+import { createDatabase, type Database } from "../../src/postgres/database.ts";
+import { createLogger, type Logger } from "../../src/process/logger.ts";
+import { createClient } from "../../src/use-cases/client.ts";
 import { PGBOUNCER, type PgBouncer, startPgBouncer } from "../support/pgbouncer.ts";
 import { runOurs, spawnOurs } from "../support/process.ts";
-import {
-  addCheck,
-  addRatings,
-  createWorld,
-  failureOf,
-  holdTable,
-  until,
-  type World,
-} from "../support/world.ts";
+import { addCheck, addRatings, createWorld, failureOf, holdTable, until, type World } from "../support/world.ts";
 
 /** Earlier versions took this lock for a session, later ones take it for a transaction. */
 const LOCK_ID = 7_283_401;

@@ -1,10 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  closeGitHubWorld,
-  createGitHubWorld,
-  type GitHubWorld,
-  stopWhileActWaits,
-} from "../support/github-world.ts";
+import { closeGitHubWorld, createGitHubWorld, type GitHubWorld, stopWhileActWaits } from "../support/github-world.ts";
 import { addCheck, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;

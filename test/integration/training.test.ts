@@ -1,5 +1,5 @@
-import { sign } from "@octokit/webhooks-methods";
 import { once } from "node:events";
+import { sign } from "@octokit/webhooks-methods";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { spawnOurs, untilItSays } from "../support/process.ts";
@@ -103,7 +103,7 @@ describe("a training that is followed", () => {
   });
 
   it("of which nothing is heard any more counts as lost after the limit", async () => {
-    await world.startApp({ patience: { lostAfterSeconds: 2 } });
+    await world.startApp({ timing: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     world.github.runs.splice(0);
     const report = await world.followed(runId);
@@ -114,7 +114,7 @@ describe("a training that is followed", () => {
   it("that was taken for lost and turns up again is followed again, and no second one is begun", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "2" });
-    await world.startApp({ patience: { lostAfterSeconds: 2 } });
+    await world.startApp({ timing: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     const runs = world.github.runs.splice(0);
     expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
@@ -186,7 +186,7 @@ describe("GitHub's webhook", () => {
 
   it("wakes whoever follows, and is not believed in anything", async () => {
     world.github.course = { ...GOOD, runningMs: 5_000 };
-    const address = await world.startService({ patience: { pollMs: 60_000 } });
+    const address = await world.startService({ timing: { pollMs: 60_000 } });
     const { runId } = await world.decide();
     const id = world.github.runs[0]?.id;
     // It claims an end that has not come, and then something from the past.
@@ -254,7 +254,7 @@ describe("the service, at its start", () => {
 describe("/metrics", () => {
   it("counts dispatches by state, an unknown one among them, and the jobs of each queue", async () => {
     world.github.next = ["drop"];
-    const address = await world.startService({ patience: { searchMs: 500 } });
+    const address = await world.startService({ timing: { searchMs: 500 } });
     await world.decide();
     const text = await (await fetch(`${address}/metrics`)).text();
     expect(text).toContain('retrigger_dispatches{model="default",trainer="github",state="unknown"} 1');

@@ -1,15 +1,8 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
+import { chooseRootDrop, findFreePort, handOver, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
 import { findProgram } from "../../src/process/find-program.ts";
-import {
-  chooseRootDrop,
-  findFreePort,
-  handOver,
-  spawnServer,
-  stopProcess,
-  waitUntilUp,
-} from "../../src/embedded/server-process.ts";
 
 export interface PgBouncer {
   /** The same database, through the pooler. */

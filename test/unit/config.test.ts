@@ -1,10 +1,10 @@
-import { GUIDE_POLICY } from "../support/evidence.ts";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { parseConfig, parseConfigWithoutRedis } from "../../src/config/config.ts";
 import { ConfigError } from "../../src/core/errors.ts";
+import { GUIDE_POLICY } from "../support/evidence.ts";
 
 const SERVERS = { DATABASE_URL: "postgres://localhost/db", REDIS_URL: "redis://localhost:6379" };
 

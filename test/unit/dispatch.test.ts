@@ -1,19 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  advance,
-  callsForReevaluation,
-  computeFlightLimitMs,
-  type Dispatch,
-  type DispatchContext,
-  type DispatchEffect,
-  type DispatchInput,
-  type DispatchState,
-  DispatchState as States,
-  effectsOf,
-  isOver,
-  type TrainerTraits,
-} from "../../src/core/dispatch/advance.ts";
+import { advance } from "../../src/core/dispatch/advance.ts";
+import { type Dispatch, type DispatchState, isOver } from "../../src/core/dispatch/dispatch.ts";
+import { callsForReevaluation, effectsOf } from "../../src/core/dispatch/effects.ts";
+import { computeFlightLimitMs } from "../../src/core/dispatch/plan.ts";
+import type { DispatchContext, DispatchEffect, DispatchInput, TrainerTraits } from "../../src/core/dispatch/transition.ts";
 
 const NOW = Date.parse("2026-11-24T12:00:00Z");
 const LIMITS = { searchMs: 300_000, pollMs: 20_000, lostAfterMs: 86_400_000 };
@@ -224,7 +215,9 @@ describe("the state machine of a dispatch", () => {
   });
 
   it("covers every state", () => {
-    expect(new Set(Object.values(EXAMPLES).map(({ state }) => state))).toEqual(new Set(States.options));
+    expect(new Set(Object.values(EXAMPLES).map(({ state }) => state))).toEqual(
+      new Set(DispatchState.options),
+    );
   });
 });
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { explainFailures } from "../../src/core/report/explain.ts";
 import { evaluate } from "../../src/core/evaluate.ts";
 import type { Policy } from "../../src/core/policy.ts";
+import { explainFailures } from "../../src/core/report/explain.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
 describe("evaluate", () => {

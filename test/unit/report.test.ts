@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { CANCELLATIONS } from "../../src/core/dispatch/dispatch.ts";
 import { evaluate } from "../../src/core/evaluate.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
 import type { Policy } from "../../src/core/policy.ts";
-import { renderReport, type ReportInput } from "../../src/core/report/report.ts";
+import type { ReportInput } from "../../src/core/report/input.ts";
+import { renderReport } from "../../src/core/report/report.ts";
 import { Superseded } from "../../src/core/superseded.ts";
-import { CANCELLATIONS } from "../../src/core/dispatch/advance.ts";
 import { renderGitHubRequest } from "../../src/trainers/github/request.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
