@@ -12,7 +12,7 @@ import { messageOf } from "./core/errors.ts";
 import { findModel } from "./config/find-model.ts";
 import { createLogger } from "./process/logger.ts";
 import { parseInput } from "./core/parse.ts";
-import type { DecisionRow } from "./postgres/decisions.ts";
+import type { DecisionRow } from "./postgres/decision-log.ts";
 import { createRunId } from "../queues/run-id.ts";
 import { loadSettings } from "./config/environment.ts";
 

@@ -13,27 +13,43 @@ export interface AcceptedEvent {
   runId: string | null;
 }
 
-/**
- * Records an event, or what another try of the same job found out about it.
- * @returns "accepted", or for an event that another job brought before, the run that covers it.
- */
-export async function recordEvent(
-  pool: pg.Pool,
-  { model, event, jobKey, outcome, runId }: AcceptedEvent,
-): Promise<"accepted" | { duplicateOf: string | null }> {
-  const { rows } = await queryPrepared<{ jobKey: string; runId: string | null }>(pool, RECORD_EVENT, [
-    model,
-    event.runId,
-    jobKey,
-    event.status ?? null,
-    event.source ?? null,
-    event.completedAt === undefined ? null : toInstant(event.completedAt),
-    JSON.stringify(event),
-    outcome,
-    runId,
-  ]);
-  const row = rows[0];
-  return !row || row.jobKey === jobKey ? "accepted" : { duplicateOf: row.runId };
+/** Records the events that the inbox accepted. */
+export function createEventStore({ pool }: { pool: pg.Pool }) {
+  return {
+    /**
+     * Records an event, or what another attempt of the same job found out about it.
+     * @returns "accepted", or for an event that another job brought before, the run that covers it.
+     */
+    async recordEvent({
+      model,
+      event,
+      jobKey,
+      outcome,
+      runId,
+    }: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }> {
+      const { rows } = await queryPrepared<{ jobKey: string; runId: string | null }>(pool, RECORD_EVENT, [
+        model,
+        event.runId,
+        jobKey,
+        event.status ?? null,
+        event.source ?? null,
+        event.completedAt === undefined ? null : toInstant(event.completedAt),
+        JSON.stringify(event),
+        outcome,
+        runId,
+      ]);
+      const row = rows[0];
+      return !row || row.jobKey === jobKey ? "accepted" : { duplicateOf: row.runId };
+    },
+
+    /** Hands the events of a superseded run over to the run that re-evaluates. */
+    async moveEvents(fromRunId: string, toRunId: string): Promise<void> {
+      await pool.query("UPDATE retraining_events SET outcome = 'folded', run_id = $2 WHERE run_id = $1", [
+        fromRunId,
+        toRunId,
+      ]);
+    },
+  };
 }
 
 // Another try of the same job writes what it found out now; a drift run that failed and then succeeded is a new event. The
@@ -50,11 +66,3 @@ ON CONFLICT (model, event_run_id) DO UPDATE SET
   received_at = CASE WHEN known.outcome = 'drift_run_failed' AND excluded.outcome <> 'drift_run_failed'
     THEN now() ELSE known.received_at END
 RETURNING job_key AS "jobKey", run_id AS "runId"`;
-
-/** Hands the events of a superseded run over to the run that re-evaluates. */
-export async function moveEvents(pool: pg.Pool, fromRunId: string, toRunId: string): Promise<void> {
-  await pool.query("UPDATE retraining_events SET outcome = 'folded', run_id = $2 WHERE run_id = $1", [
-    fromRunId,
-    toRunId,
-  ]);
-}

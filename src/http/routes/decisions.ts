@@ -2,7 +2,7 @@ import { Router, type Request } from "express";
 import { z } from "zod";
 import { formatCount, formatScore, formatTime } from "../../core/report/format.ts";
 import type { Database } from "../../postgres/database.ts";
-import type { DecisionRow } from "../../postgres/decisions.ts";
+import type { DecisionRow } from "../../postgres/decision-log.ts";
 
 const Query = z.object({
   model: z.string().max(100).optional().catch(undefined),

@@ -1,7 +1,7 @@
 import type { Queue } from "bullmq";
 import { Router } from "express";
 import type { Database } from "../../postgres/database.ts";
-import type { DispatchCount } from "../../postgres/dispatches.ts";
+import type { DispatchCount } from "../../postgres/dispatch-lists.ts";
 
 /**
  * Prometheus metrics at `/metrics`: the jobs of each queue by state, and the dispatches by state. The names are those of
