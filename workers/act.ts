@@ -4,7 +4,7 @@ import { evaluate } from "../src/core/evaluate.ts";
 import { renderAction } from "../src/core/report/report.ts";
 import type { Superseded } from "../src/core/superseded.ts";
 import { draftDecision } from "../src/trainers/draft-decision.ts";
-import { hashPolicy } from "../src/postgres/policy-hash.ts";
+import { hashPolicy } from "../src/postgres/canonical-hash.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
