@@ -1,4 +1,4 @@
-import type { AcceptedEvent } from "../src/postgres/events.ts";
+import type { AcceptedEvent, RecordedEvent } from "../src/postgres/events.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { PermanentError } from "../src/core/errors.ts";
 import { parseInput } from "../src/core/parse.ts";
@@ -29,7 +29,7 @@ export interface InboxJob {
 export interface IntakeDependencies {
   lock: DecisionLock;
   chain: Chain;
-  recordEvent(event: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }>;
+  recordEvent(event: AcceptedEvent): Promise<RecordedEvent>;
   /** @throws PermanentError for a model that the settings do not name. */
   findModel(model: string): unknown;
   hasModel(model: string): boolean;
@@ -98,9 +98,9 @@ async function takeEvent(
       outcome: "drift_run_failed",
       runId: null,
     });
-    return known === "accepted"
+    return known.kind === "accepted"
       ? { outcome: "drift_run_failed" }
-      : { outcome: "duplicate", runId: known.duplicateOf };
+      : { outcome: "duplicate", runId: known.runId };
   }
   return startOrFold(dependencies, job, model, "event", event);
 }
@@ -121,11 +121,11 @@ async function startOrFold(
     const runId = entry.outcome === "entered" ? job.runId : entry.runId;
     const outcome = entry.outcome === "entered" ? "started" : "folded";
 
-    const known = event ? await recordEvent({ model, event, jobKey: job.key, outcome, runId }) : "accepted";
-    if (known !== "accepted") {
+    const known = event ? await recordEvent({ model, event, jobKey: job.key, outcome, runId }) : null;
+    if (known?.kind === "duplicate") {
       if (outcome === "started") await endRun(lock, chain, model, runId);
       else await lock.unfold(model, candidate);
-      return { outcome: "duplicate", runId: known.duplicateOf };
+      return { outcome: "duplicate", runId: known.runId };
     }
     if (outcome === "started") {
       await chain.start({ runId, model, cause });

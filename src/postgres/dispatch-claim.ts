@@ -28,7 +28,7 @@ export function createDispatchClaims({ pool, evidenceMaxAgeSeconds }: DispatchCl
      * serialized.
      */
     async claimDispatch(decisionId: number): Promise<Claim> {
-      const results = await sendStatements(pool, [
+      const results = await sendStatements(pool, () => [
         "BEGIN",
         `SELECT pg_advisory_xact_lock(hashtext('retrigger dispatch'), hashtext(model)) FROM retraining_decisions WHERE id = ${decisionId}`,
         // Its snapshot is taken once the lock is held, so it sees everything that earlier holders committed.

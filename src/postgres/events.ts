@@ -13,20 +13,16 @@ export interface AcceptedEvent {
   runId: string | null;
 }
 
+export type RecordedEvent =
+  | { kind: "accepted" }
+  /** Another job brought the same event before. `runId` is the run that covers it; null if none is needed. */
+  | { kind: "duplicate"; runId: string | null };
+
 /** Records the events that the inbox accepted. */
 export function createEventStore({ pool }: { pool: pg.Pool }) {
   return {
-    /**
-     * Records an event, or what another attempt of the same job found out about it.
-     * @returns "accepted", or for an event that another job brought before, the run that covers it.
-     */
-    async recordEvent({
-      model,
-      event,
-      jobKey,
-      outcome,
-      runId,
-    }: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }> {
+    /** Records an event, or what another attempt of the same job has found out about it. */
+    async recordEvent({ model, event, jobKey, outcome, runId }: AcceptedEvent): Promise<RecordedEvent> {
       const { rows } = await queryPrepared<{ jobKey: string; runId: string | null }>(pool, RECORD_EVENT, [
         model,
         event.runId,
@@ -39,7 +35,7 @@ export function createEventStore({ pool }: { pool: pg.Pool }) {
         runId,
       ]);
       const row = rows[0];
-      return !row || row.jobKey === jobKey ? "accepted" : { duplicateOf: row.runId };
+      return !row || row.jobKey === jobKey ? { kind: "accepted" } : { kind: "duplicate", runId: row.runId };
     },
 
     /** Hands the events of a superseded run over to the run that re-evaluates. */

@@ -23,11 +23,12 @@ export function createPool(databaseUrl: string, log: Logger): pg.Pool {
  * Sends several statements as one message, on one connection, and returns their results: one round trip, and one
  * transaction unless the statements say otherwise. Such a message takes no parameters, so values are inlined as literals.
  *
+ * @param build Called with the connection that the statements will be sent on.
  * @param limitMs After this long the client stops waiting, and closes the connection.
  */
 export async function sendStatements(
   pool: pg.Pool,
-  statements: readonly string[] | ((client: pg.PoolClient) => readonly string[]),
+  build: (client: pg.PoolClient) => readonly string[],
   limitMs = QUERY_LIMIT_MS,
 ): Promise<pg.QueryResult<Record<string, unknown>>[]> {
   const client = await pool.connect();
@@ -35,8 +36,7 @@ export async function sendStatements(
   const ignore = (): void => {};
   client.on("error", ignore);
   try {
-    const list = typeof statements === "function" ? statements(client) : statements;
-    const query = { text: list.join(";\n"), query_timeout: limitMs };
+    const query = { text: build(client).join(";\n"), query_timeout: limitMs };
     const results = (await client.query(query)) as unknown as pg.QueryResult<Record<string, unknown>>[];
     client.release();
     return results;

@@ -20,37 +20,36 @@ export async function queryPrepared<Row extends pg.QueryResultRow>(
     return await pool.query<Row>({ ...config, name });
   } catch (error) {
     if (!isMissingStatement(error)) throw error;
-    stopPreparing(pool);
+    unprepared.add(pool);
     return pool.query<Row>(config);
   }
 }
 
 // Each prepared statement takes server memory on each connection, and a model with its own tables has its own.
-const MOST_STATEMENTS = 40;
+const MAX_STATEMENTS = 40;
 
-const namesOf = new WeakMap<pg.Pool, Map<string, string> | null>();
+const namesOf = new WeakMap<pg.Pool, Map<string, string>>();
 
-/** The name of a statement, which depends on its text alone; null if it is not to be prepared. */
-export function nameOf(pool: pg.Pool, text: string): string | null {
-  const names = namesOf.get(pool) ?? (namesOf.has(pool) ? null : new Map<string, string>());
-  if (names === null) return null;
+/** Pools behind a pooler that loses prepared statements. */
+const unprepared = new WeakSet<pg.Pool>();
+
+/** The name under which a statement is prepared, which depends only on its text; null if it must not be prepared. */
+function nameOf(pool: pg.Pool, text: string): string | null {
+  if (unprepared.has(pool)) return null;
+  const names = namesOf.get(pool) ?? new Map<string, string>();
   namesOf.set(pool, names);
   const known = names.get(text);
-  if (known !== undefined || names.size >= MOST_STATEMENTS) return known ?? null;
+  if (known !== undefined || names.size >= MAX_STATEMENTS) return known ?? null;
   const name = `retrigger_${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
   names.set(text, name);
   return name;
-}
-
-export function stopPreparing(pool: pg.Pool): void {
-  namesOf.set(pool, null);
 }
 
 /**
  * 26000: there is no such statement on this server connection; 42P05: another client prepared it there; 0A000: a table that
  * it returns columns of was altered.
  */
-export function isMissingStatement(error: unknown): boolean {
+function isMissingStatement(error: unknown): boolean {
   return (
     hasCode(error, ["26000", "42P05"]) ||
     (hasCode(error, ["0A000"]) && error.message.startsWith("cached plan"))
@@ -93,7 +92,7 @@ export async function sendPrepared(
     });
   } catch (error) {
     if (!isMissingStatement(error)) throw error;
-    stopPreparing(pool);
+    unprepared.add(pool);
     return plain();
   }
 }
