@@ -19,7 +19,7 @@ export type Database = ReturnType<typeof createDatabase>;
 
 export interface DatabaseOptions {
   databaseUrl: string;
-  /** The trainer whose earlier trainings answer an alert. */
+  /** The trainer whose earlier trainings count as answers to an alert. */
   trainer: { name: string };
   patience: { lostAfterSeconds: number };
   /** IANA zone of timestamps without one. */

@@ -5,7 +5,7 @@ import { PermanentError } from "../core/errors.ts";
 export interface DecisionIds {
   /**
    * The name of the sequence: the table's own, or the one that its default names. It is cached until `forget` is called.
-   * @throws PermanentError NO_SEQUENCE if there is none, or if it hands out ids out of order.
+   * @throws PermanentError NO_SEQUENCE if there is none, or if it does not assign ids in order.
    */
   findSequence(): Promise<string>;
   isCached(): boolean;
@@ -38,11 +38,11 @@ export function createDecisionIds(pool: pg.Pool): DecisionIds {
 async function querySequence(pool: pg.Pool): Promise<string> {
   const { rows } = await pool.query<{ sequence: string | null; cached: number }>(FIND_SEQUENCE);
   const { sequence = null, cached = 1 } = rows[0] ?? {};
-  if (sequence === null) throw noSequence("its default names none");
+  if (sequence === null) throw noSequence("its default uses none");
   if (cached > 1)
     throw new PermanentError(
       "NO_SEQUENCE",
-      `${sequence} hands out ${cached} numbers at once, so that the newest decision would not have the highest id. Run: ALTER SEQUENCE ${sequence} CACHE 1`,
+      `${sequence} caches ${cached} values per connection, so the newest decision might not have the highest id. Run: ALTER SEQUENCE ${sequence} CACHE 1`,
     );
   return sequence;
 }
@@ -50,7 +50,7 @@ async function querySequence(pool: pg.Pool): Promise<string> {
 export function noSequence(why: string): PermanentError {
   return new PermanentError(
     "NO_SEQUENCE",
-    `retraining_decisions.id does not take its values from a sequence (${why}), so the newest decision would not have the highest id. Give it one: CREATE SEQUENCE retrigger_decision_ids OWNED BY retraining_decisions.id; SELECT setval('retrigger_decision_ids', max(id)) FROM retraining_decisions; ALTER TABLE retraining_decisions ALTER COLUMN id SET DEFAULT nextval('retrigger_decision_ids')`,
+    `retraining_decisions.id does not take its values from a sequence (${why}), so the newest decision might not have the highest id. Create one: CREATE SEQUENCE retrigger_decision_ids OWNED BY retraining_decisions.id; SELECT setval('retrigger_decision_ids', max(id)) FROM retraining_decisions; ALTER TABLE retraining_decisions ALTER COLUMN id SET DEFAULT nextval('retrigger_decision_ids')`,
   );
 }
 

@@ -27,22 +27,22 @@ export interface NewDecision {
   request: DispatchRequest | null;
   /** Hash of the settings that the request was rendered from. */
   settingsHash: string;
-  /** The state in which the dispatch row begins. */
+  /** The initial state of the dispatch row. */
   dispatchState: "pending" | "sent";
 }
 
-/** A decision as it stands in the log. */
+/** A decision as recorded. */
 export interface RecordedDecision {
   id: number;
   /** ISO 8601. */
   decidedAt: string;
-  /** How long it is until the next look, by the database's clock; null without one, and if a later decision has its own. */
+  /** Time until the next look, by the database's clock; null if there is none or a later decision replaces it. */
   nextLookInMs: number | null;
   decision: string;
   trainer: string;
   request: DispatchRequest | null;
   dispatch: DispatchOutcome | null;
-  /** What an earlier try of the run weighed, if that one recorded the decision. */
+  /** What an earlier attempt of the run evaluated, if that attempt recorded the decision. */
   earlier: { evidence: Evidence; policy: Policy } | null;
 }
 
@@ -78,16 +78,16 @@ export function createDecisionStore(options: DecisionStoreOptions) {
         const isCached = ids.isCached();
         const values = toValues(decision, options, await ids.findSequence());
         const rows = await insert(pool, values).catch((error: unknown) => {
-          // The cached sequence may have been dropped since.
+          // The cached sequence may have been dropped in the meantime.
           if (!isCached || !hasCode(error, ["42P01"])) throw error;
           return [];
         });
         if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], earlier: null } };
         const found = await findRecorded(decision, options);
         if (found.outcome !== "none") return found;
-        // Neither a rival decision nor old evidence: ids were written past the sequence, or the sequence was replaced.
+        // Neither a rival decision nor old evidence: rows have explicit ids beyond the sequence, or the sequence was replaced.
         ids.forget();
-        if (attempt > MAX_REPAIRS) throw noSequence("its ids run ahead of its sequence");
+        if (attempt > MAX_REPAIRS) throw noSequence("its ids are ahead of the sequence");
         await ids.repair();
       }
     },

@@ -5,7 +5,7 @@ import type { DispatchRequest, TrainingOrder } from "../core/dispatch/request.ts
 import { Evidence } from "../core/evidence.ts";
 import { SELECT_RECORD, toAssignments } from "./dispatch-sql.ts";
 
-/** A dispatch and the decision that made it, as they were read. */
+/** A dispatch and the decision that made it, as read at one moment. */
 export interface DispatchRecord {
   decisionId: number;
   runId: string;
@@ -13,7 +13,7 @@ export interface DispatchRecord {
   trainer: string;
   /** What the request is rendered from. */
   order: TrainingOrder;
-  /** What the decision saw: the feature of the newest alert, and the alerts that its training answers. */
+  /** What the decision saw: the feature of the newest alert, and the alerts that its training is for. */
   feature: string | null;
   alerts: SeenAlerts;
   /** The recorded request, which is never executed, and the hash of the settings that it was rendered from. */
@@ -73,7 +73,7 @@ export function createDispatchStore({ pool }: { pool: pg.Pool }) {
           return { ...step, record: { ...current, dispatch, version: current.version + 1 } };
         }
         const reread = await readDispatch(pool, current.runId);
-        if (!reread) throw new Error(`the dispatch of decision ${current.decisionId} is gone`);
+        if (!reread) throw new Error(`the dispatch of decision ${current.decisionId} has been deleted`);
         current = reread;
       }
     },

@@ -6,7 +6,7 @@ import { queryPrepared } from "./prepared.ts";
 export interface AcceptedEvent {
   model: string;
   event: DriftMonitoringCompleted;
-  /** The inbox job that brought it, unique for all time. */
+  /** The inbox job that brought it; never reused. */
   jobKey: string;
   outcome: "started" | "folded" | "drift_run_failed";
   /** The run that covers it; null if none is needed. */
@@ -48,11 +48,11 @@ export function createEventStore({ pool }: { pool: pg.Pool }) {
   };
 }
 
-// Another try of the same job writes what it found out now; a drift run that failed and then succeeded is a new event. The
-// update touches the row in any case, so that RETURNING shows whose it is, in one round trip.
+// Another attempt of the same job overwrites what an earlier one wrote; a drift run that failed and then succeeded is a new
+// event. The update touches the row in every case, so that RETURNING shows in one round trip which job it belongs to.
 const IS_NEWS =
   "(known.job_key = excluded.job_key OR (known.outcome = 'drift_run_failed' AND excluded.outcome <> 'drift_run_failed'))";
-// A drift run that failed before and now succeeds counts as received now: see `received_at` below.
+// A drift run that failed before and has now succeeded counts as received now: see `received_at` below.
 const UPDATED_COLUMNS = ["job_key", "status", "source", "completed_at", "payload", "outcome", "run_id"];
 const RECORD_EVENT = `
 INSERT INTO retraining_events AS known (model, event_run_id, job_key, status, source, completed_at, payload, outcome, run_id)

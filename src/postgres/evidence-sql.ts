@@ -105,7 +105,7 @@ SELECT json_build_object(
 ) AS evidence`;
 }
 
-/** A name from the settings as SQL identifiers, its case kept. */
+/** A table name from the settings as quoted SQL identifiers, so that its case is kept. */
 export function quoteTable(name: string): string {
   return name
     .split(".")
@@ -117,9 +117,9 @@ export function quoteTable(name: string): string {
 const ZONE_MARGIN = "interval '2 days'";
 
 /**
- * The identity of an alert, whatever the session's settings: its id, and its time, because ids start again if a table is
- * cleared, and may be NULL in a view. A column with a zone gives the instant, one without the time on the wall, which stays
- * the same if the zone of the settings is corrected.
+ * The identity of an alert, independent of the session's settings: its id and its time, because ids restart if a table is
+ * cleared, and may be NULL in a view. A column with a zone gives the instant; one without gives the local time, which stays
+ * the same if the zone in the settings is corrected.
  */
 const INSTANT = `to_char(checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 const WALL_CLOCK = (time: string): string =>
@@ -127,7 +127,7 @@ const WALL_CLOCK = (time: string): string =>
 const ALERT_ID = `COALESCE(id::text, '') || '@' || COALESCE(CASE WHEN pg_typeof(alert_date) = 'timestamptz'::regtype
     THEN ${INSTANT} ELSE ${WALL_CLOCK("alert_date::timestamp")} END, checked_at::text)`;
 
-/** The newest checks as JSON, which is built only for the rows listed. */
+/** The newest checks as JSON, built only for the rows listed. */
 function listChecks(condition: string, limit: number, texts: number): string {
   return `COALESCE((SELECT json_agg(json_build_object(
       'id', ${ALERT_ID}, 'checkedAt', checked_at, 'feature', left(feature_name::text, ${texts}),
@@ -136,11 +136,11 @@ function listChecks(condition: string, limit: number, texts: number): string {
     FROM (SELECT * FROM checks WHERE ${condition} ORDER BY checked_at DESC, id DESC LIMIT ${limit}) AS newest), '[]')`;
 }
 
-/** Whether a dispatch was not requested in time, so that it never will be. */
+/** Whether a dispatch was not requested in time and so never will be. */
 const IS_OVERDUE = `(dispatch.state = 'pending' AND dispatch.asked_at IS NULL
     AND dispatch.created_at < now() - make_interval(secs => $6))`;
 
-/** A column as an instant: one without zone is read in the zone of the settings, one with a zone (a view's) as it is. */
+/** A column as an instant: one without a zone is in the zone of the settings; one with a zone (in a view) is taken as it is. */
 function withZone(column: string): string {
   return `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz ELSE ${column}::timestamp AT TIME ZONE $2 END`;
 }

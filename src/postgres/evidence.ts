@@ -7,24 +7,24 @@ import { buildEvidenceSql, quoteTable, type SourceTables } from "./evidence-sql.
 import { hasCode } from "./explain-error.ts";
 import { type Parameter, sendPrepared } from "./prepared.ts";
 
-/** Where a model's evidence is, and how far back drift checks count. */
+/** The tables that hold a model's evidence, and how far back drift checks count. */
 export interface ModelSources extends SourceTables {
   policy: Pick<Policy, "lookbackHours">;
 }
 
 export interface EvidenceStoreOptions {
   pool: pg.Pool;
-  /** An alert counts as answered only if a training of this trainer answered it. */
+  /** An alert counts as answered only if this trainer trained for it. */
   trainer: string;
   /** How long after its last sign of life a training holds its model. */
   flightLimitSeconds: number;
-  /** A training that was not requested within this time never will be. */
+  /** A training that has not been requested within this time never will be. */
   evidenceMaxAgeSeconds: number;
   /** IANA zone of `alert_date` and `decision_date` if they have none. */
   timeZone: string;
 }
 
-/** Counting ten million ratings takes about two seconds; a reading that takes longer than this is given up. */
+/** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
 const READING_LIMIT_MS = 115_000;
 
 /** The columns of a table. */
@@ -69,7 +69,7 @@ export function createEvidenceStore(options: EvidenceStoreOptions) {
       if (parsed.success) return parsed.data;
       throw new PermanentError(
         "SOURCE_DATA",
-        `The source tables hold what is not understood: ${z.prettifyError(parsed.error)}. Check their columns' types`,
+        `The source tables contain unexpected data: ${z.prettifyError(parsed.error)}. Check the types of their columns`,
       );
     },
 

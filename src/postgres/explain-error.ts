@@ -1,13 +1,13 @@
 import pg from "pg";
 import { PermanentError, ServerAwayError, TransientError, messageOf } from "../core/errors.ts";
 
-/** "localhost:5432/cinematch" of a connection string: what a message may show of it. */
+/** The part of a connection string that messages may show: "localhost:5432/cinematch". */
 export function databaseAddress(databaseUrl: string): string {
   const url = new URL(databaseUrl);
   return `${url.hostname || "localhost"}:${url.port || "5432"}${url.pathname}`;
 }
 
-/** Whether Postgres answered with one of these codes (SQLSTATE). */
+/** Whether Postgres reported one of these codes (SQLSTATE). */
 export function hasCode(error: unknown, codes: readonly string[]): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && codes.includes(error.code ?? "");
 }
@@ -26,7 +26,7 @@ interface Explanation {
   remedy: string;
 }
 
-/** The first that applies is used. */
+/** The first one that applies is used. */
 const EXPLANATIONS: readonly Explanation[] = [
   {
     states: ["42P01"],
@@ -34,7 +34,7 @@ const EXPLANATIONS: readonly Explanation[] = [
     code: "MISSING_TABLE",
     text: (address, message) => `Missing table in ${address}: ${message}`,
     remedy:
-      "Source tables are named by DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE; our own are made by: npx retrigger migrate",
+      "DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE name the source tables; create Retrigger's own tables with: npx retrigger migrate",
   },
   {
     states: ["42703"],
@@ -56,7 +56,7 @@ const EXPLANATIONS: readonly Explanation[] = [
     error: PermanentError,
     code: "NOT_SUPPORTED",
     text: (address, message) => `Postgres at ${address} cannot change a table: ${message}`,
-    remedy: "Drop the view that stands on retraining_decisions, migrate, then create it again",
+    remedy: "Drop the view that depends on retraining_decisions, migrate, then create it again",
   },
   {
     states: ["42501"],
@@ -77,8 +77,8 @@ const EXPLANATIONS: readonly Explanation[] = [
     states: ["28P01", "28000"],
     error: PermanentError,
     code: "WRONG_PASSWORD",
-    text: (address, message) => `Postgres at ${address} refuses the login: ${message}`,
-    remedy: "Check user and password in DATABASE_URL",
+    text: (address, message) => `Postgres at ${address} rejected the login: ${message}`,
+    remedy: "Check the user and password in DATABASE_URL",
   },
   {
     states: ["3D000"],
@@ -91,8 +91,8 @@ const EXPLANATIONS: readonly Explanation[] = [
     states: ["57014"],
     error: TransientError,
     code: "READING_TOO_SLOW",
-    text: (address, message) => `Postgres at ${address} gave up: ${message}`,
-    remedy: "A table may be locked or too large: see pg_stat_activity, and the size of the source tables",
+    text: (address, message) => `Postgres at ${address} cancelled the query: ${message}`,
+    remedy: "A table may be locked or too large: check pg_stat_activity and the size of the source tables",
   },
   {
     states: ["ENOTFOUND", "EAI_AGAIN"],
@@ -128,13 +128,13 @@ export function explainPostgresError(error: unknown, databaseUrl: string): Expla
   return new ErrorClass(code, `${text(address, message)}. ${remedy}`, { cause: error });
 }
 
-/** For errors that have no explanation of their own. */
+/** Explains an error that the table does not list. */
 function explainByClass(error: unknown, address: string): Explained {
   const message = messageOf(error);
-  if (isFaultOfTheQuery(error)) {
+  if (isQueryFault(error)) {
     return new PermanentError(
       "SOURCE_DATA",
-      `Postgres at ${address} cannot answer: ${message}. Check the types of the source tables' columns`,
+      `Postgres at ${address} cannot run the query: ${message}. Check the column types of the source tables`,
       { cause: error },
     );
   }
@@ -145,8 +145,8 @@ function explainByClass(error: unknown, address: string): Explained {
 }
 
 /**
- * Errors of the connection: those of the socket, class 08 (connection), 57P (shutting down, starting up), 53 (out of
- * connections, disk or memory) and 25006 (a standby) of SQLSTATE, and those that `pg` has only words for.
+ * Errors of the connection: those of the socket; in SQLSTATE class 08 (connection), 57P (shutting down, starting up), 53 (out
+ * of connections, disk or memory) and 25006 (a standby); and those for which `pg` has only a message.
  */
 function isServerAway(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) return /^(08|57P|53|25006)/.test(error.code ?? "");
@@ -156,8 +156,8 @@ function isServerAway(error: unknown): boolean {
   );
 }
 
-/** Classes 22 (data), 42 (syntax, types), 54 (limits of the program) of SQLSTATE: the same query fails the same way again. */
-function isFaultOfTheQuery(error: unknown): boolean {
+/** SQLSTATE classes 22 (data), 42 (syntax, types) and 54 (program limits): the same query would fail the same way again. */
+function isQueryFault(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(22|42|54)/.test(error.code ?? "");
 }
 

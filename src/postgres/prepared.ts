@@ -4,9 +4,9 @@ import { hasCode } from "./explain-error.ts";
 import { sendStatements } from "./pool.ts";
 
 /**
- * Planning takes longer than running most of our statements, so they are prepared once per connection. Behind a transaction
- * pooler (PgBouncer before 1.21) a prepared statement may be on another server connection: then nothing was executed, the
- * statement is sent again as plain text, and nothing is prepared on that pool any more.
+ * Planning most of our statements takes longer than running them, so each is prepared once per connection. Behind a
+ * transaction pooler (PgBouncer before 1.21) a prepared statement may be on another server connection. Then nothing was
+ * executed: the statement is sent again as plain text, and from then on nothing is prepared on that pool.
  */
 export async function queryPrepared<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
@@ -25,7 +25,7 @@ export async function queryPrepared<Row extends pg.QueryResultRow>(
   }
 }
 
-// Each prepared statement takes server memory on each connection, and a model with its own tables has its own.
+// Each prepared statement takes server memory on each connection, and each model with its own tables needs its own.
 const MAX_STATEMENTS = 40;
 
 const namesOf = new WeakMap<pg.Pool, Map<string, string>>();
@@ -46,8 +46,8 @@ function nameOf(pool: pg.Pool, text: string): string | null {
 }
 
 /**
- * 26000: there is no such statement on this server connection; 42P05: another client prepared it there; 0A000: a table that
- * it returns columns of was altered.
+ * 26000: the statement does not exist on this server connection; 42P05: another client has prepared it there; 0A000: a table
+ * whose columns it returns was altered.
  */
 function isMissingStatement(error: unknown): boolean {
   return (
@@ -56,15 +56,15 @@ function isMissingStatement(error: unknown): boolean {
   );
 }
 
-/** A value, and the type with which the statement is prepared. */
+/** A value, and the type for which the statement is prepared. */
 export interface Parameter {
   value: string | number;
   type: "text" | "integer";
 }
 
 /**
- * Runs one statement under a time limit that the server keeps, prepared if possible, in one round trip and one snapshot.
- * The limit is local to the message, so it does not stay behind on a connection that others share.
+ * Runs one statement under a time limit that the server enforces, prepared if possible, in one round trip and one snapshot.
+ * The limit applies to this message only, so it does not affect others that share the connection.
  *
  * @param limitMs After this long the server cancels the statement; the client waits a little longer.
  */
@@ -99,7 +99,7 @@ export async function sendPrepared(
 
 const preparedOn = new WeakMap<pg.PoolClient, Set<string>>();
 
-/** Returns whether a connection has a statement, and notes that it has now. (One on which preparing fails is closed.) */
+/** Returns whether a statement is prepared on a connection, and marks it so. (If preparing fails, the connection is closed.) */
 function markPrepared(client: pg.PoolClient, name: string): boolean {
   const names = preparedOn.get(client) ?? new Set();
   preparedOn.set(client, names);
@@ -112,7 +112,7 @@ function toLiteral({ value }: Parameter): string {
   return typeof value === "number" ? String(value) : pg.escapeLiteral(value);
 }
 
-/** The statement with its parameters as literals, for servers on which nothing is prepared. */
+/** The statement with its parameters as literals, for when it cannot be prepared. */
 function inline(text: string, parameters: readonly Parameter[]): string {
   return text.replaceAll(/\$(\d+)/g, (_, position: string) => {
     const parameter = parameters[Number(position) - 1];
