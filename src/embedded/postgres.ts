@@ -8,9 +8,7 @@ import {
   findFreePort,
   handOver,
   runToEnd,
-  spawnServer,
-  stopProcess,
-  waitUntilUp,
+  startServer,
 } from "./server-process.ts";
 
 /**
@@ -36,21 +34,18 @@ export async function startPostgres(
     "max_connections=200",
     ...(isDurable ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]),
   ];
-  const server = spawnServer(
-    postgres,
-    ["-D", dataDirectory, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
-    { rootDrop, deathSignal: "SIGQUIT" },
-  );
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-  await waitUntilUp(server, () => connectOnce(url));
-  return {
+  return startServer({
+    program: postgres,
+    args: ["-D", dataDirectory, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
     url,
-    async stop() {
-      // For Postgres, SIGINT means: roll back open transactions and stop.
-      await stopProcess(server.child, "SIGINT");
-      await rm(dataDirectory, { recursive: true, force: true });
-    },
-  };
+    dataDirectory,
+    isUp: () => connectOnce(url),
+    // For Postgres, SIGINT means: roll back open transactions and stop.
+    stopSignal: "SIGINT",
+    rootDrop,
+    deathSignal: "SIGQUIT",
+  });
 }
 
 async function initialise(

@@ -1,18 +1,12 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf, PermanentError } from "../core/errors.ts";
 import { probeRedis } from "../redis/connection.ts";
 import { findProgram } from "../process/find-program.ts";
-import {
-  type EmbeddedServer,
-  findFreePort,
-  spawnServer,
-  stopProcess,
-  waitUntilUp,
-} from "./server-process.ts";
+import { type EmbeddedServer, findFreePort, startServer } from "./server-process.ts";
 
 /**
  * Starts a private Redis in `directory`, on a free port of the loopback address, with AOF and noeviction. If the program is
@@ -32,16 +26,17 @@ export async function startRedis(directory: string, say: (line: string) => void)
     "maxmemory-policy": "noeviction",
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const server = spawnServer(program, args, { rootDrop: null, deathSignal: "SIGKILL" });
   const url = `redis://127.0.0.1:${port}`;
-  await waitUntilUp(server, () => probeRedis(url, (redis) => redis.ping()));
-  return {
+  return startServer({
+    program,
+    args,
     url,
-    async stop() {
-      await stopProcess(server.child, "SIGTERM");
-      await rm(dataDirectory, { recursive: true, force: true });
-    },
-  };
+    dataDirectory,
+    isUp: () => probeRedis(url, (redis) => redis.ping()),
+    stopSignal: "SIGTERM",
+    rootDrop: null,
+    deathSignal: "SIGKILL",
+  });
 }
 
 const SERVER_NAMES = ["redis-server", "valkey-server"];

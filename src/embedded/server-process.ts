@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
-import { chown } from "node:fs/promises";
+import { chown, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import { PermanentError } from "../core/errors.ts";
@@ -70,6 +70,32 @@ export function spawnServer(
   child.stderr?.on("data", keep);
   child.on("error", (error) => keep(Buffer.from(error.message)));
   return { child, output: () => output.trim() };
+}
+
+export interface ServerPlan extends SpawnOptions {
+  program: string;
+  args: string[];
+  url: string;
+  /** Rejects as long as the server does not accept connections. */
+  isUp: () => Promise<unknown>;
+  /** Makes the server stop in an orderly way. */
+  stopSignal: NodeJS.Signals;
+  /** Removed once the server has stopped. */
+  dataDirectory: string;
+}
+
+/** Starts a server and waits until it is up. @throws Error with its output if it does not start. */
+export async function startServer(plan: ServerPlan): Promise<EmbeddedServer> {
+  const { program, args, url, isUp, stopSignal, dataDirectory } = plan;
+  const server = spawnServer(program, args, plan);
+  await waitUntilUp(server, isUp);
+  return {
+    url,
+    async stop() {
+      await stopProcess(server.child, stopSignal);
+      await rm(dataDirectory, { recursive: true, force: true });
+    },
+  };
 }
 
 const NAMESPACE_ARGS = ["--user", `--map-user=${NOBODY_ID}`, `--map-group=${NOBODY_ID}`];

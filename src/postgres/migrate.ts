@@ -115,7 +115,7 @@ async function attemptMigration(client: pg.Client, log: Logger): Promise<Attempt
     if (hasCode(error, [...DUPLICATE_NAME, UNIQUE_VIOLATION])) return { kind: "collided", error };
     throw error;
   } finally {
-    // If the connection is broken, the server rolls back by itself.
+    // If the connection is broken, the server rolls back.
     if (!isCommitted) await client.query("ROLLBACK").catch(() => {});
   }
 }

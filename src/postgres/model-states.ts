@@ -17,7 +17,7 @@ export interface ModelState {
   openRunIds: string[];
 }
 
-/** Reads where models stand: their latest decision, and what has to happen next. */
+/** Reads the latest decision of models, and what has to happen next. */
 export function createModelStateStore({ pool }: { pool: pg.Pool }) {
   return {
     /** What the end of a training needs to know about a model's latest decision; null if there is none. */
