@@ -14,7 +14,7 @@ export interface ModelSources extends SourceTables {
 
 export interface EvidenceStoreOptions {
   pool: pg.Pool;
-  /** An alert counts as answered only if this trainer trained for it. */
+  /** Only a training of this trainer counts as an answer to an alert. */
   trainer: string;
   /** How long after its last sign of life a training holds its model. */
   flightLimitSeconds: number;
