@@ -7,9 +7,9 @@ import { findModel } from "../src/config/find-model.ts";
 import { evaluate } from "../src/core/evaluate.ts";
 import { createDatabase } from "../src/postgres/database.ts";
 import { createLogger } from "../src/process/logger.ts";
+import { createRedactor } from "../src/process/redact.ts";
 import { draftDecision } from "../src/trainers/draft-decision.ts";
 import { createTrainer } from "../src/trainers/registry.ts";
-import { createRedactor } from "../src/process/redact.ts";
 
 // What any program of this kind pays at the least: four BullMQ stages, with FLOOR=sql the same three round trips to
 // Postgres that a decision makes, and nothing else.

@@ -95,9 +95,9 @@ async function takeEvent(
       outcome: "drift_run_failed",
       runId: null,
     });
-    return known === "accepted"
+    return known.kind === "accepted"
       ? { outcome: "drift_run_failed" }
-      : { outcome: "duplicate", runId: known.duplicateOf };
+      : { outcome: "duplicate", runId: known.runId };
   }
   return startOrFold(dependencies, job, model, "event", event);
 }
@@ -120,11 +120,11 @@ async function startOrFold(
 
     const known = event
       ? await database.recordEvent({ model, event, jobKey: job.key, outcome, runId })
-      : "accepted";
-    if (known !== "accepted") {
+      : ({ kind: "accepted" } as const);
+    if (known.kind === "duplicate") {
       if (outcome === "started") await endRun(lock, chain, model, runId);
       else await lock.unfold(model, candidate);
-      return { outcome: "duplicate", runId: known.duplicateOf };
+      return { outcome: "duplicate", runId: known.runId };
     }
     if (outcome === "started") {
       await chain.start({ runId, model, cause });

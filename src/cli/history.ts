@@ -3,7 +3,7 @@ import { parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
 import { formatCount, formatScore, formatTime, toPlain } from "../core/format.ts";
-import type { DecisionRow } from "../postgres/decisions.ts";
+import type { DecisionRow } from "../postgres/decision-log.ts";
 import { withDatabase } from "./connections.ts";
 import { parseBetween, print } from "./output.ts";
 

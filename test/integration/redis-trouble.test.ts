@@ -106,7 +106,7 @@ const DEMOTED: Trouble = {
   begin: ({ admin }) => admin.replicaof(...NO_MASTER),
   end: ({ admin }) => admin.replicaof("NO", "ONE"),
   reason: "is a read-only replica of 127.0.0.1:1",
-  remedy: "Name the master in REDIS_URL",
+  remedy: "Set REDIS_URL to the master",
 };
 const TROUBLES = [FULL, DEMOTED];
 
@@ -136,11 +136,11 @@ describe("a Redis that answers but refuses writes", () => {
       expect(callback.body).toContain(reason);
 
       await end(redis);
-      await service.untilLogged("Redis takes writes again");
+      await service.untilLogged("Redis accepts writes again");
       expect(await readiness()).toEqual(READY);
       expect((await decide()).reason).toBe("already_acted_on");
       expect(service.warnings()).toEqual([expect.stringContaining(reason)]);
-      expect(service.infos("takes writes again")).toBe(1);
+      expect(service.infos("accepts writes again")).toBe(1);
       expect(service.infos("is back")).toBe(0);
     },
   );
@@ -157,7 +157,7 @@ describe("a Redis that answers but refuses writes", () => {
     await service.untilLogged(DEMOTED.reason);
     expect(await readiness()).toEqual(refusing(DEMOTED.reason));
     await DEMOTED.end(redis);
-    await service.untilLogged("Redis takes writes again");
+    await service.untilLogged("Redis accepts writes again");
     expect(service.warnings()).toEqual([
       expect.stringContaining(FULL.reason),
       expect.stringContaining(DEMOTED.reason),
@@ -238,7 +238,7 @@ describe("a Redis that answers but refuses writes", () => {
     await first.admin.replicaof("127.0.0.1", second.port);
     await service.untilLogged(`is a read-only replica of 127.0.0.1:${second.port}`);
     address.pointTo(second.port);
-    await service.untilLogged("Redis takes writes again");
+    await service.untilLogged("Redis accepts writes again");
     expect(await readiness()).toEqual(READY);
     // The test's own connections went to the old master.
     const emit = await runOurs("src/cli.ts", ["decide", "--json"], (world as World).settings);

@@ -1,7 +1,7 @@
 import { type Request, Router } from "express";
 import { z } from "zod";
 import { formatCount, formatScore, formatTime } from "../../core/format.ts";
-import type { DecisionRow } from "../../postgres/decisions.ts";
+import type { DecisionRow } from "../../postgres/decision-log.ts";
 import type { Route } from "../route.ts";
 
 const Query = z.object({

@@ -1,5 +1,5 @@
 import { Router } from "express";
-import type { DispatchCount } from "../../postgres/dispatches.ts";
+import type { DispatchCount } from "../../postgres/dispatch-lists.ts";
 import type { Route } from "../route.ts";
 
 /**
