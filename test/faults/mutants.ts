@@ -127,7 +127,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
       },
     ],
     // The reconciler would make up for it, some seconds later.
-    test: "test/unit/dispatch.test.ts",
+    test: "test/unit/dispatch/training.test.ts",
     name: "a success that a decision waited for",
   },
   {
