@@ -135,3 +135,21 @@ export async function stopWhileActWaits(world: GitHubWorld): Promise<string> {
   await world.stopApps();
   return runId;
 }
+
+/** The state, the training and whether it was requested of each dispatch, in order of decision. */
+export function listDispatches({ sql }: Pick<World, "sql">): Promise<Record<string, unknown>[]> {
+  return sql(
+    "SELECT state, external_id, asked_at IS NOT NULL AS asked FROM retraining_dispatches ORDER BY id",
+  );
+}
+
+/** Runs a stage of a run that has ended once more, as Bull Board's Retry does. */
+export function retryStage(world: Pick<World, "config">, stage: string, runId: string): Promise<void> {
+  return withQueue(world, stage, async (queue) => {
+    const job = await queue.getJob(runId);
+    const before = job?.attemptsStarted ?? 0;
+    await job?.retry((await job.getState()) as "completed" | "failed");
+    await until("it ran again", async () => ((await queue.getJob(runId))?.attemptsStarted ?? 0) > before);
+    await until("it ended", async () => (await queue.getJobState(runId)) === "completed");
+  });
+}
