@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Lane, openLane, takeLane } from "./lane.ts";
-import { createPlans, FAULTS, makeRun } from "./runs.ts";
+import { createPlans, FAULTS } from "./plans.ts";
+import { makeRun } from "./runs.ts";
 
 // Another one each day, and the same one all day long: a failure can be looked into.
 const SEED = Math.floor(Date.now() / 86_400_000);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Lane, openLane, takeLane } from "./lane.ts";
-import { createGitHubPlans, makeRun, TRAINING_KILL_POINTS } from "./runs.ts";
+import { createGitHubPlans, TRAINING_KILL_POINTS } from "./plans.ts";
+import { makeRun } from "./runs.ts";
 
 // Another kill point for each misbehaviour, and others the next day.
 const DAY = Math.floor(Date.now() / 86_400_000);

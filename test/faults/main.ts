@@ -1,7 +1,8 @@
 import { parseArgs } from "node:util";
 import { formatGitHubTable, formatTable } from "./table.ts";
 import { type Lane, openLane } from "./lane.ts";
-import { createGitHubPlans, createPlans, makeRun, type Outcome, type Plan } from "./runs.ts";
+import { createGitHubPlans, createPlans, type Plan } from "./plans.ts";
+import { makeRun, type Outcome } from "./runs.ts";
 
 /**
  * The long form: `npm run test:faults -- --runs 500`; with `--github`, each misbehaviour of GitHub's with a kill at each point

@@ -1,7 +1,7 @@
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Violation } from "./auditor.ts";
-import type { Plan } from "./runs.ts";
+import type { Plan } from "./plans.ts";
 
 /** A copy of the program with one guard taken out, and a run that shows what the guard is for. */
 export interface Mutant {
