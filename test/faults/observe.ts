@@ -5,7 +5,7 @@ import { INBOX, INBOX_JOBS, QUEUES, TRAINING } from "../../queues/names.ts";
 import { openQueue } from "../../src/redis/open-queue.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { auditLatest, type Observation, type ObservedDecision } from "./auditor.ts";
-import type { Field } from "./lane.ts";
+import type { Field } from "./field.ts";
 
 export interface SentEvent {
   eventRunId: string;

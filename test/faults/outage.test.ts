@@ -3,7 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { until } from "../support/world.ts";
-import { type Lane, openLane, type WorkerProcess } from "./lane.ts";
+import { type Lane, openLane } from "./lane.ts";
+import type { WorkerProcess } from "./worker-process.ts";
 
 // `OUTAGE_SECONDS=120` for the two minutes of docs/reliability.md.
 const OUTAGE_MS = Number(process.env["OUTAGE_SECONDS"] ?? 8) * 1_000;

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { audit, type Violation } from "./auditor.ts";
-import type { Field, FieldOptions, Lane } from "./lane.ts";
+import type { Field, FieldOptions } from "./field.ts";
+import type { Lane } from "./lane.ts";
 import { MISBEHAVIOURS } from "./misbehaviours.ts";
 import { observe, untilAtRest } from "./observe.ts";
 import type { Plan } from "./plans.ts";

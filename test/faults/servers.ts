@@ -68,6 +68,13 @@ export async function queryOnce<Row extends object = Record<string, unknown>>(
   }
 }
 
+/** The same server's URL with another database. */
+export function withDatabase(databaseUrl: string, name: string): string {
+  const url = new URL(databaseUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
 async function controlServer({
   readPid,
   spawn,

@@ -1,9 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
-import type { Field, Lane, WorkerProcess } from "./lane.ts";
+import type { Field } from "./field.ts";
+import type { Lane } from "./lane.ts";
 import type { SentEvent } from "./observe.ts";
 import type { Plan } from "./plans.ts";
+import type { WorkerProcess } from "./worker-process.ts";
 
 interface Struck {
   hasStruck: boolean;
