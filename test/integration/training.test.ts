@@ -19,9 +19,9 @@ const BAD = { ...GOOD, conclusion: "failure" };
 
 const reasons = async () => (await world.decisions()).map(({ reason }) => reason);
 
-describe("a training that is followed", () => {
+describe("a dispatched training", () => {
   it(
-    "that fails keeps its alerts for a backoff that doubles, says so, and is then begun anew by a follow-up",
+    "that fails holds its alerts back for a backoff that doubles, reports it, and is started again by a follow-up",
     { timeout: 60_000 },
     async () => {
       await closeGitHubWorld(world);
@@ -54,17 +54,17 @@ describe("a training that is followed", () => {
     },
   );
 
-  it("that GitHub's concurrency cancels is no success", async () => {
+  it("that GitHub's concurrency group cancels does not count as a success", async () => {
     world.github.course = { queuedMs: 5_000, runningMs: 5_000, conclusion: "success" };
     await world.startApp();
     const { runId } = await world.decide();
     world.github.cancel(world.github.runs[0]?.id ?? 0);
     world.github.course = GOOD;
     expect(await world.followed(runId)).toMatchObject({ state: "cancelled", conclusion: "cancelled" });
-    await until("another one is asked for", async () => world.github.runs.length === 2);
+    await until("another training is dispatched", async () => world.github.runs.length === 2);
   });
 
-  it("that a person runs again within the backoff is followed again, and no second one is begun", async () => {
+  it("that is re-run in GitHub during the backoff is followed again, and no second one is started", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "3" });
     world.github.course = BAD;
@@ -84,7 +84,7 @@ describe("a training that is followed", () => {
     expect(world.github.dispatches()).toHaveLength(1);
   });
 
-  it("keeps words that nobody knows", async () => {
+  it("keeps a status and a conclusion that are unknown", async () => {
     world.github.course = {
       ...BAD,
       conclusion: "quantum_flux",
@@ -93,7 +93,7 @@ describe("a training that is followed", () => {
     };
     await world.startApp();
     const { runId } = await world.decide();
-    await until("its status is written down", async () => {
+    await until("its status is recorded", async () => {
       const rows = await world.sql(
         "SELECT FROM retraining_dispatches WHERE status = 'pondering' AND state = 'sent'",
       );
@@ -102,7 +102,7 @@ describe("a training that is followed", () => {
     expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "quantum_flux" });
   });
 
-  it("of which nothing is heard any more counts as lost after the limit", async () => {
+  it("that GitHub no longer knows counts as lost after the limit", async () => {
     await world.startApp({ patience: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     world.github.runs.splice(0);
@@ -111,7 +111,7 @@ describe("a training that is followed", () => {
     expect(report.error).toMatch(/Nothing was heard of it for \d+ s\. GitHub has no run \d+ any more/);
   });
 
-  it("that was taken for lost and turns up again is followed again, and no second one is begun", async () => {
+  it("that was considered lost and reappears is followed again, and no second one is started", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "2" });
     await world.startApp({ patience: { lostAfterSeconds: 2 } });
@@ -119,20 +119,20 @@ describe("a training that is followed", () => {
     const runs = world.github.runs.splice(0);
     expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
     world.github.runs.push(...runs);
-    await until("it succeeded after all", async () => {
+    await until("it succeeded", async () => {
       const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
       return rows.length === 1;
     });
     expect(world.github.dispatches()).toHaveLength(1);
   });
 
-  it("is one delayed job that asks with an ETag, and survives an emptied Redis", async () => {
+  it("is polled by one delayed job, with an ETag, and is still followed after Redis was emptied", async () => {
     world.github.course = { ...GOOD, runningMs: 8_000 };
     await world.startApp();
     const { runId } = await world.decide();
     const isConditional = () =>
       world.github.requests.some(({ headers }) => headers["if-none-match"] !== undefined);
-    await until("it was asked with an ETag", async () => isConditional());
+    await until("it was polled with an ETag", async () => isConditional());
     const counts = await withQueue(world, "training", (queue) =>
       queue.getJobCounts("delayed", "waiting", "failed", "completed"),
     );
@@ -140,7 +140,7 @@ describe("a training that is followed", () => {
     const keys = await world.redis.keys(`${world.config.redisPrefix}:*`);
     await world.redis.del(keys);
     await until(
-      "it succeeded all the same",
+      "it succeeded",
       async () => {
         const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
         return rows.length === 1;
@@ -150,7 +150,7 @@ describe("a training that is followed", () => {
     expect(world.github.runsOf(runId)).toHaveLength(1);
   }, 45_000);
 
-  it("lets new alerts wait while it runs, and has them looked at when it ends", async () => {
+  it("keeps new alerts waiting while it runs, and they are evaluated when it ends", async () => {
     world.github.course = { ...GOOD, runningMs: 4_000 };
     await world.startApp();
     const { runId } = await world.decide();
@@ -184,17 +184,17 @@ describe("GitHub's webhook", () => {
     });
   }
 
-  it("wakes whoever follows, and is not believed in anything", async () => {
+  it("triggers a poll of the training, and nothing that it claims is trusted", async () => {
     world.github.course = { ...GOOD, runningMs: 5_000 };
     const address = await world.startService({ patience: { pollMs: 60_000 } });
     const { runId } = await world.decide();
     const id = world.github.runs[0]?.id;
-    // It claims an end that has not come, and then something from the past.
+    // First it claims that the run has ended although it has not, then it reports an outdated status.
     expect(
       (await post(address, event({ id, display_title: null, status: "completed", conclusion: "failure" })))
         .status,
     ).toBe(202);
-    await until("it was looked at", async () => {
+    await until("the run was polled", async () => {
       const rows = await world.sql("SELECT FROM retraining_dispatches WHERE status IS NOT NULL");
       return rows.length === 1;
     });
@@ -208,7 +208,7 @@ describe("GitHub's webhook", () => {
     expect((await world.followed(runId)).state).toBe("succeeded");
   });
 
-  it("is heard only where it is signed, and only for trainings of ours", async () => {
+  it("is accepted only if it is signed, and ignored unless it is about a training of ours", async () => {
     const address = await world.startService();
     const { runId } = await world.decide();
     const body = event({ id: world.github.runs[0]?.id });
@@ -229,7 +229,7 @@ describe("GitHub's webhook", () => {
     await world.followed(runId);
   });
 
-  it("has nobody who listens where the settings name no secret", async () => {
+  it("responds with 404 if no secret is set", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld();
     const address = await world.startService();
@@ -238,7 +238,7 @@ describe("GitHub's webhook", () => {
 });
 
 describe("the service, at its start", () => {
-  it("warns of a trainer that would refuse, and starts all the same", async () => {
+  it("warns about a trainer that would refuse, and starts anyway", async () => {
     const service = spawnOurs("src/main.ts", [], {
       ...world.settings,
       GITHUB_TOKEN: "ghp_wrong",
@@ -262,7 +262,7 @@ describe("/metrics", () => {
     expect(text.match(/# TYPE bullmq_job_count gauge/g)).toHaveLength(1);
   });
 
-  it("counts a failed job, and shows no figure that stays 0 although jobs failed", async () => {
+  it("counts a failed job, and has no metric that stays at 0 although jobs failed", async () => {
     const address = await world.startService();
     await world.sql("DROP TABLE drift_alerts");
     expect(await failureOf(world.decide())).toContain("drift_alerts");

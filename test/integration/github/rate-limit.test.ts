@@ -14,10 +14,10 @@ beforeEach(async () => {
 });
 afterEach(() => closeGitHubWorld(world));
 
-describe("a GitHub that is asked for real", () => {
+describe("a GitHub that is rate-limited or unreachable", () => {
   it.each(
     Object.keys(RATE_LIMITS).filter((name) => name !== "403 without headers") as (keyof typeof RATE_LIMITS)[],
-  )("limits by %s: asked again when it may be", async (limit) => {
+  )("limits by %s: the request is sent again after the time that GitHub gives", async (limit) => {
     world.github.next = [limit, limit];
     await world.startApp();
     const started = Date.now();
@@ -27,12 +27,12 @@ describe("a GitHub that is asked for real", () => {
     expect(world.github.runs).toHaveLength(1);
   });
 
-  it("limits without saying for how long: left alone for a minute, and no worker waits for it", async () => {
+  it("limits without giving a time: the request waits a minute and keeps no worker busy", async () => {
     world.github.next = ["403 without headers"];
     await world.startApp();
     const { runId } = await world.startDeciding();
     await withQueue(world, "act", async (queue) => {
-      const job = await until("act waits", async () => {
+      const job = await until("act is delayed", async () => {
         const found = await queue.getJob(runId);
         return (await found?.getState()) === "delayed" ? found : null;
       });
@@ -43,12 +43,12 @@ describe("a GitHub that is asked for real", () => {
     expect(await listDispatches(world)).toEqual([{ state: "pending", external_id: null, asked: false }]);
   });
 
-  it("is not there: asked again until it is, once", async () => {
+  it("is unreachable: the request is retried until it arrives, and is sent once", async () => {
     const { url } = world.github;
     await world.github.close();
     await world.startApp();
     const deciding = world.decide();
-    await until("the first try failed", async () => {
+    await until("the first attempt failed", async () => {
       const [row] = await world.sql("SELECT error FROM retraining_dispatches WHERE error IS NOT NULL");
       return String(row?.["error"] ?? "").includes("ECONNREFUSED");
     });

@@ -21,9 +21,9 @@ function createGate(): { promise: Promise<void>; open: () => void } {
   return { promise, open: () => open() };
 }
 
-describe("a GitHub that is asked for real", () => {
+describe("a request that GitHub refuses", () => {
   it.each(Object.keys(PERMANENT_REFUSALS) as (keyof typeof PERMANENT_REFUSALS)[])(
-    "refuses with %s: said with GitHub's words and the remedy, not asked again, until a person lets it",
+    "with %s is reported with GitHub's message and the remedy, and is sent again only by a manual retry",
     async (refusal) => {
       world.github.next = [refusal];
       await world.startApp();
@@ -46,7 +46,7 @@ describe("a GitHub that is asked for real", () => {
     },
   );
 
-  it("refused: the alert is free, and a training that answered it keeps the refused one from being retried", async () => {
+  it("releases its alert, and cannot be retried once another training has acted on that alert", async () => {
     world.github.next = ["401"];
     await world.startApp();
     const first = await world.decide();
@@ -57,16 +57,16 @@ describe("a GitHub that is asked for real", () => {
     expect((await listDispatches(world))[0]?.["state"]).toBe("rejected");
   });
 
-  it("refused two decisions about one alert: a person who retries both gets one training", async () => {
+  it("starts one training if two refused requests about one alert are both retried", async () => {
     world.github.next = ["422 disabled", "422 disabled"];
     await world.startApp();
     const [first, second] = [await world.decide(), await world.decide()];
     expect([first.dispatch?.state, second.dispatch?.state]).toEqual(["rejected", "rejected"]);
     await Promise.all([retryStage(world, "act", first.runId), retryStage(world, "act", second.runId)]);
-    await until("one is asked for", async () => world.github.runs.length > 0);
+    await until("one training is started", async () => world.github.runs.length > 0);
     await retryStage(world, "act", first.runId);
     await retryStage(world, "act", second.runId);
-    await until("nothing is on its way", async () => {
+    await until("nothing is under way", async () => {
       const pending = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'pending'");
       return (
         pending.length === 0 &&
@@ -76,7 +76,7 @@ describe("a GitHub that is asked for real", () => {
     expect(world.github.runs).toHaveLength(1);
   });
 
-  it("is not asked by a decision that was gathered before a refused one was retried", async () => {
+  it("once retried, keeps a decision that was gathered before the retry from sending its own request", async () => {
     world.github.next = ["401"];
     const { promise: gate, open } = createGate();
     await world.startApp(
@@ -94,12 +94,15 @@ describe("a GitHub that is asked for real", () => {
     const refused = await world.decide();
     const { runId } = await world.startDeciding();
     await withQueue(world, "act", (queue) =>
-      until("the second one is gathered", async () => (await queue.getJobState(runId)) === "active"),
+      until(
+        "the second decision's evidence is gathered",
+        async () => (await queue.getJobState(runId)) === "active",
+      ),
     );
     await retryStage(world, "act", refused.runId);
     open();
     await until(
-      "the second one is not asked for",
+      "the second request is cancelled",
       async () => (await listDispatches(world))[1]?.["state"] === "cancelled",
     );
     expect(world.github.runs).toHaveLength(1);

@@ -14,8 +14,8 @@ beforeEach(async () => {
 });
 afterEach(() => closeGitHubWorld(world));
 
-describe("a GitHub that is asked for real", () => {
-  it("gets the very request that the mock shows, once, and its run is followed to its end", async () => {
+describe("a training requested from GitHub", () => {
+  it("sends exactly the request that the mock shows, once, and follows the run to its end", async () => {
     world.github.course = { queuedMs: 100, runningMs: 4_000, conclusion: "success" };
     const shown = (await world.dryRun({ trainer: { name: "mock" } })).dispatch?.request;
     await world.startApp();
@@ -26,28 +26,28 @@ describe("a GitHub that is asked for real", () => {
     expect(report).toContain(`Training asked for (sent): ${run?.id} https://github.com/`);
     expect(report).toContain("FINAL STATUS: RETRAINING TRIGGERED");
 
-    const [asked, ...more] = world.github.dispatches();
+    const [sent, ...more] = world.github.dispatches();
     expect(more).toEqual([]);
-    if (!shown || !("url" in shown)) throw new Error("the mock shows no request");
+    if (!shown || !("url" in shown)) throw new Error("The mock trainer showed no request");
     const { Authorization: _, ...headers } = shown.headers;
-    expect(`${world.github.url}${asked?.url}`).toBe(shown.url);
-    expect(asked?.body).toEqual({
+    expect(`${world.github.url}${sent?.url}`).toBe(shown.url);
+    expect(sent?.body).toEqual({
       ...shown.body,
       inputs: { ...(shown.body["inputs"] as object), decision_id: runId },
     });
     for (const [name, value] of Object.entries(headers))
-      expect(asked?.headers[name.toLowerCase()]).toBe(value);
+      expect(sent?.headers[name.toLowerCase()]).toBe(value);
 
     expect((await world.decide()).reason).toBe("already_acted_on,training_in_flight");
     const training = await world.followed(runId);
     expect(training).toMatchObject({ state: "succeeded", conclusion: "success", attempt: 1, extraRuns: [] });
-    // A decision came while it ran; a follow-up re-evaluates after it, and the alert is answered.
-    await until("a follow-up looked", async () => (await world.decisions()).length === 3);
+    // A decision was made while it ran, so a follow-up re-evaluates afterwards. The alert has been acted on.
+    await until("the follow-up has decided", async () => (await world.decisions()).length === 3);
     expect((await world.decisions()).at(-1)).toMatchObject({ reason: "already_acted_on", cause: "followup" });
     expect(world.github.faults.join("\n")).toBe("");
   });
 
-  it("answers 204, and the run is found in the list, however late", async () => {
+  it("finds the run in the list after a 204 response, however late the run appears there", async () => {
     world.github.next = ["204"];
     world.github.listLagMs = 1_500;
     await world.startApp();
@@ -60,7 +60,7 @@ describe("a GitHub that is asked for real", () => {
     });
   });
 
-  it("is of an older make: told by a setting, and answered with 204", async () => {
+  it("names the setting that an older GitHub server needs, and accepts its 204 response", async () => {
     world.github.isOldServer = true;
     await world.startApp();
     const refused = await world.decide();
@@ -74,7 +74,7 @@ describe("a GitHub that is asked for real", () => {
     expect((await world.followed(runId)).state).toBe("succeeded");
   });
 
-  it("knows an App: a token is fetched, and one request for it is enough", async () => {
+  it("fetches one token for a GitHub App, and another one only after the first was revoked", async () => {
     const { privateKey, ...settings } = world.appLogin();
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ ...settings, GITHUB_APP_PRIVATE_KEY: privateKey });
@@ -84,7 +84,7 @@ describe("a GitHub that is asked for real", () => {
     await world.followed(runId);
     const tokens = () => world.github.requests.filter(({ url }) => url.endsWith("/access_tokens"));
     expect(tokens()).toHaveLength(1);
-    // It is revoked; another one is fetched, and nobody notices.
+    // Revoking the token must go unnoticed: another one is fetched.
     world.github.token = "ghs_another0123456789abcdefghij";
     await addCheck(world);
     expect((await world.decide()).dispatch?.state).toBe("sent");
@@ -93,7 +93,7 @@ describe("a GitHub that is asked for real", () => {
     expect(world.github.faults.join("\n")).toBe("");
   });
 
-  it("has inputs of other names, and constant ones", async () => {
+  it("uses the configured input names and the extra inputs", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({
       GITHUB_INPUT_NAMES: '{"drift_score":"score","decision_id":"key"}',
@@ -110,15 +110,15 @@ describe("a GitHub that is asked for real", () => {
     });
   });
 
-  it("is not asked on evidence that grew too old meanwhile: its alerts are free, and a follow-up looks again", async () => {
+  it("is cancelled if its evidence has become too old: the alerts are released, and a follow-up re-evaluates", async () => {
     world.github.next = ["429 retry-after", "429 retry-after"];
     await world.startApp({ evidenceMaxAgeSeconds: 1 } satisfies Partial<Config>);
     const { report, dispatch, runId } = await world.decide();
     expect(dispatch?.state).toBe("cancelled");
     expect(report).toContain("RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN");
-    await until("a follow-up's training is asked for", async () => world.github.runs.length > 0);
+    await until("the follow-up's training is dispatched", async () => world.github.runs.length > 0);
     await until(
-      "it is written down",
+      "its run is recorded",
       async () => (await listDispatches(world)).at(-1)?.["external_id"] !== null,
     );
     expect(world.github.runsOf(runId)).toEqual([]);

@@ -13,9 +13,9 @@ beforeEach(async () => {
 });
 afterEach(() => closeGitHubWorld(world));
 
-describe("a GitHub that is asked for real", () => {
+describe("a request to GitHub whose response is lost or ambiguous", () => {
   it.each(["accept and drop", "accept and 502", "double and drop"] as const)(
-    "%s: the run is found by its name, and not asked for again",
+    "%s: finds the run by its name, and sends no second request",
     async (answer) => {
       world.github.next = [answer];
       await world.startApp();
@@ -31,7 +31,7 @@ describe("a GitHub that is asked for real", () => {
     },
   );
 
-  it("is told of by two runs for one request", async () => {
+  it("reports that one request started two runs", async () => {
     world.github.next = ["double"];
     await world.startApp();
     const { runId } = await world.decide();
@@ -40,7 +40,7 @@ describe("a GitHub that is asked for real", () => {
     expect(await world.notified("training_doubled")).toHaveLength(1);
   });
 
-  it("names the newer of two runs: the older one is the training, whose end is told", async () => {
+  it("follows the older of two runs if GitHub returned the newer one, and reports how the older one ended", async () => {
     world.github.next = ["double, naming the newer"];
     world.github.course = { queuedMs: 0, runningMs: 1_000, conclusion: "failure" };
     await world.startApp();
@@ -53,7 +53,7 @@ describe("a GitHub that is asked for real", () => {
     });
   });
 
-  it("shows a run that ended at once late in its list: it is waited for, as an older one may train", async () => {
+  it("waits until a run that has already ended appears in the list, because an older run may still be training", async () => {
     world.github.next = ["double, naming the newer"];
     world.github.course = { queuedMs: 0, runningMs: 2_000, conclusion: "failure" };
     world.github.listLagMs = 1_000;
@@ -63,15 +63,19 @@ describe("a GitHub that is asked for real", () => {
     expect(await world.followed(runId)).toMatchObject({ state: "failed", externalId: older });
   });
 
-  it("hangs after it accepted: the request is given up, and the run found", { timeout: 60_000 }, async () => {
-    world.github.next = ["accept and hang"];
-    await world.startApp();
-    const started = world.decide(undefined, 50_000);
-    expect((await started).dispatch?.state).toBe("sent");
-    expect(world.github.dispatches()).toHaveLength(1);
-  });
+  it(
+    "is abandoned if GitHub accepts it and then hangs, and its run is found",
+    { timeout: 60_000 },
+    async () => {
+      world.github.next = ["accept and hang"];
+      await world.startApp();
+      const started = world.decide(undefined, 50_000);
+      expect((await started).dispatch?.state).toBe("sent");
+      expect(world.github.dispatches()).toHaveLength(1);
+    },
+  );
 
-  it("lost the request: left to a person, also when the stage is run again, and loudly", async () => {
+  it("is left to an operator and announced if no run was started, even if the stage runs again", async () => {
     world.github.next = ["drop"];
     await world.startApp({ patience: { searchMs: 1_200 } });
     const { runId, report, dispatch } = await world.decide();
@@ -79,15 +83,15 @@ describe("a GitHub that is asked for real", () => {
     expect(report).toContain("FINAL STATUS: RETRAINING UNKNOWN - LOOK AT THE TRAINER");
     expect(report).toContain("npx retrigger dispatch confirm 1 <run>");
     expect(report).toContain("npx retrigger dispatch resend 1");
-    const [told] = await world.notified("dispatch_unknown");
-    expect(told).toContain("npx retrigger dispatch resend 1");
+    const [text] = await world.notified("dispatch_unknown");
+    expect(text).toContain("npx retrigger dispatch resend 1");
     await retryStage(world, "act", runId);
     expect(world.github.dispatches()).toHaveLength(1);
     expect(await listDispatches(world)).toEqual([{ state: "unknown", external_id: null, asked: true }]);
     expect((await world.decide()).reason).toBe("already_acted_on,training_in_flight");
   });
 
-  it("shows the run after the search was given up: it is followed all the same", async () => {
+  it("is still followed if its run appears after the search was abandoned", async () => {
     world.github.next = ["accept and drop"];
     world.github.listLagMs = 3_000;
     await world.startApp({ patience: { searchMs: 1_000 } });
