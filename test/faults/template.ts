@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
-import { runOurs } from "../support/process.ts";
+import { runScript } from "../support/process.ts";
 import { queryOnce, withDatabase } from "./servers.ts";
 
 /** The database that each run copies: the source tables with one triggered alert, and ours, migrated. */
@@ -16,7 +16,7 @@ export async function createTemplate(databaseUrl: string, root: string): Promise
        SELECT now() AT TIME ZONE 'UTC', 'rating_distribution_ks', 0.0975, 0.05, true;
        INSERT INTO ratings_buffer SELECT n, n, 3.5, n, 'batch_w1' FROM generate_series(1, 100) n`,
   );
-  const { code, stderr } = await runOurs(join(root, "src/cli.ts"), ["migrate"], {
+  const { code, stderr } = await runScript(join(root, "src/cli.ts"), ["migrate"], {
     DATABASE_URL: url,
     REDIS_URL: "redis://127.0.0.1:1",
   });

@@ -2,12 +2,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CalledRequest, Contract } from "./contract.ts";
 import type { Refusal } from "./refusals.ts";
 
-/** A request that GitHub's contract knows, and the ways to answer it. */
+/** A request to a known operation of GitHub's API, and the means to respond to it. */
 export interface Exchange {
   called: CalledRequest;
   contract: Contract;
   response: ServerResponse;
-  /** Answers, and lets the contract judge the answer. */
+  /** Sends a response that is checked against GitHub's description of its API. */
   reply(status: number, body: unknown, headers?: Record<string, string>): void;
 }
 
@@ -16,7 +16,7 @@ export function refuse(
   called: CalledRequest | null,
   { status, message, headers = () => ({}) }: Refusal,
 ): void {
-  // GitHub may quote what it was sent.
+  // GitHub may quote the request.
   const quoted = called === null ? message : message.replace("$TOKEN", called.headers["authorization"] ?? "");
   send(response, status, { message: quoted, documentation_url: "https://docs.github.com/rest" }, headers());
 }

@@ -5,12 +5,12 @@ import { type CalledRequest, loadContract } from "./contract.ts";
 import { readRequest, refuse, send } from "./exchange.ts";
 import type { Course, FakeRun, FakeState } from "./fake-state.ts";
 import { REFUSALS } from "./refusals.ts";
-import { answerDispatch } from "./workflow-dispatch.ts";
+import { respondToDispatch } from "./workflow-dispatch.ts";
 import { getRun, listRuns } from "./workflow-runs.ts";
 
 /**
- * A GitHub on the loopback address: it keeps repositories' runs, and can fail in each way in which the real one does. GitHub's
- * own description judges every request and every answer; what it finds is in `faults`.
+ * A fake GitHub on the loopback address. It keeps workflow runs and can fail in every way in which the real one does. Every
+ * request and every response is checked against GitHub's own description of its API; violations are collected in `faults`.
  */
 export interface FakeGitHub extends FakeState {
   url: string;
@@ -39,7 +39,7 @@ export async function startFakeGitHub(changes: Partial<FakeGitHub> = {}, port = 
   const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
     void handle(request, response).catch((error: unknown) => {
-      fake.faults.push(`the fake failed: ${String(error)}`);
+      fake.faults.push(`the fake GitHub failed: ${String(error)}`);
       response.destroy();
     });
   });
@@ -84,19 +84,19 @@ export async function startFakeGitHub(changes: Partial<FakeGitHub> = {}, port = 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const called = await readRequest(request);
     fake.requests.push(called);
-    const judged = contract.judgeRequest(called);
-    if (!judged) return refuse(response, null, { status: 404, message: "Not Found" });
-    fake.faults.push(...judged.faults.map((fault) => `${called.method} ${called.url}: ${fault}`));
+    const checked = contract.checkRequest(called);
+    if (!checked) return refuse(response, null, { status: 404, message: "Not Found" });
+    fake.faults.push(...checked.faults.map((fault) => `${called.method} ${called.url}: ${fault}`));
     const reply = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
-      const faults = contract.judgeAnswer(judged.operationId, status, body);
-      fake.faults.push(...faults.map((fault) => `answer ${status} to ${judged.operationId}: ${fault}`));
+      const faults = contract.checkResponse(checked.operationId, status, body);
+      fake.faults.push(...faults.map((fault) => `response ${status} to ${checked.operationId}: ${fault}`));
       send(response, status, body, headers);
     };
     const exchange = { called, contract, response, reply };
     if (!isLoggedIn(called)) return refuse(response, null, REFUSALS["401"]);
-    switch (judged.operationId) {
+    switch (checked.operationId) {
       case "actions/create-workflow-dispatch":
-        return answerDispatch(fake, exchange);
+        return respondToDispatch(fake, exchange);
       case "actions/list-workflow-runs":
         return listRuns(fake, exchange);
       case "actions/get-workflow-run":
@@ -114,7 +114,7 @@ export async function startFakeGitHub(changes: Partial<FakeGitHub> = {}, port = 
         });
       case "repos/get": {
         const { push, scopes } = fake.permissions;
-        // GitHub's example lacks what its own description requires.
+        // GitHub's example does not satisfy its own description.
         const { source: _, parent: __, ...example } = contract.example("full-repository-default-response");
         const permissions = { admin: false, push, pull: true };
         return reply(
@@ -145,7 +145,7 @@ export async function startFakeGitHub(changes: Partial<FakeGitHub> = {}, port = 
 
   function isLoggedIn({ url, headers }: CalledRequest): boolean {
     const login = headers["authorization"] ?? "";
-    // An App proves itself by a JSON web token.
+    // An App authenticates with a JSON Web Token.
     if (/installation$|access_tokens$/.test(url)) return /^bearer ey/i.test(login);
     return fake.token === null || login === `token ${fake.token}`;
   }

@@ -1,12 +1,12 @@
 import type { CalledRequest } from "./contract.ts";
-import type { DispatchAnswer } from "./refusals.ts";
+import type { DispatchResponse } from "./refusals.ts";
 
-/** How a run goes, once it is started. Words and pauses are the fake's to choose, as they are GitHub's. */
+/** How a run proceeds once it is started. */
 export interface Course {
   queuedMs: number;
   runningMs: number;
   conclusion: string;
-  /** A word for its status that nobody has heard of. */
+  /** A status while it runs that GitHub's API does not document. */
   strangeStatus?: string;
 }
 
@@ -20,22 +20,22 @@ export interface FakeRun {
   course: Course;
 }
 
-/** What the fake GitHub keeps; a test changes it to decide how the next requests are answered. */
+/** The state of the fake GitHub. A test changes it to decide how the fake responds. */
 export interface FakeState {
-  /** Requests that GitHub's contract forbids, and answers of ours that it does not know. */
+  /** Requests and responses that violate GitHub's own description of its API. */
   faults: string[];
   requests: CalledRequest[];
   runs: FakeRun[];
-  /** What becomes of the next dispatches, one after the other; then they are accepted. */
-  next: DispatchAnswer[];
+  /** The responses to the next dispatches, in order; later dispatches are accepted. */
+  next: DispatchResponse[];
   course: Course;
-  /** After so long a new run is in the list. */
+  /** How long a new run is missing from the list of runs. */
   listLagMs: number;
-  /** The token that may do everything; another one is answered with 401. */
+  /** The only valid token; others get a 401. Null accepts any token. */
   token: string | null;
-  /** Permissions of the token, as a preflight sees them. */
+  /** Permissions of the token as a preflight sees them. */
   permissions: { push: boolean; scopes: string | null; actions: "read" | "write" };
   workflow: { state: string; text: string };
-  /** Versions that it knows; an older server knows no newer one, and answers a dispatch with 204 at most. */
+  /** Whether it is an older server, which knows only API version 2022-11-28 and accepts a dispatch with 204. */
   isOldServer: boolean;
 }

@@ -1,15 +1,15 @@
 import { type Exchange, refuse, send } from "./exchange.ts";
 import type { FakeRun, FakeState } from "./fake-state.ts";
-import { type DISPATCH_ANSWERS, REFUSALS } from "./refusals.ts";
+import { type DISPATCH_RESPONSES, REFUSALS } from "./refusals.ts";
 import { pageUrl, runUrl } from "./workflow-runs.ts";
 
 let lastId = 30_433_642;
 
-/** Answers the request for a workflow run as the test has set. */
-export function answerDispatch(fake: FakeState, { called, response, reply }: Exchange): void {
+/** Responds to a request for a workflow run as the test has decided. */
+export function respondToDispatch(fake: FakeState, { called, response, reply }: Exchange): void {
   const { ref, inputs = {}, ...unknown } = called.body as { ref: string; inputs?: Record<string, unknown> };
   const isText = Object.values(inputs).every((value) => typeof value === "string");
-  if (!isText) fake.faults.push("an input is not a text");
+  if (!isText) fake.faults.push("an input is not a string");
   const version = called.headers["x-github-api-version"];
   if (fake.isOldServer && (version !== "2022-11-28" || Object.keys(unknown).length > 0))
     return refuse(response, null, { status: 400, message: `"${version}" is not a supported API version.` });
@@ -23,7 +23,7 @@ export function answerDispatch(fake: FakeState, { called, response, reply }: Exc
     return fake.runs.at(-1) as FakeRun;
   };
   if (ref === "nowhere") return refuse(response, null, REFUSALS["422 ref"]);
-  switch (answer as (typeof DISPATCH_ANSWERS)[number]) {
+  switch (answer as (typeof DISPATCH_RESPONSES)[number]) {
     case "accept":
     case "double": {
       const run = start();
@@ -33,7 +33,7 @@ export function answerDispatch(fake: FakeState, { called, response, reply }: Exc
     }
     case "double, naming the newer": {
       start();
-      // The newer one leaves at once, as the example's first step has it.
+      // The newer run ends at once, like the first step of the example workflow.
       const { id, course } = start();
       Object.assign(course, { queuedMs: 0, runningMs: 0, conclusion: "success" });
       return reply(200, { workflow_run_id: id, run_url: runUrl(called, id), html_url: pageUrl(id) });
@@ -62,6 +62,6 @@ export function answerDispatch(fake: FakeState, { called, response, reply }: Exc
     case "500":
       return send(response, 500, { message: "Server Error" });
     default:
-      throw new Error(`what is ${answer}?`);
+      throw new Error(`Unknown response: ${answer}`);
   }
 }

@@ -3,7 +3,7 @@ import { type Exchange, refuse, send } from "./exchange.ts";
 import type { FakeRun, FakeState } from "./fake-state.ts";
 import { REFUSALS } from "./refusals.ts";
 
-/** Answers with the list of runs, without those that are too new to be in it. */
+/** Responds with the list of runs, without those that are too new to be listed. */
 export function listRuns(fake: FakeState, { called, contract, reply }: Exchange): void {
   const query = new URLSearchParams(called.url.split("?")[1]);
   const since = Date.parse((query.get("created") ?? "").replace(/^>=/, ""));
@@ -15,7 +15,7 @@ export function listRuns(fake: FakeState, { called, contract, reply }: Exchange)
   reply(200, { total_count: seen.length, workflow_runs: runs });
 }
 
-/** Answers with one run, or with 304 if it is as the caller knows it. */
+/** Responds with one run, or with 304 if its ETag matches. */
 export function getRun(fake: FakeState, { called, contract, response, reply }: Exchange): void {
   const run = fake.runs.find(({ id }) => called.url.endsWith(`/runs/${id}`));
   if (!run) return refuse(response, null, REFUSALS["404"]);

@@ -2,7 +2,7 @@ import type { DecisionSummary } from "../../src/core/report/decision-summary.ts"
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TrainingReport } from "../../queues/jobs.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
-import { runOurs } from "../support/process.ts";
+import { runScript } from "../support/process.ts";
 import { until } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -12,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => closeGitHubWorld(world));
 
 function retrigger(args: string[], settings: Record<string, string> = {}) {
-  return runOurs("src/cli.ts", args, { ...world.settings, ...settings });
+  return runScript("src/cli.ts", args, { ...world.settings, ...settings });
 }
 
 const states = async () =>
@@ -87,7 +87,7 @@ describe("npx retrigger dispatch", () => {
       code: 0,
       stdout: expect.stringMatching(/: (sent|running|succeeded) \d+ https/) as string,
     });
-    expect((await world.followed(runId)).state).toBe("succeeded");
+    expect((await world.waitForTraining(runId)).state).toBe("succeeded");
 
     await world.sql("DELETE FROM retraining_decisions");
     world.github.next = ["accept and drop"];

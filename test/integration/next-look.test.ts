@@ -21,7 +21,7 @@ const listFollowUps = () =>
 async function failOnce() {
   world.github.course = BAD;
   const { runId } = await world.decide();
-  const failed = await world.followed(runId);
+  const failed = await world.waitForTraining(runId);
   const decision = await until("a decision has seen the failure", async () => (await world.decisions())[1]);
   return { failed, decision };
 }
@@ -80,7 +80,7 @@ describe("a model whose training failed", () => {
     world.github.course = BAD;
     await world.startApp();
     const { runId } = await world.decide();
-    expect((await world.followed(runId)).state).toBe("failed");
+    expect((await world.waitForTraining(runId)).state).toBe("failed");
     expect(await listFollowUps()).toEqual([]);
     expect(await world.client.inbox.getJobCountByTypes("delayed", "waiting", "prioritized", "active")).toBe(
       0,

@@ -7,7 +7,7 @@ import {
   type GitHubWorld,
   stopWhileActWaits,
 } from "../support/github-world.ts";
-import { runOurs } from "../support/process.ts";
+import { runScript } from "../support/process.ts";
 import { addCheck, failAfterAct, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -44,7 +44,7 @@ async function createUser() {
 /** Orphans a dispatch: its request was sent, the response was lost, and its act stage failed for good. */
 async function orphanDispatch(patience: object): Promise<{ runId: string }> {
   // The administrator owns the tables, so that the user of the service can be dropped.
-  await runOurs("src/cli.ts", ["migrate"], world.settings);
+  await runScript("src/cli.ts", ["migrate"], world.settings);
   const user = await createUser();
   world.github.next = ["drop"];
   let isRotated = false;
@@ -68,7 +68,7 @@ async function orphanDispatch(patience: object): Promise<{ runId: string }> {
       }),
     },
   );
-  const { runId } = await world.startDeciding();
+  const { runId } = await world.startRun();
   await withQueue(world, "act", (queue) =>
     until("act failed for good", async () => (await queue.getJobState(runId)) === "failed"),
   );
@@ -103,7 +103,7 @@ describe("a dispatch whose act stage failed for good", () => {
         async () => (await dispatches())[0]?.["state"] === "unknown",
         70_000,
       );
-      const { code, stdout } = await runOurs("src/cli.ts", ["dispatch", "resend", "1"], world.settings);
+      const { code, stdout } = await runScript("src/cli.ts", ["dispatch", "resend", "1"], world.settings);
       expect({ code, stdout }).toEqual({
         code: 0,
         stdout: expect.stringMatching(/^Decision 1: (sent|running|succeeded) \d+ https/) as string,
@@ -152,7 +152,7 @@ describe("an automatic retry of act", () => {
         }),
       },
     );
-    await world.startDeciding();
+    await world.startRun();
     await until("the follow-up's training", async () => world.github.runs.length === 1);
     expect((await dispatches())[0]).toMatchObject({ state: "cancelled", reason_code: "evidence_too_old" });
   });

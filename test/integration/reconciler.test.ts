@@ -22,7 +22,7 @@ async function waitForBackoff(): Promise<void> {
   world.github.course = BAD;
   await world.startApp();
   const { runId } = await world.decide();
-  await world.followed(runId);
+  await world.waitForTraining(runId);
   await until(
     "a decision has seen the failure",
     async () => (await latest())?.["reason"] === "retry_backoff",
@@ -117,7 +117,7 @@ describe("the time of the next evaluation", () => {
     world.github.course = BAD;
     await world.startApp();
     const { runId } = await world.decide();
-    await world.followed(runId);
+    await world.waitForTraining(runId);
     await until(
       "a decision has seen the failure",
       async () => (await latest())?.["reason"] === "retry_backoff",

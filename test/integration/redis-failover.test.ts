@@ -1,14 +1,14 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
-import { runOurs } from "../support/process.ts";
+import { runScript } from "../support/process.ts";
 import { READY, useOwnRedis } from "../support/redis-trouble.ts";
 import { until } from "../support/world.ts";
 
 const { openRedis, openWorld, startService, stopLater } = useOwnRedis();
 
-describe("a Redis that answers but refuses writes", () => {
-  it("follows a failover behind one address to the new master", async () => {
+describe("a failover of Redis", () => {
+  it("behind one address is followed to the new master", async () => {
     const [first, second] = [await openRedis(), await openRedis()];
     const address = await openAddress(first.port);
     stopLater(address);
@@ -16,7 +16,7 @@ describe("a Redis that answers but refuses writes", () => {
     const world = await openWorld(address.url);
     const service = startService(world);
     const { readiness } = await service.untilReady();
-    await until("the replica is in step", async () =>
+    await until("the replica is in sync", async () =>
       /master_link_status:up/.test(await second.admin.info("replication")),
     );
     await second.admin.replicaof("NO", "ONE");
@@ -25,8 +25,8 @@ describe("a Redis that answers but refuses writes", () => {
     address.pointTo(second.port);
     await service.untilLogged("Redis takes writes again");
     expect(await readiness()).toEqual(READY);
-    // The test's own connections went to the old master.
-    const emit = await runOurs("src/cli.ts", ["decide", "--json"], world.settings);
+    // The test's own connections still lead to the old master.
+    const emit = await runScript("src/cli.ts", ["decide", "--json"], world.settings);
     expect(JSON.parse(emit.stdout)).toMatchObject({ decision: "trigger_mock" });
     expect(service.warnings()).toHaveLength(1);
   });
@@ -35,7 +35,7 @@ describe("a Redis that answers but refuses writes", () => {
 describe("a node of a cluster under a plain REDIS_URL", () => {
   it.each([
     ["all slots", 16_383],
-    ["a third of the slots, and not that of our keys", 0],
+    ["a third of the slots, without that of our keys", 0],
   ])("with %s: start, doctor and emit refuse it with the remedy", async (_, lastSlot) => {
     const plain = await openRedis();
     const world = await openWorld(plain.url);
@@ -43,9 +43,9 @@ describe("a node of a cluster under a plain REDIS_URL", () => {
     const node = await openRedis({ "cluster-enabled": "yes", "cluster-require-full-coverage": "no" });
     await node.admin.call("CLUSTER", "ADDSLOTSRANGE", "0", String(lastSlot));
     const changed = { ...settings, REDIS_URL: node.url };
-    const service = await runOurs("src/main.ts", [], changed);
-    const doctor = await runOurs("src/cli.ts", ["doctor"], changed);
-    const emit = await runOurs("src/cli.ts", ["emit"], changed);
+    const service = await runScript("src/main.ts", [], changed);
+    const doctor = await runScript("src/cli.ts", ["doctor"], changed);
+    const emit = await runScript("src/cli.ts", ["emit"], changed);
     for (const { code } of [service, doctor, emit]) expect(code).toBe(1);
     for (const text of [service.stderr, doctor.stdout, emit.stderr]) {
       expect(text).toContain(`Redis at 127.0.0.1:${node.port} is a node of a Redis Cluster`);

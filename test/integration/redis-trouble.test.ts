@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
-import { runOurs } from "../support/process.ts";
+import { runScript } from "../support/process.ts";
 import { DEMOTED, FULL, READY, refusing, TROUBLES, useOwnRedis } from "../support/redis-trouble.ts";
 import { failureOf, holdTable, until } from "../support/world.ts";
 
@@ -8,7 +8,7 @@ const { openRedis, openWorld, startService } = useOwnRedis();
 
 describe("a Redis that answers but refuses writes", () => {
   it.each(TROUBLES)(
-    "$what: one line when it begins and one when it ends, 503 with the reason meanwhile, and it recovers by itself",
+    "$what: one line when it begins and one when it ends, 503 with the reason meanwhile, and then the service recovers",
     async ({ begin, end, reason, remedy }) => {
       const redis = await openRedis();
       const world = await openWorld(redis.url);
@@ -23,7 +23,7 @@ describe("a Redis that answers but refuses writes", () => {
       const line = await service.untilLogged(reason);
       expect(line).toMatchObject({ level: 40, msg: expect.stringContaining(remedy) as string });
       expect(await failureOf(client.send(INBOX_JOBS.event, { runId: "refused" }))).toMatch(/OOM|READONLY/);
-      // Polled often, as by a load balancer, for longer than any part of the service pauses between two tries.
+      // Polled often, as a load balancer does, for longer than any part of the service pauses between two attempts.
       const endsAt = Date.now() + 6_000;
       while (Date.now() < endsAt) expect(await readiness()).toEqual(refusing(reason));
       expect((await get("/healthz")).status).toBe(200);
@@ -42,7 +42,7 @@ describe("a Redis that answers but refuses writes", () => {
     },
   );
 
-  it("logs a new line if the reason changes, in a process without workers too", async () => {
+  it("logs another line if the reason changes, even in a process without workers", async () => {
     const redis = await openRedis();
     const world = await openWorld(redis.url);
     const service = startService(world, { ROLE: "web" });
@@ -63,7 +63,7 @@ describe("a Redis that answers but refuses writes", () => {
   });
 
   it.each(TROUBLES)(
-    "$what in the middle of a stage: the run is decided once afterwards, without a line for each refusal",
+    "$what in the middle of a stage: the run decides once afterwards, without a log line for each refusal",
     async ({ begin, end, reason }) => {
       const redis = await openRedis();
       const world = await openWorld(redis.url);
@@ -72,14 +72,14 @@ describe("a Redis that answers but refuses writes", () => {
       await service.untilReady();
       const hold = await holdTable(world, "ratings_buffer");
       const jobIds = [await client.send(INBOX_JOBS.event, { runId: "first" })];
-      await hold.untilSomeoneWaits();
+      await hold.untilSessionWaits();
       for (const runId of ["second", "third"]) jobIds.push(await client.send(INBOX_JOBS.event, { runId }));
       await begin(redis);
       await service.untilLogged(reason);
       const jobLocks = async () => (await redis.admin.keys("*gather:*:lock")).length;
       // A full Redis refuses to renew the lock, so the job stalls; a replica keeps expired keys.
       if (reason === FULL.reason)
-        await until("the job's lock has run out", async () => (await jobLocks()) === 0);
+        await until("the job's lock has expired", async () => (await jobLocks()) === 0);
       await hold.release();
       await end(redis);
       for (const jobId of jobIds) await client.waitForDecision(jobId, { limitMs: 25_000 });
@@ -89,7 +89,7 @@ describe("a Redis that answers but refuses writes", () => {
   );
 
   it.each(TROUBLES)(
-    "$what at the start: waited for, with one line",
+    "$what at the start: the service waits, and logs one line",
     async ({ begin, end, reason, remedy }) => {
       const redis = await openRedis();
       const world = await openWorld(redis.url);
@@ -107,17 +107,17 @@ describe("a Redis that answers but refuses writes", () => {
     },
   );
 
-  it.each(TROUBLES)("$what: doctor and emit say it with the remedy", async ({ begin, reason, remedy }) => {
+  it.each(TROUBLES)("$what: doctor and emit report it with the remedy", async ({ begin, reason, remedy }) => {
     const redis = await openRedis();
     const world = await openWorld(redis.url);
     const { settings, client } = world;
     await client.inbox.waitUntilReady();
     await begin(redis);
-    const doctor = await runOurs("src/cli.ts", ["doctor"], settings);
+    const doctor = await runScript("src/cli.ts", ["doctor"], settings);
     expect(doctor.code).toBe(1);
     const at = doctor.stdout.split("\n").findIndex((line) => line.startsWith("❌") && line.includes(reason));
     expect(doctor.stdout.split("\n")[at + 1]).toContain(remedy);
-    const emit = await runOurs("src/cli.ts", ["emit"], settings);
+    const emit = await runScript("src/cli.ts", ["emit"], settings);
     expect(emit).toMatchObject({ code: 1, stdout: "" });
     expect(emit.stderr).toContain(reason);
     expect(emit.stderr).toContain(remedy);

@@ -44,7 +44,7 @@ async function createGitHub(): Promise<Subject & { github: FakeGitHub }> {
 async function createWebhook(): Promise<Subject> {
   const receiver: Receiver = await startReceiver();
   let outcome: object = {};
-  receiver.answer = ({ method }, response: ServerResponse) => {
+  receiver.respond = ({ method }, response: ServerResponse) => {
     response.setHeader("content-type", "application/json");
     const job = { id: "job-1", status_url: `${receiver.url}/jobs/1` };
     response.end(JSON.stringify(method === "POST" ? job : outcome));

@@ -2,7 +2,7 @@ import { sign } from "@octokit/webhooks-methods";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
-import { spawnOurs, untilItSays } from "../support/process.ts";
+import { spawnScript, untilOutput } from "../support/process.ts";
 import { addCheck, failureOf, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -29,7 +29,7 @@ describe("a dispatched training", () => {
       world.github.course = BAD;
       await world.startApp();
       const { runId } = await world.decide();
-      expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "failure" });
+      expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", conclusion: "failure" });
       expect((await world.decide()).reason).toBe("retry_backoff");
       await until("a second training failed too", async () => {
         const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'failed'");
@@ -49,7 +49,7 @@ describe("a dispatched training", () => {
       expect(gaps[0]?.gap).toBeGreaterThan(3);
       expect(gaps[1]?.gap).toBeGreaterThan(6);
       expect(await reasons()).toContain("drift_detected");
-      const texts = await world.notified("training_ended", "succeeded (success)");
+      const texts = await world.waitForNotifications("training_ended", "succeeded (success)");
       expect(texts[0]).toMatch(/failed \(failure\).*\nIts alerts are given back at 20/);
     },
   );
@@ -60,7 +60,7 @@ describe("a dispatched training", () => {
     const { runId } = await world.decide();
     world.github.cancel(world.github.runs[0]?.id ?? 0);
     world.github.course = GOOD;
-    expect(await world.followed(runId)).toMatchObject({ state: "cancelled", conclusion: "cancelled" });
+    expect(await world.waitForTraining(runId)).toMatchObject({ state: "cancelled", conclusion: "cancelled" });
     await until("another training is dispatched", async () => world.github.runs.length === 2);
   });
 
@@ -70,7 +70,7 @@ describe("a dispatched training", () => {
     world.github.course = BAD;
     await world.startApp();
     const { runId } = await world.decide();
-    expect((await world.followed(runId)).state).toBe("failed");
+    expect((await world.waitForTraining(runId)).state).toBe("failed");
     world.github.rerun(world.github.runs[0]?.id ?? 0, { ...GOOD, runningMs: 3_500 });
     const training = await until("the second attempt succeeded", async () => {
       const [row] = await world.sql("SELECT * FROM retraining_dispatches WHERE state = 'succeeded'");
@@ -99,14 +99,14 @@ describe("a dispatched training", () => {
       );
       return rows.length === 1;
     });
-    expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "quantum_flux" });
+    expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", conclusion: "quantum_flux" });
   });
 
   it("that GitHub no longer knows counts as lost after the limit", async () => {
     await world.startApp({ patience: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     world.github.runs.splice(0);
-    const report = await world.followed(runId);
+    const report = await world.waitForTraining(runId);
     expect(report).toMatchObject({ state: "failed", conclusion: "lost" });
     expect(report.error).toMatch(/Nothing was heard of it for \d+ s\. GitHub has no run \d+ any more/);
   });
@@ -117,7 +117,7 @@ describe("a dispatched training", () => {
     await world.startApp({ patience: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     const runs = world.github.runs.splice(0);
-    expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
+    expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
     world.github.runs.push(...runs);
     await until("it succeeded", async () => {
       const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
@@ -158,7 +158,7 @@ describe("a dispatched training", () => {
     const held = await world.decide();
     expect(held).toMatchObject({ decision: "no_action", reason: "training_in_flight" });
     expect(held.report).toContain("In flight: the training of decision #1 (github,");
-    expect((await world.followed(runId)).state).toBe("succeeded");
+    expect((await world.waitForTraining(runId)).state).toBe("succeeded");
     await until("the new alert started a training", async () => world.github.runs.length === 2);
   });
 });
@@ -205,7 +205,7 @@ describe("GitHub's webhook", () => {
     expect(
       (await post(address, event({ id: -1, display_title: `Retrain ${runId}`, status: "queued" }))).status,
     ).toBe(202);
-    expect((await world.followed(runId)).state).toBe("succeeded");
+    expect((await world.waitForTraining(runId)).state).toBe("succeeded");
   });
 
   it("is accepted only if it is signed, and ignored unless it is about a training of ours", async () => {
@@ -226,7 +226,7 @@ describe("GitHub's webhook", () => {
     });
     expect((await post(address, "{}")).status).toBe(400);
     expect((await post(address, `{"x":"${"x".repeat(2_000_000)}"}`)).status).toBe(413);
-    await world.followed(runId);
+    await world.waitForTraining(runId);
   });
 
   it("responds with 404 if no secret is set", async () => {
@@ -239,12 +239,12 @@ describe("GitHub's webhook", () => {
 
 describe("the service, at its start", () => {
   it("warns about a trainer that would refuse, and starts anyway", async () => {
-    const service = spawnOurs("src/main.ts", [], {
+    const service = spawnScript("src/main.ts", [], {
       ...world.settings,
       GITHUB_TOKEN: "ghp_wrong",
       LOG_LEVEL: "info",
     });
-    const text = await untilItSays(service, /answered 401[^]*is ready|is ready[^]*answered 401/);
+    const text = await untilOutput(service, /answered 401[^]*is ready|is ready[^]*answered 401/);
     service.kill("SIGTERM");
     await once(service, "exit");
     expect(text).toContain("make another one and set GITHUB_TOKEN");

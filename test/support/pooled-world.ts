@@ -9,7 +9,7 @@ import { createLogger, type Logger } from "../../src/process/logger.ts";
 import { PGBOUNCER, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
 import { createWorld, type World, type WorldOptions } from "./world.ts";
 
-/** Earlier versions took this lock for a session, later ones take it for a transaction. */
+/** Earlier versions took this lock for a session; later ones take it for a transaction. */
 export const LOCK_ID = 7_283_401;
 export const ALL_MIGRATIONS = (await readdir("src/postgres/migrations"))
   .map((file) => basename(file, ".sql"))
@@ -17,17 +17,17 @@ export const ALL_MIGRATIONS = (await readdir("src/postgres/migrations"))
 export const DAG_TABLE = `CREATE TABLE retraining_decisions (id SERIAL PRIMARY KEY, decision_date TIMESTAMP, decision VARCHAR(20),
   reason TEXT, buffer_size INTEGER, drift_score FLOAT, notes TEXT)`;
 
-/** A world whose processes know only a pooler in front of its database. */
+/** A world with a pooler in front of its database. */
 export interface PooledWorld extends World {
-  /** The config of a process that knows only the pooler. */
+  /** The config of a process that connects through the pooler. */
   pooled: Config;
   openDatabase(log?: Logger): Database;
-  /** Connects directly or by the pooler, until the test ends. */
+  /** Connects directly or through the pooler, until the test ends. */
   connect(databaseUrl: string): Promise<pg.Client>;
   listAdvisoryLocks(): Promise<{ pid: number }[]>;
 }
 
-/** Starts a pooler for the tests of a file, and closes after each test what it opened. */
+/** Starts a pooler for the tests of a file, and closes everything that a test opened after it. */
 export function usePooler() {
   let pooler: PgBouncer;
   const opened: { close(): Promise<unknown> }[] = [];
@@ -81,7 +81,7 @@ export function usePooler() {
   };
 }
 
-/** A logger, and what it wrote at the service's default level. */
+/** Creates a logger at the service's default level that collects its lines. */
 export function captureLog(): { log: Logger; lines: Record<string, unknown>[] } {
   const lines: Record<string, unknown>[] = [];
   const write = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>);

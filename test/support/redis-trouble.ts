@@ -5,7 +5,7 @@ import { type RedisServer, startRedisServer } from "./redis-server.ts";
 import { startService } from "./service-process.ts";
 import { addCheck, createWorld, type World } from "./world.ts";
 
-/** Stops after each test of a file the service, the world and the servers that it opened. */
+/** Stops the service, the world and the servers that a test of a file opened after that test. */
 export function useOwnRedis() {
   let world: World | undefined;
   const children: ChildProcess[] = [];
@@ -41,7 +41,7 @@ export function useOwnRedis() {
       children.push(service.child);
       return service;
     },
-    /** Stops a server after the test, before those that were opened earlier. */
+    /** Stops a server after the test, before those that were started earlier. */
     stopLater(server: { stop(): Promise<void> }): void {
       servers.unshift(server);
     },

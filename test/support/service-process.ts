@@ -1,9 +1,9 @@
-import { spawnOurs } from "./process.ts";
+import { spawnScript } from "./process.ts";
 import { until, type World } from "./world.ts";
 
-/** The service in its own process, and what it logs. */
+/** Starts the service in a separate process and collects its log. */
 export function startService({ settings }: Pick<World, "settings">, changes: Record<string, string> = {}) {
-  const child = spawnOurs("src/main.ts", [], { ...settings, LOG_LEVEL: "info", ...changes });
+  const child = spawnScript("src/main.ts", [], { ...settings, LOG_LEVEL: "info", ...changes });
   const lines: { level: number; msg: string; address?: string }[] = [];
   let text = "";
   child.stdout?.on("data", (chunk: Buffer) => {

@@ -23,7 +23,7 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
       expect(dispatch?.state).toBe("sent");
       expect(world.github.dispatches()).toHaveLength(1);
       expect(dispatch?.externalId).toBe(String(world.github.runsOf(runId)[0]?.id));
-      const { state, extraRuns } = await world.followed(runId);
+      const { state, extraRuns } = await world.waitForTraining(runId);
       expect({ state, extraRuns }).toEqual({
         state: "succeeded",
         extraRuns: world.github.runs.slice(1).map(({ id }) => String(id)),
@@ -35,9 +35,9 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
     world.github.next = ["double"];
     await world.startApp();
     const { runId } = await world.decide();
-    const { extraRuns } = await world.followed(runId);
+    const { extraRuns } = await world.waitForTraining(runId);
     expect(extraRuns).toEqual([String(world.github.runs[1]?.id)]);
-    expect(await world.notified("training_doubled")).toHaveLength(1);
+    expect(await world.waitForNotifications("training_doubled")).toHaveLength(1);
   });
 
   it("follows the older of two runs if GitHub returned the newer one, and reports how the older one ended", async () => {
@@ -46,7 +46,7 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
     await world.startApp();
     const { runId } = await world.decide();
     const [older, newer] = world.github.runs.map(({ id }) => String(id));
-    expect(await world.followed(runId)).toMatchObject({
+    expect(await world.waitForTraining(runId)).toMatchObject({
       state: "failed",
       externalId: older,
       extraRuns: [newer],
@@ -60,7 +60,7 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
     await world.startApp();
     const { runId } = await world.decide();
     const [older] = world.github.runs.map(({ id }) => String(id));
-    expect(await world.followed(runId)).toMatchObject({ state: "failed", externalId: older });
+    expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", externalId: older });
   });
 
   it(
@@ -83,7 +83,7 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
     expect(report).toContain("FINAL STATUS: RETRAINING UNKNOWN - LOOK AT THE TRAINER");
     expect(report).toContain("npx retrigger dispatch confirm 1 <run>");
     expect(report).toContain("npx retrigger dispatch resend 1");
-    const [text] = await world.notified("dispatch_unknown");
+    const [text] = await world.waitForNotifications("dispatch_unknown");
     expect(text).toContain("npx retrigger dispatch resend 1");
     await retryStage(world, "act", runId);
     expect(world.github.dispatches()).toHaveLength(1);
@@ -97,6 +97,6 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
     await world.startApp({ patience: { searchMs: 1_000 } });
     const { runId, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
-    expect((await world.followed(runId)).state).toBe("succeeded");
+    expect((await world.waitForTraining(runId)).state).toBe("succeeded");
   });
 });

@@ -30,7 +30,7 @@ describe("a GitHub that is rate-limited or unreachable", () => {
   it("limits without giving a time: the request waits a minute and keeps no worker busy", async () => {
     world.github.next = ["403 without headers"];
     await world.startApp();
-    const { runId } = await world.startDeciding();
+    const { runId } = await world.startRun();
     await withQueue(world, "act", async (queue) => {
       const job = await until("act is delayed", async () => {
         const found = await queue.getJob(runId);

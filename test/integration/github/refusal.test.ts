@@ -42,7 +42,7 @@ describe("a request that GitHub refuses", () => {
       await retryStage(world, "act", runId);
       expect(world.github.dispatches()).toHaveLength(2);
       expect(world.github.runsOf(runId)).toHaveLength(1);
-      expect((await world.followed(runId)).state).toBe("succeeded");
+      expect((await world.waitForTraining(runId)).state).toBe("succeeded");
     },
   );
 
@@ -92,7 +92,7 @@ describe("a request that GitHub refuses", () => {
       },
     );
     const refused = await world.decide();
-    const { runId } = await world.startDeciding();
+    const { runId } = await world.startRun();
     await withQueue(world, "act", (queue) =>
       until(
         "the second decision's evidence is gathered",

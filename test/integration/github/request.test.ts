@@ -39,7 +39,7 @@ describe("a training requested from GitHub", () => {
       expect(sent?.headers[name.toLowerCase()]).toBe(value);
 
     expect((await world.decide()).reason).toBe("already_acted_on,training_in_flight");
-    const training = await world.followed(runId);
+    const training = await world.waitForTraining(runId);
     expect(training).toMatchObject({ state: "succeeded", conclusion: "success", attempt: 1, extraRuns: [] });
     // A decision was made while it ran, so a follow-up re-evaluates afterwards. The alert has been acted on.
     await until("the follow-up has decided", async () => (await world.decisions()).length === 3);
@@ -54,7 +54,7 @@ describe("a training requested from GitHub", () => {
     const { dispatch, runId, report } = await world.decide();
     expect(dispatch).toMatchObject({ state: "sent", externalId: null });
     expect(report).toContain("Training asked for (sent)");
-    expect(await world.followed(runId)).toMatchObject({
+    expect(await world.waitForTraining(runId)).toMatchObject({
       state: "succeeded",
       externalId: String(world.github.runs[0]?.id),
     });
@@ -71,7 +71,7 @@ describe("a training requested from GitHub", () => {
     world.github.isOldServer = true;
     await world.startApp();
     const { runId } = await world.decide();
-    expect((await world.followed(runId)).state).toBe("succeeded");
+    expect((await world.waitForTraining(runId)).state).toBe("succeeded");
   });
 
   it("fetches one token for a GitHub App, and another one only after the first was revoked", async () => {
@@ -81,7 +81,7 @@ describe("a training requested from GitHub", () => {
     await world.startApp();
     const { runId, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("sent");
-    await world.followed(runId);
+    await world.waitForTraining(runId);
     const tokens = () => world.github.requests.filter(({ url }) => url.endsWith("/access_tokens"));
     expect(tokens()).toHaveLength(1);
     // Revoking the token must go unnoticed: another one is fetched.

@@ -13,8 +13,8 @@ import { failureOf, until } from "../../support/world.ts";
 describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode", () => {
   const { createPooledWorld } = usePooler();
 
-  describe("a process that finds another one migrating", () => {
-    it("logs it once, with who holds the lock and what to do, and goes on when the other is done", async () => {
+  describe("a process that starts while another one migrates", () => {
+    it("logs once which session holds the lock and what to do, and continues when the other process is done", async () => {
       const world = await createPooledWorld();
       const other = await world.connect(world.config.databaseUrl);
       await other.query(`BEGIN; SELECT pg_advisory_xact_lock(${LOCK_ID})`);
@@ -22,7 +22,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       const waits: string[] = [];
       const migrating = world.openDatabase(log).migrate({ onWait: (text) => waits.push(text) });
       await until("the wait is logged", async () => lines.length > 0);
-      await untilItTriedAgain(world);
+      await untilThreeRetries(world);
       await other.query("COMMIT");
       expect(await migrating).toEqual(ALL_MIGRATIONS);
       expect(lines).toHaveLength(1);
@@ -37,7 +37,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       expect(waits).toEqual([expect.stringContaining("Waiting for another process to finish migrating")]);
     });
 
-    it("gives up after the limit, with who holds the lock and what to do", async () => {
+    it("gives up after the limit, and says which session holds the lock and what to do", async () => {
       const world = await createPooledWorld();
       const other = await world.connect(world.config.databaseUrl);
       await other.query(`BEGIN; SELECT pg_advisory_xact_lock(${LOCK_ID})`);
@@ -51,20 +51,20 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       expect(message).toContain(`SELECT pg_terminate_backend(${pid})`);
     });
 
-    it("keeps no server connection from others while it waits", async () => {
+    it("occupies no server connection while it waits", async () => {
       const world = await createPooledWorld();
       const other = await world.connect(world.pooled.databaseUrl);
       await other.query(`BEGIN; SELECT pg_advisory_xact_lock(${LOCK_ID})`);
       const databases = Array.from({ length: 4 }, () => world.openDatabase());
       const migrating = Promise.all(databases.map((database) => database.migrate()));
-      // One of two server connections is taken; those that wait must not keep the other one.
+      // One of two server connections is taken; the waiting processes must not occupy the other one.
       for (let query = 0; query < 20; query += 1) await world.openDatabase().ping();
       await other.query("COMMIT");
       expect((await migrating).flat()).toEqual(ALL_MIGRATIONS);
     });
   });
 
-  it("continues after an earlier version, which its lock does not keep out, has migrated meanwhile", async () => {
+  it("continues after an earlier version, which ignores its lock, has migrated meanwhile", async () => {
     const world = await createPooledWorld();
     const old = await world.connect(world.pooled.databaseUrl);
     const first = ALL_MIGRATIONS[0] ?? "";
@@ -86,10 +86,10 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
   });
 
   describe("the lock that an earlier version left on a pooled connection", () => {
-    it("is released by a migration that is given that connection", async () => {
+    it("is released by a migration that gets the same connection", async () => {
       const world = await createPooledWorld();
       const old = await world.connect(world.pooled.databaseUrl);
-      // Twice: each of two old processes counted.
+      // Twice: a session lock counts, and two old processes took it.
       await old.query(`SELECT pg_advisory_lock(${LOCK_ID}), pg_advisory_lock(${LOCK_ID})`);
       await old.end();
       expect(await world.listAdvisoryLocks()).toHaveLength(1);
@@ -98,7 +98,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       await until("the lock is gone", async () => (await world.listAdvisoryLocks()).length === 0);
     });
 
-    it("ends the wait of a migration that is given another one, with a message that says so", async () => {
+    it("makes a migration that gets another connection give up, with a message that names the cause", async () => {
       const world = await createPooledWorld();
       const old = await world.connect(world.config.databaseUrl);
       await old.query(`SELECT pg_advisory_lock(${LOCK_ID})`);
@@ -111,8 +111,8 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
   });
 });
 
-/** Waits until a migration has tried again three times, half a second apart. */
-async function untilItTriedAgain({ sql }: PooledWorld): Promise<void> {
+/** Waits until a migration has retried three times, half a second apart. */
+async function untilThreeRetries({ sql }: PooledWorld): Promise<void> {
   const starts = new Set<number>();
   await until("several attempts", async () => {
     const rows = await sql<{ at: Date }>(

@@ -2,14 +2,14 @@ import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { PGBOUNCER } from "../../support/pgbouncer.ts";
 import { ALL_MIGRATIONS, captureLog, DAG_TABLE, usePooler } from "../../support/pooled-world.ts";
-import { runOurs, spawnOurs } from "../../support/process.ts";
+import { runScript, spawnScript } from "../../support/process.ts";
 import { failureOf, holdTable, until } from "../../support/world.ts";
 
 describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode", () => {
   const { createPooledWorld, closeAll } = usePooler();
 
   describe("a first start", () => {
-    it("lets several processes start at once: all come up, one migrates, nothing stays locked", async () => {
+    it("of several processes at once succeeds: all come up, one migrates, and no lock is left", async () => {
       for (let round = 0; round < 5; round += 1) {
         const world = await createPooledWorld();
         const databases = Array.from({ length: 4 }, () => world.openDatabase());
@@ -20,15 +20,15 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       }
     });
 
-    it("leaves nothing behind that would make the next migration hang", async () => {
+    it("leaves nothing behind that could make the next migration hang", async () => {
       const world = await createPooledWorld();
       expect(await world.openDatabase().migrate()).toEqual(ALL_MIGRATIONS);
       expect(await world.listAdvisoryLocks()).toEqual([]);
-      // As if a newer version brought the last migrations.
+      // As if a newer version had added migrations.
       await world.sql(
         "DROP TABLE retraining_decisions, retraining_dispatches, retraining_events, retrigger_migrations CASCADE",
       );
-      // Two transactions at once: the next migration may get either server connection.
+      // Two concurrent transactions open both server connections, so the next migration may get either.
       const clients = await Promise.all([
         world.connect(world.pooled.databaseUrl),
         world.connect(world.pooled.databaseUrl),
@@ -39,24 +39,24 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
   });
 
   describe("a migration that fails or is killed", () => {
-    it("leaves neither a lock nor a partial migration when its process is killed", async () => {
+    it("leaves neither a lock nor a partial migration if its process is killed", async () => {
       const world = await createPooledWorld();
       await world.sql(DAG_TABLE);
       const hold = await holdTable(world, "retraining_decisions");
       const settings = { ...world.settings, DATABASE_URL: world.pooled.databaseUrl };
-      const child = spawnOurs("src/cli.ts", ["migrate"], settings);
-      await hold.untilSomeoneWaits();
+      const child = spawnScript("src/cli.ts", ["migrate"], settings);
+      await hold.untilSessionWaits();
       expect(await world.listAdvisoryLocks()).toHaveLength(1);
       child.kill("SIGKILL");
       await once(child, "exit");
       await until("the lock is gone", async () => (await world.listAdvisoryLocks()).length === 0);
       await hold.release();
       expect(await world.sql("SELECT to_regclass('retrigger_migrations') AS name")).toEqual([{ name: null }]);
-      const { code, stdout } = await runOurs("src/cli.ts", ["migrate"], settings);
+      const { code, stdout } = await runScript("src/cli.ts", ["migrate"], settings);
       expect({ code, stdout }).toEqual({ code: 0, stdout: `Migrated: ${ALL_MIGRATIONS.join(", ")}\n` });
     });
 
-    it("rolls back as a whole when a step fails, and says that nothing was changed", async () => {
+    it("is rolled back as a whole if a step fails, and says that nothing was changed", async () => {
       const world = await createPooledWorld();
       await world.sql(
         "CREATE TABLE in_the_way (id INTEGER); CREATE INDEX retraining_events_received ON in_the_way (id)",
@@ -71,7 +71,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       expect(await world.openDatabase().migrate()).toEqual(ALL_MIGRATIONS);
     });
 
-    it("lets readers pass while a long transaction locks a table, and names the session that it waits for", async () => {
+    it("does not block readers while it waits for a long transaction, and names the session that it waits for", async () => {
       const world = await createPooledWorld();
       await world.sql(DAG_TABLE);
       const reader = await world.connect(world.config.databaseUrl);

@@ -10,10 +10,10 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
   const { createPooledWorld, closeLater } = usePooler();
 
   describe("the service", () => {
-    it("decides for several models at once, over and over, on two server connections", async () => {
+    it("decides for several models at once, repeatedly, on two server connections", async () => {
       const world = await createPooledWorld({ settings: { MIN_BUFFER_SIZE: "1" } });
       const policy = [...world.config.models.values()].at(0);
-      if (!policy) throw new Error("there is no model");
+      if (!policy) throw new Error("The settings name no model");
       const names = ["default", "ranking", "search", "spam"];
       const config = { ...world.pooled, models: new Map(names.map((name) => [name, policy])) };
       await addCheck(world);
