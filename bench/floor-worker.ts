@@ -10,7 +10,7 @@ import { createLogger } from "../src/process/logger.ts";
 import { createDatabase } from "../src/postgres/database.ts";
 import { createMockTrainer } from "../src/trainers/mock.ts";
 
-// What any program of this kind pays at the least: four BullMQ stages, with FLOOR=sql the same three round trips to
+// The minimum that any program of this kind costs: four BullMQ stages, with FLOOR=sql the same three round trips to
 // Postgres that a decision makes, and nothing else.
 const withSql = process.env["FLOOR"] === "sql";
 const config = parseConfig(process.env);

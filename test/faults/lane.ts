@@ -1,31 +1,31 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startEmbeddedServers } from "../../src/embedded/servers.ts";
-import { type Field, type FieldOptions, openField } from "./field.ts";
+import { type Sandbox, type SandboxOptions, openSandbox } from "./sandbox.ts";
 import { controlPostgres, controlRedis, type ServerControl } from "./servers.ts";
 import { createTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 import { createTemplate } from "./template.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-/** Two servers of one's own, with a wire to each that can be cut; one run after the other is made on them. */
+/** A Postgres and a Redis, each behind a proxy that can be cut, on which runs are made one after another. */
 export interface Lane {
-  postgres: ServerControl & { wire: TcpProxy };
-  redis: ServerControl & { wire: TcpProxy };
-  /** Makes a database and a queue prefix for one run. */
-  openField(options: FieldOptions): Promise<Field>;
+  postgres: ServerControl & { proxy: TcpProxy };
+  redis: ServerControl & { proxy: TcpProxy };
+  /** Creates a database and a queue prefix for one run. */
+  openSandbox(options: SandboxOptions): Promise<Sandbox>;
   close(): Promise<void>;
 }
 
 let laneCount = 0;
 
-/** @param root The code that the workers run: ours, or a mutant's. */
+/** @param root The directory of the code that the workers run: this checkout or a mutant. */
 export async function openLane(root = process.cwd()): Promise<Lane> {
   laneCount += 1;
   const name = `lane${laneCount}`;
   const servers = await startEmbeddedServers({ isDurable: true, say: console.log });
   const postgres = await controlPostgres(servers.databaseUrl);
   const redis = await controlRedis(servers.redisUrl);
-  const wires = {
+  const proxies = {
     postgres: await createTcpProxy(servers.databaseUrl),
     redis: await createTcpProxy(servers.redisUrl),
   };
@@ -33,19 +33,22 @@ export async function openLane(root = process.cwd()): Promise<Lane> {
   await mkdir(directory, { recursive: true });
   await createTemplate(servers.databaseUrl, root);
   const workers: WorkerProcess[] = [];
-  let fieldCount = 0;
+  let sandboxCount = 0;
   return {
-    postgres: { ...postgres, wire: wires.postgres },
-    redis: { ...redis, wire: wires.redis },
-    openField(options) {
-      fieldCount += 1;
-      return openField({ root, servers, wires, directory, workers, name: `field${fieldCount}` }, options);
+    postgres: { ...postgres, proxy: proxies.postgres },
+    redis: { ...redis, proxy: proxies.redis },
+    openSandbox(options) {
+      sandboxCount += 1;
+      return openSandbox(
+        { root, servers, proxies, directory, workers, name: `sandbox${sandboxCount}` },
+        options,
+      );
     },
     async close() {
-      // Those of a field that a failed test left open.
+      // Workers of a sandbox that a failed test left open.
       for (const { child } of workers) child.kill("SIGKILL");
-      await wires.postgres.close();
-      await wires.redis.close();
+      await proxies.postgres.close();
+      await proxies.redis.close();
       await postgres.stop();
       await redis.stop();
       await servers.stop();
@@ -54,7 +57,7 @@ export async function openLane(root = process.cwd()): Promise<Lane> {
   };
 }
 
-/** Takes one of the lanes, once one is free; whoever takes it puts it back. */
+/** Takes a lane out of the list once one is free; the caller puts it back. */
 export async function takeLane(lanes: Lane[]): Promise<Lane> {
   for (;;) {
     const lane = lanes.pop();

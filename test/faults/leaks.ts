@@ -5,7 +5,7 @@ import { dumpRedis, dumpTables } from "../support/secrets.ts";
 import { queryOnce } from "./servers.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-/** Secrets that stand where others may read them: in logs, jobs and rows. */
+/** Finds secrets where others may read them: in logs, jobs and rows. */
 export async function findSecrets({
   workers,
   redis,
@@ -25,12 +25,12 @@ export async function findSecrets({
   const secrets = { "the token": FAKE_TOKEN, "the password": new URL(directUrl).password };
   return Object.entries(places).flatMap(([place, text]) =>
     Object.entries(secrets).flatMap(([name, secret]) =>
-      text.includes(secret) ? [`${name} stands in ${place}`] : [],
+      text.includes(secret) ? [`${name} appears in ${place}`] : [],
     ),
   );
 }
 
-/** Connections of our processes that are left in the servers, when all of those have ended. */
+/** Finds connections of our processes that remain after all of the processes have ended. */
 export async function findOpenConnections(
   { databaseUrl, redisUrl }: EmbeddedServers,
   database: string,
@@ -46,7 +46,7 @@ export async function findOpenConnections(
       const clients = ((await redis.client("LIST")) as string).trim().split("\n").length;
       if (clients > 1) found.push(`${clients - 1} connections to Redis are left`);
       if (found.length === 0 || attempt === 50) return found;
-      // The servers notice a closed connection a moment later.
+      // The servers notice a closed connection with a short delay.
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   } finally {

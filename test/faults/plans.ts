@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { MISBEHAVIOURS, type MisbehaviourName } from "./misbehaviours.ts";
 
-/** Steps at which a worker process kills itself: before and after every effect, and at the return of each stage. */
+/** Steps at which a worker process kills itself: before and after every effect and every stage. */
 export const KILL_POINTS = [
   "lock.enter",
   "database.recordEvent",
@@ -52,14 +52,14 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** One run, as its seed describes it. */
+/** One run, as generated from a seed. */
 export interface Plan {
   fault: Fault;
   /** How GitHub behaves meanwhile. */
   github: MisbehaviourName;
   killAt: string;
   nth: number;
-  /** From the first event to the fault, and how long it lasts. */
+  /** The time from the first event to the fault. */
   afterMs: number;
   lastsMs: number;
   events: number;
@@ -68,7 +68,7 @@ export interface Plan {
   hasGuard: boolean;
 }
 
-/** The plans that a seed stands for: the same seed, the same plans. Each fault comes up equally often. */
+/** Returns the same plans for the same seed. Each fault occurs equally often. */
 export function createPlans(count: number, seed: number): Plan[] {
   const plan = fc.record({
     killAt: fc.constantFrom(...KILL_POINTS),
@@ -93,14 +93,14 @@ export const TRAINING_KILL_POINTS = KILL_POINTS.filter((point) =>
   ),
 );
 
-/** Each way in which GitHub misbehaves with a kill at each point on the way of a training. */
+/** Combines each misbehaviour of GitHub with a kill at each point between a decision and the end of its training. */
 export function createGitHubPlans(seed: number): Plan[] {
   const names = Object.keys(MISBEHAVIOURS) as MisbehaviourName[];
-  const [like] = createPlans(1, seed);
-  if (!like) throw new Error("no plan");
+  const [base] = createPlans(1, seed);
+  if (!base) throw new Error("No plan was generated");
   return names.flatMap((github) =>
     TRAINING_KILL_POINTS.map((killAt) => ({
-      ...like,
+      ...base,
       github,
       killAt,
       nth: 1,

@@ -3,8 +3,8 @@ import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
 import { runScript } from "../support/process.ts";
 import { queryOnce, withDatabase } from "./servers.ts";
 
-/** The database that each run copies: the source tables with one triggered alert, and ours, migrated. */
-export const TEMPLATE = "field_template";
+/** The database that each run copies, with one triggered alert in the source tables and our tables migrated. */
+export const TEMPLATE = "sandbox_template";
 
 export async function createTemplate(databaseUrl: string, root: string): Promise<void> {
   await queryOnce(databaseUrl, `CREATE DATABASE ${TEMPLATE}`);
@@ -20,5 +20,5 @@ export async function createTemplate(databaseUrl: string, root: string): Promise
     DATABASE_URL: url,
     REDIS_URL: "redis://127.0.0.1:1",
   });
-  if (code !== 0) throw new Error(`the template was not migrated: ${stderr}`);
+  if (code !== 0) throw new Error(`The template database was not migrated: ${stderr}`);
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 export interface WorkerProcess {
   child: ChildProcess;
-  /** What it logged, one parsed line each. */
+  /** The parsed lines of its log. */
   lines: Record<string, unknown>[];
   hasEnded(): boolean;
   ended: Promise<unknown>;
@@ -45,13 +45,13 @@ export async function untilReady(worker: WorkerProcess): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** Stops the workers as an operator does. Answers those that ended by themselves before, and those that would not end. */
+/** Stops the workers gracefully. Returns those that had ended on their own and those that did not end in time. */
 export async function stopWorkers(workers: WorkerProcess[]): Promise<string[]> {
   const leaks: string[] = [];
   for (const { child, lines, hasEnded, ended } of workers) {
     if (hasEnded()) {
       if (child.signalCode !== "SIGKILL")
-        leaks.push(`a worker ended by itself (${child.exitCode}): ${String(lines.at(-1)?.["msg"])}`);
+        leaks.push(`a worker ended on its own (${child.exitCode}): ${String(lines.at(-1)?.["msg"])}`);
       continue;
     }
     child.kill("SIGTERM");

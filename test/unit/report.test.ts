@@ -131,12 +131,12 @@ describe("the report", () => {
   ])("explains an alert with score %s and threshold %s by: %s", (score, threshold, explanation) => {
     const evidence = guideEvidence();
     const [alert] = evidence.checks.newestTriggered;
-    if (!alert) throw new Error("the guide has an alert");
+    if (!alert) throw new Error("The guide's evidence has no alert");
     evidence.checks.newestTriggered = [{ ...alert, score, threshold }];
     expect(report(evidence)).toContain(`   • rating_distribution_ks: ${explanation}\n`);
   });
 
-  it("shows what has no value as such", () => {
+  it("shows missing values as missing", () => {
     const evidence = guideEvidence();
     Object.assign(evidence.checks.newest[0] ?? {}, { score: null, threshold: null, feature: null });
     evidence.checks.newestTriggered = evidence.checks.newest.slice(0, 1);
@@ -147,7 +147,7 @@ describe("the report", () => {
     expect(text).toContain("drift_score: NaN");
   });
 
-  it("tells a dry run and a superseded run from a recorded decision", () => {
+  it("distinguishes a dry run and a superseded run from a recorded decision", () => {
     expect(report(guideEvidence(), GUIDE_POLICY, { recorded: null })).toContain("DRY RUN");
     const supersededBecause = (because: Superseded) =>
       report(guideEvidence(), GUIDE_POLICY, {
@@ -177,7 +177,7 @@ describe("the report", () => {
     ["cancelled", "RETRAINING CANCELLED", "❌ The training was cancelled"],
     ["failed", "RETRAINING FAILED", "✅ Training asked for (failed): 42"],
   ] as const)(
-    "tells what became of a request to a real trainer: %s",
+    "shows the state of a request to a real trainer: %s",
     (state, status, line, reason: "evidence_too_old" | null = null) => {
       const error = reason === null ? "because" : CANCELLATIONS[reason];
       const dispatch = {
@@ -197,7 +197,7 @@ describe("the report", () => {
     },
   );
 
-  it("is no wider than the guide's own widest line, but for the URL", () => {
+  it("is no wider than the guide's own widest line, except for URLs", () => {
     const tooWide = report(guideEvidence())
       .split("\n")
       .filter((line) => line.length > 90 && !line.includes("https://"));

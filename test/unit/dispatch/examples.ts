@@ -82,7 +82,7 @@ export const seen = (
   runs: (typeof RUN)[] | null = [RUN],
 ) => ({ kind: "seen", status, conclusion, attempt, url: RUN.url, durationSeconds: 3, runs }) as const;
 
-/** Every kind of input: facts about the trainer, manual commands, the passing of time. */
+/** Every kind of input: facts from the trainer, manual commands and the passing of time. */
 export const INPUTS: Record<string, DispatchInput> = {
   opened: { kind: "opened" },
   "request differs, settings changed": { kind: "request_differs", haveSettingsChanged: true },

@@ -10,7 +10,7 @@ import {
 } from "../../../src/core/dispatch/advance.ts";
 import { COMMAND, CONTEXT, GITHUB, INPUTS, NOW, PENDING, WEBHOOK } from "./examples.ts";
 
-describe("whatever happens in whatever order", () => {
+describe("any sequence of inputs", () => {
   const traits = fc.constantFrom(GITHUB, WEBHOOK, COMMAND, { ...WEBHOOK, reportsOutcomes: false });
   const manual = ["retry", "resend", "confirm"];
   const machine = Object.entries(INPUTS).filter(([, { kind }]) => !manual.includes(kind));
@@ -19,12 +19,12 @@ describe("whatever happens in whatever order", () => {
     passesMs: fc.integer({ min: 0, max: 4 * 3_600_000 }),
   });
 
-  /** Claims as Postgres does, and makes the responses refer to the outstanding request. */
+  /** Claims requests as Postgres does, and makes responses refer to the outstanding request. */
   function run(trainer: TrainerTraits, events: { input: DispatchInput; passesMs: number }[]) {
     let dispatch = { ...PENDING, createdAt: NOW };
     let now = NOW;
     let requests = 0;
-    const history: { before: Dispatch; after: Dispatch; input: DispatchInput; isGivenBack: boolean }[] = [];
+    const history: { before: Dispatch; after: Dispatch; input: DispatchInput; isReleased: boolean }[] = [];
     for (const { input: drawn, passesMs } of events) {
       now += passesMs;
       const opened = advance(dispatch, { kind: "opened" }, { ...CONTEXT, now, trainer });
@@ -35,27 +35,27 @@ describe("whatever happens in whatever order", () => {
       const input = "askedAt" in drawn ? { ...drawn, askedAt: dispatch.askedAt } : drawn;
       const { patch } = advance(dispatch, input, { ...CONTEXT, now, trainer });
       const after = { ...dispatch, ...patch };
-      const isGivenBack = dispatch.askedAt !== null && after.askedAt === null;
-      if (isGivenBack) requests -= 1;
-      history.push({ before: dispatch, after, input, isGivenBack });
+      const isReleased = dispatch.askedAt !== null && after.askedAt === null;
+      if (isReleased) requests -= 1;
+      history.push({ before: dispatch, after, input, isReleased });
       dispatch = after;
     }
     return { dispatch, requests, history, now };
   }
 
-  it("no second request is made without a manual command", () => {
+  it("sends no second request without a manual command", () => {
     fc.assert(
       fc.property(traits, fc.array(event, { maxLength: 40 }), (trainer, events) => {
         const { requests, history } = run(trainer, events);
-        // A request that may have arrived is never given back.
+        // The claim of a request that may have arrived is never released.
         expect(requests).toBeLessThanOrEqual(1);
-        for (const { isGivenBack, input } of history)
-          if (isGivenBack) expect(["not_sent", "rate_limited"]).toContain(input.kind);
+        for (const { isReleased, input } of history)
+          if (isReleased) expect(["not_sent", "rate_limited"]).toContain(input.kind);
       }),
     );
   });
 
-  it("an end is left only by a re-run, by a training that turns up again, or by a person", () => {
+  it("leaves a final state only by a re-run, a training that reappears, or a manual command", () => {
     fc.assert(
       fc.property(traits, fc.array(event, { maxLength: 40 }), (trainer, events) => {
         for (const { before, after, input } of run(trainer, events).history) {
@@ -68,13 +68,13 @@ describe("whatever happens in whatever order", () => {
     );
   });
 
-  it("the same input twice changes nothing the second time, and has the same effects", () => {
+  it("changes nothing when the last input is repeated, and has the same effects", () => {
     fc.assert(
       fc.property(traits, fc.array(event, { maxLength: 20 }), event, (trainer, events, { input }) => {
         const { dispatch, now } = run(trainer, events);
         const context = { ...CONTEXT, now, trainer };
         const once = { ...dispatch, ...advance(dispatch, input, context).patch };
-        // The status of one run says nothing about the older one that the list named instead.
+        // The status of one run says nothing about the older run that replaced it.
         fc.pre(input.kind !== "seen" || once.externalId === dispatch.externalId);
         const twice = advance(once, input, context);
         const unheard = { heardAt: null, silentSince: null };
@@ -84,8 +84,8 @@ describe("whatever happens in whatever order", () => {
     );
   });
 
-  it("nothing stays open past its limit without a sign of life", () => {
-    // What a trainer may respond to each question without showing the training.
+  it("leaves nothing open past its limit without a sign of life", () => {
+    // Responses to each question that give no sign of life.
     const unavailable = { kind: "unavailable", message: "down", waitMs: null } as const;
     const silences = fc.record({
       follow: fc.constantFrom<DispatchInput>(
@@ -119,7 +119,7 @@ describe("whatever happens in whatever order", () => {
           if (next.kind === "follow" || next.kind === "search") question = next.kind;
           time += Math.max(1, next.waitMs);
         }
-        throw new Error(`still ${current.state} after ${(time - now) / 3_600_000} hours`);
+        throw new Error(`The dispatch is still ${current.state} after ${(time - now) / 3_600_000} hours`);
       }),
     );
   });

@@ -4,20 +4,20 @@ import { ASKED, INPUTS, NOW, PENDING, REJECTED, SENT, step } from "./examples.ts
 
 describe("a request", () => {
   it.each([
-    ["is made at once", PENDING, { kind: "request", waitMs: 0 }],
-    ["is searched for, if it may have been made", ASKED, { kind: "search", waitMs: 0 }],
-    ["is followed, once it was accepted", SENT, { kind: "follow", waitMs: 0 }],
+    ["is sent at once", PENDING, { kind: "request", waitMs: 0 }],
+    ["is searched for if it may have been sent", ASKED, { kind: "search", waitMs: 0 }],
+    ["is followed once it was accepted", SENT, { kind: "follow", waitMs: 0 }],
     [
-      "is searched for, if its training is not identified",
+      "is searched for if its training is not identified",
       { ...SENT, externalId: null },
       { kind: "search", waitMs: 0 },
     ],
-    ["is done with, once it was refused", REJECTED, { kind: "done" }],
+    ["is finished once it was refused", REJECTED, { kind: "done" }],
   ])("%s", (_, dispatch, next) => {
     expect(step(dispatch, { kind: "opened" }).next).toEqual(next);
   });
 
-  it("that never arrived is made again, with pauses that grow to half a minute", () => {
+  it("that never arrived is sent again, after pauses that grow to half a minute", () => {
     const pause = (ageMs: number) =>
       step({ ...ASKED, createdAt: NOW - ageMs }, INPUTS["not sent"] as DispatchInput);
     expect(pause(10).next).toEqual({ kind: "request", waitMs: 250 });
@@ -26,7 +26,7 @@ describe("a request", () => {
     expect(pause(900_000).next).toEqual({ kind: "request", waitMs: 30_000 });
   });
 
-  it("that was limited waits as long as the trainer says, or a minute", () => {
+  it("that was rate-limited waits as long as the trainer says, or a minute", () => {
     const limited = (waitMs: number | null) =>
       step(ASKED, { kind: "rate_limited", askedAt: ASKED.askedAt, message: "", waitMs }).next;
     expect(limited(5_000)).toEqual({ kind: "request", waitMs: 5_000 });
@@ -40,7 +40,7 @@ describe("a request", () => {
     }
   });
 
-  it("whose answer is lost is searched for as long as the limit, then left to a person", () => {
+  it("whose response is lost is searched for until the limit, and then left to an operator", () => {
     const search = (askedAgoMs: number) =>
       step({ ...ASKED, askedAt: NOW - askedAgoMs, error: "reset" }, { kind: "searched", trainings: [] });
     expect(search(299_999).after.state).toBe("pending");
@@ -52,7 +52,7 @@ describe("a request", () => {
     });
   });
 
-  it("is searched for twelve times longer while the trainer cannot be asked", () => {
+  it("is searched for twelve times longer while the trainer is unavailable", () => {
     const search = (askedAgoMs: number) =>
       step({ ...ASKED, askedAt: NOW - askedAgoMs }, INPUTS["unavailable"] as DispatchInput).after.state;
     expect(search(12 * 300_000 - 1)).toBe("pending");

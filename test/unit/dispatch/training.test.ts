@@ -34,7 +34,7 @@ describe("a training", () => {
     });
   });
 
-  it("that is silent counts as lost after the limit, but not at the first poll after an outage", () => {
+  it("without a sign of life counts as lost after the limit, but not at the first poll after an outage", () => {
     const silent = { ...RUNNING, heardAt: NOW - DAY };
     expect(step(silent, INPUTS["gone"] as DispatchInput).after).toMatchObject({
       state: "running",
@@ -53,7 +53,7 @@ describe("a training", () => {
     );
   });
 
-  it("that cannot be followed is left to a person instead", () => {
+  it("that cannot be followed is left to an operator instead", () => {
     const context = { trainer: { ...WEBHOOK, reportsOutcomes: false } };
     const silent = { ...SENT, statusUrl: null, heardAt: NOW - DAY, silentSince: NOW - 600_000 };
     expect(step(silent, { kind: "searched", trainings: [] }, context)).toMatchObject({
@@ -69,7 +69,7 @@ describe("a training", () => {
     expect(step(UNKNOWN, { kind: "opened" }).effects).not.toContain("release");
   });
 
-  it("counts as ended only once the list of runs shows it, or has had time to", () => {
+  it("counts as ended only once the list of runs shows it, or has had enough time to", () => {
     const end = (askedAgoMs: number, runs: (typeof RUN)[]) =>
       step({ ...RUNNING, askedAt: NOW - askedAgoMs }, seen("completed", "success", 1, runs));
     expect(end(1_000, []).after.state).toBe("running");

@@ -22,12 +22,12 @@ import {
   step,
 } from "./examples.ts";
 
-/** The state after each input that moves a dispatch; every other pair leaves the state as it is. */
+/** The state after each input that changes it; all other pairs leave the state unchanged. */
 const TRANSITIONS: Record<string, Partial<Record<string, DispatchState>>> = {
   pending: {
     "request differs, settings changed": "cancelled",
     "request differs, row changed": "rejected",
-    // A late response to a request that was given up.
+    // A late response to a request that was abandoned.
     accepted: "sent",
     "accepted without id": "sent",
     "accepted means done": "succeeded",
@@ -92,7 +92,7 @@ const TRANSITIONS: Record<string, Partial<Record<string, DispatchState>>> = {
 describe("the state machine of a dispatch", () => {
   it.each(
     Object.keys(EXAMPLES).flatMap((from) => Object.keys(INPUTS).map((input) => [from, input] as const)),
-  )("%s, %s: moves as the table says, and nothing else", (from, name) => {
+  )("%s, %s: changes the state only as the table says", (from, name) => {
     const dispatch = EXAMPLES[from] as Dispatch;
     const { after, effects } = step(dispatch, INPUTS[name] as DispatchInput);
     const expected = TRANSITIONS[from]?.[name] ?? dispatch.state;
@@ -117,7 +117,7 @@ describe("the state machine of a dispatch", () => {
       { ...FAILED, conclusion: "cancelled" },
       ["announce_request", "follow", "announce_end", "release"],
     ],
-  ])("%s: what follows", (state, dispatch, effects) => {
+  ])("%s: has the expected effects", (state, dispatch, effects) => {
     expect(effectsOf({ ...PENDING, ...dispatch, state })).toEqual(effects);
   });
 

@@ -13,43 +13,43 @@ import type { TcpProxy } from "./tcp-proxy.ts";
 import { TEMPLATE } from "./template.ts";
 import { spawnWorker, stopWorkers, untilReady, type WorkerProcess } from "./worker-process.ts";
 
-export interface FieldOptions {
+export interface SandboxOptions {
   settings?: Record<string, string>;
-  /** How long gather's reading takes at the least. */
+  /** How long gather takes at least to read its evidence. */
   readingMs?: number;
-  /** How the GitHub behaves that trains. */
+  /** How GitHub behaves. */
   github?: Partial<FakeGitHub>;
 }
 
-/** Where one run takes place. */
-export interface Field {
+/** The environment of one run: a database, a queue prefix, a trainer and worker processes. */
+export interface Sandbox {
   settings: Record<string, string>;
   producer: Producer;
   redis: Redis;
-  /** Asks Postgres by a way that no fault lies on. */
+  /** Queries Postgres directly, unaffected by faults. */
   sql<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>;
-  /** The trainer; it outlives every process that asks it. */
+  /** The trainer; it outlives every worker process. */
   github: FakeGitHub;
-  /** For files of this run. */
+  /** A directory for files of this run. */
   directory: string;
-  /** Starts a worker process; settles when it is ready, or has ended. */
+  /** Starts a worker process, and resolves once it is ready or has ended. */
   startWorker(faults?: Partial<WorkerFaults>, settings?: Record<string, string>): Promise<WorkerProcess>;
-  /** Stops what still runs; answers what did not end as it should. */
+  /** Stops what still runs, and returns what did not end as it should. */
   close(): Promise<string[]>;
 }
 
-interface FieldPlace {
+interface SandboxPlace {
   root: string;
   servers: EmbeddedServers;
-  wires: { postgres: TcpProxy; redis: TcpProxy };
+  proxies: { postgres: TcpProxy; redis: TcpProxy };
   directory: string;
   /** Every worker of the lane. */
   workers: WorkerProcess[];
   name: string;
 }
 
-export async function openField(place: FieldPlace, options: FieldOptions): Promise<Field> {
-  const { servers, wires, directory, name } = place;
+export async function openSandbox(place: SandboxPlace, options: SandboxOptions): Promise<Sandbox> {
+  const { servers, proxies, directory, name } = place;
   await queryOnce(servers.databaseUrl, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
   const directUrl = withDatabase(servers.databaseUrl, name);
   await queryOnce(
@@ -58,8 +58,8 @@ export async function openField(place: FieldPlace, options: FieldOptions): Promi
   );
   const github = await startFakeGitHub(options.github);
   const settings = {
-    DATABASE_URL: withDatabase(wires.postgres.url, name),
-    REDIS_URL: wires.redis.url,
+    DATABASE_URL: withDatabase(proxies.postgres.url, name),
+    REDIS_URL: proxies.redis.url,
     REDIS_PREFIX: `{${name}}`,
     RATINGS_BUFFER_TABLE: "slow_buffer",
     MIN_BUFFER_SIZE: "0",
@@ -76,7 +76,7 @@ export async function openField(place: FieldPlace, options: FieldOptions): Promi
     ...options.settings,
   };
   const silent = createLogger("silent");
-  // The producer goes straight to Redis: an event that was not accepted cannot be lost.
+  // The producer connects directly to Redis, because an event that was not accepted cannot be lost.
   const producer = createClient({ ...parseConfig(settings), redisUrl: servers.redisUrl }, silent);
   const redis = new Redis(servers.redisUrl);
   redis.on("error", () => {});

@@ -1,28 +1,28 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
-import type { Field } from "./field.ts";
+import type { Sandbox } from "./sandbox.ts";
 import type { Lane } from "./lane.ts";
 import type { SentEvent } from "./observe.ts";
 import type { Plan } from "./plans.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-interface Struck {
+interface InjectedFault {
   hasStruck: boolean;
   sent: SentEvent[];
   healedAt: number;
 }
 
-/** Starts workers, sends the events, and lets the fault happen meanwhile. */
-export async function strike(lane: Lane, field: Field, plan: Plan): Promise<Struck> {
-  const workers = await startWorkers(field, plan);
-  const sending = sendEvents(field, plan);
-  const { hasStruck, healedAt } = await happen(lane, field, plan, workers);
+/** Starts workers, sends the events, and injects the fault meanwhile. */
+export async function injectFault(lane: Lane, sandbox: Sandbox, plan: Plan): Promise<InjectedFault> {
+  const workers = await startWorkers(sandbox, plan);
+  const sending = sendEvents(sandbox, plan);
+  const { hasStruck, healedAt } = await applyFault(lane, sandbox, plan, workers);
   const sent = await sending;
   return { hasStruck, sent, healedAt: Math.max(healedAt, sent.at(-1)?.sentAt ?? 0) };
 }
 
-async function startWorkers(field: Field, { fault, killAt, nth }: Plan): Promise<WorkerProcess[]> {
+async function startWorkers(sandbox: Sandbox, { fault, killAt, nth }: Plan): Promise<WorkerProcess[]> {
   const faults: Partial<WorkerFaults>[] = {
     "worker killed at a point": [{ killAt, nth }],
     "Redis emptied and worker killed": [{ killAt, nth }],
@@ -31,27 +31,32 @@ async function startWorkers(field: Field, { fault, killAt, nth }: Plan): Promise
     "clocks differ": [{}, { clockAheadMs: 90_000 }],
     "trainer's answers lost": [{ killAt: "trainer.find:before", nth }],
   }[fault as string] ?? [{}];
-  return Promise.all(faults.map((each) => field.startWorker(each)));
+  return Promise.all(faults.map((each) => sandbox.startWorker(each)));
 }
 
-async function sendEvents(field: Field, { events, spacingMs }: Plan): Promise<SentEvent[]> {
+async function sendEvents(sandbox: Sandbox, { events, spacingMs }: Plan): Promise<SentEvent[]> {
   const sent: SentEvent[] = [];
   for (let index = 0; index < events; index += 1) {
     const eventRunId = `drift-${index}`;
     const sentAt = Date.now();
-    const jobId = await field.producer.send(INBOX_JOBS.event, { runId: eventRunId });
+    const jobId = await sandbox.producer.send(INBOX_JOBS.event, { runId: eventRunId });
     sent.push({ eventRunId, sentAt, jobId });
     await pause(spacingMs);
   }
   return sent;
 }
 
-type Happening = Pick<Struck, "hasStruck" | "healedAt">;
+type FaultTimes = Pick<InjectedFault, "hasStruck" | "healedAt">;
 
-async function happen(lane: Lane, field: Field, plan: Plan, workers: WorkerProcess[]): Promise<Happening> {
+async function applyFault(
+  lane: Lane,
+  sandbox: Sandbox,
+  plan: Plan,
+  workers: WorkerProcess[],
+): Promise<FaultTimes> {
   const { afterMs, lastsMs } = plan;
   const [first] = workers;
-  const lasting = async (begin: () => unknown, end: () => unknown): Promise<Happening> => {
+  const lasting = async (begin: () => unknown, end: () => unknown): Promise<FaultTimes> => {
     await pause(afterMs);
     await begin();
     await pause(lastsMs);
@@ -61,19 +66,19 @@ async function happen(lane: Lane, field: Field, plan: Plan, workers: WorkerProce
   switch (plan.fault) {
     case "worker killed at a point":
     case "one of two workers killed":
-      return restartWhenKilled(field, first, 3_000);
+      return restartWhenKilled(sandbox, first, 3_000);
     case "trainer's answers lost":
-      return { ...(await restartWhenKilled(field, first, 3_000)), hasStruck: true };
+      return { ...(await restartWhenKilled(sandbox, first, 3_000)), hasStruck: true };
     case "worker killed at random":
       await pause(afterMs);
       first?.child.kill("SIGKILL");
-      return restartWhenKilled(field, first, 3_000);
+      return restartWhenKilled(sandbox, first, 3_000);
     case "worker paused":
       return lasting(
         () => first?.child.kill("SIGSTOP"),
         async () => {
-          // Long enough that its jobs are taken for stalled, and a second worker takes them over.
-          await field.startWorker();
+          // Long enough for its jobs to count as stalled and be taken over by a second worker.
+          await sandbox.startWorker();
           await pause(9_000);
           first?.child.kill("SIGCONT");
         },
@@ -84,32 +89,32 @@ async function happen(lane: Lane, field: Field, plan: Plan, workers: WorkerProce
       return lasting(lane.redis.pause, lane.redis.resume);
     case "Redis emptied":
       await pause(afterMs);
-      await field.redis.flushall();
+      await sandbox.redis.flushall();
       return { hasStruck: true, healedAt: Date.now() };
     case "Redis emptied and worker killed": {
       const hasStruck = await isKilled(first, 3_000);
-      await field.redis.flushall();
+      await sandbox.redis.flushall();
       const healedAt = Date.now();
-      if (hasStruck) await field.startWorker();
+      if (hasStruck) await sandbox.startWorker();
       return { hasStruck, healedAt };
     }
     case "Redis cut off":
-      return lasting(lane.redis.wire.cut, lane.redis.wire.heal);
+      return lasting(lane.redis.proxy.cut, lane.redis.proxy.heal);
     case "Redis slow":
       return lasting(
-        () => lane.redis.wire.slowDown(100),
-        () => lane.redis.wire.slowDown(0),
+        () => lane.redis.proxy.slowDown(100),
+        () => lane.redis.proxy.slowDown(0),
       );
     case "Postgres killed":
       return lasting(lane.postgres.kill, lane.postgres.restart);
     case "Postgres paused":
       return lasting(lane.postgres.pause, lane.postgres.resume);
     case "Postgres cut off":
-      return lasting(lane.postgres.wire.cut, lane.postgres.wire.heal);
+      return lasting(lane.postgres.proxy.cut, lane.postgres.proxy.heal);
     case "Postgres slow":
       return lasting(
-        () => lane.postgres.wire.slowDown(200),
-        () => lane.postgres.wire.slowDown(0),
+        () => lane.postgres.proxy.slowDown(200),
+        () => lane.postgres.proxy.slowDown(0),
       );
     case "none":
     case "no lock at all":
@@ -125,16 +130,16 @@ async function isKilled(worker: WorkerProcess | undefined, limitMs: number): Pro
   return worker?.hasEnded() ?? false;
 }
 
-/** Starts the worker again when it was killed, as a supervisor does; so long it is waited for. */
+/** Waits until the worker is killed, at most for the limit, and restarts it, as a supervisor does. */
 async function restartWhenKilled(
-  field: Field,
+  sandbox: Sandbox,
   worker: WorkerProcess | undefined,
   limitMs: number,
-): Promise<Happening> {
+): Promise<FaultTimes> {
   const hasStruck = await isKilled(worker, limitMs);
   const healedAt = Date.now();
-  if (hasStruck) await field.startWorker();
-  // A step late in the run may still come, and a supervisor does not go home.
-  else void worker?.ended.then(() => (worker.child.signalCode === "SIGKILL" ? field.startWorker() : null));
+  if (hasStruck) await sandbox.startWorker();
+  // The kill may still happen at a step late in the run, so the supervisor stays on duty.
+  else void worker?.ended.then(() => (worker.child.signalCode === "SIGKILL" ? sandbox.startWorker() : null));
   return { hasStruck, healedAt };
 }
