@@ -18,7 +18,7 @@ import { createLogger } from "../src/process/logger.ts";
 const ROUNDS = 5;
 const ONE_BY_ONE = 200;
 const AT_ONCE = 2_000;
-/** Another checkout, built, whose decisions are measured beside ours in the same rounds. */
+/** The directory of another built checkout, whose decisions are measured in the same rounds. */
 const BEFORE = process.env["BENCH_BEFORE"];
 const VARIANTS = ["floor", "floor with SQL", ...(BEFORE === undefined ? [] : ["before"]), "decision"];
 type Variant = string;
@@ -26,9 +26,9 @@ type Variant = string;
 interface Bench {
   variant: Variant;
   child: ChildProcess;
-  /** Puts the request for one decision about a model on its queue. */
+  /** Requests one decision about a model. */
   put(model: string): Promise<void>;
-  /** Waits until so many more chains have ended. */
+  /** Waits until `count` more chains have ended. */
   ended(count: number): Promise<void>;
 }
 
@@ -81,7 +81,7 @@ async function main(): Promise<void> {
   await printTable(benches, measures);
 }
 
-/** A database with the source tables, a triggered alert and a small buffer: what is measured is not the count. */
+/** Creates a database with a triggered alert and a small buffer, because counting ratings is not measured here. */
 async function prepare(variant: Variant, servers: { databaseUrl: string; redisUrl: string }) {
   const name = `bench_${variant.replaceAll(" ", "_").toLowerCase()}`;
   const admin = new Client(servers.databaseUrl);
@@ -103,14 +103,14 @@ async function prepare(variant: Variant, servers: { databaseUrl: string; redisUr
     REDIS_URL: servers.redisUrl,
     REDIS_PREFIX: `{${name}}`,
     MIN_BUFFER_SIZE: "1000",
-    // Each decision triggers, so that each writes all its rows.
+    // Without the guard each decision triggers, and writes all its rows.
     RETRIGGER_GUARD: "off",
     SCHEDULE: "off",
     ROLE: "worker",
     LOG_LEVEL: "warn",
     RETRIGGER_CONFIG: await writeModels(),
   };
-  // Another version has tables of its own, which it makes itself.
+  // Another version creates its own tables.
   if (variant === "before") return { settings, database };
   const migrating = createDatabase(
     {
@@ -193,7 +193,7 @@ async function startBench(
 
 async function untilReady(child: ChildProcess): Promise<void> {
   for await (const chunk of child.stdout ?? []) if (String(chunk).includes("ready")) break;
-  // What it prints from here on is nobody's, but it must not fill the pipe.
+  // Later output is not needed, but it must not fill the pipe.
   child.stdout?.resume();
 }
 
@@ -213,7 +213,7 @@ async function countCommands(redis: Redis): Promise<number> {
   return Number(/total_commands_processed:(\d+)/.exec(await redis.info("stats"))?.[1]);
 }
 
-/** Committed transactions; every round trip of ours is one. Backends report them with a delay of a second at most. */
+/** Counts committed transactions; each of our round trips is one. Backends report them with a delay of at most a second. */
 async function countTransactions(database: Client): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   await database.query("SELECT pg_stat_clear_snapshot()");
@@ -253,7 +253,7 @@ async function printTable(benches: Bench[], measures: Map<Variant, Measures>): P
   printRatios(before, measures.get("decision"));
 }
 
-/** Ratios of our decisions to those of the other version, by round, so that what the machine did meanwhile cancels out. */
+/** Prints the ratios of our decisions to the other version's by round, so that the machine's other load cancels out. */
 function printRatios(before: Measures | undefined, ours: Measures | undefined): void {
   if (!before || !ours) return;
   const medians = (measure: Measures): number[] =>

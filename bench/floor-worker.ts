@@ -11,7 +11,7 @@ import { createRedactor } from "../src/process/redact.ts";
 import { draftDecision } from "../src/trainers/draft-decision.ts";
 import { createTrainer } from "../src/trainers/registry.ts";
 
-// What any program of this kind pays at the least: four BullMQ stages, with FLOOR=sql the same three round trips to
+// The minimum that any program of this kind costs: four BullMQ stages, with FLOOR=sql the same three round trips to
 // Postgres that a decision makes, and nothing else.
 const withSql = process.env["FLOOR"] === "sql";
 const config = parseConfig(process.env);

@@ -5,7 +5,7 @@ import { createDatabase, type Database } from "../src/postgres/database.ts";
 import { createLogger } from "../src/process/logger.ts";
 
 /**
- * How long the statements take that must not grow with the tables: `npm run bench:tables`. One million events in seven days,
+ * Measures statements whose time must not grow with the tables: `npm run bench:tables`. One million events in seven days,
  * 100,000 decisions with 10 KB of evidence, one million dispatches.
  */
 const EVENTS = 1_000_000;
@@ -52,7 +52,7 @@ async function fill(pool: pg.Pool): Promise<void> {
      FROM generate_series(1, $1::int) AS n`,
     [DECISIONS],
   );
-  // Runs of their own: what is counted are dispatches, and their decisions' size does not matter.
+  // These decisions are small, because only the number of dispatches matters here.
   await pool.query(
     `INSERT INTO retraining_decisions (run_id, model, decision_date, decision, reason, trainer, previous_id)
      SELECT gen_random_uuid(), 'old' || n % 100, now(), 'trigger', 'drift_detected', 'github', $2 + n - 100

@@ -6,10 +6,20 @@ import { advance } from "../src/core/dispatch/advance.ts";
 import { isOver, stateOfTraining, type Training } from "../src/core/dispatch/dispatch.ts";
 import { callsForReevaluation } from "../src/core/dispatch/effects.ts";
 import type { DispatchRequest } from "../src/core/dispatch/request.ts";
-import { type DispatchEffect, type DispatchInput, type DispatchLimits, toDispatchLimits } from "../src/core/dispatch/transition.ts";
+import {
+  type DispatchEffect,
+  type DispatchInput,
+  type DispatchLimits,
+  toDispatchLimits,
+} from "../src/core/dispatch/transition.ts";
 import { PermanentError } from "../src/core/errors.ts";
 import type { Policy } from "../src/core/policy.ts";
-import { announceDoubles, announceEnd, announceTrigger, announceUnknown } from "../src/core/report/announce.ts";
+import {
+  announceDoubles,
+  announceEnd,
+  announceTrigger,
+  announceUnknown,
+} from "../src/core/report/announce.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dispatches.ts";
 import { hashSettings } from "../src/trainers/draft-decision.ts";

@@ -2,7 +2,14 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Client } from "pg";
-import { chooseRootDrop, type EmbeddedServer, findFreePort, handOver, runToEnd, startServer } from "./server-process.ts";
+import {
+  chooseRootDrop,
+  type EmbeddedServer,
+  findFreePort,
+  handOver,
+  runToEnd,
+  startServer,
+} from "./server-process.ts";
 
 /**
  * Starts a private Postgres in `directory`, on a free port of the loopback address, from the binaries of the npm package. The

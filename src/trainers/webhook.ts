@@ -11,7 +11,14 @@ import { SIGNATURE_HEADER, signBody } from "../outgoing/signature.ts";
 import { readWait } from "../outgoing/wait.ts";
 import type { Redact } from "../process/redact.ts";
 import { openUrl, secret, serverUrl } from "../settings/forms.ts";
-import { type Answer, type FollowedTraining, type News, type Trainer, type TrainerDefinition, TrainerUnavailable } from "./trainer.ts";
+import {
+  type Answer,
+  type FollowedTraining,
+  type News,
+  type Trainer,
+  type TrainerDefinition,
+  TrainerUnavailable,
+} from "./trainer.ts";
 
 const ASK_LIMIT_MS = 30_000;
 const LOOK_LIMIT_MS = 15_000;

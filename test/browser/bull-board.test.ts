@@ -16,7 +16,7 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-/** Where the pictures go that a person may want to look at. */
+/** The directory for screenshots, for inspection. */
 const PICTURES = ".data/pictures";
 
 // Debian's Chromium; .ci/run installs it.
@@ -40,7 +40,7 @@ describe.skipIf(!existsSync(CHROMIUM))("in a browser", () => {
     await world?.close();
   });
 
-  it("a failed stage is retried from Bull Board's page, and the chain goes on", async () => {
+  it("retries a failed stage from Bull Board's page, and the chain continues", async () => {
     await world.sql("ALTER TABLE ratings_buffer RENAME TO elsewhere");
     const runId = /run ([0-9a-f-]{36})/.exec(await failureOf(world.decide()))?.[1] ?? "";
     await world.sql("ALTER TABLE elsewhere RENAME TO ratings_buffer");
@@ -55,8 +55,8 @@ describe.skipIf(!existsSync(CHROMIUM))("in a browser", () => {
     ]);
   });
 
-  // The second test decides on what the first one left.
-  it("a completed stage's page shows its log, and its retry decides nothing twice", async () => {
+  // The second test uses the decision of the first one.
+  it("shows a completed stage's log, and its retry makes no second decision", async () => {
     const { runId } = await world.decide();
     await page.goto(`${app.address()}/queues/queue/summarize/${runId}`);
     await page.getByRole("tab", { name: "Logs" }).click();
@@ -74,14 +74,14 @@ describe.skipIf(!existsSync(CHROMIUM))("in a browser", () => {
     expect(await world.sql("SELECT * FROM retraining_decisions ORDER BY id")).toEqual(before);
   });
 
-  it("the decisions are a page that a person can read", async () => {
+  it("shows the decisions on a readable page", async () => {
     await page.goto(`${app.address()}/decisions`);
     expect(await page.locator("tbody tr").count()).toBe(2);
     await page.screenshot({ path: `${PICTURES}/decisions.png` });
   });
 });
 
-/** Clicks the retry button of a job's page, which has no name but its tooltip, and says yes where Bull Board asks. */
+/** Clicks the retry button of a job's page, which has no name but its tooltip, and confirms. */
 async function clickRetry(page: Page, position: number): Promise<void> {
   const button = page.locator("main button").nth(position);
   await button.hover();

@@ -15,7 +15,7 @@ function decision(id: number, runId: string, changes: Partial<ObservedDecision> 
     takenAt: 1_000 * id,
     alertIds: [`alert-${id}`],
     reasonCodes: ["drift_detected"],
-    asksForLook: false,
+    needsFollowUp: false,
     isComplete: true,
     ...changes,
   };
@@ -25,7 +25,7 @@ function summary(runId: string, decisionId: number | null, supersededBy?: string
   return [runId, { runId, decisionId, supersededBy } as DecisionSummary];
 }
 
-/** Two events, two decisions, two trainings: nothing is amiss. */
+/** Two events, two decisions, two trainings, and no violation. */
 function clean(): Observation {
   const job = (runId: string) => ({ state: "completed", result: { outcome: "started", runId } }) as const;
   return {
@@ -44,13 +44,13 @@ function clean(): Observation {
       { decisionId: 1, state: "succeeded", askedAt: 1_100, extraRuns: [] },
       { decisionId: 2, state: "succeeded", askedAt: 2_100, extraRuns: [] },
     ],
-    asks: [
+    trainings: [
       { key: FIRST, askedAt: 1_150 },
       { key: SECOND, askedAt: 2_150 },
     ],
     contractFaults: [],
     doublesRuns: false,
-    pendingLooks: [],
+    pendingFollowUps: [],
     keysLeft: [],
     hasGuard: true,
     wasRedisEmptied: false,
@@ -59,7 +59,7 @@ function clean(): Observation {
 }
 
 describe("the auditor", () => {
-  it("finds nothing where nothing is amiss", () => {
+  it("finds no violation in a correct run", () => {
     expect(audit(clean())).toEqual([]);
   });
 
@@ -85,14 +85,14 @@ describe("the auditor", () => {
       ({ decisions }) => Object.assign(decisions[1] ?? {}, { reasonCodes: ["training_in_flight"] }),
     ],
     [
-      "a decision whose next look is not pending",
+      "a decision whose follow-up is not pending",
       "stuck model",
-      ({ decisions }) => Object.assign(decisions[1] ?? {}, { asksForLook: true }),
+      ({ decisions }) => Object.assign(decisions[1] ?? {}, { needsFollowUp: true }),
     ],
     [
-      "a next look of an older decision",
+      "a follow-up of an older decision",
       "stuck model",
-      ({ pendingLooks }) => pendingLooks.push("next-look-x-1"),
+      ({ pendingFollowUps }) => pendingFollowUps.push("next-look-x-1"),
     ],
     [
       "a failure after which nothing was decided",
@@ -100,29 +100,29 @@ describe("the auditor", () => {
       ({ dispatches }) => Object.assign(dispatches[1] ?? {}, { state: "failed" }),
     ],
     [
-      "a half-written decision",
+      "an incomplete decision",
       "broken decision",
       ({ decisions }) => Object.assign(decisions[0] ?? {}, { isComplete: false }),
     ],
     [
-      "a report about a decision that is not there",
+      "a report about a decision that does not exist",
       "broken decision",
       ({ summaries }) => summaries.set(...summary(SECOND, 7)),
     ],
     [
-      "a report of no decision about one that is there",
+      "a report of no decision although one exists",
       "broken decision",
       ({ summaries }) => summaries.set(...summary(SECOND, null, FIRST)),
     ],
     [
-      "a trainer that was asked twice",
+      "a decision with two trainings",
       "duplicate dispatch",
-      ({ asks }) => asks.push({ key: FIRST, askedAt: 3_000 }),
+      ({ trainings }) => trainings.push({ key: FIRST, askedAt: 3_000 }),
     ],
     [
       "a training without a decision",
       "duplicate dispatch",
-      ({ asks }) => asks.push({ key: "other", askedAt: 3_000 }),
+      ({ trainings }) => trainings.push({ key: "other", askedAt: 3_000 }),
     ],
     [
       "an alert that started two trainings",
@@ -136,36 +136,36 @@ describe("the auditor", () => {
       ({ decisions }) => Object.assign(decisions[1] ?? {}, { decision: "no_action" }),
     ],
     [
-      "a call before its row",
+      "a request before its row was written",
       "broken decision",
       ({ dispatches }) => Object.assign(dispatches[0] ?? {}, { askedAt: null }),
     ],
-    ["a training that the trainer knows nothing of", "broken decision", ({ asks }) => asks.pop()],
+    ["a training that the trainer does not have", "broken decision", ({ trainings }) => trainings.pop()],
     [
-      "a refusal of what was started",
+      "a refused request whose training was started",
       "broken decision",
       ({ dispatches }) => Object.assign(dispatches[0] ?? {}, { state: "rejected" }),
     ],
     [
-      "a second training that nobody was told of",
+      "a second training that was not recorded",
       "duplicate dispatch",
       (seen) => {
         seen.doublesRuns = true;
-        seen.asks.push({ key: FIRST, askedAt: 1_151 });
+        seen.trainings.push({ key: FIRST, askedAt: 1_151 });
       },
     ],
     [
-      "a request that the contract forbids",
+      "a request that violates GitHub's description of its API",
       "broken contract",
       ({ contractFaults }) => contractFaults.push("x"),
     ],
     [
-      "a dispatch that says unknown and arrived",
+      "an unknown dispatch whose request arrived",
       "broken decision",
       ({ dispatches }) => Object.assign(dispatches[0] ?? {}, { state: "unknown" }),
     ],
     [
-      "a dispatch that nobody went on with",
+      "an abandoned dispatch",
       "broken decision",
       ({ dispatches }) => Object.assign(dispatches[0] ?? {}, { state: "pending" }),
     ],
@@ -192,7 +192,7 @@ describe("the auditor", () => {
       ({ sent }) => Object.assign(sent[0]?.job ?? {}, { result: { outcome: "folded", runId: "nowhere" } }),
     ],
     [
-      "an event whose job leads in a circle",
+      "an event whose job leads in a cycle",
       "lost event",
       ({ sent, summaries }) => {
         Object.assign(sent[0]?.job ?? {}, { result: { outcome: "folded", runId: "a" } });
@@ -200,30 +200,30 @@ describe("the auditor", () => {
       },
     ],
     ["a job that failed for good", "broken job", ({ brokenJobs }) => brokenJobs.push("act x: failed")],
-    ["a lock that was not given back", "leak", ({ keysLeft }) => keysLeft.push("decision-lock:default")],
-    ["a process that ended by itself", "leak", ({ leaks }) => leaks.push("a worker ended")],
-  ])("sees %s", (_, kind, plant) => {
+    ["a lock that was not released", "leak", ({ keysLeft }) => keysLeft.push("decision-lock:default")],
+    ["a process that ended on its own", "leak", ({ leaks }) => leaks.push("a worker ended")],
+  ])("finds %s", (_, kind, plant) => {
     const seen = clean();
     plant(seen);
     expect(audit(seen).map((violation) => violation.kind)).toContain(kind);
   });
 
-  it("lets a trainer start two, where that is told", () => {
+  it("accepts two trainings for one request if both are recorded", () => {
     const seen = clean();
     seen.doublesRuns = true;
-    seen.asks.push({ key: FIRST, askedAt: 1_151 });
+    seen.trainings.push({ key: FIRST, askedAt: 1_151 });
     Object.assign(seen.dispatches[0] ?? {}, { extraRuns: ["2"] });
     expect(audit(seen)).toEqual([]);
   });
 
-  it("follows a superseded run to the one that decided", () => {
+  it("follows a superseded run to the run that decided", () => {
     const seen = clean();
     seen.summaries.set(...summary("superseded", null, SECOND));
     Object.assign(seen.sent[0]?.job ?? {}, { result: { outcome: "folded", runId: "superseded" } });
     expect(audit(seen)).toEqual([]);
   });
 
-  it("asks no more of an emptied Redis than that what Postgres knows is decided", () => {
+  it("requires decisions only about events in Postgres if Redis was emptied", () => {
     const seen = clean();
     seen.wasRedisEmptied = true;
     seen.sent.push({ eventRunId: "drift-3", sentAt: 3_000, job: null });

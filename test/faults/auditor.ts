@@ -1,9 +1,9 @@
 import type { IntakeResult } from "../../queues/jobs.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 
-/** One training that the trainer started, as the trainer itself knows it. */
-export interface Ask {
-  /** The run's id that it was started under. */
+/** One training, as recorded by the trainer itself. */
+export interface StartedTraining {
+  /** The id of the run that requested it. */
   key: string;
   /** Unix milliseconds. */
   askedAt: number;
@@ -15,26 +15,26 @@ export interface Observation {
   sent: { eventRunId: string; sentAt: number; job: JobEnd | null }[];
   /** Results of the chains that are in Redis, by run. */
   summaries: Map<string, DecisionSummary>;
-  /** Jobs of any queue that failed for good, or never came to their end: "act 0190… failed: …". */
+  /** Jobs of any queue that failed for good or never ended: "act 0190… failed: …". */
   brokenJobs: string[];
   events: { eventRunId: string; receivedAt: number; runId: string | null }[];
   /** In the order of their ids. */
   decisions: ObservedDecision[];
   dispatches: ObservedDispatch[];
-  asks: Ask[];
-  /** What GitHub's own contract says against our requests. */
+  trainings: StartedTraining[];
+  /** Violations of GitHub's own description of its API by our requests. */
   contractFaults: string[];
-  /** Whether the trainer starts two trainings for one request now and then; then that is to be told. */
+  /** Whether the trainer may start two trainings for one request, which must then be recorded. */
   doublesRuns: boolean;
-  /** Ids of the delayed jobs that re-evaluate a model at the time that its latest decision named. */
-  pendingLooks: string[];
-  /** Redis keys of locks and of follow-ups that are left. */
+  /** Ids of the delayed jobs that re-evaluate a model at the time given by its latest decision. */
+  pendingFollowUps: string[];
+  /** Redis keys of locks and follow-ups that remain. */
   keysLeft: string[];
-  /** Whether an alert may start one training only. */
+  /** Whether an alert may start only one training. */
   hasGuard: boolean;
-  /** Whether Redis was emptied: then jobs of events that Postgres does not know of may be gone. */
+  /** Whether Redis was emptied. Then jobs of events that are not in Postgres may be gone. */
   wasRedisEmptied: boolean;
-  /** Worker processes that ended by themselves, connections that stayed open. */
+  /** Worker processes that ended on their own, and connections that stayed open. */
   leaks: string[];
 }
 
@@ -47,7 +47,7 @@ export interface ObservedDispatch {
   decisionId: number;
   state: string;
   askedAt: number | null;
-  /** Further trainings for the one request, as far as they were noticed. */
+  /** Further trainings for the same request that were noticed. */
   extraRuns: string[];
 }
 
@@ -61,8 +61,8 @@ export interface ObservedDecision {
   takenAt: number;
   alertIds: string[];
   reasonCodes: string[];
-  /** Whether it names a time at which it is to be looked at again. */
-  asksForLook: boolean;
+  /** Whether it gives a time for its re-evaluation. */
+  needsFollowUp: boolean;
   isComplete: boolean;
 }
 
@@ -83,7 +83,7 @@ export interface Violation {
   text: string;
 }
 
-/** Checks every invariant of DESIGN.md on what a run left behind. */
+/** Checks every invariant against what a run left behind. */
 export function audit(observation: Observation): Violation[] {
   return [
     ...auditDecisions(observation),
@@ -98,83 +98,89 @@ export function audit(observation: Observation): Violation[] {
   ];
 }
 
-/** Invariants 2 and 4: one chain, in which each saw the one before, and one decision a run. */
+/** Invariants 2 and 4: one chain in which each decision saw the previous one, and one decision per run. */
 function auditDecisions({ decisions, summaries }: Observation): Violation[] {
   const violations: Violation[] = [];
   for (const [index, { id, runId, previousId, seenId, isComplete }] of decisions.entries()) {
     const before = decisions[index - 1]?.id ?? null;
     if (previousId !== before || seenId !== before) {
-      const text = `#${id} saw #${seenId} and names #${previousId} as the one before, which is #${before}`;
+      const text = `#${id} saw #${seenId} and names #${previousId} as the previous one, which is #${before}`;
       violations.push({ kind: "duplicate decision", text });
     }
     if (decisions.findIndex((other) => other.runId === runId) !== index)
       violations.push({ kind: "duplicate decision", text: `run ${runId} decided twice, again as #${id}` });
-    if (!isComplete) violations.push({ kind: "broken decision", text: `#${id} is half-written` });
+    if (!isComplete) violations.push({ kind: "broken decision", text: `#${id} is incomplete` });
   }
   for (const [runId, { decisionId }] of summaries) {
     const decided = decisions.find((decision) => decision.runId === runId)?.id ?? null;
     if (decisionId !== decided) {
-      const text = `run ${runId} says #${decisionId}, the log says #${decided}`;
+      const text = `run ${runId} reports #${decisionId}, but the table has #${decided}`;
       violations.push({ kind: "broken decision", text });
     }
   }
   return violations;
 }
 
-/** Invariants 5 and 6: asked once a decision, after its row; one training for an alert. */
+/** Invariants 5 and 6: one request per decision, sent after its row was written, and one training per alert. */
 function auditDispatches(observation: Observation): Violation[] {
-  const { decisions, dispatches, asks, hasGuard, doublesRuns } = observation;
+  const { decisions, dispatches, trainings, hasGuard, doublesRuns } = observation;
   const violations: Violation[] = [];
   const wrong = (text: string): number => violations.push({ kind: "duplicate dispatch", text });
   for (const { id, runId, decision } of decisions) {
     const own = dispatches.filter(({ decisionId }) => decisionId === id);
-    const asked = asks.filter(({ key }) => key === runId);
-    const told = 1 + Math.max(0, ...own.map(({ extraRuns }) => extraRuns.length));
-    if (asked.length > (doublesRuns ? 2 : 1) || (asked.length > 1 && told !== asked.length))
-      wrong(`the trainer started ${asked.length} trainings for #${id}, of which ${told} are known`);
+    const started = trainings.filter(({ key }) => key === runId);
+    const known = 1 + Math.max(0, ...own.map(({ extraRuns }) => extraRuns.length));
+    if (started.length > (doublesRuns ? 2 : 1) || (started.length > 1 && known !== started.length))
+      wrong(`the trainer started ${started.length} trainings for #${id}, of which ${known} are known`);
     if (own.length !== (decision === "trigger" ? 1 : 0)) {
       violations.push({ kind: "broken decision", text: `#${id} (${decision}) has ${own.length} dispatches` });
     }
-    for (const { state, askedAt } of own) violations.push(...auditDispatch(`#${id}`, state, askedAt, asked));
+    for (const { state, askedAt } of own)
+      violations.push(...auditDispatch(`#${id}`, state, askedAt, started));
   }
-  for (const { key } of asks) {
+  for (const { key } of trainings) {
     if (!decisions.some(({ runId }) => runId === key)) wrong(`a training ${key} belongs to no decision`);
   }
   if (hasGuard) violations.push(...auditAlerts(decisions, dispatches));
   return violations;
 }
 
-function auditDispatch(name: string, state: string, askedAt: number | null, asked: Ask[]): Violation[] {
+function auditDispatch(
+  name: string,
+  state: string,
+  askedAt: number | null,
+  trainings: StartedTraining[],
+): Violation[] {
   const texts: string[] = [];
-  if (asked.length > 0 && askedAt === null) texts.push(`${name} was asked for without a row that says so`);
+  if (trainings.length > 0 && askedAt === null) texts.push(`${name} was requested without a record of it`);
   const hasTrained =
     state === "succeeded" || state === "failed" || (state === "cancelled" && askedAt !== null);
-  if (hasTrained && asked.length === 0)
-    texts.push(`${name} is "${state}", and the trainer knows nothing of it`);
-  if (!hasTrained && asked.length > 0)
-    texts.push(`${name} is "${state}", and the trainer started a training for it`);
-  if (state === "unknown" && askedAt === null) texts.push(`${name} is "unknown", and was not asked for`);
+  if (hasTrained && trainings.length === 0)
+    texts.push(`${name} is "${state}", but the trainer has no such training`);
+  if (!hasTrained && trainings.length > 0)
+    texts.push(`${name} is "${state}", but the trainer started a training for it`);
+  if (state === "unknown" && askedAt === null) texts.push(`${name} is "unknown", but was not requested`);
   if (!["succeeded", "failed", "cancelled", "unknown", "rejected"].includes(state))
     texts.push(`${name} is left "${state}"`);
   return texts.map((text) => ({ kind: "broken decision", text }));
 }
 
 /** States in which the alerts of a dispatch may start another one. */
-const GIVES_BACK = ["cancelled", "failed", "rejected"];
+const RELEASES_ALERTS = ["cancelled", "failed", "rejected"];
 
 function auditAlerts(decisions: ObservedDecision[], dispatches: Observation["dispatches"]): Violation[] {
-  const answered = new Map<string, number>();
+  const startedBy = new Map<string, number>();
   const violations: Violation[] = [];
   for (const { id, decision, alertIds } of decisions) {
-    const isAnswer = dispatches.some(
-      ({ decisionId, state }) => decisionId === id && !GIVES_BACK.includes(state),
+    const holdsAlerts = dispatches.some(
+      ({ decisionId, state }) => decisionId === id && !RELEASES_ALERTS.includes(state),
     );
-    if (decision !== "trigger" || !isAnswer) continue;
+    if (decision !== "trigger" || !holdsAlerts) continue;
     for (const alert of alertIds) {
-      const earlier = answered.get(alert);
+      const earlier = startedBy.get(alert);
       const text = `alert ${alert} started #${earlier} and #${id}`;
       if (earlier !== undefined) violations.push({ kind: "duplicate dispatch", text });
-      answered.set(alert, id);
+      startedBy.set(alert, id);
     }
   }
   return violations;
@@ -199,7 +205,7 @@ function auditEvents(observation: Observation): Violation[] {
     if (wasRedisEmptied) continue;
     if (job?.state !== "completed" || !job.result) lost(`has a job that is ${job?.state ?? "gone"}`);
     else if (!leadsToDecision(observation, job.result, sentAt))
-      lost(`has a job that says ${JSON.stringify(job.result)}, which leads to no younger decision`);
+      lost(`has a job that returned ${JSON.stringify(job.result)}, which leads to no younger decision`);
   }
   return violations;
 }
@@ -210,7 +216,7 @@ function leadsToDecision(
   sentAt: number,
 ): boolean {
   let runId: string | null | undefined = "runId" in result ? result.runId : null;
-  // Bounded, for a circle would be a fault as well.
+  // Bounded, because a cycle would be a fault too.
   for (let step = 0; step < 100 && runId; step += 1) {
     const decision = decisions.find((known) => known.runId === runId);
     if (decision) return decision.takenAt >= sentAt;
@@ -221,28 +227,29 @@ function leadsToDecision(
 
 const OPEN_DISPATCHES = ["pending", "sent", "running", "unknown"];
 
-/** Invariant 8: what holds the model back is there, and has a time at which the model is looked at again. */
+/** Invariant 8: whatever holds the model back exists, and the model's re-evaluation is scheduled. */
 export function auditLatest({
   decisions,
   dispatches,
-  pendingLooks,
+  pendingFollowUps,
   hasGuard,
-}: Pick<Observation, "decisions" | "dispatches" | "pendingLooks" | "hasGuard">): Violation[] {
+}: Pick<Observation, "decisions" | "dispatches" | "pendingFollowUps" | "hasGuard">): Violation[] {
   const latest = decisions.at(-1);
   if (!latest) return [];
   const stuck = (text: string): Violation => ({ kind: "stuck model", text: `#${latest.id} ${text}` });
   const violations: Violation[] = [];
   const isOpen = dispatches.some(({ state }) => OPEN_DISPATCHES.includes(state));
   if (latest.reasonCodes.includes("training_in_flight") && !isOpen)
-    violations.push(stuck("is held back by a training, and none is open"));
-  const looks = pendingLooks.filter((id) => id.endsWith(`-${latest.id}`));
-  if (latest.asksForLook && looks.length !== 1)
-    violations.push(stuck("asks for a look, and none is pending"));
-  const others = pendingLooks.filter((id) => !looks.includes(id));
-  if (others.length > 0) violations.push(stuck(`is the latest, and ${others.join(", ")} is pending`));
+    violations.push(stuck("is held back by a training, but none is open"));
+  const followUps = pendingFollowUps.filter((id) => id.endsWith(`-${latest.id}`));
+  if (latest.needsFollowUp && followUps.length !== 1)
+    violations.push(stuck("needs a follow-up, but none is pending"));
+  const others = pendingFollowUps.filter((id) => !followUps.includes(id));
+  if (others.length > 0)
+    violations.push(stuck(`is the latest decision, but ${others.join(", ")} is pending`));
   const last = dispatches.at(-1);
   const hasFailed = last?.state === "failed" || (last?.state === "cancelled" && last.askedAt !== null);
   if (hasGuard && hasFailed && last.decisionId === latest.id)
-    violations.push(stuck("failed, and no decision says when its alerts come back"));
+    violations.push(stuck("failed, but no decision gives the time when its alerts are released"));
   return violations;
 }

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Lane, openLane, takeLane } from "./lane.ts";
-import { createPlans, FAULTS, makeRun } from "./runs.ts";
+import { createPlans, FAULTS } from "./plans.ts";
+import { makeRun } from "./runs.ts";
 
-// Another one each day, and the same one all day long: a failure can be looked into.
+// The seed changes daily and stays the same all day, so that a failure can be reproduced.
 const SEED = Math.floor(Date.now() / 86_400_000);
 
 /** The short form of `npm run test:faults`: each fault once. */
-describe(`whatever fails (seed ${SEED})`, () => {
+describe(`the service under faults (seed ${SEED})`, () => {
   const lanes: Lane[] = [];
   beforeAll(async () => {
     lanes.push(...(await Promise.all([openLane(), openLane(), openLane()])));
@@ -14,7 +15,7 @@ describe(`whatever fails (seed ${SEED})`, () => {
   afterAll(() => Promise.all(lanes.map((lane) => lane.close())));
 
   it.concurrent.each(createPlans(FAULTS.length, SEED))(
-    "$fault: never twice, never lost",
+    "$fault: neither duplicates a decision nor loses an event",
     { timeout: 240_000 },
     async (plan) => {
       const lane = await takeLane(lanes);

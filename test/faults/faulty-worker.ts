@@ -2,14 +2,14 @@ import { z } from "zod";
 import type { Parts } from "../../src/app.ts";
 import type { Processors } from "../../workers/bullmq/workers.ts";
 
-/** What is wrong with a worker process; one with nothing wrong is the service as it is. */
+/** The faults of a worker process; without any it is the service itself. */
 export const WorkerFaults = z.object({
   /** A step, such as "database.recordDecision:after", at which the process kills itself, the `nth` time. */
   killAt: z.string().nullable().default(null),
   nth: z.number().int().default(1),
   /** A model whose gather kills the process, every time. */
   poisonModel: z.string().nullable().default(null),
-  /** A lock that every run finds free. */
+  /** Whether every run finds the lock free. */
   hasNoLock: z.boolean().default(false),
   /** How far this process's clock is ahead. */
   clockAheadMs: z.number().int().default(0),
@@ -19,7 +19,7 @@ export type WorkerFaults = z.input<typeof WorkerFaults>;
 const faults = WorkerFaults.parse(JSON.parse(process.env["FAULTS"] ?? "{}"));
 if (faults.clockAheadMs !== 0) shiftClock(faults.clockAheadMs);
 
-// Imported only now: no module may have read the clock before.
+// Imported only now, because no module may read the clock before it is shifted.
 const { buildApp } = await import("../../src/app.ts");
 const { parseConfig } = await import("../../src/config/config.ts");
 const { createLogger } = await import("../../src/process/logger.ts");
@@ -30,7 +30,7 @@ const { withoutLock } = await import("./without-lock.ts");
 let hits = 0;
 
 const settings = parseConfig(process.env);
-// The fake answers at once, so that nobody need search for minutes.
+// The fake responds at once, so a search need not last for minutes.
 const config = { ...settings, timing: { ...settings.timing, searchMs: 2_000, pollMs: 500 } };
 const log = createLogger(config.logLevel, createRedactor(config.secrets));
 const app = buildApp(config, log, {
@@ -50,15 +50,15 @@ function replaceParts({ database, lock, chain, trainer }: Parts): Parts {
   };
 }
 
-/** The same part, with a step before and one after each of its calls. */
+/** Wraps a part so that it reaches a step before and after each of its calls. */
 function withSteps<T extends object>(name: string, part: T): T {
   const entries = Object.entries(part).map(([method, call]: [string, unknown]) => {
     if (typeof call !== "function") return [method, call] as const;
     const withStep = async (...args: unknown[]): Promise<unknown> => {
       reach(`${name}.${method}:before`);
-      const answer: unknown = await call(...args);
+      const result: unknown = await call(...args);
       reach(`${name}.${method}:after`);
-      return answer;
+      return result;
     };
     return [method, withStep] as const;
   });

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Lane, openLane, takeLane } from "./lane.ts";
-import { createGitHubPlans, makeRun, TRAINING_KILL_POINTS } from "./runs.ts";
+import { createGitHubPlans, TRAINING_KILL_POINTS } from "./plans.ts";
+import { makeRun } from "./runs.ts";
 
-// Another kill point for each misbehaviour, and others the next day.
+// Each misbehaviour gets another kill point, and all of them change daily.
 const DAY = Math.floor(Date.now() / 86_400_000);
 const PLANS = createGitHubPlans(DAY).filter((_, index) => {
   const [misbehaviour, killPoint] = [
@@ -13,7 +14,7 @@ const PLANS = createGitHubPlans(DAY).filter((_, index) => {
 });
 
 /** The short form of `npm run test:faults -- --github`: each misbehaviour once. */
-describe(`a GitHub that misbehaves, and a worker that is killed meanwhile (day ${DAY})`, () => {
+describe(`a misbehaving GitHub and a worker that is killed meanwhile (day ${DAY})`, () => {
   const lanes: Lane[] = [];
   beforeAll(async () => {
     lanes.push(...(await Promise.all([openLane(), openLane(), openLane()])));
@@ -21,7 +22,7 @@ describe(`a GitHub that misbehaves, and a worker that is killed meanwhile (day $
   afterAll(() => Promise.all(lanes.map((lane) => lane.close())));
 
   it.concurrent.each(PLANS)(
-    "$github, killed at $killAt: one training a decision",
+    "$github, killed at $killAt: one training per decision",
     { timeout: 240_000 },
     async (plan) => {
       const lane = await takeLane(lanes);

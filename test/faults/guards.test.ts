@@ -7,24 +7,24 @@ import { makeRun } from "./runs.ts";
 
 const REST_LIMIT_MS = 20_000;
 
-describe("the fault suite notices when a guard is taken out", () => {
-  let whole: Lane;
+describe("the fault suite fails without the guard", () => {
+  let unchanged: Lane;
   beforeAll(async () => {
-    whole = await openLane();
+    unchanged = await openLane();
   }, 60_000);
-  afterAll(() => whole.close());
+  afterAll(() => unchanged.close());
 
   it.each(MUTANTS)("$guard", { timeout: 180_000 }, async (mutant) => {
     const root = await buildMutant(mutant);
     const lane = await openLane(root);
     try {
-      const [withGuard, without] = await Promise.all([
-        makeRun(whole, mutant.plan, REST_LIMIT_MS),
+      const [withGuard, withoutGuard] = await Promise.all([
+        makeRun(unchanged, mutant.plan, REST_LIMIT_MS),
         makeRun(lane, mutant.plan, REST_LIMIT_MS),
       ]);
       expect(withGuard.violations).toEqual([]);
       expect(withGuard.hasStruck).toBe(true);
-      expect(without.violations.map(({ kind }) => kind)).toContain(mutant.expected);
+      expect(withoutGuard.violations.map(({ kind }) => kind)).toContain(mutant.expected);
     } finally {
       await lane.close();
       await removeMutant(root);
@@ -32,7 +32,7 @@ describe("the fault suite notices when a guard is taken out", () => {
   });
 });
 
-describe("a test notices when a guard is taken out", () => {
+describe("a test fails without the guard", () => {
   it.each(TESTED_MUTANTS)("$guard", { timeout: 180_000 }, async (mutant) => {
     const root = await buildMutant(mutant);
     try {
@@ -44,7 +44,7 @@ describe("a test notices when a guard is taken out", () => {
   });
 });
 
-/** Runs one test of a copy of the program, on the servers of this run; returns what it printed. */
+/** Runs one test of a copy of the program on the servers of this test run, and returns its output. */
 function runTest(root: string, file: string, name: string): Promise<string> {
   const vitest = join(process.cwd(), "node_modules/vitest/vitest.mjs");
   return new Promise((resolve) => {

@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
 import { type Lane, openLane } from "./lane.ts";
-import { createGitHubPlans, createPlans, makeRun, type Outcome, type Plan } from "./runs.ts";
+import { createGitHubPlans, createPlans, type Plan } from "./plans.ts";
+import { makeRun, type Outcome } from "./runs.ts";
 import { formatGitHubTable, formatTable } from "./table.ts";
 
 /**
- * The long form: `npm run test:faults -- --runs 500`; with `--github`, each misbehaviour of GitHub's with a kill at each point
- * on the way of a training. `--only N` makes one run of a seed again.
+ * The long form: `npm run test:faults -- --runs 500`; with `--github`, each misbehaviour of GitHub with a kill at each point
+ * between a decision and the end of its training. `--only N` repeats one run of a seed.
  */
 const { values } = parseArgs({
   options: {
@@ -33,14 +34,14 @@ console.log(
 );
 if (outcomes.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
 
-/** Makes one run after the other on servers of its own. */
+/** Makes one run after another on its own servers. */
 async function work(): Promise<void> {
   let lane = await openLane();
   for (let next = queue.shift(); next; next = queue.shift()) {
     const outcome = await tryRun(lane, next.plan);
     outcomes.push(outcome);
     report(next.number, outcome);
-    // What a fault broke must not be the next run's fault.
+    // What a fault broke must not affect the next run.
     if (outcome.violations.length > 0) {
       await lane.close();
       lane = await openLane();

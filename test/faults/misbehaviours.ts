@@ -2,13 +2,13 @@ import type { FakeGitHub } from "../github/fake-github.ts";
 
 interface Misbehaviour {
   github: Partial<Pick<FakeGitHub, "next" | "course" | "listLagMs" | "isOldServer">>;
-  /** Whether it starts two trainings for one request by itself. */
+  /** Whether GitHub starts two trainings for one request. */
   doublesRuns?: boolean;
 }
 
 const SHORT = { queuedMs: 100, runningMs: 300 };
 
-/** Every way in which GitHub is known to behave otherwise than well, the first time that it is asked. */
+/** Every known way in which GitHub misbehaves at the first request. */
 const ALL = {
   well: { github: {} },
   "accepts, then drops the connection": { github: { next: ["accept and drop"] } },

@@ -1,12 +1,12 @@
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Violation } from "./auditor.ts";
-import type { Plan } from "./runs.ts";
+import type { Plan } from "./plans.ts";
 
-/** A copy of the program with one guard taken out, and a run that shows what the guard is for. */
+/** A copy of the program with one guard removed, and a run that shows what the guard is for. */
 export interface Mutant {
   guard: string;
-  /** Each change must find its text, or the mutant is no mutant. */
+  /** Each change must find its text; otherwise the copy would not be a mutant. */
   changes: { file: string; find: string; replace: string }[];
   plan: Plan;
   expected: Violation["kind"];
@@ -86,7 +86,7 @@ export const MUTANTS: Mutant[] = [
   },
 ];
 
-/** A copy of the program with one guard taken out, and a test that must notice. */
+/** A copy of the program with one guard removed, and a test that must fail. */
 export interface TestedMutant extends Pick<Mutant, "guard" | "changes"> {
   test: string;
   name: string;
@@ -94,7 +94,7 @@ export interface TestedMutant extends Pick<Mutant, "guard" | "changes"> {
 
 export const TESTED_MUTANTS: TestedMutant[] = [
   {
-    guard: "one decision a run",
+    guard: "one decision per run",
     changes: [
       {
         file: "src/postgres/migrations/001_decisions.sql",
@@ -106,7 +106,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
     name: "records no second one",
   },
   {
-    guard: "no write over a row that has changed",
+    guard: "no overwriting of a changed row",
     changes: [
       {
         file: "src/postgres/dispatches.ts",
@@ -126,8 +126,8 @@ export const TESTED_MUTANTS: TestedMutant[] = [
         replace: "",
       },
     ],
-    // The reconciler would make up for it, some seconds later.
-    test: "test/unit/dispatch.test.ts",
+    // In an integration test, the reconciler would make up for it some seconds later.
+    test: "test/unit/dispatch/training.test.ts",
     name: "a success that a decision waited for",
   },
   {
@@ -143,7 +143,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
     name: "is not recorded if the training has ended since",
   },
   {
-    guard: "the time of the next look",
+    guard: "the time of the next evaluation",
     changes: [
       {
         file: "src/core/evaluate.ts",
@@ -168,7 +168,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
   },
 ];
 
-/** Copies the program beside itself, where it finds the same packages, and takes the guard out. Answers the directory. */
+/** Copies the program below itself, where it finds the same packages, and removes the guard. Returns the directory. */
 export async function buildMutant({ guard, changes }: Pick<Mutant, "guard" | "changes">): Promise<string> {
   const root = join(process.cwd(), ".data", "mutants", `${process.pid}-${guard.replaceAll(" ", "-")}`);
   await rm(root, { recursive: true, force: true });
@@ -186,7 +186,8 @@ export async function buildMutant({ guard, changes }: Pick<Mutant, "guard" | "ch
   for (const { file, find, replace } of changes) {
     const path = join(root, file);
     const text = await readFile(path, "utf8");
-    if (!text.includes(find)) throw new Error(`${dirname(file)}: the guard "${guard}" is not found: ${find}`);
+    if (!text.includes(find))
+      throw new Error(`${dirname(file)}: the text of the guard "${guard}" was not found: ${find}`);
     await writeFile(path, text.replace(find, replace));
   }
   return root;

@@ -5,7 +5,7 @@ import { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { openQueue } from "../../src/redis/open-queue.ts";
 import { auditLatest, type Observation, type ObservedDecision } from "./auditor.ts";
-import type { Field } from "./lane.ts";
+import type { Sandbox } from "./sandbox.ts";
 
 export interface SentEvent {
   eventRunId: string;
@@ -15,9 +15,9 @@ export interface SentEvent {
 
 const OPEN_STATES = ["active", "waiting", "delayed", "prioritized", "waiting-children"] as const;
 
-/** Opens the field's queues for as long as `use` takes. */
-async function withQueues<T>(field: Field, use: (queues: Queue[]) => Promise<T>): Promise<T> {
-  const options = { connection: field.redis, prefix: field.settings["REDIS_PREFIX"] ?? "" };
+/** Opens the sandbox's queues while `use` runs. */
+async function withQueues<T>(sandbox: Sandbox, use: (queues: Queue[]) => Promise<T>): Promise<T> {
+  const options = { connection: sandbox.redis, prefix: sandbox.settings["REDIS_PREFIX"] ?? "" };
   const queues = QUEUES.map((name) => openQueue(name, options, createLogger("silent")));
   try {
     return await use(queues);
@@ -26,24 +26,24 @@ async function withQueues<T>(field: Field, use: (queues: Queue[]) => Promise<T>)
   }
 }
 
-/** Rest is rest when it lasts: a process that was paused has yet to notice what became of its work. */
+/** How long rest must last, because a process that was paused has yet to notice what became of its work. */
 const REST_MS = 1_000;
 
 /**
  * Waits until nothing is under way: no job that will run, no event that waits for a decision, no decision that waits for
- * its dispatch, for the end of its training or for its next look to be scheduled. Returns when that began, in Unix
- * milliseconds, or null if it did not come within the limit.
+ * its dispatch, for the end of its training or for its follow-up to be scheduled. Returns when that began, in Unix
+ * milliseconds, or null if it did not happen within the limit.
  */
-export async function untilAtRest(field: Field, limitMs: number): Promise<number | null> {
+export async function untilAtRest(sandbox: Sandbox, limitMs: number): Promise<number | null> {
   const deadline = Date.now() + limitMs;
-  return withQueues(field, async (queues) => {
+  return withQueues(sandbox, async (queues) => {
     let restsSince: number | null = null;
     while (Date.now() < deadline) {
       const open = await Promise.all(queues.map(countOpen));
       const isAtRest =
         open.every((count) => count === 0) &&
-        (await countWaiting(field)) === 0 &&
-        auditLatest({ ...(await readDecisions(field, queues)), hasGuard: isGuarded(field) }).length === 0;
+        (await countWaiting(sandbox)) === 0 &&
+        auditLatest({ ...(await readDecisions(sandbox, queues)), hasGuard: isGuarded(sandbox) }).length === 0;
       restsSince = isAtRest ? (restsSince ?? Date.now()) : null;
       if (restsSince !== null && Date.now() - restsSince >= REST_MS) return restsSince;
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -52,13 +52,13 @@ export async function untilAtRest(field: Field, limitMs: number): Promise<number
   });
 }
 
-function isGuarded({ settings }: Field): boolean {
+function isGuarded({ settings }: Sandbox): boolean {
   return settings["RETRIGGER_GUARD"] !== "off";
 }
 
 /**
- * Jobs that will run; not those that only watch a failed training or search for one that is unknown, nor next looks, whose time
- * has not come.
+ * Counts jobs that will run; not those that only watch a failed training or search for an unknown one, nor follow-ups whose
+ * time has not come.
  */
 async function countOpen(queue: Queue): Promise<number> {
   if (queue.name === INBOX) return (await listOpenInbox(queue)).length;
@@ -75,8 +75,8 @@ async function listOpenInbox(queue: Queue): Promise<Job[]> {
   );
 }
 
-async function countWaiting(field: Field): Promise<number> {
-  const rows = await field.sql(
+async function countWaiting(sandbox: Sandbox): Promise<number> {
+  const rows = await sandbox.sql(
     `SELECT FROM retraining_events AS event WHERE outcome <> 'drift_run_failed'
      AND NOT EXISTS (SELECT FROM retraining_decisions WHERE run_id = event.run_id
        OR (model = event.model AND (evidence ->> 'takenAt')::timestamptz >= event.received_at))
@@ -85,9 +85,9 @@ async function countWaiting(field: Field): Promise<number> {
   return rows.length;
 }
 
-/** Reads everything that a run left in Postgres, in Redis and with the trainer. */
+/** Reads everything that a run left in Postgres, in Redis and at the trainer. */
 export async function observe(
-  field: Field,
+  sandbox: Sandbox,
   sent: SentEvent[],
   {
     hasGuard,
@@ -95,26 +95,26 @@ export async function observe(
     doublesRuns,
   }: Pick<Observation, "hasGuard" | "wasRedisEmptied" | "doublesRuns">,
 ): Promise<Omit<Observation, "leaks">> {
-  const events = await field.sql<Observation["events"][number]>(
+  const events = await sandbox.sql<Observation["events"][number]>(
     `SELECT event_run_id AS "eventRunId", run_id AS "runId", floor(extract(epoch FROM received_at) * 1000)::float8 AS "receivedAt"
      FROM retraining_events`,
   );
-  const prefix = field.settings["REDIS_PREFIX"];
+  const prefix = sandbox.settings["REDIS_PREFIX"];
   const keysLeft = [
-    ...(await field.redis.keys(`${prefix}:decision-lock:*`)),
-    ...(await field.redis.keys(`${prefix}:follow-up:*`)),
+    ...(await sandbox.redis.keys(`${prefix}:decision-lock:*`)),
+    ...(await sandbox.redis.keys(`${prefix}:follow-up:*`)),
   ];
-  const jobs = await withQueues(field, (queues) => readJobs(queues, sent));
-  const latest = await withQueues(field, (queues) => readDecisions(field, queues));
+  const jobs = await withQueues(sandbox, (queues) => readJobs(queues, sent));
+  const latest = await withQueues(sandbox, (queues) => readDecisions(sandbox, queues));
   return {
     ...jobs,
     ...latest,
     events,
-    asks: field.github.runs.map(({ name, createdAt }) => ({
+    trainings: sandbox.github.runs.map(({ name, createdAt }) => ({
       key: name.replace("Retrain ", ""),
       askedAt: createdAt,
     })),
-    contractFaults: field.github.faults,
+    contractFaults: sandbox.github.faults,
     doublesRuns,
     keysLeft,
     hasGuard,
@@ -123,25 +123,25 @@ export async function observe(
 }
 
 async function readDecisions(
-  field: Field,
+  sandbox: Sandbox,
   queues: Queue[],
-): Promise<Pick<Observation, "decisions" | "dispatches" | "pendingLooks">> {
-  const decisions = await field.sql<ObservedDecision>(
+): Promise<Pick<Observation, "decisions" | "dispatches" | "pendingFollowUps">> {
+  const decisions = await sandbox.sql<ObservedDecision>(
     `SELECT id, run_id AS "runId", decision, previous_id AS "previousId", alert_ids AS "alertIds",
        (evidence #>> '{lastDecisions,0,id}')::integer AS "seenId",
        floor(extract(epoch FROM (evidence ->> 'takenAt')::timestamptz) * 1000)::float8 AS "takenAt",
-       reason_codes AS "reasonCodes", next_look_at > now() AS "asksForLook",
+       reason_codes AS "reasonCodes", next_look_at > now() AS "needsFollowUp",
        num_nulls(decision_date, decision, reason, buffer_size, notes, run_id, cause, trainer, criteria, policy, policy_hash) = 0
          AS "isComplete"
      FROM retraining_decisions ORDER BY id`,
   );
-  const dispatches = await field.sql<Observation["dispatches"][number]>(
+  const dispatches = await sandbox.sql<Observation["dispatches"][number]>(
     `SELECT decision_id AS "decisionId", state, floor(extract(epoch FROM asked_at) * 1000)::float8 AS "askedAt",
        extra_runs AS "extraRuns" FROM retraining_dispatches ORDER BY decision_id`,
   );
   const delayed = await queues.find(({ name }) => name === INBOX)?.getJobs(["delayed"]);
-  const looks = (delayed ?? []).filter((job) => job?.name === INBOX_JOBS.nextLook);
-  return { decisions, dispatches, pendingLooks: looks.map(({ id }) => String(id)) };
+  const followUps = (delayed ?? []).filter((job) => job?.name === INBOX_JOBS.nextLook);
+  return { decisions, dispatches, pendingFollowUps: followUps.map(({ id }) => String(id)) };
 }
 
 async function readJobs(
@@ -157,7 +157,7 @@ async function readJobs(
       return { ...event, job: { state: await job.getState(), result: result.data ?? null } };
     }),
   );
-  const told = (await summarize?.getJobs(["completed"])) ?? [];
+  const completed = (await summarize?.getJobs(["completed"])) ?? [];
   const broken = await Promise.all(
     queues.map(async (queue) => {
       if (queue.name === TRAINING) return queue.getJobs(["failed"]);
@@ -168,7 +168,7 @@ async function readJobs(
   );
   return {
     sent: ends,
-    summaries: new Map(told.map((job) => [String(job.id), DecisionSummary.parse(job.returnvalue)])),
+    summaries: new Map(completed.map((job) => [String(job.id), DecisionSummary.parse(job.returnvalue)])),
     brokenJobs: broken
       .flat()
       .map((job: Job) => `${job.queueName} ${job.id}: ${job.failedReason ?? "never ended"}`),

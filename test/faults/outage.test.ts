@@ -3,7 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { until } from "../support/world.ts";
-import { type Lane, openLane, type WorkerProcess } from "./lane.ts";
+import { type Lane, openLane } from "./lane.ts";
+import type { WorkerProcess } from "./worker-process.ts";
 
 // `OUTAGE_SECONDS=120` for the two minutes of docs/reliability.md.
 const OUTAGE_MS = Number(process.env["OUTAGE_SECONDS"] ?? 8) * 1_000;
@@ -34,25 +35,25 @@ const OUTAGES: { server: Server; how: string; begin: () => unknown; end: () => u
   },
 ];
 
-describe("a server that is away for a while", () => {
+describe("a temporary outage of a server", () => {
   it.each(OUTAGES)(
-    "$server $how: one line when it goes and one when it is back, 503 at once meanwhile, and all goes on by itself",
+    "$server $how: one line when it begins and one when it ends, immediate 503s meanwhile, and then the service recovers",
     { timeout: 60_000 + 2 * OUTAGE_MS },
     async ({ server, begin, end }) => {
-      const field = await lane.openField({});
-      const service = await field.startWorker({}, { ROLE: "all", PORT: "0" });
+      const sandbox = await lane.openSandbox({});
+      const service = await sandbox.startWorker({}, { ROLE: "all", PORT: "0" });
       const address = String(service.lines.find(({ msg }) => msg === "Retrigger is ready")?.["address"]);
       const get = (path: string) => timed(() => fetch(address + path));
-      const send = (runId: string) => field.producer.send(INBOX_JOBS.event, { runId });
+      const send = (runId: string) => sandbox.producer.send(INBOX_JOBS.event, { runId });
       const decide = async (runId: string) =>
-        field.producer.waitForDecision(await send(runId), { limitMs: 60_000 });
+        sandbox.producer.waitForDecision(await send(runId), { limitMs: 60_000 });
       await decide("before");
       expect((await get("/readyz")).status).toBe(200);
 
       const logged = service.lines.length;
       const cpuBefore = await cpuSeconds(service);
       await begin();
-      // Postgres is noticed to be away by whoever needs it.
+      // An outage of Postgres is noticed by the next query.
       const during = server === "postgres" ? [await send("during-1"), await send("during-2")] : [];
       const endsAt = Date.now() + OUTAGE_MS;
       const pages = server === "redis" ? "/queues/" : "/decisions";
@@ -75,16 +76,18 @@ describe("a server that is away for a while", () => {
       await end();
       await until("it is ready again", async () => (await get("/readyz")).status === 200);
 
-      for (const jobId of during) await field.producer.waitForDecision(jobId, { limitMs: 60_000 });
+      for (const jobId of during) await sandbox.producer.waitForDecision(jobId, { limitMs: 60_000 });
       expect((await decide("after")).reason).toMatch(/^already_acted_on/);
-      expect(await field.sql("SELECT FROM retraining_decisions WHERE decision = 'trigger'")).toHaveLength(1);
-      const told = service.lines.slice(logged).map(({ msg }) => String(msg));
-      expect(told.filter((line) => line.includes("is away"))).toHaveLength(1);
-      expect(told.filter((line) => line.includes("is back"))).toHaveLength(1);
-      const loud = service.lines.slice(logged).filter(({ level }) => Number(level) >= 40);
-      expect(loud.map(({ msg }) => msg)).toEqual([expect.stringContaining(`${NAMES[server]} is away`)]);
+      expect(await sandbox.sql("SELECT FROM retraining_decisions WHERE decision = 'trigger'")).toHaveLength(
+        1,
+      );
+      const messages = service.lines.slice(logged).map(({ msg }) => String(msg));
+      expect(messages.filter((line) => line.includes("is away"))).toHaveLength(1);
+      expect(messages.filter((line) => line.includes("is back"))).toHaveLength(1);
+      const warnings = service.lines.slice(logged).filter(({ level }) => Number(level) >= 40);
+      expect(warnings.map(({ msg }) => msg)).toEqual([expect.stringContaining(`${NAMES[server]} is away`)]);
       expect(cpuShare).toBeLessThan(0.5);
-      expect(await field.close()).toEqual([]);
+      expect(await sandbox.close()).toEqual([]);
     },
   );
 });

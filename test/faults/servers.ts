@@ -7,12 +7,12 @@ import { probeRedis } from "../../src/redis/connection.ts";
 /** A running server that can be killed, paused and started again on the same port and files. */
 export interface ServerControl {
   kill(): Promise<void>;
-  /** Starts it again with the command line that it had, and waits until it answers. */
+  /** Starts it again with the same command line, and waits until it responds. */
   restart(): Promise<void>;
-  /** Stops it and all its processes where they are (SIGSTOP), until `resume`. */
+  /** Suspends it and all its processes (SIGSTOP) until `resume`. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Ends it, if it was started again: the first one belongs to whoever started it. */
+  /** Ends the server if it was restarted here; the original one is ended by its owner. */
   stop(): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export async function controlRedis(url: string): Promise<ServerControl> {
     return new RegExp(`^${field}:(.*)$`, "m").exec(info)?.[1]?.trim() ?? "";
   };
   const program = await ask("server", "executable");
-  // Redis replaces its command line by a title, but tells its settings.
+  // Redis replaces its command line by a title, but its settings can be read.
   const names = ["port", "bind", "dir", "appendonly", "save", "maxmemory-policy"];
   const settings = await probeRedis(url, (redis) =>
     Promise.all(names.map(async (name) => (await redis.config("GET", name))[1] ?? "")),
@@ -52,7 +52,7 @@ export async function controlRedis(url: string): Promise<ServerControl> {
   });
 }
 
-/** Asks by a connection of its own, which a fault that lies on others does not touch. */
+/** Queries through a separate connection, which faults on other connections do not affect. */
 export async function queryOnce<Row extends object = Record<string, unknown>>(
   url: string,
   sql: string,
@@ -66,6 +66,13 @@ export async function queryOnce<Row extends object = Record<string, unknown>>(
   } finally {
     await client.end().catch(() => {});
   }
+}
+
+/** The same server's URL with another database. */
+export function withDatabase(databaseUrl: string, name: string): string {
+  const url = new URL(databaseUrl);
+  url.pathname = `/${name}`;
+  return url.href;
 }
 
 async function controlServer({
@@ -87,7 +94,7 @@ async function controlServer({
     async kill() {
       const children = await childrenOf(pid);
       await signalAll("SIGKILL");
-      // A new Postgres refuses to start while processes of the old one live.
+      // A new Postgres refuses to start while processes of the old one are alive.
       for (const each of [pid, ...children]) await untilGone(each);
     },
     async restart() {
@@ -124,7 +131,7 @@ function signalProcess(pid: number, signal: NodeJS.Signals): void {
 async function untilGone(pid: number): Promise<void> {
   for (;;) {
     const state = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
-    // A zombie holds nothing any more.
+    // A zombie no longer holds any resources.
     if (state === null || /\) Z /.test(state)) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -1,6 +1,7 @@
 import { VIOLATIONS } from "./auditor.ts";
 import { MISBEHAVIOURS } from "./misbehaviours.ts";
-import { FAULTS, type Outcome } from "./runs.ts";
+import { FAULTS } from "./plans.ts";
+import type { Outcome } from "./runs.ts";
 
 const COLUMNS = [
   "fault",

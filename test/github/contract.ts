@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { type Document, OpenAPIBackend } from "openapi-backend";
 
-/** GitHub's own description of its API, as far as a training needs it. */
+/** The paths of GitHub's API that a training needs. */
 const PATHS = [
   "/repos/{owner}/{repo}",
   "/repos/{owner}/{repo}/actions/runs/{run_id}",
@@ -17,24 +17,24 @@ const PATHS = [
 
 export interface CalledRequest {
   method: string;
-  /** With its query. */
+  /** Includes the query. */
   url: string;
   headers: Record<string, string>;
   body: unknown;
 }
 
-/** Judges requests and answers by GitHub's own contract. */
+/** Checks requests and responses against GitHub's own OpenAPI description. */
 export interface Contract {
-  /** The operation that a request asks for, and what is wrong with it; null where GitHub knows no such operation. */
-  judgeRequest(request: CalledRequest): { operationId: string; faults: string[] } | null;
-  judgeAnswer(operationId: string, status: number, body: unknown): string[];
-  /** An example of the contract's own. */
+  /** Returns the operation that a request calls and what is wrong with it, or null if GitHub has no such operation. */
+  checkRequest(request: CalledRequest): { operationId: string; faults: string[] } | null;
+  checkResponse(operationId: string, status: number, body: unknown): string[];
+  /** Returns one of the description's examples. */
   example(name: string): Record<string, unknown>;
 }
 
 let loading: Promise<Contract> | undefined;
 
-/** Read once in a process: the file has 13 MB. */
+/** Read once per process, because the file has 13 MB. */
 export function loadContract(): Promise<Contract> {
   return (loading ??= load());
 }
@@ -45,7 +45,7 @@ type Spec = Document & {
 };
 
 async function load(): Promise<Contract> {
-  // The package's entry would read all versions of the description, 400 MB.
+  // The package's entry point would read all versions of the description, 400 MB.
   const file = import.meta.resolve("@octokit/openapi/generated/api.github.com.json");
   const spec = JSON.parse(await readFile(fileURLToPath(file), "utf8"), spellOutNull) as Spec;
   const definition = { ...spec, paths: Object.fromEntries(PATHS.map((path) => [path, spec.paths[path]])) };
@@ -53,14 +53,14 @@ async function load(): Promise<Contract> {
     definition: definition as Document,
     quick: true,
     validate: true,
-    // The description calls `created` a date and time, although it takes search syntax.
+    // The description declares `created` a date and time, although it accepts search syntax.
     ajvOpts: { validateFormats: false, strict: false, allErrors: true },
   });
   await api.init();
   return {
-    judgeRequest({ method, url, headers, body }) {
+    checkRequest({ method, url, headers, body }) {
       const [path = "", query = ""] = url.split("?");
-      // The one parameter that spans several segments.
+      // This is the only parameter that spans several segments.
       const request = {
         method,
         path: path.replace(
@@ -76,9 +76,9 @@ async function load(): Promise<Contract> {
       const { errors } = api.validateRequest(request, operation);
       return { operationId: operation.operationId, faults: describe(errors) };
     },
-    judgeAnswer(operationId, status, body) {
+    checkResponse(operationId, status, body) {
       const operation = api.router.getOperation(operationId);
-      // The contract does not list every refusal, and describes none of the bodies that it does not list.
+      // The description does not list every refusal, and has no schema for those that it omits.
       if (!operation?.responses || !(String(status) in operation.responses) || status === 204) return [];
       return describe(api.validateResponse(body, operationId, status).errors);
     },
@@ -86,7 +86,7 @@ async function load(): Promise<Contract> {
   };
 }
 
-/** "Nullable" of a schema without a type, which the validator does not take, as what it means. */
+/** Rewrites "nullable" in schemas without a type, which the validator rejects, to its equivalent. */
 function spellOutNull(_: string, value: unknown): unknown {
   if (typeof value !== "object" || value === null || !("nullable" in value) || "type" in value) return value;
   const { nullable: _nullable, ...schema } = value;

@@ -1,6 +1,6 @@
 import { startFakeGitHub } from "./fake-github.ts";
 
-/** A GitHub to try things on: `npm run fake:github`. It takes any token, and its trainings take some seconds. */
+/** A fake GitHub to experiment with: `npm run fake:github`. It accepts any token, and its trainings take some seconds. */
 const { url } = await startFakeGitHub(
   { token: null, course: { queuedMs: 1_000, runningMs: 4_000, conclusion: "success" } },
   4_600,

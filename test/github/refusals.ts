@@ -1,14 +1,14 @@
-/** An answer with which GitHub starts nothing. */
+/** A response with which GitHub starts nothing. */
 export interface Refusal {
   status: number;
-  /** GitHub's own words. `$TOKEN` is replaced by the login that was sent. */
+  /** GitHub's own message. `$TOKEN` is replaced by the Authorization header of the request. */
   message: string;
   headers?: () => Record<string, string>;
 }
 
 const secondsFromNow = (seconds: number): string => String(Math.ceil(Date.now() / 1000) + seconds);
 
-/** What only a person can mend. */
+/** Refusals that only an operator can fix. */
 export const PERMANENT_REFUSALS = {
   "401": { status: 401, message: "Bad credentials" },
   "401 quoting": { status: 401, message: "Bad credentials: $TOKEN" },
@@ -20,7 +20,7 @@ export const PERMANENT_REFUSALS = {
   "422 disabled": { status: 422, message: "Cannot trigger a 'workflow_dispatch' on a disabled workflow" },
 } satisfies Record<string, Refusal>;
 
-/** What passes. */
+/** Refusals that end after some time. */
 export const RATE_LIMITS = {
   "429 retry-after": { status: 429, message: "Too many requests", headers: () => ({ "retry-after": "1" }) },
   "403 retry-after": {
@@ -41,8 +41,8 @@ export const REFUSALS: Record<keyof typeof PERMANENT_REFUSALS | keyof typeof RAT
   ...RATE_LIMITS,
 };
 
-/** What else may become of a dispatch. */
-export const DISPATCH_ANSWERS = [
+/** The other ways in which GitHub may respond to a dispatch. */
+export const DISPATCH_RESPONSES = [
   "accept",
   "204",
   "double",
@@ -55,4 +55,4 @@ export const DISPATCH_ANSWERS = [
   "500",
 ] as const;
 
-export type DispatchAnswer = (typeof DISPATCH_ANSWERS)[number] | keyof typeof REFUSALS;
+export type DispatchResponse = (typeof DISPATCH_RESPONSES)[number] | keyof typeof REFUSALS;

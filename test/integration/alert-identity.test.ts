@@ -109,7 +109,7 @@ async function rerunLastMigration(): Promise<void> {
   const text = await readFile("src/postgres/migrations/004_codes_and_versions.sql", "utf8");
   await world.sql(text.split("-- Down Migration")[1] ?? "");
   await world.sql("DELETE FROM retrigger_migrations WHERE name LIKE '004%'");
-  await until("it is taken back", async () => {
+  await until("the migration is reverted", async () => {
     const columns = await world.sql(
       "SELECT FROM information_schema.columns WHERE table_name = 'retraining_events' AND column_name = 'decision_id'",
     );

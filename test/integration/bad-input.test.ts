@@ -15,7 +15,7 @@ afterEach(() => world.close());
 
 const EVENT = "drift_monitoring.completed";
 
-/** Adds jobs as they are, and waits until each has ended. */
+/** Adds jobs unchecked, and waits until each has ended. */
 async function endsOf(jobs: { name: string; data: unknown }[]) {
   const added = await world.client.inbox.addBulk(jobs);
   return Promise.all(
@@ -52,7 +52,7 @@ const weirdText = fc.oneof(
     "0".repeat(201),
   ),
 );
-/** Anything that a foreign producer may put on the inbox; often nearly an event. */
+/** Anything that another producer may put on the inbox, often something close to an event. */
 const anything = fc.oneof(
   fc.jsonValue({ maxDepth: 4 }),
   fc.dictionary(
@@ -73,7 +73,7 @@ const job = fc.record({
 });
 
 describe("the inbox", () => {
-  it("answers every job with a result or a clear failure, and goes on", { timeout: 120_000 }, async () => {
+  it("ends every job with a result or a clear failure, and keeps working", { timeout: 120_000 }, async () => {
     await world.startApp();
     await fc.assert(
       fc.asyncProperty(fc.array(job, { minLength: 25, maxLength: 25 }), async (jobs) => {
@@ -102,7 +102,7 @@ describe("the inbox", () => {
     expect((await world.decide()).decision).toBe("trigger_mock");
   });
 
-  it("refuses an event nested a hundred thousand deep, which Node itself could not send", async () => {
+  it("refuses an event nested a hundred thousand levels deep, which Node itself could not send", async () => {
     await world.startApp();
     const { inbox } = world.client;
     await inbox.pause();
@@ -115,7 +115,7 @@ describe("the inbox", () => {
     expect((await world.decide()).decision).toBe("trigger_mock");
   });
 
-  it("keeps keys that belong to every object's prototype as data", async () => {
+  it("keeps keys such as __proto__ as data", async () => {
     await world.startApp();
     const data: unknown = JSON.parse('{"runId":"p","__proto__":{"model":"x"},"constructor":1,"toString":2}');
     const [ended] = await endsOf([{ name: EVENT, data }]);
@@ -129,7 +129,7 @@ describe("the inbox", () => {
   });
 });
 
-/** Adds a chain and puts another version's result in the place of a stage's own, before the next stage reads it. */
+/** Adds a chain and replaces a stage's result by one of another version before the next stage reads it. */
 async function plant(stage: Stage, next: Stage, result: string): Promise<string> {
   const runId = createRunId();
   const prefix = world.config.redisPrefix;
@@ -150,7 +150,7 @@ async function plant(stage: Stage, next: Stage, result: string): Promise<string>
   return reason;
 }
 
-describe("a stage result that another version planted", () => {
+describe("a stage result of another version", () => {
   const whole = {
     evidence: {
       takenAt: new Date().toISOString(),
@@ -178,7 +178,7 @@ describe("a stage result that another version planted", () => {
     expect((await world.decide()).decision).toBe("trigger_mock");
   });
 
-  it("with values that Postgres refuses fails clearly, and records nothing half", async () => {
+  it("with values that Postgres refuses fails clearly, and leaves no partial record", async () => {
     await world.startApp();
     const { runId } = await world.decide();
     const known = await world.redis.hget(`${world.config.redisPrefix}:evaluate:${runId}`, "returnvalue");

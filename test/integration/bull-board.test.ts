@@ -58,14 +58,14 @@ describe("Bull Board", () => {
     expect(rows).toEqual([{ run_id: runId, decision: "trigger_mock" }]);
   });
 
-  it("adds an event that is decided", async () => {
+  it("can add an event that leads to a decision", async () => {
     const event = { name: "drift_monitoring.completed", data: { runId: "by-hand" }, options: {} };
     const response = await board("POST", "drift_monitoring/add", event);
     expect(response.status).toBe(200);
     await until("the decision", async () => (await world.sql("SELECT 1 FROM retraining_decisions")).length);
   });
 
-  it("shows each stage's own account in its log", async () => {
+  it("shows in each stage's log what the stage did", async () => {
     const { runId } = await world.decide();
     const logOf = async (stage: string): Promise<string> =>
       ((await (await board("GET", `${stage}/${runId}/logs`)).json()) as string[]).join("\n");
@@ -77,7 +77,7 @@ describe("Bull Board", () => {
 });
 
 describe("the pages", () => {
-  it("tell that the service is alive and ready, and list the decisions", async () => {
+  it("report that the service is alive and ready, and list the decisions", async () => {
     await world.decide();
     const get = (path: string): Promise<Response> => fetch(`${app.address()}${path}`);
     expect((await get("/healthz")).status).toBe(200);

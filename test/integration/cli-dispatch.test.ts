@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TrainingReport } from "../../queues/jobs.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
-import { runOurs } from "../support/process.ts";
+import { runScript } from "../support/process.ts";
 import { until } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -12,14 +12,14 @@ beforeEach(async () => {
 afterEach(() => closeGitHubWorld(world));
 
 function retrigger(args: string[], settings: Record<string, string> = {}) {
-  return runOurs("src/cli.ts", args, { ...world.settings, ...settings });
+  return runScript("src/cli.ts", args, { ...world.settings, ...settings });
 }
 
 const states = async () =>
   (await world.sql("SELECT state FROM retraining_dispatches ORDER BY id")).map(({ state }) => state);
 
 describe("npx retrigger decide, with a real trainer", () => {
-  it("--wait returns when the training is asked for, and says what nobody does yet", async () => {
+  it("--wait returns once the training is dispatched, and says that no worker follows it yet", async () => {
     const { code, stdout, stderr } = await retrigger(["decide", "--wait"]);
     expect({ code, last: stdout.trim().split("\n").at(-1) }).toEqual({
       code: 0,
@@ -29,7 +29,7 @@ describe("npx retrigger decide, with a real trainer", () => {
     expect(await states()).toEqual(["sent"]);
   });
 
-  it("--wait=training follows it to its end, with its progress", async () => {
+  it("--wait=training follows the training to its end and shows its progress", async () => {
     world.github.course = { queuedMs: 200, runningMs: 4_000, conclusion: "success" };
     const { code, stdout, stderr } = await retrigger(["decide", "--wait=training", "--json"]);
     expect(code).toBe(0);
@@ -41,7 +41,7 @@ describe("npx retrigger decide, with a real trainer", () => {
     );
   });
 
-  it("has exit code 1 where the training fails or is refused, and says why", async () => {
+  it("has exit code 1 if the training fails or is refused, and says why", async () => {
     world.github.course = { queuedMs: 0, runningMs: 100, conclusion: "failure" };
     const failed = await retrigger(["decide", "--wait=training"]);
     expect(failed.code).toBe(1);
@@ -55,7 +55,7 @@ describe("npx retrigger decide, with a real trainer", () => {
 });
 
 describe("npx retrigger dispatch", () => {
-  it("retry asks again after a refusal, and refuses where there is nothing to retry", async () => {
+  it("retry sends the request again after a refusal, and fails if there is nothing to retry", async () => {
     await world.startApp();
     world.github.next = ["422 disabled", "422 disabled"];
     await world.decide();
@@ -78,7 +78,7 @@ describe("npx retrigger dispatch", () => {
     expect(world.github.dispatches()).toHaveLength(3);
   });
 
-  it("resend asks again for what was never started; confirm names what was", async () => {
+  it("resend repeats a request that started nothing, and confirm names the run that was started", async () => {
     await world.startApp({ timing: { searchMs: 500 } });
     world.github.next = ["drop"];
     const { runId } = await world.decide();
@@ -87,7 +87,7 @@ describe("npx retrigger dispatch", () => {
       code: 0,
       stdout: expect.stringMatching(/: (sent|running|succeeded) \d+ https/) as string,
     });
-    expect((await world.followed(runId)).state).toBe("succeeded");
+    expect((await world.waitForTraining(runId)).state).toBe("succeeded");
 
     await world.sql("DELETE FROM retraining_decisions");
     world.github.next = ["accept and drop"];
@@ -105,7 +105,7 @@ describe("npx retrigger dispatch", () => {
     expect(world.github.runs).toHaveLength(2);
   });
 
-  it("works where no worker runs, and after Redis forgot the chain", async () => {
+  it("works if no worker runs and Redis has lost the chain", async () => {
     world.github.next = ["401"];
     expect((await retrigger(["decide", "--wait"])).code).toBe(1);
     await world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
@@ -134,7 +134,7 @@ describe("npx retrigger doctor, with the GitHub trainer", () => {
   const doctor = async () =>
     (await retrigger(["doctor"])).stdout.split("\n").filter((line) => /GitHub|→|^on|run-name/.test(line));
 
-  it("finds all well, without starting anything", async () => {
+  it("finds nothing wrong, and starts nothing", async () => {
     const lines = await doctor();
     expect(lines.filter((line) => line.includes("GitHub:"))).toEqual([
       "✅ GitHub: YOUR_USER/cinematch is reachable",
@@ -148,7 +148,7 @@ describe("npx retrigger doctor, with the GitHub trainer", () => {
     expect(world.github.faults.join("\n")).toBe("");
   });
 
-  it("says of each thing that is amiss what to do", async () => {
+  it("says for each problem what to do", async () => {
     world.github.permissions = { push: true, scopes: null, actions: "read" };
     world.github.workflow = {
       state: "disabled_manually",

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DecisionSummary } from "../../src/core/report/decision-summary.ts";
-import { runOurs } from "../support/process.ts";
+import { runScript } from "../support/process.ts";
 import { addCheck, createWorld, type World } from "../support/world.ts";
 
 let world: World;
 
 function retrigger(args: string[], settings: Record<string, string> = {}) {
-  return runOurs("src/cli.ts", args, { ...world.settings, ...settings });
+  return runScript("src/cli.ts", args, { ...world.settings, ...settings });
 }
 
 beforeAll(async () => {
@@ -38,7 +38,7 @@ describe("npx retrigger", () => {
     expect(await world.sql("SELECT 1 FROM retraining_decisions")).toEqual([]);
   });
 
-  it("decides by itself where no worker runs, and prints one JSON object", async () => {
+  it("decides on its own if no worker runs, and prints one JSON object", async () => {
     const { code, stdout, stderr } = await retrigger(["decide", "--wait", "--json"]);
     expect(code).toBe(0);
     expect(stderr).toContain("No worker is running");
@@ -72,7 +72,7 @@ describe("npx retrigger", () => {
     expect(await world.sql("SELECT cause FROM retraining_decisions")).toEqual([{ cause: "manual" }]);
   });
 
-  it("sends an event that a worker decides, and lists it", async () => {
+  it("sends an event about which a worker decides, and lists the decision", async () => {
     const sent = await retrigger(["emit", "--run-id", "drift-7"]);
     expect(sent).toMatchObject({ code: 0 });
     expect(sent.stderr).toContain("No worker is running, so it waits");
@@ -87,12 +87,12 @@ describe("npx retrigger", () => {
 
   it.each([[["migrate"]], [["decide", "--dry-run"]], [["history"]]])("%j needs no Redis", async (args) => {
     const { REDIS_URL: _, ...settings } = world.settings;
-    expect(await runOurs("src/cli.ts", args, settings)).toMatchObject({ code: 0, stderr: "" });
+    expect(await runScript("src/cli.ts", args, settings)).toMatchObject({ code: 0, stderr: "" });
   });
 
   it.each([[["decide"]], [["emit"]], [["doctor"]]])("%j says that it needs Redis", async (args) => {
     const { REDIS_URL: _, ...settings } = world.settings;
-    const { code, stderr } = await runOurs("src/cli.ts", args, settings);
+    const { code, stderr } = await runScript("src/cli.ts", args, settings);
     expect(code).toBe(1);
     expect(stderr).toContain("REDIS_URL is not set: give the Redis server, such as redis://localhost:6379");
   });
@@ -106,7 +106,7 @@ describe("npx retrigger", () => {
     expect(stdout).toMatch(/^✅ #\d+ .* \| retired \| no_action/);
   });
 
-  it("finds what is amiss, a line each with what to do", async () => {
+  it("finds each problem, and says in one line what to do", async () => {
     const before = await retrigger(["doctor"], { SCHEDULE: "0 6 * * *" });
     expect(before.code).toBe(1);
     expect(before.stdout).toContain("✅ default: drift_alerts has the columns that are read");

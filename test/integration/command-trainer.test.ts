@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createRunId } from "../../queues/run-id.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { ServerAwayError } from "../../src/core/errors.ts";
-import { listCommands, spawnOurs, untilItSays } from "../support/process.ts";
+import { listCommands, spawnScript, untilOutput } from "../support/process.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 
 let world: World;
@@ -44,7 +44,7 @@ const dispatch = async () => (await world.sql("SELECT * FROM retraining_dispatch
 const followed = (runId: string) => world.client.waitForTraining(runId, { limitMs: 20_000 });
 
 describe("the command trainer", () => {
-  it("runs the program with the figures in its arguments, never through a shell, its output in the job's log", async () => {
+  it("runs the program with the figures as arguments, never through a shell, and keeps its output in the job's log", async () => {
     const script =
       "console.log(JSON.stringify(process.argv.slice(1)), process.cwd()); console.error('to stderr')";
     const strange = "$(touch hacked); `id` && \"quoted\" 'too' * ~ {unknown}\n-";
@@ -69,7 +69,7 @@ describe("the command trainer", () => {
     expect(await world.sql("SELECT FROM retraining_dispatches WHERE duration_seconds > 0")).toHaveLength(1);
   });
 
-  it("has its exit code as the conclusion", async () => {
+  it("uses the exit code as the conclusion", async () => {
     await startApp([process.execPath, "-e", "process.exit(3)"]);
     const { runId } = await world.decide();
     expect(await followed(runId)).toMatchObject({
@@ -79,20 +79,20 @@ describe("the command trainer", () => {
     });
   });
 
-  it("says what is wrong where there is no such program", async () => {
+  it("says what is wrong if the program does not exist", async () => {
     await startApp(["no-such-program"]);
     const { runId } = await world.decide();
     expect((await followed(runId)).error).toContain("there is no such program. Correct TRAINER_COMMAND");
   });
 
-  it("ends with its children after the time limit", async () => {
+  it("ends the program and its children after the time limit", async () => {
     await startApp(["/bin/sh", "-c", "sleep 4711 & sleep 4711"], { TRAINER_COMMAND_LIMIT_SECONDS: "1" });
     const { runId } = await world.decide();
     expect(await followed(runId)).toMatchObject({ state: "failed", conclusion: "timed_out" });
     expect((await listCommands()).filter((command) => command.includes("4711"))).toEqual([]);
   });
 
-  it("gets the variables that the settings name, and none of ours; what it prints of secrets is cut out", async () => {
+  it("gives the program only the variables that the settings name, and redacts secrets in its output", async () => {
     const password = new URL(world.config.databaseUrl).password;
     await writeFile(join(directory, "secret"), password);
     const script =
@@ -108,7 +108,7 @@ describe("the command trainer", () => {
     expect(log).not.toContain(password);
   });
 
-  it("keeps a bounded log of a training that prints without end", async () => {
+  it("keeps a bounded log of a program that prints endlessly", async () => {
     await startApp([process.execPath, "-e", "for (let i = 0; i < 200000; i++) console.log('line ' + i)"]);
     const { runId } = await world.decide();
     await followed(runId);
@@ -117,7 +117,7 @@ describe("the command trainer", () => {
     expect(log).toContain("line 199999");
   });
 
-  it("ends with the worker that stops, as lost, and is not run again by machine", async () => {
+  it("counts as lost when its worker stops, and is not run again automatically", async () => {
     const app = await startApp(["/bin/sh", "-c", "echo run >> runs; sleep 4712 & sleep 4712"]);
     const { runId } = await world.decide();
     await until("it runs", async () => (await listCommands()).some((command) => command.includes("4712")));
@@ -132,7 +132,7 @@ describe("the command trainer", () => {
     expect(await followed(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
   });
 
-  it("is run once where it is not known whether it was asked for", async () => {
+  it("runs the program once if it is unknown whether it was started", async () => {
     let failures = 0;
     const config = {
       ...parseConfig(settingsFor(["/bin/sh", "-c", "echo run >> runs"])),
@@ -156,7 +156,7 @@ describe("the command trainer", () => {
     expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");
   });
 
-  it("is not taken for lost where Postgres is away when it ends", async () => {
+  it("does not count as lost if Postgres is away when the program ends", async () => {
     let failures = 0;
     const config = { ...parseConfig(settingsFor([process.execPath, "-e", ""])), role: "worker" as const };
     await world.startApp(config, {
@@ -177,16 +177,16 @@ describe("the command trainer", () => {
     expect(failures).toBeGreaterThan(1);
   });
 
-  // Its job is taken over once its lock has lapsed, which is long, so that a short absence of Redis ends no training.
+  // Another worker takes the job over once its lock has expired. That takes long, so that a short outage of Redis ends no training.
   it(
-    "goes with the worker that dies, and is taken for lost by the next one",
+    "ends the program when its worker dies, and the next worker marks the training as lost",
     { timeout: 90_000 },
     async () => {
       const file = join(directory, "train.sh");
       await writeFile(file, "echo run >> runs\n(trap '' TERM HUP; sleep 4713) &\nsleep 4713\n");
       const settings = { ...settingsFor(["/bin/sh", file]), ROLE: "worker", LOG_LEVEL: "info" };
-      const worker = spawnOurs("src/main.ts", [], settings);
-      await untilItSays(worker, /Retrigger is ready/);
+      const worker = spawnScript("src/main.ts", [], settings);
+      await untilOutput(worker, /Retrigger is ready/);
       const { runId } = await world.decide();
       await until(
         "it runs",
@@ -195,11 +195,11 @@ describe("the command trainer", () => {
       worker.kill("SIGKILL");
       await once(worker, "exit");
       await until(
-        "it went too",
+        "the program has ended too",
         async () => !(await listCommands()).some((command) => command.includes("4713")),
       );
       await startApp(["/bin/sh", file]);
-      await until("it is known", async () => (await dispatch())?.["state"] === "failed", 60_000);
+      await until("the loss is recorded", async () => (await dispatch())?.["state"] === "failed", 60_000);
       expect(await dispatch()).toMatchObject({
         conclusion: "lost",
         error: expect.stringContaining("is gone") as string,
@@ -210,11 +210,11 @@ describe("the command trainer", () => {
   );
 });
 
-describe("eight programs that run for long", () => {
+describe("eight long-running programs", () => {
   it("do not keep the other jobs of their queue waiting", async () => {
     const config = parseConfig(settingsFor(["sleep", "60"]));
     const own = config.models.get("default");
-    if (!own) throw new Error("the settings of a world name the model default");
+    if (!own) throw new Error("The settings name no model called default");
     const models = Array.from({ length: 8 }, (_, index) => `model-${index}`);
     await world.startApp({ ...config, role: "worker", models: new Map(models.map((model) => [model, own])) });
     await Promise.all(models.map((model) => world.decide({ model })));

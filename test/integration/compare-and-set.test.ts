@@ -5,15 +5,15 @@ import { addCheck, createWorld, holdTable, until, type World } from "../support/
 let world: World;
 afterEach(() => world.close());
 
-describe("a run that loses the lock on the way", () => {
-  it("records nothing where another run decided first, says so, and a follow-up re-evaluates", async () => {
+describe("a run that loses the lock before it decides", () => {
+  it("records nothing if another run decided first and reports it, and a follow-up re-evaluates", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await world.startApp();
     await addCheck(world);
     const hold = await holdTable(world, "ratings_buffer");
     const deciding = world.decide({ runId: "slow" });
-    await hold.untilSomeoneWaits();
-    // As a failover of Redis would.
+    await hold.untilSessionWaits();
+    // As in a failover of Redis.
     await world.redis.del(`${world.config.redisPrefix}:decision-lock:default`);
     const other = world.decide({ runId: "other" });
     await until("both runs gather", async () => {
@@ -30,7 +30,7 @@ describe("a run that loses the lock on the way", () => {
     );
     expect(rows.map(({ decision }) => decision)).toEqual(["trigger_mock", "no_action"]);
     expect(rows.map(({ previous_id }) => previous_id)).toEqual([null, rows[0]?.id]);
-    // Both events were followed to a decision; that of the superseded run is the follow-up's.
+    // Both events lead to a decision, that of the superseded run to the decision of the follow-up.
     expect(new Set(summaries.map(({ decisionId }) => decisionId))).toEqual(new Set(rows.map(({ id }) => id)));
     const counts = await world.sql(
       "SELECT run_id FROM retraining_events WHERE run_id NOT IN (SELECT run_id FROM retraining_decisions WHERE run_id IS NOT NULL)",
@@ -39,13 +39,13 @@ describe("a run that loses the lock on the way", () => {
   });
 });
 
-describe("a run that is begun again after it decided", () => {
+describe("a run that is started again after it decided", () => {
   it("reports the decision that it recorded, and records no second one", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await world.startApp();
     await addCheck(world);
     const { runId, decisionId } = await world.decide();
-    // Redis forgot the chain, and a follow-up that was on its way begins it anew.
+    // Redis has lost the chain, and a pending follow-up starts it again.
     await world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
     const jobId = await world.client.send(INBOX_JOBS.followup, {
       model: "default",

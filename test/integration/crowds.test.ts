@@ -22,15 +22,15 @@ const listDecisions = () =>
      FROM retraining_decisions ORDER BY id`,
   );
 
-/** The results of the inbox jobs, when all of them have ended. */
-async function untilTaken(ids: string[]): Promise<{ outcome: string; runId: string }[]> {
+/** Waits until all of these inbox jobs have ended, and returns their results. */
+async function waitForIntake(ids: string[]): Promise<{ outcome: string; runId: string }[]> {
   const prefix = `${world.config.redisPrefix}:${INBOX}`;
   await until(
     "the inbox is empty",
     async () => (await world.redis.zcard(`${prefix}:completed`)) >= ids.length,
   );
-  // Follow-ups are among the completed ones, so that some of these may still be at work.
-  const values = await until("each has its result", async () => {
+  // The completed jobs include follow-ups, so some of these jobs may still be active.
+  const values = await until("each job has a result", async () => {
     const read = ids.map((id) => ["hget", `${prefix}:${id}`, "returnvalue"]);
     const results = ((await world.redis.pipeline(read).exec()) ?? []).map(([, value]) => value);
     return results.every((value) => typeof value === "string") ? results : null;
@@ -38,8 +38,8 @@ async function untilTaken(ids: string[]): Promise<{ outcome: string; runId: stri
   return values.map((value) => JSON.parse(value) as { outcome: string; runId: string });
 }
 
-describe("fifty runs at once, with the lock disabled altogether", () => {
-  it("decide in one chain, each having seen the one before; the superseded say so, and one follow-up looks again", async () => {
+describe("fifty concurrent runs without the lock", () => {
+  it("make a single chain of decisions, each of which has seen the previous one; the others are superseded, and one follow-up re-evaluates", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", RETRIGGER_GUARD: "off" } });
     await addCheck(world);
     await world.startApp({}, { replaceParts: (parts) => ({ ...parts, lock: withoutLock(parts.lock) }) });
@@ -49,7 +49,7 @@ describe("fifty runs at once, with the lock disabled altogether", () => {
         data: { runId: `drift-${index}` },
       })),
     );
-    const intakes = await untilTaken(jobs.map(({ id }) => String(id)));
+    const intakes = await waitForIntake(jobs.map(({ id }) => String(id)));
     expect(new Set(intakes.map(({ runId }) => runId)).size).toBe(50);
     const summaries = await Promise.all(
       jobs.map(({ id }) => world.client.waitForDecision(String(id), { limitMs: 25_000 })),
@@ -64,7 +64,7 @@ describe("fifty runs at once, with the lock disabled altogether", () => {
     const followUps = rows.filter(({ cause }) => cause === "followup");
     expect(followUps).toHaveLength(1);
     expect(rows.at(-1)).toEqual(followUps[0]);
-    // Every event came to a decision, most of them to that of the follow-up.
+    // Every event is covered by a decision, most of them by that of the follow-up.
     const decided = new Set(summaries.map(({ runId }) => runId));
     expect(decided).toEqual(new Set(rows.map(({ run_id }) => run_id)));
     const superseded = 50 - (rows.length - 1);
@@ -77,7 +77,7 @@ describe("fifty runs at once, with the lock disabled altogether", () => {
 
 describe("ten thousand events for one model within a second", () => {
   it(
-    "lead to a handful of runs, and each event's job names one whose snapshot is younger",
+    "start a handful of runs, and each event's job names a run whose snapshot is younger than the event",
     { timeout: 120_000 },
     async () => {
       world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
@@ -92,11 +92,11 @@ describe("ten thousand events for one model within a second", () => {
       );
       const sentUntil = Date.now();
       await until(
-        "all events are taken",
+        "all events are processed",
         async () => (await world.redis.zcard(`${world.config.redisPrefix}:${INBOX}:completed`)) >= 10_000,
         90_000,
       );
-      const intakes = await untilTaken(jobs.map(({ id }) => String(id)));
+      const intakes = await waitForIntake(jobs.map(({ id }) => String(id)));
       const covering = [...new Set(intakes.map(({ runId }) => runId))];
       expect(covering.length).toBeLessThanOrEqual(5);
       await until("all of them have decided", async () => {

@@ -31,8 +31,8 @@ const GUIDE_QUERIES = [
   "SELECT COUNT(*) as total_ratings, COUNT(DISTINCT batch_id) as num_batches FROM ratings_buffer",
 ];
 
-describe("a database in which the DAG decided before", () => {
-  it("keeps the DAG's rows, shows them in the report, and answers every query of the guide", async () => {
+describe("a database with decisions of the DAG", () => {
+  it("keeps the DAG's rows, shows them in the report, and supports every query of the guide", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "1" } });
     await world.sql(DAG_TABLE);
     const before = await world.sql("SELECT * FROM retraining_decisions ORDER BY id");
@@ -63,7 +63,7 @@ describe("a database in which the DAG decided before", () => {
     });
   });
 
-  it("takes a decision that the DAG makes meanwhile for a newer one", async () => {
+  it("treats a decision that the DAG makes during a run as the newer one", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "1" } });
     await world.sql(DAG_TABLE);
     await world.startApp();
@@ -71,8 +71,8 @@ describe("a database in which the DAG decided before", () => {
     await addRatings(world, 3);
     const lock = await holdTable(world, "ratings_buffer");
     const deciding = world.decide();
-    await lock.untilSomeoneWaits();
-    // Gather's snapshot is already taken; it waits for the buffer's table.
+    await lock.untilSessionWaits();
+    // Gather has already taken its snapshot, and waits for the buffer table.
     await world.sql("INSERT INTO retraining_decisions (decision, reason) VALUES ('no_action', 'by the DAG')");
     await lock.release();
     const summary = await deciding;
@@ -85,8 +85,8 @@ describe("a database in which the DAG decided before", () => {
   });
 });
 
-describe("a decision table into which somebody wrote rows with ids of their own", () => {
-  it("goes on above the highest of them, with one decision an event", async () => {
+describe("a decision table with rows whose ids were inserted by hand", () => {
+  it("continues above the highest id, with one decision per event", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await world.sql(DAG_TABLE);
     await world.sql("INSERT INTO retraining_decisions (id, decision) VALUES (60, 'no_action')");
@@ -102,7 +102,7 @@ describe("a decision table into which somebody wrote rows with ids of their own"
 });
 
 describe("migrations", () => {
-  it("say what to do where a view stands on the DAG's table", async () => {
+  it("say what to do if a view depends on the DAG's table", async () => {
     world = await createWorld();
     await world.sql(`${DAG_TABLE}; CREATE VIEW board AS SELECT buffer_size FROM retraining_decisions`);
     const database = createDatabase(world.config, createLogger("silent"));

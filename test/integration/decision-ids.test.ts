@@ -11,7 +11,7 @@ afterEach(() => world.close());
 const COLUMNS = `id INTEGER PRIMARY KEY, decision_date TIMESTAMP DEFAULT CURRENT_TIMESTAMP, decision VARCHAR(20),
   reason TEXT, buffer_size INTEGER, drift_score FLOAT, notes TEXT`;
 
-describe("a decision table that was made by hand", () => {
+describe("a decision table that was created by hand", () => {
   it.each([
     [
       "a sequence that it does not own",
@@ -40,7 +40,7 @@ describe("a decision table that was made by hand", () => {
     expect(await world.sql("SELECT FROM retraining_decisions WHERE run_id IS NOT NULL")).toHaveLength(2);
   });
 
-  it("gets another sequence while the service runs: that one is used", async () => {
+  it("may be given another sequence while the service runs", async () => {
     await world.startApp();
     await world.decide();
     await world.sql("CREATE SEQUENCE dag_ids");
@@ -49,7 +49,7 @@ describe("a decision table that was made by hand", () => {
     expect((await world.decide()).decisionId).toBeGreaterThan(1);
   });
 
-  it("loses its sequence while the service runs: the run fails with the remedy, and is not repeated over and over", async () => {
+  it("that loses its sequence while the service runs makes the run fail with the remedy, without endless retries", async () => {
     await world.startApp();
     await world.decide();
     await world.sql("ALTER TABLE retraining_decisions ALTER COLUMN id DROP DEFAULT");
@@ -61,7 +61,7 @@ describe("a decision table that was made by hand", () => {
     );
   });
 
-  it("holds rows past its sequence: the sequence is moved", async () => {
+  it("with ids above its sequence has its sequence moved forward", async () => {
     await world.startApp();
     await world.sql("INSERT INTO retraining_decisions (id, decision) VALUES (500, 'no_action')");
     expect((await world.decide()).decisionId).toBe(501);

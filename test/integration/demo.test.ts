@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
-import { listCommands, runOurs, spawnOurs, untilItSays } from "../support/process.ts";
+import { listCommands, runScript, spawnScript, untilOutput } from "../support/process.ts";
 import { until } from "../support/world.ts";
 
 /** The directories below .data/ that hold the data of a demo's servers, and the servers that run in them. */
@@ -16,7 +16,7 @@ async function findServers(): Promise<{ directories: string[]; commands: string[
   };
 }
 
-/** Whether the process that started the servers of a directory is one of the test runner's, which come and go. */
+/** Whether the servers of a directory belong to the test runner, which may start and stop some at any time. */
 async function isOfTests(directory: string): Promise<boolean> {
   const pid = directory.split("-")[1];
   const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
@@ -25,16 +25,16 @@ async function isOfTests(directory: string): Promise<boolean> {
 
 /** Starts the demo and waits until it serves. */
 async function serveDemo() {
-  const child = spawnOurs("src/demo.ts", ["--scenario", "2"], {});
-  const text = await untilItSays(child, /Serving until Ctrl-C/);
+  const child = spawnScript("src/demo.ts", ["--scenario", "2"], {});
+  const text = await untilOutput(child, /Serving until Ctrl-C/);
   return { child, address: /http:\/\/\S+?(?=\/decisions)/.exec(text)?.[0] };
 }
 
-// Each test starts servers of its own, beside those of the other tests.
+// Each test starts its own servers, beside those of the other tests.
 describe("npm run demo", { timeout: 90_000 }, () => {
   it("ends after the report with --once, and leaves nothing behind", async () => {
     const before = await findServers();
-    const { code, stdout, stderr } = await runOurs("src/demo.ts", ["--once", "--scenario", "2"], {});
+    const { code, stdout, stderr } = await runScript("src/demo.ts", ["--once", "--scenario", "2"], {});
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain("✔ summarize");
     expect(stdout).toContain("FINAL STATUS: NO ACTION - CONTINUE MONITORING");
@@ -50,7 +50,7 @@ describe("npm run demo", { timeout: 90_000 }, () => {
     expect(await findServers()).toEqual(before);
   });
 
-  it("takes its servers with it where it is killed, and the next one removes their files", async () => {
+  it("takes its servers down with it if it is killed, and the next demo removes their files", async () => {
     const before = await findServers();
     const { child } = await serveDemo();
     child.kill("SIGKILL");
@@ -58,7 +58,7 @@ describe("npm run demo", { timeout: 90_000 }, () => {
       "its servers end",
       async () => (await findServers()).commands.length === before.commands.length,
     );
-    await runOurs("src/demo.ts", ["--once", "--scenario", "2"], {});
+    await runScript("src/demo.ts", ["--once", "--scenario", "2"], {});
     expect(await findServers()).toEqual(before);
   });
 
@@ -71,7 +71,7 @@ describe("npm run demo", { timeout: 90_000 }, () => {
       "Cannot reach Redis",
     ],
   ])("%j with %j says what is wrong, and ends", async (args, settings, message) => {
-    const { code, stderr, stdout } = await runOurs("src/demo.ts", args, settings);
+    const { code, stderr, stdout } = await runScript("src/demo.ts", args, settings);
     expect(code).toBe(1);
     expect(stderr).toContain(message);
     expect(stdout).not.toContain("on the queue");

@@ -14,7 +14,7 @@ afterEach(() => closeGitHubWorld(world));
 const LIMITS = { searchMs: 1_000, pollMs: 1_000, lostAfterMs: 1_000 };
 const TRAINER = { followsById: true, reportsOutcomes: false, runsHere: false };
 
-describe("a process that read a dispatch before another one wrote it", () => {
+describe("a process that read a dispatch before another process updated it", () => {
   it("keeps what the other one wrote, and reduces again from there", async () => {
     world.github.course = { queuedMs: 0, runningMs: 600_000, conclusion: "success" };
     await world.startApp({ timing: { pollMs: 600_000 } });

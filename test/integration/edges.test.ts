@@ -17,7 +17,7 @@ describe("the edges of the criteria", () => {
     expect(await world.decide()).toMatchObject({ decision: "trigger_mock", bufferSize: 50_000 });
   });
 
-  it("needs two alerts where two are required", async () => {
+  it("needs two alerts if two are required", async () => {
     world = await createWorld({ settings: { MIN_ALERTS_TRIGGERED: "2", MIN_BUFFER_SIZE: "0" } });
     await world.startApp();
     await addCheck(world);
@@ -37,7 +37,7 @@ describe("the lookback window", () => {
     else process.env["TZ"] = zoneOfProcess;
   });
 
-  it("counts an alert one second inside, and not one on the edge or one second outside, wherever the process lives", async () => {
+  it("includes an alert one second inside, but not one on the edge or one second outside, whatever the time zone of the process", async () => {
     expect(new Date().getTimezoneOffset()).toBe(-14 * 60);
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await world.startApp();
@@ -53,7 +53,7 @@ describe("the lookback window", () => {
     expect(report).not.toContain("168:00:0");
   });
 
-  it("reads timestamps without zone in the zone of the settings, and shows them in it", async () => {
+  it("reads timestamps without a zone in the configured zone, and shows them in it", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", SOURCE_TIME_ZONE: "Asia/Tokyo" } });
     await world.startApp();
     await world.sql(
@@ -69,8 +69,8 @@ describe("the lookback window", () => {
   });
 });
 
-describe("the zone of the settings", () => {
-  it("means the same to Postgres as to the reports, under every name that is accepted", async () => {
+describe("the configured time zone", () => {
+  it("means the same to Postgres and to the reports under every accepted name", async () => {
     world = await createWorld();
     const isAccepted = (zone: string): boolean => timeZone.safeParse(zone).success;
     const known = await world.sql<{ name: string }>(
@@ -139,7 +139,7 @@ describe("source tables", () => {
     expect(await world.decide()).toMatchObject({ decision: "no_action", reason: "already_acted_on" });
   });
 
-  it("may start their ids again, and hold times of another type", async () => {
+  it("may reuse ids, and may hold times of another type", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", RATINGS_BUFFER_TABLE: "buffer" } });
     await world.startApp();
     await world.sql(
@@ -187,7 +187,7 @@ describe("a decision that cannot be made", () => {
       "ALTER TABLE ratings_buffer ADD COLUMN batch_id text",
     ],
   ])(
-    "after %s says what is missing and what to do, and is made once it is fixed and retried in Bull Board",
+    "after %s says what is missing and what to do, and is made once that is fixed and the job is retried in Bull Board",
     async (damage, name, remedy, repair) => {
       world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
       await addCheck(world);

@@ -5,14 +5,14 @@ import { addCheck, createWorld, holdTable, until, type World } from "../support/
 let world: World;
 afterEach(() => world.close());
 
-/** What FLUSHALL, or a restart without persistence, does to us; other tests' keys stay. */
+/** Deletes what FLUSHALL, or a restart without persistence, would delete; the keys of other tests stay. */
 async function emptyRedis(): Promise<void> {
   const keys = await world.redis.keys(`${world.config.redisPrefix}:*`);
   await world.redis.del(keys);
 }
 
 describe("a Redis that was emptied", () => {
-  it("gets its schedules back, repeats no decision, and the next event decides", async () => {
+  it("gets its schedules back, no decision is repeated, and the next event leads to a decision", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", SCHEDULE: "0 6 * * *" } });
     await addCheck(world);
     await world.startApp();
@@ -24,7 +24,7 @@ describe("a Redis that was emptied", () => {
       async () => (await world.client.inbox.getJobSchedulers()).length === 1,
     );
     const again = await world.client.inbox.add(INBOX_JOBS.event, { runId: "drift-1" });
-    const result = await until("the event is taken", async () => {
+    const result = await until("the event is processed", async () => {
       const job = await world.client.inbox.getJob(again.id ?? "");
       return job?.returnvalue as unknown;
     });
@@ -33,13 +33,13 @@ describe("a Redis that was emptied", () => {
     expect(await world.sql("SELECT FROM retraining_decisions")).toHaveLength(2);
   });
 
-  it("in the middle of a run loses no event that Postgres knows of", async () => {
+  it("in the middle of a run loses no event that is recorded in Postgres", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await addCheck(world);
     await world.startApp();
     const hold = await holdTable(world, "ratings_buffer");
     await world.client.send(INBOX_JOBS.event, { runId: "drift-1" });
-    await hold.untilSomeoneWaits();
+    await hold.untilSessionWaits();
     await world.client.send(INBOX_JOBS.event, { runId: "drift-2" });
     await until(
       "both are known",
@@ -58,7 +58,7 @@ describe("a Redis that was emptied", () => {
     expect(triggers).toHaveLength(1);
   });
 
-  it("leaves the schedule's next time alone while nothing is lost", async () => {
+  it("keeps the time of the next scheduled run if nothing was lost", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", SCHEDULE: "0 6 * * *" } });
     await world.startApp();
     const [before] = await world.client.inbox.getJobSchedulers();

@@ -12,7 +12,7 @@ async function startWorld(settings: Record<string, string> = {}): Promise<void> 
   await addCheck(world);
 }
 
-/** Adds a job to the inbox, with no options of ours, and waits until it ended. */
+/** Adds a job to the inbox without our job options, and waits until it has ended. */
 async function send(name: string, data: unknown) {
   const { id = "" } = await world.client.inbox.add(name, data);
   return until("the inbox job ended", async () => {
@@ -24,7 +24,7 @@ async function send(name: string, data: unknown) {
 const EVENT = "drift_monitoring.completed";
 
 describe("the inbox", () => {
-  it("takes an event from any BullMQ producer that knows the prefix and the queue's name", async () => {
+  it("accepts an event from any BullMQ producer that knows the prefix and the queue's name", async () => {
     await startWorld();
     const producer = new Queue("drift_monitoring", {
       connection: { url: world.config.redisUrl },
@@ -47,11 +47,11 @@ describe("the inbox", () => {
     });
   });
 
-  it("decides once about the same drift run, and says duplicate the second time", async () => {
+  it("decides once about the same drift run, and reports a duplicate the second time", async () => {
     await startWorld();
     const hold = await holdTable(world, "ratings_buffer");
     const first = await send(EVENT, { runId: "drift-1" });
-    await hold.untilSomeoneWaits();
+    await hold.untilSessionWaits();
     const second = await send(EVENT, { runId: "drift-1" });
     expect(second.returnvalue).toEqual({ outcome: "duplicate", runId: first.returnvalue.runId });
     await hold.release();
@@ -73,7 +73,7 @@ describe("the inbox", () => {
     expect(await world.sql("SELECT 1 FROM retraining_decisions")).toEqual([]);
   });
 
-  it("decides where a drift run first failed and then succeeded under the same id", async () => {
+  it("decides if a drift run first failed and then succeeded under the same id", async () => {
     await startWorld();
     await send(EVENT, { runId: "drift-1", status: "failed" });
     const summary = await world.decide({ runId: "drift-1", status: "success" });
@@ -95,7 +95,7 @@ describe("the inbox", () => {
       'model: "books" is not in the settings',
     ],
     ["under an unknown name", "surprise", {}, 'jobs named "surprise"'],
-  ])("refuses an event %s at once, and goes on", async (_, name, data, message) => {
+  ])("refuses an event %s at once, and keeps working", async (_, name, data, message) => {
     await startWorld();
     const job = await send(name, data);
     expect(job.failedReason).toContain(message);
@@ -110,7 +110,7 @@ describe("events that arrive while a run is under way", () => {
     await startWorld({ RETRIGGER_GUARD: "off" });
     const hold = await holdTable(world, "ratings_buffer");
     const first = await world.client.inbox.add(EVENT, { runId: "drift-1" });
-    await hold.untilSomeoneWaits();
+    await hold.untilSessionWaits();
     const jobs = await Promise.all(
       Array.from({ length: 20 }, (_, index) => send(EVENT, { runId: `late-${index}` })),
     );
@@ -136,7 +136,7 @@ describe("events that arrive while a run is under way", () => {
     );
   });
 
-  it("are covered also where the follow-up that waits had failed for good", async () => {
+  it("are covered even if the follow-up that they are folded into has failed for good", async () => {
     await startWorld();
     const followUp = createRunId();
     await world.redis.set(`${world.config.redisPrefix}:follow-up:default`, followUp);
@@ -153,7 +153,7 @@ describe("events that arrive while a run is under way", () => {
     expect(await world.decide()).toMatchObject({ runId: followUp, decision: "trigger_mock" });
   });
 
-  it("leave no lock and no name of a follow-up behind", async () => {
+  it("leave no lock and no follow-up key behind", async () => {
     await startWorld();
     await world.decide();
     const left = async (): Promise<string[]> => [

@@ -65,7 +65,7 @@ describe("one model's slow or broken database", () => {
     const slow = await Promise.all(Array.from({ length: 20 }, (_, index) => send(`slow-${index}`, "slow")));
     const broken = await send("broken", "broken");
     const missing = await send("missing", "missing");
-    await hold.untilSomeoneWaits();
+    await hold.untilSessionWaits();
 
     for (let count = 0; count < 5; count += 1)
       expect((await world.decide({ model: "healthy" })).model).toBe("healthy");

@@ -1,6 +1,14 @@
 import { Queue } from "bullmq";
 import { afterEach, describe, expect, it } from "vitest";
-import { addCheck, addRatings, createWorld, failureOf, holdTable, until, type World } from "../support/world.ts";
+import {
+  addCheck,
+  addRatings,
+  createWorld,
+  failureOf,
+  holdTable,
+  until,
+  type World,
+} from "../support/world.ts";
 
 let world: World;
 afterEach(() => world.close());
@@ -16,11 +24,11 @@ async function startWorld(): Promise<void> {
 }
 
 describe("the decision lock", () => {
-  it("bears the run's id, outlives a gather of three TTLs, and is given back at the end", async () => {
+  it("holds the run's id, outlives a gather of three TTLs, and is released at the end", async () => {
     await startWorld();
     const hold = await holdTable(world, "ratings_buffer");
     const deciding = world.decide();
-    await hold.untilSomeoneWaits();
+    await hold.untilSessionWaits();
     const [active] = await world.sql<{ run_id: string }>("SELECT run_id FROM retraining_events");
     const until3Ttl = Date.now() + 3 * LOCK_TTL_MS;
     const seen = new Set<string | null>();
@@ -34,21 +42,21 @@ describe("the decision lock", () => {
     expect(await world.redis.exists(lockKey())).toBe(0);
   });
 
-  it("is neither renewed nor released by a run that does not have it", async () => {
+  it("is neither renewed nor released by a run that does not hold it", async () => {
     await startWorld();
     const hold = await holdTable(world, "ratings_buffer");
     const deciding = world.decide();
-    await hold.untilSomeoneWaits();
-    await world.redis.set(lockKey(), "somebody else", "PX", 60_000);
+    await hold.untilSessionWaits();
+    await world.redis.set(lockKey(), "another run", "PX", 60_000);
     await new Promise((resolve) => setTimeout(resolve, LOCK_TTL_MS));
     await hold.release();
     expect((await deciding).decision).toBe("trigger_mock");
-    expect(await world.redis.get(lockKey())).toBe("somebody else");
+    expect(await world.redis.get(lockKey())).toBe("another run");
     // Never prolonged either: a renewal would have set it to the run's TTL.
     expect(await world.redis.pttl(lockKey())).toBeGreaterThan(10_000);
   });
 
-  it("is given back when a stage fails for good, and the model decides again at once", async () => {
+  it("is released if a stage fails for good, so that the next event decides at once", async () => {
     await startWorld();
     await world.sql("ALTER TABLE ratings_buffer RENAME TO hidden");
     expect(await failureOf(world.decide())).toContain("Missing table");
@@ -57,7 +65,7 @@ describe("the decision lock", () => {
     expect((await world.decide()).decision).toBe("trigger_mock");
   });
 
-  it("is given back by a superseded run before its report is written", async () => {
+  it("is released by a superseded run before its report is written", async () => {
     await startWorld();
     await addRatings(world, 1);
     await world.sql("ALTER TABLE ratings_buffer RENAME TO ratings");
@@ -69,7 +77,7 @@ describe("the decision lock", () => {
       );
       return reading.length > 0;
     });
-    // Another process decides meanwhile: the row that a run without the lock would write.
+    // Another process decides meanwhile, with the row that a run without the lock would write.
     await world.sql(
       `INSERT INTO retraining_decisions (run_id, model, decision, reason, evidence)
        VALUES (gen_random_uuid(), 'default', 'no_action', 'by hand', json_build_object('takenAt', now()))`,
@@ -77,7 +85,7 @@ describe("the decision lock", () => {
     const queue = await pauseSummarize();
     await until("the lock is free", async () => (await world.redis.exists(lockKey())) === 0);
     await queue.resume();
-    // The one that decides is the follow-up, which saw the other's decision.
+    // The follow-up decides, and it has seen the other decision.
     expect((await deciding).decision).toBe("trigger_mock");
     expect(await world.sql("SELECT cause, previous_id FROM retraining_decisions ORDER BY id")).toEqual([
       { cause: null, previous_id: null },
@@ -86,7 +94,7 @@ describe("the decision lock", () => {
   });
 });
 
-/** Keeps reports from being written, until `resume`. */
+/** Keeps reports from being written until `resume`. */
 async function pauseSummarize() {
   const queue = new Queue("summarize", {
     connection: { url: world.config.redisUrl },

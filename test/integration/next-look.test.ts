@@ -12,7 +12,7 @@ const BAD = { queuedMs: 0, runningMs: 200, conclusion: "failure" };
 const GOOD = { queuedMs: 0, runningMs: 200, conclusion: "success" };
 const LONG = { queuedMs: 0, runningMs: 600_000, conclusion: "success" };
 
-const listLooks = () =>
+const listFollowUps = () =>
   withQueue(world, "drift_monitoring", async (inbox) =>
     (await inbox.getJobs(["delayed"])).filter(({ name }) => name === "next-look"),
   );
@@ -21,8 +21,8 @@ const listLooks = () =>
 async function failOnce() {
   world.github.course = BAD;
   const { runId } = await world.decide();
-  const failed = await world.followed(runId);
-  const decision = await until("the failure was weighed", async () => (await world.decisions())[1]);
+  const failed = await world.waitForTraining(runId);
+  const decision = await until("a decision has seen the failure", async () => (await world.decisions())[1]);
   return { failed, decision };
 }
 
@@ -31,10 +31,10 @@ describe("a model whose training failed", () => {
     await world.startApp();
     const { failed, decision } = await failOnce();
     expect(decision).toMatchObject({ reason: "retry_backoff", cause: "followup" });
-    // The report of the training and the decision name the same instant.
+    // The training's report and the decision give the same time.
     const nextLookAt = (decision["next_look_at"] as Date).getTime();
     expect(Math.abs(Date.parse(failed.alertsBackAt ?? "") - nextLookAt)).toBeLessThanOrEqual(1);
-    expect(await listLooks()).toHaveLength(1);
+    expect(await listFollowUps()).toHaveLength(1);
     world.github.course = GOOD;
     await until("another training", async () => world.github.runs.length === 2);
     const [again] = await world.sql<{ late: number }>(
@@ -44,7 +44,7 @@ describe("a model whose training failed", () => {
     );
     expect(again?.late).toBeGreaterThan(0);
     expect(again?.late).toBeLessThan(2);
-    expect(await listLooks()).toEqual([]);
+    expect(await listFollowUps()).toEqual([]);
   });
 
   it("has one scheduled follow-up, that of its latest decision", async () => {
@@ -55,12 +55,12 @@ describe("a model whose training failed", () => {
     for (let decision = 0; decision < 3; decision += 1)
       expect(await world.decide()).toMatchObject({ reason: "retry_backoff" });
     const [latest] = await world.sql("SELECT max(id) AS id FROM retraining_decisions");
-    expect((await listLooks()).map(({ id }) => id)).toEqual([`next-look-default-${latest?.["id"]}`]);
+    expect((await listFollowUps()).map(({ id }) => id)).toEqual([`next-look-default-${latest?.["id"]}`]);
     // A new alert starts a training, so no follow-up is left.
     world.github.course = GOOD;
     await addCheck(world, { age: "1 minute" });
     expect((await world.decide()).decision).toBe("trigger");
-    expect(await listLooks()).toEqual([]);
+    expect(await listFollowUps()).toEqual([]);
   });
 
   it("is re-evaluated on time even if Redis was emptied meanwhile", async () => {
@@ -70,7 +70,7 @@ describe("a model whose training failed", () => {
     await failOnce();
     world.github.course = GOOD;
     await world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
-    await until("its look is put back", async () => (await listLooks()).length === 1);
+    await until("its follow-up is restored", async () => (await listFollowUps()).length === 1);
     await until("another training", async () => world.github.runs.length === 2);
   });
 
@@ -80,8 +80,8 @@ describe("a model whose training failed", () => {
     world.github.course = BAD;
     await world.startApp();
     const { runId } = await world.decide();
-    expect((await world.followed(runId)).state).toBe("failed");
-    expect(await listLooks()).toEqual([]);
+    expect((await world.waitForTraining(runId)).state).toBe("failed");
+    expect(await listFollowUps()).toEqual([]);
     expect(await world.client.inbox.getJobCountByTypes("delayed", "waiting", "prioritized", "active")).toBe(
       0,
     );
@@ -124,7 +124,7 @@ describe("a decision that a training holds back", () => {
   });
 
   it(
-    "and the end of its training never miss each other, whatever the timing",
+    "is always followed by a re-evaluation when the training ends, whatever the timing",
     { timeout: 60_000 },
     async () => {
       await world.startApp();
@@ -134,14 +134,17 @@ describe("a decision that a training holds back", () => {
         await addCheck(world, { age: "1 minute" });
         const first = await world.decide();
         expect(first.decision).toBe("trigger");
-        // Arrives while the training ends, and needs another one.
+        // Arrives while the training is ending, and needs a training of its own.
         await addCheck(world, { age: "1 minute" });
-        await until("the end is near", async () => {
+        await until("the training is about to end", async () => {
           const run = world.github.runs.at(-1);
           return run && Date.now() >= run.createdAt + run.course.runningMs - 60;
         });
         await world.decide();
-        await until("the second alert was answered", async () => world.github.runs.length >= before + 2);
+        await until(
+          "the second alert started a training",
+          async () => world.github.runs.length >= before + 2,
+        );
         await until("nothing is under way", async () => {
           const open = await world.sql(
             "SELECT FROM retraining_dispatches WHERE state IN ('pending', 'sent', 'running')",
@@ -152,11 +155,11 @@ describe("a decision that a training holds back", () => {
     },
   );
 
-  it("names its limit, and the model is re-evaluated then even if the training never ends", async () => {
+  it("gives its time limit, and the model is re-evaluated then even if the training never ends", async () => {
     world.github.course = LONG;
     await world.startApp({ timing: { lostAfterSeconds: 4 } });
     await world.decide();
-    // Nothing follows it any more.
+    // From now on no job follows the training.
     await withQueue(world, "training", (queue) => queue.obliterate({ force: true }));
     await world.sql("UPDATE retraining_dispatches SET trainer = 'webhook'");
     await addCheck(world, { age: "1 minute" });
@@ -166,7 +169,7 @@ describe("a decision that a training holds back", () => {
     expect(held.report).toContain("holds the model until");
     expect(held.report).toContain("Next look:");
     await until(
-      "the model is free",
+      "the model is released",
       async () => (await world.decisions()).at(-1)?.["decision"] === "trigger",
     );
     const [late] = await world.sql<{ late: number }>(

@@ -25,52 +25,61 @@ afterEach(async () => {
 });
 
 describe("notifications", () => {
-  it("tell Slack and the webhook of a trigger, each once, and of nothing where nothing was triggered", async () => {
+  it("are sent to Slack and the webhook once per trigger, and not at all without a trigger", async () => {
     await world.startApp();
     expect((await world.decide()).decision).toBe("no_action");
     await addCheck(world);
     const { runId } = await world.decide();
-    await until("both were told", async () => slack?.received.length === 1 && webhook?.received.length === 1);
+    await until(
+      "both were notified",
+      async () => slack?.received.length === 1 && webhook?.received.length === 1,
+    );
     const { text } = JSON.parse(slack?.received[0]?.body ?? "") as { text: string };
     expect(text).toContain("🚨 default: retraining triggered by decision #2");
     expect(text).toContain("Drift 0.0975 in rating_distribution_ks, buffer 0 ratings");
-    const told = webhook?.received[0];
-    expect(await verify(SECRET, told?.body ?? "", told?.headers["x-retrigger-signature-256"] ?? "")).toBe(
-      true,
-    );
-    expect(JSON.parse(told?.body ?? "")).toMatchObject({
+    const notification = webhook?.received[0];
+    expect(
+      await verify(
+        SECRET,
+        notification?.body ?? "",
+        notification?.headers["x-retrigger-signature-256"] ?? "",
+      ),
+    ).toBe(true);
+    expect(JSON.parse(notification?.body ?? "")).toMatchObject({
       specversion: "1.0",
       type: "retrigger.training_triggered",
       subject: "default",
       data: { runId, decisionId: 2, text },
     });
-    expect(told?.headers["idempotency-key"]).toBe((JSON.parse(told?.body ?? "") as { id: string }).id);
+    expect(notification?.headers["idempotency-key"]).toBe(
+      (JSON.parse(notification?.body ?? "") as { id: string }).id,
+    );
   });
 
-  it("come at least once: a receiver that is busy or away is told later", async () => {
+  it("are delivered at least once, to a busy or failing receiver later", async () => {
     await addCheck(world);
     if (slack)
-      slack.answer = (_, response) => response.writeHead(slack?.received.length === 1 ? 503 : 200).end();
+      slack.respond = (_, response) => response.writeHead(slack?.received.length === 1 ? 503 : 200).end();
     if (webhook)
-      webhook.answer = (_, response) =>
+      webhook.respond = (_, response) =>
         response.writeHead(webhook?.received.length === 1 ? 429 : 200, { "retry-after": "1" }).end();
     await world.startApp();
     await world.decide();
     await until(
-      "both were told twice",
+      "both were notified twice",
       async () => slack?.received.length === 2 && webhook?.received.length === 2,
     );
   });
 
-  it("are never in the way of a decision, and a receiver that refuses for good shows in Bull Board", async () => {
+  it("never delay a decision, and a receiver that refuses for good shows in Bull Board", async () => {
     await addCheck(world);
-    if (slack) slack.answer = () => {};
-    if (webhook) webhook.answer = (_, response) => response.writeHead(410).end();
+    if (slack) slack.respond = () => {};
+    if (webhook) webhook.respond = (_, response) => response.writeHead(410).end();
     await world.startApp();
     const begun = Date.now();
     expect((await world.decide()).decision).toBe("trigger_mock");
     expect(Date.now() - begun).toBeLessThan(5_000);
-    const [failed] = await until("the webhook is given up", () =>
+    const [failed] = await until("the notification has failed for good", () =>
       withQueue(world, "notifications", async (queue) => {
         const jobs = await queue.getFailed();
         return jobs.length > 0 ? jobs : null;
@@ -83,11 +92,11 @@ describe("notifications", () => {
     expect(JSON.stringify(stored)).not.toContain("token-of-slack");
   });
 
-  it("tell of a chain that failed, with what to do", async () => {
+  it("report a chain that failed, with what to do", async () => {
     await world.startApp();
     await world.sql("ALTER TABLE drift_alerts RENAME TO gone");
     await world.decide().catch(() => {});
-    await until("it was told", async () => slack?.received.length === 1);
+    await until("the failure is notified", async () => slack?.received.length === 1);
     const { text } = JSON.parse(slack?.received[0]?.body ?? "") as { text: string };
     expect(text).toMatch(/❌ default: run \S+ failed at gather\nMissing table/);
   });

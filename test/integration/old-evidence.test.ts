@@ -6,8 +6,8 @@ import { addCheck, createWorld, failureOf, until, type World } from "../support/
 let world: World;
 afterEach(() => world.close());
 
-describe("a chain that is retried after its evidence grew old", () => {
-  it("records nothing, says so, and a follow-up gathers anew", async () => {
+describe("a chain that is retried after its evidence has become too old", () => {
+  it("records nothing and reports it, and a follow-up gathers new evidence", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await addCheck(world);
     await world.startApp({ evidenceMaxAgeSeconds: 1 });
@@ -18,7 +18,7 @@ describe("a chain that is retried after its evidence grew old", () => {
     expect(failure).toContain("Stage act");
     expect(await world.sql("SELECT FROM retraining_decisions")).toEqual([]);
 
-    // The state changes, the fix is made, and a person presses Retry.
+    // The evidence changes, the fault is fixed, and an operator presses Retry.
     await world.sql("DELETE FROM drift_alerts");
     await world.sql("DROP VIEW retraining_dispatches; ALTER TABLE hidden RENAME TO retraining_dispatches");
     const [event] = await world.sql<{ run_id: string }>("SELECT run_id FROM retraining_events");
@@ -35,14 +35,14 @@ describe("a chain that is retried after its evidence grew old", () => {
     expect(row).toMatchObject({ cause: "followup", reason: "no_recent_drift_checks,no_drift_alerts" });
     const [moved] = await world.sql("SELECT run_id FROM retraining_events");
     expect(moved).toEqual({ run_id: row?.run_id });
-    const told = await world.redis.hget(`${world.config.redisPrefix}:summarize:${runId}`, "returnvalue");
-    expect(JSON.parse(told ?? "{}")).toMatchObject({ decision: "superseded", supersededBy: row?.run_id });
-    expect(told).toContain("the evidence is too old to be acted on");
+    const summary = await world.redis.hget(`${world.config.redisPrefix}:summarize:${runId}`, "returnvalue");
+    expect(JSON.parse(summary ?? "{}")).toMatchObject({ decision: "superseded", supersededBy: row?.run_id });
+    expect(summary).toContain("the evidence is too old to be acted on");
   });
 });
 
 describe("a stage that is run again after its run has decided", () => {
-  it("tells the recorded decision, with what was seen then", async () => {
+  it("returns the recorded decision with the evidence of that time", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     await addCheck(world);
     await world.startApp({ evidenceMaxAgeSeconds: 1 });
@@ -67,7 +67,7 @@ describe("a stage that is run again after its run has decided", () => {
   });
 });
 
-/** Waits until the evidence of a run is older than the one second for which it holds, by the database's clock. */
+/** Waits until the evidence of a run is older than its maximum age of one second, by the database's clock. */
 async function untilEvidenceIsOld(runId: string): Promise<void> {
   const gathered = await world.redis.hget(`${world.config.redisPrefix}:gather:${runId}`, "returnvalue");
   const { evidence } = Gathered.parse(JSON.parse(gathered ?? "null"));

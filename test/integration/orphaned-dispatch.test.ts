@@ -1,8 +1,13 @@
 import { stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ServerAwayError } from "../../src/core/errors.ts";
-import { closeGitHubWorld, createGitHubWorld, type GitHubWorld, stopWhileActWaits } from "../support/github-world.ts";
-import { runOurs } from "../support/process.ts";
+import {
+  closeGitHubWorld,
+  createGitHubWorld,
+  type GitHubWorld,
+  stopWhileActWaits,
+} from "../support/github-world.ts";
+import { runScript } from "../support/process.ts";
 import { addCheck, failAfterAct, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -13,7 +18,7 @@ afterEach(() => closeGitHubWorld(world));
 
 const dispatches = () => world.sql("SELECT * FROM retraining_dispatches ORDER BY id");
 
-/** A user of the service's own, whose password an administrator changes while it works. */
+/** A database user for the service alone, whose password an administrator changes while the service runs. */
 async function createUser() {
   const { pathname } = new URL(world.config.databaseUrl);
   const name = `service_${pathname.slice(6)}`;
@@ -36,10 +41,10 @@ async function createUser() {
   };
 }
 
-/** Orphans a dispatch: requested, its response lost, and its act stage failed for good. */
-async function orphan(timing: object): Promise<{ runId: string }> {
+/** Orphans a dispatch: its request was sent, the response was lost, and its act stage failed for good. */
+async function orphanDispatch(timing: object): Promise<{ runId: string }> {
   // The administrator owns the tables, so that the user of the service can be dropped.
-  await runOurs("src/cli.ts", ["migrate"], world.settings);
+  await runScript("src/cli.ts", ["migrate"], world.settings);
   const user = await createUser();
   world.github.next = ["drop"];
   let isRotated = false;
@@ -53,17 +58,17 @@ async function orphan(timing: object): Promise<{ runId: string }> {
           remote: parts.trainer.remote && {
             ...parts.trainer.remote,
             async ask(dispatch) {
-              const answer = await parts.trainer.remote?.ask(dispatch);
+              const response = await parts.trainer.remote?.ask(dispatch);
               if (!isRotated) await user.rotate();
               isRotated = true;
-              return answer ?? { outcome: "lost", message: "" };
+              return response ?? { outcome: "lost", message: "" };
             },
           },
         },
       }),
     },
   );
-  const { runId } = await world.startDeciding();
+  const { runId } = await world.startRun();
   await withQueue(world, "act", (queue) =>
     until("act failed for good", async () => (await queue.getJobState(runId)) === "failed"),
   );
@@ -73,32 +78,32 @@ async function orphan(timing: object): Promise<{ runId: string }> {
 }
 
 describe("a dispatch whose act stage failed for good", () => {
-  it("is still settled, and its model is free again", { timeout: 60_000 }, async () => {
-    await orphan({ searchMs: 1_000, lostAfterSeconds: 4 });
+  it("is still settled, and its model is released", { timeout: 60_000 }, async () => {
+    await orphanDispatch({ searchMs: 1_000, lostAfterSeconds: 4 });
     await until(
-      "it is left to a person",
+      "it is left to an operator",
       async () => (await dispatches())[0]?.["state"] === "unknown",
       70_000,
     );
     expect(world.github.dispatches()).toHaveLength(1);
-    // It holds its model for a while, but not forever.
+    // It holds its model back for a while, but not forever.
     await addCheck(world, { age: "1 minute" });
     await world.decide();
-    await until("a new alert is answered", async () => world.github.runs.length === 1);
+    await until("a new alert started a training", async () => world.github.runs.length === 1);
   });
 
   it(
-    "can be sent again by a person after the failed job was removed in Bull Board",
+    "can be resent by an operator after the failed job was removed in Bull Board",
     { timeout: 90_000 },
     async () => {
-      const { runId } = await orphan({ searchMs: 1_000 });
+      const { runId } = await orphanDispatch({ searchMs: 1_000 });
       await withQueue(world, "act", async (queue) => (await queue.getJob(runId))?.remove());
       await until(
-        "it is left to a person",
+        "it is left to an operator",
         async () => (await dispatches())[0]?.["state"] === "unknown",
         70_000,
       );
-      const { code, stdout } = await runOurs("src/cli.ts", ["dispatch", "resend", "1"], world.settings);
+      const { code, stdout } = await runScript("src/cli.ts", ["dispatch", "resend", "1"], world.settings);
       expect({ code, stdout }).toEqual({
         code: 0,
         stdout: expect.stringMatching(/^Decision 1: (sent|running|succeeded) \d+ https/) as string,
@@ -117,7 +122,7 @@ describe("an automatic retry of act", () => {
     expect(world.github.dispatches()).toHaveLength(1);
   });
 
-  it("does not keep a new alert from being answered after the training that held it back", async () => {
+  it("does not keep a new alert from starting a training once the one that held it back has ended", async () => {
     world.github.course = { queuedMs: 0, runningMs: 6_000, conclusion: "success" };
     await world.startApp({}, failAfterAct(0));
     await world.decide();
@@ -125,7 +130,7 @@ describe("an automatic retry of act", () => {
     await world.startApp({}, failAfterAct(2));
     await addCheck(world, { age: "1 minute" });
     expect((await world.decide()).reason).toBe("training_in_flight");
-    await until("the new alert is answered", async () => world.github.runs.length === 2);
+    await until("the new alert started a training", async () => world.github.runs.length === 2);
   });
 
   it("still requests the follow-up of a dispatch that was never sent", async () => {
@@ -147,7 +152,7 @@ describe("an automatic retry of act", () => {
         }),
       },
     );
-    await world.startDeciding();
+    await world.startRun();
     await until("the follow-up's training", async () => world.github.runs.length === 1);
     expect((await dispatches())[0]).toMatchObject({ state: "cancelled", reason_code: "evidence_too_old" });
   });
@@ -165,9 +170,9 @@ describe("a recorded request", () => {
         database: {
           ...parts.database,
           async recordDecision(decision) {
-            const answer = await parts.database.recordDecision(decision);
+            const recorded = await parts.database.recordDecision(decision);
             await tamper(change);
-            return answer;
+            return recorded;
           },
         },
       }),
@@ -187,13 +192,9 @@ describe("a recorded request", () => {
 
   it("that no longer matches the settings is cancelled, and a follow-up re-evaluates", async () => {
     const runId = await stopWhileActWaits(world);
-    const models = new Map(
-      [...world.config.models].map(([name, own]) => [
-        name,
-        { ...own, github: { ...own.github, ref: "next" } },
-      ]),
-    );
-    await world.startApp({ models });
+    const { trainer } = world.config;
+    const models = new Map([...trainer.models].map(([name, own]) => [name, { ...own, ref: "next" }]));
+    await world.startApp({ trainer: { ...trainer, models } });
     await withQueue(world, "act", async (queue) => (await queue.getJob(runId))?.promote());
     await until("the follow-up's training", async () => world.github.runs.length === 1);
     expect((await dispatches())[0]).toMatchObject({ state: "cancelled", reason_code: "settings_changed" });
@@ -201,12 +202,14 @@ describe("a recorded request", () => {
     expect(world.github.dispatches().at(-1)?.body).toMatchObject({ ref: "next" });
   });
 
-  it("never becomes a program", async () => {
+  it("never runs as a program", async () => {
     const file = `.data/hacked-${process.pid}`;
     const command = {
       name: "command",
-      command: { command: ["/bin/true"], workingDirectory: ".", environment: {}, limitMs: 10_000 },
-    } as const;
+      settings: { command: ["/bin/true"], workingDirectory: ".", environment: [], limitSeconds: 10 },
+      models: new Map(),
+      environment: {},
+    };
     await startTampered(JSON.stringify({ command: ["/bin/sh", "-c", `touch ${file}`] }), {
       trainer: command,
     });
@@ -225,11 +228,11 @@ describe("a recorded request", () => {
     await world.startApp();
     await world.decide();
     await world.sql("UPDATE retraining_dispatches SET external_id = '../../../../user/repos'");
-    const asked = world.github.requests.length;
-    await until("it was looked at", async () => {
+    const before = world.github.requests.length;
+    await until("the training was polled", async () => {
       const [row] = await world.sql("SELECT silent_since FROM retraining_dispatches");
       return row?.["silent_since"];
     });
-    expect(world.github.requests.slice(asked).filter(({ url }) => url.includes("/user/"))).toEqual([]);
+    expect(world.github.requests.slice(before).filter(({ url }) => url.includes("/user/"))).toEqual([]);
   });
 });

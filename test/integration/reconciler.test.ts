@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { closeGitHubWorld, createGitHubWorld, type GitHubWorld, stopWhileActWaits } from "../support/github-world.ts";
+import {
+  closeGitHubWorld,
+  createGitHubWorld,
+  type GitHubWorld,
+  stopWhileActWaits,
+} from "../support/github-world.ts";
 import { addCheck, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -12,20 +17,23 @@ const BAD = { queuedMs: 0, runningMs: 100, conclusion: "failure" };
 const emptyRedis = async () => world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
 const latest = async () => (await world.decisions()).at(-1);
 
-/** Stops the service where one decision waits for the end of a backoff. */
+/** Stops the service while one decision waits for the end of a backoff. */
 async function waitForBackoff(): Promise<void> {
   world.github.course = BAD;
   await world.startApp();
   const { runId } = await world.decide();
-  await world.followed(runId);
-  await until("the failure was weighed", async () => (await latest())?.["reason"] === "retry_backoff");
+  await world.waitForTraining(runId);
+  await until(
+    "a decision has seen the failure",
+    async () => (await latest())?.["reason"] === "retry_backoff",
+  );
   await world.stopApps();
 }
 
 describe("the reconciler", () => {
-  it("requests the evaluation that is overdue because the run of a next look failed", async () => {
+  it("requests the evaluation that is overdue because the run of a scheduled follow-up failed", async () => {
     await waitForBackoff();
-    // The job of the look has run, and left nothing behind but itself.
+    // The follow-up's job has run, and is all that is left of it.
     await withQueue(world, "drift_monitoring", async (inbox) => {
       const jobs = await inbox.getJobs(["delayed"]);
       for (const job of jobs.filter(({ name }) => name === "next-look")) await job.remove();
@@ -39,21 +47,21 @@ describe("the reconciler", () => {
     expect(await latest()).toMatchObject({ cause: "followup", reason: "retry_backoff" });
   });
 
-  it("requests the evaluation that the end of a training owed when Redis was emptied", async () => {
+  it("requests the evaluation after a training that ended just before Redis was emptied", async () => {
     world.github.course = { queuedMs: 0, runningMs: 600_000, conclusion: "success" };
     await world.startApp();
     await world.decide();
     await addCheck(world, { age: "1 minute" });
     expect((await world.decide()).reason).toBe("training_in_flight");
     await world.stopApps();
-    // The end was written, and the worker and Redis went before anything followed from it.
+    // The end was recorded, but the worker died and Redis was emptied before the follow-up was requested.
     await world.sql(
       "UPDATE retraining_dispatches SET state = 'succeeded', ended_at = now(), updated_at = now() - interval '1 minute'",
     );
     await world.sql("UPDATE retraining_decisions SET taken_at = taken_at - interval '1 minute'");
     await emptyRedis();
     await world.startApp();
-    await until("the new alert is answered", async () => world.github.runs.length === 2);
+    await until("the new alert started a training", async () => world.github.runs.length === 2);
   });
 
   it("requests the evaluation after a cancelled dispatch whose follow-up was lost", async () => {
@@ -67,18 +75,18 @@ describe("the reconciler", () => {
     await until("another decision's training", async () => world.github.runs.length === 1);
   });
 
-  it("leaves the look of a removed model alone, without an alarm, and takes it up when the model is back", async () => {
+  it("ignores the follow-up of a removed model without raising an alarm, and resumes it when the model is back", async () => {
     await waitForBackoff();
     await withQueue(world, "drift_monitoring", async (inbox) => {
       for (const job of await inbox.getJobs(["delayed"])) await job.promote();
     });
     const [own] = world.config.models.values();
-    if (!own) throw new Error("there is a model");
-    // As a quarter of an hour later, when no restart of the service before is expected any more.
+    if (!own) throw new Error("The settings name no model");
+    // As if a quarter of an hour had passed, when the old service is no longer expected to restart.
     await world.redis.del(`${world.config.redisPrefix}:model-claims`);
     await world.startApp({ models: new Map([["another", own]]) });
     await withQueue(world, "drift_monitoring", (inbox) =>
-      until("the look was taken", async () => {
+      until("the follow-up was processed", async () => {
         const jobs = await inbox.getJobs(["completed"]);
         return jobs.some(
           ({ returnvalue }) => (returnvalue as { outcome?: string }).outcome === "model_removed",
@@ -94,11 +102,11 @@ describe("the reconciler", () => {
   });
 });
 
-describe("the time of the next look", () => {
-  it("is not near at once because clocks on the wall are set back", async () => {
+describe("the time of the next evaluation", () => {
+  it("is not brought forward when clocks are set back in autumn", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "600", SOURCE_TIME_ZONE: "Europe/Berlin" });
-    // In the hour that the wall clock shows twice.
+    // During the hour that local time repeats.
     const { pathname } = new URL(world.config.databaseUrl);
     await world.sql(
       `CREATE FUNCTION public.now() RETURNS timestamptz STABLE LANGUAGE sql AS
@@ -109,8 +117,11 @@ describe("the time of the next look", () => {
     world.github.course = BAD;
     await world.startApp();
     const { runId } = await world.decide();
-    await world.followed(runId);
-    await until("the failure was weighed", async () => (await latest())?.["reason"] === "retry_backoff");
+    await world.waitForTraining(runId);
+    await until(
+      "a decision has seen the failure",
+      async () => (await latest())?.["reason"] === "retry_backoff",
+    );
     const looks = await withQueue(world, "drift_monitoring", (inbox) => inbox.getJobs(["delayed"]));
     expect(looks.map(({ name }) => name)).toEqual(["next-look"]);
     expect(looks[0]?.delay).toBeGreaterThan(500_000);
@@ -118,7 +129,7 @@ describe("the time of the next look", () => {
 });
 
 describe("a decision table with a drift score of another type", () => {
-  it.each(["REAL", "NUMERIC(6,4)"])("%s: the request is sent all the same", async (type) => {
+  it.each(["REAL", "NUMERIC(6,4)"])("%s: the request is still sent", async (type) => {
     await world.sql(
       `CREATE TABLE retraining_decisions (id SERIAL PRIMARY KEY, decision_date TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
          decision VARCHAR(20), reason TEXT, buffer_size INTEGER, drift_score ${type}, notes TEXT)`,
@@ -130,8 +141,8 @@ describe("a decision table with a drift score of another type", () => {
   });
 });
 
-describe("a decision of the version before, written during an upgrade", () => {
-  it("answers its alerts all the same", async () => {
+describe("a decision that the previous version writes during an upgrade", () => {
+  it("still counts as having acted on its alerts", async () => {
     await world.startApp();
     await world.decide();
     await world.sql(
@@ -148,8 +159,8 @@ describe("a decision of the version before, written during an upgrade", () => {
   });
 });
 
-describe("a refused request that a person retries once", () => {
-  it("is sent again once, also if the attempts of that retry fail", async () => {
+describe("a refused request that is retried manually once", () => {
+  it("is sent again once, even if the attempts of that retry fail", async () => {
     world.github.next = ["401", "401", "401", "401"];
     let failures = 0;
     await world.startApp(
@@ -178,8 +189,8 @@ describe("a refused request that a person retries once", () => {
       );
     });
     expect(world.github.dispatches()).toHaveLength(2);
-    // And the next retry of a person counts again.
-    await until("the mark is gone", () =>
+    // The next manual retry sends the request again.
+    await until("the mark of the manual retry is removed", () =>
       withQueue(
         world,
         "act",

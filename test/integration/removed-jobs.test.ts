@@ -36,7 +36,7 @@ const board = (path: string) =>
 const REMOVALS: [string, (stage: string, runId: string) => Promise<unknown>][] = [
   [
     "cleaned in Bull Board",
-    // Its button cleans what ended at least five seconds ago.
+    // Bull Board's button cleans jobs that ended at least five seconds ago.
     (stage) =>
       until("it is cleaned", async () => {
         await board(`${stage}/clean/failed`);
@@ -125,7 +125,7 @@ describe("a gather that is removed while it waits for its next attempt", () => {
 });
 
 describe("a stage that is retried while the one before runs again", () => {
-  it("waits for its result instead of taking it for removed", async () => {
+  it("waits for its result instead of treating the job as removed", async () => {
     const { runId } = await world.decide();
     const gather = await pause("gather");
     for (const stage of ["gather", "evaluate"])

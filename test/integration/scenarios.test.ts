@@ -5,7 +5,7 @@ import { createWorld, type World } from "../support/world.ts";
 let world: World;
 afterEach(() => world.close());
 
-describe("the guide's testing scenarios, from the event to the report", () => {
+describe("the guide's test scenarios, from the event to the report", () => {
   it.each([
     [1, "trigger_mock", "drift_detected", 700_000, "FINAL STATUS: RETRAINING TRIGGERED (MOCK)"],
     [

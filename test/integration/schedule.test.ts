@@ -7,7 +7,7 @@ let world: World;
 afterEach(() => world.close());
 
 describe("the schedule", () => {
-  it("fires, again and again, and the guard keeps it from training twice", async () => {
+  it("fires repeatedly, and the guard keeps it from training twice", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", SCHEDULE: "* * * * * *" } });
     await addCheck(world);
     await world.startApp();
@@ -25,7 +25,7 @@ describe("the schedule", () => {
     ]);
   });
 
-  it("follows the settings at each start, and is gone when they say off", async () => {
+  it("follows the settings at each start, and is removed if they say off", async () => {
     world = await createWorld({ settings: { SCHEDULE: "0 6 * * *" } });
     const patterns = async () =>
       (await world.client.inbox.getJobSchedulers()).map(({ pattern, tz }) => ({ pattern, tz }));
@@ -43,7 +43,7 @@ describe("the schedule", () => {
 /** Starts a service that serves only these models, all with one schedule. */
 function startServiceOf(models: string[], schedule = "0 6 * * *") {
   const own = world.config.models.get("default");
-  if (!own) throw new Error("the settings of a world name the model default");
+  if (!own) throw new Error("The settings name no model called default");
   return world.startApp({ models: new Map(models.map((model) => [model, { ...own, schedule }])) });
 }
 
@@ -51,7 +51,7 @@ const listSchedules = async (): Promise<string[]> =>
   (await world.client.inbox.getJobSchedulers()).map(({ key }) => key).toSorted();
 
 describe("two services with different models on one prefix", () => {
-  it("leave each other's schedules alone, until the other one stops", async () => {
+  it("keep each other's schedules until the other one stops", async () => {
     world = await createWorld();
     const films = await startServiceOf(["films", "shared"]);
     const books = await startServiceOf(["books", "shared"]);
@@ -71,33 +71,33 @@ describe("two services with different models on one prefix", () => {
     expect(await listSchedules()).toEqual(["schedule-books", "schedule-films"]);
     await first.stop();
     const other = createModelClaims(world.redis, redisPrefix, []);
-    await until("the claim is over", async () => !(await other.listElsewhere()).has("films"));
+    await until("the claim has expired", async () => !(await other.listElsewhere()).has("films"));
     await startServiceOf(["books"]);
     expect(await listSchedules()).toEqual(["schedule-books"]);
   });
 
-  it("keep each other's events while one of them restarts, and its schedules", async () => {
+  it("keep each other's events and schedules while one of them restarts", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
     const films = await startServiceOf(["films"]);
     await startServiceOf(["books"]);
     await films.stop();
     const jobId = await world.client.send("drift_monitoring.completed", { runId: "x", model: "films" });
-    await until("it was put back", async () => (await world.client.inbox.getJobState(jobId)) === "delayed");
+    await until("it was delayed", async () => (await world.client.inbox.getJobState(jobId)) === "delayed");
     expect(await listSchedules()).toEqual(["schedule-books", "schedule-films"]);
     await startServiceOf(["films"]);
     expect((await world.client.waitForDecision(jobId, { limitMs: 20_000 })).model).toBe("films");
   });
 
-  it("leave a shared model's schedule alone although one of them has none for it", async () => {
+  it("keep a shared model's schedule even if one of them has none for it", async () => {
     world = await createWorld();
     await startServiceOf(["shared"]);
     const own = world.config.models.get("default");
-    if (!own) throw new Error("the settings of a world name the model default");
+    if (!own) throw new Error("The settings name no model called default");
     await world.startApp({ models: new Map([["shared", { ...own, schedule: null }]]) });
     expect(await listSchedules()).toEqual(["schedule-shared"]);
   });
 
-  it("decide about their own models, whichever takes a job first", async () => {
+  it("decide about their own models, whichever of them gets a job first", async () => {
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", RETRIGGER_GUARD: "off" } });
     await addCheck(world);
     await startServiceOf(["films"], "* * * * * *");
@@ -106,7 +106,7 @@ describe("two services with different models on one prefix", () => {
       await Promise.all(
         ["films", "books"].map(async (model) => expect((await world.decide({ model })).model).toBe(model)),
       );
-    await until("the schedule of each was taken twice", async () => {
+    await until("each schedule has fired twice", async () => {
       const jobs = await world.client.inbox.getCompleted();
       const taken = jobs.filter(({ name }) => name === "schedule").map(({ data }) => data.model as string);
       return ["films", "books"].every((own) => taken.filter((model) => model === own).length >= 2);
@@ -115,13 +115,13 @@ describe("two services with different models on one prefix", () => {
       expect(await withQueue(world, queue, (opened) => opened.getFailedCount())).toBe(0);
   });
 
-  it("fail a job of a model that only a killed service had, once its claims have expired", async () => {
+  it("fail a job of a model that only a killed service had, after its claims have expired", async () => {
     world = await createWorld();
     await startServiceOf(["books"]);
     const killed = createModelClaims(world.redis, world.config.redisPrefix, ["films"], { ttlMs: 4_000 });
     await killed.refresh();
     const jobId = await world.client.send("drift_monitoring.completed", { runId: "x", model: "films" });
-    await until("it was put back", async () => (await world.client.inbox.getJobState(jobId)) === "delayed");
+    await until("it was delayed", async () => (await world.client.inbox.getJobState(jobId)) === "delayed");
     const reason = await until(
       "it failed",
       async () => (await world.client.inbox.getJob(jobId))?.failedReason,

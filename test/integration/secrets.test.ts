@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FAKE_TOKEN } from "../github/fake-github.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
-import { runOurs, spawnOurs } from "../support/process.ts";
+import { runScript, spawnScript } from "../support/process.ts";
 import { dumpRedis, dumpTables } from "../support/secrets.ts";
 import { createWorld, failureOf, until } from "../support/world.ts";
 
@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => closeGitHubWorld(world));
 
-/** Everything that a run of the whole program left or showed: log, Redis, Postgres, pages, command line. */
+/** Everything that a run of the whole program left behind or showed: log, Redis, Postgres, pages, command line. */
 async function collectEverything(log: string, address: string): Promise<Record<string, string>> {
   const paths = [
     "/decisions",
@@ -34,7 +34,7 @@ async function collectEverything(log: string, address: string): Promise<Record<s
     ["dispatch", "retry", "1"],
   ];
   const outputs = [];
-  for (const command of commands) outputs.push(await runOurs("src/cli.ts", command, world.settings));
+  for (const command of commands) outputs.push(await runScript("src/cli.ts", command, world.settings));
   return {
     log,
     redis: await dumpRedis(world.redis, world.config.redisPrefix),
@@ -46,13 +46,13 @@ async function collectEverything(log: string, address: string): Promise<Record<s
 
 describe("secrets", () => {
   it(
-    "appear in no log, job, report, page, row or error, whatever others quote of them",
+    "appear in no log, job, report, page, row or error, even if a server's response quotes them",
     { timeout: 60_000 },
     async () => {
-      // GitHub quotes the login that it refuses; then it takes it.
+      // GitHub first refuses the login and quotes it, then accepts it.
       world.github.next = ["401 quoting"];
       const settings = { ...world.settings, LOG_LEVEL: "trace", TRAINING_POLL_SECONDS: "1" };
-      const service = spawnOurs("src/main.ts", [], settings);
+      const service = spawnScript("src/main.ts", [], settings);
       let log = "";
       for (const stream of [service.stdout, service.stderr])
         stream?.on("data", (chunk: Buffer) => (log += chunk.toString()));
@@ -60,10 +60,10 @@ describe("secrets", () => {
       const address = /"address":"([^"]+)"/.exec(log)?.[1] ?? "";
       expect((await world.decide()).dispatch?.error).toContain("Bad credentials: token [GITHUB_TOKEN]");
       const { runId } = await world.decide();
-      expect((await world.followed(runId)).state).toBe("succeeded");
+      expect((await world.waitForTraining(runId)).state).toBe("succeeded");
       await world.sql("ALTER TABLE drift_alerts RENAME TO gone");
       await world.decide().catch(() => {});
-      await until("Slack was tried in vain", async () => {
+      await until("the notification of Slack has failed", async () => {
         const keys = await world.redis.keys(`${world.config.redisPrefix}:notifications:slack-*`);
         const reasons = await Promise.all(
           keys.map((key) =>
@@ -93,8 +93,8 @@ describe("secrets", () => {
   );
 });
 
-describe("the look through each test's tables", () => {
-  it("fails if a table cannot be read, and passes if there is none", async () => {
+describe("the search for secrets in each test's tables", () => {
+  it("fails if a table cannot be read, and passes if no table exists", async () => {
     const broken = await createWorld();
     await broken.startApp();
     await broken.sql("ALTER TABLE retraining_dispatches RENAME TO hidden");

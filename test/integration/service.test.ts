@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { startRedis } from "../../src/embedded/redis.ts";
-import { listCommandsWith, runOurs, spawnOurs, untilItSays } from "../support/process.ts";
+import { listCommandsWith, runScript, spawnScript, untilOutput } from "../support/process.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
 
 let world: World;
@@ -14,9 +14,9 @@ afterEach(async () => {
   await world.close();
 });
 
-/** `npm start` as a process of its own, with what it logs. */
+/** Runs `npm start` in a separate process and collects its log. */
 function start(settings: Record<string, string> = {}) {
-  const child = spawnOurs("src/main.ts", [], { ...world.settings, LOG_LEVEL: "info", ...settings });
+  const child = spawnScript("src/main.ts", [], { ...world.settings, LOG_LEVEL: "info", ...settings });
   children.push(child);
   const lines: Record<string, unknown>[] = [];
   let text = "";
@@ -52,7 +52,7 @@ describe("the service", () => {
 
     const hold = await holdTable(world, "ratings_buffer");
     const deciding = world.decide();
-    await hold.untilSomeoneWaits();
+    await hold.untilSessionWaits();
     worker.child.kill("SIGTERM");
     await worker.untilLogged("stopping");
     await hold.release();
@@ -63,13 +63,13 @@ describe("the service", () => {
     expect((await deciding).reason).toBe("already_acted_on");
   });
 
-  it("goes on after kill -9 in the middle of a stage and a restart, with one decision", async () => {
+  it("resumes after kill -9 in the middle of a stage and a restart, with one decision", async () => {
     await createBuiltWorld();
     const first = start({ ROLE: "worker" });
     await first.untilLogged("Retrigger is ready");
     const hold = await holdTable(world, "ratings_buffer");
     const deciding = world.decide();
-    await hold.untilSomeoneWaits();
+    await hold.untilSessionWaits();
     first.child.kill("SIGKILL");
     await once(first.child, "exit");
     await hold.release();
@@ -78,7 +78,7 @@ describe("the service", () => {
     expect(await world.sql("SELECT 1 FROM retraining_decisions")).toHaveLength(1);
   });
 
-  it("ends on SIGTERM to npm itself, also while Redis is away", async () => {
+  it("ends on SIGTERM to npm itself, even while Redis is away", async () => {
     await createBuiltWorld();
     const directory = await mkdtemp(join(process.cwd(), ".data", "redis-"));
     const redis = await startRedis(directory, () => {});
@@ -94,7 +94,7 @@ describe("the service", () => {
       stdio: ["ignore", "pipe", "ignore"],
     });
     children.push(child);
-    await untilItSays(child, /Retrigger is ready/);
+    await untilOutput(child, /Retrigger is ready/);
     // Only processes of this test have its prefix.
     const findOurs = () => listCommandsWith(`REDIS_PREFIX=${world.config.redisPrefix}`);
     expect(await findOurs()).toContainEqual(expect.stringContaining("dist/src/main.js"));
@@ -105,7 +105,7 @@ describe("the service", () => {
     await until("the service ended with npm", async () => (await findOurs()).length === 0);
   });
 
-  it("waits for servers that are not there yet, with one clear line", async () => {
+  it("waits for servers that are not up yet, and logs one clear line", async () => {
     await createBuiltWorld();
     const { untilLogged, child } = start({ REDIS_URL: "redis://127.0.0.1:1" });
     const line = await untilLogged("waiting for Redis");
@@ -123,14 +123,17 @@ describe("the service", () => {
     await createBuiltWorld();
     const url = new URL(world.config.databaseUrl);
     damage(url);
-    const { code, stderr } = await runOurs("src/main.ts", [], { ...world.settings, DATABASE_URL: url.href });
+    const { code, stderr } = await runScript("src/main.ts", [], {
+      ...world.settings,
+      DATABASE_URL: url.href,
+    });
     expect(code).toBe(1);
     expect(stderr).toContain(remedy);
   });
 
-  it("ends with exit code 1 and every fault of the settings before anything starts", async () => {
+  it("exits with code 1 before anything starts, and prints every fault of the settings", async () => {
     await createBuiltWorld();
-    const { code, stderr } = await runOurs("src/main.ts", [], {
+    const { code, stderr } = await runScript("src/main.ts", [], {
       ...world.settings,
       PORT: "many",
       MIN_BUFFER_SIZE: "",

@@ -23,7 +23,7 @@ async function startWorld(): Promise<void> {
   await world.startApp({ models });
 }
 
-/** The highest number of readings that were active at once in `during`, and of those that took long. */
+/** The highest number of concurrent readings during `during`, and of those that took long. */
 async function watchReadings(during: () => Promise<void>): Promise<{ active: number; long: number }> {
   const most = { active: 0, long: 0 };
   const done = new AbortController();
@@ -51,7 +51,7 @@ let eventCount = 0;
 const send = (model: string): Promise<string> =>
   world.client.send("drift_monitoring.completed", { runId: `drift-${(eventCount += 1)}`, model });
 
-/** How long the slowest of the healthy models waits for its decision, in milliseconds. */
+/** How long the slowest healthy model waits for its decision, in milliseconds. */
 async function decideHealthy(): Promise<number> {
   const begun = performance.now();
   await Promise.all(
@@ -60,7 +60,7 @@ async function decideHealthy(): Promise<number> {
   return performance.now() - begun;
 }
 
-/** Decisions of the troubled models, by model. */
+/** The number of decisions by troubled model. */
 async function countDecisions(): Promise<Record<string, number>> {
   const rows = await world.sql<{ model: string; count: number }>(
     "SELECT model, count(*)::int AS count FROM retraining_decisions WHERE model LIKE 'troubled%' GROUP BY model",
@@ -77,10 +77,10 @@ async function withLockedTables(use: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Sends an event for each troubled model; none of them may start a run of its own. */
+/** Sends an event for each troubled model; none of them may start another run. */
 async function expectFolded(): Promise<void> {
   for (const jobId of await Promise.all(TROUBLED.map(send))) {
-    const job = await until("the event is taken", async () => {
+    const job = await until("the event is processed", async () => {
       const found = await world.client.inbox.getJob(jobId);
       return found?.finishedOn === undefined ? null : found;
     });
@@ -90,7 +90,7 @@ async function expectFolded(): Promise<void> {
 
 describe("twelve models whose tables are locked", () => {
   it(
-    "delay the others by seconds, in bounded numbers, and decide once released",
+    "delay the others by seconds only, occupy a bounded number of slots, and decide once released",
     { timeout: 90_000 },
     async () => {
       await startWorld();
@@ -99,7 +99,7 @@ describe("twelve models whose tables are locked", () => {
           await Promise.all(TROUBLED.map(send));
           expect(await decideHealthy()).toBeLessThan(10_000);
 
-          await until("each troubled model was tried", () =>
+          await until("each troubled model was attempted", () =>
             withQueue(world, "gather", async (queue) => {
               const counts = await queue.getJobCounts("active", "delayed", "wait");
               return counts["active"] === 3 && counts["delayed"] === 9;
@@ -107,7 +107,7 @@ describe("twelve models whose tables are locked", () => {
           );
           for (let round = 0; round < 3; round += 1) expect(await decideHealthy()).toBeLessThan(5_000);
 
-          // A run that waits for its reading keeps its lock, even beyond the lock's lifetime.
+          // A run that waits to read its evidence keeps its lock, even beyond the lock's TTL.
           await expectFolded();
           await new Promise((resolve) => setTimeout(resolve, 2 * LOCK_TTL_MS));
           await expectFolded();

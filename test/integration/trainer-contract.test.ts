@@ -8,12 +8,12 @@ import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-git
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { addCheck, createWorld, failAfterAct, until, type World } from "../support/world.ts";
 
-/** A trainer, and the hand that decides how its trainings go. */
+/** A trainer under test, and control over how its trainings end. */
 interface Subject {
   settings: Record<string, string>;
-  /** How trainings go from now on. */
-  letTrainings(end: "succeed" | "fail" | "run on"): void;
-  /** How often a training was started, as the trainer itself knows it. */
+  /** Sets how trainings end from now on. */
+  setTrainings(end: "succeed" | "fail" | "run on"): void;
+  /** How many trainings were started, counted by the trainer itself. */
   countStarts(): Promise<number>;
   close(): Promise<void>;
 }
@@ -29,7 +29,7 @@ async function createGitHub(): Promise<Subject & { github: FakeGitHub }> {
       GITHUB_REPO_NAME: "cinematch",
       GITHUB_API_URL: github.url,
     },
-    letTrainings(end) {
+    setTrainings(end) {
       github.course = {
         queuedMs: 0,
         runningMs: end === "run on" ? 600_000 : 300,
@@ -44,7 +44,7 @@ async function createGitHub(): Promise<Subject & { github: FakeGitHub }> {
 async function createWebhook(): Promise<Subject> {
   const receiver: Receiver = await startReceiver();
   let outcome: object = {};
-  receiver.answer = ({ method }, response: ServerResponse) => {
+  receiver.respond = ({ method }, response: ServerResponse) => {
     response.setHeader("content-type", "application/json");
     const job = { id: "job-1", status_url: `${receiver.url}/jobs/1` };
     response.end(JSON.stringify(method === "POST" ? job : outcome));
@@ -56,7 +56,7 @@ async function createWebhook(): Promise<Subject> {
       TRAINER_SECRET: "a secret of both sides",
       TRAINER_OUTCOME: "status_url",
     },
-    letTrainings(end) {
+    setTrainings(end) {
       const conclusion = end === "fail" ? "failure" : "success";
       outcome = end === "run on" ? { status: "in_progress" } : { status: "completed", conclusion };
     },
@@ -76,7 +76,7 @@ async function createCommand(): Promise<Subject> {
       TRAINER_COMMAND: JSON.stringify(["/bin/sh", script]),
       PATH: process.env["PATH"] ?? "",
     },
-    letTrainings(end) {
+    setTrainings(end) {
       write({ succeed: "exit 0", fail: "exit 3", "run on": "sleep 600" }[end]);
     },
     async countStarts() {
@@ -113,8 +113,8 @@ describe.each<[string, () => Promise<Subject>]>([
   const followed = (runId: string) => world.client.waitForTraining(runId, { limitMs: 20_000 });
   const dispatches = () => world.sql("SELECT * FROM retraining_dispatches ORDER BY id");
 
-  it("trains once for a decision, and its success is recorded with the times", async () => {
-    subject.letTrainings("succeed");
+  it("trains once for a decision, and records its success with the times", async () => {
+    subject.setTrainings("succeed");
     await start();
     const { runId, decision, dispatch } = await world.decide();
     expect({ decision, trainer: dispatch?.trainer, state: dispatch?.state }).toEqual({
@@ -131,8 +131,8 @@ describe.each<[string, () => Promise<Subject>]>([
     expect((await world.decide()).reason).toBe("already_acted_on");
   });
 
-  it("fails: that is recorded, and its alerts are held back", async () => {
-    subject.letTrainings("fail");
+  it("records a failed training, and holds its alerts back", async () => {
+    subject.setTrainings("fail");
     await start();
     const { runId } = await world.decide();
     const report = await followed(runId);
@@ -142,16 +142,16 @@ describe.each<[string, () => Promise<Subject>]>([
     expect(await subject.countStarts()).toBe(1);
   });
 
-  it("is asked once, however often the act stage runs", async () => {
-    subject.letTrainings("succeed");
+  it("is sent one request, however often the act stage runs", async () => {
+    subject.setTrainings("succeed");
     await world.startApp(config(), failAfterAct(2));
     await world.decide();
     await until("it has ended", async () => (await dispatches())[0]?.["state"] === "succeeded");
     expect(await subject.countStarts()).toBe(1);
   });
 
-  it("holds its model while it trains", async () => {
-    subject.letTrainings("run on");
+  it("holds its model back while it trains", async () => {
+    subject.setTrainings("run on");
     await start();
     await world.decide();
     await until("it runs", async () => (await dispatches())[0]?.["state"] === "running");
@@ -161,19 +161,19 @@ describe.each<[string, () => Promise<Subject>]>([
     expect(Date.parse(held.nextLookAt ?? "")).toBeGreaterThan(Date.now());
   });
 
-  it("is not asked on a row that is not what the settings give", async () => {
-    subject.letTrainings("succeed");
+  it("is sent no request from a row that does not match the settings", async () => {
+    subject.setTrainings("succeed");
     await world.startApp(config(), {
       replaceParts: (parts) => ({
         ...parts,
         database: {
           ...parts.database,
           async recordDecision(decision) {
-            const answer = await parts.database.recordDecision(decision);
+            const recorded = await parts.database.recordDecision(decision);
             await world.sql(
               `UPDATE retraining_dispatches SET request = '{"command": ["/bin/false"], "workingDirectory": "/"}'`,
             );
-            return answer;
+            return recorded;
           },
         },
       }),
@@ -182,18 +182,18 @@ describe.each<[string, () => Promise<Subject>]>([
     expect(await subject.countStarts()).toBe(0);
   });
 
-  it("ends quietly for a model that the settings no longer name", async () => {
-    subject.letTrainings("run on");
+  it("finishes a training quietly if the settings no longer name its model", async () => {
+    subject.setTrainings("run on");
     await start();
     const { runId } = await world.decide();
-    if (name === "command") return; // It ended with its worker.
+    if (name === "command") return; // The training ended with its worker.
     await world.stopApps();
     const [own] = world.config.models.values();
-    if (!own) throw new Error("there is a model");
-    // As a quarter of an hour later, when no restart of the service before is expected any more.
+    if (!own) throw new Error("The settings name no model");
+    // As if a quarter of an hour had passed, when the old service is no longer expected to restart.
     await world.redis.del(`${world.config.redisPrefix}:model-claims`);
     await start({ models: new Map([["another", own]]) });
-    subject.letTrainings("fail");
+    subject.setTrainings("fail");
     await until("its end is recorded", async () => {
       if ("github" in subject) {
         const { github } = subject as { github: FakeGitHub };

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { sign } from "@octokit/webhooks-methods";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
-import { spawnOurs, untilItSays } from "../support/process.ts";
+import { spawnScript, untilOutput } from "../support/process.ts";
 import { addCheck, failureOf, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
@@ -19,9 +19,9 @@ const BAD = { ...GOOD, conclusion: "failure" };
 
 const reasons = async () => (await world.decisions()).map(({ reason }) => reason);
 
-describe("a training that is followed", () => {
+describe("a dispatched training", () => {
   it(
-    "that fails keeps its alerts for a backoff that doubles, says so, and is then begun anew by a follow-up",
+    "that fails holds its alerts back for a backoff that doubles, reports it, and is started again by a follow-up",
     { timeout: 60_000 },
     async () => {
       await closeGitHubWorld(world);
@@ -29,7 +29,7 @@ describe("a training that is followed", () => {
       world.github.course = BAD;
       await world.startApp();
       const { runId } = await world.decide();
-      expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "failure" });
+      expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", conclusion: "failure" });
       expect((await world.decide()).reason).toBe("retry_backoff");
       await until("a second training failed too", async () => {
         const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'failed'");
@@ -49,28 +49,28 @@ describe("a training that is followed", () => {
       expect(gaps[0]?.gap).toBeGreaterThan(3);
       expect(gaps[1]?.gap).toBeGreaterThan(6);
       expect(await reasons()).toContain("drift_detected");
-      const texts = await world.notified("training_ended", "succeeded (success)");
+      const texts = await world.waitForNotifications("training_ended", "succeeded (success)");
       expect(texts[0]).toMatch(/failed \(failure\).*\nIts alerts are given back at 20/);
     },
   );
 
-  it("that GitHub's concurrency cancels is no success", async () => {
+  it("that GitHub's concurrency group cancels does not count as a success", async () => {
     world.github.course = { queuedMs: 5_000, runningMs: 5_000, conclusion: "success" };
     await world.startApp();
     const { runId } = await world.decide();
     world.github.cancel(world.github.runs[0]?.id ?? 0);
     world.github.course = GOOD;
-    expect(await world.followed(runId)).toMatchObject({ state: "cancelled", conclusion: "cancelled" });
-    await until("another one is asked for", async () => world.github.runs.length === 2);
+    expect(await world.waitForTraining(runId)).toMatchObject({ state: "cancelled", conclusion: "cancelled" });
+    await until("another training is dispatched", async () => world.github.runs.length === 2);
   });
 
-  it("that a person runs again within the backoff is followed again, and no second one is begun", async () => {
+  it("that is re-run in GitHub during the backoff is followed again, and no second one is started", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "3" });
     world.github.course = BAD;
     await world.startApp();
     const { runId } = await world.decide();
-    expect((await world.followed(runId)).state).toBe("failed");
+    expect((await world.waitForTraining(runId)).state).toBe("failed");
     world.github.rerun(world.github.runs[0]?.id ?? 0, { ...GOOD, runningMs: 3_500 });
     const training = await until("the second attempt succeeded", async () => {
       const [row] = await world.sql("SELECT * FROM retraining_dispatches WHERE state = 'succeeded'");
@@ -84,7 +84,7 @@ describe("a training that is followed", () => {
     expect(world.github.dispatches()).toHaveLength(1);
   });
 
-  it("keeps words that nobody knows", async () => {
+  it("keeps a status and a conclusion that are unknown", async () => {
     world.github.course = {
       ...BAD,
       conclusion: "quantum_flux",
@@ -93,46 +93,46 @@ describe("a training that is followed", () => {
     };
     await world.startApp();
     const { runId } = await world.decide();
-    await until("its status is written down", async () => {
+    await until("its status is recorded", async () => {
       const rows = await world.sql(
         "SELECT FROM retraining_dispatches WHERE status = 'pondering' AND state = 'sent'",
       );
       return rows.length === 1;
     });
-    expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "quantum_flux" });
+    expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", conclusion: "quantum_flux" });
   });
 
-  it("of which nothing is heard any more counts as lost after the limit", async () => {
+  it("that GitHub no longer knows counts as lost after the limit", async () => {
     await world.startApp({ timing: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     world.github.runs.splice(0);
-    const report = await world.followed(runId);
+    const report = await world.waitForTraining(runId);
     expect(report).toMatchObject({ state: "failed", conclusion: "lost" });
     expect(report.error).toMatch(/Nothing was heard of it for \d+ s\. GitHub has no run \d+ any more/);
   });
 
-  it("that was taken for lost and turns up again is followed again, and no second one is begun", async () => {
+  it("that was considered lost and reappears is followed again, and no second one is started", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "2" });
     await world.startApp({ timing: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     const runs = world.github.runs.splice(0);
-    expect(await world.followed(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
+    expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
     world.github.runs.push(...runs);
-    await until("it succeeded after all", async () => {
+    await until("it succeeded", async () => {
       const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
       return rows.length === 1;
     });
     expect(world.github.dispatches()).toHaveLength(1);
   });
 
-  it("is one delayed job that asks with an ETag, and survives an emptied Redis", async () => {
+  it("is polled by one delayed job, with an ETag, and is still followed after Redis was emptied", async () => {
     world.github.course = { ...GOOD, runningMs: 8_000 };
     await world.startApp();
     const { runId } = await world.decide();
     const isConditional = () =>
       world.github.requests.some(({ headers }) => headers["if-none-match"] !== undefined);
-    await until("it was asked with an ETag", async () => isConditional());
+    await until("it was polled with an ETag", async () => isConditional());
     const counts = await withQueue(world, "training", (queue) =>
       queue.getJobCounts("delayed", "waiting", "failed", "completed"),
     );
@@ -140,7 +140,7 @@ describe("a training that is followed", () => {
     const keys = await world.redis.keys(`${world.config.redisPrefix}:*`);
     await world.redis.del(keys);
     await until(
-      "it succeeded all the same",
+      "it succeeded",
       async () => {
         const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
         return rows.length === 1;
@@ -150,7 +150,7 @@ describe("a training that is followed", () => {
     expect(world.github.runsOf(runId)).toHaveLength(1);
   }, 45_000);
 
-  it("lets new alerts wait while it runs, and has them looked at when it ends", async () => {
+  it("keeps new alerts waiting while it runs, and they are evaluated when it ends", async () => {
     world.github.course = { ...GOOD, runningMs: 4_000 };
     await world.startApp();
     const { runId } = await world.decide();
@@ -158,7 +158,7 @@ describe("a training that is followed", () => {
     const held = await world.decide();
     expect(held).toMatchObject({ decision: "no_action", reason: "training_in_flight" });
     expect(held.report).toContain("In flight: the training of decision #1 (github,");
-    expect((await world.followed(runId)).state).toBe("succeeded");
+    expect((await world.waitForTraining(runId)).state).toBe("succeeded");
     await until("the new alert started a training", async () => world.github.runs.length === 2);
   });
 });
@@ -184,17 +184,17 @@ describe("GitHub's webhook", () => {
     });
   }
 
-  it("wakes whoever follows, and is not believed in anything", async () => {
+  it("triggers a poll of the training, and nothing that it claims is trusted", async () => {
     world.github.course = { ...GOOD, runningMs: 5_000 };
     const address = await world.startService({ timing: { pollMs: 60_000 } });
     const { runId } = await world.decide();
     const id = world.github.runs[0]?.id;
-    // It claims an end that has not come, and then something from the past.
+    // First it claims that the run has ended although it has not, then it reports an outdated status.
     expect(
       (await post(address, event({ id, display_title: null, status: "completed", conclusion: "failure" })))
         .status,
     ).toBe(202);
-    await until("it was looked at", async () => {
+    await until("the run was polled", async () => {
       const rows = await world.sql("SELECT FROM retraining_dispatches WHERE status IS NOT NULL");
       return rows.length === 1;
     });
@@ -205,10 +205,10 @@ describe("GitHub's webhook", () => {
     expect(
       (await post(address, event({ id: -1, display_title: `Retrain ${runId}`, status: "queued" }))).status,
     ).toBe(202);
-    expect((await world.followed(runId)).state).toBe("succeeded");
+    expect((await world.waitForTraining(runId)).state).toBe("succeeded");
   });
 
-  it("is heard only where it is signed, and only for trainings of ours", async () => {
+  it("is accepted only if it is signed, and ignored unless it is about a training of ours", async () => {
     const address = await world.startService();
     const { runId } = await world.decide();
     const body = event({ id: world.github.runs[0]?.id });
@@ -226,10 +226,10 @@ describe("GitHub's webhook", () => {
     });
     expect((await post(address, "{}")).status).toBe(400);
     expect((await post(address, `{"x":"${"x".repeat(2_000_000)}"}`)).status).toBe(413);
-    await world.followed(runId);
+    await world.waitForTraining(runId);
   });
 
-  it("has nobody who listens where the settings name no secret", async () => {
+  it("responds with 404 if no secret is set", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld();
     const address = await world.startService();
@@ -238,13 +238,13 @@ describe("GitHub's webhook", () => {
 });
 
 describe("the service, at its start", () => {
-  it("warns of a trainer that would refuse, and starts all the same", async () => {
-    const service = spawnOurs("src/main.ts", [], {
+  it("warns about a trainer that would refuse, and starts anyway", async () => {
+    const service = spawnScript("src/main.ts", [], {
       ...world.settings,
       GITHUB_TOKEN: "ghp_wrong",
       LOG_LEVEL: "info",
     });
-    const text = await untilItSays(service, /answered 401[^]*is ready|is ready[^]*answered 401/);
+    const text = await untilOutput(service, /answered 401[^]*is ready|is ready[^]*answered 401/);
     service.kill("SIGTERM");
     await once(service, "exit");
     expect(text).toContain("make another one and set GITHUB_TOKEN");
@@ -262,7 +262,7 @@ describe("/metrics", () => {
     expect(text.match(/# TYPE bullmq_job_count gauge/g)).toHaveLength(1);
   });
 
-  it("counts a failed job, and shows no figure that stays 0 although jobs failed", async () => {
+  it("counts a failed job, and has no metric that stays at 0 although jobs failed", async () => {
     const address = await world.startService();
     await world.sql("DROP TABLE drift_alerts");
     expect(await failureOf(world.decide())).toContain("drift_alerts");

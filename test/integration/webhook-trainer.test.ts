@@ -31,7 +31,7 @@ function start(timing: object = {}): Promise<App> {
   return world.startApp({ role: "all", timing: quick });
 }
 
-async function tell(
+async function postOutcome(
   app: App,
   runId: string,
   outcome: object,
@@ -50,9 +50,9 @@ const state = async () =>
   (await world.sql("SELECT state FROM retraining_dispatches ORDER BY id DESC LIMIT 1"))[0]?.["state"];
 
 describe("the webhook trainer", () => {
-  it("posts one signed CloudEvent with an Idempotency-Key, and follows the status URL that the answer names", async () => {
+  it("posts one signed CloudEvent with an Idempotency-Key, and polls the status URL from the response", async () => {
     let status: object = { status: "in_progress" };
-    receiver.answer = ({ method }, response) => {
+    receiver.respond = ({ method }, response) => {
       response.setHeader("content-type", "application/json");
       const job = { id: "job-7", url: "https://jobs.example/7", status_url: `${receiver.url}/jobs/7` };
       response.writeHead(method === "POST" ? 202 : 200).end(JSON.stringify(method === "POST" ? job : status));
@@ -89,39 +89,45 @@ describe("the webhook trainer", () => {
     const training = await world.client.waitForTraining(runId, { limitMs: 10_000 });
     expect(training).toMatchObject({ state: "succeeded", durationSeconds: 12.5 });
     expect(receiver.received.filter(({ method }) => method === "POST")).toHaveLength(1);
-    // What the settings hold beside the address stays with them.
+    // The query of the address may hold a secret, which must not leave the settings.
     expect(JSON.stringify(dispatch)).not.toContain("in-the-query");
   });
 
-  it("takes the outcome by a signed callback, once, and for the training that it names", async () => {
+  it("accepts the outcome by a signed callback, once, and only for the training that it names", async () => {
     const app = await start();
     const { runId } = await world.decide();
-    expect((await tell(app, runId, { conclusion: "success" }, "not the secret")).status).toBe(401);
+    expect((await postOutcome(app, runId, { conclusion: "success" }, "not the secret")).status).toBe(401);
     const other = "01a20000-0000-7000-8000-000000000000";
-    expect((await tell(app, runId, { conclusion: "success" }, SECRET, other)).status).toBe(400);
-    expect((await tell(app, other, { conclusion: "success" })).status).toBe(404);
-    expect((await tell(app, runId, { conclusion: 7 })).status).toBe(400);
+    expect((await postOutcome(app, runId, { conclusion: "success" }, SECRET, other)).status).toBe(400);
+    expect((await postOutcome(app, other, { conclusion: "success" })).status).toBe(404);
+    expect((await postOutcome(app, runId, { conclusion: 7 })).status).toBe(400);
     expect(await state()).toBe("sent");
 
-    expect(await (await tell(app, runId, { status: "in_progress" })).json()).toEqual({ recorded: true });
+    expect(await (await postOutcome(app, runId, { status: "in_progress" })).json()).toEqual({
+      recorded: true,
+    });
     expect(await state()).toBe("running");
-    expect(await (await tell(app, runId, { conclusion: "success" })).json()).toEqual({ recorded: true });
+    expect(await (await postOutcome(app, runId, { conclusion: "success" })).json()).toEqual({
+      recorded: true,
+    });
     expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
-    expect(await (await tell(app, runId, { conclusion: "failure" })).json()).toEqual({ recorded: false });
+    expect(await (await postOutcome(app, runId, { conclusion: "failure" })).json()).toEqual({
+      recorded: false,
+    });
     expect(await state()).toBe("succeeded");
   });
 
-  it("whose answer is lost is unknown, and not asked again; the callback settles it", async () => {
-    receiver.answer = (_, response) => response.destroy();
+  it("is not sent a second request if the response is lost; a callback settles the unknown dispatch", async () => {
+    receiver.respond = (_, response) => response.destroy();
     const app = await start({ searchMs: 1_000 });
     const { runId, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
     expect(receiver.received).toHaveLength(1);
-    await tell(app, runId, { conclusion: "success" });
+    await postOutcome(app, runId, { conclusion: "success" });
     expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
   });
 
-  it("is heard by its callbacks, however long it takes", async () => {
+  it("is kept alive by its callbacks, however long the training takes", async () => {
     const app = await start({ lostAfterSeconds: 4 });
     const { runId } = await world.decide();
     const readRow = async () => {
@@ -129,26 +135,26 @@ describe("the webhook trainer", () => {
         `SELECT heard_at::text AS "heardAt", extract(epoch FROM now() - asked_at)::float8 AS asked,
            extract(epoch FROM now() - heard_at)::float8 AS silent FROM retraining_dispatches`,
       );
-      if (!row) throw new Error("there is no dispatch");
+      if (!row) throw new Error("No dispatch was recorded");
       return row;
     };
-    // Without a heartbeat it would be lost after 4 s, and looked at within a quarter of a second.
+    // Without a heartbeat it would be lost after 4 s, and that would be noticed within a quarter of a second.
     while ((await readRow()).asked < 6) {
       await until("a second passed since the last heartbeat", async () => (await readRow()).silent >= 1);
       const { heardAt } = await readRow();
-      await tell(app, runId, { status: "in_progress" });
+      await postOutcome(app, runId, { status: "in_progress" });
       await until("the heartbeat is in the row", async () => (await readRow()).heardAt !== heardAt);
     }
     expect(await state()).toBe("running");
-    await tell(app, runId, { conclusion: "success" });
+    await postOutcome(app, runId, { conclusion: "success" });
     expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
   });
 
-  it("may tell the outcome before it answers", async () => {
+  it("may report the outcome before it responds to the request", async () => {
     let app: App | undefined;
-    receiver.answer = ({ headers }, response) => {
+    receiver.respond = ({ headers }, response) => {
       const runId = headers["idempotency-key"] ?? "";
-      void (app ? tell(app, runId, { conclusion: "success" }) : Promise.resolve()).then(() =>
+      void (app ? postOutcome(app, runId, { conclusion: "success" }) : Promise.resolve()).then(() =>
         response.end(JSON.stringify({ id: "job-8", url: "https://jobs.example/8" })),
       );
     };
@@ -164,8 +170,8 @@ describe("the webhook trainer", () => {
     });
   });
 
-  it("that quotes its own address quotes no secret of it", async () => {
-    receiver.answer = ({ path }, response) => response.writeHead(400).end(`what is ${receiver.url}${path}?`);
+  it("reveals no secret of its address if its response quotes the address", async () => {
+    receiver.respond = ({ path }, response) => response.writeHead(400).end(`what is ${receiver.url}${path}?`);
     await start();
     const { dispatch } = await world.decide();
     expect(dispatch?.error).toContain("key=[key of TRAINER_URL]");
@@ -175,8 +181,8 @@ describe("the webhook trainer", () => {
     [400, "rejected"],
     [307, "rejected"],
     [503, "unknown"],
-  ])("answered with %i: %s, after one request", async (code, expected) => {
-    receiver.answer = (_, response) =>
+  ])("responding with %i: %s, after one request", async (code, expected) => {
+    receiver.respond = (_, response) =>
       response.writeHead(code, { location: `${receiver.url}/elsewhere` }).end("no");
     await start({ searchMs: 500 });
     const { dispatch } = await world.decide();
@@ -187,8 +193,8 @@ describe("the webhook trainer", () => {
     expect(receiver.received).toHaveLength(1);
   });
 
-  it("limited by 429 is asked again when it may be", async () => {
-    receiver.answer = (_, response) => {
+  it("is sent the request again after the time that a 429 response gives", async () => {
+    receiver.respond = (_, response) => {
       const isFirst = receiver.received.length === 1;
       response.writeHead(isFirst ? 429 : 200, isFirst ? { "retry-after": "1" } : {}).end();
     };
@@ -197,8 +203,11 @@ describe("the webhook trainer", () => {
     expect(receiver.received).toHaveLength(2);
   });
 
-  const answers = (status: (path: string) => [number, Record<string, string>, string], statusUrl: string) => {
-    receiver.answer = ({ method, path }, response) => {
+  const respondWithJob = (
+    status: (path: string) => [number, Record<string, string>, string],
+    statusUrl: string,
+  ) => {
+    receiver.respond = ({ method, path }, response) => {
       if (method === "POST") return response.end(JSON.stringify({ id: "job-9", status_url: statusUrl }));
       const [code, headers, body] = status(path);
       return response.writeHead(code, headers).end(body);
@@ -207,33 +216,36 @@ describe("the webhook trainer", () => {
   const silent = async () =>
     (await world.sql("SELECT silent_since FROM retraining_dispatches"))[0]?.["silent_since"] !== null;
 
-  it("whose status says nothing that is understood has not ended", async () => {
-    answers(() => [200, {}, JSON.stringify({ state: "RUNNING", progress: 0.1 })], `${receiver.url}/jobs/9`);
+  it("does not count a training as ended if its status is not understood", async () => {
+    respondWithJob(
+      () => [200, {}, JSON.stringify({ state: "RUNNING", progress: 0.1 })],
+      `${receiver.url}/jobs/9`,
+    );
     await start();
     await world.decide();
-    await until("it was asked", silent);
+    await until("it was polled", silent);
     expect(await state()).toBe("sent");
   });
 
-  it("that sends its reader elsewhere is not believed", async () => {
+  it("is not followed to another address, neither by a redirect nor by a changed status URL", async () => {
     const elsewhere = await startReceiver();
-    elsewhere.answer = (_, response) =>
+    elsewhere.respond = (_, response) =>
       response.end(JSON.stringify({ status: "completed", conclusion: "success" }));
-    answers(() => [302, { location: `${elsewhere.url}/meta-data` }, ""], `${receiver.url}/jobs/9`);
+    respondWithJob(() => [302, { location: `${elsewhere.url}/meta-data` }, ""], `${receiver.url}/jobs/9`);
     await start();
     await world.decide();
-    await until("it was asked", silent);
+    await until("it was polled", silent);
     expect({ state: await state(), asked: elsewhere.received.length }).toEqual({ state: "sent", asked: 0 });
     await world.sql("UPDATE retraining_dispatches SET status_url = $1, silent_since = NULL", [
       `${elsewhere.url}/meta-data`,
     ]);
-    await until("it was looked at again", silent);
+    await until("it was polled again", silent);
     expect(elsewhere.received).toEqual([]);
     await elsewhere.close();
   });
 
-  it("whose status URL cannot be read is given up after the limit like any other", async () => {
-    answers(() => [200, {}, "{}"], `${receiver.url}/jobs/9`);
+  it("loses a training whose status URL is invalid after the same limit as any other", async () => {
+    respondWithJob(() => [200, {}, "{}"], `${receiver.url}/jobs/9`);
     await start({ lostAfterSeconds: 3 });
     await world.decide();
     await world.sql("UPDATE retraining_dispatches SET status_url = 'http://%zz@127.0.0.1:9/x'");

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync } from 
 import { join } from "node:path";
 
 /**
- * Follows the Dockerfile without Docker, below `directory`, and returns the last stage's working directory. Only what
- * .dockerignore lets through can be copied. Dependencies are links to those of the checkout and are not pruned.
+ * Executes the Dockerfile without Docker, below `directory`, and returns the last stage's working directory. Only what
+ * .dockerignore admits can be copied. Dependencies are links to those of the checkout and are not pruned.
  */
 export function followDockerfile(checkout: string, directory: string): string {
   const ignored = readFileSync(join(checkout, ".dockerignore"), "utf8").split("\n");
@@ -42,7 +42,7 @@ function run(command: string, workDirectory: string, checkout: string): void {
   else if (!command.startsWith("npm prune")) execFileSync("sh", ["-ec", command], { cwd: workDirectory });
 }
 
-/** Links each package, so that steps which remove or add some leave those of the checkout alone. */
+/** Links each package separately, so that steps that add or remove packages do not touch those of the checkout. */
 function linkDependencies(from: string, to: string): void {
   mkdirSync(join(to, ".bin"), { recursive: true });
   for (const name of readdirSync(from).filter((entry) => !entry.startsWith(".")))

@@ -20,7 +20,7 @@ const KS: DriftCheck = {
   notes: "KS test p-value: 0.0000",
 };
 
-/** The guide's own state: alert #148 and its two sisters, 700,000 ratings in seven batches. */
+/** The guide's own data: alert #148 and two more, 700,000 ratings in seven batches. */
 export function guideEvidence(): Evidence {
   const sisters: DriftCheck[] = [
     { ...KS, id: "147", feature: "rating_mean", score: 0.045, threshold: 0.1, triggered: false, notes: null },
@@ -62,7 +62,7 @@ export function guideEvidence(): Evidence {
   };
 }
 
-/** Evidence of so many triggered alerts (of which so many are unanswered) and so many ratings. */
+/** Evidence with the given numbers of checks, triggered alerts, unanswered alerts and ratings. */
 export function evidenceOf({
   checks,
   triggered,

@@ -11,22 +11,22 @@ import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-git
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "./world.ts";
 
-/** A world with a GitHub in it, and somebody who listens to its notifications. */
+/** A world with a fake GitHub and a receiver of its notifications. */
 export interface GitHubWorld extends Omit<World, "startApp" | "decide"> {
   github: FakeGitHub;
   startApp(changes?: Changes, options?: AppOptions): Promise<void>;
-  /** Starts the service with its pages; answers where they are. */
+  /** Starts the service with its pages, and returns their address. */
   startService(changes?: Changes): Promise<string>;
   decide(event?: object, limitMs?: number): Promise<DecisionSummary>;
-  /** Sends an event; answers the run that it started, without waiting for its end. */
-  startDeciding(): Promise<{ runId: string }>;
+  /** Sends an event and returns the run that it started, without waiting for its end. */
+  startRun(): Promise<{ runId: string }>;
   dryRun(changes?: Partial<Config>): Promise<DecisionSummary>;
-  /** Follows a training to its end. */
-  followed(runId: string): Promise<TrainingReport>;
+  /** Waits for the end of a training. */
+  waitForTraining(runId: string): Promise<TrainingReport>;
   decisions(): Promise<Record<string, unknown>[]>;
-  /** The texts of the notifications of a kind; waits for one that holds the text. */
-  notified(kind: string, text?: string): Promise<string[]>;
-  /** Starts another GitHub at the address of the one that was closed. */
+  /** Returns the texts of the notifications of a kind once one of them contains `text`. */
+  waitForNotifications(kind: string, text?: string): Promise<string[]>;
+  /** Starts another fake GitHub at the address of the one that was closed. */
   restartGitHub(url: string): Promise<void>;
   appLogin(): { GITHUB_APP_ID: string; GITHUB_TOKEN: undefined; privateKey: string };
 }
@@ -76,9 +76,9 @@ export async function createGitHubWorld(
     async decide(event, limitMs = 25_000) {
       return world.client.waitForDecision(await send(event), { limitMs });
     },
-    async startDeciding() {
+    async startRun() {
       const jobId = await send();
-      const job = await until("the inbox took it", async () => {
+      const job = await until("the inbox job has ended", async () => {
         const found = await world.client.inbox.getJob(jobId);
         return found?.finishedOn === undefined ? null : found;
       });
@@ -94,15 +94,15 @@ export async function createGitHubWorld(
         await database.close();
       }
     },
-    followed: (runId) => world.client.waitForTraining(runId, { limitMs: 25_000 }),
+    waitForTraining: (runId) => world.client.waitForTraining(runId, { limitMs: 25_000 }),
     decisions: () => world.sql("SELECT * FROM retraining_decisions ORDER BY id"),
-    async notified(kind, text = "") {
+    async waitForNotifications(kind, text = "") {
       const texts = () =>
         listener.received
           .map(({ body }) => JSON.parse(body) as { type: string; data: { text: string } })
           .filter(({ type }) => type === `retrigger.${kind}`)
           .map(({ data }) => data.text);
-      await until(`a notification of ${kind}`, async () => texts().some((told) => told.includes(text)));
+      await until(`a notification of ${kind}`, async () => texts().some((each) => each.includes(text)));
       return texts();
     },
     async restartGitHub(url) {
@@ -124,14 +124,32 @@ export async function closeGitHubWorld(world: GitHubWorld): Promise<void> {
   await listeners.get(world)?.close();
 }
 
-/** Stops the service while act waits a minute, because GitHub limited its request without naming a time. Returns the run's id. */
+/** Stops the service while act waits a minute because GitHub limited its request without giving a time. Returns the run's id. */
 export async function stopWhileActWaits(world: GitHubWorld): Promise<string> {
   world.github.next = ["403 without headers"];
   await world.startApp();
-  const { runId } = await world.startDeciding();
+  const { runId } = await world.startRun();
   await withQueue(world, "act", (queue) =>
-    until("act waits", async () => (await queue.getJobState(runId)) === "delayed"),
+    until("act is delayed", async () => (await queue.getJobState(runId)) === "delayed"),
   );
   await world.stopApps();
   return runId;
+}
+
+/** Lists the state and run of each dispatch and whether it was sent, in the order of the decisions. */
+export function listDispatches({ sql }: Pick<World, "sql">): Promise<Record<string, unknown>[]> {
+  return sql(
+    "SELECT state, external_id, asked_at IS NOT NULL AS asked FROM retraining_dispatches ORDER BY id",
+  );
+}
+
+/** Runs a stage of a run that has ended once more, as Bull Board's Retry does. */
+export function retryStage(world: Pick<World, "config">, stage: string, runId: string): Promise<void> {
+  return withQueue(world, stage, async (queue) => {
+    const job = await queue.getJob(runId);
+    const before = job?.attemptsStarted ?? 0;
+    await job?.retry((await job.getState()) as "completed" | "failed");
+    await until("it ran again", async () => ((await queue.getJob(runId))?.attemptsStarted ?? 0) > before);
+    await until("it ended", async () => (await queue.getJobState(runId)) === "completed");
+  });
 }

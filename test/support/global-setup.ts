@@ -8,7 +8,7 @@ declare module "vitest" {
   }
 }
 
-/** Starts the servers that TEST_DATABASE_URL and TEST_REDIS_URL do not name, and stops them after the last test. */
+/** Starts the servers that TEST_DATABASE_URL and TEST_REDIS_URL do not give, and stops them after the last test. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { databaseUrl, redisUrl, stop } = await startEmbeddedServers({
     databaseUrl: process.env["TEST_DATABASE_URL"],

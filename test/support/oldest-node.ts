@@ -1,7 +1,7 @@
 /** The oldest version of Node that we promise to run on. */
 export const OLDEST_NODE = [20, 19, 0] as const;
 
-/** Whether a range of `engines.node` includes it; throws if it is not sure how to read the range. */
+/** Whether a range of `engines.node` includes it. Throws if the range has a form that it does not know. */
 export function includesOldestNode(range: string): boolean {
   return range.split("||").some((alternative) =>
     alternative
@@ -16,7 +16,7 @@ function includesOldestNodeAlone(comparator: string): boolean {
   if (comparator === "*") return true;
   const [, sign, ...parts] =
     /^(>=|<=|>|<|=|\^|~|)(\d+)(?:\.(\d+|[*x]))?(?:\.(\d+|[*x]))?$/.exec(comparator) ?? [];
-  if (sign === undefined) throw new Error(`a range that this test does not know: ${comparator}`);
+  if (sign === undefined) throw new Error(`Unknown form of a version range: ${comparator}`);
   const given = parts.filter((part) => part !== undefined && !/[*x]/.test(part)).map(Number);
   const isSame = (count: number): boolean =>
     given.slice(0, count).every((part, index) => part === OLDEST_NODE[index]);

@@ -1,11 +1,18 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
-import { chooseRootDrop, findFreePort, handOver, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
+import {
+  chooseRootDrop,
+  findFreePort,
+  handOver,
+  spawnServer,
+  stopProcess,
+  waitUntilUp,
+} from "../../src/embedded/server-process.ts";
 import { findProgram } from "../../src/process/find-program.ts";
 
 export interface PgBouncer {
-  /** The same database, through the pooler. */
+  /** The same database through the pooler. */
   url: string;
   stop(): Promise<void>;
 }
@@ -19,9 +26,9 @@ export const PGBOUNCER = findProgram(["pgbouncer"]);
  */
 export async function startPgBouncer(databaseUrl: string): Promise<PgBouncer> {
   if (PGBOUNCER === undefined)
-    throw new Error("There is no pgbouncer on the PATH: apt-get install pgbouncer");
+    throw new Error("pgbouncer is not on the PATH. Install it with: apt-get install pgbouncer");
   await mkdir(".data", { recursive: true });
-  // Named like the directories of the embedded servers, which removes what a killed test run leaves behind.
+  // Named like the directories of the embedded servers, so that what a killed test run leaves behind is removed.
   const directory = await mkdtemp(join(process.cwd(), ".data", `servers-${process.pid}-pgbouncer-`));
   await chmod(directory, 0o711);
   const rootDrop = chooseRootDrop([directory]);

@@ -11,8 +11,8 @@ export interface Finished {
   stderr: string;
 }
 
-/** A real process of ours, with only the given settings beside PATH and HOME. */
-export function spawnOurs(script: string, args: string[], settings: Record<string, string>): ChildProcess {
+/** Starts one of our scripts as a process, with only the given settings besides PATH and HOME. */
+export function spawnScript(script: string, args: string[], settings: Record<string, string>): ChildProcess {
   return spawn(process.execPath, ["--import", "tsx", script, ...args], {
     cwd: ROOT,
     env: {
@@ -26,26 +26,26 @@ export function spawnOurs(script: string, args: string[], settings: Record<strin
   });
 }
 
-/** Runs it to its end. */
-export async function runOurs(
+/** Runs one of our scripts to its end. */
+export async function runScript(
   script: string,
   args: string[],
   settings: Record<string, string>,
 ): Promise<Finished> {
-  const child = spawnOurs(script, args, settings);
+  const child = spawnScript(script, args, settings);
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   await once(child, "close");
   return { code: child.exitCode, stdout: stdout(), stderr: stderr() };
 }
 
-/** Waits for a line of its standard output that matches. */
-export async function untilItSays(child: ChildProcess, pattern: RegExp): Promise<string> {
+/** Waits until its standard output matches, and returns the output so far. */
+export async function untilOutput(child: ChildProcess, pattern: RegExp): Promise<string> {
   let text = "";
   for await (const chunk of child.stdout ?? []) {
     text += String(chunk);
     if (pattern.test(text)) return text;
   }
-  throw new Error(`ended without saying ${pattern}: ${text}`);
+  throw new Error(`The process ended before its output matched ${pattern}: ${text}`);
 }
 
 function collect(stream: NodeJS.ReadableStream | null): () => string {
@@ -54,12 +54,12 @@ function collect(stream: NodeJS.ReadableStream | null): () => string {
   return () => Buffer.concat(chunks).toString();
 }
 
-/** The command lines of all processes of this machine. */
+/** The command lines of all processes on this machine. */
 export async function listCommands(): Promise<string[]> {
   return Promise.all((await listPids()).map((pid) => readProc(pid, "cmdline")));
 }
 
-/** The command lines of the processes that have this text in their environment. */
+/** The command lines of the processes with this text in their environment. */
 export async function listCommandsWith(text: string): Promise<string[]> {
   const pids = await listPids();
   const environments = await Promise.all(pids.map((pid) => readProc(pid, "environ")));
@@ -71,7 +71,7 @@ async function listPids(): Promise<string[]> {
   return (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
 }
 
-/** Empty if the process has ended meanwhile, or belongs to another user. */
+/** Returns an empty text if the process has ended or belongs to another user. */
 async function readProc(pid: string, file: "cmdline" | "environ"): Promise<string> {
   return readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
 }

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A request as a receiver got it. */
+/** A request that a receiver got. */
 export interface Received {
   method: string;
   path: string;
@@ -10,23 +10,23 @@ export interface Received {
   body: string;
 }
 
-/** Somebody on the loopback address who takes requests, and answers as the test says. */
+/** An HTTP server on the loopback address that records requests and responds as the test decides. */
 export interface Receiver {
   url: string;
   received: Received[];
-  /** Answers a request; by default 200 and nothing. */
-  answer: (request: Received, response: ServerResponse) => unknown;
+  /** Responds to a request; by default with 200 and an empty body. */
+  respond: (request: Received, response: ServerResponse) => unknown;
   close(): Promise<void>;
 }
 
 export async function startReceiver(): Promise<Receiver> {
-  const server = createServer((request, response) => void take(request, response));
+  const server = createServer((request, response) => void handle(request, response));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const receiver: Receiver = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     received: [],
-    answer: (_, response) => response.end(),
+    respond: (_, response) => response.end(),
     async close() {
       server.closeAllConnections();
       server.close();
@@ -34,7 +34,7 @@ export async function startReceiver(): Promise<Receiver> {
   };
   return receiver;
 
-  async function take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const received = {
@@ -44,6 +44,6 @@ export async function startReceiver(): Promise<Receiver> {
       body: Buffer.concat(chunks).toString(),
     };
     receiver.received.push(received);
-    receiver.answer(received, response);
+    receiver.respond(received, response);
   }
 }

@@ -5,11 +5,11 @@ import { Redis } from "ioredis";
 import { findFreePort, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
 import { probeRedis } from "../../src/redis/connection.ts";
 
-/** A test's own Redis, whose settings the test may break. */
+/** A separate Redis for one test, whose settings the test may break. */
 export interface RedisServer {
   url: string;
   port: number;
-  /** A connection with which the test may do anything. */
+  /** A connection for the test's administration of the server. */
   admin: Redis;
   stop(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 
-/** Everything that Redis holds below a prefix, as one text. */
+/** Returns everything that Redis holds under a prefix as one text. */
 export async function dumpRedis(redis: Redis, prefix: string): Promise<string> {
   const parts = await Promise.all((await redis.keys(`${prefix}:*`)).map((key) => dumpKey(redis, key)));
   return parts.join("\n");
@@ -13,17 +13,17 @@ async function dumpKey(redis: Redis, key: string): Promise<string> {
   return command === undefined ? key : `${key} ${JSON.stringify(await redis.call(command, key, ...range))}`;
 }
 
-/** Made by our migrations alone; the DAG may have made retraining_decisions. */
+/** Created only by our migrations; retraining_decisions may have been created by the DAG. */
 const OWN_TABLES = ["retraining_dispatches", "retraining_events"];
 
-/** Everything that Retrigger's tables hold, as one text. Fails if only some of them are there. */
+/** Returns everything that Retrigger's tables hold as one text. Fails if only some of the tables exist. */
 export async function dumpTables(
   sql: (text: string, values?: unknown[]) => Promise<unknown[]>,
 ): Promise<string> {
   const found = await sql("SELECT FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NOT NULL", [
     OWN_TABLES,
   ]);
-  // Tests that never migrate have none.
+  // A test that never migrates has none of the tables.
   if (found.length === 0) return "";
   const tables = ["retraining_decisions", ...OWN_TABLES];
   return JSON.stringify(await Promise.all(tables.map((table) => sql(`SELECT * FROM ${table}`))));

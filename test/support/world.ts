@@ -13,9 +13,9 @@ import { createLogger } from "../../src/process/logger.ts";
 import { type Client, createClient } from "../../src/use-cases/client.ts";
 import { dumpRedis, dumpTables } from "./secrets.ts";
 
-/** A database and a queue prefix of a test's own, with the source tables in it. */
+/** A separate database, with the source tables, and a queue prefix for one test. */
 export interface World {
-  /** The settings as a process would get them. */
+  /** The settings as a process gets them from its environment. */
   settings: Record<string, string>;
   config: Config;
   client: Client;
@@ -23,7 +23,7 @@ export interface World {
   sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Starts the service in this process. */
   startApp(changes?: Partial<Config>, options?: AppOptions): Promise<App>;
-  /** Stops what was started in this process, as an operator does. */
+  /** Stops the services in this process gracefully. */
   stopApps(): Promise<void>;
   /** Sends an event and waits for its decision. */
   decide(event?: object): Promise<DecisionSummary>;
@@ -33,7 +33,7 @@ export interface World {
 
 export interface WorldOptions {
   settings?: Record<string, string>;
-  /** Without the source tables, for tests that make their own. */
+  /** Whether to omit the source tables, for tests that create their own. */
   isEmpty?: boolean;
 }
 
@@ -88,7 +88,7 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
       try {
         const leaks = await findSecrets();
         if (leaks.length > 0)
-          throw new Error(`secrets stand where others may read them: ${leaks.join(", ")}`);
+          throw new Error(`Secrets leaked to places where others may read them: ${leaks.join(", ")}`);
       } finally {
         await removeAll();
       }
@@ -104,7 +104,7 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
     await admin.end();
   }
 
-  /** Each test's jobs and rows are looked through for the secrets of its settings. */
+  /** Searches the test's jobs and rows for the secrets of its settings. */
   async function findSecrets(): Promise<string[]> {
     const tables = await dumpTables(async (text, values) => (await pool.query(text, values)).rows);
     const places = { Postgres: tables, Redis: await dumpRedis(redis, config.redisPrefix) };
@@ -154,7 +154,7 @@ export async function addCheck(
   );
 }
 
-/** Lets the first `failures` attempts of act fail after their work is done, as if their worker died then. */
+/** Makes the first `failures` attempts of act fail after their work is done, as if the worker had died then. */
 export function failAfterAct(failures: number): AppOptions {
   let left = failures;
   return {
@@ -163,14 +163,14 @@ export function failAfterAct(failures: number): AppOptions {
       async act(job, evaluated, retry) {
         const output = await processors.act(job, evaluated, retry);
         left -= 1;
-        if (left >= 0) throw new Error("the worker died here");
+        if (left >= 0) throw new Error("The worker died here");
         return output;
       },
     }),
   };
 }
 
-/** Opens one of a world's queues for as long as `use` takes. */
+/** Opens one of a world's queues while `use` runs. */
 export async function withQueue<T>(
   { config }: Pick<World, "config">,
   name: string,
@@ -184,7 +184,7 @@ export async function withQueue<T>(
   }
 }
 
-/** Waits until `check` answers something truthy, and answers that. */
+/** Waits until `check` returns something truthy, and returns that. */
 export async function until<T>(
   what: string,
   check: () => Promise<T>,
@@ -192,21 +192,21 @@ export async function until<T>(
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + limitMs;
   for (;;) {
-    const answer = await check();
-    if (answer) return answer;
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${limitMs} ms`);
+    const result = await check();
+    if (result) return result;
+    if (Date.now() > deadline) throw new Error(`Not within ${limitMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-/** Locks a table against every reader, so that a gather stands still in the middle of its work, until `release`. */
+/** Locks a table against every other session, so that a gather blocks in the middle of its work until `release`. */
 export async function holdTable(world: World, table: string) {
   const client = new pg.Client(world.config.databaseUrl);
   await client.connect();
   await client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
   return {
-    untilSomeoneWaits: () =>
-      until("a reader waits for the table", async () => {
+    untilSessionWaits: () =>
+      until("a session waits for the table", async () => {
         const waiting = await world.sql(
           "SELECT FROM pg_locks WHERE NOT granted AND relation = $1::regclass",
           [table],
@@ -220,12 +220,12 @@ export async function holdTable(world: World, table: string) {
   };
 }
 
-/** The message with which a promise fails; fails itself where it does not. */
+/** Returns the message with which a promise rejects, and throws if it resolves. */
 export async function failureOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise;
   } catch (error) {
     return messageOf(error);
   }
-  throw new Error("it was expected to fail, and did not");
+  throw new Error("The promise was expected to reject, but it resolved");
 }

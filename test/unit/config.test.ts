@@ -23,22 +23,21 @@ describe("the settings", () => {
     const config = parseConfig(SERVERS);
     expect(config.models.get("default")).toEqual({
       policy: GUIDE_POLICY,
-      minBufferSizeSetting: "MIN_BUFFER_SIZE",
+      settingNames: expect.objectContaining({ minBufferSize: "MIN_BUFFER_SIZE" }) as object,
       driftAlertsTable: "drift_alerts",
       ratingsBufferTable: "ratings_buffer",
       schedule: "0 6 * * *",
-      github: expect.objectContaining({ workflow: "model_training.yml", ref: "main" }) as object,
     });
     expect(config).toMatchObject({
       host: "127.0.0.1",
       port: 3000,
-      trainer: { name: "mock" },
+      trainer: { name: "mock", settings: { workflow: "model_training.yml", ref: "main" } },
       role: "all",
       timeZone: "UTC",
     });
   });
 
-  it("take the DAG's own variable for the database", () => {
+  it("accept the DAG's own variable for the database", () => {
     const config = parseConfig({
       NEON_CONNECTION_STRING: "postgresql://u:p@neon.example/db",
       REDIS_URL: SERVERS.REDIS_URL,
@@ -78,7 +77,7 @@ describe("the settings", () => {
   });
 
   it.each(["MIN_BUFFER_SIZE", "DRIFT_LOOKBACK_HOURS", "MIN_ALERTS_TRIGGERED", "PORT", "LOCK_TTL_MS"])(
-    "want a whole number for %s",
+    "require a whole number for %s",
     (name) => {
       for (const value of ["", " ", "-5", "1.5", "1e3", "0x10", "NaN", "50,000", "99999999999999999999"]) {
         expect(faultsOf({ ...SERVERS, [name]: value }), `${name}=${value}`).toHaveLength(1);
@@ -86,7 +85,7 @@ describe("the settings", () => {
     },
   );
 
-  it("point at the setting that a misspelt one means", () => {
+  it("suggest the setting that a misspelt one means", () => {
     expect(faultsOf({ ...SERVERS, MIN_BUFER_SIZE: "3" })).toEqual([
       "MIN_BUFER_SIZE is not a setting: did you mean MIN_BUFFER_SIZE?",
     ]);
@@ -137,7 +136,7 @@ describe("the settings", () => {
   );
 
   it.each(["0 0 31 4,6 *", "0 0 31 4 *", "0 0 30 2 *", "0 0 0 31 2,4,6,9,11 *"])(
-    "refuse the schedule %s, which never fires, and say so",
+    "refuse the schedule %s because it never fires",
     (schedule) => {
       expect(faultsOf({ ...SERVERS, SCHEDULE: schedule })).toEqual([
         `SCHEDULE is "${schedule}": must fire at some time: no month that it names has that day. Correct it, or set it to off`,
@@ -146,20 +145,20 @@ describe("the settings", () => {
   );
 
   it.each(["0 0 29 2 *", "0 0 31 4 1", "0 0 L 2 *", "0 0 31 */2 *", "0 0 * * 1#5", "*/5 * * * * *"])(
-    "take the schedule %s, however seldom it fires",
+    "accept the schedule %s, however rarely it fires",
     (schedule) => {
       expect(parseConfig({ ...SERVERS, SCHEDULE: schedule }).models.get("default")?.schedule).toBe(schedule);
     },
   );
 
-  it("refuse a URL whose password cannot be decoded, and let Kubernetes' own variables pass", () => {
+  it("refuse a URL whose password cannot be decoded, and ignore the variables that Kubernetes sets", () => {
     expect(faultsOf({ ...SERVERS, REDIS_URL: "redis://u:p%ss@host" })).toHaveLength(1);
     expect(
       faultsOf({ ...SERVERS, RETRIGGER_SERVICE_HOST: "10.0.0.1", RETRIGGER_PORT: "tcp://10.0.0.1:3000" }),
     ).toEqual([]);
   });
 
-  it("are refused without REDIS_URL, but for those who need none, who get a wrong one refused too", () => {
+  it("are refused without REDIS_URL by commands that need Redis; commands that do not still refuse an invalid one", () => {
     const { REDIS_URL: _, ...settings } = SERVERS;
     expect(faultsOf(settings)).toEqual([
       "REDIS_URL is not set: give the Redis server, such as redis://localhost:6379",
@@ -174,12 +173,12 @@ describe("the settings", () => {
   });
 });
 
-describe("the models' file", () => {
+describe("the models file", () => {
   const directory = mkdtempSync(join(tmpdir(), "retrigger-config-"));
   const path = join(directory, "retrigger.yaml");
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  it("gives each model its own thresholds, and the environment's for the rest", () => {
+  it("gives each model its own thresholds, and takes the rest from the environment", () => {
     writeFileSync(path, "models:\n  films:\n    minBufferSize: 10\n    schedule: off\n  books:\n");
     const { models } = parseConfig({ ...SERVERS, RETRIGGER_CONFIG: path, MIN_ALERTS_TRIGGERED: "2" });
     expect([...models.keys()]).toEqual(["films", "books"]);

@@ -7,19 +7,20 @@ import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { parseConfig } from "../../src/config/config.ts";
-import { SETTING_NAMES } from "../../src/config/schema.ts";
+import { SETTING_NAMES } from "../../src/config/settings.ts";
 import { checkWorkflowText } from "../../src/trainers/github/preflight.ts";
+import { toTargets } from "../../src/trainers/github/settings.ts";
 import { followDockerfile } from "../support/docker-image.ts";
 import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const read = (name: string): string => readFileSync(pathOf(name), "utf8");
 
-/** Runs the first step of the example workflow, with a `gh` that finds the given runs. */
+/** Runs the first step of the example workflow with a `gh` that finds the given older run. */
 function runFirstStep(script: string, older: string): string {
   const directory = mkdtempSync(join(tmpdir(), "gh-"));
   const output = join(directory, "output");
-  // It answers about this very workflow only.
+  // It knows this workflow only.
   const gh = `#!/bin/sh\ncase "$*" in *a/b/actions/workflows/training.yml/runs*) printf '%s' '${older}';; *) exit 1;; esac\n`;
   writeFileSync(join(directory, "gh"), gh, { mode: 0o755 });
   writeFileSync(output, "");
@@ -52,25 +53,26 @@ interface Compose {
   >;
 }
 
-describe("what is shipped beside the program", () => {
-  it("README describes every setting", () => {
+describe("the files shipped with the program", () => {
+  it("include a README that describes every setting", () => {
     const missing = SETTING_NAMES.filter((name) => !read("README.md").includes(`\`${name}\``));
     expect(missing).toEqual([]);
   });
 
-  it(".env.example holds settings that parse", () => {
+  it("include a valid .env.example", () => {
     expect(parseConfig(parseEnv(read(".env.example"))).models.get("default")?.schedule).toBe("0 6 * * *");
   });
 
-  it("retrigger.example.yaml holds models that parse", () => {
+  it("include a valid retrigger.example.yaml", () => {
     const env = { ...parseEnv(read(".env.example")), RETRIGGER_CONFIG: pathOf("retrigger.example.yaml") };
     expect([...parseConfig(env).models.keys()]).toEqual(["default", "films"]);
   });
 
-  it("the example workflow is one that doctor finds nothing amiss with, and leaves where an older run has its name", () => {
+  it("include an example workflow that passes doctor, and that exits early if an older run has the same name", () => {
     const text = read("examples/github/model_training.yml");
-    const { github } = parseConfig(parseEnv(read(".env.example"))).models.get("default") ?? {};
-    if (!github) throw new Error("there is a default model");
+    const { models } = parseConfig(parseEnv(read(".env.example"))).trainer;
+    const github = toTargets(models as Parameters<typeof toTargets>[0]).get("default");
+    if (!github) throw new Error("The settings name no model called default");
     expect(checkWorkflowText(text, github).filter(([isRight]) => !isRight)).toEqual([]);
     const { concurrency, jobs } = parseYaml(text) as Workflow;
     expect(concurrency).toMatchObject({ queue: "max", "cancel-in-progress": false });
@@ -96,11 +98,11 @@ describe("what is shipped beside the program", () => {
     ["~20.18.0", false],
     ["22.x", false],
     [">=18 <20", false],
-  ])("the range %s holds the oldest Node that we promise: %s", (range, expected) => {
+  ])("treat the range %s as including the oldest supported Node: %s", (range, expected) => {
     expect(includesOldestNode(range)).toBe(expected);
   });
 
-  it("every dependency runs on the oldest Node that we promise", () => {
+  it("have only dependencies that run on the oldest supported Node", () => {
     const { engines } = JSON.parse(read("package.json")) as { engines: { node: string } };
     expect(engines.node).toBe(`>=${OLDEST_NODE.slice(0, 2).join(".")}`);
     const packages = Object.entries((JSON.parse(read("package-lock.json")) as Lock).packages);
@@ -109,7 +111,7 @@ describe("what is shipped beside the program", () => {
     expect(tooNew.map(([path]) => path)).toEqual([]);
   });
 
-  it("the image has the command that our messages name, with nothing to install", () => {
+  it("include an image with the command that our messages name, and nothing left to install", () => {
     const directory = mkdtempSync(join(tmpdir(), "image-"));
     try {
       const image = followDockerfile(pathOf(""), directory);
@@ -118,7 +120,7 @@ describe("what is shipped beside the program", () => {
         env: {
           PATH: process.env["PATH"],
           NODE_ENV: "production",
-          // Nothing can be installed on the way.
+          // Makes any installation fail.
           HOME: "/dev/null",
           npm_config_cache: "/dev/null/cache",
           npm_config_offline: "true",
@@ -131,7 +133,7 @@ describe("what is shipped beside the program", () => {
     }
   });
 
-  it("docker-compose.yml gives the service settings that there are, and every service a health check", () => {
+  it("include a docker-compose.yml with known settings only, and with a health check for every service", () => {
     const { services } = parseYaml(read("docker-compose.yml")) as Compose;
     const unknown = Object.keys(services["retrigger"]?.environment ?? {}).filter(
       (name) => !SETTING_NAMES.includes(name),

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { evaluate } from "../../src/core/evaluate.ts";
 import type { Policy } from "../../src/core/policy.ts";
-import { explainFailures } from "../../src/core/report/explain.ts";
+import { renderCriteria } from "../../src/core/report/criteria.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
 describe("evaluate", () => {
@@ -63,7 +63,7 @@ describe("evaluate", () => {
     });
   });
 
-  it("holds an alert that a training already answered, unless the guard is off", () => {
+  it("ignores an alert that a training has already acted on, unless the guard is off", () => {
     const answered = evidenceOf({ checks: 3, triggered: 1, unanswered: 0, ratings: 700_000 });
     expect(evaluate(answered, GUIDE_POLICY)).toMatchObject({
       decision: "no_action",
@@ -73,7 +73,7 @@ describe("evaluate", () => {
     expect(evaluate(answered, { ...GUIDE_POLICY, retriggerGuard: false }).decision).toBe("trigger");
   });
 
-  it("needs as many unanswered alerts as alerts are required", () => {
+  it("needs as many new alerts as the policy requires alerts", () => {
     const policy = { ...GUIDE_POLICY, minAlertsTriggered: 2 };
     const weigh = (triggered: number, unanswered: number) =>
       evaluate(evidenceOf({ checks: 9, triggered, unanswered, ratings: 50_000 }), policy).reason;
@@ -129,7 +129,7 @@ describe("evaluate", () => {
 
   type State = typeof states extends fc.Arbitrary<infer T> ? T : never;
 
-  /** The rules once more, without the code under test. */
+  /** The rules again, independent of the code under test. */
   function expectTrigger({ evidence, given, unanswered }: State, policy: Policy, now: number) {
     const held = evidence.alerts.failed
       .filter(
@@ -159,14 +159,14 @@ describe("evaluate", () => {
     );
   });
 
-  it("names the earliest time at which a check that objects could stop objecting by itself", () => {
+  it("returns the earliest time at which a failed check could pass through time alone", () => {
     fc.assert(
       fc.property(states, policies, (state, policy) => {
         const { failed, nextLookAt } = evaluate(state.evidence, policy);
         const later = (time: number) =>
           evaluate({ ...state.evidence, takenAt: new Date(time).toISOString() }, policy).failed;
         if (nextLookAt === null) {
-          // Time alone takes no objection away, however much of it passes.
+          // Time alone makes no failed check pass, however much of it passes.
           expect(failed.filter((reason) => !later(TAKEN_AT + 10 ** 10).includes(reason))).toEqual([]);
           return;
         }
@@ -178,7 +178,7 @@ describe("evaluate", () => {
     );
   });
 
-  it("never turns a trigger off because more data arrived", () => {
+  it("never withdraws a trigger because more data arrived", () => {
     fc.assert(
       fc.property(figures, policies, fc.nat(1_000_000), (given, policy, more) => {
         const before = evaluate(evidenceOf({ ...given, unanswered: given.triggered }), policy);
@@ -209,27 +209,27 @@ describe("the guards of a training", () => {
     ["twice as long after the second failure", 7_199, 2, "retry_backoff"],
     ["and no longer", 7_200, 2, "drift_detected"],
     ["sixteen times after the fifth", 16 * 3_600 - 1, 5, "retry_backoff"],
-    ["a week at the most", 7 * 86_400, 60, "drift_detected"],
-  ])("keep the alerts of a failed training for its backoff: %s", (_, seconds, failures, reason) => {
+    ["a week at most", 7 * 86_400, 60, "drift_detected"],
+  ])("hold the alerts of a failed training back for its backoff: %s", (_, seconds, failures, reason) => {
     const evidence = guideEvidence();
     evidence.alerts.failed = [failed(seconds, failures)];
     expect(evaluate(evidence, GUIDE_POLICY).reason).toBe(reason);
   });
 
-  it("let a new alert start a training while those of a failed one are kept", () => {
+  it("let a new alert start a training while those of a failed one are held back", () => {
     const evidence = evidenceOf({ checks: 5, triggered: 3, ratings: 60_000 });
     evidence.alerts.failed = [failed(10, 1, 2)];
     expect(evaluate(evidence, GUIDE_POLICY).decision).toBe("trigger");
     expect(evaluate(evidence, { ...GUIDE_POLICY, minAlertsTriggered: 2 }).reason).toBe("retry_backoff");
   });
 
-  it("keep nothing where alerts are never used up", () => {
+  it("hold nothing back if the re-trigger guard is off", () => {
     const evidence = guideEvidence();
     evidence.alerts.failed = [failed(1, 3)];
     expect(evaluate(evidence, { ...GUIDE_POLICY, retriggerGuard: false }).decision).toBe("trigger");
   });
 
-  it("hold while a training is under way, unless that guard is off", () => {
+  it("object while a training is in flight, unless that guard is off", () => {
     const evidence = guideEvidence();
     const training = {
       decisionId: 4,
@@ -243,7 +243,7 @@ describe("the guards of a training", () => {
     const verdict = evaluate(evidence, GUIDE_POLICY);
     expect(verdict).toMatchObject({ decision: "no_action", reason: "training_in_flight" });
     expect(evaluate(evidence, { ...GUIDE_POLICY, inFlightGuard: false }).decision).toBe("trigger");
-    expect(explainFailures(verdict, evidence, GUIDE_POLICY).join("\n")).toContain(
+    expect(renderCriteria({ verdict, evidence, policy: GUIDE_POLICY })).toContain(
       "decision #4 (github, running)",
     );
   });
@@ -251,9 +251,13 @@ describe("the guards of a training", () => {
   it("say when a backoff ends", () => {
     const evidence = guideEvidence();
     evidence.alerts.failed = [failed(600, 2)];
-    const text = explainFailures(evaluate(evidence, GUIDE_POLICY), evidence, GUIDE_POLICY).join("\n");
+    const text = renderCriteria({
+      verdict: evaluate(evidence, GUIDE_POLICY),
+      evidence,
+      policy: GUIDE_POLICY,
+    });
     expect(text).toContain(
-      "kept until 2025-12-21T17:20:00.000Z, as the training of decision #4 failed (failure, failure 2",
+      "held back until 2025-12-21T17:20:00.000Z, because the training of decision #4 failed (failure, failure 2",
     );
   });
 });

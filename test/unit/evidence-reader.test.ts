@@ -2,12 +2,17 @@ import { describe, expect, it } from "vitest";
 import type { ModelConfig } from "../../src/config/config.ts";
 import { TransientError } from "../../src/core/errors.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
-import { createEvidenceReader, QUICK_LIMIT_MS, SLOW_LIMIT_MS, SLOW_SLOTS } from "../../workers/evidence-reader.ts";
+import {
+  createEvidenceReader,
+  QUICK_LIMIT_MS,
+  SLOW_LIMIT_MS,
+  SLOW_SLOTS,
+} from "../../workers/evidence-reader.ts";
 
 const CONFIG = {} as ModelConfig;
 const EVIDENCE = {} as Evidence;
 
-/** A database whose readings take as long as `durations` says, on a clock of its own. */
+/** A database whose readings take as long as `durations` says, with a fake clock. */
 function createWorld(durations: Record<string, number>) {
   let nowMs = 0;
   const limits: [string, number][] = [];
@@ -27,17 +32,17 @@ function createWorld(durations: Record<string, number>) {
   return {
     read: (model: string) => read(model, CONFIG),
     limits,
-    endSlowOnes: () => hanging.forEach((end) => end()),
+    finishSlowReadings: () => hanging.forEach((end) => end()),
   };
 }
 
 describe("the readings of a process", () => {
-  it("give each model a short limit first, and a slow one the full limit at once", async () => {
-    const { read, limits, endSlowOnes } = createWorld({ slow: QUICK_LIMIT_MS + 1 });
+  it("give each model a short limit first, and a slow one the full limit immediately afterwards", async () => {
+    const { read, limits, finishSlowReadings } = createWorld({ slow: QUICK_LIMIT_MS + 1 });
     expect(await read("quick")).toEqual({ outcome: "read", evidence: EVIDENCE });
     const slow = read("slow");
-    await Promise.resolve().then(endSlowOnes);
-    await new Promise((resolve) => setImmediate(resolve)).then(endSlowOnes);
+    await Promise.resolve().then(finishSlowReadings);
+    await new Promise((resolve) => setImmediate(resolve)).then(finishSlowReadings);
     expect(await slow).toEqual({ outcome: "read", evidence: EVIDENCE });
     expect(limits).toEqual([
       ["quick", QUICK_LIMIT_MS],
@@ -46,23 +51,23 @@ describe("the readings of a process", () => {
     ]);
   });
 
-  it("bound the slots of slow models, without starving any, but not those of quick ones", async () => {
+  it("bound the slots of slow models without starving any, and do not bound those of quick ones", async () => {
     const models = Array.from({ length: SLOW_SLOTS + 1 }, (_, index) => `slow-${index}`);
-    const { read, endSlowOnes } = createWorld(
+    const { read, finishSlowReadings } = createWorld(
       Object.fromEntries(models.map((model) => [model, QUICK_LIMIT_MS + 1])),
     );
     const readings = models.map(read);
     expect(await readings.at(-1)).toEqual({ outcome: "no_slot" });
     expect(await read(models.at(-1) ?? "")).toEqual({ outcome: "no_slot" });
     expect(await read("quick")).toMatchObject({ outcome: "read" });
-    endSlowOnes();
+    finishSlowReadings();
     expect(await Promise.all(readings.slice(0, -1))).toHaveLength(SLOW_SLOTS);
     const later = read(models.at(-1) ?? "");
-    endSlowOnes();
+    finishSlowReadings();
     expect(await later).toMatchObject({ outcome: "read" });
   });
 
-  it("forget that a model was slow once it was quick again, but not after a failure", async () => {
+  it("forget that a model was slow once it is quick again, but not after a failure", async () => {
     const durations: Record<string, number> = { films: SLOW_LIMIT_MS + 1 };
     const { read, limits } = createWorld(durations);
     await expect(read("films")).rejects.toMatchObject({ code: "READING_TOO_SLOW" });

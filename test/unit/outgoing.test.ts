@@ -12,7 +12,7 @@ import { createRedactor } from "../../src/process/redact.ts";
 const NOW = Date.parse("2026-11-24T12:00:00Z");
 const inSeconds = (seconds: number) => String(NOW / 1000 + seconds);
 
-describe("the wait that a server asks for", () => {
+describe("the wait that a server requests", () => {
   it.each([
     [{ "retry-after": "30" }, 30_000],
     [{ "retry-after": "0" }, 1_000],
@@ -20,7 +20,7 @@ describe("the wait that a server asks for", () => {
     [{ "retry-after": "Tue, 24 Nov 2026 12:01:00 GMT" }, 60_000],
     [{ "retry-after": "999999999" }, 86_400_000],
     [{ "x-ratelimit-remaining": "0", "x-ratelimit-reset": inSeconds(90) }, 90_000],
-    // The server's clock is what its reset is told by.
+    // The time of the reset is given by the server's clock.
     [
       {
         "x-ratelimit-remaining": "0",
@@ -37,7 +37,7 @@ describe("the wait that a server asks for", () => {
   });
 });
 
-describe("a request without an answer", () => {
+describe("a request without a response", () => {
   const reason = (code: string, syscall?: string) =>
     Object.assign(new Error(`${syscall ?? ""} ${code}`), { code, ...(syscall && { syscall }) });
   const failed = (...reasons: unknown[]) =>
@@ -70,16 +70,20 @@ describe("a request without an answer", () => {
     ["the other side closed", failed(reason("UND_ERR_SOCKET")), false],
     ["the headers took too long", failed(reason("UND_ERR_HEADERS_TIMEOUT")), false],
     ["one address refused, the other was reset", failed(refused, reason("ECONNRESET", "read")), false],
-    ["one address refused, of the other nothing is known", failed(refused, new Error("what?")), false],
+    [
+      "one address refused, and the error of the other one is unknown",
+      failed(refused, new Error("unknown")),
+      false,
+    ],
     ["no address was tried", new TypeError("fetch failed", { cause: new AggregateError([]) }), false],
     ["our own limit", new DOMException("The operation was aborted due to timeout", "TimeoutError"), false],
-    ["an error without a code", new Error("who knows"), false],
+    ["an error without a code", new Error("unknown"), false],
     ["no error at all", "not even an error", false],
   ])("%s", (_, error, isUnsent) => {
     expect(explainNetworkFailure(error).isUnsent).toBe(isUnsent);
   });
 
-  /** A server that reads a request and then does as `respond` says. */
+  /** Starts a server that reads a request and then calls `respond`. */
   async function withServer(respond: RequestListener, use: (url: string) => Promise<void>): Promise<void> {
     const server = createServer((request, response) => {
       request.resume().on("end", () => respond(request, response));
@@ -100,10 +104,10 @@ describe("a request without an answer", () => {
     } catch (error) {
       return explainNetworkFailure(error);
     }
-    throw new Error("the request was answered");
+    throw new Error("The request got a response");
   }
 
-  it("was not sent to a port where nothing listens", async () => {
+  it("was not sent if nothing listens on the port", async () => {
     let url = "";
     await withServer(
       () => {},
@@ -112,18 +116,18 @@ describe("a request without an answer", () => {
     expect(await explainPost(url)).toMatchObject({ isUnsent: true });
   });
 
-  it("was not sent to a name that does not exist", async () => {
+  it("was not sent if the host name does not exist", async () => {
     expect(await explainPost("http://no.such.host.invalid/")).toMatchObject({ isUnsent: true });
   });
 
-  it("may have been sent if the connection is reset once it was read", async () => {
+  it("may have been sent if the connection is reset after the request was read", async () => {
     await withServer(
       ({ socket }) => socket.resetAndDestroy(),
       async (url) => expect(await explainPost(url)).toMatchObject({ isUnsent: false }),
     );
   });
 
-  it("may have been sent if a connection that served before dies", async () => {
+  it("may have been sent if a reused connection is closed", async () => {
     const sockets = new Set<Socket>();
     let received = 0;
     await withServer(
@@ -135,7 +139,7 @@ describe("a request without an answer", () => {
       },
       async (url) => {
         await (await fetch(url, { method: "POST", body: "train" })).text();
-        // The connection is free for the next request only in the next turn of the event loop.
+        // The connection is reusable only in the next turn of the event loop.
         await setImmediate();
         expect(await explainPost(url)).toMatchObject({ isUnsent: false });
       },
@@ -145,7 +149,7 @@ describe("a request without an answer", () => {
 });
 
 describe("the redactor", () => {
-  it("puts the setting's name in the place of its value, in whatever form it stands", () => {
+  it("replaces a secret by the name of its setting, in every form in which it may appear", () => {
     const pem = `-----BEGIN KEY-----\n${"A".repeat(64)}\n-----END KEY-----\n`;
     const redact = createRedactor(
       new Map([
@@ -165,7 +169,7 @@ describe("the redactor", () => {
 });
 
 describe("a URL with a login", () => {
-  it("becomes one without, and a header", () => {
+  it("is split into a URL without a login and a header", () => {
     const { url, headers } = splitLogin("https://me:p%40ss@host/path?q=1");
     expect(url.href).toBe("https://host/path?q=1");
     expect(headers).toEqual({ authorization: `Basic ${Buffer.from("me:p@ss").toString("base64")}` });

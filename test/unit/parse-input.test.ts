@@ -5,7 +5,7 @@ import { PermanentError } from "../../src/core/errors.ts";
 import { parseInput } from "../../src/core/parse.ts";
 
 describe("an event", () => {
-  it("keeps the fields that the contract does not know", () => {
+  it("keeps unknown fields", () => {
     const event = {
       runId: "scheduled__2026-11-22T06:00:00+00:00",
       dagId: "drift_monitoring",
@@ -14,7 +14,7 @@ describe("an event", () => {
     expect(parseInput(DriftMonitoringCompleted, event, "event")).toEqual(event);
   });
 
-  it("may give its time with a zone or, in UTC, without", () => {
+  it("may give its time with a zone, or without one in UTC", () => {
     for (const completedAt of [
       "2025-12-21T14:54:00",
       "2025-12-21T14:54:00.5Z",
@@ -47,7 +47,7 @@ describe("an event", () => {
     expect(() => parseInput(DriftMonitoringCompleted, input, "event")).toThrow(expected);
   });
 
-  it("of any shape is taken or refused with a short message, and never breaks the parser", () => {
+  it("of any shape is accepted or refused with a short message, and never breaks the parser", () => {
     fc.assert(
       fc.property(fc.jsonValue(), (input) => {
         try {

@@ -7,7 +7,7 @@ function reply(message: string, extra: object = {}): Error {
 
 const OOM = "OOM command not allowed when used memory > 'maxmemory'.";
 
-describe("the errors with which Redis refuses a valid command", () => {
+describe("errors with which Redis refuses a valid command", () => {
   it.each([
     [OOM, "REDIS_FULL"],
     [`${OOM} script: 5ab432e8, on @user_script:589.`, "REDIS_FULL"],
@@ -25,7 +25,7 @@ describe("the errors with which Redis refuses a valid command", () => {
     expect(findRefusalCode(reply(message))).toBe(code);
   });
 
-  it("are found in a transaction that one of them aborted", () => {
+  it("are found in the error of a transaction that one of them aborted", () => {
     const aborted = reply("EXECABORT Transaction discarded because of previous errors.", {
       previousErrors: [undefined, reply(OOM)],
     });

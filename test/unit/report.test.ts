@@ -54,7 +54,7 @@ function report(
     runId: RUN_ID,
     evidence,
     policy,
-    minBufferSizeSetting: "MIN_BUFFER_SIZE",
+    settingNames: { minBufferSize: "MIN_BUFFER_SIZE" },
     verdict,
     request: isTrigger ? renderGitHubRequest(TARGET, order) : null,
     recorded: {
@@ -109,9 +109,9 @@ describe("the report", () => {
   it("names the setting to lower if ratings are missing", () => {
     const evidence = evidenceOf({ checks: 3, triggered: 1, ratings: 30_000 });
     expect(report(evidence)).toContain("   • Ingest more batches or lower MIN_BUFFER_SIZE\n");
-    const minBufferSizeSetting = "minBufferSize of films in the file of RETRIGGER_CONFIG";
-    expect(report(evidence, GUIDE_POLICY, { minBufferSizeSetting })).toContain(
-      `   • Ingest more batches or lower ${minBufferSizeSetting}\n`,
+    const minBufferSize = "minBufferSize of films in the file of RETRIGGER_CONFIG";
+    expect(report(evidence, GUIDE_POLICY, { settingNames: { minBufferSize } })).toContain(
+      `   • Ingest more batches or lower ${minBufferSize}\n`,
     );
   });
 
@@ -132,12 +132,12 @@ describe("the report", () => {
   ])("explains an alert with score %s and threshold %s by: %s", (score, threshold, explanation) => {
     const evidence = guideEvidence();
     const [alert] = evidence.checks.newestTriggered;
-    if (!alert) throw new Error("the guide has an alert");
+    if (!alert) throw new Error("The guide's evidence has no alert");
     evidence.checks.newestTriggered = [{ ...alert, score, threshold }];
     expect(report(evidence)).toContain(`   • rating_distribution_ks: ${explanation}\n`);
   });
 
-  it("shows what has no value as such", () => {
+  it("shows missing values as missing", () => {
     const evidence = guideEvidence();
     Object.assign(evidence.checks.newest[0] ?? {}, { score: null, threshold: null, feature: null });
     evidence.checks.newestTriggered = evidence.checks.newest.slice(0, 1);
@@ -148,7 +148,7 @@ describe("the report", () => {
     expect(text).toContain("drift_score: NaN");
   });
 
-  it("tells a dry run and a superseded run from a recorded decision", () => {
+  it("distinguishes a dry run and a superseded run from a recorded decision", () => {
     expect(report(guideEvidence(), GUIDE_POLICY, { recorded: null })).toContain("DRY RUN");
     const supersededBecause = (because: Superseded) =>
       report(guideEvidence(), GUIDE_POLICY, {
@@ -157,28 +157,28 @@ describe("the report", () => {
         request: null,
       });
     for (const text of Superseded.options.map(supersededBecause)) {
-      expect(text).toContain(`FINAL STATUS: SUPERSEDED - RUN ${RUN_ID} LOOKS AGAIN`);
+      expect(text).toContain(`FINAL STATUS: SUPERSEDED - RUN ${RUN_ID} RE-EVALUATES`);
       expect(text).not.toContain("Decision logged");
     }
-    expect(supersededBecause("stale_evidence")).toContain("too old to be acted on");
-    expect(supersededBecause("training_ended")).toContain("the training that held it back has ended");
+    expect(supersededBecause("stale_evidence")).toContain("too old to act on");
+    expect(supersededBecause("training_ended")).toContain("the training that blocked it has ended");
   });
 
   it.each([
-    ["sent", "RETRAINING TRIGGERED", "✅ Training asked for (sent): 42 https://github.com/x"],
-    ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch confirm 3 <run>"],
-    ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch resend 3"],
-    ["rejected", "RETRAINING REJECTED - MEND AND RETRY", "npx retrigger dispatch retry 3"],
+    ["sent", "RETRAINING TRIGGERED", "✅ Training requested (sent): 42 https://github.com/x"],
+    ["unknown", "RETRAINING UNKNOWN - CHECK THE TRAINER", "npx retrigger dispatch confirm 3 <run>"],
+    ["unknown", "RETRAINING UNKNOWN - CHECK THE TRAINER", "npx retrigger dispatch resend 3"],
+    ["rejected", "RETRAINING REJECTED - FIX AND RETRY", "npx retrigger dispatch retry 3"],
     [
       "cancelled",
-      "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN",
-      "A follow-up looks again",
+      "RETRAINING NOT REQUESTED - A FOLLOW-UP RE-EVALUATES",
+      "A follow-up re-evaluates",
       "evidence_too_old",
     ],
     ["cancelled", "RETRAINING CANCELLED", "❌ The training was cancelled"],
-    ["failed", "RETRAINING FAILED", "✅ Training asked for (failed): 42"],
+    ["failed", "RETRAINING FAILED", "❌ Training requested (failed): 42"],
   ] as const)(
-    "tells what became of a request to a real trainer: %s",
+    "shows the state of a request to a real trainer: %s",
     (state, status, line, reason: "evidence_too_old" | null = null) => {
       const error = reason === null ? "because" : CANCELLATIONS[reason];
       const dispatch = {
@@ -198,7 +198,7 @@ describe("the report", () => {
     },
   );
 
-  it("is no wider than the guide's own widest line, but for the URL", () => {
+  it("is no wider than the guide's own widest line, except for URLs", () => {
     const tooWide = report(guideEvidence())
       .split("\n")
       .filter((line) => line.length > 90 && !line.includes("https://"));

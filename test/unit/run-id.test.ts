@@ -6,7 +6,7 @@ import { createRunId, deriveRunId } from "../../queues/run-id.ts";
 const UuidV7 = z.uuidv7();
 
 describe("a run id", () => {
-  it("is a UUIDv7, made or derived", () => {
+  it("is a UUIDv7, whether random or derived from a job", () => {
     expect(UuidV7.parse(createRunId())).toBeTruthy();
     fc.assert(
       fc.property(
@@ -17,7 +17,7 @@ describe("a run id", () => {
     );
   });
 
-  it("is the same for the same job, and another for another job of the same millisecond", () => {
+  it("is the same for the same job, and differs for another job of the same millisecond", () => {
     expect(deriveRunId("{retrigger}:7:1700000000000", 1_700_000_000_000)).toBe(
       deriveRunId("{retrigger}:7:1700000000000", 1_700_000_000_000),
     );

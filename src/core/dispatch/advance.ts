@@ -1,8 +1,26 @@
 import { type Dispatch, type DispatchPatch, isOver } from "./dispatch.ts";
 import { effectsOf } from "./effects.ts";
-import { heartbeat, mayBecome, reduceNoContact, reduceRunEnded, reduceSeen, toProgress } from "./following.ts";
+import {
+  heartbeat,
+  mayBecome,
+  reduceNoContact,
+  reduceRunEnded,
+  reduceSeen,
+  toProgress,
+} from "./following.ts";
 import { clamp, LONGEST_PAUSE_MS, MINUTE_MS, planNext } from "./plan.ts";
-import { confirm, isConfirmable, isOutstanding, postpone, reduceAccepted, reduceDifference, reduceOpened, reduceSearched, reduceUnavailable, REOPENED } from "./requesting.ts";
+import {
+  confirm,
+  isConfirmable,
+  isOutstanding,
+  postpone,
+  reduceAccepted,
+  reduceDifference,
+  reduceOpened,
+  reduceSearched,
+  reduceUnavailable,
+  REOPENED,
+} from "./requesting.ts";
 import type { Advance, Change, DispatchContext, DispatchInput } from "./transition.ts";
 
 /**

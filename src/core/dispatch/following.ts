@@ -1,4 +1,11 @@
-import { type Dispatch, type DispatchPatch, isOver, stateOfTraining, type Training, type TrainingStatus } from "./dispatch.ts";
+import {
+  type Dispatch,
+  type DispatchPatch,
+  isOver,
+  stateOfTraining,
+  type Training,
+  type TrainingStatus,
+} from "./dispatch.ts";
 import { graceMs, isFollowable, lastSign, LONGEST_PAUSE_MS, planNext } from "./plan.ts";
 import type { Change, DispatchContext, DispatchInput } from "./transition.ts";
 

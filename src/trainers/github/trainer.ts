@@ -3,11 +3,25 @@ import type { Training } from "../../core/dispatch/dispatch.ts";
 import { HttpRequest } from "../../core/dispatch/request.ts";
 import { PermanentError } from "../../core/errors.ts";
 import type { Redact } from "../../process/redact.ts";
-import { type Answer, type FollowedTraining, type News, type Trainer, TrainerUnavailable, type TrainingSearch } from "../trainer.ts";
+import {
+  type Answer,
+  type FollowedTraining,
+  type News,
+  type Trainer,
+  TrainerUnavailable,
+  type TrainingSearch,
+} from "../trainer.ts";
 import { connectGitHub, type GitHubLogin, LOOK_LIMIT_MS, type RepositoryAddress } from "./connection.ts";
 import { explainGitHubFailure, type Failure, readRefusal } from "./failure.ts";
 import { preflightGitHub } from "./preflight.ts";
-import { anyTargetOf, githubHeaders, type GitHubTarget, renderGitHubRequest, targetOf, workflowUrl } from "./request.ts";
+import {
+  anyTargetOf,
+  githubHeaders,
+  type GitHubTarget,
+  renderGitHubRequest,
+  targetOf,
+  workflowUrl,
+} from "./request.ts";
 
 /** GitHub itself ends requests after ten seconds. */
 const ASK_LIMIT_MS = 15_000;

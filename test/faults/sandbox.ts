@@ -1,0 +1,115 @@
+import { createWriteStream } from "node:fs";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { parseConfig } from "../../src/config/config.ts";
+import type { EmbeddedServers } from "../../src/embedded/servers.ts";
+import { createLogger } from "../../src/process/logger.ts";
+import { type Client as Producer, createClient } from "../../src/use-cases/client.ts";
+import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
+import type { WorkerFaults } from "./faulty-worker.ts";
+import { findOpenConnections, findSecrets } from "./leaks.ts";
+import { queryOnce, withDatabase } from "./servers.ts";
+import type { TcpProxy } from "./tcp-proxy.ts";
+import { TEMPLATE } from "./template.ts";
+import { spawnWorker, stopWorkers, untilReady, type WorkerProcess } from "./worker-process.ts";
+
+export interface SandboxOptions {
+  settings?: Record<string, string>;
+  /** How long gather takes at least to read its evidence. */
+  readingMs?: number;
+  /** How GitHub behaves. */
+  github?: Partial<FakeGitHub>;
+}
+
+/** The environment of one run: a database, a queue prefix, a trainer and worker processes. */
+export interface Sandbox {
+  settings: Record<string, string>;
+  producer: Producer;
+  redis: Redis;
+  /** Queries Postgres directly, unaffected by faults. */
+  sql<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>;
+  /** The trainer; it outlives every worker process. */
+  github: FakeGitHub;
+  /** A directory for files of this run. */
+  directory: string;
+  /** Starts a worker process, and resolves once it is ready or has ended. */
+  startWorker(faults?: Partial<WorkerFaults>, settings?: Record<string, string>): Promise<WorkerProcess>;
+  /** Stops what still runs, and returns what did not end as it should. */
+  close(): Promise<string[]>;
+}
+
+interface SandboxPlace {
+  root: string;
+  servers: EmbeddedServers;
+  proxies: { postgres: TcpProxy; redis: TcpProxy };
+  directory: string;
+  /** Every worker of the lane. */
+  workers: WorkerProcess[];
+  name: string;
+}
+
+export async function openSandbox(place: SandboxPlace, options: SandboxOptions): Promise<Sandbox> {
+  const { servers, proxies, directory, name } = place;
+  await queryOnce(servers.databaseUrl, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  const directUrl = withDatabase(servers.databaseUrl, name);
+  await queryOnce(
+    directUrl,
+    `CREATE VIEW slow_buffer AS SELECT ratings_buffer.* FROM ratings_buffer, pg_sleep(${(options.readingMs ?? 0) / 1000})`,
+  );
+  const github = await startFakeGitHub(options.github);
+  const settings = {
+    DATABASE_URL: withDatabase(proxies.postgres.url, name),
+    REDIS_URL: proxies.redis.url,
+    REDIS_PREFIX: `{${name}}`,
+    RATINGS_BUFFER_TABLE: "slow_buffer",
+    MIN_BUFFER_SIZE: "0",
+    SCHEDULE: "off",
+    ROLE: "worker",
+    LOCK_TTL_MS: "3000",
+    LOG_LEVEL: "info",
+    TRAINER: "github",
+    GITHUB_TOKEN: FAKE_TOKEN,
+    GITHUB_REPO_OWNER: "YOUR_USER",
+    GITHUB_REPO_NAME: "cinematch",
+    GITHUB_API_URL: github.url,
+    TRAINING_POLL_SECONDS: "1",
+    ...options.settings,
+  };
+  const silent = createLogger("silent");
+  // The producer connects directly to Redis, because an event that was not accepted cannot be lost.
+  const producer = createClient({ ...parseConfig(settings), redisUrl: servers.redisUrl }, silent);
+  const redis = new Redis(servers.redisUrl);
+  redis.on("error", () => {});
+  const workers: WorkerProcess[] = [];
+  const logFile = createWriteStream(join(directory, `${name}.log`));
+  return {
+    settings,
+    producer,
+    redis,
+    github,
+    directory,
+    sql: (text, values) => queryOnce(directUrl, text, values),
+    async startWorker(faults = {}, changes = {}) {
+      const worker = spawnWorker(place.root, logFile, {
+        ...settings,
+        ...changes,
+        FAULTS: JSON.stringify(faults satisfies WorkerFaults),
+      });
+      workers.push(worker);
+      place.workers.push(worker);
+      await Promise.race([worker.ended, untilReady(worker)]);
+      return worker;
+    },
+    async close() {
+      const leaks = await stopWorkers(workers);
+      leaks.push(...(await findSecrets({ workers, redis, directUrl, settings })));
+      await producer.close();
+      await github.close();
+      redis.disconnect();
+      logFile.end();
+      leaks.push(...(await findOpenConnections(servers, name)));
+      await queryOnce(servers.databaseUrl, `DROP DATABASE ${name} WITH (FORCE)`);
+      return leaks;
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { INBOX_JOBS } from "../../../queues/names.ts";
+import { createLogger } from "../../../src/process/logger.ts";
+import { createClient } from "../../../src/use-cases/client.ts";
+import { PGBOUNCER } from "../../support/pgbouncer.ts";
+import { usePooler } from "../../support/pooled-world.ts";
+import { addCheck, addRatings } from "../../support/world.ts";
+
+describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode", () => {
+  const { createPooledWorld, closeLater } = usePooler();
+
+  describe("the service", () => {
+    it("decides for several models at once, repeatedly, on two server connections", async () => {
+      const world = await createPooledWorld({ settings: { MIN_BUFFER_SIZE: "1" } });
+      const policy = [...world.config.models.values()].at(0);
+      if (!policy) throw new Error("The settings name no model");
+      const names = ["default", "ranking", "search", "spam"];
+      const config = { ...world.pooled, models: new Map(names.map((name) => [name, policy])) };
+      await addCheck(world);
+      await addRatings(world, 3);
+      await world.startApp(config);
+      const client = createClient(config, createLogger("silent"));
+      closeLater(client);
+
+      const rounds = 6;
+      for (let round = 0; round < rounds; round += 1) {
+        const summaries = await Promise.all(
+          names.map(async (model) => {
+            const job = await client.send(INBOX_JOBS.event, { runId: `drift-${model}-${round}`, model });
+            return client.waitForDecision(job, { limitMs: 25_000 });
+          }),
+        );
+        const expected = round === 0 ? "trigger_mock" : "no_action";
+        expect(summaries.map(({ decision }) => decision)).toEqual(names.map(() => expected));
+      }
+      const rows = await world.sql<{ model: string; count: number }>(
+        "SELECT model, count(*)::int AS count FROM retraining_decisions GROUP BY model ORDER BY model",
+      );
+      expect(rows).toEqual(names.map((model) => ({ model, count: rounds })));
+      expect(await world.listAdvisoryLocks()).toEqual([]);
+    });
+  });
+});
