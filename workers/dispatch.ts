@@ -1,41 +1,21 @@
-import { isDeepStrictEqual } from "node:util";
-import type { Notify } from "../queues/notifications.ts";
-import type { ModelConfig, TrainingTiming } from "../src/config/config.ts";
-import { computeAlertsBackAt } from "../src/core/backoff.ts";
+import type { TrainingTiming } from "../src/config/config.ts";
 import { advance } from "../src/core/dispatch/advance.ts";
-import { isOver, stateOfTraining, type Training } from "../src/core/dispatch/dispatch.ts";
-import { callsForReevaluation } from "../src/core/dispatch/effects.ts";
-import type { DispatchRequest } from "../src/core/dispatch/request.ts";
+import { isTerminal, stateOfTraining, type Training } from "../src/core/dispatch/dispatch.ts";
 import {
-  type DispatchEffect,
   type DispatchInput,
   type DispatchLimits,
   toDispatchLimits,
 } from "../src/core/dispatch/transition.ts";
-import { PermanentError } from "../src/core/errors.ts";
-import type { Policy } from "../src/core/policy.ts";
-import {
-  announceDoubles,
-  announceEnd,
-  announceTrigger,
-  announceUnknown,
-} from "../src/core/report/announce.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dispatches.ts";
-import { hashSettings } from "../src/trainers/draft-decision.ts";
 import { type RemoteTrainer, type Trainer, TrainerUnavailable } from "../src/trainers/trainer.ts";
+import { compareRequest } from "./compare-request.ts";
+import { createDispatchEffects, type DispatchEffects, type EffectDependencies } from "./dispatch-effects.ts";
 
-export interface DispatcherDependencies {
+export interface DispatcherDependencies extends EffectDependencies {
   trainer: Trainer;
   database: Pick<Database, "claimDispatch" | "updateDispatch" | "readLatestDecision">;
   timing: TrainingTiming;
-  /** @throws PermanentError for a model that the settings do not name. */
-  findModel(model: string): ModelConfig;
-  notify: Notify;
-  /** Makes sure that a job follows the training to its end. */
-  followTraining(job: { runId: string; model: string }): Promise<void>;
-  /** Requests a run that re-evaluates the model. */
-  reevaluate(model: string): Promise<unknown>;
 }
 
 /** What a worker remembers about a training between two polls. Losing it costs one extra request. */
@@ -52,24 +32,22 @@ export interface DispatchTurn extends Advanced {
 
 /**
  * The shell around the state machine of a dispatch: it makes the call to the trainer that is due, reduces the response,
- * writes the result if the row has not changed meanwhile, and carries out the effects.
+ * writes the result if the row has not changed in the meantime, and carries out the effects.
  */
-export interface Dispatcher {
+export interface Dispatcher extends Pick<DispatchEffects, "carryOut" | "alertsBackAt"> {
   /** Takes the step that is due: requests the training, searches for it or polls its status. */
   takeTurn(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn>;
   /** Reduces an input and writes the result. */
   apply(record: DispatchRecord, input: DispatchInput): Promise<DispatchTurn>;
-  /** Carries out effects. Idempotent. */
-  carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void>;
-  /** ISO 8601: when the alerts of a failed training may start another one; null if none are held back. */
-  alertsBackAt(record: DispatchRecord): string | null;
 }
 
 /** The memo of the first poll. */
 export const NO_MEMO: DispatchMemo = { etag: null, isCounted: false };
 
 export function createDispatcher(dependencies: DispatcherDependencies): Dispatcher {
-  const { trainer, database, timing, notify, followTraining, reevaluate } = dependencies;
+  const { trainer, database, timing } = dependencies;
+  const effects = createDispatchEffects(dependencies);
+  const { carryOut, findPolicy } = effects;
 
   async function apply(
     record: DispatchRecord,
@@ -83,26 +61,10 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
         now: clockOf(current),
         limits,
         trainer: traits,
-        findAlertsBackAt: (endedAt) => findAlertsBackAt(current, endedAt),
+        findAlertsBackAt: (endedAt) => effects.findAlertsBackAt(current, endedAt),
       }),
     );
     return { ...advanced, memo };
-  }
-
-  /** Until when the alerts of a failed training are held back, Unix milliseconds; null if they are not. */
-  function findAlertsBackAt({ decisionId, model, alerts }: DispatchRecord, endedAt: number): number | null {
-    const policy = findPolicy(model);
-    return policy && computeAlertsBackAt(alerts, policy, { decisionId, endedAt });
-  }
-
-  /** The policy of a model; null if the settings no longer name it. */
-  function findPolicy(model: string): Policy | null {
-    try {
-      return dependencies.findModel(model).policy;
-    } catch (error) {
-      if (error instanceof PermanentError) return null;
-      throw error;
-    }
   }
 
   async function takeTurn(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
@@ -112,8 +74,8 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
         return opened.next.waitMs > 0 ? opened : request(record);
       case "search":
         return search(record, memo);
-      case "follow":
-        return follow(record, opened.next.isFresh ? { ...memo, etag: null } : memo);
+      case "poll":
+        return poll(record, opened.next.isFresh ? { ...memo, etag: null } : memo);
       case "run":
       case "done":
         return opened;
@@ -132,51 +94,51 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
       return apply(record, { kind: "request_differs", haveSettingsChanged: rendered.haveSettingsChanged });
     const claim = await database.claimDispatch(record.decisionId);
     if (claim.outcome === "refused") return apply(claim.record, { kind: "opened" });
-    const answer = await requireRemote(trainer).ask({ key: record.runId, request: rendered.request });
+    const result = await requireRemote(trainer).request({ key: record.runId, request: rendered.request });
     const { askedAt } = claim.record.dispatch;
-    switch (answer.outcome) {
+    switch (result.outcome) {
       case "accepted": {
-        const { training, isDone = false } = answer;
+        const { training, isDone = false } = result;
         return apply(claim.record, { kind: "accepted", training, isDone });
       }
       case "rejected":
-        return apply(claim.record, { kind: "refused", askedAt, message: answer.message });
+        return apply(claim.record, { kind: "refused", askedAt, message: result.message });
       case "not_sent":
-        return apply(claim.record, { kind: "not_sent", askedAt, message: answer.message });
+        return apply(claim.record, { kind: "not_sent", askedAt, message: result.message });
       case "rate_limited":
         return apply(claim.record, {
           kind: "rate_limited",
           askedAt,
-          message: answer.message,
-          waitMs: answer.waitMs,
+          message: result.message,
+          waitMs: result.waitMs,
         });
       case "lost":
-        return apply(claim.record, { kind: "answer_lost", askedAt, message: answer.message });
+        return apply(claim.record, { kind: "response_lost", askedAt, message: result.message });
       default:
-        return answer satisfies never;
+        return result satisfies never;
     }
   }
 
   async function search(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
     try {
-      const trainings = await find(record);
+      const trainings = await searchTrainer(record);
       return await apply(record, { kind: "searched", trainings }, { ...memo, isCounted: true });
     } catch (error) {
       return apply(record, toUnavailable(error), memo);
     }
   }
 
-  async function follow(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
+  async function poll(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
     const remote = requireRemote(trainer);
     try {
       // Whether one request started several runs is checked once, and again before an end is accepted.
-      if (remote.traits.followsById && !memo.isCounted && !isOver(record.dispatch.state)) {
-        const counted = await apply(record, { kind: "searched", trainings: await findIfPossible(record) });
+      if (remote.traits.followsById && !memo.isCounted && !isTerminal(record.dispatch.state)) {
+        const counted = await apply(record, { kind: "searched", trainings: await searchIfPossible(record) });
         await carryOut(counted.record, counted.effects);
-        return await follow(counted.record, { ...memo, isCounted: true });
+        return await poll(counted.record, { ...memo, isCounted: true });
       }
       const { externalId, url, statusUrl } = record.dispatch;
-      const news = await remote.follow({
+      const result = await remote.poll({
         key: record.runId,
         model: record.model,
         externalId: externalId ?? "",
@@ -184,125 +146,45 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
         statusUrl,
         etag: memo.etag,
       });
-      switch (news.outcome) {
+      switch (result.outcome) {
         case "unchanged":
           return await apply(record, { kind: "unchanged" }, memo);
-        case "nothing_to_ask":
-          return await apply(record, { kind: "nothing_to_ask" }, memo);
+        case "not_pollable":
+          return await apply(record, { kind: "not_pollable" }, memo);
         case "gone":
-          return await apply(record, { kind: "gone", message: news.message }, memo);
+          return await apply(record, { kind: "gone", message: result.message }, memo);
         case "seen": {
-          const { outcome: _, etag, ...status } = news;
-          const isEnd = isOver(stateOfTraining(status.status, status.conclusion));
-          const runs = isEnd && remote.traits.followsById ? await findIfPossible(record) : null;
+          const { outcome: _, etag, ...status } = result;
+          const isEnd = isTerminal(stateOfTraining(status.status, status.conclusion));
+          const runs = isEnd && remote.traits.followsById ? await searchIfPossible(record) : null;
           const turn = await apply(record, { kind: "seen", runs, ...status }, memo);
-          const isFresh = turn.next.kind === "follow" && turn.next.isFresh;
+          const isFresh = turn.next.kind === "poll" && turn.next.isFresh;
           return { ...turn, memo: { ...memo, etag: isFresh ? null : etag } };
         }
         default:
-          return news satisfies never;
+          return result satisfies never;
       }
     } catch (error) {
       return apply(record, toUnavailable(error), memo);
     }
   }
 
-  function find({ runId, model, dispatch, ...clock }: DispatchRecord): Promise<Training[]> {
-    const askedAgoMs = clockOf(clock) - (dispatch.askedAt ?? dispatch.createdAt);
-    return requireRemote(trainer).find({ key: runId, model, askedAgoMs });
+  function searchTrainer({ runId, model, dispatch, ...clock }: DispatchRecord): Promise<Training[]> {
+    const requestedAgoMs = clockOf(clock) - (dispatch.askedAt ?? dispatch.createdAt);
+    return requireRemote(trainer).search({ key: runId, model, requestedAgoMs });
   }
 
   /** Listing runs may fail although the training itself can be polled. */
-  async function findIfPossible(record: DispatchRecord): Promise<Training[]> {
+  async function searchIfPossible(record: DispatchRecord): Promise<Training[]> {
     try {
-      return await find(record);
+      return await searchTrainer(record);
     } catch (error) {
       if (error instanceof TrainerUnavailable) return [];
       throw error;
     }
   }
 
-  async function carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void> {
-    const { dispatch, decisionId, model, runId, order } = record;
-    const about = { model, runId, decisionId };
-    const announced = { ...dispatch, model, decisionId, trainer: record.trainer };
-    // Once per request: a person may have it resent.
-    const ofRequest = dispatch.askedAt === null ? "" : `-${dispatch.askedAt}`;
-    for (const effect of effects) {
-      switch (effect) {
-        case "announce_request": {
-          const text = announceTrigger(announced, { ...order, feature: record.feature });
-          await notify({ ...about, kind: "training_triggered", text }, ofRequest);
-          break;
-        }
-        case "announce_unknown":
-          await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(announced) }, ofRequest);
-          break;
-        case "announce_extra_runs": {
-          const text = announceDoubles(announced, dispatch.extraRuns);
-          await notify({ ...about, kind: "training_doubled", text });
-          break;
-        }
-        case "announce_end": {
-          const text = announceEnd(announced, { ...dispatch, alertsBackAt: alertsBackAt(record) });
-          // Each attempt has its own end, and one that was presumed lost may have a second.
-          const end = [dispatch.attempt ?? 1, dispatch.state, dispatch.conclusion ?? ""].join("-");
-          await notify({ ...about, kind: "training_ended", text }, `-${end.replaceAll(/[^\w-]/g, "_")}`);
-          break;
-        }
-        case "follow":
-          await followTraining({ runId, model });
-          break;
-        case "release":
-          await release(record);
-          break;
-        case "reevaluate":
-          if (findPolicy(model)) await reevaluate(model);
-          break;
-        default:
-          effect satisfies never;
-      }
-    }
-  }
-
-  /** The end of a training raises one question: was the model's latest decision waiting for it? */
-  async function release({ model, dispatch }: DispatchRecord): Promise<void> {
-    const policy = findPolicy(model);
-    // Nothing is decided about a model that the settings no longer name.
-    if (policy === null) return;
-    const latest = await database.readLatestDecision(model);
-    if (callsForReevaluation(dispatch, latest, policy)) await reevaluate(model);
-  }
-
-  function alertsBackAt(record: DispatchRecord): string | null {
-    const { state, endedAt } = record.dispatch;
-    if ((state !== "failed" && state !== "cancelled") || endedAt === null) return null;
-    const at = findAlertsBackAt(record, endedAt);
-    return at === null ? null : new Date(at).toISOString();
-  }
-
-  return { takeTurn, apply, carryOut, alertsBackAt };
-}
-
-type Comparison =
-  { kind: "same"; request: DispatchRequest } | { kind: "differs"; haveSettingsChanged: boolean };
-
-/** Renders the request from the current settings and compares it with the recorded one, which is never executed. */
-function compareRequest(
-  trainer: Trainer,
-  { order, request, settingsHash, model }: DispatchRecord,
-): Comparison {
-  try {
-    const rendered = trainer.renderRequest(order);
-    // As JSON, which is how the recorded one was stored.
-    if (isDeepStrictEqual(JSON.parse(JSON.stringify(rendered)), request))
-      return { kind: "same", request: rendered };
-    const haveSettingsChanged = settingsHash === null || settingsHash !== hashSettings(trainer, model);
-    return { kind: "differs", haveSettingsChanged };
-  } catch (error) {
-    if (error instanceof PermanentError) return { kind: "differs", haveSettingsChanged: true };
-    throw error;
-  }
+  return { takeTurn, apply, carryOut, alertsBackAt: effects.alertsBackAt };
 }
 
 function toUnavailable(error: unknown): DispatchInput {

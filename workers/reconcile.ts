@@ -147,9 +147,9 @@ async function resumeDispatches({
     if (state === "pending" && (await chain.isActAtWork(runId))) continue;
     const job = await training.getJobState(runId);
     // For an unknown or failed training, a job that has ended has done its work; for any other, it ended too early.
-    const isOver = job === "completed" || job === "failed";
+    const isTerminal = job === "completed" || job === "failed";
     const isUnderWay = state === "pending" || state === "sent" || state === "running";
-    if (job !== "unknown" && !(isOver && isUnderWay)) continue;
+    if (job !== "unknown" && !(isTerminal && isUnderWay)) continue;
     await followTraining({ runId, model });
     log.info({ runId, model }, "dispatch resumed");
   }

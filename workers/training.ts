@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type TrainingJob, type TrainingNote, TrainingReport } from "../queues/jobs.ts";
-import { isOver, toOutcome } from "../src/core/dispatch/dispatch.ts";
+import { isTerminal, toOutcome } from "../src/core/dispatch/dispatch.ts";
 import { effectsOf } from "../src/core/dispatch/effects.ts";
 import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { TransientError } from "../src/core/errors.ts";
@@ -76,7 +76,7 @@ export function createTraining(dependencies: TrainingDependencies) {
 
 /** Identifies one end of a training: a re-run has another. Null while it is open. */
 function endOf({ dispatch: { state, endedAt } }: DispatchRecord): string | null {
-  return isOver(state) ? `${state} ${endedAt}` : null;
+  return isTerminal(state) ? `${state} ${endedAt}` : null;
 }
 
 /** This job is the one that follows the training. */

@@ -18,13 +18,20 @@ const COLUMNS = {
   error: "error",
   createdAt: "created_at",
   askedAt: "asked_at",
-  heardAt: "heard_at",
-  silentSince: "silent_since",
+  lastSeenAt: "heard_at",
+  unreachableSince: "silent_since",
   startedAt: "started_at",
   endedAt: "ended_at",
 } as const satisfies Record<keyof Dispatch, string>;
 
-const TIMES: readonly string[] = ["createdAt", "askedAt", "heardAt", "silentSince", "startedAt", "endedAt"];
+const TIMES: readonly string[] = [
+  "createdAt",
+  "askedAt",
+  "lastSeenAt",
+  "unreachableSince",
+  "startedAt",
+  "endedAt",
+];
 
 /** Selects dispatches, each with the decision that made it. The caller adds the WHERE clause. */
 export const SELECT_RECORD = `

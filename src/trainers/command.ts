@@ -94,11 +94,11 @@ function createCommandTrainer(settings: CommandSettings, redact: Redact): Traine
     preflight: async () => [diagnose(settings)],
     remote: {
       traits: { followsById: false, reportsOutcomes: false, runsHere: true },
-      ask: async ({ key }) => ({ outcome: "accepted", training: trainingOf(key) }),
+      request: async ({ key }) => ({ outcome: "accepted", training: trainingOf(key) }),
       // The request itself starts nothing, so it may count as made at any time.
-      find: async ({ key }) => [trainingOf(key)],
+      search: async ({ key }) => [trainingOf(key)],
       identify: (text) => ({ externalId: text }),
-      follow: async () => ({ outcome: "nothing_to_ask" }),
+      poll: async () => ({ outcome: "not_pollable" }),
       run: async ({ request }, options) => {
         const command = CommandRequest.parse(request);
         return runCommand(command, settings, { ...options, say: (text) => options.say(redact(text)) });

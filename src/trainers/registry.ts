@@ -3,7 +3,7 @@ import { commandTrainer } from "./command.ts";
 import { githubTrainer } from "./github/github.ts";
 import { mockTrainer } from "./mock.ts";
 import type { ConfiguredTrainer, Trainer, TrainerDefinition } from "./trainer.ts";
-import { webhookTrainer } from "./webhook.ts";
+import { webhookTrainer } from "./webhook/webhook.ts";
 
 /** The trainers that TRAINER can name. Their settings, secrets and documentation follow from their definitions. */
 export const TRAINERS: readonly TrainerDefinition[] = [

@@ -63,19 +63,19 @@ export interface Trainer {
 export interface RemoteTrainer {
   readonly traits: TrainerTraits;
   /** Sends the request, once. "lost" if the request may have been accepted without our knowing. */
-  ask(dispatch: RequestedDispatch): Promise<Answer>;
+  request(dispatch: RequestedDispatch): Promise<RequestResult>;
   /**
    * The trainings that were requested under this key; the first one counts.
    *
    * @throws TrainerUnavailable if there is no telling now.
    */
-  find(search: TrainingSearch): Promise<Training[]>;
+  search(training: SearchedTraining): Promise<Training[]>;
   /**
    * Reads the status of a training.
    *
    * @throws TrainerUnavailable if there is no telling now.
    */
-  follow(training: FollowedTraining): Promise<News>;
+  poll(training: PolledTraining): Promise<PollResult>;
   /**
    * Identifies the training that a person names for `dispatch confirm`, by its id or URL.
    *
@@ -104,14 +104,14 @@ export interface IdentifiedTraining {
 }
 
 /** A request whose training is searched for. */
-export interface TrainingSearch {
+export interface SearchedTraining {
   key: string;
   model: string;
   /** How long ago it was requested. */
-  askedAgoMs: number;
+  requestedAgoMs: number;
 }
 
-export type Answer =
+export type RequestResult =
   /** Accepted; `training` is null if the trainer returned no id. `isDone`: its outcome will never be known. */
   | { outcome: "accepted"; training: Training | null; isDone?: boolean }
   /** Refused for good; says what to correct. */
@@ -123,20 +123,20 @@ export type Answer =
   /** It may have arrived. */
   | { outcome: "lost"; message: string };
 
-export interface FollowedTraining extends Training {
+export interface PolledTraining extends Training {
   key: string;
   model: string;
   /** That of the last response, so that an unchanged status costs nothing. */
   etag: string | null;
 }
 
-export type News =
+export type PollResult =
   | { outcome: "unchanged" }
   | ({ outcome: "seen"; etag: string | null } & TrainingStatus)
   /** The trainer does not know it (any more). */
   | { outcome: "gone"; message: string }
   /** The status cannot be polled: the outcome will be reported. */
-  | { outcome: "nothing_to_ask" };
+  | { outcome: "not_pollable" };
 
 export interface RunOptions {
   /** Aborted if this process stops, or has lost the training's job. */

@@ -6,7 +6,7 @@ import { INBOX, type Stage, STAGES, TRAINING } from "../../queues/names.ts";
 import { INBOX_JOB_OPTIONS } from "../../queues/options.ts";
 import { followTraining, wakeTraining } from "../../queues/training.ts";
 import type { Config } from "../config/config.ts";
-import { isOver } from "../core/dispatch/dispatch.ts";
+import { isTerminal } from "../core/dispatch/dispatch.ts";
 import { PermanentError, TransientError } from "../core/errors.ts";
 import { DecisionSummary } from "../core/report/decision-summary.ts";
 import type { Logger } from "../process/logger.ts";
@@ -99,7 +99,7 @@ export function createClient(config: Config, log: Logger): Client {
         reported = JSON.stringify(progress.data);
         onProgress(progress.data);
       }
-      if (progress.success && (isOver(progress.data.state) || job?.finishedOn !== undefined))
+      if (progress.success && (isTerminal(progress.data.state) || job?.finishedOn !== undefined))
         return progress.data;
       if (job?.finishedOn !== undefined) finishedValue(job, `The training of run ${runId}`);
       checkDeadline(

@@ -29,7 +29,7 @@ async function startWorkers(sandbox: Sandbox, { fault, killAt, nth }: Plan): Pro
     "one of two workers killed": [{ killAt, nth }, {}],
     "no lock at all": [{ hasNoLock: true }, { hasNoLock: true }],
     "clocks differ": [{}, { clockAheadMs: 90_000 }],
-    "trainer's answers lost": [{ killAt: "trainer.find:before", nth }],
+    "trainer's answers lost": [{ killAt: "trainer.search:before", nth }],
   }[fault as string] ?? [{}];
   return Promise.all(faults.map((each) => sandbox.startWorker(each)));
 }

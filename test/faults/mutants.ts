@@ -57,7 +57,7 @@ export const MUTANTS: Mutant[] = [
         replace: 'if (claim.outcome === "refused" && claim.record.dispatch.askedAt === null) return apply',
       },
     ],
-    plan: { ...PLAN, fault: "worker killed at a point", killAt: "trainer.ask:after", events: 1 },
+    plan: { ...PLAN, fault: "worker killed at a point", killAt: "trainer.request:after", events: 1 },
     expected: "duplicate dispatch",
   },
   {

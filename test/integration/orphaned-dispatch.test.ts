@@ -57,8 +57,8 @@ async function orphanDispatch(timing: object): Promise<{ runId: string }> {
           ...parts.trainer,
           remote: parts.trainer.remote && {
             ...parts.trainer.remote,
-            async ask(dispatch) {
-              const response = await parts.trainer.remote?.ask(dispatch);
+            async request(dispatch) {
+              const response = await parts.trainer.remote?.request(dispatch);
               if (!isRotated) await user.rotate();
               isRotated = true;
               return response ?? { outcome: "lost", message: "" };

@@ -131,8 +131,8 @@ describe("the webhook trainer", () => {
     const app = await start({ lostAfterSeconds: 4 });
     const { runId } = await world.decide();
     const readRow = async () => {
-      const [row] = await world.sql<{ heardAt: string; asked: number; silent: number }>(
-        `SELECT heard_at::text AS "heardAt", extract(epoch FROM now() - asked_at)::float8 AS asked,
+      const [row] = await world.sql<{ lastSeenAt: string; asked: number; silent: number }>(
+        `SELECT heard_at::text AS "lastSeenAt", extract(epoch FROM now() - asked_at)::float8 AS asked,
            extract(epoch FROM now() - heard_at)::float8 AS silent FROM retraining_dispatches`,
       );
       if (!row) throw new Error("No dispatch was recorded");
@@ -141,9 +141,9 @@ describe("the webhook trainer", () => {
     // Without a heartbeat it would be lost after 4 s, and that would be noticed within a quarter of a second.
     while ((await readRow()).asked < 6) {
       await until("a second passed since the last heartbeat", async () => (await readRow()).silent >= 1);
-      const { heardAt } = await readRow();
+      const { lastSeenAt } = await readRow();
       await postOutcome(app, runId, { status: "in_progress" });
-      await until("the heartbeat is in the row", async () => (await readRow()).heardAt !== heardAt);
+      await until("the heartbeat is in the row", async () => (await readRow()).lastSeenAt !== lastSeenAt);
     }
     expect(await state()).toBe("running");
     await postOutcome(app, runId, { conclusion: "success" });

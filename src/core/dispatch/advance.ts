@@ -1,4 +1,4 @@
-import { type Dispatch, type DispatchPatch, isOver } from "./dispatch.ts";
+import { type Dispatch, type DispatchPatch, isTerminal } from "./dispatch.ts";
 import { effectsOf } from "./effects.ts";
 import {
   heartbeat,
@@ -54,7 +54,7 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
       return postpone(dispatch, input, clamp(context.now - dispatch.createdAt, 250, 30_000));
     case "rate_limited":
       return postpone(dispatch, input, input.waitMs ?? Math.max(MINUTE_MS, context.now - dispatch.createdAt));
-    case "answer_lost":
+    case "response_lost":
       return isOutstanding(dispatch, input)
         ? { patch: { error: input.message }, next: { kind: "search", waitMs: 0 } }
         : {};
@@ -70,11 +70,18 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
       return mayBecome(dispatch, input) ? { patch: toProgress(dispatch, input, context) } : {};
     case "gone":
       return reduceNoContact(dispatch, input.message, null, context);
-    case "nothing_to_ask":
+    case "not_pollable":
       return reduceNoContact(dispatch, "The trainer has not reported the outcome", LONGEST_PAUSE_MS, context);
     case "run_started":
       return dispatch.state === "sent"
-        ? { patch: { state: "running", status: "in_progress", startedAt: context.now, heardAt: context.now } }
+        ? {
+            patch: {
+              state: "running",
+              status: "in_progress",
+              startedAt: context.now,
+              lastSeenAt: context.now,
+            },
+          }
         : {};
     case "run_ended":
       return reduceRunEnded(dispatch, input, context);
@@ -90,7 +97,7 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
 }
 
 function isNewEnd(before: Dispatch, after: Dispatch): boolean {
-  return isOver(after.state) && after.endedAt !== before.endedAt;
+  return isTerminal(after.state) && after.endedAt !== before.endedAt;
 }
 
 function dropUnchanged(dispatch: Dispatch, patch: DispatchPatch): DispatchPatch {

@@ -85,9 +85,9 @@ export interface Dispatch {
   /** When the training was requested; null while no request can have reached the trainer. */
   askedAt: number | null;
   /** The last sign of life. */
-  heardAt: number | null;
+  lastSeenAt: number | null;
   /** Since when every attempt to read its status has failed. */
-  silentSince: number | null;
+  unreachableSince: number | null;
   startedAt: number | null;
   endedAt: number | null;
 }
@@ -98,7 +98,7 @@ export type DispatchPatch = Partial<Omit<Dispatch, "createdAt">>;
 export const OPEN_STATES = ["pending", "sent", "unknown", "running"] as const;
 
 /** Whether the state is terminal, although some ends may still be revised. */
-export function isOver(state: DispatchState): boolean {
+export function isTerminal(state: DispatchState): boolean {
   return ["succeeded", "failed", "cancelled", "rejected"].includes(state);
 }
 

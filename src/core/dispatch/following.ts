@@ -1,7 +1,7 @@
 import {
   type Dispatch,
   type DispatchPatch,
-  isOver,
+  isTerminal,
   stateOfTraining,
   type Training,
   type TrainingStatus,
@@ -23,11 +23,11 @@ export function reduceSeen(
     (seen.attempt !== null && seen.attempt !== dispatch.attempt);
   if (!isNews) return { patch: heartbeat(dispatch, context) };
   const progress = toProgress(dispatch, seen, context);
-  if (seen.runs === null || !isOver(stateOfTraining(seen.status, seen.conclusion)))
+  if (seen.runs === null || !isTerminal(stateOfTraining(seen.status, seen.conclusion)))
     return { patch: progress };
   // Accept an end only once the list of runs is known: if one request started two runs, the older one trains and the other
   // exits at once. The list may lag.
-  const fresh = { kind: "follow", waitMs: limits.pollMs, isFresh: true } as const;
+  const fresh = { kind: "poll", waitMs: limits.pollMs, isFresh: true } as const;
   const isListed = seen.runs.some(({ externalId }) => externalId === dispatch.externalId);
   const isListComplete = isListed || now - (dispatch.askedAt ?? 0) >= limits.searchMs;
   if (!isListComplete) return { patch: heartbeat(dispatch, context), next: fresh };
@@ -39,7 +39,7 @@ export function reduceSeen(
       patch: {
         externalId: oldest.externalId,
         url: oldest.url,
-        heardAt: now,
+        lastSeenAt: now,
         ...(hasMore ? { extraRuns } : {}),
       },
       next: { ...fresh, waitMs: 0 },
@@ -50,7 +50,7 @@ export function reduceSeen(
 /** An end is final, unless the training was only presumed lost or this is a later attempt of it. */
 export function mayBecome(dispatch: Dispatch, { attempt }: Pick<TrainingStatus, "attempt">): boolean {
   if (dispatch.askedAt === null) return false;
-  if (!isOver(dispatch.state)) return true;
+  if (!isTerminal(dispatch.state)) return true;
   if (dispatch.state === "rejected" || dispatch.state === "succeeded" || dispatch.endedAt === null)
     return false;
   return dispatch.reason === "lost" || (attempt ?? 0) > (dispatch.attempt ?? 0);
@@ -71,10 +71,10 @@ export function toProgress(
     url: seen.url ?? dispatch.url,
     durationSeconds: seen.durationSeconds,
     error: null,
-    heardAt: now,
-    silentSince: null,
+    lastSeenAt: now,
+    unreachableSince: null,
     startedAt: dispatch.startedAt ?? (state === "sent" ? null : now),
-    endedAt: isOver(state) ? now : null,
+    endedAt: isTerminal(state) ? now : null,
   };
 }
 
@@ -92,7 +92,7 @@ export function reduceRunEnded(
       conclusion,
       durationSeconds,
       error: message,
-      heardAt: now,
+      lastSeenAt: now,
       endedAt: now,
     },
   };
@@ -100,9 +100,9 @@ export function reduceRunEnded(
 
 /** Records a sign of life now and then, so that evaluations know that the training is alive. */
 export function heartbeat(dispatch: Dispatch, { now, limits }: DispatchContext): DispatchPatch {
-  if (isOver(dispatch.state)) return {};
+  if (isTerminal(dispatch.state)) return {};
   const isDue = now - lastSign(dispatch) >= limits.lostAfterMs / 4;
-  return isDue || dispatch.silentSince !== null ? { heardAt: now, silentSince: null } : {};
+  return isDue || dispatch.unreachableSince !== null ? { lastSeenAt: now, unreachableSince: null } : {};
 }
 
 /** There was no sign of life. For a while that means nothing; past the limit, the training is given up. */
@@ -113,12 +113,12 @@ export function reduceNoContact(
   context: DispatchContext,
 ): Change {
   const { now, limits } = context;
-  if (isOver(dispatch.state)) return { next: planNext(dispatch, context, limits.pollMs) };
-  const silentSince = dispatch.silentSince ?? now;
-  const patch = { silentSince };
+  if (isTerminal(dispatch.state)) return { next: planNext(dispatch, context, limits.pollMs) };
+  const unreachableSince = dispatch.unreachableSince ?? now;
+  const patch = { unreachableSince };
   const silentMs = now - lastSign(dispatch);
   // After an outage of our own, the first failed poll must not end the training.
-  if (silentMs >= limits.lostAfterMs && now - silentSince >= graceMs(limits.lostAfterMs))
+  if (silentMs >= limits.lostAfterMs && now - unreachableSince >= graceMs(limits.lostAfterMs))
     return giveUp(dispatch, `Nothing was heard of it for ${Math.round(silentMs / 1000)} s. ${why}`, context);
   // Pauses grow, but a poll still falls on the moment to give up.
   const pauseMs = Math.max(waitMs ?? 0, limits.pollMs, Math.min(silentMs / 4, LONGEST_PAUSE_MS));

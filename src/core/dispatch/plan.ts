@@ -9,7 +9,7 @@ export function planNext(dispatch: Dispatch, context: DispatchContext, waitMs: n
     case "sent":
     case "running":
       if (trainer.runsHere) return { kind: "run", waitMs: 0 };
-      return isFollowable(dispatch, trainer) ? { kind: "follow", waitMs } : { kind: "search", waitMs };
+      return isFollowable(dispatch, trainer) ? { kind: "poll", waitMs } : { kind: "search", waitMs };
     case "unknown":
       return { kind: "search", waitMs };
     case "failed":
@@ -33,12 +33,12 @@ function planWatch(
     return { kind: "done" };
   const alertsBackAt = findAlertsBackAt?.(dispatch.endedAt) ?? null;
   if (alertsBackAt === null || now >= alertsBackAt) return { kind: "done" };
-  if (waitMs === 0) return { kind: "follow", waitMs: 0, isFresh: true };
+  if (waitMs === 0) return { kind: "poll", waitMs: 0, isFresh: true };
   const pauseMs = clamp((now - dispatch.endedAt) / 4, limits.pollMs, LONGEST_PAUSE_MS);
   // The last poll comes just before another training may start.
   const toEndMs = alertsBackAt - now - Math.min(WATCH_MARGIN_MS, limits.pollMs);
   return {
-    kind: "follow",
+    kind: "poll",
     waitMs: Math.round(toEndMs > 0 ? Math.min(pauseMs, toEndMs) : alertsBackAt - now),
     isFresh: true,
   };
@@ -53,8 +53,8 @@ export function isFollowable(
   return followsById ? externalId !== null : statusUrl !== null || reportsOutcomes;
 }
 
-export function lastSign({ heardAt, askedAt, createdAt }: Dispatch): number {
-  return heardAt ?? askedAt ?? createdAt;
+export function lastSign({ lastSeenAt, askedAt, createdAt }: Dispatch): number {
+  return lastSeenAt ?? askedAt ?? createdAt;
 }
 
 export function isPastLimit(dispatch: Dispatch, { now, limits }: DispatchContext): boolean {

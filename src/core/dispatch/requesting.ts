@@ -1,4 +1,4 @@
-import { CANCELLATIONS, type Dispatch, type DispatchPatch, isOver, type Training } from "./dispatch.ts";
+import { CANCELLATIONS, type Dispatch, type DispatchPatch, isTerminal, type Training } from "./dispatch.ts";
 import { reduceNoContact } from "./following.ts";
 import { clamp, isFollowable, isPastLimit, MINUTE_MS, planNext } from "./plan.ts";
 import type { Change, DispatchContext, DispatchInput, DispatchLimits, Unaccepted } from "./transition.ts";
@@ -8,7 +8,7 @@ export function confirm(
   { externalId, statusUrl = null, isDone = false }: Extract<DispatchInput, { kind: "confirm" }>,
   { now }: DispatchContext,
 ): DispatchPatch {
-  const named = { externalId, statusUrl, reason: null, error: null, heardAt: now, silentSince: null };
+  const named = { externalId, statusUrl, reason: null, error: null, lastSeenAt: now, unreachableSince: null };
   return { ...named, ...toAccepted(isDone, now) };
 }
 
@@ -29,8 +29,8 @@ export const REOPENED: DispatchPatch = {
   state: "pending",
   reason: null,
   askedAt: null,
-  heardAt: null,
-  silentSince: null,
+  lastSeenAt: null,
+  unreachableSince: null,
   error: null,
   externalId: null,
   url: null,
@@ -71,7 +71,14 @@ export function reduceAccepted(
   // A late response still counts, even if the request was given up in the meantime.
   const askedAt = dispatch.askedAt ?? now;
   return {
-    patch: { ...names, askedAt, error: null, heardAt: now, silentSince: null, ...toAccepted(isDone, now) },
+    patch: {
+      ...names,
+      askedAt,
+      error: null,
+      lastSeenAt: now,
+      unreachableSince: null,
+      ...toAccepted(isDone, now),
+    },
   };
 }
 
@@ -95,7 +102,7 @@ export function reduceSearched(
   context: DispatchContext,
 ): Change {
   if (!training) return reduceNotFound(dispatch, context);
-  if (isOver(dispatch.state) || dispatch.askedAt === null) return {};
+  if (isTerminal(dispatch.state) || dispatch.askedAt === null) return {};
   const extraRuns = others.map(({ externalId }) => externalId);
   const isNew = dispatch.state === "pending" || dispatch.state === "unknown" || dispatch.externalId === null;
   const { now } = context;
@@ -108,15 +115,15 @@ export function reduceSearched(
             url: training.url,
             statusUrl: training.statusUrl ?? dispatch.statusUrl,
             error: null,
-            heardAt: now,
-            silentSince: null,
+            lastSeenAt: now,
+            unreachableSince: null,
           }
         : {}),
       ...(extraRuns.length > dispatch.extraRuns.length
         ? { externalId: training.externalId, url: training.url, extraRuns }
         : {}),
     },
-    next: context.trainer.runsHere ? { kind: "run", waitMs: 0 } : { kind: "follow", waitMs: 0 },
+    next: context.trainer.runsHere ? { kind: "run", waitMs: 0 } : { kind: "poll", waitMs: 0 },
   };
 }
 
@@ -124,7 +131,7 @@ const NOT_FOUND = "The trainer shows no training under this run's id";
 
 function reduceNotFound(dispatch: Dispatch, context: DispatchContext): Change {
   const { now, limits } = context;
-  if (isOver(dispatch.state)) return {};
+  if (isTerminal(dispatch.state)) return {};
   if (dispatch.state === "pending") {
     if (dispatch.askedAt === null) return {};
     const why = dispatch.error ?? WORKER_ENDED;
@@ -141,7 +148,7 @@ function reduceNotFound(dispatch: Dispatch, context: DispatchContext): Change {
     };
   }
   if (dispatch.state !== "unknown" && isFollowable(dispatch, context.trainer))
-    return { next: { kind: "follow", waitMs: 0 } };
+    return { next: { kind: "poll", waitMs: 0 } };
   return reduceNoContact(dispatch, NOT_FOUND, null, context);
 }
 
@@ -154,21 +161,21 @@ export function reduceUnavailable(
   const { now, limits } = context;
   if (dispatch.askedAt === null) return {};
   const why = dispatch.error ?? WORKER_ENDED;
-  const askedAgoMs = now - dispatch.askedAt;
-  if (askedAgoMs >= limits.searchMs * UNAVAILABLE_FACTOR)
+  const requestedAgoMs = now - dispatch.askedAt;
+  if (requestedAgoMs >= limits.searchMs * UNAVAILABLE_FACTOR)
     return {
       patch: { state: "unknown", error: `${why}; the trainer could not be asked for it: ${message}` },
     };
   return {
-    next: { kind: "search", waitMs: Math.max(searchPause(askedAgoMs, limits), waitMs ?? 0) },
+    next: { kind: "search", waitMs: Math.max(searchPause(requestedAgoMs, limits), waitMs ?? 0) },
     note: `${why}; ${message}`,
   };
 }
 
 /** Pauses grow with the time elapsed; the last search comes when the limit is reached. */
-function searchPause(askedAgoMs: number, { searchMs }: DispatchLimits): number {
+function searchPause(requestedAgoMs: number, { searchMs }: DispatchLimits): number {
   return Math.round(
-    Math.min(clamp(askedAgoMs / 2, 1_000, MINUTE_MS), Math.max(1_000, searchMs - askedAgoMs)),
+    Math.min(clamp(requestedAgoMs / 2, 1_000, MINUTE_MS), Math.max(1_000, searchMs - requestedAgoMs)),
   );
 }
 

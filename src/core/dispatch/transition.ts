@@ -13,7 +13,7 @@ export type DispatchInput =
   | ({ kind: "not_sent" } & Unaccepted)
   | ({ kind: "rate_limited"; waitMs: number | null } & Unaccepted)
   /** The request may have arrived. */
-  | ({ kind: "answer_lost" } & Unaccepted)
+  | ({ kind: "response_lost" } & Unaccepted)
   /** The trainings that the trainer lists under this key; the first one counts. */
   | { kind: "searched"; trainings: readonly Training[] }
   /** The trainer cannot be reached, which says nothing about the training. */
@@ -24,7 +24,7 @@ export type DispatchInput =
   /** A signed callback. */
   | ({ kind: "reported" } & TrainingStatus)
   | { kind: "gone"; message: string }
-  | { kind: "nothing_to_ask" }
+  | { kind: "not_pollable" }
   | { kind: "run_started" }
   | { kind: "run_ended"; conclusion: string; message: string | null; durationSeconds: number | null }
   /** Manual: `dispatch retry` of a rejected dispatch. */
@@ -106,7 +106,7 @@ export type DispatchEffect =
 export type DispatchStep =
   | { kind: "request" | "search" | "run"; waitMs: number }
   /** `isFresh`: poll without the last ETag, because the status that it stands for was not recorded. */
-  | { kind: "follow"; waitMs: number; isFresh?: boolean }
+  | { kind: "poll"; waitMs: number; isFresh?: boolean }
   | { kind: "done" };
 
 export interface Change {

@@ -7,7 +7,8 @@ import { toDispatchLimits } from "../../core/dispatch/transition.ts";
 import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
 import { clockOf } from "../../postgres/dispatches.ts";
 import { settingsOf } from "../../trainers/trainer.ts";
-import { Outcome, outcomePath, toStatus, webhookTrainer } from "../../trainers/webhook.ts";
+import { Outcome, outcomePath, toStatus } from "../../trainers/webhook/outcome.ts";
+import { webhookTrainer } from "../../trainers/webhook/webhook.ts";
 import type { Route } from "../route.ts";
 import { parseBody, readBody, Refusal, requireSigned } from "../signed-body.ts";
 

@@ -7,7 +7,7 @@ export type GitHubLogin =
   { kind: "token"; token: string } | { kind: "app"; appId: string; privateKey: string };
 
 /** The limit of a request that starts nothing. */
-export const LOOK_LIMIT_MS = 15_000;
+export const READ_LIMIT_MS = 15_000;
 
 /** A connection to the GitHub of a target: `request` with the token in its headers. */
 export interface GitHub {
@@ -32,7 +32,7 @@ export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
   const octokit = new Octokit(options);
   // Requests that others make for us, such as those for tokens, must end too.
   octokit.hook.before("request", (request) => {
-    request.request.signal ??= AbortSignal.timeout(LOOK_LIMIT_MS);
+    request.request.signal ??= AbortSignal.timeout(READ_LIMIT_MS);
   });
   if (login.kind === "token")
     return { octokit, fetchToken: async () => ({ token: login.token, permissions: null }) };

@@ -1,9 +1,9 @@
 import { RequestError } from "@octokit/request-error";
 import { explainNetworkFailure } from "../../outgoing/network-failure.ts";
 import { readWait } from "../../outgoing/wait.ts";
-import type { Answer } from "../trainer.ts";
+import type { RequestResult } from "../trainer.ts";
 
-export type Failure = Exclude<Answer, { outcome: "accepted" }>;
+export type Failure = Exclude<RequestResult, { outcome: "accepted" }>;
 
 /** An answer of GitHub's that is not a success. */
 export interface Refusal {

@@ -32,11 +32,11 @@ async function preflightWorkflow(github: GitHub, target: GitHubTarget): Promise<
   const repository = `${owner}/${repo}`;
   try {
     const token = await github.fetchToken(target);
-    const ask = createAsk(github, target, token.token);
-    const { headers, data } = await ask(`GET /repos/${repository}`);
+    const send = createSend(github, target, token.token);
+    const { headers, data } = await send(`GET /repos/${repository}`);
     const findings = [ok(`GitHub: ${repository} is reachable`)];
-    findings.push(await checkPermission(ask, target, token, headers, Repository.parse(data)));
-    const found = await ask(`GET /repos/${repository}/actions/workflows/${workflow}`);
+    findings.push(await checkPermission(send, target, token, headers, Repository.parse(data)));
+    const found = await send(`GET /repos/${repository}/actions/workflows/${workflow}`);
     const { state, path } = Workflow.parse(found.data);
     findings.push(
       state === "active"
@@ -46,7 +46,7 @@ async function preflightWorkflow(github: GitHub, target: GitHubTarget): Promise<
             `Enable it on its page under Actions, or with: gh workflow enable ${workflow}`,
           ),
     );
-    return [...findings, ...(await checkFile(ask, target, path))];
+    return [...findings, ...(await checkFile(send, target, path))];
   } catch (error) {
     const [text = "", ...remedy] = explainGitHubFailure(error).message.split("\n");
     return [
@@ -55,9 +55,9 @@ async function preflightWorkflow(github: GitHub, target: GitHubTarget): Promise<
   }
 }
 
-type Ask = ReturnType<typeof createAsk>;
+type Send = ReturnType<typeof createSend>;
 
-function createAsk({ octokit }: GitHub, { apiVersion }: GitHubTarget, token: string) {
+function createSend({ octokit }: GitHub, { apiVersion }: GitHubTarget, token: string) {
   return (route: string, parameters: Record<string, unknown> = {}) =>
     octokit.request(route, {
       ...parameters,
@@ -74,7 +74,7 @@ const File = z.object({ content: z.string() });
  * not say: the only way to know without starting anything is to ask for a run to be cancelled that cannot exist.
  */
 async function checkPermission(
-  ask: Ask,
+  send: Send,
   { owner, repo }: GitHubTarget,
   { permissions }: GitHubToken,
   headers: Readonly<Record<string, string | number | undefined>>,
@@ -95,12 +95,12 @@ async function checkPermission(
   }
   if (repository.permissions?.push === false) return mayNot;
   try {
-    await ask(`POST /repos/${owner}/${repo}/actions/runs/0/cancel`);
+    await send(`POST /repos/${owner}/${repo}/actions/runs/0/cancel`);
     return may;
   } catch (error) {
     const status = readRefusal(error)?.status;
     if (status === 403) return mayNot;
-    // It is allowed to ask, and there is no such run.
+    // It is allowed to send, and there is no such run.
     if (status === 404 || status === 409) return may;
     return warning(
       `GitHub: could not find out whether the token may write Actions: ${explainGitHubFailure(error).message}`,
@@ -109,11 +109,11 @@ async function checkPermission(
 }
 
 /** Reads the workflow's file, as far as the token may, for what a dispatch and its search need. */
-async function checkFile(ask: Ask, target: GitHubTarget, path: string): Promise<Finding[]> {
+async function checkFile(send: Send, target: GitHubTarget, path: string): Promise<Finding[]> {
   const { owner, repo, ref, workflow } = target;
   let text: string;
   try {
-    const { data } = await ask(`GET /repos/${owner}/${repo}/contents/${path}`, { ref });
+    const { data } = await send(`GET /repos/${owner}/${repo}/contents/${path}`, { ref });
     text = Buffer.from(File.parse(data).content, "base64").toString();
   } catch (error) {
     const { message } = explainGitHubFailure(error);

@@ -4,14 +4,14 @@ import { HttpRequest } from "../../core/dispatch/request.ts";
 import { PermanentError } from "../../core/errors.ts";
 import type { Redact } from "../../process/redact.ts";
 import {
-  type Answer,
-  type FollowedTraining,
-  type News,
+  type PolledTraining,
+  type PollResult,
+  type RequestResult,
+  type SearchedTraining,
   type Trainer,
   TrainerUnavailable,
-  type TrainingSearch,
 } from "../trainer.ts";
-import { connectGitHub, type GitHubLogin, LOOK_LIMIT_MS, type RepositoryAddress } from "./connection.ts";
+import { connectGitHub, type GitHubLogin, READ_LIMIT_MS, type RepositoryAddress } from "./connection.ts";
 import { explainGitHubFailure, type Failure, readRefusal } from "./failure.ts";
 import { preflightGitHub } from "./preflight.ts";
 import {
@@ -24,7 +24,7 @@ import {
 } from "./request.ts";
 
 /** GitHub itself ends requests after ten seconds. */
-const ASK_LIMIT_MS = 15_000;
+const REQUEST_LIMIT_MS = 15_000;
 const PAGE_SIZE = 100;
 const MOST_PAGES = 10;
 /** GitHub's clock and the database's may differ by this much. Run names are unique, so a larger margin costs only time. */
@@ -94,10 +94,10 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
       : { ...failure, message };
   }
 
-  async function look(url: string, { apiVersion }: GitHubTarget, etag: string | null = null) {
+  async function read(url: string, { apiVersion }: GitHubTarget, etag: string | null = null) {
     const headers = githubHeaders(apiVersion);
     try {
-      return await send(url, etag === null ? headers : { ...headers, "if-none-match": etag }, LOOK_LIMIT_MS);
+      return await send(url, etag === null ? headers : { ...headers, "if-none-match": etag }, READ_LIMIT_MS);
     } catch (error) {
       if (isStatus(error, 304)) return "unchanged";
       if (isStatus(error, 404)) return "missing";
@@ -114,10 +114,10 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
     preflight: () => preflightGitHub(github, targets, redact),
     remote: {
       traits: { followsById: true, reportsOutcomes: false, runsHere: false },
-      async ask({ request }): Promise<Answer> {
+      async request({ request }): Promise<RequestResult> {
         const { url, headers, body } = HttpRequest.parse(request);
         try {
-          const { status, data, headers: received } = await send(url, headers, ASK_LIMIT_MS, body);
+          const { status, data, headers: received } = await send(url, headers, REQUEST_LIMIT_MS, body);
           if (status >= 300) {
             const message = `GitHub says that the repository has moved (${status}, ${String(received.location)}). Correct GITHUB_REPO_OWNER and GITHUB_REPO_NAME`;
             return { outcome: "rejected", message: redact(message) };
@@ -132,9 +132,9 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
         }
       },
 
-      async find({ key, model, askedAgoMs }: TrainingSearch): Promise<Training[]> {
+      async search({ key, model, requestedAgoMs }: SearchedTraining): Promise<Training[]> {
         const target = anyTargetOf(targets, model);
-        const since = new Date(Date.now() - askedAgoMs - CLOCK_MARGIN_MS).toISOString().slice(0, 19);
+        const since = new Date(Date.now() - requestedAgoMs - CLOCK_MARGIN_MS).toISOString().slice(0, 19);
         const found: z.infer<typeof Run>[] = [];
         for (let page = 1; page <= MOST_PAGES; page += 1) {
           const query = new URLSearchParams({
@@ -143,10 +143,10 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
             per_page: String(PAGE_SIZE),
             page: String(page),
           });
-          const answer = await look(`${workflowUrl(target)}/runs?${query.toString()}`, target);
+          const answer = await read(`${workflowUrl(target)}/runs?${query.toString()}`, target);
           if (typeof answer === "string")
             throw new TrainerUnavailable("GitHub does not know the workflow", null);
-          const { workflow_runs: runs } = parseAnswer(RunList, answer.data);
+          const { workflow_runs: runs } = parseResponse(RunList, answer.data);
           found.push(...runs.filter(({ display_title: title }) => title === runNameOf(key)));
           if (runs.length < PAGE_SIZE) break;
         }
@@ -166,18 +166,18 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
         );
       },
 
-      async follow({ externalId, model, etag }: FollowedTraining): Promise<News> {
+      async poll({ externalId, model, etag }: PolledTraining): Promise<PollResult> {
         const target = anyTargetOf(targets, model);
         const { owner, repo } = target;
         // A row that was tampered with must not lead to another address.
         if (!/^\d+$/.test(externalId))
           return { outcome: "gone", message: `"${externalId}" is not the id of a GitHub Actions run` };
         const url = `${target.apiUrl}/repos/${owner}/${repo}/actions/runs/${externalId}`;
-        const answer = await look(url, target, etag);
+        const answer = await read(url, target, etag);
         if (answer === "unchanged") return { outcome: "unchanged" };
         if (answer === "missing")
           return { outcome: "gone", message: `GitHub has no run ${externalId} any more` };
-        const run = parseAnswer(Run, answer.data);
+        const run = parseResponse(Run, answer.data);
         return {
           outcome: "seen",
           status: run.status ?? "unknown",
@@ -216,7 +216,7 @@ const Run = z.object({
 });
 const RunList = z.object({ workflow_runs: z.array(Run) });
 
-function parseAnswer<S extends z.ZodType>(schema: S, data: unknown): z.infer<S> {
+function parseResponse<S extends z.ZodType>(schema: S, data: unknown): z.infer<S> {
   const parsed = schema.safeParse(data);
   if (parsed.success) return parsed.data;
   throw new TrainerUnavailable(`GitHub's answer is not understood: ${z.prettifyError(parsed.error)}`, null);

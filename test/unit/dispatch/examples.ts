@@ -23,14 +23,14 @@ export const PENDING: Dispatch = {
   error: null,
   createdAt: NOW - 1_000,
   askedAt: null,
-  heardAt: null,
-  silentSince: null,
+  lastSeenAt: null,
+  unreachableSince: null,
   startedAt: null,
   endedAt: null,
 };
 export const ASKED: Dispatch = { ...PENDING, askedAt: NOW - 500 };
 export const RUN = { externalId: "7", url: "https://github.com/x/7", statusUrl: null };
-export const SENT: Dispatch = { ...ASKED, ...RUN, state: "sent", heardAt: NOW - 400 };
+export const SENT: Dispatch = { ...ASKED, ...RUN, state: "sent", lastSeenAt: NOW - 400 };
 export const RUNNING: Dispatch = {
   ...SENT,
   state: "running",
@@ -89,7 +89,7 @@ export const INPUTS: Record<string, DispatchInput> = {
   refused: { kind: "refused", askedAt: ASKED.askedAt, message: "no" },
   "not sent": { kind: "not_sent", askedAt: ASKED.askedAt, message: "refused" },
   "rate limited": { kind: "rate_limited", askedAt: ASKED.askedAt, message: "later", waitMs: 5_000 },
-  "answer lost": { kind: "answer_lost", askedAt: ASKED.askedAt, message: "reset" },
+  "answer lost": { kind: "response_lost", askedAt: ASKED.askedAt, message: "reset" },
   found: { kind: "searched", trainings: [RUN] },
   "not found": { kind: "searched", trainings: [] },
   unavailable: { kind: "unavailable", message: "down", waitMs: null },
@@ -107,7 +107,7 @@ export const INPUTS: Record<string, DispatchInput> = {
     durationSeconds: null,
   },
   gone: { kind: "gone", message: "404" },
-  "nothing to ask": { kind: "nothing_to_ask" },
+  "nothing to ask": { kind: "not_pollable" },
   "run started": { kind: "run_started" },
   "run ended": { kind: "run_ended", conclusion: "success", message: null, durationSeconds: 1 },
   retry: { kind: "retry" },

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { advance } from "../../../src/core/dispatch/advance.ts";
-import { type Dispatch, isOver } from "../../../src/core/dispatch/dispatch.ts";
+import { type Dispatch, isTerminal } from "../../../src/core/dispatch/dispatch.ts";
 import { effectsOf } from "../../../src/core/dispatch/effects.ts";
 import type { DispatchInput, TrainerTraits } from "../../../src/core/dispatch/transition.ts";
 import { COMMAND, CONTEXT, GITHUB, INPUTS, NOW, PENDING, WEBHOOK } from "./examples.ts";
@@ -55,7 +55,7 @@ describe("any sequence of inputs", () => {
     fc.assert(
       fc.property(traits, fc.array(event, { maxLength: 40 }), (trainer, events) => {
         for (const { before, after, input } of run(trainer, events).history) {
-          if (!isOver(before.state) || after.state === before.state) continue;
+          if (!isTerminal(before.state) || after.state === before.state) continue;
           expect(["seen", "reported"]).toContain(input.kind);
           const isRerun = (after.attempt ?? 0) > (before.attempt ?? 0);
           expect(isRerun || before.reason === "lost").toBe(true);
@@ -73,7 +73,7 @@ describe("any sequence of inputs", () => {
         // The status of one run says nothing about the older run that replaced it.
         fc.pre(input.kind !== "seen" || once.externalId === dispatch.externalId);
         const twice = advance(once, input, context);
-        const unheard = { heardAt: null, silentSince: null };
+        const unheard = { lastSeenAt: null, unreachableSince: null };
         expect({ ...once, ...twice.patch, ...unheard }).toEqual({ ...once, ...unheard });
         expect(effectsOf({ ...once, ...twice.patch })).toEqual(effectsOf(once));
       }),
@@ -84,10 +84,10 @@ describe("any sequence of inputs", () => {
     // Responses to each question that give no sign of life.
     const unavailable = { kind: "unavailable", message: "down", waitMs: null } as const;
     const silences = fc.record({
-      follow: fc.constantFrom<DispatchInput>(
+      poll: fc.constantFrom<DispatchInput>(
         unavailable,
         { kind: "gone", message: "404" },
-        { kind: "nothing_to_ask" },
+        { kind: "not_pollable" },
       ),
       search: fc.constantFrom<DispatchInput>(unavailable, { kind: "searched", trainings: [] }),
     });
@@ -97,10 +97,10 @@ describe("any sequence of inputs", () => {
         const { dispatch, now } = run(trainer, events);
         let current: Dispatch = { ...dispatch, askedAt: dispatch.askedAt ?? now };
         let time = now;
-        let question: "follow" | "search" = "search";
+        let question: "poll" | "search" = "search";
         const first = advance(current, { kind: "opened" }, { ...CONTEXT, now, trainer }).next;
         if (first.kind === "done") return;
-        if (first.kind === "follow") question = "follow";
+        if (first.kind === "poll") question = "poll";
         for (let looks = 0; looks < 5_000; looks += 1) {
           const { patch, next, effects } = advance(current, silence[question], {
             ...CONTEXT,
@@ -112,7 +112,7 @@ describe("any sequence of inputs", () => {
             if (current.state === "unknown") expect(effects).toContain("release");
             return;
           }
-          if (next.kind === "follow" || next.kind === "search") question = next.kind;
+          if (next.kind === "poll" || next.kind === "search") question = next.kind;
           time += Math.max(1, next.waitMs);
         }
         throw new Error(`The dispatch is still ${current.state} after ${(time - now) / 3_600_000} hours`);

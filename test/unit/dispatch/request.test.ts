@@ -6,7 +6,7 @@ describe("a request", () => {
   it.each([
     ["is sent at once", PENDING, { kind: "request", waitMs: 0 }],
     ["is searched for if it may have been sent", ASKED, { kind: "search", waitMs: 0 }],
-    ["is followed once it was accepted", SENT, { kind: "follow", waitMs: 0 }],
+    ["is followed once it was accepted", SENT, { kind: "poll", waitMs: 0 }],
     [
       "is searched for if its training is not identified",
       { ...SENT, externalId: null },
@@ -34,15 +34,15 @@ describe("a request", () => {
   });
 
   it("is not reset by the late failure of an earlier one", () => {
-    for (const kind of ["not_sent", "refused", "answer_lost"] as const) {
+    for (const kind of ["not_sent", "refused", "response_lost"] as const) {
       const late = step(ASKED, { kind, askedAt: NOW - 999_999, message: "late" });
       expect(late.patch).toEqual({});
     }
   });
 
   it("whose response is lost is searched for until the limit, and then left to an operator", () => {
-    const search = (askedAgoMs: number) =>
-      step({ ...ASKED, askedAt: NOW - askedAgoMs, error: "reset" }, { kind: "searched", trainings: [] });
+    const search = (requestedAgoMs: number) =>
+      step({ ...ASKED, askedAt: NOW - requestedAgoMs, error: "reset" }, { kind: "searched", trainings: [] });
     expect(search(299_999).after.state).toBe("pending");
     expect(search(100_000).next).toEqual({ kind: "search", waitMs: 50_000 });
     expect(search(299_500).next).toEqual({ kind: "search", waitMs: 1_000 });
@@ -53,8 +53,8 @@ describe("a request", () => {
   });
 
   it("is searched for twelve times longer while the trainer is unavailable", () => {
-    const search = (askedAgoMs: number) =>
-      step({ ...ASKED, askedAt: NOW - askedAgoMs }, INPUTS["unavailable"] as DispatchInput).after.state;
+    const search = (requestedAgoMs: number) =>
+      step({ ...ASKED, askedAt: NOW - requestedAgoMs }, INPUTS["unavailable"] as DispatchInput).after.state;
     expect(search(12 * 300_000 - 1)).toBe("pending");
     expect(search(12 * 300_000)).toBe("unknown");
   });

@@ -24,21 +24,21 @@ describe("a training", () => {
 
   it("records a sign of life four times within the limit, and not at each poll", () => {
     const unchanged = (heardAgoMs: number) =>
-      step({ ...RUNNING, heardAt: NOW - heardAgoMs }, { kind: "unchanged" }).patch;
+      step({ ...RUNNING, lastSeenAt: NOW - heardAgoMs }, { kind: "unchanged" }).patch;
     expect(unchanged(DAY / 4 - 1)).toEqual({});
-    expect(unchanged(DAY / 4)).toEqual({ heardAt: NOW });
-    expect(step({ ...RUNNING, silentSince: NOW - 5 }, { kind: "unchanged" }).patch).toMatchObject({
-      silentSince: null,
+    expect(unchanged(DAY / 4)).toEqual({ lastSeenAt: NOW });
+    expect(step({ ...RUNNING, unreachableSince: NOW - 5 }, { kind: "unchanged" }).patch).toMatchObject({
+      unreachableSince: null,
     });
   });
 
   it("without a sign of life counts as lost after the limit, but not at the first poll after an outage", () => {
-    const silent = { ...RUNNING, heardAt: NOW - DAY };
+    const silent = { ...RUNNING, lastSeenAt: NOW - DAY };
     expect(step(silent, INPUTS["gone"] as DispatchInput).after).toMatchObject({
       state: "running",
-      silentSince: NOW,
+      unreachableSince: NOW,
     });
-    const since = { ...silent, silentSince: NOW - 600_000 };
+    const since = { ...silent, unreachableSince: NOW - 600_000 };
     expect(step(since, INPUTS["gone"] as DispatchInput).after).toMatchObject({
       state: "failed",
       reason: "lost",
@@ -46,14 +46,14 @@ describe("a training", () => {
       error: "Nothing was heard of it for 86400 s. 404",
       endedAt: NOW,
     });
-    expect(step({ ...since, heardAt: NOW - DAY + 1 }, INPUTS["gone"] as DispatchInput).after.state).toBe(
+    expect(step({ ...since, lastSeenAt: NOW - DAY + 1 }, INPUTS["gone"] as DispatchInput).after.state).toBe(
       "running",
     );
   });
 
   it("that cannot be followed is left to an operator instead", () => {
     const context = { trainer: { ...WEBHOOK, reportsOutcomes: false } };
-    const silent = { ...SENT, statusUrl: null, heardAt: NOW - DAY, silentSince: NOW - 600_000 };
+    const silent = { ...SENT, statusUrl: null, lastSeenAt: NOW - DAY, unreachableSince: NOW - 600_000 };
     expect(step(silent, { kind: "searched", trainings: [] }, context)).toMatchObject({
       after: { state: "unknown" },
       next: { kind: "done" },
@@ -68,15 +68,15 @@ describe("a training", () => {
   });
 
   it("counts as ended only once the list of runs shows it, or has had enough time to", () => {
-    const end = (askedAgoMs: number, runs: (typeof RUN)[]) =>
-      step({ ...RUNNING, askedAt: NOW - askedAgoMs }, seen("completed", "success", 1, runs));
+    const end = (requestedAgoMs: number, runs: (typeof RUN)[]) =>
+      step({ ...RUNNING, askedAt: NOW - requestedAgoMs }, seen("completed", "success", 1, runs));
     expect(end(1_000, []).after.state).toBe("running");
-    expect(end(1_000, []).next).toMatchObject({ kind: "follow", isFresh: true });
+    expect(end(1_000, []).next).toMatchObject({ kind: "poll", isFresh: true });
     expect(end(300_000, []).after.state).toBe("succeeded");
     const older = { ...RUN, externalId: "6" };
     expect(end(1_000, [older, RUN])).toMatchObject({
       after: { state: "running", externalId: "6", extraRuns: ["7"] },
-      next: { kind: "follow", waitMs: 0, isFresh: true },
+      next: { kind: "poll", waitMs: 0, isFresh: true },
     });
     expect(end(1_000, [older, RUN]).effects).toEqual(["announce_extra_runs"]);
   });
@@ -88,9 +88,9 @@ describe("a training", () => {
         { kind: "gone", message: "" },
         { findAlertsBackAt: () => NOW + leftMs },
       ).next;
-    expect(watch(3_600_000)).toEqual({ kind: "follow", waitMs: 20_000, isFresh: true });
-    expect(watch(3_600_000, 400_000)).toEqual({ kind: "follow", waitMs: 100_000, isFresh: true });
-    expect(watch(10_000)).toEqual({ kind: "follow", waitMs: 8_000, isFresh: true });
+    expect(watch(3_600_000)).toEqual({ kind: "poll", waitMs: 20_000, isFresh: true });
+    expect(watch(3_600_000, 400_000)).toEqual({ kind: "poll", waitMs: 100_000, isFresh: true });
+    expect(watch(10_000)).toEqual({ kind: "poll", waitMs: 8_000, isFresh: true });
     expect(watch(0)).toEqual({ kind: "done" });
     expect(
       step(FAILED, { kind: "opened" }, { trainer: COMMAND, findAlertsBackAt: () => NOW + 9 }).next,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Dispatch, DispatchState, isOver } from "../../../src/core/dispatch/dispatch.ts";
+import { type Dispatch, DispatchState, isTerminal } from "../../../src/core/dispatch/dispatch.ts";
 import { effectsOf } from "../../../src/core/dispatch/effects.ts";
 import type { DispatchEffect, DispatchInput } from "../../../src/core/dispatch/transition.ts";
 import {
@@ -92,7 +92,7 @@ describe("the state machine of a dispatch", () => {
     const expected = TRANSITIONS[from]?.[name] ?? dispatch.state;
     expect(after.state).toBe(expected);
     if (after.state !== dispatch.state) expect(effects).toEqual(effectsOf(after));
-    expect(isOver(after.state) && after.askedAt !== null && after.state !== "rejected").toBe(
+    expect(isTerminal(after.state) && after.askedAt !== null && after.state !== "rejected").toBe(
       after.endedAt !== null,
     );
   });

@@ -1,0 +1,31 @@
+import { z } from "zod";
+
+/** The path to which a receiver sends the outcome of a training. */
+export function outcomePath(key: string): string {
+  return `/api/v1/trainings/${key}/outcome`;
+}
+
+export const webUrl = z.url({ protocol: /^https?$/ });
+
+/** A training's status as a receiver reports it, in responses and in callbacks, in GitHub's vocabulary. */
+export const Outcome = z.object({
+  status: z.string().min(1).max(100).default("completed"),
+  conclusion: z.string().min(1).max(100).nullish(),
+  url: webUrl.max(2_000).nullish(),
+  duration_seconds: z.number().nonnegative().nullish(),
+});
+
+export type Outcome = z.infer<typeof Outcome>;
+
+/** In an answer the status must be there: what says nothing about it is no end. */
+export const Status = Outcome.extend({ status: z.string().min(1).max(100) });
+
+export function toStatus({ status, conclusion, url, duration_seconds: durationSeconds }: Outcome) {
+  return {
+    status,
+    conclusion: conclusion ?? null,
+    attempt: null,
+    url: url ?? null,
+    durationSeconds: durationSeconds ?? null,
+  };
+}

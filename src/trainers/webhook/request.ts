@@ -1,0 +1,45 @@
+import { HttpRequest, type TrainingOrder } from "../../core/dispatch/request.ts";
+import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
+import { outcomePath } from "./outcome.ts";
+import type { WebhookSettings } from "./settings.ts";
+
+/** CloudEvents 1.0, structured JSON: the whole event is the body, so that one signature covers it. */
+export function renderWebhookRequest(
+  { url, publicUrl, outcome }: WebhookSettings,
+  order: TrainingOrder,
+): HttpRequest {
+  return {
+    kind: "http",
+    method: "POST",
+    url: shownUrl(url),
+    headers: {
+      "Content-Type": "application/cloudevents+json; charset=utf-8",
+      "Idempotency-Key": order.runId,
+      [SIGNATURE_HEADER]: "sha256=HMAC(TRAINER_SECRET)",
+    },
+    body: {
+      specversion: "1.0",
+      id: order.runId,
+      source: "/retrigger",
+      type: "retrigger.training.requested",
+      subject: order.model,
+      datacontenttype: "application/json",
+      data: {
+        reason: order.reason,
+        drift_score: order.driftScore,
+        buffer_size: order.bufferSize,
+        decision_id: order.runId,
+        model: order.model,
+        ...(publicUrl === undefined || outcome !== "callback"
+          ? {}
+          : { outcome_url: `${publicUrl}${outcomePath(order.runId)}` }),
+      },
+    },
+  };
+}
+
+/** The URL without its login and query, either of which may hold a secret. */
+function shownUrl(text: string): string {
+  const { origin, pathname } = new URL(text);
+  return `${origin}${pathname}`;
+}

@@ -1,0 +1,28 @@
+import { isDeepStrictEqual } from "node:util";
+import type { DispatchRequest } from "../src/core/dispatch/request.ts";
+import { PermanentError } from "../src/core/errors.ts";
+import type { DispatchRecord } from "../src/postgres/dispatches.ts";
+import { hashSettings } from "../src/trainers/draft-decision.ts";
+import type { Trainer } from "../src/trainers/trainer.ts";
+
+type Comparison =
+  { kind: "same"; request: DispatchRequest } | { kind: "differs"; haveSettingsChanged: boolean };
+
+/** Renders the request from the current settings and compares it with the recorded one, which is never executed. */
+export function compareRequest(
+  trainer: Trainer,
+  { order, request, settingsHash, model }: DispatchRecord,
+): Comparison {
+  try {
+    const rendered = trainer.renderRequest(order);
+    // As JSON, which is how the recorded one was stored; earlier versions recorded no `kind`.
+    const recorded = { kind: rendered.kind, ...(request as object) };
+    if (isDeepStrictEqual(JSON.parse(JSON.stringify(rendered)), recorded))
+      return { kind: "same", request: rendered };
+    const haveSettingsChanged = settingsHash === null || settingsHash !== hashSettings(trainer, model);
+    return { kind: "differs", haveSettingsChanged };
+  } catch (error) {
+    if (error instanceof PermanentError) return { kind: "differs", haveSettingsChanged: true };
+    throw error;
+  }
+}

@@ -1,0 +1,119 @@
+import type { Notify } from "../queues/notifications.ts";
+import type { ModelConfig } from "../src/config/config.ts";
+import { computeAlertsBackAt } from "../src/core/backoff.ts";
+import { callsForReevaluation } from "../src/core/dispatch/effects.ts";
+import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
+import { PermanentError } from "../src/core/errors.ts";
+import type { Policy } from "../src/core/policy.ts";
+import {
+  announceDoubles,
+  announceEnd,
+  announceTrigger,
+  announceUnknown,
+} from "../src/core/report/announce.ts";
+import type { Database } from "../src/postgres/database.ts";
+import type { DispatchRecord } from "../src/postgres/dispatches.ts";
+
+export interface EffectDependencies {
+  database: Pick<Database, "readLatestDecision">;
+  /** @throws PermanentError for a model that the settings do not name. */
+  findModel(model: string): ModelConfig;
+  notify: Notify;
+  /** Makes sure that a job follows the training to its end. */
+  followTraining(job: { runId: string; model: string }): Promise<void>;
+  /** Requests a run that re-evaluates the model. */
+  reevaluate(model: string): Promise<unknown>;
+}
+
+/** Carries out the effects of a dispatch's state, and knows until when the alerts of a failed training are held back. */
+export interface DispatchEffects {
+  /** Carries out effects. Idempotent. */
+  carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void>;
+  /** ISO 8601: when the alerts of a failed training may start another one; null if none are held back. */
+  alertsBackAt(record: DispatchRecord): string | null;
+  /** The same for a training that ended at `endedAt`, in Unix milliseconds. */
+  findAlertsBackAt(record: DispatchRecord, endedAt: number): number | null;
+  /** The policy of a model; null if the settings no longer name it. */
+  findPolicy(model: string): Policy | null;
+}
+
+export function createDispatchEffects(dependencies: EffectDependencies): DispatchEffects {
+  const { database, notify, followTraining, reevaluate } = dependencies;
+
+  /** Until when the alerts of a failed training are held back, Unix milliseconds; null if they are not. */
+  function findAlertsBackAt({ decisionId, model, alerts }: DispatchRecord, endedAt: number): number | null {
+    const policy = findPolicy(model);
+    return policy && computeAlertsBackAt(alerts, policy, { decisionId, endedAt });
+  }
+
+  /** The policy of a model; null if the settings no longer name it. */
+  function findPolicy(model: string): Policy | null {
+    try {
+      return dependencies.findModel(model).policy;
+    } catch (error) {
+      if (error instanceof PermanentError) return null;
+      throw error;
+    }
+  }
+
+  async function carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void> {
+    const { dispatch, decisionId, model, runId, order } = record;
+    const about = { model, runId, decisionId };
+    const announced = { ...dispatch, model, decisionId, trainer: record.trainer };
+    // Once per request: a person may have it resent.
+    const ofRequest = dispatch.askedAt === null ? "" : `-${dispatch.askedAt}`;
+    for (const effect of effects) {
+      switch (effect) {
+        case "announce_request": {
+          const text = announceTrigger(announced, { ...order, feature: record.feature });
+          await notify({ ...about, kind: "training_triggered", text }, ofRequest);
+          break;
+        }
+        case "announce_unknown":
+          await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(announced) }, ofRequest);
+          break;
+        case "announce_extra_runs": {
+          const text = announceDoubles(announced, dispatch.extraRuns);
+          await notify({ ...about, kind: "training_doubled", text });
+          break;
+        }
+        case "announce_end": {
+          const text = announceEnd(announced, { ...dispatch, alertsBackAt: alertsBackAt(record) });
+          // Each attempt has its own end, and one that was presumed lost may have a second.
+          const end = [dispatch.attempt ?? 1, dispatch.state, dispatch.conclusion ?? ""].join("-");
+          await notify({ ...about, kind: "training_ended", text }, `-${end.replaceAll(/[^\w-]/g, "_")}`);
+          break;
+        }
+        case "follow":
+          await followTraining({ runId, model });
+          break;
+        case "release":
+          await release(record);
+          break;
+        case "reevaluate":
+          if (findPolicy(model)) await reevaluate(model);
+          break;
+        default:
+          effect satisfies never;
+      }
+    }
+  }
+
+  /** The end of a training raises one question: was the model's latest decision waiting for it? */
+  async function release({ model, dispatch }: DispatchRecord): Promise<void> {
+    const policy = findPolicy(model);
+    // Nothing is decided about a model that the settings no longer name.
+    if (policy === null) return;
+    const latest = await database.readLatestDecision(model);
+    if (callsForReevaluation(dispatch, latest, policy)) await reevaluate(model);
+  }
+
+  function alertsBackAt(record: DispatchRecord): string | null {
+    const { state, endedAt } = record.dispatch;
+    if ((state !== "failed" && state !== "cancelled") || endedAt === null) return null;
+    const at = findAlertsBackAt(record, endedAt);
+    return at === null ? null : new Date(at).toISOString();
+  }
+
+  return { carryOut, alertsBackAt, findAlertsBackAt, findPolicy };
+}
