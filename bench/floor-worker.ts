@@ -16,7 +16,7 @@ import { createTrainer } from "../src/trainers/registry.ts";
 const withSql = process.env["FLOOR"] === "sql";
 const config = parseConfig(process.env);
 const database = createDatabase(config, createLogger("silent"));
-const trainer = await createTrainer(config.trainer, createRedactor(config.secrets));
+const trainer = await createTrainer(config, createRedactor(config.secrets));
 const connection = new Redis(config.redisUrl, { maxRetriesPerRequest: null });
 
 async function runSql({ runId, model, cause }: StageJob): Promise<void> {

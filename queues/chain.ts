@@ -36,7 +36,7 @@ export interface Chain {
 }
 
 /** When to re-evaluate a model if nothing else happens. */
-export interface NextLook {
+interface NextLook {
   model: string;
   decisionId: number;
   waitMs: number;

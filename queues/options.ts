@@ -3,7 +3,7 @@ import type { JobsOptions } from "bullmq";
 const DAY_SECONDS = 24 * 60 * 60;
 
 /** Name of the backoff strategy that `workers/register.ts` defines with `computeBackoffMs`. */
-export const BACKOFF = "capped-exponential";
+const BACKOFF = "capped-exponential";
 
 /** Attempts and retention of every job: about four minutes of tries, then a month of history for Bull Board. */
 export const JOB_OPTIONS = {

@@ -118,7 +118,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       database,
       lock: createDecisionLock(connection, prefix, lockTtlMs),
       chain: createChain(queues),
-      trainer: await createTrainer(config.trainer, redact),
+      trainer: await createTrainer(config, redact),
     });
     const { chain, trainer } = parts;
     const shared = {

@@ -33,7 +33,7 @@ export function createDispatch(): Command {
 
 async function confirm(id: string, run: string): Promise<void> {
   const config = parseConfig(loadEnvironment());
-  const trainer = await createTrainer(config.trainer, createRedactor(config.secrets));
+  const trainer = await createTrainer(config, createRedactor(config.secrets));
   if (!trainer.remote)
     throw new PermanentError("REFUSED", `TRAINER is ${trainer.name}, which trains nothing`);
   const training = trainer.remote.identify(run);

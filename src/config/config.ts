@@ -20,6 +20,8 @@ export interface ModelConfig {
   ratingsBufferTable: string;
   /** Cron pattern in UTC; null if the model has no schedule. */
   schedule: string | null;
+  /** The settings of the configured trainer, as this model has them. */
+  trainer: ValuesOf<Settings>;
 }
 
 /** Where notifications go; null if not configured. */
@@ -98,13 +100,21 @@ function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }
   stopIfAny(faults);
   const service = readValues(SERVICE_SETTINGS, values);
   const models = Object.entries(file?.models ?? { default: {} });
-  const trainer = configureTrainer(service.trainer, values, models, env);
-  stopIfAny(findModelFaults(trainer));
+  const definition = TRAINERS.find(({ name }) => name === service.trainer);
+  const trainerSettings: Settings = definition?.settings ?? {};
+  const configs = models.map(
+    ([name, own]) => [name, toModelConfig(name, values, own, trainerSettings)] as const,
+  );
+  stopIfAny(configs.flatMap(([name, { trainer }]) => definition?.findModelFaults?.(name, trainer) ?? []));
   stopIfAny(findContradictions(service));
   return toConfig(service, {
-    trainer,
+    trainer: {
+      name: service.trainer,
+      settings: readValues(trainerSettings, values),
+      environment: env,
+    },
     secrets: collectSecrets(ALL_SETTINGS, values),
-    models: new Map(models.map(([name, own]) => [name, toModelConfig(name, values, own)])),
+    models: new Map(configs),
   });
 }
 
@@ -146,26 +156,6 @@ function readConfigFile(path: string | undefined, faults: string[]): ConfigFile 
   return null;
 }
 
-function configureTrainer(
-  name: string,
-  values: Record<string, unknown>,
-  models: readonly (readonly [string, ModelValues])[],
-  environment: Environment,
-): ConfiguredTrainer {
-  const settings: Settings = TRAINERS.find((trainer) => trainer.name === name)?.settings ?? {};
-  return {
-    name,
-    settings: readValues(settings, values),
-    models: new Map(models.map(([model, own]) => [model, readValues(settings, values, own)])),
-    environment,
-  };
-}
-
-function findModelFaults({ name, models }: ConfiguredTrainer): string[] {
-  const definition = TRAINERS.find((trainer) => trainer.name === name);
-  return [...models].flatMap(([model, values]) => definition?.findModelFaults?.(model, values) ?? []);
-}
-
 function toConfig(service: ServiceValues, others: Pick<Config, "trainer" | "secrets" | "models">): Config {
   const { redisPrefix, role, host, port, logLevel, lockTtlMs, evidenceMaxAgeSeconds, timeZone } = service;
   return {
@@ -198,7 +188,12 @@ function toConfig(service: ServiceValues, others: Pick<Config, "trainer" | "secr
 /** GitHub's list of runs lags, at times by minutes; no upper bound is documented. */
 const SEARCH_MS = 5 * 60_000;
 
-function toModelConfig(name: string, values: Record<string, unknown>, own: ModelValues): ModelConfig {
+function toModelConfig(
+  name: string,
+  values: Record<string, unknown>,
+  own: ModelValues,
+  trainerSettings: Settings,
+): ModelConfig {
   const { driftAlertsTable, ratingsBufferTable, schedule } = readValues(SERVICE_SETTINGS, values, own);
   return {
     policy: readValues(POLICY_SETTINGS, values, own) as Policy,
@@ -213,5 +208,6 @@ function toModelConfig(name: string, values: Record<string, unknown>, own: Model
     driftAlertsTable,
     ratingsBufferTable,
     schedule: schedule === "off" ? null : schedule,
+    trainer: readValues(trainerSettings, values, own),
   };
 }

@@ -10,7 +10,7 @@ export interface BackoffPolicy {
 const LONGEST_BACKOFF_SECONDS = 7 * 86_400;
 
 /** How long the alerts of a training are held back after its `failures`th failure: doubled with each, a week at most. */
-export function computeBackoffSeconds(baseSeconds: number, failures: number): number {
+function computeBackoffSeconds(baseSeconds: number, failures: number): number {
   return Math.min(LONGEST_BACKOFF_SECONDS, baseSeconds * 2 ** (failures - 1));
 }
 

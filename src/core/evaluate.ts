@@ -6,8 +6,7 @@ import { GUARDS } from "./guards/registry.ts";
 import type { Policy } from "./policy.ts";
 
 /** Why a model is not retrained, as `retraining_decisions.reason` stores it: the codes of the checks that failed. */
-export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));
-export type NoActionReason = z.infer<typeof NoActionReason>;
+const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));
 
 /** The one reason of a `trigger`. */
 export const TRIGGER_REASON = "drift_detected";

@@ -19,13 +19,12 @@ export const DriftCheck = z.object({
 export type DriftCheck = z.infer<typeof DriftCheck>;
 
 /** The ratings of one batch; `batch` is null for rows without a batch id. Rating times are Unix seconds. */
-export const Batch = z.object({
+const Batch = z.object({
   batch: z.string().nullable(),
   ratings: z.number().int().nonnegative(),
   earliestRating: Figure,
   latestRating: Figure,
 });
-export type Batch = z.infer<typeof Batch>;
 
 /** An earlier decision, as far as the report's history shows it. */
 export const PastDecision = z.object({
@@ -41,13 +40,12 @@ export const PastDecision = z.object({
 export type PastDecision = z.infer<typeof PastDecision>;
 
 /** A decision that already answered `alerts` of the alerts in the window with a training that has not failed. */
-export const EarlierAction = z.object({
+const EarlierAction = z.object({
   decisionId: z.number().int(),
   /** ISO 8601. */
   decidedAt: z.string(),
   alerts: z.number().int().positive(),
 });
-export type EarlierAction = z.infer<typeof EarlierAction>;
 
 /** A training that failed or was stopped, and how many alerts in the window it leaves unanswered. */
 export const FailedTraining = z.object({

@@ -2,7 +2,7 @@ import { messageOf } from "../core/errors.ts";
 import type { Logger } from "./logger.ts";
 
 /** Why a reachable server refuses work. */
-export interface Refused {
+interface Refused {
   code: string;
   message: string;
 }

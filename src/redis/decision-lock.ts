@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 
 /** What becomes of a request for a decision. */
-export type Entry =
+type Entry =
   | { outcome: "entered" }
   /** Another run is in progress or about to start. `runId` is the follow-up that will cover this request. */
   | { outcome: "folded"; runId: string };

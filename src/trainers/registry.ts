@@ -1,3 +1,4 @@
+import type { Settings, ValuesOf } from "../core/setting.ts";
 import type { Redact } from "../process/redact.ts";
 import { commandTrainer } from "./command.ts";
 import { githubTrainer } from "./github/github.ts";
@@ -15,9 +16,14 @@ export const TRAINERS: readonly TrainerDefinition[] = [
 
 /** Creates the configured trainer. */
 export async function createTrainer(
-  { name, settings, models, environment }: ConfiguredTrainer,
+  config: {
+    trainer: ConfiguredTrainer;
+    models: ReadonlyMap<string, { trainer: ValuesOf<Settings> }>;
+  },
   redact: Redact,
 ): Promise<Trainer> {
+  const { name, settings, environment } = config.trainer;
+  const models = new Map([...config.models].map(([model, { trainer }]) => [model, trainer]));
   const definition = TRAINERS.find((trainer) => trainer.name === name);
   if (!definition) throw new Error(`there is no trainer ${name}`);
   return definition.create({ settings, models, environment, redact });

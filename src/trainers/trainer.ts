@@ -20,7 +20,7 @@ export interface TrainerDefinition<S extends Settings = Settings> {
 }
 
 /** What a trainer is made from. */
-export interface TrainerOptions<S extends Settings> {
+interface TrainerOptions<S extends Settings> {
   settings: ValuesOf<S>;
   /** The settings of each model, which may differ where the YAML file says so. */
   models: ReadonlyMap<string, ValuesOf<S>>;
@@ -29,7 +29,7 @@ export interface TrainerOptions<S extends Settings> {
 }
 
 /** The trainer that the configuration names, and what it is made from. */
-export interface ConfiguredTrainer extends Omit<TrainerOptions<Settings>, "redact"> {
+export interface ConfiguredTrainer extends Pick<TrainerOptions<Settings>, "settings" | "environment"> {
   name: string;
 }
 
@@ -87,7 +87,7 @@ export interface RemoteTrainer {
 }
 
 /** A dispatch about to be requested. */
-export interface RequestedDispatch {
+interface RequestedDispatch {
   /** The run's id, by which the trainer knows the training. */
   key: string;
   /** As the settings render it now. */

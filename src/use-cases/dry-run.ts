@@ -23,7 +23,7 @@ export async function dryRun({
   const runId = createRunId();
   const evidence = await database.fetchEvidence(model, own);
   const verdict = evaluate(evidence, policy);
-  const trainer = await createTrainer(config.trainer, createRedactor(config.secrets));
+  const trainer = await createTrainer(config, createRedactor(config.secrets));
   const { decision, request } = draftDecision({ runId, model, evidence, verdict }, trainer);
   return summarizeDecision(
     {

@@ -2,7 +2,7 @@ import type { IntakeResult } from "../../queues/jobs.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 
 /** One training, as recorded by the trainer itself. */
-export interface StartedTraining {
+interface StartedTraining {
   /** The id of the run that requested it. */
   key: string;
   /** Unix milliseconds. */
@@ -38,12 +38,12 @@ export interface Observation {
   leaks: string[];
 }
 
-export interface JobEnd {
+interface JobEnd {
   state: string;
   result: IntakeResult | null;
 }
 
-export interface ObservedDispatch {
+interface ObservedDispatch {
   decisionId: number;
   state: string;
   askedAt: number | null;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { type MisbehaviourName, MISBEHAVIOURS } from "./misbehaviours.ts";
 
 /** Steps at which a worker process kills itself: before and after every effect and every stage. */
-export const KILL_POINTS = [
+const KILL_POINTS = [
   "lock.enter",
   "database.recordEvent",
   "chain.start",
@@ -50,7 +50,7 @@ export const FAULTS = [
   "Postgres cut off",
   "Postgres slow",
 ] as const;
-export type Fault = (typeof FAULTS)[number];
+type Fault = (typeof FAULTS)[number];
 
 /** One run, as generated from a seed. */
 export interface Plan {

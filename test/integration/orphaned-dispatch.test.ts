@@ -192,9 +192,13 @@ describe("a recorded request", () => {
 
   it("that no longer matches the settings is cancelled, and a follow-up re-evaluates", async () => {
     const runId = await stopWhileActWaits(world);
-    const { trainer } = world.config;
-    const models = new Map([...trainer.models].map(([name, own]) => [name, { ...own, ref: "next" }]));
-    await world.startApp({ trainer: { ...trainer, models } });
+    const models = new Map(
+      [...world.config.models].map(([name, own]) => [
+        name,
+        { ...own, trainer: { ...own.trainer, ref: "next" } },
+      ]),
+    );
+    await world.startApp({ models });
     await withQueue(world, "act", async (queue) => (await queue.getJob(runId))?.promote());
     await until("the follow-up's training", async () => world.github.runs.length === 1);
     expect((await dispatches())[0]).toMatchObject({ state: "cancelled", reason_code: "settings_changed" });
@@ -207,7 +211,6 @@ describe("a recorded request", () => {
     const command = {
       name: "command",
       settings: { command: ["/bin/true"], workingDirectory: ".", environment: [], limitSeconds: 10 },
-      models: new Map(),
       environment: {},
     };
     await startTampered(JSON.stringify({ command: ["/bin/sh", "-c", `touch ${file}`] }), {

@@ -8,8 +8,9 @@ import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { parseConfig } from "../../src/config/config.ts";
 import { SETTING_NAMES } from "../../src/config/settings.ts";
+import type { ValuesOf } from "../../src/core/setting.ts";
 import { checkWorkflowText } from "../../src/trainers/github/preflight.ts";
-import { toTargets } from "../../src/trainers/github/settings.ts";
+import { TARGET_SETTINGS, toTargets } from "../../src/trainers/github/settings.ts";
 import { followDockerfile } from "../support/docker-image.ts";
 import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
 
@@ -70,8 +71,10 @@ describe("the files shipped with the program", () => {
 
   it("include an example workflow that passes doctor, and that exits early if an older run has the same name", () => {
     const text = read("examples/github/model_training.yml");
-    const { models } = parseConfig(parseEnv(read(".env.example"))).trainer;
-    const github = toTargets(models as Parameters<typeof toTargets>[0]).get("default");
+    const { trainer } = parseConfig(parseEnv(read(".env.example"))).models.get("default") ?? {};
+    const github = toTargets(new Map([["default", trainer as ValuesOf<typeof TARGET_SETTINGS>]])).get(
+      "default",
+    );
     if (!github) throw new Error("The settings name no model called default");
     expect(checkWorkflowText(text, github).filter(([isRight]) => !isRight)).toEqual([]);
     const { concurrency, jobs } = parseYaml(text) as Workflow;

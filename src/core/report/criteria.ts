@@ -86,7 +86,7 @@ function allMetLines({ verdict }: Evaluated): string[] {
 }
 
 /** Why each failed check failed: by how much, because of which training, until when. */
-export function explainFailures(input: Evaluated): string[] {
+function explainFailures(input: Evaluated): string[] {
   const lines = listFailures(input).flatMap(([check, failure]) => check.explain(failure));
   return ["❌ Not met:", ...lines.map((line) => (line.startsWith("  ") ? `   ${line}` : `   • ${line}`))];
 }

@@ -27,7 +27,7 @@ export interface ReportInput {
 }
 
 /** A dispatch as its row stands; its state is null in a dry run, which has none. */
-export type ReportedDispatch = Omit<DispatchOutcome, "state"> & {
+type ReportedDispatch = Omit<DispatchOutcome, "state"> & {
   trainer: string;
   state: DispatchOutcome["state"] | null;
 };

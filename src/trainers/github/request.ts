@@ -3,7 +3,7 @@ import { PermanentError } from "../../core/errors.ts";
 
 /** What a workflow receives about a decision, by our own names. */
 export const GITHUB_INPUTS = ["reason", "drift_score", "buffer_size", "decision_id"] as const;
-export type GitHubInput = (typeof GITHUB_INPUTS)[number];
+type GitHubInput = (typeof GITHUB_INPUTS)[number];
 
 /** Where a workflow lives, and what it calls its inputs. */
 export interface GitHubTarget {

@@ -31,7 +31,7 @@ const MOST_PAGES = 10;
 const CLOCK_MARGIN_MS = 60 * 60_000;
 
 /** How the workflow of a training names its run: `run-name: Retrain ${{ inputs.decision_id }}`. */
-export function runNameOf(key: string): string {
+function runNameOf(key: string): string {
   return `Retrain ${key}`;
 }
 

@@ -12,7 +12,7 @@ import { diagnoseRedis } from "./redis.ts";
 export async function diagnose(config: Config, log: Logger): Promise<Finding[]> {
   const database = createDatabase(config, log);
   try {
-    const trainer = await createTrainer(config.trainer, createRedactor(config.secrets));
+    const trainer = await createTrainer(config, createRedactor(config.secrets));
     return [
       ...describeConfig(config),
       ...(await diagnosePostgres(config, database)),
