@@ -8,7 +8,7 @@ import { createLogger } from "../../src/process/logger.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
 import { findOpenConnections, findSecrets } from "./leaks.ts";
-import { queryOnce, withDatabase } from "./servers.ts";
+import { queryOnce, withDatabase } from "../support/database-url.ts";
 import type { TcpProxy } from "./tcp-proxy.ts";
 import { TEMPLATE } from "./template.ts";
 import { spawnWorker, stopWorkers, untilReady, type WorkerProcess } from "./worker-process.ts";
