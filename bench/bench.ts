@@ -8,11 +8,11 @@ import { Client } from "pg";
 import { buildFlow } from "../queues/flow.ts";
 import { INBOX, INBOX_JOBS } from "../queues/names.ts";
 import { JOB_OPTIONS } from "../queues/options.ts";
-import { startEmbeddedServers } from "../src/embedded/servers.ts";
+import { createRunId } from "../queues/run-id.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
+import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { createReleasers } from "../src/process/lifecycle.ts";
 import { createLogger } from "../src/process/logger.ts";
-import { createRunId } from "../queues/run-id.ts";
 import { openDatabase } from "./open-database.ts";
 
 const ROUNDS = 5;

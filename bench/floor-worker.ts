@@ -1,21 +1,22 @@
 import { Worker } from "bullmq";
 import { Redis } from "ioredis";
-import { STAGES } from "../queues/names.ts";
 import { StageJob } from "../queues/jobs.ts";
+import { STAGES } from "../queues/names.ts";
 import { parseConfig } from "../src/config/config.ts";
-import { evaluate } from "../src/core/evaluate.ts";
-import { draftDecision } from "../src/trainers/draft-decision.ts";
 import { findModel } from "../src/config/find-model.ts";
-import { createLogger } from "../src/process/logger.ts";
+import { evaluate } from "../src/core/evaluate.ts";
 import { createDatabase } from "../src/postgres/database.ts";
-import { createMockTrainer } from "../src/trainers/mock.ts";
+import { createLogger } from "../src/process/logger.ts";
+import { createRedactor } from "../src/process/redact.ts";
+import { draftDecision } from "../src/trainers/draft-decision.ts";
+import { createTrainer } from "../src/trainers/registry.ts";
 
 // The minimum that any program of this kind costs: four BullMQ stages, with FLOOR=sql the same three round trips to
 // Postgres that a decision makes, and nothing else.
 const withSql = process.env["FLOOR"] === "sql";
 const config = parseConfig(process.env);
 const database = createDatabase(config, createLogger("silent"));
-const trainer = createMockTrainer(new Map([...config.models].map(([model, { github }]) => [model, github])));
+const trainer = await createTrainer(config.trainer, createRedactor(config.secrets));
 const connection = new Redis(config.redisUrl, { maxRetriesPerRequest: null });
 
 async function runSql({ runId, model, cause }: StageJob): Promise<void> {

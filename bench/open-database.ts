@@ -1,5 +1,5 @@
-import { createLogger } from "../src/process/logger.ts";
 import { createDatabase, type Database } from "../src/postgres/database.ts";
+import { createLogger } from "../src/process/logger.ts";
 
 /** Opens a database with the default limits. */
 export function openDatabase(databaseUrl: string, trainer: "mock" | "github"): Database {
@@ -7,7 +7,7 @@ export function openDatabase(databaseUrl: string, trainer: "mock" | "github"): D
     {
       databaseUrl,
       trainer: { name: trainer },
-      patience: { lostAfterSeconds: 86_400 },
+      timing: { lostAfterSeconds: 86_400 },
       timeZone: "UTC",
       evidenceMaxAgeSeconds: 900,
     },

@@ -1,6 +1,6 @@
 import pg from "pg";
-import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
+import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { openDatabase } from "./open-database.ts";
 

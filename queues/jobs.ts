@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { Evidence } from "../src/core/evidence.ts";
-import { Verdict } from "../src/core/evaluate.ts";
+import { DispatchOutcome } from "../src/core/dispatch/dispatch.ts";
 import { DispatchRequest } from "../src/core/dispatch/request.ts";
+import { Verdict } from "../src/core/evaluate.ts";
+import { Evidence } from "../src/core/evidence.ts";
 import { Policy } from "../src/core/policy.ts";
 import { Superseded } from "../src/core/superseded.ts";
-import { DispatchOutcome } from "../src/core/dispatch/advance.ts";
 
 /** A model's name: it becomes part of Redis keys, job ids and rows. */
 export const ModelName = z

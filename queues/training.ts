@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Job, Queue } from "bullmq";
 import type { TrainingJob } from "./jobs.ts";
+import { TRAINING } from "./names.ts";
 import { TRAINING_OPTIONS } from "./options.ts";
 
 /** Makes sure that a training is followed: one job per run, retried if it has already ended. */
@@ -23,13 +24,24 @@ async function runAgain(job: Job): Promise<void> {
   if (state === "completed" || state === "failed") await job.retry(state).catch(() => {});
 }
 
+/**
+ * Lets the job that works on a dispatch poll its training now: the act stage of the run while it waits for the trainer, and
+ * the training's own job. Returns whether the training has a job.
+ */
+export async function wakeTraining(queues: readonly Queue[], runId: string): Promise<boolean> {
+  const find = (name: string) => queues.find((queue) => queue.name === name);
+  const [act, training] = [find("act"), find(TRAINING)];
+  if (act && (await act.getJobState(runId)) === "delayed") await wakeJob(act, runId);
+  return training !== undefined && wakeJob(training, runId);
+}
+
 const WAKE_TRIES = 30;
 
 /**
- * Runs the waiting job of a run now. An active job may have read the status too early, so it is waited for, three seconds
- * at most. Returns whether there is such a job.
+ * Runs the waiting job of a run now. An active job may have read the status too early, so this waits for it, at most three
+ * seconds. Returns whether there is such a job.
  */
-export async function wakeJob(queue: Queue, runId: string): Promise<boolean> {
+async function wakeJob(queue: Queue, runId: string): Promise<boolean> {
   const job = await queue.getJob(runId);
   if (!job) return false;
   for (let attempt = 1; (await job.getState()) === "active" && attempt <= WAKE_TRIES; attempt += 1)

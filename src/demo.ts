@@ -2,20 +2,20 @@ import { once } from "node:events";
 import { Command, InvalidArgumentError } from "commander";
 import type { TrainingReport } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
+import { createRunId } from "../queues/run-id.ts";
 import { buildApp } from "./app.ts";
-import { createClient, type StageProgress } from "./use-cases/client.ts";
 import { type Config, parseConfig } from "./config/config.ts";
-import { startEmbeddedServers } from "./embedded/servers.ts";
-import { findFreePort, isPortFree } from "./embedded/server-process.ts";
-import { loadSampleData, type ScenarioNumber, SCENARIOS } from "./embedded/sample-data.ts";
+import { loadEnvironment } from "./config/environment.ts";
 import { ConfigError, messageOf } from "./core/errors.ts";
+import { loadSampleData, type ScenarioNumber, SCENARIOS } from "./embedded/sample-data.ts";
+import { findFreePort, isPortFree } from "./embedded/server-process.ts";
+import { startEmbeddedServers } from "./embedded/servers.ts";
+import { createDatabase } from "./postgres/database.ts";
 import { createReleasers } from "./process/lifecycle.ts";
 import { createLogger } from "./process/logger.ts";
-import { createDatabase } from "./postgres/database.ts";
-import { requireRedis } from "./redis/check.ts";
-import { createRunId } from "../queues/run-id.ts";
-import { loadSettings } from "./config/environment.ts";
 import { runUntilSignal } from "./process/signals.ts";
+import { requireRedis } from "./redis/check.ts";
+import { createClient, type StageProgress } from "./use-cases/client.ts";
 
 interface DemoOptions {
   once?: true;
@@ -34,10 +34,10 @@ async function demo({ once: isOnce, scenario }: DemoOptions): Promise<void> {
     stop: releasers.releaseAll,
     endsBy: finished.signal,
     async start(signal) {
-      const settings = withDemoLogin(loadSettings());
+      const settings = withDemoLogin(loadEnvironment());
       const own = await prepare(settings, scenario, releasers.add);
       // A person is waiting for the training to end, so poll more often than a service does.
-      const config = { ...own, patience: { ...own.patience, pollMs: Math.min(own.patience.pollMs, 2_000) } };
+      const config = { ...own, timing: { ...own.timing, pollMs: Math.min(own.timing.pollMs, 2_000) } };
       signal.throwIfAborted();
       const app = buildApp(
         { ...config, role: isOnce ? "worker" : "all", port: await choosePort(config, settings) },

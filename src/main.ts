@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { buildApp } from "./app.ts";
-import { loadSettings } from "./config/environment.ts";
 import { parseConfig } from "./config/config.ts";
+import { loadEnvironment } from "./config/environment.ts";
 import { messageOf } from "./core/errors.ts";
 import { createLogger } from "./process/logger.ts";
 import { createRedactor } from "./process/redact.ts";
@@ -9,7 +9,7 @@ import { runUntilSignal } from "./process/signals.ts";
 
 /** The service: `npm start`. */
 async function main(): Promise<void> {
-  const config = parseConfig(loadSettings());
+  const config = parseConfig(loadEnvironment());
   const log = createLogger(config.logLevel, createRedactor(config.secrets));
   const app = buildApp(config, log);
   await runUntilSignal({

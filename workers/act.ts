@@ -1,22 +1,23 @@
-import { announceTrigger, describeRival } from "../src/core/report/announce.ts";
-import { type DispatchOutcome, effectsOf, toOutcome } from "../src/core/dispatch/advance.ts";
+import type { Chain } from "../queues/chain.ts";
+import type { Acted, Evaluated, Recording, StageJob } from "../queues/jobs.ts";
+import type { Notify } from "../queues/notifications.ts";
+import { type DispatchOutcome, toOutcome } from "../src/core/dispatch/dispatch.ts";
+import { effectsOf } from "../src/core/dispatch/effects.ts";
 import { evaluate } from "../src/core/evaluate.ts";
-import { renderAction } from "../src/core/report/report.ts";
+import { renderAction } from "../src/core/report/action.ts";
+import { announceTrigger, describeRival } from "../src/core/report/announce.ts";
 import type { Superseded } from "../src/core/superseded.ts";
-import { draftDecision } from "../src/trainers/draft-decision.ts";
-import { hashPolicy } from "../src/postgres/policy-hash.ts";
+import { hashPolicy } from "../src/postgres/canonical-hash.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
+import { draftDecision } from "../src/trainers/draft-decision.ts";
 import type { Trainer } from "../src/trainers/trainer.ts";
-import type { Acted, Evaluated, Recording, StageJob } from "../queues/jobs.ts";
-import type { Chain } from "../queues/chain.ts";
 import { type Dispatcher, NO_MEMO } from "./dispatch.ts";
-import { reevaluate } from "./follow-up.ts";
-import type { Notify } from "./notify.ts";
+import { reevaluate, replaceNextLook } from "./follow-up.ts";
+import { type ReportSettings, toReportInput } from "./report-input.ts";
 import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
-import { type ReportSettings, toReportInput } from "./summarize.ts";
 
 export interface ActDependencies extends ReportSettings {
   lock: DecisionLock;
@@ -29,13 +30,16 @@ export interface ActDependencies extends ReportSettings {
   findModel(model: string): unknown;
 }
 
+/** The outcome of the dispatch, or the pause until it can be settled. */
+type Dispatched = { kind: "settled"; dispatch: DispatchOutcome | null } | StagePause;
+
 /**
- * Records the decision and dispatches its training, which may take several tries until the outcome of the request is known.
- * If another run has decided first, the evidence is too old or the training that held the decision back has ended, the run
- * is superseded and a follow-up re-evaluates.
+ * Records the decision and dispatches its training, which may take several attempts until the outcome of the request is
+ * known. If another run has decided first, the evidence is too old or the training that blocked the decision has ended, the
+ * run is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainer, database, findModel } = dependencies;
+  const { trainer, database, chain, findModel } = dependencies;
   return async (
     job: StageJob,
     evaluated: Evaluated,
@@ -44,7 +48,7 @@ export function createAct(dependencies: ActDependencies) {
     // Another service's trainer must not be asked for a model that is not ours.
     findModel(job.model);
     const { evidence, policy, verdict } = evaluated;
-    const answer = await database.recordDecision({
+    const recorded = await database.recordDecision({
       ...job,
       ...draftDecision({ ...job, evidence, verdict }, trainer),
       evidence,
@@ -55,61 +59,36 @@ export function createAct(dependencies: ActDependencies) {
       // Nothing leaves the process for a trainer that only shows the request, so its dispatch is complete with its row.
       dispatchState: trainer.remote ? "pending" : "sent",
     });
-    if (answer.outcome === "superseded") {
-      const recording = await supersede(dependencies, job, answer.because);
+    if (recorded.outcome === "superseded") {
+      const recording = await supersede(dependencies, job, recorded.because);
       return toOutput(job, { ...evaluated, recording }, dependencies);
     }
-    const weighed = weighedBy(answer.decision, evaluated);
-    await replaceNextLook(dependencies, job, weighed, answer.decision);
-    const dispatched = await dispatch(dependencies, job, weighed, answer.decision, retry);
-    if ("pauseMs" in dispatched) return dispatched;
-    const { id: decisionId, decidedAt, decision, trainer: name, request } = answer.decision;
-    const recorded = {
+    const { decision } = recorded;
+    const basis = basisOf(decision, evaluated);
+    await replaceNextLook(chain, job, basis, decision);
+    const dispatched = await dispatch(dependencies, job, basis, decision, retry);
+    if (dispatched.kind === "pause") return dispatched;
+    const recording: Recording = {
       outcome: "recorded",
-      decisionId,
-      decidedAt,
-      decision,
-      trainer: name,
-      request,
-    } as const;
-    const recording: Recording = { ...recorded, dispatch: dispatched.dispatch };
-    return toOutput(job, { ...weighed, recording }, dependencies);
+      decisionId: decision.id,
+      decidedAt: decision.decidedAt,
+      decision: decision.decision,
+      trainer: decision.trainer,
+      request: decision.request,
+      dispatch: dispatched.dispatch,
+    };
+    return toOutput(job, { ...basis, recording }, dependencies);
   };
 }
 
 function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageOutput<Acted> {
   const log = renderAction(toReportInput(job, acted, settings));
-  return { result: acted, log, endsRun: acted.recording.outcome === "superseded" };
+  return { kind: "done", result: acted, log, endsRun: acted.recording.outcome === "superseded" };
 }
 
-/** What the recorded decision was based on: the evidence of an earlier try, if that one recorded it. */
-function weighedBy({ earlier }: RecordedDecision, evaluated: Evaluated): Evaluated {
+/** What the recorded decision was based on: the evidence of an earlier attempt, if that one recorded it. */
+function basisOf({ earlier }: RecordedDecision, evaluated: Evaluated): Evaluated {
   return earlier ? { ...earlier, verdict: evaluate(earlier.evidence, earlier.policy) } : evaluated;
-}
-
-/** Replaces the follow-up that the previous decision scheduled by the one of this decision. */
-async function replaceNextLook(
-  { chain }: Pick<ActDependencies, "chain">,
-  { model, cause }: StageJob,
-  { evidence, verdict }: Evaluated,
-  { id: decisionId, nextLookInMs }: RecordedDecision,
-): Promise<void> {
-  const [previous] = evidence.lastDecisions;
-  if (previous && previous.nextLookAt !== null) await chain.cancelNextLook(model, previous.id);
-  if (nextLookInMs === null || verdict.nextLookAt === null) return;
-  // The look before came early, by a worker whose clock is ahead: this one must not do so again at once.
-  const isEarly = cause === "followup" && isSameInstant(previous?.nextLookAt, verdict.nextLookAt);
-  await chain.scheduleNextLook({
-    model,
-    decisionId,
-    waitMs: isEarly ? Math.max(nextLookInMs, EARLY_LOOK_PAUSE_MS) : nextLookInMs,
-  });
-}
-
-const EARLY_LOOK_PAUSE_MS = 15_000;
-
-function isSameInstant(a: string | null | undefined, b: string): boolean {
-  return typeof a === "string" && Date.parse(a) === Date.parse(b);
 }
 
 async function dispatch(
@@ -118,17 +97,17 @@ async function dispatch(
   { evidence, verdict }: Evaluated,
   recorded: RecordedDecision,
   retry: ManualRetry,
-): Promise<{ dispatch: DispatchOutcome | null } | StagePause> {
+): Promise<Dispatched> {
   const { trainer, notify, database } = dependencies;
   const { id: decisionId, dispatch } = recorded;
   // A decision that was made for another trainer is left to that trainer's settings.
-  if (dispatch === null || recorded.trainer !== trainer.name) return { dispatch };
+  if (dispatch === null || recorded.trainer !== trainer.name) return { kind: "settled", dispatch };
   if (!trainer.remote) {
     const { driftScore, feature } = verdict;
     const announced = { ...dispatch, model, decisionId, trainer: trainer.name };
     const text = announceTrigger(announced, { driftScore, feature, bufferSize: evidence.buffer.size });
     await notify({ kind: "training_triggered", model, runId, decisionId, text });
-    return { dispatch };
+    return { kind: "settled", dispatch };
   }
   const record = await database.readDispatch(runId);
   if (!record) throw new Error(`decision ${decisionId} has no dispatch`);
@@ -139,23 +118,24 @@ async function dispatch(
 async function settle(
   { dispatcher }: Pick<ActDependencies, "dispatcher">,
   found: DispatchRecord,
-): Promise<{ dispatch: DispatchOutcome } | StagePause> {
+): Promise<Dispatched> {
   let record = found;
   while (record.dispatch.state === "pending") {
     const turn = await dispatcher.takeTurn(record, NO_MEMO);
     record = turn.record;
     const { next } = turn;
     if (record.dispatch.state === "pending" && next.kind !== "done" && next.waitMs > 0) {
-      const why = turn.note ?? record.dispatch.error ?? "The trainer was asked";
-      return { pauseMs: next.waitMs, log: `⏳ ${why}. Again in ${Math.ceil(next.waitMs / 1000)} s` };
+      const why = turn.note ?? record.dispatch.error ?? "The request was sent";
+      const log = `⏳ ${why}. Next attempt in ${Math.ceil(next.waitMs / 1000)} s`;
+      return { kind: "pause", pauseMs: next.waitMs, log };
     }
   }
   await dispatcher.carryOut(record, effectsOf(record.dispatch));
-  return { dispatch: toOutcome(record.dispatch) };
+  return { kind: "settled", dispatch: toOutcome(record.dispatch) };
 }
 
 /**
- * A refused request is sent again if a person runs the completed stage again. That is done once for each such retry: automatic
+ * Reopens a refused request if a person retries the completed stage. That happens once for each such retry: automatic
  * attempts that follow it find the mark that it left.
  */
 async function reopenIfRetried(

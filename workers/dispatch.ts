@@ -1,36 +1,34 @@
 import { isDeepStrictEqual } from "node:util";
-import type { ModelConfig, TrainingPatience } from "../src/config/config.ts";
+import type { Notify } from "../queues/notifications.ts";
+import type { ModelConfig, TrainingTiming } from "../src/config/config.ts";
+import { computeAlertsBackAt } from "../src/core/backoff.ts";
+import { advance } from "../src/core/dispatch/advance.ts";
+import { isOver, stateOfTraining, type Training } from "../src/core/dispatch/dispatch.ts";
+import { callsForReevaluation } from "../src/core/dispatch/effects.ts";
+import type { DispatchRequest } from "../src/core/dispatch/request.ts";
+import {
+  type DispatchEffect,
+  type DispatchInput,
+  type DispatchLimits,
+  toDispatchLimits,
+} from "../src/core/dispatch/transition.ts";
+import { PermanentError } from "../src/core/errors.ts";
+import type { Policy } from "../src/core/policy.ts";
 import {
   announceDoubles,
   announceEnd,
   announceTrigger,
   announceUnknown,
 } from "../src/core/report/announce.ts";
-import { computeAlertsBackAt } from "../src/core/backoff.ts";
-import {
-  advance,
-  callsForReevaluation,
-  type DispatchEffect,
-  type DispatchInput,
-  type DispatchLimits,
-  isOver,
-  stateOfTraining,
-  toDispatchLimits,
-  type Training,
-} from "../src/core/dispatch/advance.ts";
-import type { DispatchRequest } from "../src/core/dispatch/request.ts";
-import type { Policy } from "../src/core/policy.ts";
-import { hashSettings } from "../src/trainers/draft-decision.ts";
-import { PermanentError } from "../src/core/errors.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dispatches.ts";
+import { hashSettings } from "../src/trainers/draft-decision.ts";
 import { type RemoteTrainer, type Trainer, TrainerUnavailable } from "../src/trainers/trainer.ts";
-import type { Notify } from "./notify.ts";
 
 export interface DispatcherDependencies {
   trainer: Trainer;
   database: Pick<Database, "claimDispatch" | "updateDispatch" | "readLatestDecision">;
-  patience: TrainingPatience;
+  timing: TrainingTiming;
   /** @throws PermanentError for a model that the settings do not name. */
   findModel(model: string): ModelConfig;
   notify: Notify;
@@ -71,7 +69,7 @@ export interface Dispatcher {
 export const NO_MEMO: DispatchMemo = { etag: null, isCounted: false };
 
 export function createDispatcher(dependencies: DispatcherDependencies): Dispatcher {
-  const { trainer, database, patience, notify, followTraining, reevaluate } = dependencies;
+  const { trainer, database, timing, notify, followTraining, reevaluate } = dependencies;
 
   async function apply(
     record: DispatchRecord,
@@ -79,7 +77,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     memo: DispatchMemo = NO_MEMO,
   ): Promise<DispatchTurn> {
     const { traits } = requireRemote(trainer);
-    const limits = toLimits(patience);
+    const limits = toLimits(timing);
     const advanced = await database.updateDispatch(record, (current) =>
       advance(current.dispatch, input, {
         now: clockOf(current),
@@ -318,6 +316,6 @@ function requireRemote({ remote, name }: Trainer): RemoteTrainer {
 }
 
 /** Adds jitter to the polls, so that trainings that began together are not polled together. */
-function toLimits(patience: TrainingPatience): DispatchLimits {
-  return toDispatchLimits({ ...patience, pollMs: patience.pollMs * (0.75 + Math.random() / 2) });
+function toLimits(timing: TrainingTiming): DispatchLimits {
+  return toDispatchLimits({ ...timing, pollMs: timing.pollMs * (0.75 + Math.random() / 2) });
 }

@@ -1,10 +1,11 @@
-import { evaluate } from "../src/core/evaluate.ts";
-import { renderCriteria } from "../src/core/report/report.ts";
 import type { Evaluated, Gathered } from "../queues/jobs.ts";
+import { evaluate } from "../src/core/evaluate.ts";
+import { renderCriteria } from "../src/core/report/criteria.ts";
 import type { StageOutput } from "./stage.ts";
 
-/** Weighs the evidence by the policy. */
+/** Evaluates the evidence against the policy. */
 export function evaluateStage({ evidence, policy }: Gathered): StageOutput<Evaluated> {
   const verdict = evaluate(evidence, policy);
-  return { result: { evidence, policy, verdict }, log: renderCriteria({ evidence, policy, verdict }) };
+  const log = renderCriteria({ evidence, policy, verdict });
+  return { kind: "done", result: { evidence, policy, verdict }, log };
 }

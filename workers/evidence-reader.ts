@@ -1,23 +1,23 @@
 import type { ModelConfig } from "../src/config/config.ts";
-import type { Evidence } from "../src/core/evidence.ts";
 import { TransientError } from "../src/core/errors.ts";
+import type { Evidence } from "../src/core/evidence.ts";
 import { createSlots } from "./slots.ts";
 
-/** A model whose reading takes longer is slow. Counting ten million ratings takes about two seconds. */
+/** A model is slow if reading its evidence takes longer. Counting ten million ratings takes about two seconds. */
 export const QUICK_LIMIT_MS = 2_000;
 
-/** A reading that takes longer is given up. */
+/** The limit for a slow model. */
 export const SLOW_LIMIT_MS = 115_000;
 
 /**
- * How many slow readings run at once in this process. Each occupies a connection and one of the gather worker's 8 places:
- * at least 5 are left for quick readings, and 2 of the pool's 10 connections for everything else.
+ * How many slow models are read at once in this process. Each occupies a connection and one of the gather worker's 8 jobs:
+ * at least 5 are left for quick models, and 2 of the pool's 10 connections for everything else.
  */
-export const SLOW_READINGS = 3;
+export const SLOW_SLOTS = 3;
 
 export type Reading = { outcome: "read"; evidence: Evidence } | { outcome: "no_slot" };
 
-export interface ReadingDependencies {
+export interface EvidenceReaderDependencies {
   /** @throws TransientError READING_TOO_SLOW if Postgres cancelled the query at its limit. */
   fetchEvidence(model: string, config: ModelConfig, limitMs: number): Promise<Evidence>;
   /** Milliseconds, monotonic. */
@@ -25,14 +25,14 @@ export interface ReadingDependencies {
 }
 
 /**
- * Reads evidence so that models with a slow database do not delay the others. A reading may take two seconds. A model that
- * exceeds that is slow until one of its readings is quick again: it reads in one of a few slots, with the full limit, or
- * gets "no_slot" and has to come back later. Which models are slow, each process finds out for itself, with one short
- * reading of each.
+ * Reads evidence so that models with a slow database do not delay the others. A query may take two seconds. A model that
+ * exceeds that is slow until one of its queries is quick again: until then it needs one of a few slots, with the full limit,
+ * or gets "no_slot" and has to come back later. Each process finds out for itself which models are slow, with one short query
+ * of each.
  */
-export function createReadings({ fetchEvidence, now }: ReadingDependencies) {
+export function createEvidenceReader({ fetchEvidence, now }: EvidenceReaderDependencies) {
   const slowModels = new Set<string>();
-  const slots = createSlots(SLOW_READINGS);
+  const slots = createSlots(SLOW_SLOTS);
 
   async function readSlowly(model: string, config: ModelConfig): Promise<Reading> {
     const release = slots.take();

@@ -1,7 +1,9 @@
-import type { Database } from "../src/postgres/database.ts";
-import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { createRunId } from "../queues/run-id.ts";
 import type { Chain } from "../queues/chain.ts";
+import type { Evaluated, StageJob } from "../queues/jobs.ts";
+import { createRunId } from "../queues/run-id.ts";
+import type { Database } from "../src/postgres/database.ts";
+import type { RecordedDecision } from "../src/postgres/decisions.ts";
+import type { DecisionLock } from "../src/redis/decision-lock.ts";
 
 /** Releases the lock and wakes the follow-up that waits for it. */
 export async function endRun(lock: DecisionLock, chain: Chain, model: string, runId: string): Promise<void> {
@@ -19,7 +21,32 @@ export async function reevaluate(
     const runId = await lock.fold(model, createRunId());
     if (source !== undefined) await database.moveEvents(source, runId);
     if ((await chain.requestFollowUp(model, runId, "superseded")) === "waiting") return runId;
-    // It ran meanwhile, and may have handed over its events before these came.
+    // It ran in the meantime, and may have handed over its events before these arrived.
     source = runId;
   }
+}
+
+/** Replaces the follow-up that the previous decision scheduled by the one of this decision. */
+export async function replaceNextLook(
+  chain: Pick<Chain, "cancelNextLook" | "scheduleNextLook">,
+  { model, cause }: StageJob,
+  { evidence, verdict }: Evaluated,
+  { id: decisionId, nextLookInMs }: Pick<RecordedDecision, "id" | "nextLookInMs">,
+): Promise<void> {
+  const [previous] = evidence.lastDecisions;
+  if (previous && previous.nextLookAt !== null) await chain.cancelNextLook(model, previous.id);
+  if (nextLookInMs === null || verdict.nextLookAt === null) return;
+  // The last follow-up came early, from a worker whose clock is ahead: the next one must not do so again at once.
+  const isEarly = cause === "followup" && isSameInstant(previous?.nextLookAt, verdict.nextLookAt);
+  await chain.scheduleNextLook({
+    model,
+    decisionId,
+    waitMs: isEarly ? Math.max(nextLookInMs, EARLY_LOOK_PAUSE_MS) : nextLookInMs,
+  });
+}
+
+const EARLY_LOOK_PAUSE_MS = 15_000;
+
+function isSameInstant(a: string | null | undefined, b: string): boolean {
+  return typeof a === "string" && Date.parse(a) === Date.parse(b);
 }

@@ -1,8 +1,4 @@
-import type { AcceptedEvent } from "../src/postgres/events.ts";
-import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { PermanentError } from "../src/core/errors.ts";
-import { parseInput } from "../src/core/parse.ts";
-import { createRunId } from "../queues/run-id.ts";
+import type { Chain } from "../queues/chain.ts";
 import {
   type Cause,
   DecisionRequest,
@@ -11,7 +7,11 @@ import {
   type IntakeResult,
 } from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
-import type { Chain } from "../queues/chain.ts";
+import { createRunId } from "../queues/run-id.ts";
+import { PermanentError } from "../src/core/errors.ts";
+import { parseInput } from "../src/core/parse.ts";
+import type { Database } from "../src/postgres/database.ts";
+import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { endRun } from "./follow-up.ts";
 
 /** An inbox job and what identifies it permanently. */
@@ -29,39 +29,42 @@ export interface InboxJob {
 export interface IntakeDependencies {
   lock: DecisionLock;
   chain: Chain;
-  recordEvent(event: AcceptedEvent): Promise<"accepted" | { duplicateOf: string | null }>;
+  database: Pick<Database, "recordEvent">;
   /** @throws PermanentError for a model that the settings do not name. */
   findModel(model: string): unknown;
   hasModel(model: string): boolean;
 }
 
+/** Which run covers an inbox job; "busy" if it is a follow-up and has to wait, because another run has the lock. */
+export type IntakeOutcome = { kind: "taken"; result: IntakeResult } | { kind: "busy" };
+
 /**
  * Takes one job from the inbox and returns which run covers it: a run that it starts, or the follow-up of the run under
- * way. "busy": the job is a follow-up and must wait, because another run has the lock.
+ * way.
  *
  * The order keeps an event from being lost: first the lock decides which run covers it, then Postgres records that, then
  * the chain (or the follow-up) is added. Each step is idempotent.
  */
-export function createIntake(
-  dependencies: IntakeDependencies,
-): (job: InboxJob) => Promise<IntakeResult | "busy"> {
-  return async (job) => {
+export function createIntake(dependencies: IntakeDependencies) {
+  const taken = (result: IntakeResult): IntakeOutcome => ({ kind: "taken", result });
+  return async (job: InboxJob): Promise<IntakeOutcome> => {
     const { name, data } = job;
     switch (name) {
       case INBOX_JOBS.event: {
         const event = parseInput(DriftMonitoringCompleted, data, "event");
-        return takeEvent(dependencies, job, event, modelOf(dependencies, event));
+        return taken(await takeEvent(dependencies, job, event, modelOf(dependencies, event)));
       }
       case INBOX_JOBS.schedule:
       case INBOX_JOBS.manual: {
         const model = modelOf(dependencies, parseInput(DecisionRequest, data, "request"));
-        return startOrFold(dependencies, job, model, name === INBOX_JOBS.schedule ? "schedule" : "manual");
+        const cause = name === INBOX_JOBS.schedule ? "schedule" : "manual";
+        return taken(await startOrFold(dependencies, job, model, cause));
       }
       case INBOX_JOBS.nextLook: {
         const { model = "default" } = parseInput(DecisionRequest, data, "next look");
         // Nothing is decided about a model that the settings no longer name, and that is no failure.
-        if (!dependencies.hasModel(model)) return { outcome: "model_removed" };
-        return startOrFold(dependencies, job, model, "followup");
+        if (!dependencies.hasModel(model)) return taken({ outcome: "model_removed" });
+        return taken(await startOrFold(dependencies, job, model, "followup"));
       }
       case INBOX_JOBS.followup: {
         const { model, runId } = parseInput(FollowUpRequest, data, "follow-up");
@@ -91,22 +94,22 @@ async function takeEvent(
   model: string,
 ): Promise<IntakeResult> {
   if (event.status === "failed") {
-    const known = await dependencies.recordEvent({
+    const known = await dependencies.database.recordEvent({
       model,
       event,
       jobKey: job.key,
       outcome: "drift_run_failed",
       runId: null,
     });
-    return known === "accepted"
+    return known.kind === "accepted"
       ? { outcome: "drift_run_failed" }
-      : { outcome: "duplicate", runId: known.duplicateOf };
+      : { outcome: "duplicate", runId: known.runId };
   }
   return startOrFold(dependencies, job, model, "event", event);
 }
 
 async function startOrFold(
-  { lock, chain, recordEvent }: IntakeDependencies,
+  { lock, chain, database }: IntakeDependencies,
   job: InboxJob,
   model: string,
   cause: Cause,
@@ -121,11 +124,13 @@ async function startOrFold(
     const runId = entry.outcome === "entered" ? job.runId : entry.runId;
     const outcome = entry.outcome === "entered" ? "started" : "folded";
 
-    const known = event ? await recordEvent({ model, event, jobKey: job.key, outcome, runId }) : "accepted";
-    if (known !== "accepted") {
+    const known = event
+      ? await database.recordEvent({ model, event, jobKey: job.key, outcome, runId })
+      : ({ kind: "accepted" } as const);
+    if (known.kind === "duplicate") {
       if (outcome === "started") await endRun(lock, chain, model, runId);
       else await lock.unfold(model, candidate);
-      return { outcome: "duplicate", runId: known.duplicateOf };
+      return { outcome: "duplicate", runId: known.runId };
     }
     if (outcome === "started") {
       await chain.start({ runId, model, cause });
@@ -142,10 +147,11 @@ async function takeFollowUp(
   job: InboxJob,
   model: string,
   runId: string,
-): Promise<IntakeResult | "busy"> {
+): Promise<IntakeOutcome> {
   // The reconciler may have requested a run whose chain was only late.
-  if ((await chain.stateOf(runId)) !== "absent") return { outcome: "started", runId };
-  if (!(await lock.enterFollowUp(model, runId))) return "busy";
+  const started: IntakeOutcome = { kind: "taken", result: { outcome: "started", runId } };
+  if ((await chain.stateOf(runId)) !== "absent") return started;
+  if (!(await lock.enterFollowUp(model, runId))) return { kind: "busy" };
   await chain.start({ runId, model, cause: "followup" });
-  return { outcome: "started", runId };
+  return started;
 }

@@ -1,42 +1,24 @@
-import { UnrecoverableError, type Queue } from "bullmq";
 import { type Notification, NotificationJob, type NotificationTarget } from "../queues/jobs.ts";
-import { NOTIFICATION_OPTIONS } from "../queues/options.ts";
 import type { NotificationSettings } from "../src/config/config.ts";
-import { TransientError } from "../src/core/errors.ts";
+import { PermanentError, TransientError } from "../src/core/errors.ts";
 import { parseInput } from "../src/core/parse.ts";
-import type { Redact } from "../src/process/redact.ts";
 import { splitLogin } from "../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../src/outgoing/network-failure.ts";
 import { signBody } from "../src/outgoing/signature.ts";
 import { readWait } from "../src/outgoing/wait.ts";
-
-/** Tells people of something, once for each of its kind and run, wherever the settings say. */
-export type Notify = (notification: Notification, distinction?: string) => Promise<void>;
+import type { Redact } from "../src/process/redact.ts";
 
 const LIMIT_MS = 10_000;
 
-/**
- * Puts notifications on their queue, one job for each target, so that neither waits for the other nor a decision for either.
- * `distinction` tells two of the same kind and run apart.
- */
-export function createNotify(queue: Queue, { slackUrl, webhookUrl }: NotificationSettings): Notify {
-  const targets: NotificationTarget[] = [
+/** The targets that the settings name. */
+export function targetsOf({ slackUrl, webhookUrl }: NotificationSettings): NotificationTarget[] {
+  return [
     ...(slackUrl === null ? [] : (["slack"] as const)),
     ...(webhookUrl === null ? [] : (["webhook"] as const)),
   ];
-  return async (notification, distinction = "") => {
-    const { kind, runId } = notification;
-    const time = new Date().toISOString();
-    for (const target of targets) {
-      await queue.add(kind, { target, time, notification } satisfies NotificationJob, {
-        ...NOTIFICATION_OPTIONS,
-        jobId: `${target}-${kind}-${runId}${distinction}`,
-      });
-    }
-  };
 }
 
-/** The receiver does not want to be asked again before this. */
+/** The receiver cannot take the notification now; `waitMs` is how long it asks us to wait, null if it does not say. */
 export class ReceiverBusy extends TransientError {
   readonly waitMs: number | null;
 
@@ -46,12 +28,13 @@ export class ReceiverBusy extends TransientError {
   }
 }
 
-/** Delivers one notification. A receiver that refuses it for good is not asked again. */
+/** Delivers one notification. @throws PermanentError if the receiver refuses it, ReceiverBusy if it may take it later. */
 export function createDelivery(settings: NotificationSettings, redact: Redact) {
   return async (data: unknown, jobId: string): Promise<{ status: number }> => {
     const { target, time, notification } = parseInput(NotificationJob, data, "notification");
     const url = { slack: settings.slackUrl, webhook: settings.webhookUrl }[target];
-    if (url === null) throw new UnrecoverableError(`The settings name no ${target} to tell any more`);
+    if (url === null)
+      throw new PermanentError("NO_TARGET", `The settings no longer name a URL for ${target}`);
     const { headers, body } =
       target === "slack"
         ? { headers: {}, body: JSON.stringify({ text: escapeSlack(notification.text) }) }
@@ -59,14 +42,17 @@ export function createDelivery(settings: NotificationSettings, redact: Redact) {
     const response = await post(url, { "content-type": "application/json", ...headers }, body, redact);
     const { status } = response;
     if (response.ok) return { status };
-    const message = `${target} answered ${status}`;
+    const message = `${target} responded with status ${status}`;
     if (status === 429 || status === 408 || status >= 500)
       throw new ReceiverBusy(message, readWait(Object.fromEntries(response.headers)));
-    throw new UnrecoverableError(`${message}: correct its URL in the settings, then retry`);
+    throw new PermanentError(
+      "RECEIVER_REFUSED",
+      `${message}. Correct its URL in the settings, then retry the job in Bull Board`,
+    );
   };
 }
 
-/** CloudEvents 1.0: the id is the job's, by which a receiver knows what it was told before. */
+/** CloudEvents 1.0. The id is the job's, so that a receiver recognises a notification that comes twice. */
 async function renderEvent(
   { webhookSecret }: NotificationSettings,
   id: string,
@@ -106,11 +92,11 @@ async function post(
     return response;
   } catch (error) {
     const { message } = explainNetworkFailure(error);
-    throw new ReceiverBusy(redact(`no answer: ${message}`), null);
+    throw new ReceiverBusy(redact(`no response: ${message}`), null);
   }
 }
 
-/** Slack reads <!channel> and <https://...|text> as commands; a feature's name or a receiver's error must not give any. */
+/** Slack reads <!channel> and <https://...|text> as commands; a feature's name or a receiver's error must not contain any. */
 function escapeSlack(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -1,14 +1,14 @@
-import { isServerAway } from "../src/redis/refusal.ts";
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
+import type { Chain } from "../queues/chain.ts";
 import { type Claims, syncSchedules } from "../queues/schedule.ts";
 import { messageOf } from "../src/core/errors.ts";
+import type { Database } from "../src/postgres/database.ts";
 import { isSettledWithin } from "../src/process/lifecycle.ts";
 import type { Logger } from "../src/process/logger.ts";
-import type { Database } from "../src/postgres/database.ts";
 import type { ServerState } from "../src/process/server-state.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import type { Chain } from "../queues/chain.ts";
+import { isServerAway } from "../src/redis/refusal.ts";
 import { reevaluate } from "./follow-up.ts";
 
 export interface ReconcilerDependencies {

@@ -1,22 +1,24 @@
 /** What a stage returns: its result for the next stage, and the text of the job's log. */
 export interface StageOutput<T> {
+  kind: "done";
   result: T;
   log: string;
   /** The decision is reported, or will not be made: the model is free for the next run. */
   endsRun?: boolean;
 }
 
-/** What a stage returns instead if it has to wait for another system: it is run again after the pause. */
+/** What a stage returns instead if it has to wait for another system: it runs again after the pause. */
 export interface StagePause {
+  kind: "pause";
   pauseMs: number;
   log: string;
   /** The run has not recorded its decision yet, so it keeps the lock: events that come meanwhile fold into a follow-up. */
   keepsLock?: boolean;
 }
 
-/** What the act stage must know of a retry by hand. */
+/** What the act stage must know about a manual retry. */
 export interface ManualRetry {
-  /** Whether a refused request was sent again already since the stage last completed. */
+  /** Whether a refused request was already sent again since the stage last completed. */
   wasReopened: boolean;
   markReopened(): Promise<void>;
 }

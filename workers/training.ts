@@ -1,10 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type DispatchEffect, effectsOf, isOver, toOutcome } from "../src/core/dispatch/advance.ts";
+import { type TrainingJob, type TrainingNote, TrainingReport } from "../queues/jobs.ts";
+import { isOver, toOutcome } from "../src/core/dispatch/dispatch.ts";
+import { effectsOf } from "../src/core/dispatch/effects.ts";
+import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { TransientError } from "../src/core/errors.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { RunOptions, Trainer } from "../src/trainers/trainer.ts";
-import { type TrainingJob, type TrainingNote, TrainingReport } from "../queues/jobs.ts";
 import { type Dispatcher, NO_MEMO } from "./dispatch.ts";
 import type { Slots } from "./slots.ts";
 
@@ -12,7 +14,7 @@ export interface TrainingDependencies {
   trainer: Trainer;
   database: Pick<Database, "readDispatch">;
   dispatcher: Dispatcher;
-  patience: { pollMs: number; lostAfterSeconds: number };
+  timing: { pollMs: number; lostAfterSeconds: number };
   /** Whether the act stage of a run works on its dispatch, or will. */
   isActAtWork(runId: string): Promise<boolean>;
   /** Bounds the trainings that run in this process at once. */
@@ -31,7 +33,7 @@ export type TrainingStep =
  * A failed training is polled until its alerts may start another one, because a person may re-run it.
  */
 export function createTraining(dependencies: TrainingDependencies) {
-  const { trainer, database, dispatcher, patience, isActAtWork } = dependencies;
+  const { trainer, database, dispatcher, timing, isActAtWork } = dependencies;
 
   function later(record: DispatchRecord, waitMs: number, note?: TrainingNote): TrainingStep {
     return { outcome: "later", waitMs: Math.round(waitMs), note, report: toReport(dispatcher, record) };
@@ -43,7 +45,7 @@ export function createTraining(dependencies: TrainingDependencies) {
     if (!found || !trainer.remote || found.trainer !== trainer.name)
       return { outcome: "ended", report: toReport(dispatcher, found) };
     if (found.dispatch.state === "pending" && (await isActAtWork(job.runId)))
-      return later(found, patience.pollMs, job.note);
+      return later(found, timing.pollMs, job.note);
 
     let record = found;
     let note: TrainingNote = job.note ?? { ...NO_MEMO, problem: null, end: null };
@@ -65,7 +67,7 @@ export function createTraining(dependencies: TrainingDependencies) {
       if (next.kind === "done") return { outcome: "ended", report: toReport(dispatcher, record) };
       if (next.kind === "run") {
         const ran = await runHere(dependencies, record, options);
-        if (ran === "no slot") return later(record, patience.pollMs, note);
+        if (ran === "no slot") return later(record, timing.pollMs, note);
         record = ran;
       } else if (next.waitMs > 0) return later(record, next.waitMs, note);
     }
@@ -89,7 +91,7 @@ function describe({ dispatch }: DispatchRecord): string {
 
 /** Runs a training in this process, once: a worker that ended while it ran took the training with it. */
 async function runHere(
-  { trainer: { remote, renderRequest }, dispatcher, runSlots, patience }: TrainingDependencies,
+  { trainer: { remote, renderRequest }, dispatcher, runSlots, timing }: TrainingDependencies,
   record: DispatchRecord,
   options: RunOptions,
 ): Promise<DispatchRecord | "no slot"> {
@@ -109,7 +111,7 @@ async function runHere(
     const started = await dispatcher.apply(record, { kind: "run_started" });
     if (started.patch.state !== "running") return started.record;
     const request = renderRequest(record.order);
-    const heartbeat = beat(dispatcher, started.record, patience.lostAfterSeconds * 250);
+    const heartbeat = beat(dispatcher, started.record, timing.lostAfterSeconds * 250);
     const end = await remote.run({ key: record.runId, request }, options).finally(() => heartbeat.stop());
     const ended = { kind: "run_ended", ...end } as const;
     return (await untilWritten(() => dispatcher.apply(started.record, ended), options.signal)).record;

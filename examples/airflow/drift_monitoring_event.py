@@ -1,7 +1,7 @@
-"""Tells Retrigger that a drift run ended: append the task to the drift_monitoring DAG.
+"""Reports the end of a drift run to Retrigger: append the task to the drift_monitoring DAG.
 
 Needs BullMQ's Python package on the Airflow worker (pip install bullmq) and REDIS_URL in its environment.
-The run id makes the event unique: a retry of the task sends the same event again, which decides nothing twice.
+The run id identifies the event: a retry of the task sends the same event again, and Retrigger ignores it.
 """
 
 import asyncio
@@ -37,6 +37,6 @@ async def send(event: dict) -> None:
         await queue.close()
 
 
-# In the DAG of drift_monitoring, after its last check:
+# In the drift_monitoring DAG, after its last check:
 #
 #     [check_ks, check_mean, check_std] >> tell_retrigger()

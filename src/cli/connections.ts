@@ -1,16 +1,14 @@
 import { type AppOptions, buildApp } from "../app.ts";
-import { type Client, createClient } from "../use-cases/client.ts";
 import type { Config } from "../config/config.ts";
-import { TransientError } from "../core/errors.ts";
 import { findModel } from "../config/find-model.ts";
-import { createLogger } from "../process/logger.ts";
+import { TransientError } from "../core/errors.ts";
 import { createDatabase, type Database, type DatabaseOptions } from "../postgres/database.ts";
+import { createLogger } from "../process/logger.ts";
 import { requireRedis } from "../redis/check.ts";
+import { type Client, createClient } from "../use-cases/client.ts";
+import { printNote } from "./output.ts";
 
 const log = createLogger("silent");
-
-/** Prints a message for people, apart from the output. */
-export const note = (line: string): void => console.error(line);
 
 /** Opens the database for as long as `use` takes. */
 export async function withDatabase<T>(
@@ -26,13 +24,13 @@ export async function withDatabase<T>(
 }
 
 /** Opens the queues for as long as `use` takes. */
-export async function withInbox(
+export async function withClient(
   config: Config,
   model: string,
   use: (client: Client) => Promise<void>,
 ): Promise<void> {
   findModel(config.models, model);
-  // A client waits for a Redis that is away; at a terminal the reason is shown at once.
+  // A client would wait for a Redis that is away; at a terminal the reason is shown at once.
   await requireRedis(config);
   const client = createClient(config, log);
   try {
@@ -48,7 +46,7 @@ export async function withWorkersHere<T>(
   use: () => Promise<T>,
   { trainings = "none" }: Pick<AppOptions, "trainings"> = {},
 ): Promise<T> {
-  note("No worker is running (npm start): this process decides by itself.");
+  printNote("No worker is running (npm start), so this process decides.");
   const app = buildApp({ ...config, role: "worker" }, log, { isService: false, trainings });
   try {
     await app.start(AbortSignal.timeout(30_000));
@@ -68,5 +66,5 @@ export async function withWorkersHere<T>(
 
 export async function warnIfNoWorkerRuns({ inbox }: Client): Promise<void> {
   if ((await inbox.getWorkersCount()) === 0)
-    note("No worker is running, so it waits. Start one with: npm start");
+    printNote("No worker is running, so it waits. Start one with: npm start");
 }

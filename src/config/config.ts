@@ -1,62 +1,26 @@
 import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
-import type { Policy } from "../core/policy.ts";
 import { ConfigError, messageOf } from "../core/errors.ts";
-import {
-  describeIssue,
-  findFaultyInputs,
-  findContradictions,
-  findMissingForTrainer,
-  findUnknownSettings,
-} from "./faults.ts";
-import { ConfigFile, type ModelSettings, SETTING_NAMES, Settings } from "./schema.ts";
+import { type Policy, POLICY_SETTINGS } from "../core/policy.ts";
+import type { Settings, ValuesOf } from "../core/setting.ts";
+import { TRAINERS } from "../trainers/registry.ts";
+import type { ConfiguredTrainer } from "../trainers/trainer.ts";
+import { describeFault, findContradictions, findTrainerFaults, findUnknownSettings } from "./faults.ts";
 import { collectSecrets } from "./secrets.ts";
-import { GITHUB_INPUTS, type GitHubTarget } from "../trainers/github/request.ts";
+import { SERVICE_SETTINGS } from "./service-settings.ts";
+import { ALL_SETTINGS, ConfigFile, type ModelValues, readValues, SETTING_NAMES } from "./settings.ts";
 
-/** One model's policy, source tables, schedule and workflow. */
+/** One model's policy, source tables and schedule. */
 export interface ModelConfig {
   policy: Policy;
-  /** The setting that holds the policy's minBufferSize, as a report names it. */
-  minBufferSizeSetting: string;
+  /** How the user named each setting of the policy: its variable, or its place in the YAML file. */
+  settingNames: Readonly<Record<string, string>>;
   /** Table or view, with or without a schema: `drift_alerts`, `monitoring.drift_alerts`. */
   driftAlertsTable: string;
   ratingsBufferTable: string;
   /** Cron pattern in UTC; null if the model has no schedule. */
   schedule: string | null;
-  /** The workflow that trains it, with the GitHub trainer. */
-  github: GitHubTarget;
 }
-
-/** How to authenticate with GitHub. */
-export type GitHubLogin = { token: string } | { appId: string; privateKey: string };
-
-/** The program that the command trainer runs. */
-export interface CommandSettings {
-  /** Program and arguments, with placeholders such as {drift_score}. */
-  command: readonly string[];
-  workingDirectory: string;
-  /** The variables that the program gets, and no others. */
-  environment: Readonly<Record<string, string>>;
-  limitMs: number;
-}
-
-/** Where the webhook trainer sends its requests. */
-export interface WebhookSettings {
-  url: string;
-  /** Signs requests, and the outcomes that come back. */
-  secret: string;
-  /** Where the receiver can reach us; null: it is given no callback. */
-  publicUrl: string | null;
-  /** How the outcome of a training becomes known. `accepted`: not at all, an accepted request counts as done. */
-  outcome: "callback" | "status_url" | "accepted";
-}
-
-/** The trainer of the settings, with all that it needs. */
-export type TrainerSettings =
-  | { name: "mock" }
-  | { name: "github"; login: GitHubLogin }
-  | { name: "webhook"; webhook: WebhookSettings }
-  | { name: "command"; command: CommandSettings };
 
 /** Where notifications go; null if not configured. */
 export interface NotificationSettings {
@@ -67,7 +31,7 @@ export interface NotificationSettings {
 }
 
 /** How often a training is polled, and when it is given up. */
-export interface TrainingPatience {
+export interface TrainingTiming {
   /** How long to search for the training of a request whose response was lost, before a person has to decide. */
   searchMs: number;
   pollMs: number;
@@ -78,25 +42,18 @@ export interface TrainingPatience {
   runLockMs: number;
 }
 
-export type Role = "all" | "worker" | "web";
+type ServiceValues = ValuesOf<typeof SERVICE_SETTINGS>;
 
-export interface Config {
+export interface Config extends Pick<
+  ServiceValues,
+  "redisPrefix" | "role" | "host" | "port" | "logLevel" | "lockTtlMs" | "evidenceMaxAgeSeconds" | "timeZone"
+> {
   databaseUrl: string;
   redisUrl: string;
-  redisPrefix: string;
-  role: Role;
-  host: string;
-  port: number;
-  logLevel: string;
-  lockTtlMs: number;
-  evidenceMaxAgeSeconds: number;
-  /** IANA zone of the source tables' timestamps without zone; reports use it too. */
-  timeZone: string;
-  trainer: TrainerSettings;
-  githubWebhookSecret: string | null;
-  patience: TrainingPatience;
+  trainer: ConfiguredTrainer;
+  timing: TrainingTiming;
   notifications: NotificationSettings;
-  /** The values that no log, job, report or page may show, by the name of their setting. */
+  /** The values that no log, job, report or page may show, by what they are. */
   secrets: ReadonlyMap<string, string>;
   models: ReadonlyMap<string, ModelConfig>;
 }
@@ -123,14 +80,10 @@ function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }
   const given = Object.fromEntries(
     SETTING_NAMES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
   );
-  const empty = Object.keys(given).filter((name) => given[name]?.trim() === "");
-  const parsed = Settings.safeParse(given);
+  const { values, faults: malformed } = parseEnvironment(given);
   const faults = [
-    ...empty.map((name) => `${name} is empty: give it a value, or leave it out`),
     ...findUnknownSettings(env),
-    ...(parsed.error?.issues ?? [])
-      .filter((issue) => !empty.includes(String(issue.path[0])))
-      .map((issue) => describeIssue(issue, given)),
+    ...malformed,
     ...(env["DATABASE_URL"] === undefined && env["NEON_CONNECTION_STRING"] === undefined
       ? [
           "DATABASE_URL is not set: give the Postgres database, such as postgres://user:password@localhost:5432/db",
@@ -139,16 +92,42 @@ function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }
     ...(needsRedis && env["REDIS_URL"] === undefined
       ? ["REDIS_URL is not set: give the Redis server, such as redis://localhost:6379"]
       : []),
-    ...findMissingForTrainer(given),
+    ...findTrainerFaults(given),
   ];
   const file = readConfigFile(given["RETRIGGER_CONFIG"], faults);
-  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
-  const config = toConfig(parsed.data, file, env);
-  const tooMany = [...config.models].flatMap(([model, { github }]) => findFaultyInputs(model, github));
-  if (tooMany.length > 0) throw new ConfigError(tooMany);
-  const contradictions = findContradictions(parsed.data);
-  if (contradictions.length > 0) throw new ConfigError(contradictions);
-  return config;
+  stopIfAny(faults);
+  const service = readValues(SERVICE_SETTINGS, values);
+  const models = Object.entries(file?.models ?? { default: {} });
+  const trainer = configureTrainer(service.trainer, values, models, env);
+  stopIfAny(findModelFaults(trainer));
+  stopIfAny(findContradictions(service));
+  return toConfig(service, {
+    trainer,
+    secrets: collectSecrets(ALL_SETTINGS, values),
+    models: new Map(models.map(([name, own]) => [name, toModelConfig(name, values, own)])),
+  });
+}
+
+function stopIfAny(faults: readonly string[]): void {
+  if (faults.length > 0) throw new ConfigError(faults);
+}
+
+/** Parses each setting that is given. Returns the values by variable. */
+function parseEnvironment(given: Environment): { values: Record<string, unknown>; faults: string[] } {
+  const values: Record<string, unknown> = {};
+  const faults: string[] = [];
+  for (const setting of ALL_SETTINGS) {
+    const text = given[setting.variable];
+    if (text === undefined) continue;
+    if (text.trim() === "") {
+      faults.push(`${setting.variable} is empty: give it a value, or leave it out`);
+      continue;
+    }
+    const parsed = setting.schema.safeParse(text);
+    if (parsed.success) values[setting.variable] = parsed.data;
+    else faults.push(...parsed.error.issues.map((issue) => describeFault(setting, issue, text)));
+  }
+  return { values, faults };
 }
 
 function readConfigFile(path: string | undefined, faults: string[]): ConfigFile | null {
@@ -167,109 +146,72 @@ function readConfigFile(path: string | undefined, faults: string[]): ConfigFile 
   return null;
 }
 
-function toConfig(settings: Settings, file: ConfigFile | null, env: Environment): Config {
-  const models = Object.entries(file?.models ?? { default: {} }).map(
-    ([name, own]) => [name, toModelConfig(settings, name, own)] as const,
-  );
+function configureTrainer(
+  name: string,
+  values: Record<string, unknown>,
+  models: readonly (readonly [string, ModelValues])[],
+  environment: Environment,
+): ConfiguredTrainer {
+  const settings: Settings = TRAINERS.find((trainer) => trainer.name === name)?.settings ?? {};
   return {
-    databaseUrl: settings.DATABASE_URL ?? settings.NEON_CONNECTION_STRING ?? "",
-    redisUrl: settings.REDIS_URL ?? "",
-    redisPrefix: settings.REDIS_PREFIX,
-    role: settings.ROLE,
-    host: settings.HOST,
-    port: settings.PORT,
-    logLevel: settings.LOG_LEVEL,
-    lockTtlMs: settings.LOCK_TTL_MS,
-    evidenceMaxAgeSeconds: settings.EVIDENCE_MAX_AGE_SECONDS,
-    timeZone: settings.SOURCE_TIME_ZONE,
-    trainer: toTrainerSettings(settings, env),
-    githubWebhookSecret: settings.GITHUB_WEBHOOK_SECRET ?? null,
-    patience: {
+    name,
+    settings: readValues(settings, values),
+    models: new Map(models.map(([model, own]) => [model, readValues(settings, values, own)])),
+    environment,
+  };
+}
+
+function findModelFaults({ name, models }: ConfiguredTrainer): string[] {
+  const definition = TRAINERS.find((trainer) => trainer.name === name);
+  return [...models].flatMap(([model, values]) => definition?.findModelFaults?.(model, values) ?? []);
+}
+
+function toConfig(service: ServiceValues, others: Pick<Config, "trainer" | "secrets" | "models">): Config {
+  const { redisPrefix, role, host, port, logLevel, lockTtlMs, evidenceMaxAgeSeconds, timeZone } = service;
+  return {
+    redisPrefix,
+    role,
+    host,
+    port,
+    logLevel,
+    lockTtlMs,
+    evidenceMaxAgeSeconds,
+    timeZone,
+    ...others,
+    databaseUrl: service.databaseUrl ?? service.neonUrl ?? "",
+    redisUrl: service.redisUrl ?? "",
+    timing: {
       searchMs: SEARCH_MS,
-      pollMs: settings.TRAINING_POLL_SECONDS * 1000,
-      lostAfterSeconds: settings.TRAINING_LOST_AFTER_SECONDS,
+      pollMs: service.pollSeconds * 1000,
+      lostAfterSeconds: service.lostAfterSeconds,
       followLockMs: 5_000,
       runLockMs: 30_000,
     },
     notifications: {
-      slackUrl: settings.SLACK_WEBHOOK_URL ?? null,
-      webhookUrl: settings.NOTIFICATION_URL ?? null,
-      webhookSecret: settings.NOTIFICATION_SECRET ?? null,
+      slackUrl: service.slackUrl ?? null,
+      webhookUrl: service.notificationUrl ?? null,
+      webhookSecret: service.notificationSecret ?? null,
     },
-    secrets: collectSecrets(settings),
-    models: new Map(models),
   };
 }
 
 /** GitHub's list of runs lags, at times by minutes; no upper bound is documented. */
 const SEARCH_MS = 5 * 60_000;
 
-function toTrainerSettings(settings: Settings, env: Environment): TrainerSettings {
-  switch (settings.TRAINER) {
-    case "mock":
-      return { name: "mock" };
-    case "github": {
-      const {
-        GITHUB_TOKEN: token,
-        GITHUB_APP_ID: appId = "",
-        GITHUB_APP_PRIVATE_KEY: privateKey = "",
-      } = settings;
-      return { name: "github", login: token === undefined ? { appId, privateKey } : { token } };
-    }
-    case "webhook": {
-      const { TRAINER_URL: url = "", TRAINER_SECRET: secret = "", PUBLIC_URL: publicUrl = null } = settings;
-      const outcome = settings.TRAINER_OUTCOME ?? "callback";
-      return { name: "webhook", webhook: { url, secret, publicUrl, outcome } };
-    }
-    case "command":
-      return {
-        name: "command",
-        command: {
-          command: settings.TRAINER_COMMAND ?? [],
-          workingDirectory: settings.TRAINER_COMMAND_DIRECTORY,
-          environment: Object.fromEntries(
-            settings.TRAINER_COMMAND_ENVIRONMENT.flatMap((name) =>
-              env[name] === undefined ? [] : [[name, env[name]]],
-            ),
-          ),
-          limitMs: settings.TRAINER_COMMAND_LIMIT_SECONDS * 1000,
-        },
-      };
-    default:
-      return settings.TRAINER satisfies never;
-  }
-}
-
-function toModelConfig(settings: Settings, name: string, own: ModelSettings): ModelConfig {
-  const schedule = own.schedule ?? settings.SCHEDULE;
+function toModelConfig(name: string, values: Record<string, unknown>, own: ModelValues): ModelConfig {
+  const { driftAlertsTable, ratingsBufferTable, schedule } = readValues(SERVICE_SETTINGS, values, own);
   return {
-    policy: {
-      minBufferSize: own.minBufferSize ?? settings.MIN_BUFFER_SIZE,
-      lookbackHours: own.driftLookbackHours ?? settings.DRIFT_LOOKBACK_HOURS,
-      minAlertsTriggered: own.minAlertsTriggered ?? settings.MIN_ALERTS_TRIGGERED,
-      retriggerGuard: own.retriggerGuard ?? settings.RETRIGGER_GUARD,
-      inFlightGuard: own.trainingInFlightGuard ?? settings.TRAINING_IN_FLIGHT_GUARD,
-      backoffSeconds: settings.TRAINING_BACKOFF_SECONDS,
-    },
-    minBufferSizeSetting:
-      own.minBufferSize === undefined
-        ? "MIN_BUFFER_SIZE"
-        : `minBufferSize of ${name} in the file of RETRIGGER_CONFIG`,
-    driftAlertsTable: own.driftAlertsTable ?? settings.DRIFT_ALERTS_TABLE,
-    ratingsBufferTable: own.ratingsBufferTable ?? settings.RATINGS_BUFFER_TABLE,
+    policy: readValues(POLICY_SETTINGS, values, own) as Policy,
+    settingNames: Object.fromEntries(
+      Object.entries(POLICY_SETTINGS).map(([key, { variable, modelKey }]) => [
+        key,
+        modelKey !== undefined && own[modelKey] !== undefined
+          ? `${modelKey} of ${name} in the file of RETRIGGER_CONFIG`
+          : variable,
+      ]),
+    ),
+    driftAlertsTable,
+    ratingsBufferTable,
     schedule: schedule === "off" ? null : schedule,
-    github: {
-      apiUrl: settings.GITHUB_API_URL,
-      apiVersion: settings.GITHUB_API_VERSION,
-      owner: settings.GITHUB_REPO_OWNER,
-      repo: settings.GITHUB_REPO_NAME,
-      workflow: own.githubWorkflow ?? settings.GITHUB_WORKFLOW,
-      ref: settings.GITHUB_REF,
-      inputNames: {
-        ...(Object.fromEntries(GITHUB_INPUTS.map((name) => [name, name])) as GitHubTarget["inputNames"]),
-        ...settings.GITHUB_INPUT_NAMES,
-      },
-      extraInputs: own.githubExtraInputs ?? settings.GITHUB_EXTRA_INPUTS,
-    },
   };
 }

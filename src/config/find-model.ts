@@ -1,5 +1,5 @@
-import type { ModelConfig } from "./config.ts";
 import { PermanentError } from "../core/errors.ts";
+import type { ModelConfig } from "./config.ts";
 
 /**
  * The settings of a model.

@@ -1,5 +1,11 @@
 import type { Evidence, FailedTraining } from "./evidence.ts";
-import type { Policy } from "./policy.ts";
+
+/** What a backoff depends on. */
+export interface BackoffPolicy {
+  minAlertsTriggered: number;
+  retriggerGuard: boolean;
+  backoffSeconds: number;
+}
 
 const LONGEST_BACKOFF_SECONDS = 7 * 86_400;
 
@@ -11,13 +17,13 @@ export function computeBackoffSeconds(baseSeconds: number, failures: number): nu
 /** When the alerts of a failed training may start another one, Unix milliseconds. */
 export function computeBackoffEnd(
   { endedAt, failures }: Pick<FailedTraining, "endedAt" | "failures">,
-  { backoffSeconds }: Pick<Policy, "backoffSeconds">,
+  { backoffSeconds }: Pick<BackoffPolicy, "backoffSeconds">,
 ): number {
   return Date.parse(endedAt) + computeBackoffSeconds(backoffSeconds, failures) * 1000;
 }
 
 /** How many alerts failed trainings hold back at an instant (Unix milliseconds). */
-export function countHeldBack(failed: readonly FailedTraining[], policy: Policy, at: number): number {
+export function countHeldBack(failed: readonly FailedTraining[], policy: BackoffPolicy, at: number): number {
   return failed
     .filter((training) => at < computeBackoffEnd(training, policy))
     .reduce((sum, training) => sum + training.alerts, 0);
@@ -29,7 +35,7 @@ export function countHeldBack(failed: readonly FailedTraining[], policy: Policy,
  */
 export function findEnoughAlertsAt(
   { unanswered, failed }: Pick<Evidence["alerts"], "unanswered" | "failed">,
-  policy: Policy,
+  policy: BackoffPolicy,
   from: number,
 ): number | null {
   const ends = failed.map((training) => computeBackoffEnd(training, policy)).filter((end) => end > from);
@@ -44,7 +50,7 @@ export function findEnoughAlertsAt(
  */
 export function computeAlertsBackAt(
   alerts: Pick<Evidence["alerts"], "unanswered" | "failed">,
-  policy: Policy,
+  policy: BackoffPolicy,
   failure: { decisionId: number; endedAt: number },
 ): number | null {
   if (!policy.retriggerGuard) return null;

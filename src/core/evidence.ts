@@ -120,3 +120,8 @@ export const EVIDENCE_LIMITS = {
   inFlight: 20,
   texts: 200,
 } as const;
+
+/** The trainings that may still be under way: those that have not reached their limit. */
+export function findInFlight({ inFlight, takenAt }: Evidence): TrainingInFlight[] {
+  return inFlight.filter(({ until }) => until === null || Date.parse(until) > Date.parse(takenAt));
+}

@@ -1,18 +1,32 @@
 import { z } from "zod";
+import type { Check, CheckSettings } from "./check.ts";
+import { CRITERIA } from "./criteria/registry.ts";
+import { GUARDS } from "./guards/registry.ts";
+import type { ValuesOf } from "./setting.ts";
 
-/** The thresholds and guards by which one model's evidence is weighed. */
-export const Policy = z.strictObject({
-  /** Ratings that the buffer must hold; exactly this many is enough. */
-  minBufferSize: z.number().int().nonnegative(),
-  /** Drift checks older than this many hours, seen from the database's clock, do not count. */
-  lookbackHours: z.number().int().positive(),
-  /** Triggered alerts that the window must hold; exactly this many is enough. */
-  minAlertsTriggered: z.number().int().positive(),
-  /** Whether an alert that a training already answered may start no second one. */
-  retriggerGuard: z.boolean(),
-  /** Whether nothing is triggered while a training of the model is under way. */
-  inFlightGuard: z.boolean().default(true),
-  /** For so long a failed training keeps its alerts, twice as long after each further failure. */
-  backoffSeconds: z.number().int().positive().default(3_600),
-});
-export type Policy = z.infer<typeof Policy>;
+type Merged<Union> = (Union extends unknown ? (member: Union) => void : never) extends (
+  merged: infer Intersection,
+) => void
+  ? Intersection
+  : never;
+
+type PolicySettings = Merged<((typeof CRITERIA)[number] | (typeof GUARDS)[number])["settings"]>;
+
+/** Every criterion and guard. */
+export const CHECKS: readonly Check[] = [...CRITERIA, ...GUARDS];
+
+/** The settings of all checks, by their keys in the policy. */
+export const POLICY_SETTINGS: CheckSettings = Object.assign({}, ...CHECKS.map(({ settings }) => settings));
+
+/** The thresholds and switches by which one model's evidence is evaluated: the settings of all checks. */
+export type Policy = ValuesOf<PolicySettings>;
+
+export const Policy = z.strictObject(
+  Object.fromEntries(
+    Object.entries(POLICY_SETTINGS).map(([key, { schema, default: text }]) => [
+      key,
+      // A policy that an earlier version stored may lack it.
+      schema.default(schema.parse(text)),
+    ]),
+  ),
+) as unknown as z.ZodType<Policy>;

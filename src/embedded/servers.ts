@@ -11,8 +11,8 @@ export interface EmbeddedServers {
 }
 
 /**
- * Starts the servers that are not given, side by side, in a new directory below `.data/` of the working directory, which
- * `stop` removes.
+ * Starts, in parallel, the servers that are not given, in a new directory below `.data/` of the working directory. `stop`
+ * removes it.
  */
 export async function startEmbeddedServers({
   databaseUrl,
@@ -28,7 +28,7 @@ export async function startEmbeddedServers({
   await mkdir(".data", { recursive: true });
   await removeLeftovers();
   const directory = await mkdtemp(join(process.cwd(), ".data", `servers-${process.pid}-`));
-  // Postgres may have to run as another user, who must be let through.
+  // Postgres may have to run as another user, who must be able to enter.
   await chmod(directory, 0o711);
   const starting = await Promise.allSettled([
     databaseUrl === undefined ? startPostgres(directory, { isDurable }) : given(databaseUrl),
@@ -47,7 +47,7 @@ export async function startEmbeddedServers({
   throw postgres.status === "rejected" ? postgres.reason : (redis as PromiseRejectedResult).reason;
 }
 
-/** Removes the files of processes that ended without doing so; their servers ended with them. */
+/** Removes the files of processes that ended without removing them. Their servers ended with them. */
 async function removeLeftovers(): Promise<void> {
   for (const name of await readdir(".data")) {
     const pid = /^servers-(\d+)-/.exec(name)?.[1];
@@ -58,14 +58,14 @@ async function removeLeftovers(): Promise<void> {
 
 function isRunning(pid: number): boolean {
   try {
-    // Signal 0 asks whether the process is there, and does nothing to it.
+    // Signal 0 only checks whether the process exists.
     return process.kill(pid, 0);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
-/** A server that somebody else started, and will stop. */
+/** A server that this process neither starts nor stops. */
 async function given(url: string): Promise<EmbeddedServer> {
   return { url, stop: async () => {} };
 }

@@ -1,5 +1,5 @@
-import { isSettledWithin } from "../process/lifecycle.ts";
 import type { Database } from "../postgres/database.ts";
+import { isSettledWithin } from "../process/lifecycle.ts";
 import type { RedisState } from "../redis/check.ts";
 import { explain } from "../redis/refusal.ts";
 import type { RedisWatch } from "../redis/watch.ts";

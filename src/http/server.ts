@@ -1,49 +1,23 @@
 import type { AddressInfo } from "node:net";
-import type { Queue } from "bullmq";
 import express, { type NextFunction, type Request, type Response } from "express";
 import type { Config } from "../config/config.ts";
 import { PermanentError } from "../core/errors.ts";
-import type { Logger } from "../process/logger.ts";
-import type { Database } from "../postgres/database.ts";
 import { explain } from "../redis/refusal.ts";
 import type { RedisWatch } from "../redis/watch.ts";
-import { createDashboard } from "./routes/bull-board.ts";
-import { createCallbacks, CALLBACK_PATHS } from "./routes/callbacks.ts";
-import { createDecisionPages, DECISION_PATHS } from "./routes/decisions.ts";
-import { createMetrics } from "./routes/metrics.ts";
-import { answers, askRedis, checkReadiness } from "./readiness.ts";
+import { answers, askRedis } from "./readiness.ts";
+import type { Route, RouteDependencies } from "./route.ts";
+import { ROUTES } from "./routes.ts";
 
-export interface ServerDependencies {
-  config: Config;
-  database: Database;
-  redisWatch: RedisWatch;
-  /** Must fail fast: pages respond at once even while Redis is away. */
-  queues: Queue[];
-  log: Logger;
-}
-
-/** Serves Bull Board, the decisions and the health checks until `close`. */
+/** Serves the routes until `close`. */
 export async function startServer(
-  dependencies: ServerDependencies,
+  dependencies: RouteDependencies,
 ): Promise<{ address: string; close: () => Promise<void> }> {
-  const { config, redisWatch, database, log } = dependencies;
+  const { config, log } = dependencies;
   const app = express().disable("x-powered-by");
-  app.get("/", (_, response) => response.redirect("/queues"));
-  app.get("/healthz", (_, response) => void response.json({ status: "ok" }));
-  app.get("/readyz", async (_, response) => {
-    const readiness = await checkReadiness(database, redisWatch);
-    response.status(readiness.isReady ? 200 : 503).json(readiness);
-  });
-  // Bull Board stays open while Redis refuses writes: reading works, and jobs can be deleted from a full one.
-  const whenRedisIsThere = unlessAway("Redis", async () => (await askRedis(redisWatch)).kind !== "away");
-  app.use("/queues", whenRedisIsThere, createDashboard("/queues", dependencies.queues));
-  const whenPostgresIsThere = unlessAway("Postgres", () => answers(() => database.ping()));
-  app.use([...DECISION_PATHS, "/metrics"], whenPostgresIsThere);
-  app.use([...CALLBACK_PATHS, "/metrics"], whenRedisIsThere);
-  app.use(CALLBACK_PATHS, unlessRefusing(redisWatch));
-  app.use(createCallbacks(dependencies));
-  app.use(createMetrics(dependencies));
-  app.use(createDecisionPages(database, config.timeZone));
+  for (const { paths, requires, create } of ROUTES) {
+    if (requires.length > 0) app.use(paths, ...requires.map((need) => requirement(need, dependencies)));
+    app.use(create(dependencies));
+  }
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);
     // Body parsers attach the status of a bad request, such as one that is too large, to the error.
@@ -54,6 +28,19 @@ export async function startServer(
     response.status(status).json({ error: error instanceof Error ? error.message : "failed" });
   });
   return listen(app, config);
+}
+
+function requirement(need: Route["requires"][number], { database, redisWatch }: RouteDependencies) {
+  switch (need) {
+    case "postgres":
+      return unlessAway("Postgres", () => answers(() => database.ping()));
+    case "redis":
+      return unlessAway("Redis", async () => (await askRedis(redisWatch)).kind !== "away");
+    case "redis writes":
+      return unlessRefusing(redisWatch);
+    default:
+      return need satisfies never;
+  }
 }
 
 async function listen(app: express.Express, { host, port }: Config) {
@@ -91,18 +78,30 @@ async function listen(app: express.Express, { host, port }: Config) {
 function unlessAway(server: string, isThere: () => Promise<boolean>) {
   return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
     if (await isThere()) return next();
-    response
-      .status(503)
-      .type("text")
-      .send(`${server} is away. This page is back as soon as ${server} is: see /readyz\n`);
+    respondAway(server, response);
   };
 }
 
-/** Responds 503 with the reason while Redis refuses writes, so that the sender retries. */
+/** Responds 503 with the reason while Redis is away or refuses writes, so that the sender retries. */
 function unlessRefusing(watch: RedisWatch) {
   return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
     const state = await askRedis(watch);
-    if (state.kind !== "refusing") return next();
-    response.status(503).json({ error: explain(state.refusal) });
+    switch (state.kind) {
+      case "ready":
+        return next();
+      case "away":
+        return respondAway("Redis", response);
+      case "refusing":
+        return void response.status(503).json({ error: explain(state.refusal) });
+      default:
+        return state satisfies never;
+    }
   };
+}
+
+function respondAway(server: string, response: Response): void {
+  response
+    .status(503)
+    .type("text")
+    .send(`${server} is away. This page is back as soon as ${server} is: see /readyz\n`);
 }

@@ -1,4 +1,4 @@
-/** A URL as `fetch` takes it, which refuses one with a login in it, and the header that the login becomes. */
+/** Moves the login of a URL to an `authorization` header, because `fetch` rejects URLs that contain one. */
 export function splitLogin(text: string): { url: URL; headers: Record<string, string> } {
   const url = new URL(text);
   const login = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;

@@ -1,16 +1,16 @@
 import { messageOf } from "../core/errors.ts";
 
-/** What is known about a request that got no response. */
+/** What is known about a request that received no response. */
 export interface NetworkFailure {
   /** Whether it is certain that the request never arrived. */
   isUnsent: boolean;
   message: string;
 }
 
-/** System calls that fail before there is a connection. */
+/** System calls that fail before a connection exists. */
 const UNCONNECTED_CALLS = ["connect", "getaddrinfo"];
 
-/** Codes that fetch reports only while it connects. */
+/** Codes that `fetch` reports only while connecting. */
 const UNCONNECTED_CODES = [
   "UND_ERR_CONNECT_TIMEOUT",
   // A certificate is verified before anything is sent.
@@ -22,12 +22,12 @@ const UNCONNECTED_CODES = [
   "ERR_TLS_CERT_ALTNAME_INVALID",
 ];
 
-/** Explains what `fetch` throws: `TypeError: fetch failed`, with the reason among its causes. */
+/** Explains an error of `fetch`: `TypeError: fetch failed`, with the reason among its causes. */
 export function explainNetworkFailure(error: unknown): NetworkFailure {
   const reasons = listReasons(error);
   const codes = reasons.map((reason) => textOf(reason, "code")).filter((code) => code !== undefined);
   return {
-    // If several addresses were tried, each must have failed before it was connected.
+    // If several addresses were tried, each must have failed before it connected.
     isUnsent: reasons.length > 0 && reasons.every(isUnconnected),
     message: messageOf(reasons.at(-1)) || codes.join(", "),
   };
@@ -41,8 +41,8 @@ function listReasons(error: unknown): unknown[] {
 }
 
 /**
- * Whether the failure came before there was a connection. The code alone does not tell: an open connection can also fail
- * with EHOSTUNREACH or ETIMEDOUT, from `read` or `write`, when the request may have arrived.
+ * Whether the failure happened before a connection existed. The code alone does not show this: an open connection can also
+ * fail with EHOSTUNREACH or ETIMEDOUT, from `read` or `write`, and then the request may have arrived.
  */
 function isUnconnected(reason: unknown): boolean {
   const call = textOf(reason, "syscall");

@@ -1,10 +1,10 @@
-/** Headers of an answer, their names in lower case. */
+/** The headers of a response, with names in lower case. */
 type Headers = Readonly<Record<string, string | number | undefined>>;
 
 /**
- * How long a server wants to be left alone, in milliseconds, by `retry-after` (seconds or a date) or, where its allowance
- * is used up, by `x-ratelimit-reset` (Unix seconds). Dates are compared with the server's own, as clocks differ. Null
- * where it does not say.
+ * How many milliseconds to wait before the next request, according to `retry-after` (seconds or a date) or, if the rate limit
+ * is used up, to `x-ratelimit-reset` (Unix seconds). Times are compared with the server's own `date`, because clocks differ.
+ * Null if the response does not say.
  */
 export function readWait(headers: Headers, nowMs = Date.now()): number | null {
   const serverNowMs = Date.parse(String(headers["date"] ?? "")) || nowMs;
@@ -21,7 +21,7 @@ export function readWait(headers: Headers, nowMs = Date.now()): number | null {
   return null;
 }
 
-/** The shortest pause is a second, for clocks that do not quite agree; a day is the longest that anybody means. */
+/** At least a second, because clocks do not quite agree; at most a day, because no server means longer. */
 function clamp(waitMs: number): number {
   return Math.min(86_400_000, Math.max(1_000, Math.ceil(waitMs)));
 }

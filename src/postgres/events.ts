@@ -6,41 +6,53 @@ import { queryPrepared } from "./prepared.ts";
 export interface AcceptedEvent {
   model: string;
   event: DriftMonitoringCompleted;
-  /** The inbox job that brought it, unique for all time. */
+  /** The inbox job that brought it; never reused. */
   jobKey: string;
   outcome: "started" | "folded" | "drift_run_failed";
   /** The run that covers it; null if none is needed. */
   runId: string | null;
 }
 
-/**
- * Records an event, or what another try of the same job found out about it.
- * @returns "accepted", or for an event that another job brought before, the run that covers it.
- */
-export async function recordEvent(
-  pool: pg.Pool,
-  { model, event, jobKey, outcome, runId }: AcceptedEvent,
-): Promise<"accepted" | { duplicateOf: string | null }> {
-  const { rows } = await queryPrepared<{ jobKey: string; runId: string | null }>(pool, RECORD_EVENT, [
-    model,
-    event.runId,
-    jobKey,
-    event.status ?? null,
-    event.source ?? null,
-    event.completedAt === undefined ? null : toInstant(event.completedAt),
-    JSON.stringify(event),
-    outcome,
-    runId,
-  ]);
-  const row = rows[0];
-  return !row || row.jobKey === jobKey ? "accepted" : { duplicateOf: row.runId };
+export type RecordedEvent =
+  | { kind: "accepted" }
+  /** Another job brought the same event before. `runId` is the run that covers it; null if none is needed. */
+  | { kind: "duplicate"; runId: string | null };
+
+/** Records the events that the inbox accepted. */
+export function createEventStore({ pool }: { pool: pg.Pool }) {
+  return {
+    /** Records an event, or what another attempt of the same job has found out about it. */
+    async recordEvent({ model, event, jobKey, outcome, runId }: AcceptedEvent): Promise<RecordedEvent> {
+      const { rows } = await queryPrepared<{ jobKey: string; runId: string | null }>(pool, RECORD_EVENT, [
+        model,
+        event.runId,
+        jobKey,
+        event.status ?? null,
+        event.source ?? null,
+        event.completedAt === undefined ? null : toInstant(event.completedAt),
+        JSON.stringify(event),
+        outcome,
+        runId,
+      ]);
+      const row = rows[0];
+      return !row || row.jobKey === jobKey ? { kind: "accepted" } : { kind: "duplicate", runId: row.runId };
+    },
+
+    /** Hands the events of a superseded run over to the run that re-evaluates. */
+    async moveEvents(fromRunId: string, toRunId: string): Promise<void> {
+      await pool.query("UPDATE retraining_events SET outcome = 'folded', run_id = $2 WHERE run_id = $1", [
+        fromRunId,
+        toRunId,
+      ]);
+    },
+  };
 }
 
-// Another try of the same job writes what it found out now; a drift run that failed and then succeeded is a new event. The
-// update touches the row in any case, so that RETURNING shows whose it is, in one round trip.
+// Another attempt of the same job overwrites what an earlier one wrote; a drift run that failed and then succeeded is a new
+// event. The update touches the row in every case, so that RETURNING shows in one round trip which job it belongs to.
 const IS_NEWS =
   "(known.job_key = excluded.job_key OR (known.outcome = 'drift_run_failed' AND excluded.outcome <> 'drift_run_failed'))";
-// A drift run that failed before and now succeeds counts as received now: see `received_at` below.
+// A drift run that failed before and has now succeeded counts as received now: see `received_at` below.
 const UPDATED_COLUMNS = ["job_key", "status", "source", "completed_at", "payload", "outcome", "run_id"];
 const RECORD_EVENT = `
 INSERT INTO retraining_events AS known (model, event_run_id, job_key, status, source, completed_at, payload, outcome, run_id)
@@ -50,11 +62,3 @@ ON CONFLICT (model, event_run_id) DO UPDATE SET
   received_at = CASE WHEN known.outcome = 'drift_run_failed' AND excluded.outcome <> 'drift_run_failed'
     THEN now() ELSE known.received_at END
 RETURNING job_key AS "jobKey", run_id AS "runId"`;
-
-/** Hands the events of a superseded run over to the run that re-evaluates. */
-export async function moveEvents(pool: pg.Pool, fromRunId: string, toRunId: string): Promise<void> {
-  await pool.query("UPDATE retraining_events SET outcome = 'folded', run_id = $2 WHERE run_id = $1", [
-    fromRunId,
-    toRunId,
-  ]);
-}

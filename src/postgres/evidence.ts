@@ -1,234 +1,104 @@
-import pg from "pg";
+import type pg from "pg";
 import { z } from "zod";
-import { EVIDENCE_LIMITS, Evidence } from "../core/evidence.ts";
-import type { Policy } from "../core/policy.ts";
 import { PermanentError } from "../core/errors.ts";
-import { OPEN } from "./dispatches.ts";
+import { Evidence } from "../core/evidence.ts";
+import type { Policy } from "../core/policy.ts";
+import { buildEvidenceSql, quoteTable, type SourceTables } from "./evidence-sql.ts";
 import { hasCode } from "./explain-error.ts";
 import { type Parameter, sendPrepared } from "./prepared.ts";
 
-/** Where a model's evidence is, and how far back drift checks count. */
-export interface ModelSources {
+/** The tables that hold a model's evidence, and how far back drift checks count. */
+export interface ModelSources extends SourceTables {
   policy: Pick<Policy, "lookbackHours">;
-  /** Table or view, with or without a schema: `drift_alerts`, `monitoring.drift_alerts`. */
-  driftAlertsTable: string;
-  ratingsBufferTable: string;
 }
 
-/** What to read for one model. */
-export interface EvidenceRequest {
-  model: string;
-  lookbackHours: number;
-  driftAlertsTable: string;
-  ratingsBufferTable: string;
-  /** Alerts that this trainer already answered count as answered; those of another trainer do not. */
+export interface EvidenceStoreOptions {
+  pool: pg.Pool;
+  /** Only a training of this trainer counts as an answer to an alert. */
   trainer: string;
   /** How long after its last sign of life a training holds its model. */
   flightLimitSeconds: number;
-  /** A training that was not requested within this time never will be. */
+  /** A training that has not been requested within this time never will be. */
   evidenceMaxAgeSeconds: number;
   /** IANA zone of `alert_date` and `decision_date` if they have none. */
   timeZone: string;
 }
 
-/** Counting ten million ratings takes about two seconds; a reading that takes longer than this is given up. */
-export const READING_LIMIT_MS = 115_000;
+/** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
+const READING_LIMIT_MS = 115_000;
 
-/**
- * Reads all the evidence for a decision with one statement: one snapshot, one round trip. All times are compared by the
- * database, on its own clock.
- */
-export async function fetchEvidence(
-  pool: pg.Pool,
-  request: EvidenceRequest,
-  limitMs = READING_LIMIT_MS,
-): Promise<Evidence> {
-  const parsed = Evidence.safeParse(await readSnapshot(pool, request, limitMs));
-  if (parsed.success) return parsed.data;
-  throw new PermanentError(
-    "SOURCE_DATA",
-    `The source tables hold what is not understood: ${z.prettifyError(parsed.error)}. Check their columns' types`,
-  );
+/** The columns of a table. */
+export interface TableColumns {
+  all: string[];
+  /** Those that this user may read. */
+  readable: string[];
 }
 
-/** Tables whose `alert_date` has a type that cannot be compared with a time before it is converted, such as text. */
-const unfilterable = new Set<string>();
+/** Reads the source tables. */
+export function createEvidenceStore(options: EvidenceStoreOptions) {
+  const { pool } = options;
+  /** Tables whose `alert_date` has a type, such as text, that must be converted before it can be compared with a time. */
+  const unfilterable = new Set<string>();
 
-async function readSnapshot(pool: pg.Pool, request: EvidenceRequest, limitMs: number): Promise<unknown> {
-  const { driftAlertsTable: table } = request;
-  try {
-    return await execute(pool, request, limitMs, !unfilterable.has(table));
-  } catch (error) {
-    const hasNoOperator = hasCode(error, ["42883"]);
-    if (!hasNoOperator || unfilterable.has(table)) throw error;
-    unfilterable.add(table);
-    return execute(pool, request, limitMs, false);
+  async function readSnapshot(model: string, sources: ModelSources, limitMs: number): Promise<unknown> {
+    const { driftAlertsTable: table } = sources;
+    const execute = async (isFilterable: boolean): Promise<unknown> => {
+      const sql = buildEvidenceSql(sources, isFilterable);
+      const results = await sendPrepared(pool, sql, toParameters(model, sources, options), limitMs);
+      return results.rows[0]?.["evidence"];
+    };
+    try {
+      return await execute(!unfilterable.has(table));
+    } catch (error) {
+      const hasNoOperator = hasCode(error, ["42883"]);
+      if (!hasNoOperator || unfilterable.has(table)) throw error;
+      unfilterable.add(table);
+      return execute(false);
+    }
   }
+
+  return {
+    /**
+     * Reads all the evidence for a decision with one statement: one snapshot, one round trip. The database compares all
+     * times, on its own clock.
+     *
+     * @param limitMs After this long the server cancels the query: TransientError READING_TOO_SLOW.
+     */
+    async fetchEvidence(model: string, sources: ModelSources, limitMs = READING_LIMIT_MS): Promise<Evidence> {
+      const parsed = Evidence.safeParse(await readSnapshot(model, sources, limitMs));
+      if (parsed.success) return parsed.data;
+      throw new PermanentError(
+        "SOURCE_DATA",
+        `The source tables contain unexpected data: ${z.prettifyError(parsed.error)}. Check the types of their columns`,
+      );
+    },
+
+    /** The columns of a table or view; null if it does not exist. */
+    async listColumns(table: string): Promise<TableColumns | null> {
+      const { rows } = await pool.query<{ name: string; isReadable: boolean }>(LIST_COLUMNS, [
+        quoteTable(table),
+      ]);
+      if (rows.length === 0) return null;
+      const names = (list: typeof rows): string[] => list.map(({ name }) => name);
+      return { all: names(rows), readable: names(rows.filter(({ isReadable }) => isReadable)) };
+    },
+  };
 }
 
-async function execute(
-  pool: pg.Pool,
-  request: EvidenceRequest,
-  limitMs: number,
-  isFilterable: boolean,
-): Promise<unknown> {
-  const results = await sendPrepared(
-    pool,
-    buildEvidenceSql(request, isFilterable),
-    toParameters(request),
-    limitMs,
-  );
-  return results.rows[0]?.["evidence"];
-}
-
-const PARAMETER_TYPES = ["text", "text", "text", "integer", "integer", "integer"] as const;
-
-function toParameters(request: EvidenceRequest): Parameter[] {
-  const { model, timeZone, trainer, lookbackHours, flightLimitSeconds, evidenceMaxAgeSeconds } = request;
-  const values = [
-    model,
-    timeZone,
-    trainer,
-    lookbackHours,
-    Math.ceil(flightLimitSeconds),
-    evidenceMaxAgeSeconds,
+function toParameters(
+  model: string,
+  { policy }: ModelSources,
+  { timeZone, trainer, flightLimitSeconds, evidenceMaxAgeSeconds }: EvidenceStoreOptions,
+): Parameter[] {
+  return [
+    { type: "text", value: model },
+    { type: "text", value: timeZone },
+    { type: "text", value: trainer },
+    { type: "integer", value: policy.lookbackHours },
+    { type: "integer", value: Math.ceil(flightLimitSeconds) },
+    { type: "integer", value: evidenceMaxAgeSeconds },
   ];
-  return values.map((value, index) => ({ value, type: PARAMETER_TYPES[index] ?? "text" }));
 }
 
-// No time zone is more than a day away from UTC; the exact comparison follows.
-const ZONE_MARGIN = "interval '2 days'";
-
-/** $1 model, $2 time zone, $3 trainer, $4 lookback in hours, $5 flight limit and $6 maximum age of evidence in seconds. */
-function buildEvidenceSql(request: EvidenceRequest, isFilterable: boolean): string {
-  const { checks, alertIds, batches, decisions, failed, inFlight, texts } = EVIDENCE_LIMITS;
-  return `
-WITH checks AS MATERIALIZED (
-  SELECT id, alert_date, feature_name, drift_score, threshold, notes, checked_at, triggered
-  FROM (
-    SELECT id, alert_date, feature_name, drift_score, threshold, notes,
-           ${withZone("alert_date")} AS checked_at,
-           COALESCE(alert_triggered::boolean, false) AS triggered
-    FROM ${quoteTable(request.driftAlertsTable)}
-    ${isFilterable ? `WHERE alert_date > (now() AT TIME ZONE 'UTC') - make_interval(hours => $4) - ${ZONE_MARGIN}` : ""}
-  ) AS source
-  WHERE checked_at > now() - make_interval(hours => $4)
-), alerts AS MATERIALIZED (
-  SELECT id, checked_at, alert_date, ${ALERT_ID} AS alert_id
-  FROM (SELECT * FROM checks WHERE triggered ORDER BY checked_at DESC, id DESC LIMIT ${alertIds}) AS newest
-), names AS MATERIALIZED (
-  -- It was named otherwise if the column had another type then, or by an earlier version as the session printed it.
-  SELECT DISTINCT alert_id, name FROM alerts CROSS JOIN LATERAL (VALUES (alert_id),
-    (COALESCE(id::text, '') || '@' || ${INSTANT}),
-    (COALESCE(id::text, '') || '@' || ${WALL_CLOCK("checked_at AT TIME ZONE $2")}),
-    (COALESCE(id::text, '') || '@' || alert_date::text)) AS known (name)
-), trained AS MATERIALIZED (
-  -- Each alert with each training of this trainer that it started. No older decision can have seen an alert of the window.
-  SELECT DISTINCT alert_id, decision.id AS decision_id, decision.decision_date, COALESCE(dispatch.state, 'sent') AS state,
-         dispatch.ended_at, dispatch.conclusion, ${IS_OVERDUE} AS is_overdue
-  FROM retraining_decisions AS decision
-  LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
-  CROSS JOIN LATERAL unnest(decision.alert_ids) AS seen (name)
-  JOIN names ON names.name = seen.name
-  WHERE decision.model = $1
-    AND decision.trainer = $3
-    AND decision.decision IN ('trigger', 'trigger_mock')
-    AND decision.newest_alert_at > now() - make_interval(hours => $4) - ${ZONE_MARGIN}
-), answered AS MATERIALIZED (
-  SELECT DISTINCT ON (alert_id) alert_id, decision_id, decision_date FROM trained
-  WHERE state NOT IN ('rejected', 'failed', 'cancelled') AND is_overdue IS NOT TRUE
-  ORDER BY alert_id, decision_id
-), failures AS (
-  SELECT DISTINCT ON (alert_id) decision_id, ended_at, conclusion, count(*) OVER (PARTITION BY alert_id) AS failures
-  FROM trained
-  WHERE state IN ('failed', 'cancelled') AND ended_at IS NOT NULL AND alert_id NOT IN (SELECT alert_id FROM answered)
-  ORDER BY alert_id, decision_id DESC
-), failed_trainings AS (
-  SELECT decision_id, ended_at, conclusion, failures, count(*) AS alerts FROM failures
-  GROUP BY decision_id, ended_at, conclusion, failures ORDER BY decision_id DESC LIMIT ${failed}
-), in_flight AS (
-  SELECT decision_id, dispatch.trainer, state, COALESCE(asked_at, created_at) AS since, url,
-    CASE WHEN state = 'pending' AND asked_at IS NULL THEN created_at + make_interval(secs => $6)
-      ELSE COALESCE(heard_at, asked_at, created_at) + make_interval(secs => $5) END AS until
-  FROM retraining_dispatches AS dispatch
-  WHERE model_name = $1 AND dispatch.trainer <> 'mock' AND state IN (${OPEN})
-  ORDER BY decision_id DESC LIMIT ${inFlight}
-), batches AS MATERIALIZED (
-  SELECT left(batch_id::text, ${texts}) AS batch, count(*) AS ratings,
-         min("timestamp") AS earliest, max("timestamp") AS latest
-  FROM ${quoteTable(request.ratingsBufferTable)}
-  GROUP BY batch_id
-), latest_batches AS (
-  SELECT * FROM batches ORDER BY latest DESC NULLS LAST, batch DESC LIMIT ${batches}
-), latest_decisions AS (
-  SELECT id, ${withZone("decision_date")} AS decided_at, decision, buffer_size, drift_score, next_look_at
-  FROM retraining_decisions WHERE model = $1 ORDER BY id DESC LIMIT ${decisions}
-)
-SELECT json_build_object(
-  'takenAt', now(),
-  'checks', json_build_object(
-    'total', (SELECT count(*) FROM checks),
-    'triggered', (SELECT count(*) FROM checks WHERE triggered),
-    'newest', ${listChecks("true", checks, texts)},
-    'newestTriggered', ${listChecks("triggered", checks, texts)}),
-  'alerts', json_build_object(
-    'ids', COALESCE((SELECT json_agg(alert_id ORDER BY checked_at DESC, id DESC) FROM alerts), '[]'),
-    'unanswered', (SELECT count(*) FROM alerts WHERE alert_id NOT IN (SELECT alert_id FROM answered)),
-    'answeredBy', COALESCE((SELECT json_agg(json_build_object(
-        'decisionId', decision_id, 'decidedAt', decided_at, 'alerts', alerts) ORDER BY decision_id DESC)
-      FROM (SELECT decision_id, ${withZone("min(decision_date)")} AS decided_at, count(*) AS alerts
-            FROM answered GROUP BY decision_id ORDER BY decision_id DESC LIMIT ${decisions}) AS earlier), '[]'),
-    'failed', COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'endedAt', ended_at,
-        'conclusion', conclusion, 'failures', failures, 'alerts', alerts) ORDER BY decision_id DESC)
-      FROM failed_trainings), '[]')),
-  'inFlight', COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'trainer', trainer, 'state', state,
-      'since', since, 'until', until, 'url', url) ORDER BY decision_id DESC) FROM in_flight), '[]'),
-  'buffer', json_build_object(
-    'size', (SELECT COALESCE(sum(ratings), 0) FROM batches),
-    'batchCount', (SELECT count(*) FROM batches),
-    'batches', COALESCE((SELECT json_agg(json_build_object(
-        'batch', batch, 'ratings', ratings, 'earliestRating', earliest, 'latestRating', latest)
-        ORDER BY length(batch), batch) FROM latest_batches), '[]')),
-  'lastDecisions', COALESCE((SELECT json_agg(json_build_object(
-      'id', id, 'decidedAt', decided_at, 'decision', decision, 'bufferSize', buffer_size, 'driftScore', drift_score,
-      'nextLookAt', next_look_at)
-      ORDER BY id DESC) FROM latest_decisions), '[]')
-) AS evidence`;
-}
-
-/**
- * The identity of an alert, whatever the session's settings: its id, and its time, because ids start again if a table is
- * cleared, and may be NULL in a view. A column with a zone gives the instant, one without the time on the wall, which stays
- * the same if the zone of the settings is corrected.
- */
-const INSTANT = `to_char(checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
-const WALL_CLOCK = (time: string): string =>
-  `rtrim(rtrim(to_char(${time}, 'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.')`;
-const ALERT_ID = `COALESCE(id::text, '') || '@' || COALESCE(CASE WHEN pg_typeof(alert_date) = 'timestamptz'::regtype
-    THEN ${INSTANT} ELSE ${WALL_CLOCK("alert_date::timestamp")} END, checked_at::text)`;
-
-/** The newest checks as JSON, which is built only for the rows listed. */
-function listChecks(condition: string, limit: number, texts: number): string {
-  return `COALESCE((SELECT json_agg(json_build_object(
-      'id', ${ALERT_ID}, 'checkedAt', checked_at, 'feature', left(feature_name::text, ${texts}),
-      'score', drift_score::float8, 'threshold', threshold::float8, 'triggered', triggered,
-      'notes', left(notes::text, ${texts})) ORDER BY checked_at DESC, id DESC)
-    FROM (SELECT * FROM checks WHERE ${condition} ORDER BY checked_at DESC, id DESC LIMIT ${limit}) AS newest), '[]')`;
-}
-
-/** Whether a dispatch was not requested in time, so that it never will be. */
-const IS_OVERDUE = `(dispatch.state = 'pending' AND dispatch.asked_at IS NULL
-    AND dispatch.created_at < now() - make_interval(secs => $6))`;
-
-/** A column as an instant: one without zone is read in the zone of the settings, one with a zone (a view's) as it is. */
-function withZone(column: string): string {
-  return `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz ELSE ${column}::timestamp AT TIME ZONE $2 END`;
-}
-
-/** A name from the settings as SQL identifiers, its case kept. */
-export function quoteTable(name: string): string {
-  return name
-    .split(".")
-    .map((part) => pg.escapeIdentifier(part))
-    .join(".");
-}
+const LIST_COLUMNS = `SELECT attname AS name, has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable"
+     FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;

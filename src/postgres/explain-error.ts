@@ -1,100 +1,140 @@
 import pg from "pg";
-import { PermanentError, ServerAwayError, TransientError, messageOf } from "../core/errors.ts";
+import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
 
-/** "localhost:5432/cinematch" of a connection string: what a message may show of it. */
+/** The part of a connection string that messages may show: "localhost:5432/cinematch". */
 export function databaseAddress(databaseUrl: string): string {
   const url = new URL(databaseUrl);
   return `${url.hostname || "localhost"}:${url.port || "5432"}${url.pathname}`;
 }
 
-/** Whether Postgres answered with one of these codes (SQLSTATE). */
+/** Whether Postgres reported one of these codes (SQLSTATE). */
 export function hasCode(error: unknown, codes: readonly string[]): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError && codes.includes(error.code ?? "");
 }
 
+type Explained = PermanentError | TransientError;
+
+/** What an error of one kind means to the reader, and what to do about it. */
+interface Explanation {
+  /** SQLSTATE, or the system's code of a failed connection. */
+  states: readonly string[];
+  /** Applies only if the message contains this. */
+  contains?: string;
+  error: new (code: string, message: string, options: ErrorOptions) => Explained;
+  code: string;
+  text: (address: string, message: string) => string;
+  remedy: string;
+}
+
+/** The first one that applies is used. */
+const EXPLANATIONS: readonly Explanation[] = [
+  {
+    states: ["42P01"],
+    error: PermanentError,
+    code: "MISSING_TABLE",
+    text: (address, message) => `Missing table in ${address}: ${message}`,
+    remedy:
+      "DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE name the source tables; create Retrigger's own tables with: npx retrigger migrate",
+  },
+  {
+    states: ["42703"],
+    error: PermanentError,
+    code: "MISSING_COLUMN",
+    text: (address, message) => `Missing column in ${address}: ${message}`,
+    remedy:
+      "drift_alerts needs id, alert_date, feature_name, drift_score, threshold, alert_triggered, notes; ratings_buffer needs timestamp, batch_id. A view can supply them",
+  },
+  {
+    states: ["3F000"],
+    error: PermanentError,
+    code: "MISSING_SCHEMA",
+    text: (address, message) => `Missing schema in ${address}: ${message}`,
+    remedy: "Check DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE",
+  },
+  {
+    states: ["0A000"],
+    error: PermanentError,
+    code: "NOT_SUPPORTED",
+    text: (address, message) => `Postgres at ${address} cannot change a table: ${message}`,
+    remedy: "Drop the view that depends on retraining_decisions, migrate, then create it again",
+  },
+  {
+    states: ["42501"],
+    contains: "must be owner",
+    error: PermanentError,
+    code: "NOT_OWNER",
+    text: (address, message) => `Cannot migrate ${address}: ${message}`,
+    remedy: "Run npx retrigger migrate once as the table's owner",
+  },
+  {
+    states: ["42501"],
+    error: PermanentError,
+    code: "NO_PRIVILEGE",
+    text: (address, message) => `No privilege in ${address}: ${message}`,
+    remedy: "Grant SELECT on the source tables to this user",
+  },
+  {
+    states: ["28P01", "28000"],
+    error: PermanentError,
+    code: "WRONG_PASSWORD",
+    text: (address, message) => `Postgres at ${address} rejected the login: ${message}`,
+    remedy: "Check the user and password in DATABASE_URL",
+  },
+  {
+    states: ["3D000"],
+    error: PermanentError,
+    code: "MISSING_DATABASE",
+    text: (address, message) => `Postgres at ${address}: ${message}`,
+    remedy: "Create it, or correct DATABASE_URL",
+  },
+  {
+    states: ["57014"],
+    error: TransientError,
+    code: "READING_TOO_SLOW",
+    text: (address, message) => `Postgres at ${address} cancelled the query: ${message}`,
+    remedy: "A table may be locked or too large: check pg_stat_activity and the size of the source tables",
+  },
+  {
+    states: ["ENOTFOUND", "EAI_AGAIN"],
+    error: ServerAwayError,
+    code: "UNKNOWN_HOST",
+    text: (address) => `Unknown host in DATABASE_URL: ${address}`,
+    remedy: "Correct the name",
+  },
+  {
+    states: ["ECONNREFUSED"],
+    error: ServerAwayError,
+    code: "POSTGRES_AWAY",
+    text: (address) => `Cannot reach Postgres at ${address}`,
+    remedy: "Start it with: docker compose up -d postgres",
+  },
+];
+
 /**
- * Turns what `pg` throws into an error that says what failed and what to do. Permanent: what only a person can fix (missing
- * table or column, no privilege, wrong password). Away: the server cannot be reached, or left. Transient: the rest.
+ * Turns an error of `pg` into one that says what failed and what to do. Permanent: only a person can fix it (a missing table
+ * or column, no privilege, a wrong password). Away: the server cannot be reached, or closed the connection. Transient: the
+ * rest.
  */
-export function explainPostgresError(error: unknown, databaseUrl: string): PermanentError | TransientError {
+export function explainPostgresError(error: unknown, databaseUrl: string): Explained {
   if (error instanceof PermanentError || error instanceof TransientError) return error;
   const address = databaseAddress(databaseUrl);
   const message = messageOf(error);
-  const permanent = (code: string, text: string): PermanentError =>
-    new PermanentError(code, text, { cause: error });
-  switch (codeOf(error)) {
-    case "42P01":
-      return permanent(
-        "MISSING_TABLE",
-        `Missing table in ${address}: ${message}. Source tables are named by DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE; our own are made by: npx retrigger migrate`,
-      );
-    case "42703":
-      return permanent(
-        "MISSING_COLUMN",
-        `Missing column in ${address}: ${message}. drift_alerts needs id, alert_date, feature_name, drift_score, threshold, alert_triggered, notes; ratings_buffer needs timestamp, batch_id. A view can supply them`,
-      );
-    case "3F000":
-      return permanent(
-        "MISSING_SCHEMA",
-        `Missing schema in ${address}: ${message}. Check DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE`,
-      );
-    case "0A000":
-      return permanent(
-        "NOT_SUPPORTED",
-        `Postgres at ${address} cannot change a table: ${message}. Drop the view that stands on retraining_decisions, migrate, then create it again`,
-      );
-    case "42501":
-      if (message.includes("must be owner")) {
-        return permanent(
-          "NOT_OWNER",
-          `Cannot migrate ${address}: ${message}. Run npx retrigger migrate once as the table's owner`,
-        );
-      }
-      return permanent(
-        "NO_PRIVILEGE",
-        `No privilege in ${address}: ${message}. Grant SELECT on the source tables to this user`,
-      );
-    case "28P01":
-    case "28000":
-      return permanent(
-        "WRONG_PASSWORD",
-        `Postgres at ${address} refuses the login: ${message}. Check user and password in DATABASE_URL`,
-      );
-    case "3D000":
-      return permanent(
-        "MISSING_DATABASE",
-        `Postgres at ${address}: ${message}. Create it, or correct DATABASE_URL`,
-      );
-    case "57014":
-      return new TransientError(
-        "READING_TOO_SLOW",
-        `Postgres at ${address} gave up: ${message}. A table may be locked or too large: see pg_stat_activity, and the size of the source tables`,
-        { cause: error },
-      );
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return new ServerAwayError(
-        "UNKNOWN_HOST",
-        `Unknown host in DATABASE_URL: ${address}. Correct the name`,
-        { cause: error },
-      );
-    case "ECONNREFUSED":
-      return new ServerAwayError(
-        "POSTGRES_AWAY",
-        `Cannot reach Postgres at ${address}. Start it with: docker compose up -d postgres`,
-        { cause: error },
-      );
-    default:
-      return explainByKind(error, address);
-  }
+  const state = codeOf(error) ?? "";
+  const explanation = EXPLANATIONS.find(
+    ({ states, contains = "" }) => states.includes(state) && message.includes(contains),
+  );
+  if (!explanation) return explainByClass(error, address);
+  const { error: ErrorClass, code, text, remedy } = explanation;
+  return new ErrorClass(code, `${text(address, message)}. ${remedy}`, { cause: error });
 }
 
-function explainByKind(error: unknown, address: string): PermanentError | TransientError {
+/** Explains an error that the table does not list. */
+function explainByClass(error: unknown, address: string): Explained {
   const message = messageOf(error);
-  if (isFaultOfTheQuery(error)) {
+  if (isQueryFault(error)) {
     return new PermanentError(
       "SOURCE_DATA",
-      `Postgres at ${address} cannot answer: ${message}. Check the types of the source tables' columns`,
+      `Postgres at ${address} cannot run the query: ${message}. Check the column types of the source tables`,
       { cause: error },
     );
   }
@@ -105,8 +145,8 @@ function explainByKind(error: unknown, address: string): PermanentError | Transi
 }
 
 /**
- * Errors of the connection: those of the socket, class 08 (connection), 57P (shutting down, starting up), 53 (out of
- * connections, disk or memory) and 25006 (a standby) of SQLSTATE, and those that `pg` has only words for.
+ * Errors of the connection: those of the socket; in SQLSTATE class 08 (connection), 57P (shutting down, starting up), 53 (out
+ * of connections, disk or memory) and 25006 (a standby); and those for which `pg` has only a message.
  */
 function isServerAway(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) return /^(08|57P|53|25006)/.test(error.code ?? "");
@@ -116,8 +156,8 @@ function isServerAway(error: unknown): boolean {
   );
 }
 
-/** Classes 22 (data), 42 (syntax, types), 54 (limits of the program) of SQLSTATE: the same query fails the same way again. */
-function isFaultOfTheQuery(error: unknown): boolean {
+/** SQLSTATE classes 22 (data), 42 (syntax, types) and 54 (program limits): the same query would fail the same way again. */
+function isQueryFault(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(22|42|54)/.test(error.code ?? "");
 }
 

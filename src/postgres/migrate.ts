@@ -12,16 +12,16 @@ const MIGRATIONS_TABLE = "retrigger_migrations";
 
 const WAIT_LIMIT_MS = 5 * 60_000;
 const CONNECT_LIMIT_MS = 5_000;
-/** Queries queue behind a statement that waits for a table, so it gives up soon and tries again. */
+/** Queries queue behind a statement that waits for a table lock, so it gives up soon and tries again. */
 const TABLE_LOCK_LIMIT_MS = 2_000;
-/** A process whose machine is gone, or that is suspended, must not keep the lock. */
+/** A process that is suspended, or whose machine is lost, must not keep the lock. */
 const IDLE_LIMIT_MS = 60_000;
 
 /** SQLSTATE: the lock timeout passed; a deadlock was broken. */
 const TABLE_IN_USE = ["55P03", "40P01"];
 /** SQLSTATE: a table, column or other object of that name exists. */
 const DUPLICATE_NAME = ["42P07", "42701", "42710"];
-/** SQLSTATE: how the same collision shows when the other transaction commits while ours waits for it. */
+/** SQLSTATE: the same collision if the other transaction commits while ours waits for it. */
 const UNIQUE_VIOLATION = "23505";
 const INSUFFICIENT_PRIVILEGE = "42501";
 
@@ -33,11 +33,11 @@ export interface MigrateOptions {
 }
 
 /**
- * Brings our tables up to date, from nothing or from the DAG's own. All pending migrations and the lock that keeps other
- * processes out share one transaction: they commit or roll back as a whole, and neither a pooler nor a crash can leave the
- * lock behind. Returns the names of the migrations that this call ran, in order.
+ * Brings our tables up to date, starting from nothing or from the DAG's table. All pending migrations and the lock that
+ * keeps other processes out share one transaction: they commit or roll back as a whole, and neither a pooler nor a crash can
+ * leave the lock behind. Returns the names of the migrations that this call ran, in order.
  *
- * @throws PermanentError `MIGRATION_LOCKED` after `limitMs`, naming who holds the lock and what to do.
+ * @throws PermanentError `MIGRATION_LOCKED` after `limitMs`, naming the session that holds the lock and what to do.
  */
 export async function migrate(
   pool: Pool,
@@ -45,19 +45,19 @@ export async function migrate(
   log: Logger,
   { limitMs = WAIT_LIMIT_MS, onWait = () => {} }: MigrateOptions = {},
 ): Promise<string[]> {
-  // The usual start finds nothing to do, and needs neither the lock nor the migration library in its memory.
+  // Usually there is nothing to do: then neither the lock nor the migration library is needed.
   let pending = await findPendingMigrations(pool);
   if (pending.length === 0) return [];
-  // A connection of its own: a migration may take longer than the pool's limit.
+  // A separate connection, because a migration may take longer than the pool's query limit.
   const client = new pg.Client({
     connectionString: databaseUrl,
     application_name: "retrigger migrate",
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     keepAlive: true,
-    // A server that went away without a word is noticed by the operating system.
+    // The operating system notices a server that disappeared without closing the connection.
     keepAliveInitialDelayMillis: 10_000,
   });
-  // Without a listener, a connection that breaks would end the process; the query that needs it fails as well.
+  // Without a listener, a broken connection would end the process. The query that needs it fails anyway.
   client.on("error", () => {});
   const wait = createMigrationWait({ client, address: databaseAddress(databaseUrl), limitMs, log, onWait });
   try {
@@ -67,7 +67,7 @@ export async function migrate(
       if (attempt.kind === "migrated") return attempt.names;
       if (attempt.kind === "blocked") await wait(attempt.blocker);
       const left = await findPendingMigrations(pool);
-      // Behind a pooler, the lock of an earlier version is not reliable: it may have migrated at the same time.
+      // Behind a pooler the lock of an earlier version is unreliable, so that version may have migrated at the same time.
       const isOvertaken = left.length < pending.length;
       if (attempt.kind === "collided" && !isOvertaken) throw attempt.error;
       pending = left;
@@ -92,12 +92,12 @@ export async function findPendingMigrations(pool: Pool): Promise<string[]> {
 type Attempt =
   | { kind: "migrated"; names: string[] }
   | { kind: "blocked"; blocker: MigrationBlocker }
-  /** What a migration creates already exists. */
+  /** An object that a migration creates already exists. */
   | { kind: "collided"; error: unknown };
 
 /**
- * One transaction, which always ends. It does not wait for the lock: a transaction that waits would occupy one of the
- * pooler's connections.
+ * Runs one transaction, and always ends it. It does not wait for the lock, because a waiting transaction would occupy one of
+ * the pooler's connections.
  */
 async function attemptMigration(client: pg.Client, log: Logger): Promise<Attempt> {
   let isCommitted = false;
@@ -115,19 +115,19 @@ async function attemptMigration(client: pg.Client, log: Logger): Promise<Attempt
     if (hasCode(error, [...DUPLICATE_NAME, UNIQUE_VIOLATION])) return { kind: "collided", error };
     throw error;
   } finally {
-    // If the connection is broken, so is the transaction.
+    // If the connection is broken, the server rolls back.
     if (!isCommitted) await client.query("ROLLBACK").catch(() => {});
   }
 }
 
-/** Runs what is pending, in the client's transaction. */
+/** Runs the pending migrations in the client's transaction. */
 async function runPendingMigrations(client: pg.Client, log: Logger): Promise<string[]> {
-  // Our migrations are SQL; the loader of those in TypeScript would leave a directory in /tmp.
+  // Our migrations are SQL; the loader for migrations in TypeScript would leave a directory in /tmp.
   process.env["JITI_FS_CACHE"] ??= "false";
   const { runner } = await import("node-pg-migrate");
   const debug = (text: string): void => log.debug(text);
   let failure: unknown;
-  // The only part of a client that the runner uses.
+  // The runner uses only this part of a client.
   const dbClient = {
     query(text: string, values?: unknown[]) {
       // The runner's own COMMIT would end our transaction, and with it the lock.
@@ -144,19 +144,19 @@ async function runPendingMigrations(client: pg.Client, log: Logger): Promise<str
       dir: MIGRATIONS_DIR,
       migrationsTable: MIGRATIONS_TABLE,
       direction: "up",
-      // Otherwise each migration would bring a BEGIN and a COMMIT of its own.
+      // Otherwise each migration would send its own BEGIN and COMMIT.
       singleTransaction: true,
       noLock: true,
       logger: { debug, info: () => {}, warn: debug, error: debug },
     });
     return done.map(({ name }) => name);
   } catch (error) {
-    // The runner wraps some errors in a text of its own, without the code.
+    // The runner replaces some errors by its own, which lack the code.
     throw failure ?? error;
   }
 }
 
-/** The errors that mean something else here than in a query of the service. */
+/** Explains errors that mean something else here than in a query of the service. */
 function explainMigrationError(error: unknown, databaseUrl: string): unknown {
   const explained = (code: string, remedy: string): PermanentError =>
     new PermanentError(
@@ -167,7 +167,7 @@ function explainMigrationError(error: unknown, databaseUrl: string): unknown {
   if (hasCode(error, DUPLICATE_NAME))
     return explained(
       "NAME_TAKEN",
-      "Retrigger did not make what has that name: rename or drop it, then run npx retrigger migrate",
+      "Retrigger did not create the object of that name: rename or drop it, then run npx retrigger migrate",
     );
   if (hasCode(error, [INSUFFICIENT_PRIVILEGE]) && !messageOf(error).includes("must be owner"))
     return explained("NO_PRIVILEGE", "Run npx retrigger migrate once as a user who may create tables");

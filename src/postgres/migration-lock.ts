@@ -5,7 +5,7 @@ import type { Logger } from "../process/logger.ts";
 
 const PAUSE_MS = 500;
 
-/** Earlier versions took the same id for their session, so that an old and a new process exclude each other. */
+/** Earlier versions locked the same id for their session, so an old and a new process exclude each other. */
 const LOCK_ID = 7_283_401;
 
 /** What keeps a migration from running: another process's migration lock, or a transaction that uses one of the tables. */
@@ -13,7 +13,7 @@ export type MigrationBlocker = "process" | "table";
 
 export interface MigrationWaitOptions {
   client: ClientBase;
-  /** The database, as messages may name it. */
+  /** The database, as shown in messages. */
   address: string;
   limitMs: number;
   log: Logger;
@@ -25,7 +25,7 @@ const WAITING_FOR: Record<MigrationBlocker, string> = {
   table: "a transaction that keeps a table from being migrated",
 };
 
-/** The session that holds what a migration needs. Postgres hides all but the pid from a user without the rights. */
+/** The session that holds the lock. Postgres shows an unprivileged user only its pid. */
 interface LockHolder {
   pid: number;
   applicationName: string | null;
@@ -54,7 +54,7 @@ export async function tryMigrationLock(client: ClientBase): Promise<boolean> {
 }
 
 /**
- * Returns a function that pauses before another attempt. When a wait begins, it reports once which session is in the way
+ * Returns a function that pauses before another attempt. When a wait begins, it reports once which session holds the lock
  * and what to do. `limitMs` counts from the call of this factory.
  *
  * @throws PermanentError `MIGRATION_LOCKED` once the limit has passed.
@@ -65,7 +65,7 @@ export function createMigrationWait({ client, address, limitMs, log, onWait }: M
   return async (blocker: MigrationBlocker): Promise<void> => {
     const holder = await findHolder(client, blocker);
     const remedy = remedyFor(holder, blocker);
-    const help = holder ? `It is held by ${describeHolder(holder)}. ${remedy}` : remedy;
+    const help = holder ? `The lock is held by ${describeHolder(holder)}. ${remedy}` : remedy;
     if (performance.now() > deadline) {
       throw new PermanentError(
         "MIGRATION_LOCKED",
@@ -81,7 +81,7 @@ export function createMigrationWait({ client, address, limitMs, log, onWait }: M
   };
 }
 
-/** The session that holds it, the one with the oldest transaction if several do; null if it has just released it. */
+/** The session that holds the lock, or the one with the oldest transaction if several do; null if it was just released. */
 async function findHolder(client: ClientBase, blocker: MigrationBlocker): Promise<LockHolder | null> {
   const { rows } = await client.query<Omit<LockHolder, "since"> & { since: Date | null }>(
     `SELECT pid, application_name AS "applicationName", client_addr::text AS "clientAddress", state,
@@ -94,7 +94,7 @@ async function findHolder(client: ClientBase, blocker: MigrationBlocker): Promis
   return holder ? { ...holder, since: holder.since?.toISOString() ?? null } : null;
 }
 
-/** "pid 4711, application retrigger migrate, from 10.0.0.7, idle, since ...": what is known of it. */
+/** "pid 4711, application retrigger migrate, from 10.0.0.7, idle, since ...", as far as known. */
 function describeHolder({ pid, applicationName, clientAddress, state, since }: LockHolder): string {
   const known = [
     `pid ${pid}`,
@@ -106,19 +106,19 @@ function describeHolder({ pid, applicationName, clientAddress, state, since }: L
   return known.filter(Boolean).join(", ");
 }
 
-/** What to do if the wait lasts. */
+/** What to do if the wait takes too long. */
 function remedyFor(holder: LockHolder | null, blocker: MigrationBlocker): string {
-  if (!holder) return "It has just been released; if this repeats, see: SELECT * FROM pg_locks";
+  if (!holder) return "The lock has just been released; if this repeats, check: SELECT * FROM pg_locks";
   const end = `SELECT pg_terminate_backend(${holder.pid})`;
   // A migration runs in a transaction, in which a session is never just idle.
   if (blocker === "process" && holder.state === "idle")
     return `An earlier version of Retrigger left its lock on a pooled connection. Release it with: ${end}`;
-  return `Wait until it has finished; if it hangs, end it with: ${end}`;
+  return `Wait for it to finish; if it hangs, terminate it with: ${end}`;
 }
 
 /**
- * A pooler may hand us the server connection on which an earlier version left its session's lock. Postgres would grant us the
- * lock again, so only we can release it. Each old process that passed here counted once.
+ * A pooler may give us the server connection on which an earlier version left its session lock. Postgres would grant it to
+ * our session again, and only our session can release it. It counts once for each old process that took it.
  */
 async function releaseInherited(client: ClientBase): Promise<void> {
   const release = `SELECT pg_advisory_unlock(${LOCK_ID}) FROM pg_locks WHERE pid = pg_backend_pid() AND ${OUR_LOCK}`;

@@ -1,10 +1,10 @@
 import pg from "pg";
 import type { Logger } from "../process/logger.ts";
 
-/** After this long a connection counts as dead, and the call is retried on another one. */
+/** After this long without a response a connection is treated as dead, and the call is retried on another one. */
 const QUERY_LIMIT_MS = 15_000;
 
-/** A pool of Postgres connections. It connects when first used; an idle connection that breaks is only logged. */
+/** A pool of Postgres connections. It connects on first use; an idle connection that breaks is only logged. */
 export function createPool(databaseUrl: string, log: Logger): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
@@ -23,25 +23,25 @@ export function createPool(databaseUrl: string, log: Logger): pg.Pool {
  * Sends several statements as one message, on one connection, and returns their results: one round trip, and one
  * transaction unless the statements say otherwise. Such a message takes no parameters, so values are inlined as literals.
  *
+ * @param build Called with the connection that the statements will be sent on.
  * @param limitMs After this long the client stops waiting, and closes the connection.
  */
 export async function sendStatements(
   pool: pg.Pool,
-  statements: readonly string[] | ((client: pg.PoolClient) => readonly string[]),
+  build: (client: pg.PoolClient) => readonly string[],
   limitMs = QUERY_LIMIT_MS,
 ): Promise<pg.QueryResult<Record<string, unknown>>[]> {
   const client = await pool.connect();
-  // The pool listens to idle clients only. Without a listener, a connection that breaks now would end the process.
+  // The pool listens only to idle clients. Without this listener, a connection that breaks now would end the process.
   const ignore = (): void => {};
   client.on("error", ignore);
   try {
-    const list = typeof statements === "function" ? statements(client) : statements;
-    const query = { text: list.join(";\n"), query_timeout: limitMs };
+    const query = { text: build(client).join(";\n"), query_timeout: limitMs };
     const results = (await client.query(query)) as unknown as pg.QueryResult<Record<string, unknown>>[];
     client.release();
     return results;
   } catch (error) {
-    // A failed transaction is still open: the connection goes with it.
+    // The failed transaction may still be open, so the connection is closed with it.
     client.release(true);
     throw error;
   } finally {

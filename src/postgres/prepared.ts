@@ -4,9 +4,9 @@ import { hasCode } from "./explain-error.ts";
 import { sendStatements } from "./pool.ts";
 
 /**
- * Planning takes longer than running most of our statements, so they are prepared once per connection. Behind a transaction
- * pooler (PgBouncer before 1.21) a prepared statement may be on another server connection: then nothing was executed, the
- * statement is sent again as plain text, and nothing is prepared on that pool any more.
+ * Planning most of our statements takes longer than running them, so each is prepared once per connection. Behind a
+ * transaction pooler (PgBouncer before 1.21) a prepared statement may be on another server connection. Then nothing was
+ * executed: the statement is sent again as plain text, and from then on nothing is prepared on that pool.
  */
 export async function queryPrepared<Row extends pg.QueryResultRow>(
   pool: pg.Pool,
@@ -20,52 +20,51 @@ export async function queryPrepared<Row extends pg.QueryResultRow>(
     return await pool.query<Row>({ ...config, name });
   } catch (error) {
     if (!isMissingStatement(error)) throw error;
-    stopPreparing(pool);
+    unprepared.add(pool);
     return pool.query<Row>(config);
   }
 }
 
-// Each prepared statement takes server memory on each connection, and a model with its own tables has its own.
-const MOST_STATEMENTS = 40;
+// Each prepared statement takes server memory on each connection, and each model with its own tables needs its own.
+const MAX_STATEMENTS = 40;
 
-const namesOf = new WeakMap<pg.Pool, Map<string, string> | null>();
+const namesOf = new WeakMap<pg.Pool, Map<string, string>>();
 
-/** The name of a statement, which depends on its text alone; null if it is not to be prepared. */
-export function nameOf(pool: pg.Pool, text: string): string | null {
-  const names = namesOf.get(pool) ?? (namesOf.has(pool) ? null : new Map<string, string>());
-  if (names === null) return null;
+/** Pools behind a pooler that loses prepared statements. */
+const unprepared = new WeakSet<pg.Pool>();
+
+/** The name under which a statement is prepared, which depends only on its text; null if it must not be prepared. */
+function nameOf(pool: pg.Pool, text: string): string | null {
+  if (unprepared.has(pool)) return null;
+  const names = namesOf.get(pool) ?? new Map<string, string>();
   namesOf.set(pool, names);
   const known = names.get(text);
-  if (known !== undefined || names.size >= MOST_STATEMENTS) return known ?? null;
+  if (known !== undefined || names.size >= MAX_STATEMENTS) return known ?? null;
   const name = `retrigger_${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
   names.set(text, name);
   return name;
 }
 
-export function stopPreparing(pool: pg.Pool): void {
-  namesOf.set(pool, null);
-}
-
 /**
- * 26000: there is no such statement on this server connection; 42P05: another client prepared it there; 0A000: a table that
- * it returns columns of was altered.
+ * 26000: the statement does not exist on this server connection; 42P05: another client has prepared it there; 0A000: a table
+ * whose columns it returns was altered.
  */
-export function isMissingStatement(error: unknown): boolean {
+function isMissingStatement(error: unknown): boolean {
   return (
     hasCode(error, ["26000", "42P05"]) ||
     (hasCode(error, ["0A000"]) && error.message.startsWith("cached plan"))
   );
 }
 
-/** A value, and the type with which the statement is prepared. */
+/** A value, and the type for which the statement is prepared. */
 export interface Parameter {
   value: string | number;
   type: "text" | "integer";
 }
 
 /**
- * Runs one statement under a time limit that the server keeps, prepared if possible, in one round trip and one snapshot.
- * The limit is local to the message, so it does not stay behind on a connection that others share.
+ * Runs one statement under a time limit that the server enforces, prepared if possible, in one round trip and one snapshot.
+ * The limit applies to this message only, so it does not affect others that share the connection.
  *
  * @param limitMs After this long the server cancels the statement; the client waits a little longer.
  */
@@ -93,14 +92,14 @@ export async function sendPrepared(
     });
   } catch (error) {
     if (!isMissingStatement(error)) throw error;
-    stopPreparing(pool);
+    unprepared.add(pool);
     return plain();
   }
 }
 
 const preparedOn = new WeakMap<pg.PoolClient, Set<string>>();
 
-/** Returns whether a connection has a statement, and notes that it has now. (One on which preparing fails is closed.) */
+/** Returns whether a statement is prepared on a connection, and marks it so. (If preparing fails, the connection is closed.) */
 function markPrepared(client: pg.PoolClient, name: string): boolean {
   const names = preparedOn.get(client) ?? new Set();
   preparedOn.set(client, names);
@@ -113,7 +112,7 @@ function toLiteral({ value }: Parameter): string {
   return typeof value === "number" ? String(value) : pg.escapeLiteral(value);
 }
 
-/** The statement with its parameters as literals, for servers on which nothing is prepared. */
+/** The statement with its parameters as literals, for when it cannot be prepared. */
 function inline(text: string, parameters: readonly Parameter[]): string {
   return text.replaceAll(/\$(\d+)/g, (_, position: string) => {
     const parameter = parameters[Number(position) - 1];

@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** The path of the first of the programs that is on the PATH, or where servers are commonly installed. */
+/** Finds the first of these programs on the PATH, or in the directories in which servers are commonly installed. */
 export function findProgram(names: readonly string[]): string | undefined {
   const directories = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/bin"];
   return directories.flatMap((directory) => names.map((name) => join(directory, name))).find(isExecutable);

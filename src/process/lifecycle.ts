@@ -1,14 +1,14 @@
 import { setTimeout } from "node:timers/promises";
+import { messageOf, PermanentError } from "../core/errors.ts";
 import type { Logger } from "./logger.ts";
-import { PermanentError, messageOf } from "../core/errors.ts";
 
 type Release = () => unknown;
 
-/** What was opened, to be closed in reverse order. */
+/** Everything that was opened, to be closed in reverse order. */
 export interface Releasers {
-  /** @param limitMs After so long the rest is closed without waiting: a server that is away must not keep us. */
+  /** @param limitMs After this long the rest is closed without waiting, so that a server that is away does not block it. */
   add(what: string, release: Release, limitMs?: number): void;
-  /** Closes everything; a failure is logged and stops nothing. Safe to call twice. */
+  /** Closes everything. A failure is logged, and the rest is still closed. Safe to call twice. */
   releaseAll(): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export function createReleasers(log: Logger): Releasers {
   };
 }
 
-/** Waits for a promise, at most so long; answers whether it came in time. */
+/** Waits for a promise, at most `limitMs`. Returns whether it was fulfilled in time. */
 export async function isSettledWithin(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
   const timer = new AbortController();
   const limit = setTimeout(limitMs, false, { signal: timer.signal }).catch(() => false);
@@ -42,8 +42,8 @@ export async function isSettledWithin(promise: Promise<unknown>, limitMs: number
 }
 
 /**
- * Tries until it works, with growing pauses up to five seconds, and says so once per kind of failure. A permanent error
- * (a wrong password) is thrown: waiting would not mend it.
+ * Tries until it succeeds, with pauses that grow to five seconds, and logs each new message once. A permanent error (a wrong
+ * password) is thrown, because waiting would not fix it.
  */
 export async function retryUntilReady<T>(
   what: string,

@@ -1,14 +1,14 @@
-import { pino, type Logger } from "pino";
+import { type Logger, pino } from "pino";
 import type { Redact } from "./redact.ts";
 
 export type { Logger } from "pino";
 
 /**
- * The process's log: one JSON object a line on standard output. Secrets are cut out by their path, and those that `redact`
- * knows wherever they stand.
+ * The process's log: one JSON object per line on standard output. Secrets are redacted by their path, and those that `redact`
+ * knows wherever they occur.
  */
 export function createLogger(level: string, redact: Redact = (line) => line): Logger {
-  // pino's own output outlives whoever reads it; the process's would end it with a broken pipe.
+  // If the reader of standard output ends, pino's own destination survives; process.stdout would end the process (EPIPE).
   const output = pino.destination({ dest: 1, sync: true });
   return pino(
     {

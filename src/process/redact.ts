@@ -1,15 +1,15 @@
-/** Cuts secrets out of a text that comes from outside or goes there. */
+/** Removes secrets from a text that comes from or goes to the outside. */
 export type Redact = (text: string) => string;
 
-// Tokens that GitHub made for us, which no setting holds.
+// Tokens that GitHub issued to us, which are in no setting.
 const GITHUB_TOKEN = /\b(?:gh[a-z]_\w{20,}|github_pat_\w{20,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})/g;
-/** A line of a private key, or of any other secret of several lines, is a secret too; its marks are not. */
+/** Each line of a private key, or of another secret of several lines, is a secret too, except short lines and the marks. */
 const SHORTEST_LINE = 16;
 
 /**
- * Puts the name of its setting in the place of each secret, also where a URL or JSON wrote it in their own way.
+ * Replaces each secret by the name of its setting, even if the secret is encoded for a URL or for JSON.
  *
- * @param secrets Values by the name of their setting.
+ * @param secrets The secret values by the name of their setting.
  */
 export function createRedactor(secrets: ReadonlyMap<string, string>): Redact {
   const forms = [...secrets].flatMap(([name, value]) =>
@@ -17,7 +17,7 @@ export function createRedactor(secrets: ReadonlyMap<string, string>): Redact {
       .flatMap((text) => [text, encodeURIComponent(text), JSON.stringify(text).slice(1, -1)])
       .map((form) => ({ form, name: `[${name}]` })),
   );
-  // The longest first, so that no part of one is left over.
+  // The longest first, so that a shorter one does not leave part of a longer one behind.
   const sorted = forms.toSorted((a, b) => b.form.length - a.form.length);
   return (text) =>
     sorted

@@ -7,12 +7,12 @@ export interface Refused {
   message: string;
 }
 
-/** Whether a server works, logged in one line per change however many parts of the process notice it. */
+/** Whether a server works. Each change is logged in one line, however many parts of the process notice it. */
 export interface ServerState {
-  /** @param source The part that notices; the server is back when it is back for every part that missed it. */
+  /** @param source The part that notices. The server is back once it is back for every part that lost it. */
   away(source: string, error: unknown): void;
   back(source: string): void;
-  /** The server is reachable but refuses work; null once it works again. Only the periodic check may call this. */
+  /** The server is reachable but refuses work, or (null) works again. Only the periodic check may call this. */
   refuses(refused: Refused | null): void;
   /** Whether some part cannot reach the server. */
   isAway(): boolean;
@@ -21,7 +21,7 @@ export interface ServerState {
 export function createServerState(name: string, log: Logger): ServerState {
   const missing = new Set<string>();
   let refused: Refused | null = null;
-  /** "up", "away", or the code of what it refused. */
+  /** "up", "away", or the code of the refusal. */
   let logged = "up";
 
   function logChange(error?: unknown): void {
@@ -29,14 +29,14 @@ export function createServerState(name: string, log: Logger): ServerState {
     if (state === logged) return;
     if (state === "away") log.warn(`${name} is away: ${messageOf(error)}`);
     else if (refused !== null) log.warn({ code: refused.code }, `${name} refuses writes: ${refused.message}`);
-    else log.info(logged === "away" ? `${name} is back` : `${name} takes writes again`);
+    else log.info(logged === "away" ? `${name} is back` : `${name} accepts writes again`);
     logged = state;
   }
 
   return {
     away(source, error) {
       missing.add(source);
-      // A server that restarts, or its successor, may accept what this one refused.
+      // After a restart or a failover the server may accept what it refused before.
       refused = null;
       logChange(error);
     },

@@ -2,7 +2,7 @@ import type { Logger } from "./logger.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** Starts, runs until SIGINT or SIGTERM (or `endsBy`), then stops. A second signal ends the process at once. */
+/** Starts, runs until SIGINT, SIGTERM or `endsBy`, then stops. A second signal ends the process at once. */
 export async function runUntilSignal({
   start,
   stop,

@@ -2,11 +2,11 @@ import type { Redis } from "ioredis";
 import { probeRedis, redisAddress, toError } from "./connection.ts";
 import { explainCluster, explainRefusal, type Refusal } from "./refusal.ts";
 
-/** Whether Redis takes writes. */
+/** Whether Redis accepts writes. */
 export type RedisState =
   | { kind: "ready" }
   | { kind: "refusing"; refusal: Refusal }
-  /** No reply: the connection is broken, or timed out. */
+  /** No reply: the connection is broken, or the command timed out. */
   | { kind: "away"; error: unknown };
 
 export interface RedisSettings {
@@ -14,14 +14,14 @@ export interface RedisSettings {
   redisPrefix: string;
 }
 
-/** Finds out in one round trip whether Redis takes writes, without writing anything. Never rejects. */
+/** Finds out in one round trip whether Redis accepts writes, without writing anything. Never rejects. */
 export async function checkRedis(
   redis: Redis,
   { redisUrl, redisPrefix }: RedisSettings,
 ): Promise<RedisState> {
   const [info, written] = await Promise.allSettled([
     redis.info(),
-    // No such key exists, so XX writes nothing; Redis refuses the command like any other write.
+    // The key never exists, so XX writes nothing; Redis refuses the command like any other write.
     redis.set(`${redisPrefix}:write-check`, "", "XX"),
   ]);
   const address = redisAddress(redisUrl);
@@ -34,9 +34,9 @@ export async function checkRedis(
 }
 
 /**
- * Connects once and checks that Redis takes writes.
- * @throws PermanentError for a wrong password or a cluster node, ServerAwayError if Redis cannot be reached or refuses
- * writes for now.
+ * Connects once and checks that Redis accepts writes.
+ * @throws PermanentError for a wrong password or a cluster node; ServerAwayError if Redis cannot be reached, or refuses
+ * writes temporarily.
  */
 export async function requireRedis(settings: RedisSettings): Promise<void> {
   await probeRedis(settings.redisUrl, async (redis) => {
@@ -46,7 +46,7 @@ export async function requireRedis(settings: RedisSettings): Promise<void> {
   });
 }
 
-/** The lines "name:value" of INFO. */
+/** The "name:value" lines of INFO. */
 export function parseInfo(info: string): ReadonlyMap<string, string> {
   return new Map([...info.matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name = "", value = ""]) => [name, value]));
 }

@@ -1,10 +1,10 @@
 import { Redis } from "ioredis";
-import { PermanentError, ServerAwayError, TransientError, messageOf } from "../core/errors.ts";
+import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
 import { isSettledWithin } from "../process/lifecycle.ts";
 import type { ServerState } from "../process/server-state.ts";
 import { explain, explainRefusal, findRefusalCode, REDIS_REPLICA, type Refusal } from "./refusal.ts";
 
-/** "localhost:6379" of a Redis URL: what a message may show of it. */
+/** The part of a Redis URL that messages may show: "localhost:6379". */
 export function redisAddress(redisUrl: string): string {
   const url = new URL(redisUrl);
   return `${url.hostname || "localhost"}:${url.port || "6379"}`;
@@ -18,9 +18,9 @@ const PROBE_LIMIT_MS = 5_000;
 let connectionCount = 0;
 
 /**
- * A connection that reconnects by itself, and reports to `state` when it is lost and when it is back. `failFast`: commands
- * fail at once while Redis is away (for web requests); without it they wait (for workers). `onRefusal` is called each time
- * Redis refuses a command of this connection, or of a duplicate of it, because of its own state.
+ * A connection that reconnects automatically, and reports to `state` when it is lost and when it is back. With `failFast`,
+ * commands fail at once while Redis is away (for web requests); without it they wait (for workers). `onRefusal` is called each
+ * time Redis refuses a command of this connection, or of a duplicate of it, because of the state of Redis itself.
  */
 export function connectRedis(
   redisUrl: string,
@@ -36,7 +36,7 @@ export function connectRedis(
     reconnectOnError(error) {
       const code = findRefusalCode(error);
       if (code !== null) onRefusal();
-      // After a failover the same name or address leads to the new master, but only for new connections.
+      // After a failover the same address leads to the new master, but only for new connections.
       return code === REDIS_REPLICA;
     },
   });
@@ -49,7 +49,7 @@ export function connectRedis(
 
 /**
  * Connects once, runs `use`, and disconnects.
- * @throws PermanentError for a wrong password, ServerAwayError for a server that cannot be reached or refuses.
+ * @throws PermanentError for a wrong password; ServerAwayError for a server that cannot be reached or refuses commands.
  */
 export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Promise<T>): Promise<T> {
   const redis = new Redis(redisUrl, {
@@ -57,16 +57,16 @@ export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Pro
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
     connectTimeout: 5_000,
-    // A server that accepts connections and never answers must keep neither a start nor a person waiting.
+    // A server that accepts connections but never responds must not block a start or a command.
     commandTimeout: PROBE_LIMIT_MS,
   });
-  // ioredis passes the reason for a failed connection only to the listener; connect() just says "Connection is closed."
+  // ioredis passes the reason for a failed connection only to the listener; connect() only reports "Connection is closed."
   let reason: Error | undefined;
   redis.on("error", (error: Error) => (reason ??= error));
   try {
     const connecting = redis.connect();
     const isSettled = await isSettledWithin(connecting, PROBE_LIMIT_MS);
-    if (!isSettled) throw new Error(`no answer in ${PROBE_LIMIT_MS} ms`);
+    if (!isSettled) throw new Error(`no response within ${PROBE_LIMIT_MS} ms`);
     await connecting;
     return await use(redis);
   } catch (error) {
@@ -76,7 +76,7 @@ export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Pro
   }
 }
 
-/** The refusal as an error: permanent if waiting would not help. */
+/** The refusal as an error, permanent if waiting would not help. */
 export function toError(refusal: Refusal, cause?: unknown): Error {
   const { code, isPermanent } = refusal;
   const message = explain(refusal);

@@ -1,32 +1,35 @@
 import type { Redis } from "ioredis";
 
-/** What a request for a decision finds at the door of its model. */
+/** What becomes of a request for a decision. */
 export type Entry =
   | { outcome: "entered" }
-  /** Another run is under way or about to be: `runId` is the follow-up that will cover this request. */
+  /** Another run is in progress or about to start. `runId` is the follow-up that will cover this request. */
   | { outcome: "folded"; runId: string };
 
 /**
- * The lock that keeps runs about one model apart. Its token is the run's id; every script changes it only for its
- * holder. It saves work, and is not what decisions rest on: that is the compare-and-set in Postgres.
+ * The lock that lets only one run per model work at a time. Its token is the run's id, and every script changes it only for
+ * its holder. The lock only saves work: decisions are kept correct by the compare-and-set in Postgres.
  *
- * Beside the lock stands the id of the follow-up that waits for it. While one waits, new requests fold into it even
- * when the lock is free: its snapshot is still to come, so it covers them.
+ * The id of the follow-up that waits for the lock is stored next to it. While a follow-up waits, new requests fold into it
+ * even if the lock is free: it has not taken its snapshot yet, so it covers them.
  */
 export interface DecisionLock {
-  /** Takes the lock for a new run, or folds the request into the follow-up; `candidate` becomes it where none waits. */
+  /** Takes the lock for a new run, or folds the request into the waiting follow-up; if none waits, `candidate` becomes it. */
   enter(model: string, runId: string, candidate: string): Promise<Entry>;
-  /** Takes the lock for a follow-up, which from then on takes no more requests in; false while another run has it. */
+  /** Takes the lock for a follow-up, into which no more requests fold from then on; false while another run has the lock. */
   enterFollowUp(model: string, runId: string): Promise<boolean>;
-  /** Names the follow-up that looks again after a superseded run: the one that waits already, or else `candidate`. */
+  /** Returns the follow-up that re-evaluates after a superseded run: the one already waiting, or else `candidate`. */
   fold(model: string, candidate: string): Promise<string>;
-  /** Takes back a candidate that `enter` made the follow-up, for a request that turned out to need none. */
+  /** Withdraws a candidate that `enter` made the follow-up, if its request turned out not to need one. */
   unfold(model: string, candidate: string): Promise<void>;
-  /** For a stage that begins: takes the lock, also where it lapsed since the last stage; "lost" where another run has it. */
+  /** When a stage begins: takes the lock, even if it has expired since the last stage; "lost" if another run has it. */
   hold(model: string, runId: string): Promise<"held" | "taken" | "lost">;
-  /** For a stage at work: prolongs the lock, if this run still has it. */
+  /** While a stage works: extends the lock, if this run still has it. */
   renew(model: string, runId: string): Promise<void>;
-  /** Gives the lock back, if this run has it. Answers the follow-up that waits for the lock, null while another run has it. */
+  /**
+   * Releases the lock, if this run has it. Returns the follow-up that waits for the lock; null if none waits or another run
+   * has the lock.
+   */
   leave(model: string, runId: string): Promise<string | null>;
 }
 
@@ -61,8 +64,8 @@ export function createDecisionLock(redis: Redis, prefix: string, ttlMs: number):
   };
 }
 
-// A follow-up's name outlives its job only where a process died between naming it and adding it, and no other request
-// came to add it. Then this is how long the name stands.
+// A follow-up's id outlives its job only if a process died between storing the id and adding the job, and no later request
+// added it. Then the id expires after this time.
 const FOLLOW_UP_TTL_MS = 10 * 60 * 1000;
 
 interface Scripts {

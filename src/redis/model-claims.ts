@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 
-/** Which models the live services of one prefix serve, so that none removes another's schedules or fails its jobs. */
+/** Which models the live services of one prefix serve, so that no service removes another's schedules or fails its jobs. */
 export interface ModelClaims {
-  /** Claims this process's models for the next two and a half hours. Repeated every hour. */
+  /** Claims this process's models for the next two and a half hours. To be repeated every hour. */
   refresh(): Promise<void>;
-  /** The models that another live process serves, whether or not this one does too. */
+  /** The models that another live process serves, whether or not this one serves them too. */
   listElsewhere(): Promise<ReadonlySet<string>>;
   /**
-   * Keeps the claims of this process for the minutes that a restart takes: until then its jobs wait for its successor, which
-   * is the next process that shares a model with it. Those of a killed process expire.
+   * Keeps the claims of this process for the minutes that a restart takes, so that its jobs wait for its successor: the next
+   * process that shares a model with it. The claims of a killed process expire.
    */
   release(): Promise<void>;
 }
@@ -18,7 +18,7 @@ const TTL_MS = 2.5 * 60 * 60_000;
 const RESTART_LIMIT_MS = 15 * 60_000;
 const RELEASED = "released-";
 
-/** Claims are members "<instance> <model>" of one sorted set, their score the time of expiry by the clock of Redis. */
+/** Claims are members "<instance> <model>" of one sorted set. Their score is the time of expiry on the clock of Redis. */
 export function createModelClaims(
   redis: Redis,
   prefix: string,
@@ -56,7 +56,7 @@ export function createModelClaims(
     },
   };
 
-  /** What a stopped process with one of our models claimed is now ours to say. */
+  /** Drops all claims of a stopped process that shared a model with this one: this process is its successor. */
   async function dropPredecessors(): Promise<void> {
     const released = (await redis.zrange(key, "0", "-1")).filter((member) => member.startsWith(RELEASED));
     const instanceOf = (member: string): string => member.split(" ")[0] ?? "";
@@ -68,7 +68,7 @@ export function createModelClaims(
   }
 }
 
-/** Milliseconds; the clocks of the services may differ. */
+/** The clock of Redis in milliseconds, because the clocks of the services may differ. */
 async function readClock(redis: Redis): Promise<number> {
   const [seconds] = await redis.time();
   return Number(seconds) * 1000;

@@ -5,7 +5,7 @@ export interface Refusal {
   code: string;
   text: string;
   remedy: string;
-  /** Only other settings help: the start fails instead of waiting. */
+  /** Only a change of the settings helps, so the start fails instead of waiting. */
   isPermanent: boolean;
 }
 
@@ -13,7 +13,7 @@ interface Kind {
   code: string;
   /** The first word of Redis's error. */
   errors: readonly string[];
-  /** Completes "Redis at localhost:6379 ...". `fields` are those of INFO; empty if INFO is forbidden. */
+  /** Completes "Redis at localhost:6379 ...". `fields` are the fields of INFO; empty if INFO is forbidden. */
   text: (fields: ReadonlyMap<string, string>, error: string) => string;
   remedy: string;
   isPermanent?: true;
@@ -32,7 +32,7 @@ const IN_CLUSTER: Kind = {
 const LOGIN: Kind = {
   code: "REDIS_LOGIN",
   errors: ["WRONGPASS", "NOAUTH", "NOPERM"],
-  text: (_, error) => `refuses the login: ${error}`,
+  text: (_, error) => `rejected the login: ${error}`,
   remedy: "Check the user and password in REDIS_URL",
   isPermanent: true,
 };
@@ -41,7 +41,7 @@ const OTHER: Kind = {
   code: "REDIS_REFUSES",
   errors: [],
   text: (_, error) => `replies with an error: ${error}`,
-  remedy: "See its log",
+  remedy: "Check the Redis log",
 };
 
 const KINDS: readonly Kind[] = [
@@ -52,7 +52,7 @@ const KINDS: readonly Kind[] = [
     errors: ["OOM"],
     text: (fields) => `is full: its limit, maxmemory, is ${fields.get("maxmemory_human") ?? "reached"}`,
     remedy:
-      "Raise maxmemory (redis-cli CONFIG SET maxmemory 1gb, and in redis.conf), or delete what is not needed",
+      "Raise maxmemory (redis-cli CONFIG SET maxmemory 1gb, and in redis.conf), or delete keys that are not needed",
   },
   {
     code: REDIS_REPLICA,
@@ -61,31 +61,31 @@ const KINDS: readonly Kind[] = [
       const [host, port] = [fields.get("master_host"), fields.get("master_port")];
       return `is a read-only replica${host === undefined ? "" : ` of ${host}:${port}`}`;
     },
-    remedy: "Name the master in REDIS_URL, or promote this server: redis-cli REPLICAOF NO ONE",
+    remedy: "Set REDIS_URL to the master, or promote this server: redis-cli REPLICAOF NO ONE",
   },
   {
     code: "REDIS_CANNOT_SAVE",
     errors: ["MISCONF"],
     text: () => "cannot write to its disk",
-    remedy: "Free space on its disk, and see its log",
+    remedy: "Free space on its disk, and check the Redis log",
   },
   {
     code: "REDIS_NO_REPLICAS",
     errors: ["NOREPLICAS"],
-    text: () => "has fewer replicas than min-replicas-to-write demands",
+    text: () => "has fewer replicas than min-replicas-to-write requires",
     remedy: "Start its replicas, or lower min-replicas-to-write",
   },
   {
     code: "REDIS_LOADING",
     errors: ["LOADING"],
     text: () => "is still loading its data",
-    remedy: "Wait until it has",
+    remedy: "Wait until it has finished",
   },
   {
     code: "REDIS_BUSY",
     errors: ["BUSY"],
-    text: () => "is busy with a script",
-    remedy: "Wait for its end, or end it: redis-cli SCRIPT KILL",
+    text: () => "is busy running a script",
+    remedy: "Wait for the script to end, or stop it: redis-cli SCRIPT KILL",
   },
 ];
 
@@ -94,12 +94,12 @@ export function explain({ text, remedy }: Refusal): string {
   return `${text}. ${remedy}`;
 }
 
-/** The code of an error reply that blames the state of Redis, not the command; null for any other error. */
+/** The code of an error reply that is due to the state of Redis, not to the command; null for any other error. */
 export function findRefusalCode(error: unknown): string | null {
   return findKind(error)?.code ?? null;
 }
 
-/** Whether a server is away or Redis refuses writes. That is logged elsewhere, and does not count as an attempt. */
+/** Whether a server is away or Redis refuses writes. This is logged elsewhere, and does not use up an attempt. */
 export function isServerAway(error: unknown): boolean {
   return error instanceof ServerAwayError || findRefusalCode(error) !== null;
 }
@@ -114,7 +114,7 @@ export function explainRefusal(
   return kind && describe(kind, address, fields, messageOf(error));
 }
 
-/** For a cluster node, even one that holds all slots: it takes writes only until its slots move. */
+/** For a cluster node, even one that holds all slots: it accepts writes only until its slots move. */
 export function explainCluster(address: string): Refusal {
   return describe(IN_CLUSTER, address, new Map(), "");
 }
@@ -129,7 +129,7 @@ function describe(
   return { code, text: `Redis at ${address} ${kind.text(fields, message)}`, remedy, isPermanent };
 }
 
-/** The first word of an error reply. Redis 6 puts that of a script further back, after a hyphen. */
+/** The first word of an error reply. For an error in a script, Redis 6 puts it further back, after a hyphen. */
 const FIRST_WORD = new RegExp(`(?:^|-)(${KINDS.flatMap(({ errors }) => errors).join("|")}) `);
 
 function findKind(error: unknown): Kind | undefined {

@@ -4,13 +4,13 @@ import type { ServerState } from "../process/server-state.ts";
 import { checkRedis, type RedisSettings, type RedisState } from "./check.ts";
 import { explain } from "./refusal.ts";
 
-/** Checks every few seconds whether Redis takes writes, which a ping does not show. */
+/** Checks every few seconds whether Redis accepts writes, which a ping does not show. */
 export interface RedisWatch {
   /** Checks now; concurrent callers share one check. Never rejects. */
   check(): Promise<RedisState>;
-  /** Checks now because a command was refused, unless that is known already. */
+  /** Checks now because a command was refused, unless Redis is already known to refuse writes. */
   suspect(): void;
-  /** Calls `listener` with whether Redis refuses writes: immediately, then at every change. */
+  /** Calls `listener` with whether Redis refuses writes, immediately and then on every change. */
   onChange(listener: (isRefusing: boolean) => void): void;
   stop(): void;
 }
@@ -26,7 +26,7 @@ const INTERVAL_MS = 5_000;
 /** Nothing works while Redis refuses writes, so its recovery must be noticed soon. */
 const INTERVAL_WHILE_REFUSING_MS = 1_000;
 /** A Redis that sends no reply within this time is away, even if the connection is open. */
-const ANSWER_LIMIT_MS = 2_500;
+const RESPONSE_LIMIT_MS = 2_500;
 const SOURCE = "watch";
 
 export function createRedisWatch({ redis, state, settings }: WatchDependencies): RedisWatch {
@@ -38,14 +38,14 @@ export function createRedisWatch({ redis, state, settings }: WatchDependencies):
 
   async function readState(): Promise<RedisState> {
     const checked = checkRedis(redis, settings);
-    if (!(await isSettledWithin(checked, ANSWER_LIMIT_MS))) {
-      const error = new Error(`no answer in ${ANSWER_LIMIT_MS} ms`);
+    if (!(await isSettledWithin(checked, RESPONSE_LIMIT_MS))) {
+      const error = new Error(`no response within ${RESPONSE_LIMIT_MS} ms`);
       state.away(SOURCE, error);
       return { kind: "away", error };
     }
     const next = await checked;
     // A broken connection is reported by its own listener. ioredis drops the connection to a replica and reconnects;
-    // meanwhile the last refusal still holds.
+    // until then the last refusal still holds.
     if (next.kind === "away") return last.kind === "refusing" && !state.isAway() ? last : next;
     const { refusal } = next.kind === "refusing" ? next : { refusal: null };
     state.refuses(refusal && { code: refusal.code, message: explain(refusal) });

@@ -2,23 +2,6 @@ import { createPrivateKey } from "node:crypto";
 import { CronExpressionParser } from "cron-parser";
 import { z } from "zod";
 import { parseJson } from "../core/parse.ts";
-import { GITHUB_INPUTS } from "../trainers/github/request.ts";
-
-export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
-  const error = `must be a whole number from ${least} to ${most}`;
-  return z
-    .union(
-      [
-        z.number(),
-        z
-          .string()
-          .regex(/^[+-]?\d+$/)
-          .transform(Number),
-      ],
-      { error },
-    )
-    .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, { error });
-}
 
 export function serverUrl(schemes: readonly string[]) {
   const forms = schemes.map((scheme) => `${scheme}://`).join(" or ");
@@ -34,6 +17,9 @@ export function serverUrl(schemes: readonly string[]) {
 export const openUrl = serverUrl(["http", "https"])
   .refine((text) => !/^\w+:\/\/[^/]*@/.test(text), "must hold no user name and no password")
   .transform((url) => url.replace(/\/+$/, ""));
+
+/** A host name or address to listen on. */
+export const openHost = z.string().regex(/^\S+$/, "must be a host name or address");
 
 const identifier = "[A-Za-z_][A-Za-z0-9_$]*";
 export const tableName = z
@@ -56,22 +42,16 @@ export const timeZone = z
     isTimeZone,
     "must be an IANA time zone such as UTC or Europe/Paris, neither an offset nor an abbreviation",
   );
-export const onOff = z.union([z.boolean(), z.enum(["on", "off"]).transform((text) => text === "on")], {
-  error: "must be on or off",
-});
-/** A setting that holds JSON, in the form that the schema requires. */
+/** A value in the form that the schema requires: as JSON in the environment, as it is in the YAML file. */
 export function json<S extends z.ZodType>(schema: S, form: string) {
-  return z.string().transform((text, context): z.infer<S> => {
-    const parsed = schema.safeParse(parseJson(text));
+  return z.unknown().transform((value, context): z.infer<S> => {
+    const parsed = schema.safeParse(typeof value === "string" ? parseJson(value) : value);
     if (parsed.success) return parsed.data;
-    context.issues.push({ code: "custom", message: `must be ${form}`, input: text });
+    context.issues.push({ code: "custom", message: `must be ${form}`, input: value });
     return z.NEVER;
   });
 }
 
-const inputName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,99}$/);
-export const ExtraInputs = z.record(inputName, z.string());
-export const InputNames = z.partialRecord(z.enum(GITHUB_INPUTS), inputName);
 export const secret = z.string().min(8, "must have 8 characters or more");
 export const privateKey = z
   .string()

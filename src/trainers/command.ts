@@ -3,23 +3,90 @@ import { once } from "node:events";
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { CommandSettings } from "../config/config.ts";
-import type { Training } from "../core/dispatch/advance.ts";
+import { z } from "zod";
+import type { Training } from "../core/dispatch/dispatch.ts";
 import { CommandRequest, type TrainingOrder } from "../core/dispatch/request.ts";
-import { findProgram, isExecutable } from "../process/find-program.ts";
 import { messageOf } from "../core/errors.ts";
-import { type Finding, fault, ok } from "../core/finding.ts";
+import { fault, type Finding, ok } from "../core/finding.ts";
+import { type Settings, wholeNumber } from "../core/setting.ts";
+import { findProgram, isExecutable } from "../process/find-program.ts";
 import type { Redact } from "../process/redact.ts";
-import type { RunEnd, RunOptions, Trainer } from "./trainer.ts";
+import { json } from "../settings/forms.ts";
+import type { RunEnd, RunOptions, Trainer, TrainerDefinition } from "./trainer.ts";
 
 /** How long a training has to end by itself before it is killed. */
 const GRACE_MS = 5_000;
+
+const SETTINGS = {
+  command: {
+    variable: "TRAINER_COMMAND",
+    schema: json(
+      z.array(z.string().regex(/^[^\0]*$/)).min(1),
+      'a JSON array of texts such as ["python","train.py","--drift-score","{drift_score}"]',
+    ),
+    required: 'the program to run, such as ["python","train.py"]',
+    meaning:
+      "JSON array: program and arguments, with the placeholders `{reason}`, `{drift_score}`, `{buffer_size}`, `{decision_id}` and `{model}`.",
+    secret: "hidden",
+  },
+  workingDirectory: {
+    variable: "TRAINER_COMMAND_DIRECTORY",
+    schema: z.string(),
+    default: ".",
+    meaning: "Its working directory.",
+  },
+  environment: {
+    variable: "TRAINER_COMMAND_ENVIRONMENT",
+    schema: z
+      .string()
+      .regex(/^\w+(\s*,\s*\w+)*$/, "must be names of variables, comma-separated")
+      .transform((text) => text.split(/\s*,\s*/)),
+    default: "PATH,HOME,LANG",
+    meaning: "The variables of our environment that it gets, and no others.",
+  },
+  limitSeconds: {
+    variable: "TRAINER_COMMAND_LIMIT_SECONDS",
+    schema: wholeNumber(1, 20 * 86_400),
+    default: "86400",
+    meaning: "How long it may run.",
+  },
+} as const satisfies Settings;
+
+/** What the program is run with. */
+interface CommandSettings {
+  /** Program and arguments, with placeholders such as {drift_score}. */
+  command: readonly string[];
+  workingDirectory: string;
+  /** The variables that the program gets, and no others. */
+  environment: Readonly<Record<string, string>>;
+  limitMs: number;
+}
 
 /**
  * Runs a program on this machine. It is dispatched by putting it on the `training` queue, where it cannot get lost; it runs
  * once, in the process of a worker, and never outlives that worker.
  */
-export function createCommandTrainer(settings: CommandSettings, redact: Redact): Trainer {
+export const commandTrainer: TrainerDefinition<typeof SETTINGS> = {
+  name: "command",
+  meaning: "Runs a program on the worker's machine.",
+  settings: SETTINGS,
+  create({ settings: { command, workingDirectory, environment: names, limitSeconds }, environment, redact }) {
+    const passed = names.flatMap((name) =>
+      environment[name] === undefined ? [] : [[name, environment[name]]],
+    );
+    return createCommandTrainer(
+      {
+        command,
+        workingDirectory,
+        environment: Object.fromEntries(passed),
+        limitMs: limitSeconds * 1000,
+      },
+      redact,
+    );
+  },
+};
+
+function createCommandTrainer(settings: CommandSettings, redact: Redact): Trainer {
   return {
     name: "command",
     triggerWord: "trigger",
@@ -30,6 +97,7 @@ export function createCommandTrainer(settings: CommandSettings, redact: Redact):
       ask: async ({ key }) => ({ outcome: "accepted", training: trainingOf(key) }),
       // The request itself starts nothing, so it may count as made at any time.
       find: async ({ key }) => [trainingOf(key)],
+      identify: (text) => ({ externalId: text }),
       follow: async () => ({ outcome: "nothing_to_ask" }),
       run: async ({ request }, options) => {
         const command = CommandRequest.parse(request);
@@ -53,6 +121,7 @@ function renderCommand({ command, workingDirectory }: CommandSettings, order: Tr
     model: order.model,
   };
   return {
+    kind: "command",
     command: command.map((part) =>
       part.replaceAll(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole),
     ),

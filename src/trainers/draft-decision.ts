@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { DispatchRequest } from "../core/dispatch/request.ts";
 import type { Verdict } from "../core/evaluate.ts";
 import type { Evidence } from "../core/evidence.ts";
-import { formatCount } from "../core/report/format.ts";
+import { formatCount } from "../core/format.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** What the decision log stores of a verdict. */

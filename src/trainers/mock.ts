@@ -1,13 +1,20 @@
-import { type GitHubTarget, renderGitHubRequest, targetOf } from "./github/request.ts";
-import type { Trainer } from "./trainer.ts";
+import { renderGitHubRequest, targetOf } from "./github/request.ts";
+import { TARGET_SETTINGS, toTargets } from "./github/settings.ts";
+import type { TrainerDefinition } from "./trainer.ts";
 
 /** Shows exactly what the GitHub trainer would send, and sends nothing. */
-export function createMockTrainer(targets: ReadonlyMap<string, GitHubTarget>): Trainer {
-  return {
-    name: "mock",
-    triggerWord: "trigger_mock",
-    renderRequest: (order) => renderGitHubRequest(targetOf(targets, order.model), order),
-    remote: null,
-    preflight: async () => [],
-  };
-}
+export const mockTrainer: TrainerDefinition<typeof TARGET_SETTINGS> = {
+  name: "mock",
+  meaning: "Shows the GitHub Actions call and sends nothing.",
+  settings: TARGET_SETTINGS,
+  create({ models }) {
+    const targets = toTargets(models);
+    return {
+      name: "mock",
+      triggerWord: "trigger_mock",
+      renderRequest: (order) => renderGitHubRequest(targetOf(targets, order.model), order),
+      remote: null,
+      preflight: async () => [],
+    };
+  },
+};

@@ -1,29 +1,24 @@
-import type { Config } from "../config/config.ts";
 import type { Redact } from "../process/redact.ts";
-import { createCommandTrainer } from "./command.ts";
-import { createMockTrainer } from "./mock.ts";
-import type { Trainer } from "./trainer.ts";
-import { createWebhookTrainer } from "./webhook.ts";
+import { commandTrainer } from "./command.ts";
+import { githubTrainer } from "./github/github.ts";
+import { mockTrainer } from "./mock.ts";
+import type { ConfiguredTrainer, Trainer, TrainerDefinition } from "./trainer.ts";
+import { webhookTrainer } from "./webhook.ts";
 
-/** Creates the trainer that the settings name. */
+/** The trainers that TRAINER can name. Their settings, secrets and documentation follow from their definitions. */
+export const TRAINERS: readonly TrainerDefinition[] = [
+  mockTrainer,
+  githubTrainer,
+  webhookTrainer,
+  commandTrainer,
+];
+
+/** Creates the configured trainer. */
 export async function createTrainer(
-  { trainer, models }: Pick<Config, "trainer" | "models">,
+  { name, settings, models, environment }: ConfiguredTrainer,
   redact: Redact,
 ): Promise<Trainer> {
-  const targets = new Map([...models].map(([model, { github }]) => [model, github]));
-  switch (trainer.name) {
-    case "mock":
-      return createMockTrainer(targets);
-    case "github": {
-      // Loaded on demand: the other trainers do not need Octokit in memory.
-      const { createGitHubTrainer } = await import("./github/github.ts");
-      return createGitHubTrainer({ login: trainer.login, targets, redact });
-    }
-    case "webhook":
-      return createWebhookTrainer(trainer.webhook, redact);
-    case "command":
-      return createCommandTrainer(trainer.command, redact);
-    default:
-      return trainer satisfies never;
-  }
+  const definition = TRAINERS.find((trainer) => trainer.name === name);
+  if (!definition) throw new Error(`there is no trainer ${name}`);
+  return definition.create({ settings, models, environment, redact });
 }

@@ -1,7 +1,45 @@
-import type { TrainerTraits, Training, TrainingStatus } from "../core/dispatch/advance.ts";
+import type { Training, TrainingStatus } from "../core/dispatch/dispatch.ts";
 import type { DispatchRequest, TrainingOrder } from "../core/dispatch/request.ts";
+import type { TrainerTraits } from "../core/dispatch/transition.ts";
 import { TransientError } from "../core/errors.ts";
 import type { Finding } from "../core/finding.ts";
+import type { Settings, ValuesOf } from "../core/setting.ts";
+import type { Redact } from "../process/redact.ts";
+
+/** A kind of trainer: its name, its settings and how it is made. Adding one takes a file and a line in the registry. */
+export interface TrainerDefinition<S extends Settings = Settings> {
+  readonly name: string;
+  /** For the documentation, as Markdown: what it does. */
+  readonly meaning: string;
+  readonly settings: S;
+  /** Faults beyond single settings. `given` holds the settings that are set, as written, by variable. */
+  findFaults?(given: Readonly<Record<string, string | undefined>>): string[];
+  /** Faults in the values that one model ends up with. */
+  findModelFaults?(model: string, values: ValuesOf<S>): string[];
+  create(options: TrainerOptions<S>): Trainer | Promise<Trainer>;
+}
+
+/** What a trainer is made from. */
+export interface TrainerOptions<S extends Settings> {
+  settings: ValuesOf<S>;
+  /** The settings of each model, which may differ where the YAML file says so. */
+  models: ReadonlyMap<string, ValuesOf<S>>;
+  environment: Readonly<Record<string, string | undefined>>;
+  redact: Redact;
+}
+
+/** The trainer that the configuration names, and what it is made from. */
+export interface ConfiguredTrainer extends Omit<TrainerOptions<Settings>, "redact"> {
+  name: string;
+}
+
+/** The settings of a trainer; null if another one is configured. */
+export function settingsOf<S extends Settings>(
+  configured: ConfiguredTrainer,
+  { name }: TrainerDefinition<S>,
+): ValuesOf<S> | null {
+  return configured.name === name ? (configured.settings as ValuesOf<S>) : null;
+}
 
 /** The port to whatever trains the models. */
 export interface Trainer {
@@ -38,6 +76,12 @@ export interface RemoteTrainer {
    * @throws TrainerUnavailable if there is no telling now.
    */
   follow(training: FollowedTraining): Promise<News>;
+  /**
+   * Identifies the training that a person names for `dispatch confirm`, by its id or URL.
+   *
+   * @throws PermanentError for a text that names none.
+   */
+  identify(text: string): IdentifiedTraining;
   /** Runs the training itself, in this process, to its end; absent if training takes place elsewhere. */
   readonly run?: (dispatch: RequestedDispatch, options: RunOptions) => Promise<RunEnd>;
 }
@@ -48,6 +92,15 @@ export interface RequestedDispatch {
   key: string;
   /** As the settings render it now. */
   request: DispatchRequest;
+}
+
+/** A training that a person named. */
+export interface IdentifiedTraining {
+  externalId: string;
+  /** Where its status can be read, if its id is not enough. */
+  statusUrl?: string;
+  /** Its outcome will never be known. */
+  isDone?: boolean;
 }
 
 /** A request whose training is searched for. */

@@ -1,19 +1,22 @@
 import { z } from "zod";
-import type { WebhookSettings } from "../config/config.ts";
-import type { Training } from "../core/dispatch/advance.ts";
+import type { Training } from "../core/dispatch/dispatch.ts";
 import { HttpRequest, type TrainingOrder } from "../core/dispatch/request.ts";
+import { PermanentError } from "../core/errors.ts";
 import { ok } from "../core/finding.ts";
 import { parseJson } from "../core/parse.ts";
-import type { Redact } from "../process/redact.ts";
+import type { Settings, ValuesOf } from "../core/setting.ts";
 import { splitLogin } from "../outgoing/login.ts";
 import { explainNetworkFailure } from "../outgoing/network-failure.ts";
 import { SIGNATURE_HEADER, signBody } from "../outgoing/signature.ts";
 import { readWait } from "../outgoing/wait.ts";
+import type { Redact } from "../process/redact.ts";
+import { openUrl, secret, serverUrl } from "../settings/forms.ts";
 import {
   type Answer,
   type FollowedTraining,
   type News,
   type Trainer,
+  type TrainerDefinition,
   TrainerUnavailable,
 } from "./trainer.ts";
 
@@ -26,11 +29,60 @@ export function outcomePath(key: string): string {
   return `/api/v1/trainings/${key}/outcome`;
 }
 
+const SETTINGS = {
+  url: {
+    variable: "TRAINER_URL",
+    schema: serverUrl(["http", "https"]),
+    required: "the URL that takes the request",
+    meaning: "Where requests are posted.",
+    secret: "login",
+  },
+  secret: {
+    variable: "TRAINER_SECRET",
+    schema: secret,
+    required: "the secret that signs it",
+    meaning: "Signs requests, and the outcomes that the receiver reports.",
+    secret: "value",
+  },
+  publicUrl: {
+    variable: "PUBLIC_URL",
+    schema: openUrl,
+    meaning: "Where the receiver reaches Retrigger; required unless `TRAINER_OUTCOME` says otherwise.",
+    secret: "hidden",
+  },
+  outcome: {
+    variable: "TRAINER_OUTCOME",
+    schema: z.enum(["callback", "status_url", "accepted"]),
+    default: "callback",
+    meaning:
+      "How the end of a training becomes known: `callback` (the receiver posts it to `PUBLIC_URL`), `status_url` (read from the URL that the receiver's response names), or `accepted` (never: an accepted request counts as done).",
+  },
+} as const satisfies Settings;
+
+type WebhookSettings = ValuesOf<typeof SETTINGS>;
+
 /**
  * Posts a signed CloudEvent 1.0 to a URL. The request is sent once; the receiver must treat a second one with the same
  * `Idempotency-Key` as the same request, because a person may resend it.
  */
-export function createWebhookTrainer(settings: WebhookSettings, redact: Redact): Trainer {
+export const webhookTrainer: TrainerDefinition<typeof SETTINGS> = {
+  name: "webhook",
+  meaning: "Posts a signed [CloudEvent](https://cloudevents.io) to a URL of your own.",
+  settings: SETTINGS,
+  findFaults: findMissingOutcome,
+  create: ({ settings, redact }) => createWebhookTrainer(settings, redact),
+};
+
+/** Without a way to learn how a training ended, each would count as lost, and its alerts would train again and again. */
+function findMissingOutcome(given: Readonly<Record<string, string | undefined>>): string[] {
+  const outcome = given["TRAINER_OUTCOME"] ?? "callback";
+  if (outcome !== "callback" || given["PUBLIC_URL"] !== undefined) return [];
+  return [
+    "PUBLIC_URL is not set: TRAINER=webhook needs a way to learn how a training ended. Set PUBLIC_URL, to which the receiver reports it; or TRAINER_OUTCOME=status_url if its responses name a status URL; or TRAINER_OUTCOME=accepted if an accepted request counts as done",
+  ];
+}
+
+function createWebhookTrainer(settings: WebhookSettings, redact: Redact): Trainer {
   const { url, secret, publicUrl, outcome: outcomeFrom } = settings;
   return {
     name: "webhook",
@@ -44,7 +96,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
     remote: {
       traits: {
         followsById: false,
-        reportsOutcomes: outcomeFrom === "callback" && publicUrl !== null,
+        reportsOutcomes: outcomeFrom === "callback" && publicUrl !== undefined,
         runsHere: false,
       },
 
@@ -75,6 +127,16 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
 
       // A receiver cannot be searched by key; if it got the request, its callback says so.
       find: async (): Promise<Training[]> => [],
+
+      identify(text) {
+        if (outcomeFrom === "callback") return { externalId: text };
+        if (outcomeFrom === "accepted") return { externalId: text, isDone: true };
+        if (/^https?:\/\//.test(text) && URL.canParse(text)) return { externalId: text, statusUrl: text };
+        throw new PermanentError(
+          "BAD_INPUT",
+          `run is "${text}": with TRAINER_OUTCOME=status_url it must be the URL at which the training's status can be read`,
+        );
+      },
 
       async follow({ statusUrl, etag }: FollowedTraining): Promise<News> {
         if (statusUrl === null) return { outcome: "nothing_to_ask" };
@@ -147,6 +209,7 @@ function renderWebhookRequest(
   order: TrainingOrder,
 ): HttpRequest {
   return {
+    kind: "http",
     method: "POST",
     url: shownUrl(url),
     headers: {
@@ -167,7 +230,7 @@ function renderWebhookRequest(
         buffer_size: order.bufferSize,
         decision_id: order.runId,
         model: order.model,
-        ...(publicUrl === null || outcome !== "callback"
+        ...(publicUrl === undefined || outcome !== "callback"
           ? {}
           : { outcome_url: `${publicUrl}${outcomePath(order.runId)}` }),
       },

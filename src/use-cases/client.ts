@@ -1,18 +1,18 @@
-import { DecisionSummary } from "../core/report/decision-summary.ts";
-import { describeAbandoned, Abandoned } from "../../queues/abandoned.ts";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Job, Queue } from "bullmq";
+import { Abandoned, describeAbandoned } from "../../queues/abandoned.ts";
 import { IntakeResult, TrainingReport } from "../../queues/jobs.ts";
-import { INBOX, STAGES, type Stage, TRAINING } from "../../queues/names.ts";
+import { INBOX, type Stage, STAGES, TRAINING } from "../../queues/names.ts";
 import { INBOX_JOB_OPTIONS } from "../../queues/options.ts";
-import { followTraining, wakeJob } from "../../queues/training.ts";
+import { followTraining, wakeTraining } from "../../queues/training.ts";
 import type { Config } from "../config/config.ts";
-import { isOver } from "../core/dispatch/advance.ts";
+import { isOver } from "../core/dispatch/dispatch.ts";
 import { PermanentError, TransientError } from "../core/errors.ts";
+import { DecisionSummary } from "../core/report/decision-summary.ts";
 import type { Logger } from "../process/logger.ts";
+import { createServerState } from "../process/server-state.ts";
 import { connectRedis } from "../redis/connection.ts";
 import { openQueue } from "../redis/open-queue.ts";
-import { createServerState } from "../process/server-state.ts";
 
 const POLL_MS = 50;
 
@@ -40,8 +40,8 @@ export interface Client {
     runId: string,
     options: { limitMs: number; onProgress?: (report: TrainingReport) => void },
   ): Promise<TrainingReport>;
-  /** Wakes a training's job now: a reopened dispatch is requested, any other one is polled. */
-  lookAtTraining(run: { runId: string; model: string }): Promise<void>;
+  /** Runs the job of a training now: a reopened dispatch is requested, any other one is polled. */
+  resumeTraining(run: { runId: string; model: string }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -113,11 +113,9 @@ export function createClient(config: Config, log: Logger): Client {
     inbox,
     waitForTraining: (runId, { limitMs, onProgress = () => {} }) =>
       waitForTraining(runId, Date.now() + limitMs, onProgress),
-    async lookAtTraining({ runId, model }) {
-      const act = stages[STAGES.indexOf("act")];
-      // An act stage that waits for the trainer works on the dispatch itself.
-      if (act && (await act.getJobState(runId)) === "delayed") await wakeJob(act, runId);
-      if (!(await wakeJob(training, runId))) await followTraining(training, { runId, model }, 0);
+    async resumeTraining({ runId, model }) {
+      if (!(await wakeTraining([...stages, training], runId)))
+        await followTraining(training, { runId, model }, 0);
     },
     async send(name, data) {
       const job = await inbox.add(name, data, INBOX_JOB_OPTIONS);
@@ -147,7 +145,7 @@ function finishedValue(job: Job, what: string): unknown {
   if (typeof value === "object" && value !== null) return value;
   throw new PermanentError(
     "FAILED",
-    `${what} failed: ${job.failedReason}. After the mend, retry it in Bull Board`,
+    `${what} failed: ${job.failedReason}. Once fixed, retry it in Bull Board`,
   );
 }
 

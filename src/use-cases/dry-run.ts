@@ -1,14 +1,14 @@
-import type { ConfigWithoutRedis } from "../config/config.ts";
-import { evaluate } from "../core/evaluate.ts";
-import { draftDecision } from "../trainers/draft-decision.ts";
-import { summarizeDecision, type DecisionSummary } from "../core/report/decision-summary.ts";
-import { findModel } from "../config/find-model.ts";
-import type { Database } from "../postgres/database.ts";
 import { createRunId } from "../../queues/run-id.ts";
+import type { ConfigWithoutRedis } from "../config/config.ts";
+import { findModel } from "../config/find-model.ts";
+import { evaluate } from "../core/evaluate.ts";
+import { type DecisionSummary, summarizeDecision } from "../core/report/decision-summary.ts";
+import type { Database } from "../postgres/database.ts";
 import { createRedactor } from "../process/redact.ts";
+import { draftDecision } from "../trainers/draft-decision.ts";
 import { createTrainer } from "../trainers/registry.ts";
 
-/** Computes what a decision would be now. Records and sends nothing. */
+/** Computes what would be decided now. Records and sends nothing. */
 export async function dryRun({
   config,
   database,
@@ -19,11 +19,11 @@ export async function dryRun({
   model: string;
 }): Promise<DecisionSummary> {
   const own = findModel(config.models, model);
-  const { policy, minBufferSizeSetting } = own;
+  const { policy, settingNames } = own;
   const runId = createRunId();
   const evidence = await database.fetchEvidence(model, own);
   const verdict = evaluate(evidence, policy);
-  const trainer = await createTrainer(config, createRedactor(config.secrets));
+  const trainer = await createTrainer(config.trainer, createRedactor(config.secrets));
   const { decision, request } = draftDecision({ runId, model, evidence, verdict }, trainer);
   return summarizeDecision(
     {
@@ -31,7 +31,7 @@ export async function dryRun({
       runId,
       evidence,
       policy,
-      minBufferSizeSetting,
+      settingNames,
       verdict,
       request,
       dispatch: request && {

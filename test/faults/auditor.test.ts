@@ -1,5 +1,5 @@
-import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { describe, expect, it } from "vitest";
+import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { audit, type Observation, type ObservedDecision, type Violation } from "./auditor.ts";
 
 const [FIRST, SECOND] = ["019a0000-0000-7000-8000-000000000001", "019a0000-0000-7000-8000-000000000002"];

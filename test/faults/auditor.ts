@@ -1,5 +1,5 @@
-import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import type { IntakeResult } from "../../queues/jobs.ts";
+import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 
 /** One training, as recorded by the trainer itself. */
 export interface StartedTraining {

@@ -31,7 +31,7 @@ let hits = 0;
 
 const settings = parseConfig(process.env);
 // The fake responds at once, so a search need not last for minutes.
-const config = { ...settings, patience: { ...settings.patience, searchMs: 2_000, pollMs: 500 } };
+const config = { ...settings, timing: { ...settings.timing, searchMs: 2_000, pollMs: 500 } };
 const log = createLogger(config.logLevel, createRedactor(config.secrets));
 const app = buildApp(config, log, {
   replaceParts,

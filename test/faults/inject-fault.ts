@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
-import type { Sandbox } from "./sandbox.ts";
 import type { Lane } from "./lane.ts";
 import type { SentEvent } from "./observe.ts";
 import type { Plan } from "./plans.ts";
+import type { Sandbox } from "./sandbox.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 interface InjectedFault {

@@ -1,7 +1,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startEmbeddedServers } from "../../src/embedded/servers.ts";
-import { type Sandbox, type SandboxOptions, openSandbox } from "./sandbox.ts";
+import { openSandbox, type Sandbox, type SandboxOptions } from "./sandbox.ts";
 import { controlPostgres, controlRedis, type ServerControl } from "./servers.ts";
 import { createTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
 import { createTemplate } from "./template.ts";

@@ -1,8 +1,8 @@
 import { parseArgs } from "node:util";
-import { formatGitHubTable, formatTable } from "./table.ts";
 import { type Lane, openLane } from "./lane.ts";
 import { createGitHubPlans, createPlans, type Plan } from "./plans.ts";
 import { makeRun, type Outcome } from "./runs.ts";
+import { formatGitHubTable, formatTable } from "./table.ts";
 
 /**
  * The long form: `npm run test:faults -- --runs 500`; with `--github`, each misbehaviour of GitHub with a kill at each point

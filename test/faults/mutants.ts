@@ -30,7 +30,7 @@ export const MUTANTS: Mutant[] = [
     guard: "compare-and-set",
     changes: [
       {
-        file: "src/postgres/decisions.ts",
+        file: "src/postgres/decision-sql.ts",
         find: "WHERE NOT EXISTS (SELECT FROM retraining_decisions WHERE model = $2 AND id > $15::integer)",
         replace: "WHERE true",
       },
@@ -134,7 +134,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
     guard: "a decision is held back only by an open training",
     changes: [
       {
-        file: "src/postgres/decisions.ts",
+        file: "src/postgres/decision-sql.ts",
         find: "AND (SELECT count(*) FROM holding) = cardinality($24::integer[])",
         replace: "AND cardinality($24::integer[]) >= 0",
       },

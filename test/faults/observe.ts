@@ -1,9 +1,9 @@
-import { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import type { Job, Queue } from "bullmq";
 import { IntakeResult, TrainingReport } from "../../queues/jobs.ts";
 import { INBOX, INBOX_JOBS, QUEUES, TRAINING } from "../../queues/names.ts";
-import { openQueue } from "../../src/redis/open-queue.ts";
+import { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { createLogger } from "../../src/process/logger.ts";
+import { openQueue } from "../../src/redis/open-queue.ts";
 import { auditLatest, type Observation, type ObservedDecision } from "./auditor.ts";
 import type { Sandbox } from "./sandbox.ts";
 

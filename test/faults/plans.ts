@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { MISBEHAVIOURS, type MisbehaviourName } from "./misbehaviours.ts";
+import { type MisbehaviourName, MISBEHAVIOURS } from "./misbehaviours.ts";
 
 /** Steps at which a worker process kills itself: before and after every effect and every stage. */
 export const KILL_POINTS = [

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { until } from "../support/world.ts";
-import type { Sandbox } from "./sandbox.ts";
 import { type Lane, openLane } from "./lane.ts";
+import type { Sandbox } from "./sandbox.ts";
 
 const OTHERS = ["a", "b", "c", "d"];
 

@@ -1,11 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { audit, type Violation } from "./auditor.ts";
-import type { Sandbox, SandboxOptions } from "./sandbox.ts";
+import { injectFault } from "./inject-fault.ts";
 import type { Lane } from "./lane.ts";
 import { MISBEHAVIOURS } from "./misbehaviours.ts";
 import { observe, untilAtRest } from "./observe.ts";
 import type { Plan } from "./plans.ts";
-import { injectFault } from "./inject-fault.ts";
+import type { Sandbox, SandboxOptions } from "./sandbox.ts";
 
 export interface Outcome {
   plan: Plan;

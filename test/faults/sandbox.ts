@@ -1,14 +1,14 @@
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { createClient, type Client as Producer } from "../../src/use-cases/client.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import type { EmbeddedServers } from "../../src/embedded/servers.ts";
 import { createLogger } from "../../src/process/logger.ts";
+import { type Client as Producer, createClient } from "../../src/use-cases/client.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
+import { queryOnce, withDatabase } from "../support/database-url.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
 import { findOpenConnections, findSecrets } from "./leaks.ts";
-import { queryOnce, withDatabase } from "../support/database-url.ts";
 import type { TcpProxy } from "./tcp-proxy.ts";
 import { TEMPLATE } from "./template.ts";
 import { spawnWorker, stopWorkers, untilReady, type WorkerProcess } from "./worker-process.ts";

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { chooseRootDrop, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
 import { probeRedis } from "../../src/redis/connection.ts";
 import { queryOnce } from "../support/database-url.ts";
-import { chooseRootDrop, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
 
 /** A running server that can be killed, paused and started again on the same port and files. */
 export interface ServerControl {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { OpenAPIBackend, type Document } from "openapi-backend";
+import { type Document, OpenAPIBackend } from "openapi-backend";
 
 /** The paths of GitHub's API that a training needs. */
 const PATHS = [

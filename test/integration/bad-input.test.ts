@@ -184,7 +184,7 @@ describe("a stage result of another version", () => {
     const known = await world.redis.hget(`${world.config.redisPrefix}:evaluate:${runId}`, "returnvalue");
     const evaluated = JSON.parse(known ?? "{}") as { verdict: { reason: string } };
     evaluated.verdict.reason = "a NUL: \u0000";
-    expect(await plant("evaluate", "act", JSON.stringify(evaluated))).toContain("cannot answer");
+    expect(await plant("evaluate", "act", JSON.stringify(evaluated))).toContain("cannot run the query");
     expect(await world.sql("SELECT FROM retraining_decisions")).toHaveLength(1);
     expect(await world.sql("SELECT FROM retraining_dispatches")).toHaveLength(1);
   });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { App } from "../../src/app.ts";
 import { STAGES } from "../../queues/names.ts";
+import type { App } from "../../src/app.ts";
 import { addCheck, createWorld, failureOf, until, type World } from "../support/world.ts";
 
 let world: World;

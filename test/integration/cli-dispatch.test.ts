@@ -1,6 +1,6 @@
-import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TrainingReport } from "../../queues/jobs.ts";
+import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { runScript } from "../support/process.ts";
 import { until } from "../support/world.ts";
@@ -79,7 +79,7 @@ describe("npx retrigger dispatch", () => {
   });
 
   it("resend repeats a request that started nothing, and confirm names the run that was started", async () => {
-    await world.startApp({ patience: { searchMs: 500 } });
+    await world.startApp({ timing: { searchMs: 500 } });
     world.github.next = ["drop"];
     const { runId } = await world.decide();
     const resent = await retrigger(["dispatch", "resend", runId]);

@@ -1,5 +1,5 @@
-import { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { runScript } from "../support/process.ts";
 import { addCheck, createWorld, type World } from "../support/world.ts";
 

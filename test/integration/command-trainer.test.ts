@@ -2,11 +2,11 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { AppOptions } from "../../src/app.ts";
-import type { Dispatch } from "../../src/core/dispatch/advance.ts";
-import { parseConfig } from "../../src/config/config.ts";
-import { ServerAwayError } from "../../src/core/errors.ts";
 import { createRunId } from "../../queues/run-id.ts";
+import type { AppOptions } from "../../src/app.ts";
+import { parseConfig } from "../../src/config/config.ts";
+import type { Dispatch } from "../../src/core/dispatch/dispatch.ts";
+import { ServerAwayError } from "../../src/core/errors.ts";
 import { listCommands, spawnScript, untilOutput } from "../support/process.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 

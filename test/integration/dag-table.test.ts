@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { createLogger } from "../../src/process/logger.ts";
 import { createDatabase } from "../../src/postgres/database.ts";
+import { createLogger } from "../../src/process/logger.ts";
 import { addCheck, addRatings, createWorld, failureOf, holdTable, type World } from "../support/world.ts";
 
 let world: World;
@@ -107,7 +107,7 @@ describe("migrations", () => {
     await world.sql(`${DAG_TABLE}; CREATE VIEW board AS SELECT buffer_size FROM retraining_decisions`);
     const database = createDatabase(world.config, createLogger("silent"));
     expect(await failureOf(database.migrate())).toContain(
-      "Drop the view that stands on retraining_decisions",
+      "Drop the view that depends on retraining_decisions",
     );
     await database.close();
   });

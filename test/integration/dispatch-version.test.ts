@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { advance } from "../../src/core/dispatch/advance.ts";
-import { createLogger } from "../../src/process/logger.ts";
 import { createDatabase } from "../../src/postgres/database.ts";
 import { clockOf, type DispatchRecord } from "../../src/postgres/dispatches.ts";
+import { createLogger } from "../../src/process/logger.ts";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 
 let world: GitHubWorld;
@@ -17,7 +17,7 @@ const TRAINER = { followsById: true, reportsOutcomes: false, runsHere: false };
 describe("a process that read a dispatch before another process updated it", () => {
   it("keeps what the other one wrote, and reduces again from there", async () => {
     world.github.course = { queuedMs: 0, runningMs: 600_000, conclusion: "success" };
-    await world.startApp({ patience: { pollMs: 600_000 } });
+    await world.startApp({ timing: { pollMs: 600_000 } });
     const { runId } = await world.decide();
     await world.stopApps();
     const database = createDatabase(world.config, createLogger("silent"));

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { formatTime } from "../../src/core/report/format.ts";
+import { formatTime } from "../../src/core/format.ts";
 import { timeZone } from "../../src/settings/forms.ts";
 import { addCheck, addRatings, createWorld, failureOf, until, type World } from "../support/world.ts";
 

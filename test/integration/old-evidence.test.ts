@@ -1,5 +1,5 @@
-import { Gathered } from "../../queues/jobs.ts";
 import { afterEach, describe, expect, it } from "vitest";
+import { Gathered } from "../../queues/jobs.ts";
 import { retryStage } from "../support/stages.ts";
 import { addCheck, createWorld, failureOf, until, type World } from "../support/world.ts";
 

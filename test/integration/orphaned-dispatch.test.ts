@@ -43,14 +43,14 @@ async function createUser() {
 }
 
 /** Orphans a dispatch: its request was sent, the response was lost, and its act stage failed for good. */
-async function orphanDispatch(patience: object): Promise<{ runId: string }> {
+async function orphanDispatch(timing: object): Promise<{ runId: string }> {
   // The administrator owns the tables, so that the user of the service can be dropped.
   await runScript("src/cli.ts", ["migrate"], world.settings);
   const user = await createUser();
   world.github.next = ["drop"];
   let isRotated = false;
   await world.startApp(
-    { databaseUrl: user.databaseUrl, patience },
+    { databaseUrl: user.databaseUrl, timing },
     {
       replaceParts: (parts) => ({
         ...parts,
@@ -184,13 +184,9 @@ describe("a recorded request", () => {
 
   it("that no longer matches the settings is cancelled, and a follow-up re-evaluates", async () => {
     const runId = await stopWhileActWaits(world);
-    const models = new Map(
-      [...world.config.models].map(([name, own]) => [
-        name,
-        { ...own, github: { ...own.github, ref: "next" } },
-      ]),
-    );
-    await world.startApp({ models });
+    const { trainer } = world.config;
+    const models = new Map([...trainer.models].map(([name, own]) => [name, { ...own, ref: "next" }]));
+    await world.startApp({ trainer: { ...trainer, models } });
     await withQueue(world, "act", async (queue) => (await queue.getJob(runId))?.promote());
     await until("the follow-up's training", async () => world.github.runs.length === 1);
     expect((await dispatches())[0]).toMatchObject({ state: "cancelled", reason_code: "settings_changed" });
@@ -202,8 +198,10 @@ describe("a recorded request", () => {
     const file = `.data/hacked-${process.pid}`;
     const command = {
       name: "command",
-      command: { command: ["/bin/true"], workingDirectory: ".", environment: {}, limitMs: 10_000 },
-    } as const;
+      settings: { command: ["/bin/true"], workingDirectory: ".", environment: [], limitSeconds: 10 },
+      models: new Map(),
+      environment: {},
+    };
     await startTampered(JSON.stringify({ command: ["/bin/sh", "-c", `touch ${file}`] }), {
       trainer: command,
     });

@@ -23,7 +23,7 @@ describe("a failover of Redis", () => {
     await first.admin.replicaof("127.0.0.1", second.port);
     await service.untilLogged(`is a read-only replica of 127.0.0.1:${second.port}`);
     address.pointTo(second.port);
-    await service.untilLogged("Redis takes writes again");
+    await service.untilLogged("Redis accepts writes again");
     expect(await readiness()).toEqual(READY);
     // The test's own connections still lead to the old master.
     const emit = await runScript("src/cli.ts", ["decide", "--json"], world.settings);

@@ -33,11 +33,11 @@ describe("a Redis that answers but refuses writes", () => {
       expect(callback.body).toContain(reason);
 
       await end(redis);
-      await service.untilLogged("Redis takes writes again");
+      await service.untilLogged("Redis accepts writes again");
       expect(await readiness()).toEqual(READY);
       expect((await decide()).reason).toBe("already_acted_on");
       expect(service.warnings()).toEqual([expect.stringContaining(reason)]);
-      expect(service.infos("takes writes again")).toBe(1);
+      expect(service.infos("accepts writes again")).toBe(1);
       expect(service.infos("is back")).toBe(0);
     },
   );
@@ -54,7 +54,7 @@ describe("a Redis that answers but refuses writes", () => {
     await service.untilLogged(DEMOTED.reason);
     expect(await readiness()).toEqual(refusing(DEMOTED.reason));
     await DEMOTED.end(redis);
-    await service.untilLogged("Redis takes writes again");
+    await service.untilLogged("Redis accepts writes again");
     expect(service.warnings()).toEqual([
       expect.stringContaining(FULL.reason),
       expect.stringContaining(DEMOTED.reason),

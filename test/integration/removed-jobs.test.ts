@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createChain } from "../../queues/chain.ts";
 import type { App } from "../../src/app.ts";
 import { PermanentError } from "../../src/core/errors.ts";
-import { createChain } from "../../queues/chain.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { addCheck, createWorld, failureOf, until, withQueue, type World } from "../support/world.ts";
 

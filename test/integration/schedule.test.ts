@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { createModelClaims } from "../../src/redis/model-claims.ts";
 import { syncSchedules } from "../../queues/schedule.ts";
+import { createModelClaims } from "../../src/redis/model-claims.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 
 let world: World;

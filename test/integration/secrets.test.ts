@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { FAKE_TOKEN } from "../github/fake-github.ts";
+import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { runScript, spawnScript } from "../support/process.ts";
 import { dumpRedis, dumpTables } from "../support/secrets.ts";
 import { createWorld, failureOf, until } from "../support/world.ts";

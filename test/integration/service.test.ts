@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { startRedis } from "../../src/embedded/redis.ts";
-import { once } from "node:events";
 import { afterEach, describe, expect, it } from "vitest";
+import { startRedis } from "../../src/embedded/redis.ts";
 import { listCommandsWith, runScript, untilOutput } from "../support/process.ts";
 import { startService } from "../support/service-process.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";

@@ -108,7 +108,7 @@ describe.each<[string, () => Promise<Subject>]>([
   const config = () => ({
     ...parseConfig(world.settings),
     role: "worker" as const,
-    patience: { ...world.config.patience, searchMs: 1_000, pollMs: 200 },
+    timing: { ...world.config.timing, searchMs: 1_000, pollMs: 200 },
   });
   const start = (changes: object = {}) => world.startApp({ ...config(), ...changes });
   const followed = (runId: string) => world.client.waitForTraining(runId, { limitMs: 20_000 });

@@ -1,5 +1,5 @@
-import { sign } from "@octokit/webhooks-methods";
 import { once } from "node:events";
+import { sign } from "@octokit/webhooks-methods";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { spawnScript, untilOutput } from "../support/process.ts";
@@ -103,7 +103,7 @@ describe("a dispatched training", () => {
   });
 
   it("that GitHub no longer knows counts as lost after the limit", async () => {
-    await world.startApp({ patience: { lostAfterSeconds: 2 } });
+    await world.startApp({ timing: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     world.github.runs.splice(0);
     const report = await world.waitForTraining(runId);
@@ -114,7 +114,7 @@ describe("a dispatched training", () => {
   it("that was considered lost and reappears is followed again, and no second one is started", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "2" });
-    await world.startApp({ patience: { lostAfterSeconds: 2 } });
+    await world.startApp({ timing: { lostAfterSeconds: 2 } });
     const { runId } = await world.decide();
     const runs = world.github.runs.splice(0);
     expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", conclusion: "lost" });
@@ -186,7 +186,7 @@ describe("GitHub's webhook", () => {
 
   it("triggers a poll of the training, and nothing that it claims is trusted", async () => {
     world.github.course = { ...GOOD, runningMs: 5_000 };
-    const address = await world.startService({ patience: { pollMs: 60_000 } });
+    const address = await world.startService({ timing: { pollMs: 60_000 } });
     const { runId } = await world.decide();
     const id = world.github.runs[0]?.id;
     // First it claims that the run has ended although it has not, then it reports an outdated status.
@@ -254,7 +254,7 @@ describe("the service, at its start", () => {
 describe("/metrics", () => {
   it("counts dispatches by state, an unknown one among them, and the jobs of each queue", async () => {
     world.github.next = ["drop"];
-    const address = await world.startService({ patience: { searchMs: 500 } });
+    const address = await world.startService({ timing: { searchMs: 500 } });
     await world.decide();
     const text = await (await fetch(`${address}/metrics`)).text();
     expect(text).toContain('retrigger_dispatches{model="default",trainer="github",state="unknown"} 1');

@@ -26,9 +26,9 @@ afterEach(async () => {
   await receiver.close();
 });
 
-function start(patience: object = {}): Promise<App> {
-  const quick = { ...world.config.patience, searchMs: 3_000, pollMs: 250, ...patience };
-  return world.startApp({ role: "all", patience: quick });
+function start(timing: object = {}): Promise<App> {
+  const quick = { ...world.config.timing, searchMs: 3_000, pollMs: 250, ...timing };
+  return world.startApp({ role: "all", timing: quick });
 }
 
 async function postOutcome(

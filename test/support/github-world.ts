@@ -1,12 +1,12 @@
-import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { generateKeyPairSync } from "node:crypto";
-import type { AppOptions } from "../../src/app.ts";
-import type { Config, TrainingPatience } from "../../src/config/config.ts";
-import { dryRun } from "../../src/use-cases/dry-run.ts";
-import { createLogger } from "../../src/process/logger.ts";
-import { createDatabase } from "../../src/postgres/database.ts";
-import { INBOX_JOBS } from "../../queues/names.ts";
 import type { TrainingReport } from "../../queues/jobs.ts";
+import { INBOX_JOBS } from "../../queues/names.ts";
+import type { AppOptions } from "../../src/app.ts";
+import type { Config, TrainingTiming } from "../../src/config/config.ts";
+import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
+import { createDatabase } from "../../src/postgres/database.ts";
+import { createLogger } from "../../src/process/logger.ts";
+import { dryRun } from "../../src/use-cases/dry-run.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "./world.ts";
@@ -31,7 +31,7 @@ export interface GitHubWorld extends Omit<World, "startApp" | "decide"> {
   appLogin(): { GITHUB_APP_ID: string; GITHUB_TOKEN: undefined; privateKey: string };
 }
 
-type Changes = Omit<Partial<Config>, "patience"> & { patience?: Partial<TrainingPatience> };
+type Changes = Omit<Partial<Config>, "timing"> & { timing?: Partial<TrainingTiming> };
 
 const listeners = new WeakMap<GitHubWorld, Receiver>();
 
@@ -64,13 +64,13 @@ export async function createGitHubWorld(
   const githubWorld: GitHubWorld = {
     ...world,
     github,
-    async startApp({ patience, ...changes } = {}, options) {
-      const quick = { ...world.config.patience, searchMs: 4_000, pollMs: 250, ...patience };
-      await world.startApp({ ...changes, patience: quick }, options);
+    async startApp({ timing, ...changes } = {}, options) {
+      const quick = { ...world.config.timing, searchMs: 4_000, pollMs: 250, ...timing };
+      await world.startApp({ ...changes, timing: quick }, options);
     },
-    async startService({ patience, ...changes } = {}) {
-      const quick = { ...world.config.patience, searchMs: 4_000, pollMs: 250, ...patience };
-      const app = await world.startApp({ ...changes, role: "all", patience: quick });
+    async startService({ timing, ...changes } = {}) {
+      const quick = { ...world.config.timing, searchMs: 4_000, pollMs: 250, ...timing };
+      const app = await world.startApp({ ...changes, role: "all", timing: quick });
       return app.address() ?? "";
     },
     async decide(event, limitMs = 25_000) {

@@ -1,7 +1,5 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { queryOnce } from "./database-url.ts";
-import { findProgram } from "../../src/process/find-program.ts";
 import {
   chooseRootDrop,
   findFreePort,
@@ -10,6 +8,8 @@ import {
   stopProcess,
   waitUntilUp,
 } from "../../src/embedded/server-process.ts";
+import { findProgram } from "../../src/process/find-program.ts";
+import { queryOnce } from "./database-url.ts";
 
 export interface PgBouncer {
   /** The same database through the pooler. */

@@ -1,16 +1,16 @@
-import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { randomBytes } from "node:crypto";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { inject } from "vitest";
-import { type App, type AppOptions, buildApp } from "../../src/app.ts";
-import { type Client, createClient } from "../../src/use-cases/client.ts";
-import { type Config, parseConfig } from "../../src/config/config.ts";
-import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
-import { messageOf } from "../../src/core/errors.ts";
-import { createLogger } from "../../src/process/logger.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
+import { type App, type AppOptions, buildApp } from "../../src/app.ts";
+import { type Config, parseConfig } from "../../src/config/config.ts";
+import { messageOf } from "../../src/core/errors.ts";
+import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
+import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
+import { createLogger } from "../../src/process/logger.ts";
+import { type Client, createClient } from "../../src/use-cases/client.ts";
 import { withDatabase } from "./database-url.ts";
 import { dumpRedis, dumpTables } from "./secrets.ts";
 

@@ -1,10 +1,10 @@
-import { GUIDE_POLICY } from "../support/evidence.ts";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { parseConfig, parseConfigWithoutRedis } from "../../src/config/config.ts";
 import { ConfigError } from "../../src/core/errors.ts";
+import { GUIDE_POLICY } from "../support/evidence.ts";
 
 const SERVERS = { DATABASE_URL: "postgres://localhost/db", REDIS_URL: "redis://localhost:6379" };
 
@@ -23,16 +23,15 @@ describe("the settings", () => {
     const config = parseConfig(SERVERS);
     expect(config.models.get("default")).toEqual({
       policy: GUIDE_POLICY,
-      minBufferSizeSetting: "MIN_BUFFER_SIZE",
+      settingNames: expect.objectContaining({ minBufferSize: "MIN_BUFFER_SIZE" }) as object,
       driftAlertsTable: "drift_alerts",
       ratingsBufferTable: "ratings_buffer",
       schedule: "0 6 * * *",
-      github: expect.objectContaining({ workflow: "model_training.yml", ref: "main" }) as object,
     });
     expect(config).toMatchObject({
       host: "127.0.0.1",
       port: 3000,
-      trainer: { name: "mock" },
+      trainer: { name: "mock", settings: { workflow: "model_training.yml", ref: "main" } },
       role: "all",
       timeZone: "UTC",
     });

@@ -7,8 +7,9 @@ import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { parseConfig } from "../../src/config/config.ts";
-import { SETTING_NAMES } from "../../src/config/schema.ts";
+import { SETTING_NAMES } from "../../src/config/settings.ts";
 import { checkWorkflowText } from "../../src/trainers/github/preflight.ts";
+import { toTargets } from "../../src/trainers/github/settings.ts";
 import { followDockerfile } from "../support/docker-image.ts";
 import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
 
@@ -69,7 +70,8 @@ describe("the files shipped with the program", () => {
 
   it("include an example workflow that passes doctor, and that exits early if an older run has the same name", () => {
     const text = read("examples/github/model_training.yml");
-    const { github } = parseConfig(parseEnv(read(".env.example"))).models.get("default") ?? {};
+    const { models } = parseConfig(parseEnv(read(".env.example"))).trainer;
+    const github = toTargets(models as Parameters<typeof toTargets>[0]).get("default");
     if (!github) throw new Error("The settings name no model called default");
     expect(checkWorkflowText(text, github).filter(([isRight]) => !isRight)).toEqual([]);
     const { concurrency, jobs } = parseYaml(text) as Workflow;

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { explainFailures } from "../../src/core/report/explain.ts";
 import { evaluate } from "../../src/core/evaluate.ts";
 import type { Policy } from "../../src/core/policy.ts";
+import { renderCriteria } from "../../src/core/report/criteria.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
 describe("evaluate", () => {
@@ -243,7 +243,7 @@ describe("the guards of a training", () => {
     const verdict = evaluate(evidence, GUIDE_POLICY);
     expect(verdict).toMatchObject({ decision: "no_action", reason: "training_in_flight" });
     expect(evaluate(evidence, { ...GUIDE_POLICY, inFlightGuard: false }).decision).toBe("trigger");
-    expect(explainFailures(verdict, evidence, GUIDE_POLICY).join("\n")).toContain(
+    expect(renderCriteria({ verdict, evidence, policy: GUIDE_POLICY })).toContain(
       "decision #4 (github, running)",
     );
   });
@@ -251,9 +251,13 @@ describe("the guards of a training", () => {
   it("say when a backoff ends", () => {
     const evidence = guideEvidence();
     evidence.alerts.failed = [failed(600, 2)];
-    const text = explainFailures(evaluate(evidence, GUIDE_POLICY), evidence, GUIDE_POLICY).join("\n");
+    const text = renderCriteria({
+      verdict: evaluate(evidence, GUIDE_POLICY),
+      evidence,
+      policy: GUIDE_POLICY,
+    });
     expect(text).toContain(
-      "kept until 2025-12-21T17:20:00.000Z, as the training of decision #4 failed (failure, failure 2",
+      "held back until 2025-12-21T17:20:00.000Z, because the training of decision #4 failed (failure, failure 2",
     );
   });
 });

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { ModelConfig } from "../../src/config/config.ts";
-import type { Evidence } from "../../src/core/evidence.ts";
 import { TransientError } from "../../src/core/errors.ts";
+import type { Evidence } from "../../src/core/evidence.ts";
 import {
-  createReadings,
+  createEvidenceReader,
   QUICK_LIMIT_MS,
   SLOW_LIMIT_MS,
-  SLOW_READINGS,
+  SLOW_SLOTS,
 } from "../../workers/evidence-reader.ts";
 
 const CONFIG = {} as ModelConfig;
@@ -17,7 +17,7 @@ function createWorld(durations: Record<string, number>) {
   let nowMs = 0;
   const limits: [string, number][] = [];
   const hanging: (() => void)[] = [];
-  const read = createReadings({
+  const read = createEvidenceReader({
     now: () => nowMs,
     async fetchEvidence(model, _, limitMs) {
       limits.push([model, limitMs]);
@@ -52,7 +52,7 @@ describe("the readings of a process", () => {
   });
 
   it("bound the slots of slow models without starving any, and do not bound those of quick ones", async () => {
-    const models = Array.from({ length: SLOW_READINGS + 1 }, (_, index) => `slow-${index}`);
+    const models = Array.from({ length: SLOW_SLOTS + 1 }, (_, index) => `slow-${index}`);
     const { read, finishSlowReadings } = createWorld(
       Object.fromEntries(models.map((model) => [model, QUICK_LIMIT_MS + 1])),
     );
@@ -61,7 +61,7 @@ describe("the readings of a process", () => {
     expect(await read(models.at(-1) ?? "")).toEqual({ outcome: "no_slot" });
     expect(await read("quick")).toMatchObject({ outcome: "read" });
     finishSlowReadings();
-    expect(await Promise.all(readings.slice(0, -1))).toHaveLength(SLOW_READINGS);
+    expect(await Promise.all(readings.slice(0, -1))).toHaveLength(SLOW_SLOTS);
     const later = read(models.at(-1) ?? "");
     finishSlowReadings();
     expect(await later).toMatchObject({ outcome: "read" });
@@ -84,9 +84,9 @@ describe("the readings of a process", () => {
 
   it("release the slot when a slow reading fails, and pass on other errors", async () => {
     const { read } = createWorld({ films: SLOW_LIMIT_MS + 1 });
-    for (let count = 0; count <= SLOW_READINGS; count += 1)
+    for (let count = 0; count <= SLOW_SLOTS; count += 1)
       await expect(read("films")).rejects.toMatchObject({ code: "READING_TOO_SLOW" });
-    const broken = createReadings({
+    const broken = createEvidenceReader({
       now: () => 0,
       fetchEvidence: () => Promise.reject(new TransientError("POSTGRES", "the disk is on fire")),
     });

@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
-import { setImmediate } from "node:timers/promises";
 import type { AddressInfo, Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { stateOfTraining } from "../../src/core/dispatch/advance.ts";
+import { stateOfTraining } from "../../src/core/dispatch/dispatch.ts";
 import { splitLogin } from "../../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../../src/outgoing/network-failure.ts";
 import { readWait } from "../../src/outgoing/wait.ts";

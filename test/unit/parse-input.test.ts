@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { DriftMonitoringCompleted, toInstant } from "../../queues/jobs.ts";
 import { PermanentError } from "../../src/core/errors.ts";
 import { parseInput } from "../../src/core/parse.ts";
-import { DriftMonitoringCompleted, toInstant } from "../../queues/jobs.ts";
 
 describe("an event", () => {
   it("keeps unknown fields", () => {

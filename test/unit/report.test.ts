@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { CANCELLATIONS } from "../../src/core/dispatch/dispatch.ts";
 import { evaluate } from "../../src/core/evaluate.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
 import type { Policy } from "../../src/core/policy.ts";
-import { renderReport, type ReportInput } from "../../src/core/report/report.ts";
+import type { ReportInput } from "../../src/core/report/input.ts";
+import { renderReport } from "../../src/core/report/report.ts";
 import { Superseded } from "../../src/core/superseded.ts";
-import { CANCELLATIONS } from "../../src/core/dispatch/advance.ts";
 import { renderGitHubRequest } from "../../src/trainers/github/request.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
@@ -53,7 +54,7 @@ function report(
     runId: RUN_ID,
     evidence,
     policy,
-    minBufferSizeSetting: "MIN_BUFFER_SIZE",
+    settingNames: { minBufferSize: "MIN_BUFFER_SIZE" },
     verdict,
     request: isTrigger ? renderGitHubRequest(TARGET, order) : null,
     recorded: {
@@ -108,9 +109,9 @@ describe("the report", () => {
   it("names the setting to lower if ratings are missing", () => {
     const evidence = evidenceOf({ checks: 3, triggered: 1, ratings: 30_000 });
     expect(report(evidence)).toContain("   • Ingest more batches or lower MIN_BUFFER_SIZE\n");
-    const minBufferSizeSetting = "minBufferSize of films in the file of RETRIGGER_CONFIG";
-    expect(report(evidence, GUIDE_POLICY, { minBufferSizeSetting })).toContain(
-      `   • Ingest more batches or lower ${minBufferSizeSetting}\n`,
+    const minBufferSize = "minBufferSize of films in the file of RETRIGGER_CONFIG";
+    expect(report(evidence, GUIDE_POLICY, { settingNames: { minBufferSize } })).toContain(
+      `   • Ingest more batches or lower ${minBufferSize}\n`,
     );
   });
 
@@ -156,26 +157,26 @@ describe("the report", () => {
         request: null,
       });
     for (const text of Superseded.options.map(supersededBecause)) {
-      expect(text).toContain(`FINAL STATUS: SUPERSEDED - RUN ${RUN_ID} LOOKS AGAIN`);
+      expect(text).toContain(`FINAL STATUS: SUPERSEDED - RUN ${RUN_ID} RE-EVALUATES`);
       expect(text).not.toContain("Decision logged");
     }
-    expect(supersededBecause("stale_evidence")).toContain("too old to be acted on");
-    expect(supersededBecause("training_ended")).toContain("the training that held it back has ended");
+    expect(supersededBecause("stale_evidence")).toContain("too old to act on");
+    expect(supersededBecause("training_ended")).toContain("the training that blocked it has ended");
   });
 
   it.each([
-    ["sent", "RETRAINING TRIGGERED", "✅ Training asked for (sent): 42 https://github.com/x"],
-    ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch confirm 3 <run>"],
-    ["unknown", "RETRAINING UNKNOWN - LOOK AT THE TRAINER", "npx retrigger dispatch resend 3"],
-    ["rejected", "RETRAINING REJECTED - MEND AND RETRY", "npx retrigger dispatch retry 3"],
+    ["sent", "RETRAINING TRIGGERED", "✅ Training requested (sent): 42 https://github.com/x"],
+    ["unknown", "RETRAINING UNKNOWN - CHECK THE TRAINER", "npx retrigger dispatch confirm 3 <run>"],
+    ["unknown", "RETRAINING UNKNOWN - CHECK THE TRAINER", "npx retrigger dispatch resend 3"],
+    ["rejected", "RETRAINING REJECTED - FIX AND RETRY", "npx retrigger dispatch retry 3"],
     [
       "cancelled",
-      "RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN",
-      "A follow-up looks again",
+      "RETRAINING NOT REQUESTED - A FOLLOW-UP RE-EVALUATES",
+      "A follow-up re-evaluates",
       "evidence_too_old",
     ],
     ["cancelled", "RETRAINING CANCELLED", "❌ The training was cancelled"],
-    ["failed", "RETRAINING FAILED", "✅ Training asked for (failed): 42"],
+    ["failed", "RETRAINING FAILED", "❌ Training requested (failed): 42"],
   ] as const)(
     "shows the state of a request to a real trainer: %s",
     (state, status, line, reason: "evidence_too_old" | null = null) => {

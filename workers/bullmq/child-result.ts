@@ -1,16 +1,16 @@
-import { Abandoned } from "../../queues/abandoned.ts";
-import { type Job, WaitingChildrenError } from "bullmq";
+import type { Job } from "bullmq";
 import type { z } from "zod";
+import { Abandoned } from "../../queues/abandoned.ts";
 import { type Stage, STAGES } from "../../queues/names.ts";
 import { parseInput } from "../../src/core/parse.ts";
+import { waitForChild } from "./job-control.ts";
 
 export type ChildResult<T> = { outcome: "ended"; result: T } | Abandoned;
 
 /**
  * Reads the result of the stage before, whose job is the one child of this one. BullMQ keeps nothing of a removed child and
  * runs its parent all the same, so the run is abandoned.
- * @throws PermanentError for a malformed result, WaitingChildrenError if the child is running again: this job then waits
- * for it.
+ * @throws PermanentError for a malformed result, and what makes BullMQ wait if the child is running again.
  */
 export async function readChild<S extends z.ZodType>(
   job: Job,
@@ -22,7 +22,7 @@ export async function readChild<S extends z.ZodType>(
   let results = await read();
   if (results.length === 0) {
     // A completed child that is retried has no result until it completes again.
-    if (token !== undefined && (await job.moveToWaitingChildren(token))) throw new WaitingChildrenError();
+    await waitForChild(job, token);
     // It may have completed in between.
     results = await read();
   }

@@ -1,14 +1,14 @@
 import type { Job } from "bullmq";
-import { announceFailedChain } from "../../src/core/report/announce.ts";
+import type { Chain } from "../../queues/chain.ts";
+import { INBOX, NOTIFICATIONS, type QueueName } from "../../queues/names.ts";
+import type { Notify } from "../../queues/notifications.ts";
 import { messageOf } from "../../src/core/errors.ts";
+import { announceFailedChain } from "../../src/core/report/announce.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { DecisionLock } from "../../src/redis/decision-lock.ts";
-import { INBOX, NOTIFICATIONS, type QueueName } from "../../queues/names.ts";
-import type { Chain } from "../../queues/chain.ts";
 import { endRun } from "../follow-up.ts";
 import { isHandedBack, isPermanent, type Processor } from "./job-control.ts";
 import { modelOf, runIdOf } from "./job-identity.ts";
-import type { Notify } from "../notify.ts";
 
 export interface FailureOptions {
   prefix: string;

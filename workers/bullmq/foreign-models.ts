@@ -4,7 +4,7 @@ import { modelOf } from "./job-identity.ts";
 
 export interface ForeignModelOptions {
   /** Whether the settings of this process name the model. */
-  servesModel(model: string): boolean;
+  hasModel(model: string): boolean;
   /** The models that other live services of the same prefix serve. */
   listModelsElsewhere(): Promise<ReadonlySet<string>>;
   log: Logger;
@@ -24,12 +24,12 @@ const TRIES_OF_ONE_PAUSE = 8;
  * processed here, and fails naming the unknown model.
  */
 export function returnForeignModels<T>(
-  { servesModel, listModelsElsewhere, log }: ForeignModelOptions,
+  { hasModel, listModelsElsewhere, log }: ForeignModelOptions,
   processor: Processor<T>,
 ): Processor<T> {
   return async (job, token, signal) => {
     const model = modelOf(job);
-    if (servesModel(model)) return processor(job, token, signal);
+    if (hasModel(model)) return processor(job, token, signal);
     // If Redis cannot be read, the job may still belong to another service.
     const isServedElsewhere = await listModelsElsewhere().then(
       (models) => models.has(model),

@@ -1,8 +1,8 @@
 import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError } from "bullmq";
+import { computeBackoffMs, TRIES_WHILE_AWAY } from "../../queues/options.ts";
 import { messageOf, PermanentError } from "../../src/core/errors.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
-import { computeBackoffMs, TRIES_WHILE_AWAY } from "../../queues/options.ts";
 
 export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
 
@@ -19,11 +19,13 @@ export async function tryAgain(
   if (isHandedBack(error)) throw error;
   const attempt = job.attemptsStarted;
   if (attempt >= TRIES_WHILE_AWAY) return;
-  log[isServerAway(error) ? "debug" : "warn"](
-    { err: messageOf(error), attempt },
-    "failed, will be tried again",
-  );
+  log[isServerAway(error) ? "debug" : "warn"]({ err: messageOf(error), attempt }, "failed, will be retried");
   await delay(job, computeBackoffMs(attempt), token);
+}
+
+/** Lets a job wait for its child, if the child has not completed. @throws what BullMQ requires if it has to wait. */
+export async function waitForChild(job: Job, token: string | undefined): Promise<void> {
+  if (token !== undefined && (await job.moveToWaitingChildren(token))) throw new WaitingChildrenError();
 }
 
 /** Delays a job without using up an attempt. */
@@ -32,7 +34,7 @@ export async function delay(job: Job, delayMs: number, token: string | undefined
   throw new DelayedError();
 }
 
-/** BullMQ requires its own class; the cause and the code would be lost on the way to Redis anyway. */
+/** Maps a permanent error to BullMQ's own class; cause and code would be lost on the way to Redis anyway. */
 export function toBullError(error: unknown): unknown {
   return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
 }

@@ -1,16 +1,17 @@
-import { type Abandoned, describeAbandoned } from "../../queues/abandoned.ts";
-import { isServerAway } from "../../src/redis/refusal.ts";
 import type { Job } from "bullmq";
 import type { z } from "zod";
-import { messageOf } from "../../src/core/errors.ts";
-import type { Logger } from "../../src/process/logger.ts";
-import { parseInput } from "../../src/core/parse.ts";
-import type { DecisionLock } from "../../src/redis/decision-lock.ts";
+import { type Abandoned, describeAbandoned } from "../../queues/abandoned.ts";
+import type { Chain } from "../../queues/chain.ts";
 import { StageJob } from "../../queues/jobs.ts";
 import type { Stage } from "../../queues/names.ts";
-import type { Chain } from "../../queues/chain.ts";
-import { type ChildResult, readChild } from "./child-result.ts";
+import { messageOf } from "../../src/core/errors.ts";
+import { parseInput } from "../../src/core/parse.ts";
+import type { Logger } from "../../src/process/logger.ts";
+import type { DecisionLock } from "../../src/redis/decision-lock.ts";
+import { isServerAway } from "../../src/redis/refusal.ts";
 import { endRun } from "../follow-up.ts";
+import type { StageOutput, StagePause } from "../stage.ts";
+import { type ChildResult, readChild } from "./child-result.ts";
 import {
   delay,
   isHandedBack,
@@ -21,7 +22,7 @@ import {
   tryAgain,
 } from "./job-control.ts";
 import { modelOf } from "./job-identity.ts";
-import type { StageOutput, StagePause } from "../stage.ts";
+import { writeJobLog } from "./job-log.ts";
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -94,10 +95,10 @@ async function runStage<T>(
 ): Promise<T> {
   const { lock, chain, log } = options;
   const startedAt = performance.now();
-  const stageLog = log.child({ ...identityOf(data), stage });
+  const stageLog = log.child({ runId: data.runId, model: data.model, stage });
   const output = await withDecisionLock(options, stage, data, work);
   writeJobLog(job, output.log, stageLog);
-  if ("pauseMs" in output) return pauseStage(options, output, data, { job, token }, stageLog);
+  if (output.kind === "pause") return pauseStage(options, output, data, { job, token }, stageLog);
   if (output.endsRun) await endRun(lock, chain, data.model, data.runId);
   stageLog.info({ durationMs: since(startedAt) }, "stage completed");
   return output.result;
@@ -127,24 +128,11 @@ async function abandonRun(
   job: Job,
   abandoned: Abandoned,
 ): Promise<Abandoned> {
-  const stageLog = log.child({ ...identityOf(data), stage });
+  const stageLog = log.child({ runId: data.runId, model: data.model, stage });
   writeJobLog(job, describeAbandoned(data.runId, abandoned), stageLog);
   await endRun(lock, chain, data.model, data.runId);
   stageLog.info({ removed: abandoned.removed }, "run abandoned");
   return abandoned;
-}
-
-function identityOf({ runId, model }: StageJob): { runId: string; model: string } {
-  return { runId, model };
-}
-
-/** Not awaited: it is sent before the job's completion on the same connection. */
-function writeJobLog(job: Job, text: string, log: Logger): void {
-  job
-    .log(text)
-    .catch((error: unknown) =>
-      log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "could not write to the job's log"),
-    );
 }
 
 /** Stages that wait for the database; the other two are too short to renew a lock for. */

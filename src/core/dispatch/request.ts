@@ -11,8 +11,10 @@ export const TrainingOrder = z.object({
 });
 export type TrainingOrder = z.infer<typeof TrainingOrder>;
 
-/** An HTTP request as it is recorded and shown. Secrets stand in it as the name of the setting that holds them. */
+/** An HTTP request as it is recorded and shown: a secret is represented by the name of its setting. */
 export const HttpRequest = z.object({
+  // Earlier versions recorded requests without it.
+  kind: z.literal("http").default("http"),
   method: z.literal("POST"),
   url: z.string(),
   headers: z.record(z.string(), z.string()),
@@ -20,13 +22,14 @@ export const HttpRequest = z.object({
 });
 export type HttpRequest = z.infer<typeof HttpRequest>;
 
-/** A program as it is run: no shell reads its arguments. */
+/** A program and its arguments, which no shell reads. */
 export const CommandRequest = z.object({
+  kind: z.literal("command").default("command"),
   command: z.array(z.string()).min(1),
   workingDirectory: z.string(),
 });
 export type CommandRequest = z.infer<typeof CommandRequest>;
 
-/** What a trainer is asked, in full, so that it can be recorded before and shown after. */
+/** The complete request to a trainer, recorded before it is sent and shown afterwards. */
 export const DispatchRequest = z.union([HttpRequest, CommandRequest]);
 export type DispatchRequest = z.infer<typeof DispatchRequest>;

@@ -1,5 +1,5 @@
-import type { DispatchOutcome } from "../dispatch/advance.ts";
-import { formatCount, formatScore, toPlain } from "./format.ts";
+import type { DispatchOutcome } from "../dispatch/dispatch.ts";
+import { formatCount, formatScore, toPlain } from "../format.ts";
 
 /** What a message about a dispatch names. */
 export interface Announced extends Pick<DispatchOutcome, "state" | "url" | "error"> {

@@ -1,8 +1,9 @@
 import { z } from "zod";
-import { DispatchOutcome, DispatchState } from "../dispatch/advance.ts";
+import { CheckResult } from "../check.ts";
+import { DispatchOutcome, DispatchState } from "../dispatch/dispatch.ts";
 import { DispatchRequest } from "../dispatch/request.ts";
-import { Criterion } from "../evaluate.ts";
-import { renderReport, type ReportInput } from "./report.ts";
+import type { ReportInput } from "./input.ts";
+import { renderReport } from "./report.ts";
 
 /** A decision as one object: the return value of a chain and what `decide --json` prints. */
 export const DecisionSummary = z.object({
@@ -14,7 +15,8 @@ export const DecisionSummary = z.object({
   bufferSize: z.number().int(),
   driftScore: z.number().nullable(),
   feature: z.string().nullable(),
-  criteria: z.array(Criterion),
+  criteria: z.array(CheckResult),
+  guards: z.array(CheckResult).default([]),
   dispatch: z
     .object({
       trainer: z.string(),
@@ -50,6 +52,7 @@ export function summarizeDecision(
     driftScore: verdict.driftScore,
     feature: verdict.feature,
     criteria: verdict.criteria,
+    guards: verdict.guards,
     dispatch: dispatch && request && { ...dispatch, request },
     decisionId: recorded?.id ?? null,
     decidedAt: recorded?.decidedAt ?? null,

@@ -1,17 +1,26 @@
 import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { ExpressAdapter } from "@bull-board/express";
-import type { Queue } from "bullmq";
-import type { Router } from "express";
+import { Router } from "express";
+import type { Route } from "../route.ts";
 
-/** Bull Board over all queues: history, logs, flows, retries. Every stage may be run again: it changes nothing. */
-export function createDashboard(basePath: string, queues: Queue[]): Router {
-  const serverAdapter = new ExpressAdapter();
-  serverAdapter.setBasePath(basePath);
-  createBullBoard({
-    queues: queues.map((queue) => new BullMQAdapter(queue)),
-    serverAdapter,
-    options: { uiConfig: { boardTitle: "Retrigger" } },
-  });
-  return serverAdapter.getRouter() as Router;
-}
+const PATH = "/queues";
+
+/**
+ * Bull Board over all queues: history, logs, flows, retries. Every stage is safe to retry. It stays open while Redis refuses
+ * writes: reading works, and jobs can be deleted from a full one.
+ */
+export const bullBoard: Route = {
+  paths: [PATH],
+  requires: ["redis"],
+  create({ queues }) {
+    const serverAdapter = new ExpressAdapter();
+    serverAdapter.setBasePath(PATH);
+    createBullBoard({
+      queues: queues.map((queue) => new BullMQAdapter(queue)),
+      serverAdapter,
+      options: { uiConfig: { boardTitle: "Retrigger" } },
+    });
+    return Router().use(PATH, serverAdapter.getRouter() as Router);
+  },
+};

@@ -1,31 +1,33 @@
-import { Router, type Request } from "express";
+import { type Request, Router } from "express";
 import { z } from "zod";
-import { formatCount, formatScore, formatTime } from "../../core/report/format.ts";
-import type { Database } from "../../postgres/database.ts";
-import type { DecisionRow } from "../../postgres/decisions.ts";
+import { formatCount, formatScore, formatTime } from "../../core/format.ts";
+import type { DecisionRow } from "../../postgres/decision-log.ts";
+import type { Route } from "../route.ts";
 
 const Query = z.object({
   model: z.string().max(100).optional().catch(undefined),
   limit: z.coerce.number().int().min(1).max(500).catch(50),
 });
 
-export const DECISION_PATHS = ["/decisions", "/api/v1/decisions"];
-
 /** The decision log: a page at `/decisions`, the same rows as JSON at `/api/v1/decisions`; `?model=` and `?limit=`. */
-export function createDecisionPages(database: Database, timeZone: string): Router {
-  const fetchRows = (request: Request): Promise<DecisionRow[]> => {
-    const { model, limit } = Query.parse(request.query);
-    return database.listDecisions({ model: model ?? null, limit });
-  };
-  const router = Router();
-  router.get("/api/v1/decisions", async (request, response) => {
-    response.json({ decisions: await fetchRows(request) });
-  });
-  router.get("/decisions", async (request, response) => {
-    response.type("html").send(renderPage(await fetchRows(request), timeZone));
-  });
-  return router;
-}
+export const decisions: Route = {
+  paths: ["/decisions", "/api/v1/decisions"],
+  requires: ["postgres"],
+  create({ database, config }) {
+    const fetchRows = (request: Request): Promise<DecisionRow[]> => {
+      const { model, limit } = Query.parse(request.query);
+      return database.listDecisions({ model: model ?? null, limit });
+    };
+    const router = Router();
+    router.get("/api/v1/decisions", async (request, response) => {
+      response.json({ decisions: await fetchRows(request) });
+    });
+    router.get("/decisions", async (request, response) => {
+      response.type("html").send(renderPage(await fetchRows(request), config.timeZone));
+    });
+    return router;
+  },
+};
 
 const COLUMNS = [
   "#",

@@ -1,24 +1,27 @@
-import type { Queue } from "bullmq";
 import { Router } from "express";
-import type { Database } from "../../postgres/database.ts";
-import type { DispatchCount } from "../../postgres/dispatches.ts";
+import type { DispatchCount } from "../../postgres/dispatch-lists.ts";
+import type { Route } from "../route.ts";
 
 /**
  * Prometheus metrics at `/metrics`: the jobs of each queue by state, and the dispatches by state. The names are those of
  * BullMQ's own export. Its counters of completed and failed jobs are left out: they stay 0 unless each worker collects metrics.
  */
-export function createMetrics({ database, queues }: { database: Database; queues: Queue[] }): Router {
-  const router = Router();
-  router.get("/metrics", async (_, response) => {
-    const [dispatches, ...jobs] = await Promise.all([
-      database.countDispatches(),
-      ...queues.map(async (queue) => ({ queue: queue.name, counts: await queue.getJobCounts() })),
-    ]);
-    const lines = [...renderJobs(jobs), ...renderDispatches(dispatches)];
-    response.type("text/plain; version=0.0.4").send(`${lines.join("\n")}\n`);
-  });
-  return router;
-}
+export const metrics: Route = {
+  paths: ["/metrics"],
+  requires: ["postgres", "redis"],
+  create({ database, queues }) {
+    const router = Router();
+    router.get("/metrics", async (_, response) => {
+      const [dispatches, ...jobs] = await Promise.all([
+        database.countDispatches(),
+        ...queues.map(async (queue) => ({ queue: queue.name, counts: await queue.getJobCounts() })),
+      ]);
+      const lines = [...renderJobs(jobs), ...renderDispatches(dispatches)];
+      response.type("text/plain; version=0.0.4").send(`${lines.join("\n")}\n`);
+    });
+    return router;
+  },
+};
 
 function renderJobs(jobs: { queue: string; counts: Record<string, number> }[]): string[] {
   return [
@@ -34,7 +37,7 @@ function renderJobs(jobs: { queue: string; counts: Record<string, number> }[]): 
 
 function renderDispatches(counts: DispatchCount[]): string[] {
   return [
-    "# HELP retrigger_dispatches Dispatches by state; unknown ones wait for a person",
+    "# HELP retrigger_dispatches Dispatches by state; an unknown one needs a person",
     "# TYPE retrigger_dispatches gauge",
     ...counts.map(
       ({ model, trainer, state, count }) =>
@@ -43,7 +46,7 @@ function renderDispatches(counts: DispatchCount[]): string[] {
   ];
 }
 
-/** As the exposition format wants it: a label's value must not end the label. */
+/** Escaped as the exposition format requires, so that a value cannot end its label. */
 function escapeLabel(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }

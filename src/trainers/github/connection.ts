@@ -1,9 +1,12 @@
 import { createAppAuth } from "@octokit/auth-app";
 import { Octokit, type OctokitOptions } from "@octokit/core";
-import type { GitHubLogin } from "../../config/config.ts";
 import type { GitHubTarget } from "./request.ts";
 
-/** How long an answer is waited for that nothing hangs on. */
+/** How to authenticate with GitHub. */
+export type GitHubLogin =
+  { kind: "token"; token: string } | { kind: "app"; appId: string; privateKey: string };
+
+/** The limit of a request that starts nothing. */
 export const LOOK_LIMIT_MS = 15_000;
 
 /** A connection to the GitHub of a target: `request` with the token in its headers. */
@@ -31,11 +34,12 @@ export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
   octokit.hook.before("request", (request) => {
     request.request.signal ??= AbortSignal.timeout(LOOK_LIMIT_MS);
   });
-  if ("token" in login)
+  if (login.kind === "token")
     return { octokit, fetchToken: async () => ({ token: login.token, permissions: null }) };
 
   // Keeps tokens for the hour that they live.
-  const auth = createAppAuth({ ...login, request: octokit.request, log: quiet });
+  const { appId, privateKey } = login;
+  const auth = createAppAuth({ appId, privateKey, request: octokit.request, log: quiet });
   const installations = new Map<string, number>();
   const findInstallation = async ({ owner, repo }: RepositoryAddress): Promise<number> => {
     const known = installations.get(`${owner}/${repo}`);

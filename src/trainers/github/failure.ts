@@ -1,6 +1,6 @@
 import { RequestError } from "@octokit/request-error";
-import { readWait } from "../../outgoing/wait.ts";
 import { explainNetworkFailure } from "../../outgoing/network-failure.ts";
+import { readWait } from "../../outgoing/wait.ts";
 import type { Answer } from "../trainer.ts";
 
 export type Failure = Exclude<Answer, { outcome: "accepted" }>;

@@ -1,10 +1,10 @@
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
-import { type Finding, fault, ok, warning } from "../../core/finding.ts";
+import { fault, type Finding, ok, warning } from "../../core/finding.ts";
 import type { Redact } from "../../process/redact.ts";
+import type { GitHub, GitHubToken } from "./connection.ts";
 import { explainGitHubFailure, readRefusal } from "./failure.ts";
 import type { GitHubTarget } from "./request.ts";
-import type { GitHub, GitHubToken } from "./connection.ts";
 
 /** Looks whether each model's workflow could be dispatched. Starts nothing and changes nothing. */
 export async function preflightGitHub(

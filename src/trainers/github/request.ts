@@ -1,5 +1,5 @@
-import { PermanentError } from "../../core/errors.ts";
 import type { HttpRequest, TrainingOrder } from "../../core/dispatch/request.ts";
+import { PermanentError } from "../../core/errors.ts";
 
 /** What a workflow receives about a decision, by our own names. */
 export const GITHUB_INPUTS = ["reason", "drift_score", "buffer_size", "decision_id"] as const;
@@ -46,6 +46,7 @@ export function workflowUrl({ apiUrl, owner, repo, workflow }: GitHubTarget): st
 export function renderGitHubRequest(target: GitHubTarget, order: TrainingOrder): HttpRequest {
   const { apiVersion, ref, inputNames, extraInputs } = target;
   return {
+    kind: "http",
     method: "POST",
     url: `${workflowUrl(target)}/dispatches`,
     headers: { Authorization: "token GITHUB_TOKEN", ...githubHeaders(apiVersion) },

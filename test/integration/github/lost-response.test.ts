@@ -77,7 +77,7 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
 
   it("is left to an operator and announced if no run was started, even if the stage runs again", async () => {
     world.github.next = ["drop"];
-    await world.startApp({ patience: { searchMs: 1_200 } });
+    await world.startApp({ timing: { searchMs: 1_200 } });
     const { runId, report, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
     expect(report).toContain("FINAL STATUS: RETRAINING UNKNOWN - LOOK AT THE TRAINER");
@@ -94,7 +94,7 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
   it("is still followed if its run appears after the search was abandoned", async () => {
     world.github.next = ["accept and drop"];
     world.github.listLagMs = 3_000;
-    await world.startApp({ patience: { searchMs: 1_000 } });
+    await world.startApp({ timing: { searchMs: 1_000 } });
     const { runId, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
     expect((await world.waitForTraining(runId)).state).toBe("succeeded");

@@ -17,13 +17,14 @@ afterEach(() => closeGitHubWorld(world));
 describe("a training requested from GitHub", () => {
   it("sends exactly the request that the mock shows, once, and follows the run to its end", async () => {
     world.github.course = { queuedMs: 100, runningMs: 4_000, conclusion: "success" };
-    const shown = (await world.dryRun({ trainer: { name: "mock" } })).dispatch?.request;
+    const shown = (await world.dryRun({ trainer: { ...world.config.trainer, name: "mock" } })).dispatch
+      ?.request;
     await world.startApp();
     const { runId, decision, dispatch, report } = await world.decide();
     expect(decision).toBe("trigger");
     const [run] = world.github.runs;
     expect(dispatch).toMatchObject({ trainer: "github", state: "sent", externalId: String(run?.id) });
-    expect(report).toContain(`Training asked for (sent): ${run?.id} https://github.com/`);
+    expect(report).toContain(`Training requested (sent): ${run?.id} https://github.com/`);
     expect(report).toContain("FINAL STATUS: RETRAINING TRIGGERED");
 
     const [sent, ...more] = world.github.dispatches();
@@ -53,7 +54,7 @@ describe("a training requested from GitHub", () => {
     await world.startApp();
     const { dispatch, runId, report } = await world.decide();
     expect(dispatch).toMatchObject({ state: "sent", externalId: null });
-    expect(report).toContain("Training asked for (sent)");
+    expect(report).toContain("Training requested (sent)");
     expect(await world.waitForTraining(runId)).toMatchObject({
       state: "succeeded",
       externalId: String(world.github.runs[0]?.id),

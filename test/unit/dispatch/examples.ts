@@ -1,10 +1,6 @@
-import {
-  advance,
-  type Dispatch,
-  type DispatchContext,
-  type DispatchInput,
-  type TrainerTraits,
-} from "../../../src/core/dispatch/advance.ts";
+import { advance } from "../../../src/core/dispatch/advance.ts";
+import type { Dispatch } from "../../../src/core/dispatch/dispatch.ts";
+import type { DispatchContext, DispatchInput, TrainerTraits } from "../../../src/core/dispatch/transition.ts";
 
 export const NOW = Date.parse("2026-11-24T12:00:00Z");
 export const LIMITS = { searchMs: 300_000, pollMs: 20_000, lostAfterMs: 86_400_000 };

@@ -1,13 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  advance,
-  type Dispatch,
-  type DispatchInput,
-  effectsOf,
-  isOver,
-  type TrainerTraits,
-} from "../../../src/core/dispatch/advance.ts";
+import { advance } from "../../../src/core/dispatch/advance.ts";
+import { type Dispatch, isOver } from "../../../src/core/dispatch/dispatch.ts";
+import { effectsOf } from "../../../src/core/dispatch/effects.ts";
+import type { DispatchInput, TrainerTraits } from "../../../src/core/dispatch/transition.ts";
 import { COMMAND, CONTEXT, GITHUB, INPUTS, NOW, PENDING, WEBHOOK } from "./examples.ts";
 
 describe("any sequence of inputs", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type DispatchInput } from "../../../src/core/dispatch/advance.ts";
+import type { DispatchInput } from "../../../src/core/dispatch/transition.ts";
 import { ASKED, INPUTS, NOW, PENDING, REJECTED, SENT, step } from "./examples.ts";
 
 describe("a request", () => {

@@ -1,9 +1,7 @@
 import { describe, expect, it } from "vitest";
-import {
-  callsForReevaluation,
-  computeFlightLimitMs,
-  type DispatchInput,
-} from "../../../src/core/dispatch/advance.ts";
+import { callsForReevaluation } from "../../../src/core/dispatch/effects.ts";
+import { computeFlightLimitMs } from "../../../src/core/dispatch/plan.ts";
+import type { DispatchInput } from "../../../src/core/dispatch/transition.ts";
 import {
   COMMAND,
   FAILED,
@@ -13,12 +11,12 @@ import {
   REJECTED,
   RUN,
   RUNNING,
+  seen,
   SENT,
+  step,
   SUCCEEDED,
   UNKNOWN,
   WEBHOOK,
-  seen,
-  step,
 } from "./examples.ts";
 
 describe("a training", () => {

@@ -1,13 +1,7 @@
 import { describe, expect, it } from "vitest";
-import {
-  type Dispatch,
-  type DispatchEffect,
-  type DispatchInput,
-  type DispatchState,
-  effectsOf,
-  isOver,
-  DispatchState as States,
-} from "../../../src/core/dispatch/advance.ts";
+import { type Dispatch, DispatchState, isOver } from "../../../src/core/dispatch/dispatch.ts";
+import { effectsOf } from "../../../src/core/dispatch/effects.ts";
+import type { DispatchEffect, DispatchInput } from "../../../src/core/dispatch/transition.ts";
 import {
   EXAMPLES,
   FAILED,
@@ -16,10 +10,10 @@ import {
   REJECTED,
   RUNNING,
   SENT,
+  step,
   SUCCEEDED,
   UNKNOWN,
   UNREQUESTED,
-  step,
 } from "./examples.ts";
 
 /** The state after each input that changes it; all other pairs leave the state unchanged. */
@@ -122,6 +116,8 @@ describe("the state machine of a dispatch", () => {
   });
 
   it("covers every state", () => {
-    expect(new Set(Object.values(EXAMPLES).map(({ state }) => state))).toEqual(new Set(States.options));
+    expect(new Set(Object.values(EXAMPLES).map(({ state }) => state))).toEqual(
+      new Set(DispatchState.options),
+    );
   });
 });

@@ -1,0 +1,23 @@
+import type { Queue } from "bullmq";
+import type { Notification, NotificationJob, NotificationTarget } from "./jobs.ts";
+import { NOTIFICATION_OPTIONS } from "./options.ts";
+
+/** Sends people a notification, once for each kind, run and `distinction`, to every target that the settings name. */
+export type Notify = (notification: Notification, distinction?: string) => Promise<void>;
+
+/**
+ * Puts notifications on their queue, one job for each target, so that neither target waits for the other, nor a decision for
+ * either. `distinction` tells two notifications of the same kind and run apart.
+ */
+export function createNotify(queue: Queue, targets: readonly NotificationTarget[]): Notify {
+  return async (notification, distinction = "") => {
+    const { kind, runId } = notification;
+    const time = new Date().toISOString();
+    for (const target of targets) {
+      await queue.add(kind, { target, time, notification } satisfies NotificationJob, {
+        ...NOTIFICATION_OPTIONS,
+        jobId: `${target}-${kind}-${runId}${distinction}`,
+      });
+    }
+  };
+}

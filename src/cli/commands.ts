@@ -1,0 +1,17 @@
+import type { Command } from "commander";
+import { createDecide } from "./decide.ts";
+import { createDispatch } from "./dispatch.ts";
+import { createDoctor } from "./doctor.ts";
+import { createEmit } from "./emit.ts";
+import { createHistory } from "./history.ts";
+import { createMigrate } from "./migrate.ts";
+
+/** The commands, in the order in which the help lists them. Adding one takes a file and a line here. */
+export const COMMANDS: readonly (() => Command)[] = [
+  createMigrate,
+  createEmit,
+  createDecide,
+  createDispatch,
+  createHistory,
+  createDoctor,
+];

@@ -1,0 +1,22 @@
+import { Command } from "commander";
+import { parseConfig } from "../config/config.ts";
+import { loadEnvironment } from "../config/environment.ts";
+import { createLogger } from "../process/logger.ts";
+import { diagnose } from "../use-cases/doctor/doctor.ts";
+import { print } from "./output.ts";
+
+const ICONS = { ok: "✅", warning: "⚠️ ", fault: "❌" } as const;
+
+/** `retrigger doctor` */
+export function createDoctor(): Command {
+  return new Command("doctor")
+    .description("check servers, tables, migrations, policies, schedules and trainer, and say what to do")
+    .action(async () => {
+      const findings = await diagnose(parseConfig(loadEnvironment()), createLogger("silent"));
+      for (const { level, text, remedy } of findings) {
+        print(`${ICONS[level]} ${text}`);
+        if (remedy) print(`   → ${remedy}`);
+      }
+      if (findings.some(({ level }) => level === "fault")) process.exitCode = 1;
+    });
+}

@@ -1,0 +1,145 @@
+import { z } from "zod";
+import { type Settings, wholeNumber } from "../core/setting.ts";
+import { cronOrOff, openHost, secret, serverUrl, tableName, timeZone } from "../settings/forms.ts";
+import { TRAINERS } from "../trainers/registry.ts";
+
+/** The settings of the service itself, beside those of the checks and the trainers. */
+export const SERVICE_SETTINGS = {
+  databaseUrl: {
+    variable: "DATABASE_URL",
+    schema: serverUrl(["postgres", "postgresql"]),
+    meaning: "Required. Postgres 14 or later (tested: 15, 18).",
+    secret: "login",
+  },
+  neonUrl: {
+    variable: "NEON_CONNECTION_STRING",
+    schema: serverUrl(["postgres", "postgresql"]),
+    meaning: "Read if `DATABASE_URL` is not set.",
+    secret: "login",
+  },
+  redisUrl: {
+    variable: "REDIS_URL",
+    schema: serverUrl(["redis", "rediss"]),
+    meaning:
+      "Required, except by `migrate`, `history` and `decide --dry-run`. Redis 6.2 or later (tested: 7.0).",
+    secret: "login",
+  },
+  redisPrefix: {
+    variable: "REDIS_PREFIX",
+    schema: z
+      .string()
+      .regex(
+        /^\{[A-Za-z0-9_.-]+\}$/,
+        "must be a name in braces, which keeps all keys in one Redis Cluster slot",
+      ),
+    default: "{retrigger}",
+    meaning: "Prefix of all keys, in braces.",
+  },
+  schedule: {
+    variable: "SCHEDULE",
+    modelKey: "schedule",
+    schema: cronOrOff,
+    default: "0 6 * * *",
+    meaning: "When to decide without an event: a cron pattern in UTC, or `off`.",
+  },
+  driftAlertsTable: {
+    variable: "DRIFT_ALERTS_TABLE",
+    modelKey: "driftAlertsTable",
+    schema: tableName,
+    default: "drift_alerts",
+    meaning: "Table or view of the drift checks, with or without a schema.",
+  },
+  ratingsBufferTable: {
+    variable: "RATINGS_BUFFER_TABLE",
+    modelKey: "ratingsBufferTable",
+    schema: tableName,
+    default: "ratings_buffer",
+    meaning: "Table or view of the new data, with or without a schema.",
+  },
+  timeZone: {
+    variable: "SOURCE_TIME_ZONE",
+    schema: timeZone,
+    default: "UTC",
+    meaning: "IANA zone of timestamps without one, and of the times in reports.",
+  },
+  trainer: {
+    variable: "TRAINER",
+    schema: z.enum(TRAINERS.map(({ name }) => name)),
+    default: "mock",
+    meaning: `What trains: ${TRAINERS.map(({ name }) => `\`${name}\``).join(", ")}.`,
+  },
+  pollSeconds: {
+    variable: "TRAINING_POLL_SECONDS",
+    schema: wholeNumber(1, 3_600),
+    default: "20",
+    meaning: "Pause between two polls of a training, give or take a quarter.",
+  },
+  lostAfterSeconds: {
+    variable: "TRAINING_LOST_AFTER_SECONDS",
+    schema: wholeNumber(60, 30 * 86_400),
+    default: "86400",
+    meaning:
+      "A training without a sign of life for this long counts as failed. At least four times `TRAINING_POLL_SECONDS`.",
+  },
+  slackUrl: {
+    variable: "SLACK_WEBHOOK_URL",
+    schema: serverUrl(["http", "https"]),
+    meaning: 'Notifications go to this Slack webhook, or to anything else that takes `{"text": ...}`.',
+    // The path of an incoming webhook is a secret.
+    secret: "value",
+  },
+  notificationUrl: {
+    variable: "NOTIFICATION_URL",
+    schema: serverUrl(["http", "https"]),
+    meaning: "Notifications are posted here as CloudEvents.",
+    secret: "value",
+  },
+  notificationSecret: {
+    variable: "NOTIFICATION_SECRET",
+    schema: secret,
+    meaning: "Signs the notifications to `NOTIFICATION_URL`.",
+    secret: "value",
+  },
+  host: {
+    variable: "HOST",
+    schema: openHost,
+    default: "127.0.0.1",
+    meaning: "Address on which the pages are served.",
+  },
+  port: {
+    variable: "PORT",
+    schema: wholeNumber(0, 65_535),
+    default: "3000",
+    meaning: "Port on which the pages are served.",
+  },
+  role: {
+    variable: "ROLE",
+    schema: z.enum(["all", "worker", "web"]),
+    default: "all",
+    meaning: "What the process does: `worker` without pages, `web` without workers, or `all`.",
+  },
+  lockTtlMs: {
+    variable: "LOCK_TTL_MS",
+    schema: wholeNumber(1_000, 3_600_000),
+    default: "30000",
+    meaning: "Lifetime of the decision lock between renewals.",
+  },
+  evidenceMaxAgeSeconds: {
+    variable: "EVIDENCE_MAX_AGE_SECONDS",
+    // A gather may take almost two minutes; with a lower limit, a slow model would be gathered over and over.
+    schema: wholeNumber(120, 604_800),
+    default: "900",
+    meaning: "Older evidence is not acted on: a follow-up gathers it again. At least 120.",
+  },
+  logLevel: {
+    variable: "LOG_LEVEL",
+    schema: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+    default: "info",
+    meaning: "One of pino's levels, or `silent`.",
+  },
+  configFile: {
+    variable: "RETRIGGER_CONFIG",
+    schema: z.string(),
+    meaning: "YAML file of several models, such as [retrigger.example.yaml](../retrigger.example.yaml).",
+  },
+} as const satisfies Settings;

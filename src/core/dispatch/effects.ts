@@ -1,0 +1,51 @@
+import { type Dispatch, isUnrequested } from "./dispatch.ts";
+import type { DispatchEffect } from "./transition.ts";
+
+/** The side effects of a dispatch's state, however it got there. */
+export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
+  if (isUnrequested(dispatch)) return ["reevaluate"];
+  const effects: DispatchEffect[] = dispatch.extraRuns.length > 0 ? ["announce_extra_runs"] : [];
+  switch (dispatch.state) {
+    case "pending":
+      return [];
+    case "sent":
+    case "running":
+      return ["announce_request", "follow", ...effects];
+    case "unknown":
+      return ["announce_request", "announce_unknown", "follow", ...effects];
+    case "rejected":
+      return ["announce_request", "release"];
+    case "succeeded":
+    case "failed":
+    case "cancelled":
+      return ["announce_request", "follow", ...effects, "announce_end", "release"];
+    default:
+      return dispatch.state satisfies never;
+  }
+}
+
+/** What the end of a training needs to know about the model's latest decision. */
+export interface LatestDecision {
+  /** When its snapshot was taken, Unix milliseconds. */
+  takenAt: number | null;
+  /** Whether `training_in_flight` is among its reasons. */
+  isHeldByTraining: boolean;
+}
+
+/** A snapshot taken shortly after an end may not show it yet. */
+const SNAPSHOT_MARGIN_MS = 60_000;
+
+/**
+ * Whether the end of a training calls for a re-evaluation of its model: yes, if the latest decision was held by a training,
+ * and after a failure that no decision has seen yet, so that one records when its alerts are released. Never after a
+ * success that no decision waited for: with the re-trigger guard off, that would train forever.
+ */
+export function callsForReevaluation(
+  dispatch: Dispatch,
+  latest: LatestDecision | null,
+  { retriggerGuard }: { retriggerGuard: boolean },
+): boolean {
+  if (latest?.isHeldByTraining) return true;
+  if (!retriggerGuard || dispatch.endedAt === null || dispatch.state === "succeeded") return false;
+  return (latest?.takenAt ?? 0) <= dispatch.endedAt + SNAPSHOT_MARGIN_MS;
+}

@@ -1,0 +1,25 @@
+import type { Queue } from "bullmq";
+import type { Router } from "express";
+import type { Config } from "../config/config.ts";
+import type { Database } from "../postgres/database.ts";
+import type { Logger } from "../process/logger.ts";
+import type { RedisWatch } from "../redis/watch.ts";
+
+/** What routes are made from. */
+export interface RouteDependencies {
+  config: Config;
+  database: Database;
+  redisWatch: RedisWatch;
+  /** Must fail fast: pages respond at once even while Redis is away. */
+  queues: readonly Queue[];
+  log: Logger;
+}
+
+/** One route, or several that belong together. Adding one takes a file and a line in `routes.ts`. */
+export interface Route {
+  /** Where it lies: the paths that `requires` applies to. */
+  paths: string[];
+  /** Responds 503 at once while one of these is missing. "redis writes": also while Redis refuses writes. */
+  requires: readonly ("postgres" | "redis" | "redis writes")[];
+  create(dependencies: RouteDependencies): Router;
+}

@@ -1,0 +1,17 @@
+import type { Route } from "./route.ts";
+import { bullBoard } from "./routes/bull-board.ts";
+import { decisions } from "./routes/decisions.ts";
+import { githubWebhook } from "./routes/github-webhook.ts";
+import { health } from "./routes/health.ts";
+import { metrics } from "./routes/metrics.ts";
+import { trainingOutcome } from "./routes/training-outcome.ts";
+
+/** Everything that is served. */
+export const ROUTES: readonly Route[] = [
+  health,
+  bullBoard,
+  metrics,
+  decisions,
+  githubWebhook,
+  trainingOutcome,
+];

@@ -1,0 +1,19 @@
+import { Router } from "express";
+import { checkReadiness } from "../readiness.ts";
+import type { Route } from "../route.ts";
+
+/** `/healthz`: the process runs. `/readyz`: both servers work. `/` leads to Bull Board. */
+export const health: Route = {
+  paths: ["/healthz", "/readyz"],
+  requires: [],
+  create({ database, redisWatch }) {
+    const router = Router();
+    router.get("/", (_, response) => response.redirect("/queues"));
+    router.get("/healthz", (_, response) => void response.json({ status: "ok" }));
+    router.get("/readyz", async (_, response) => {
+      const readiness = await checkReadiness(database, redisWatch);
+      response.status(readiness.isReady ? 200 : 503).json(readiness);
+    });
+    return router;
+  },
+};

@@ -1,0 +1,50 @@
+import { Router } from "express";
+import { z } from "zod";
+import { TRAINING } from "../../../queues/names.ts";
+import { followTraining, wakeTraining } from "../../../queues/training.ts";
+import { advance } from "../../core/dispatch/advance.ts";
+import { toDispatchLimits } from "../../core/dispatch/transition.ts";
+import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
+import { clockOf } from "../../postgres/dispatches.ts";
+import { settingsOf } from "../../trainers/trainer.ts";
+import { Outcome, outcomePath, toStatus, webhookTrainer } from "../../trainers/webhook.ts";
+import type { Route } from "../route.ts";
+import { parseBody, readBody, Refusal, requireSigned } from "../signed-body.ts";
+
+/** The outcome of a training, as the receiver of the webhook trainer reports it. */
+export const trainingOutcome: Route = {
+  paths: ["/api/v1/trainings"],
+  requires: ["redis writes"],
+  create({ config, database, queues }) {
+    const router = Router();
+    router.post(outcomePath(":runId"), readBody, async (request, response) => {
+      const secret = settingsOf(config.trainer, webhookTrainer)?.secret;
+      const body = await requireSigned(request, secret, SIGNATURE_HEADER);
+      const { decision_id: runId, ...outcome } = parseBody(SignedOutcome, body);
+      // Only the body is signed: without this check, an outcome could be replayed to another training.
+      if (runId !== request.params["runId"]) throw new Refusal(400, "decision_id is not that of the address");
+      const dispatch = await database.readDispatch(runId);
+      if (!dispatch) throw new Refusal(404, `There is no training ${runId}`);
+      const { patch } = await database.updateDispatch(dispatch, (current) =>
+        advance(
+          current.dispatch,
+          { kind: "reported", ...toStatus(outcome) },
+          {
+            now: clockOf(current),
+            limits: toDispatchLimits(config.timing),
+            trainer: { followsById: false, reportsOutcomes: true, runsHere: false },
+          },
+        ),
+      );
+      await wakeTraining(queues, runId);
+      // Its job may have been removed; then another one announces the end.
+      const training = queues.find(({ name }) => name === TRAINING);
+      if (training && (await training.getJobState(runId)) === "unknown")
+        await followTraining(training, { runId, model: dispatch.model }, 0);
+      response.json({ recorded: Object.keys(patch).length > 0 });
+    });
+    return router;
+  },
+};
+
+const SignedOutcome = Outcome.extend({ decision_id: z.uuid() });

@@ -1,0 +1,18 @@
+import { createHash } from "node:crypto";
+import canonicalize from "canonicalize";
+import type { Policy } from "../core/policy.ts";
+
+/** Identifies a policy, whatever the order of its fields. */
+export function hashPolicy(policy: Policy): string {
+  return hashCanonical(policy);
+}
+
+/**
+ * Returns twelve hex digits that are the same for the same JSON value: the SHA-256 of its canonical form (RFC 8785), in which
+ * the keys of every object are sorted. The order of arrays counts.
+ */
+export function hashCanonical(value: unknown): string {
+  const text = canonicalize(value);
+  if (text === undefined) throw new Error(`a value of type ${typeof value} has no JSON form`);
+  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+}

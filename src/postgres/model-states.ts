@@ -1,0 +1,68 @@
+import type pg from "pg";
+import type { LatestDecision } from "../core/dispatch/effects.ts";
+import { waitFor } from "./decision-sql.ts";
+import { OPEN } from "./dispatch-sql.ts";
+
+/** What the reconciler has to restore or to make up for, because Redis lost it or a process died. */
+export interface ModelState {
+  model: string;
+  /** The latest decision, if it has a next look. */
+  nextLook: { decisionId: number; waitMs: number } | null;
+  /**
+   * Whether the model should have been re-evaluated by now: its next look is overdue, the training that held it back has
+   * ended, or its dispatch was cancelled before the request.
+   */
+  isOverdue: boolean;
+  /** Runs of events that no decision covers. */
+  openRunIds: string[];
+}
+
+/** Reads the latest decision of models, and what has to happen next. */
+export function createModelStateStore({ pool }: { pool: pg.Pool }) {
+  return {
+    /** What the end of a training needs to know about a model's latest decision; null if there is none. */
+    async readLatestDecision(model: string): Promise<LatestDecision | null> {
+      return (await pool.query<LatestDecision>(READ_LATEST, [model])).rows[0] ?? null;
+    },
+
+    /**
+     * The models that need something done. Changes of the last two seconds are left out, because their jobs may be on the
+     * way to Redis; a next look is overdue after a minute. The time it takes grows with the number of models, not of events
+     * or decisions.
+     */
+    async listModelStates(models: readonly string[]): Promise<ModelState[]> {
+      return (await pool.query<ModelState>(LIST_MODEL_STATES, [models])).rows;
+    },
+  };
+}
+
+const READ_LATEST = `SELECT floor(extract(epoch FROM taken_at) * 1000)::float8 AS "takenAt",
+       COALESCE('training_in_flight' = ANY(reason_codes), false) AS "isHeldByTraining"
+     FROM retraining_decisions WHERE model = $1 AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1`;
+
+const LIST_MODEL_STATES = `
+SELECT models.model, CASE WHEN next_look_at IS NOT NULL THEN json_build_object('decisionId', latest.id,
+    'waitMs', ${waitFor("next_look_at")}) END AS "nextLook",
+  is_overdue AS "isOverdue", COALESCE(open.run_ids, '{}') AS "openRunIds"
+FROM unnest($1::text[]) AS models (model)
+LEFT JOIN LATERAL (
+  SELECT id, next_look_at, taken_at, reason_codes, decision_date FROM retraining_decisions AS decision
+  WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
+) AS latest ON true
+LEFT JOIN LATERAL (
+  SELECT COALESCE(latest.next_look_at < now() - interval '1 minute', false)
+    OR latest.taken_at < now() - interval '5 seconds' AND 'training_in_flight' = ANY(latest.reason_codes)
+      AND NOT EXISTS (SELECT FROM retraining_dispatches WHERE model_name = models.model AND trainer <> 'mock'
+        AND state IN (${OPEN}))
+    OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'
+      AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds') AS is_overdue
+) AS due ON true
+LEFT JOIN LATERAL (
+  SELECT array_agg(DISTINCT run_id) AS run_ids FROM (
+    SELECT run_id FROM retraining_events AS event
+    WHERE event.model = models.model AND decision_id IS NULL AND outcome <> 'drift_run_failed'
+      AND received_at > COALESCE(latest.taken_at, '-infinity') AND received_at < now() - interval '2 seconds'
+    ORDER BY received_at LIMIT 100
+  ) AS uncovered
+) AS open ON true
+WHERE next_look_at IS NOT NULL OR is_overdue OR open.run_ids IS NOT NULL`;

@@ -1,0 +1,160 @@
+import { z } from "zod";
+import type { Settings, ValuesOf } from "../../core/setting.ts";
+import { json, namePart, openUrl, privateKey, secret } from "../../settings/forms.ts";
+import { GITHUB_INPUTS, type GitHubTarget } from "./request.ts";
+
+const inputName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,99}$/);
+const ExtraInputs = z.record(inputName, z.string());
+const InputNames = z.partialRecord(z.enum(GITHUB_INPUTS), inputName);
+
+/** Where the workflow is, and what its inputs are called. */
+export const TARGET_SETTINGS = {
+  owner: {
+    variable: "GITHUB_REPO_OWNER",
+    schema: namePart,
+    default: "YOUR_USER",
+    meaning: "Owner of the repository whose workflow trains.",
+  },
+  repo: {
+    variable: "GITHUB_REPO_NAME",
+    schema: namePart,
+    default: "cinematch",
+    meaning: "Name of that repository.",
+  },
+  workflow: {
+    variable: "GITHUB_WORKFLOW",
+    modelKey: "githubWorkflow",
+    schema: namePart,
+    default: "model_training.yml",
+    meaning: "File name of the workflow.",
+  },
+  ref: {
+    variable: "GITHUB_REF",
+    schema: z.string().regex(/^[^\s\p{Cc}]+$/u, "must be a branch or tag"),
+    default: "main",
+    meaning: "Branch or tag that the workflow runs on.",
+  },
+  apiUrl: {
+    variable: "GITHUB_API_URL",
+    schema: openUrl,
+    default: "https://api.github.com",
+    meaning: "API of a GitHub Enterprise Server: `https://HOST/api/v3`.",
+    secret: "hidden",
+  },
+  apiVersion: {
+    variable: "GITHUB_API_VERSION",
+    schema: z
+      .string()
+      .regex(/^\d{4}-\d{2}-\d{2}$/, "must be a date such as 2026-03-10, or 2022-11-28 for an older GHES"),
+    default: "2026-03-10",
+    meaning: "Version of the API; `2022-11-28` for an older GitHub Enterprise Server.",
+  },
+  inputNames: {
+    variable: "GITHUB_INPUT_NAMES",
+    schema: json(InputNames, `a JSON object from ${GITHUB_INPUTS.join(", ")} to names`),
+    default: "{}",
+    meaning: `JSON object: the workflow's own names for the inputs ${GITHUB_INPUTS.map((name) => `\`${name}\``).join(", ")}.`,
+  },
+  extraInputs: {
+    variable: "GITHUB_EXTRA_INPUTS",
+    modelKey: "githubExtraInputs",
+    schema: json(ExtraInputs, "a JSON object of texts"),
+    default: "{}",
+    meaning: "JSON object: further inputs, the same for every training.",
+  },
+} as const satisfies Settings;
+
+/** The settings of the GitHub trainer. */
+export const GITHUB_SETTINGS = {
+  token: {
+    variable: "GITHUB_TOKEN",
+    schema: z.string().regex(/^\S+$/, "must be a token, without blanks"),
+    meaning: "Token with _Actions: read and write_, or an App's id and key instead.",
+    secret: "value",
+  },
+  appId: {
+    variable: "GITHUB_APP_ID",
+    schema: z.string().regex(/^[A-Za-z0-9.]+$/, "must be the App's id or client id"),
+    meaning: "Id or client id of a GitHub App.",
+  },
+  privateKey: {
+    variable: "GITHUB_APP_PRIVATE_KEY",
+    schema: privateKey,
+    meaning: "The App's private key in PEM, its line ends written as `\\n`.",
+    secret: "value",
+  },
+  webhookSecret: {
+    variable: "GITHUB_WEBHOOK_SECRET",
+    schema: secret,
+    meaning: "Secret of the `workflow_run` webhook, which makes Retrigger notice changes sooner.",
+    secret: "value",
+  },
+  ...TARGET_SETTINGS,
+  owner: { ...TARGET_SETTINGS.owner, required: "the owner of the repository" },
+  repo: { ...TARGET_SETTINGS.repo, required: "the name of the repository" },
+} as const satisfies Settings;
+
+/** The workflow of each model. */
+export function toTargets(
+  models: ReadonlyMap<string, ValuesOf<typeof TARGET_SETTINGS>>,
+): ReadonlyMap<string, GitHubTarget> {
+  return new Map([...models].map(([model, values]) => [model, toTarget(values)]));
+}
+
+function toTarget(values: ValuesOf<typeof TARGET_SETTINGS>): GitHubTarget {
+  const { apiUrl, apiVersion, owner, repo, workflow, ref, inputNames, extraInputs } = values;
+  const ownNames = Object.fromEntries(
+    GITHUB_INPUTS.map((name) => [name, name]),
+  ) as GitHubTarget["inputNames"];
+  return {
+    apiUrl,
+    apiVersion,
+    owner,
+    repo,
+    workflow,
+    ref,
+    inputNames: { ...ownNames, ...inputNames },
+    extraInputs,
+  };
+}
+
+/** GitHub's own limits: github.com takes 25 inputs, 65,535 characters in all. */
+export function findFaultyInputs(model: string, values: ValuesOf<typeof TARGET_SETTINGS>): string[] {
+  const { inputNames, extraInputs } = toTarget(values);
+  const names = [...Object.values(inputNames), ...Object.keys(extraInputs)];
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  return [
+    ...(twice
+      ? [`GITHUB_INPUT_NAMES and GITHUB_EXTRA_INPUTS of ${model} name the input "${twice}" twice`]
+      : []),
+    ...(names.length > 25
+      ? [`GITHUB_EXTRA_INPUTS of ${model} makes ${names.length} inputs, GitHub takes 25`]
+      : []),
+    ...(JSON.stringify(extraInputs).length > 60_000
+      ? [`GITHUB_EXTRA_INPUTS of ${model} is too long: GitHub takes 65,535 characters in all`]
+      : []),
+  ];
+}
+
+type Given = Readonly<Record<string, string | undefined>>;
+
+/** A token, or an App's id and key. */
+export function findMissingLogin(given: Given): string[] {
+  const [token, appId, key] = [GITHUB_SETTINGS.token, GITHUB_SETTINGS.appId, GITHUB_SETTINGS.privateKey].map(
+    ({ variable }) => given[variable],
+  );
+  if (appId === undefined && key === undefined)
+    return token === undefined
+      ? [
+          "GITHUB_TOKEN is not set: TRAINER=github needs a token (or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY)",
+        ]
+      : [];
+  return [
+    ...(appId === undefined
+      ? ["GITHUB_APP_ID is not set: TRAINER=github needs the App's id beside its key"]
+      : []),
+    ...(key === undefined
+      ? ["GITHUB_APP_PRIVATE_KEY is not set: TRAINER=github needs the App's key beside its id"]
+      : []),
+  ];
+}

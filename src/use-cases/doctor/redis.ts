@@ -1,0 +1,92 @@
+import type { Redis } from "ioredis";
+import { INBOX } from "../../../queues/names.ts";
+import { schedulerId } from "../../../queues/schedule.ts";
+import type { Config } from "../../config/config.ts";
+import { messageOf } from "../../core/errors.ts";
+import { fault, type Finding, ok, warning } from "../../core/finding.ts";
+import type { Logger } from "../../process/logger.ts";
+import { createServerState } from "../../process/server-state.ts";
+import { checkRedis, parseInfo } from "../../redis/check.ts";
+import { connectRedis, probeRedis, redisAddress } from "../../redis/connection.ts";
+import { openQueue } from "../../redis/open-queue.ts";
+
+/** Checks Redis, its settings, the workers and the schedules. */
+export async function diagnoseRedis(config: Config, log: Logger): Promise<Finding[]> {
+  try {
+    const { state, findings } = await probeRedis(config.redisUrl, async (redis) => ({
+      state: await checkRedis(redis, config),
+      findings: await diagnoseRedisSettings(redis),
+    }));
+    const responds = ok(`Redis at ${redisAddress(config.redisUrl)} responds`);
+    if (state.kind === "away") throw state.error;
+    if (state.kind === "refusing")
+      return [responds, fault(state.refusal.text, state.refusal.remedy), ...findings];
+    return [responds, ok("Redis accepts writes"), ...findings, ...(await diagnoseQueues(config, log))];
+  } catch (error) {
+    return [fault(messageOf(error))];
+  }
+}
+
+async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
+  const info = parseInfo(await redis.info());
+  const valueOf = (name: string): string => info.get(name) ?? "";
+  const version = valueOf("redis_version");
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const policy = valueOf("maxmemory_policy");
+  const hasSnapshots = /^save\b.*\d/.test((await readSetting(redis, "save")) ?? "");
+  return [
+    major > 6 || (major === 6 && minor >= 2)
+      ? ok(`Redis ${version} is recent enough`)
+      : fault(`Redis ${version} is too old`, "update to 6.2 or later"),
+    policy === "noeviction"
+      ? ok("Redis evicts nothing (maxmemory-policy noeviction)")
+      : fault(
+          `Redis may evict jobs (maxmemory-policy ${policy})`,
+          "redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf",
+        ),
+    valueOf("aof_enabled") === "1"
+      ? ok("Redis keeps its jobs (appendonly yes)")
+      : {
+          level: "warning",
+          text: `Redis ${hasSnapshots ? "keeps snapshots only" : "keeps nothing"}: a crash loses waiting events`,
+          remedy: "redis-cli CONFIG SET appendonly yes, and in redis.conf",
+        },
+  ];
+}
+
+/** A line "name value" of CONFIG GET; null if the provider forbids the command. */
+async function readSetting(redis: Redis, name: string): Promise<string | null> {
+  const answer = await redis.config("GET", name).catch(() => null);
+  return Array.isArray(answer) ? answer.join(" ") : null;
+}
+
+async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
+  const connection = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
+  const inbox = openQueue(INBOX, { connection, prefix: config.redisPrefix }, log);
+  try {
+    const workers = await inbox.getWorkersCount();
+    const findings: Finding[] = [
+      workers > 0
+        ? ok(`${workers} worker process(es) take jobs`)
+        : warning("No worker is running, so events wait", "npm start"),
+    ];
+    for (const [model, { schedule }] of config.models) {
+      if (schedule === null) {
+        findings.push(ok(`${model}: no schedule (SCHEDULE=off)`));
+        continue;
+      }
+      const next = (await inbox.getJobScheduler(schedulerId(model)))?.next;
+      // A due job may have to wait for a worker: a schedule counts as dead only after a minute.
+      const isAlive = next !== undefined && next > Date.now() - 60_000;
+      findings.push(
+        isAlive
+          ? ok(`${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next).toISOString()}`)
+          : fault(`${model}: the schedule ${schedule} is missing`, "npm start restores it"),
+      );
+    }
+    return findings;
+  } finally {
+    await inbox.close();
+    connection.disconnect();
+  }
+}

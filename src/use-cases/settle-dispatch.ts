@@ -1,0 +1,75 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Config } from "../config/config.ts";
+import { advance } from "../core/dispatch/advance.ts";
+import { type DispatchInput, toDispatchLimits } from "../core/dispatch/transition.ts";
+import { PermanentError } from "../core/errors.ts";
+import { describeRival } from "../core/report/announce.ts";
+import type { Database } from "../postgres/database.ts";
+import { clockOf, type DispatchRecord } from "../postgres/dispatches.ts";
+import type { IdentifiedTraining } from "../trainers/trainer.ts";
+
+/** How long to wait for the trainer's response. */
+const RESPONSE_LIMIT_MS = 60_000;
+
+const REOPENINGS = { rejected: "retry", unknown: "resend" } as const;
+
+/**
+ * Allows a dispatch to be requested again. One that is already pending may have lost its worker, and only has to be resumed.
+ * @throws PermanentError if it is in another state, or if another decision has requested a training since.
+ */
+export async function reopenDispatch(
+  config: Pick<Config, "timing">,
+  database: Pick<Database, "findLaterRequest" | "updateDispatch">,
+  record: DispatchRecord,
+  from: keyof typeof REOPENINGS,
+): Promise<void> {
+  const { state } = record.dispatch;
+  if (state === "pending") return;
+  if (state !== from) throw refuse(`The dispatch is ${state}, not ${from}`);
+  const rival = await database.findLaterRequest(record.decisionId);
+  if (rival !== null) throw refuse(describeRival(rival));
+  if (!(await applyManually(config, database, record, { kind: REOPENINGS[from] })))
+    throw refuse(`The dispatch is no longer ${from}`);
+}
+
+/** Records which training an unknown dispatch started. @throws PermanentError if that is known already. */
+export async function confirmDispatch(
+  config: Pick<Config, "timing">,
+  database: Pick<Database, "updateDispatch">,
+  record: DispatchRecord,
+  training: IdentifiedTraining,
+): Promise<void> {
+  if (!(await applyManually(config, database, record, { kind: "confirm", ...training })))
+    throw refuse("There is nothing to confirm: the outcome of this dispatch is known");
+}
+
+/** Waits until the outcome of a request is known, at most a minute. */
+export async function untilSettled(
+  database: Pick<Database, "readDispatch">,
+  runId: string,
+): Promise<DispatchRecord | null> {
+  for (const deadline = Date.now() + RESPONSE_LIMIT_MS; ; await pause(200)) {
+    const record = await database.readDispatch(runId);
+    if (record?.dispatch.state !== "pending" || Date.now() > deadline) return record;
+  }
+}
+
+export function refuse(message: string): PermanentError {
+  return new PermanentError("REFUSED", message);
+}
+
+/** Applies what a person says. Returns whether it changed anything. */
+async function applyManually(
+  { timing }: Pick<Config, "timing">,
+  database: Pick<Database, "updateDispatch">,
+  record: DispatchRecord,
+  input: DispatchInput,
+): Promise<boolean> {
+  const limits = toDispatchLimits(timing);
+  // The next step is left to the worker.
+  const trainer = { followsById: true, reportsOutcomes: false, runsHere: false };
+  const { patch } = await database.updateDispatch(record, (current) =>
+    advance(current.dispatch, input, { now: clockOf(current), limits, trainer }),
+  );
+  return Object.keys(patch).length > 0;
+}

@@ -1,0 +1,30 @@
+import type { Job } from "bullmq";
+import { computeBackoffMs } from "../../queues/options.ts";
+import type { Logger } from "../../src/process/logger.ts";
+import { ReceiverBusy } from "../notify.ts";
+import { delay, type Processor, toBullError } from "./job-control.ts";
+
+/** A notification that could not be delivered within a day is out of date. */
+const DELIVERY_LIMIT_MS = 86_400_000;
+
+export interface DeliveryOptions {
+  log: Logger;
+  deliver(data: unknown, jobId: string): Promise<{ status: number }>;
+}
+
+/** The processor of the notifications: delivers one, later if the receiver asks us to wait. */
+export function createDeliveryProcessor({ deliver, log }: DeliveryOptions): Processor<{ status: number }> {
+  return async (job: Job, token?: string) => {
+    try {
+      return await deliver(job.data, String(job.id));
+    } catch (error) {
+      const isInTime = Date.now() - job.timestamp < DELIVERY_LIMIT_MS;
+      if (error instanceof ReceiverBusy && error.waitMs !== null && isInTime) {
+        log.debug({ jobId: job.id, waitMs: error.waitMs }, error.message);
+        // Not sooner than it would be retried without the receiver's hint.
+        await delay(job, Math.max(error.waitMs, computeBackoffMs(job.attemptsStarted, 600_000)), token);
+      }
+      throw toBullError(error);
+    }
+  };
+}

@@ -1,0 +1,47 @@
+import type { Job } from "bullmq";
+import type { Logger } from "../../src/process/logger.ts";
+import { isServerAway } from "../../src/redis/refusal.ts";
+
+/** Not awaited: it is sent before the job's completion on the same connection. */
+export function writeJobLog(job: Job, text: string, log: Logger): void {
+  void append(job, text, log);
+}
+
+function append(job: Job, text: string, log: Logger): Promise<unknown> {
+  return job
+    .log(text)
+    .catch((error: unknown) =>
+      log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "could not write to the job's log"),
+    );
+}
+
+const FLUSH_MS = 250;
+/** Output between two flushes is cut to its last part. */
+const LONGEST_ENTRY = 4_000;
+
+/** Writes lines into a job's log, several at once: a training may print thousands. */
+export function createJobLog(job: Job, log: Logger): { say(text: string): void; flush(): Promise<void> } {
+  let lines: string[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let writing: Promise<unknown> = Promise.resolve();
+
+  const write = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (lines.length === 0) return;
+    const text = lines.join("\n");
+    lines = [];
+    const entry = text.length > LONGEST_ENTRY ? `… ${text.slice(-LONGEST_ENTRY)}` : text;
+    writing = writing.then(() => append(job, entry, log));
+  };
+  return {
+    say(text) {
+      lines.push(text);
+      timer ??= setTimeout(write, FLUSH_MS);
+    },
+    async flush() {
+      write();
+      await writing;
+    },
+  };
+}

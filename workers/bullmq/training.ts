@@ -1,0 +1,77 @@
+import type { Job } from "bullmq";
+import { TrainingJob, type TrainingReport } from "../../queues/jobs.ts";
+import { messageOf } from "../../src/core/errors.ts";
+import { parseInput } from "../../src/core/parse.ts";
+import type { Logger } from "../../src/process/logger.ts";
+import { isServerAway } from "../../src/redis/refusal.ts";
+import type { RunOptions } from "../../src/trainers/trainer.ts";
+import type { TrainingStep } from "../training.ts";
+import { delay, isHandedBack, isPermanent, type Processor, since, toBullError } from "./job-control.ts";
+import { createJobLog } from "./job-log.ts";
+
+export interface TrainingOptions {
+  log: Logger;
+  training(job: TrainingJob, options: RunOptions): Promise<TrainingStep>;
+  /** Aborted when the process is to end: a training that runs in it ends too. */
+  stopping: AbortSignal;
+}
+
+/**
+ * The processor of trainings: one job per training, delayed between two polls. Nothing waits in this process, except for a
+ * program that runs in it.
+ */
+export function createTrainingProcessor({
+  training,
+  stopping,
+  log,
+}: TrainingOptions): Processor<TrainingReport> {
+  return async (job, token, signal) => {
+    const startedAt = performance.now();
+    const trainingLog = log.child({ runId: String(job.id), stage: "training" });
+    const jobLog = createJobLog(job, trainingLog);
+    const data = parseTrainingJob(job);
+    try {
+      const step = await training(data, {
+        signal: AbortSignal.any([stopping, ...(signal ? [signal] : [])]),
+        say: jobLog.say,
+      });
+      await jobLog.flush();
+      const { report } = step;
+      if (hasChanged(job.progress, report)) await job.updateProgress(report);
+      if (step.outcome === "later") {
+        if (step.note) await job.updateData({ ...data, note: step.note });
+        return await delay(job, step.waitMs, token);
+      }
+      const { state, conclusion } = report;
+      trainingLog.info(
+        { state, conclusion, model: data.model, durationMs: since(startedAt) },
+        "training ended",
+      );
+      return report;
+    } catch (error) {
+      if (isHandedBack(error)) throw error;
+      // Following may take days: it must neither run out of attempts nor end because a password was changed. A server that
+      // is away has its own log line.
+      trainingLog[isServerAway(error) ? "debug" : "warn"](
+        { err: messageOf(error) },
+        "training step failed; will be retried",
+      );
+      return delay(job, isPermanent(error) ? PAUSE_AFTER_PERMANENT_ERROR_MS : PAUSE_AFTER_ERROR_MS, token);
+    }
+  };
+}
+
+const PAUSE_AFTER_ERROR_MS = 5_000;
+const PAUSE_AFTER_PERMANENT_ERROR_MS = 60_000;
+
+function parseTrainingJob(job: Job): TrainingJob {
+  try {
+    return parseInput(TrainingJob, job.data, "training job");
+  } catch (error) {
+    throw toBullError(error);
+  }
+}
+
+function hasChanged(reported: unknown, report: TrainingReport): boolean {
+  return JSON.stringify(reported) !== JSON.stringify(report);
+}
