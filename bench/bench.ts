@@ -11,9 +11,9 @@ import { JOB_OPTIONS } from "../queues/options.ts";
 import { createRunId } from "../queues/run-id.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
-import { createDatabase } from "../src/postgres/database.ts";
 import { createReleasers } from "../src/process/lifecycle.ts";
 import { createLogger } from "../src/process/logger.ts";
+import { openDatabase } from "./open-database.ts";
 
 const ROUNDS = 5;
 const ONE_BY_ONE = 200;
@@ -112,16 +112,7 @@ async function prepare(variant: Variant, servers: { databaseUrl: string; redisUr
   };
   // Another version creates its own tables.
   if (variant === "before") return { settings, database };
-  const migrating = createDatabase(
-    {
-      databaseUrl: url.href,
-      trainer: { name: "mock" },
-      timing: { lostAfterSeconds: 86_400 },
-      timeZone: "UTC",
-      evidenceMaxAgeSeconds: 900,
-    },
-    createLogger("silent"),
-  );
+  const migrating = openDatabase(url.href, "mock");
   await migrating.migrate();
   await migrating.close();
   return { settings, database };

@@ -1,8 +1,8 @@
 import pg from "pg";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
-import { createDatabase, type Database } from "../src/postgres/database.ts";
-import { createLogger } from "../src/process/logger.ts";
+import type { Database } from "../src/postgres/database.ts";
+import { openDatabase } from "./open-database.ts";
 
 /**
  * Measures statements whose time must not grow with the tables: `npm run bench:tables`. One million events in seven days,
@@ -18,16 +18,7 @@ const servers = await startEmbeddedServers({ isDurable: false, say: console.log 
 try {
   const pool = new pg.Pool({ connectionString: servers.databaseUrl, max: 2 });
   pool.on("error", () => {});
-  const database = createDatabase(
-    {
-      databaseUrl: servers.databaseUrl,
-      trainer: { name: "github" },
-      timing: { lostAfterSeconds: 86_400 },
-      timeZone: "UTC",
-      evidenceMaxAgeSeconds: 900,
-    },
-    createLogger("silent"),
-  );
+  const database = openDatabase(servers.databaseUrl, "github");
   await pool.query(SOURCE_TABLES);
   await database.migrate();
   await fill(pool);

@@ -1,8 +1,8 @@
 import { Redis } from "ioredis";
 import type { EmbeddedServers } from "../../src/embedded/servers.ts";
 import { FAKE_TOKEN } from "../github/fake-github.ts";
+import { queryOnce } from "../support/database-url.ts";
 import { dumpRedis, dumpTables } from "../support/secrets.ts";
-import { queryOnce } from "./servers.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 /** Finds secrets where others may read them: in logs, jobs and rows. */

@@ -47,7 +47,7 @@ export const MUTANTS: Mutant[] = [
     guard: "dispatch row before the call",
     changes: [
       {
-        file: "src/core/dispatch/advance.ts",
+        file: "src/core/dispatch/plan.ts",
         find: 'dispatch.askedAt === null ? { kind: "request", waitMs: 0 } :',
         replace: 'dispatch.createdAt > 0 ? { kind: "request", waitMs: 0 } :',
       },
@@ -121,7 +121,7 @@ export const TESTED_MUTANTS: TestedMutant[] = [
     guard: "follow-up at the end of a training",
     changes: [
       {
-        file: "src/core/dispatch/advance.ts",
+        file: "src/core/dispatch/effects.ts",
         find: "if (latest?.isHeldByTraining) return true;",
         replace: "",
       },

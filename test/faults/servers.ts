@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Client } from "pg";
 import { chooseRootDrop, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
 import { probeRedis } from "../../src/redis/connection.ts";
+import { queryOnce } from "../support/database-url.ts";
 
 /** A running server that can be killed, paused and started again on the same port and files. */
 export interface ServerControl {
@@ -50,29 +50,6 @@ export async function controlRedis(url: string): Promise<ServerControl> {
     spawn: () => spawnServer(program, args, { rootDrop: null, deathSignal: "SIGKILL" }),
     isUp: () => probeRedis(url, (redis) => redis.ping()),
   });
-}
-
-/** Queries through a separate connection, which faults on other connections do not affect. */
-export async function queryOnce<Row extends object = Record<string, unknown>>(
-  url: string,
-  sql: string,
-  values?: unknown[],
-): Promise<Row[]> {
-  const client = new Client(url);
-  client.on("error", () => {});
-  try {
-    await client.connect();
-    return (await client.query(sql, values)).rows as Row[];
-  } finally {
-    await client.end().catch(() => {});
-  }
-}
-
-/** The same server's URL with another database. */
-export function withDatabase(databaseUrl: string, name: string): string {
-  const url = new URL(databaseUrl);
-  url.pathname = `/${name}`;
-  return url.href;
 }
 
 async function controlServer({

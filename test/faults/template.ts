@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
+import { queryOnce, withDatabase } from "../support/database-url.ts";
 import { runScript } from "../support/process.ts";
-import { queryOnce, withDatabase } from "./servers.ts";
 
 /** The database that each run copies, with one triggered alert in the source tables and our tables migrated. */
 export const TEMPLATE = "sandbox_template";

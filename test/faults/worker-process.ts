@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { WriteStream } from "node:fs";
 import { join } from "node:path";
+import { collectLogLines } from "../support/process.ts";
 
 export interface WorkerProcess {
   child: ChildProcess;
@@ -20,14 +21,8 @@ export function spawnWorker(
     env: { PATH: process.env["PATH"], TSX_DISABLE_CACHE: "1", NODE_ENV: "test", ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const lines: Record<string, unknown>[] = [];
-  let text = "";
-  child.stdout?.on("data", (chunk: Buffer) => {
-    logFile.write(chunk);
-    const parts = (text + chunk.toString()).split("\n");
-    text = parts.pop() ?? "";
-    lines.push(...parts.map((line) => JSON.parse(line) as Record<string, unknown>));
-  });
+  const lines: Record<string, unknown>[] = collectLogLines(child.stdout);
+  child.stdout?.on("data", (chunk: Buffer) => logFile.write(chunk));
   child.stderr?.on("data", (chunk: Buffer) => {
     logFile.write(chunk);
     lines.push({ msg: chunk.toString() });

@@ -13,8 +13,8 @@ export function respondToDispatch(fake: FakeState, { called, response, reply }: 
   const version = called.headers["x-github-api-version"];
   if (fake.isOldServer && (version !== "2022-11-28" || Object.keys(unknown).length > 0))
     return refuse(response, null, { status: 400, message: `"${version}" is not a supported API version.` });
-  const answer = fake.next.shift() ?? (fake.isOldServer ? "204" : "accept");
-  if (answer in REFUSALS) return refuse(response, called, REFUSALS[answer as keyof typeof REFUSALS]);
+  const outcome = fake.next.shift() ?? (fake.isOldServer ? "204" : "accept");
+  if (outcome in REFUSALS) return refuse(response, called, REFUSALS[outcome as keyof typeof REFUSALS]);
   const start = (): FakeRun => {
     const now = Date.now();
     lastId += 1;
@@ -23,11 +23,11 @@ export function respondToDispatch(fake: FakeState, { called, response, reply }: 
     return fake.runs.at(-1) as FakeRun;
   };
   if (ref === "nowhere") return refuse(response, null, REFUSALS["422 ref"]);
-  switch (answer as (typeof DISPATCH_RESPONSES)[number]) {
+  switch (outcome as (typeof DISPATCH_RESPONSES)[number]) {
     case "accept":
     case "double": {
       const run = start();
-      if (answer === "double") start();
+      if (outcome === "double") start();
       const [run_url, html_url] = [runUrl(called, run.id), pageUrl(run.id)];
       return reply(200, { workflow_run_id: run.id, run_url, html_url });
     }
@@ -62,6 +62,6 @@ export function respondToDispatch(fake: FakeState, { called, response, reply }: 
     case "500":
       return send(response, 500, { message: "Server Error" });
     default:
-      throw new Error(`Unknown response: ${answer}`);
+      throw new Error(`Unknown response: ${outcome}`);
   }
 }

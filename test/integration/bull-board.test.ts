@@ -47,7 +47,7 @@ describe("Bull Board", () => {
     expect((await world.decide()).reason).toBe("already_acted_on");
   });
 
-  it("retries a failed stage, and the chain goes on to one decision", async () => {
+  it("retries a failed stage, and the chain continues to one decision", async () => {
     await world.sql("ALTER TABLE ratings_buffer RENAME TO elsewhere");
     const failure = await failureOf(world.decide());
     const runId = /run ([0-9a-f-]{36})/.exec(failure)?.[1] ?? "";

@@ -3,10 +3,16 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createRunId } from "../../queues/run-id.ts";
+import type { AppOptions } from "../../src/app.ts";
 import { parseConfig } from "../../src/config/config.ts";
+import type { Dispatch } from "../../src/core/dispatch/dispatch.ts";
 import { ServerAwayError } from "../../src/core/errors.ts";
 import { listCommands, spawnScript, untilOutput } from "../support/process.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
+
+/** Differs between test runs, so that each finds only its own programs among all processes. */
+const SECONDS = `4711.${String(process.pid).padStart(7, "0")}`;
+const listSleeps = async () => (await listCommands()).filter((command) => command.includes(SECONDS));
 
 let world: World;
 let directory: string;
@@ -43,6 +49,26 @@ async function trainingLog(runId: string): Promise<string> {
 const dispatch = async () => (await world.sql("SELECT * FROM retraining_dispatches ORDER BY id"))[0];
 const followed = (runId: string) => world.client.waitForTraining(runId, { limitMs: 20_000 });
 
+/** Makes the first update of a dispatch that matches fail. */
+function failOnUpdate(matches: (dispatch: Dispatch) => boolean, createError: () => Error): AppOptions {
+  let hasFailed = false;
+  return {
+    replaceParts: (parts) => ({
+      ...parts,
+      database: {
+        ...parts.database,
+        async updateDispatch(record, reduce) {
+          if (!hasFailed && matches(record.dispatch)) {
+            hasFailed = true;
+            throw createError();
+          }
+          return parts.database.updateDispatch(record, reduce);
+        },
+      },
+    }),
+  };
+}
+
 describe("the command trainer", () => {
   it("runs the program with the figures as arguments, never through a shell, and keeps its output in the job's log", async () => {
     const script =
@@ -59,8 +85,8 @@ describe("the command trainer", () => {
       "{decision_id}",
       strange,
     ]);
-    const { runId, dispatch: told } = await world.decide();
-    expect(told).toMatchObject({ trainer: "command", state: "sent" });
+    const { runId, dispatch: sent } = await world.decide();
+    expect(sent).toMatchObject({ trainer: "command", state: "sent" });
     expect(await followed(runId)).toMatchObject({ state: "succeeded", conclusion: "success" });
     const log = await trainingLog(runId);
     expect(log).toContain(JSON.stringify(["drift_detected", "--drift=0.0975", "0", runId, strange]));
@@ -86,10 +112,12 @@ describe("the command trainer", () => {
   });
 
   it("ends the program and its children after the time limit", async () => {
-    await startApp(["/bin/sh", "-c", "sleep 4711 & sleep 4711"], { TRAINER_COMMAND_LIMIT_SECONDS: "1" });
+    await startApp(["/bin/sh", "-c", `sleep ${SECONDS} & sleep ${SECONDS}`], {
+      TRAINER_COMMAND_LIMIT_SECONDS: "1",
+    });
     const { runId } = await world.decide();
     expect(await followed(runId)).toMatchObject({ state: "failed", conclusion: "timed_out" });
-    expect((await listCommands()).filter((command) => command.includes("4711"))).toEqual([]);
+    expect(await listSleeps()).toEqual([]);
   });
 
   it("gives the program only the variables that the settings name, and redacts secrets in its output", async () => {
@@ -118,13 +146,13 @@ describe("the command trainer", () => {
   });
 
   it("counts as lost when its worker stops, and is not run again automatically", async () => {
-    const app = await startApp(["/bin/sh", "-c", "echo run >> runs; sleep 4712 & sleep 4712"]);
+    const app = await startApp(["/bin/sh", "-c", `echo run >> runs; sleep ${SECONDS} & sleep ${SECONDS}`]);
     const { runId } = await world.decide();
-    await until("it runs", async () => (await listCommands()).some((command) => command.includes("4712")));
+    await until("it runs", async () => (await listSleeps()).length > 0);
     const begun = Date.now();
     await app.stop();
     expect(Date.now() - begun).toBeLessThan(15_000);
-    expect((await listCommands()).filter((command) => command.includes("4712"))).toEqual([]);
+    expect(await listSleeps()).toEqual([]);
     expect(await dispatch()).toMatchObject({ state: "failed", conclusion: "lost" });
     await startApp(["/bin/sh", "-c", "echo run >> runs"]);
     expect((await world.decide()).reason).toBe("retry_backoff");
@@ -133,24 +161,17 @@ describe("the command trainer", () => {
   });
 
   it("runs the program once if it is unknown whether it was started", async () => {
-    let failures = 0;
     const config = {
       ...parseConfig(settingsFor(["/bin/sh", "-c", "echo run >> runs"])),
       role: "worker" as const,
     };
-    await world.startApp(config, {
-      replaceParts: (parts) => ({
-        ...parts,
-        database: {
-          ...parts.database,
-          async updateDispatch(record, reduce) {
-            if (record.dispatch.askedAt !== null) failures += 1;
-            if (failures === 1) throw new Error("the worker ended here");
-            return parts.database.updateDispatch(record, reduce);
-          },
-        },
-      }),
-    });
+    await world.startApp(
+      config,
+      failOnUpdate(
+        ({ askedAt }) => askedAt !== null,
+        () => new Error("The worker ended here"),
+      ),
+    );
     const { runId } = await world.decide();
     expect((await followed(runId)).state).toBe("succeeded");
     expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");
@@ -159,22 +180,19 @@ describe("the command trainer", () => {
   it("does not count as lost if Postgres is away when the program ends", async () => {
     let failures = 0;
     const config = { ...parseConfig(settingsFor([process.execPath, "-e", ""])), role: "worker" as const };
-    await world.startApp(config, {
-      replaceParts: (parts) => ({
-        ...parts,
-        database: {
-          ...parts.database,
-          async updateDispatch(record, reduce) {
-            if (record.dispatch.state === "running") failures += 1;
-            if (failures === 1) throw new ServerAwayError("POSTGRES_AWAY", "Postgres is away");
-            return parts.database.updateDispatch(record, reduce);
-          },
+    await world.startApp(
+      config,
+      failOnUpdate(
+        ({ state }) => state === "running",
+        () => {
+          failures += 1;
+          return new ServerAwayError("POSTGRES_AWAY", "Postgres is away");
         },
-      }),
-    });
+      ),
+    );
     const { runId } = await world.decide();
     expect(await followed(runId)).toMatchObject({ state: "succeeded", conclusion: "success" });
-    expect(failures).toBeGreaterThan(1);
+    expect(failures).toBe(1);
   });
 
   // Another worker takes the job over once its lock has expired. That takes long, so that a short outage of Redis ends no training.
@@ -183,21 +201,15 @@ describe("the command trainer", () => {
     { timeout: 90_000 },
     async () => {
       const file = join(directory, "train.sh");
-      await writeFile(file, "echo run >> runs\n(trap '' TERM HUP; sleep 4713) &\nsleep 4713\n");
+      await writeFile(file, `echo run >> runs\n(trap '' TERM HUP; sleep ${SECONDS}) &\nsleep ${SECONDS}\n`);
       const settings = { ...settingsFor(["/bin/sh", file]), ROLE: "worker", LOG_LEVEL: "info" };
       const worker = spawnScript("src/main.ts", [], settings);
       await untilOutput(worker, /Retrigger is ready/);
       const { runId } = await world.decide();
-      await until(
-        "it runs",
-        async () => (await listCommands()).filter((command) => command.includes("4713")).length === 2,
-      );
+      await until("it runs", async () => (await listSleeps()).length === 2);
       worker.kill("SIGKILL");
       await once(worker, "exit");
-      await until(
-        "the program has ended too",
-        async () => !(await listCommands()).some((command) => command.includes("4713")),
-      );
+      await until("the program has ended too", async () => (await listSleeps()).length === 0);
       await startApp(["/bin/sh", file]);
       await until("the loss is recorded", async () => (await dispatch())?.["state"] === "failed", 60_000);
       expect(await dispatch()).toMatchObject({

@@ -1,6 +1,6 @@
-import { Queue } from "bullmq";
 import { afterEach, describe, expect, it } from "vitest";
 import { Gathered } from "../../queues/jobs.ts";
+import { retryStage } from "../support/stages.ts";
 import { addCheck, createWorld, failureOf, until, type World } from "../support/world.ts";
 
 let world: World;
@@ -24,7 +24,7 @@ describe("a chain that is retried after its evidence has become too old", () => 
     const [event] = await world.sql<{ run_id: string }>("SELECT run_id FROM retraining_events");
     const runId = event?.run_id ?? "";
     await untilEvidenceIsOld(runId);
-    await retryAct(runId);
+    await retryStage(world, "act", runId);
 
     const [row] = await until("the follow-up decided", async () => {
       const rows = await world.sql<{ run_id: string; reason: string; cause: string }>(
@@ -49,7 +49,7 @@ describe("a stage that is run again after its run has decided", () => {
     const { runId, bufferSize } = await world.decide();
     await world.sql("INSERT INTO ratings_buffer VALUES (1, 1, 1, 1, 'late')");
     await untilEvidenceIsOld(runId);
-    await retryAct(runId);
+    await retryStage(world, "act", runId);
     const job = await until("act ran again", async () => {
       const values = await world.redis.hmget(
         `${world.config.redisPrefix}:act:${runId}`,
@@ -78,15 +78,4 @@ async function untilEvidenceIsOld(runId: string): Promise<void> {
     );
     return row?.isOld;
   });
-}
-
-/** What Bull Board's Retry does. */
-async function retryAct(runId: string): Promise<void> {
-  const queue = new Queue("act", {
-    connection: { url: world.config.redisUrl },
-    prefix: world.config.redisPrefix,
-  });
-  const job = await queue.getJob(runId);
-  await job?.retry((await job.isFailed()) ? "failed" : "completed");
-  await queue.close();
 }

@@ -8,7 +8,8 @@ import {
   stopWhileActWaits,
 } from "../support/github-world.ts";
 import { runScript } from "../support/process.ts";
-import { addCheck, failAfterAct, until, withQueue } from "../support/world.ts";
+import { afterRecording, failAfterAct } from "../support/stages.ts";
+import { addCheck, until, withQueue } from "../support/world.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -164,19 +165,10 @@ describe("a recorded request", () => {
 
   /** Changes the row after the decision, before its request is sent. */
   async function startTampered(change: string, settings: object = {}): Promise<void> {
-    await world.startApp(settings, {
-      replaceParts: (parts) => ({
-        ...parts,
-        database: {
-          ...parts.database,
-          async recordDecision(decision) {
-            const recorded = await parts.database.recordDecision(decision);
-            await tamper(change);
-            return recorded;
-          },
-        },
-      }),
-    });
+    await world.startApp(
+      settings,
+      afterRecording(() => tamper(change)),
+    );
   }
 
   it.each([

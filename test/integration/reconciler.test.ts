@@ -17,8 +17,8 @@ const BAD = { queuedMs: 0, runningMs: 100, conclusion: "failure" };
 const emptyRedis = async () => world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
 const latest = async () => (await world.decisions()).at(-1);
 
-/** Stops the service while one decision waits for the end of a backoff. */
-async function waitForBackoff(): Promise<void> {
+/** Fails a training, and waits for the decision that holds its alerts back. */
+async function failTraining(): Promise<void> {
   world.github.course = BAD;
   await world.startApp();
   const { runId } = await world.decide();
@@ -27,12 +27,17 @@ async function waitForBackoff(): Promise<void> {
     "a decision has seen the failure",
     async () => (await latest())?.["reason"] === "retry_backoff",
   );
+}
+
+/** Stops the service while one decision waits for the end of a backoff. */
+async function stopDuringBackoff(): Promise<void> {
+  await failTraining();
   await world.stopApps();
 }
 
 describe("the reconciler", () => {
   it("requests the evaluation that is overdue because the run of a scheduled follow-up failed", async () => {
-    await waitForBackoff();
+    await stopDuringBackoff();
     // The follow-up's job has run, and is all that is left of it.
     await withQueue(world, "drift_monitoring", async (inbox) => {
       const jobs = await inbox.getJobs(["delayed"]);
@@ -76,7 +81,7 @@ describe("the reconciler", () => {
   });
 
   it("ignores the follow-up of a removed model without raising an alarm, and resumes it when the model is back", async () => {
-    await waitForBackoff();
+    await stopDuringBackoff();
     await withQueue(world, "drift_monitoring", async (inbox) => {
       for (const job of await inbox.getJobs(["delayed"])) await job.promote();
     });
@@ -114,17 +119,10 @@ describe("the time of the next evaluation", () => {
     );
     await world.sql(`ALTER DATABASE ${pathname.slice(1)} SET search_path TO public, pg_catalog`);
     await world.sql("UPDATE drift_alerts SET alert_date = '2026-10-24 12:00:00'");
-    world.github.course = BAD;
-    await world.startApp();
-    const { runId } = await world.decide();
-    await world.waitForTraining(runId);
-    await until(
-      "a decision has seen the failure",
-      async () => (await latest())?.["reason"] === "retry_backoff",
-    );
-    const looks = await withQueue(world, "drift_monitoring", (inbox) => inbox.getJobs(["delayed"]));
-    expect(looks.map(({ name }) => name)).toEqual(["next-look"]);
-    expect(looks[0]?.delay).toBeGreaterThan(500_000);
+    await failTraining();
+    const followUps = await withQueue(world, "drift_monitoring", (inbox) => inbox.getJobs(["delayed"]));
+    expect(followUps.map(({ name }) => name)).toEqual(["next-look"]);
+    expect(followUps[0]?.delay).toBeGreaterThan(500_000);
   });
 });
 

@@ -4,7 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { startRedis } from "../../src/embedded/redis.ts";
-import { listCommandsWith, runScript, spawnScript, untilOutput } from "../support/process.ts";
+import { listCommandsWith, runScript, untilOutput } from "../support/process.ts";
+import { startService } from "../support/service-process.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
 
 let world: World;
@@ -14,20 +15,10 @@ afterEach(async () => {
   await world.close();
 });
 
-/** Runs `npm start` in a separate process and collects its log. */
 function start(settings: Record<string, string> = {}) {
-  const child = spawnScript("src/main.ts", [], { ...world.settings, LOG_LEVEL: "info", ...settings });
-  children.push(child);
-  const lines: Record<string, unknown>[] = [];
-  let text = "";
-  child.stdout?.on("data", (chunk: Buffer) => {
-    const parts = (text + chunk.toString()).split("\n");
-    text = parts.pop() ?? "";
-    lines.push(...parts.map((line) => JSON.parse(line) as Record<string, unknown>));
-  });
-  const untilLogged = (message: string) =>
-    until(`"${message}" is logged`, async () => lines.find(({ msg }) => String(msg).includes(message)));
-  return { child, lines, untilLogged };
+  const service = startService(world, settings);
+  children.push(service.child);
+  return service;
 }
 
 async function createBuiltWorld(): Promise<void> {

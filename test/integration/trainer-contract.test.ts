@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config/config.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
-import { addCheck, createWorld, failAfterAct, until, type World } from "../support/world.ts";
+import { afterRecording, failAfterAct } from "../support/stages.ts";
+import { addCheck, createWorld, until, type World } from "../support/world.ts";
 
 /** A trainer under test, and control over how its trainings end. */
 interface Subject {
@@ -163,21 +164,11 @@ describe.each<[string, () => Promise<Subject>]>([
 
   it("is sent no request from a row that does not match the settings", async () => {
     subject.setTrainings("succeed");
-    await world.startApp(config(), {
-      replaceParts: (parts) => ({
-        ...parts,
-        database: {
-          ...parts.database,
-          async recordDecision(decision) {
-            const recorded = await parts.database.recordDecision(decision);
-            await world.sql(
-              `UPDATE retraining_dispatches SET request = '{"command": ["/bin/false"], "workingDirectory": "/"}'`,
-            );
-            return recorded;
-          },
-        },
-      }),
-    });
+    const tamper = () =>
+      world.sql(
+        `UPDATE retraining_dispatches SET request = '{"command": ["/bin/false"], "workingDirectory": "/"}'`,
+      );
+    await world.startApp(config(), afterRecording(tamper));
     expect((await world.decide()).dispatch).toMatchObject({ state: "rejected", reason: "request_tampered" });
     expect(await subject.countStarts()).toBe(0);
   });

@@ -142,14 +142,3 @@ export function listDispatches({ sql }: Pick<World, "sql">): Promise<Record<stri
     "SELECT state, external_id, asked_at IS NOT NULL AS asked FROM retraining_dispatches ORDER BY id",
   );
 }
-
-/** Runs a stage of a run that has ended once more, as Bull Board's Retry does. */
-export function retryStage(world: Pick<World, "config">, stage: string, runId: string): Promise<void> {
-  return withQueue(world, stage, async (queue) => {
-    const job = await queue.getJob(runId);
-    const before = job?.attemptsStarted ?? 0;
-    await job?.retry((await job.getState()) as "completed" | "failed");
-    await until("it ran again", async () => ((await queue.getJob(runId))?.attemptsStarted ?? 0) > before);
-    await until("it ended", async () => (await queue.getJobState(runId)) === "completed");
-  });
-}

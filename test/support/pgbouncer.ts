@@ -1,6 +1,5 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import pg from "pg";
 import {
   chooseRootDrop,
   findFreePort,
@@ -10,6 +9,7 @@ import {
   waitUntilUp,
 } from "../../src/embedded/server-process.ts";
 import { findProgram } from "../../src/process/find-program.ts";
+import { queryOnce } from "./database-url.ts";
 
 export interface PgBouncer {
   /** The same database through the pooler. */
@@ -39,7 +39,7 @@ export async function startPgBouncer(databaseUrl: string): Promise<PgBouncer> {
   const server = spawnServer(PGBOUNCER, [file], { rootDrop, deathSignal: "SIGKILL" });
   const url = new URL(databaseUrl);
   url.host = `127.0.0.1:${port}`;
-  await waitUntilUp(server, () => ping(url.href));
+  await waitUntilUp(server, () => queryOnce(url.href, "SELECT 1"));
   return {
     url: url.href,
     async stop() {
@@ -73,15 +73,4 @@ function settingsOf({ hostname, port: serverPort, username, password }: URL, por
     ...Object.entries(settings).map(([name, value]) => `${name} = ${value}`),
     "",
   ].join("\n");
-}
-
-async function ping(url: string): Promise<void> {
-  const client = new pg.Client(url);
-  client.on("error", () => {});
-  try {
-    await client.connect();
-    await client.query("SELECT 1");
-  } finally {
-    await client.end().catch(() => {});
-  }
 }

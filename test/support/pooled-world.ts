@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, inject } from "vitest";
 import type { Config } from "../../src/config/config.ts";
 import { createDatabase, type Database } from "../../src/postgres/database.ts";
 import { createLogger, type Logger } from "../../src/process/logger.ts";
+import { withDatabase } from "./database-url.ts";
 import { PGBOUNCER, type PgBouncer, startPgBouncer } from "./pgbouncer.ts";
 import { createWorld, type World, type WorldOptions } from "./world.ts";
 
@@ -48,9 +49,8 @@ export function usePooler() {
   async function createPooledWorld(options: WorldOptions = {}): Promise<PooledWorld> {
     const world = await createWorld(options);
     worlds.push(world);
-    const url = new URL(pooler.url);
-    url.pathname = new URL(world.config.databaseUrl).pathname;
-    const pooled = { ...world.config, databaseUrl: url.href };
+    const database = new URL(world.config.databaseUrl).pathname.slice(1);
+    const pooled = { ...world.config, databaseUrl: withDatabase(pooler.url, database) };
     return {
       ...world,
       pooled,

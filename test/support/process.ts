@@ -11,6 +11,11 @@ export interface Finished {
   stderr: string;
 }
 
+export interface LogLine extends Record<string, unknown> {
+  level: number;
+  msg: string;
+}
+
 /** Starts one of our scripts as a process, with only the given settings besides PATH and HOME. */
 export function spawnScript(script: string, args: string[], settings: Record<string, string>): ChildProcess {
   return spawn(process.execPath, ["--import", "tsx", script, ...args], {
@@ -46,6 +51,18 @@ export async function untilOutput(child: ChildProcess, pattern: RegExp): Promise
     if (pattern.test(text)) return text;
   }
   throw new Error(`The process ended before its output matched ${pattern}: ${text}`);
+}
+
+/** Collects the lines of a JSON log as they arrive. */
+export function collectLogLines(stream: NodeJS.ReadableStream | null): LogLine[] {
+  const lines: LogLine[] = [];
+  let text = "";
+  stream?.on("data", (chunk: Buffer) => {
+    const parts = (text + chunk.toString()).split("\n");
+    text = parts.pop() ?? "";
+    lines.push(...parts.map((line) => JSON.parse(line) as LogLine));
+  });
+  return lines;
 }
 
 function collect(stream: NodeJS.ReadableStream | null): () => string {

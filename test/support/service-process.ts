@@ -1,16 +1,10 @@
-import { spawnScript } from "./process.ts";
+import { collectLogLines, spawnScript } from "./process.ts";
 import { until, type World } from "./world.ts";
 
 /** Starts the service in a separate process and collects its log. */
 export function startService({ settings }: Pick<World, "settings">, changes: Record<string, string> = {}) {
   const child = spawnScript("src/main.ts", [], { ...settings, LOG_LEVEL: "info", ...changes });
-  const lines: { level: number; msg: string; address?: string }[] = [];
-  let text = "";
-  child.stdout?.on("data", (chunk: Buffer) => {
-    const parts = (text + chunk.toString()).split("\n");
-    text = parts.pop() ?? "";
-    lines.push(...parts.map((line) => JSON.parse(line) as (typeof lines)[number]));
-  });
+  const lines = collectLogLines(child.stdout);
   const untilLogged = (message: string) =>
     until(`"${message}" is logged`, async () => lines.find(({ msg }) => msg.includes(message)));
   return {
@@ -20,7 +14,7 @@ export function startService({ settings }: Pick<World, "settings">, changes: Rec
     async untilReady() {
       const { address } = await untilLogged("Retrigger is ready");
       const get = async (path: string) => {
-        const response = await fetch(address + path);
+        const response = await fetch(String(address) + path);
         const body = await response.text();
         return { status: response.status, body };
       };

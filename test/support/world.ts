@@ -11,6 +11,7 @@ import type { DecisionSummary } from "../../src/core/report/decision-summary.ts"
 import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { type Client, createClient } from "../../src/use-cases/client.ts";
+import { withDatabase } from "./database-url.ts";
 import { dumpRedis, dumpTables } from "./secrets.ts";
 
 /** A separate database, with the source tables, and a queue prefix for one test. */
@@ -42,10 +43,9 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
   const admin = new pg.Client(inject("databaseUrl"));
   await admin.connect();
   await admin.query(`CREATE DATABASE ${name}`);
-  const databaseUrl = new URL(inject("databaseUrl"));
-  databaseUrl.pathname = `/${name}`;
+  const databaseUrl = withDatabase(inject("databaseUrl"), name);
   const allSettings = {
-    DATABASE_URL: databaseUrl.href,
+    DATABASE_URL: databaseUrl,
     REDIS_URL: inject("redisUrl"),
     REDIS_PREFIX: `{${name}}`,
     SCHEDULE: "off",
@@ -54,7 +54,7 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
     ...settings,
   };
   const config = parseConfig(allSettings);
-  const pool = new pg.Pool({ connectionString: databaseUrl.href, max: 3 });
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 3 });
   pool.on("error", () => {});
   if (!isEmpty) await pool.query(SOURCE_TABLES);
   const log = createLogger("silent");
@@ -152,22 +152,6 @@ export async function addCheck(
      VALUES ((now() AT TIME ZONE 'UTC') - $1::interval, $2, $3, $4, $5)`,
     [age, feature, score, threshold, triggered],
   );
-}
-
-/** Makes the first `failures` attempts of act fail after their work is done, as if the worker had died then. */
-export function failAfterAct(failures: number): AppOptions {
-  let left = failures;
-  return {
-    replaceProcessors: (processors) => ({
-      ...processors,
-      async act(job, evaluated, retry) {
-        const output = await processors.act(job, evaluated, retry);
-        left -= 1;
-        if (left >= 0) throw new Error("The worker died here");
-        return output;
-      },
-    }),
-  };
 }
 
 /** Opens one of a world's queues while `use` runs. */

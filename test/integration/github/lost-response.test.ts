@@ -4,8 +4,8 @@ import {
   createGitHubWorld,
   type GitHubWorld,
   listDispatches,
-  retryStage,
 } from "../../support/github-world.ts";
+import { retryStage } from "../../support/stages.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -16,8 +16,8 @@ afterEach(() => closeGitHubWorld(world));
 describe("a request to GitHub whose response is lost or ambiguous", () => {
   it.each(["accept and drop", "accept and 502", "double and drop"] as const)(
     "%s: finds the run by its name, and sends no second request",
-    async (answer) => {
-      world.github.next = [answer];
+    async (response) => {
+      world.github.next = [response];
       await world.startApp();
       const { dispatch, runId } = await world.decide();
       expect(dispatch?.state).toBe("sent");

@@ -5,8 +5,8 @@ import {
   createGitHubWorld,
   type GitHubWorld,
   listDispatches,
-  retryStage,
 } from "../../support/github-world.ts";
+import { retryStage } from "../../support/stages.ts";
 import { until, withQueue } from "../../support/world.ts";
 
 let world: GitHubWorld;
