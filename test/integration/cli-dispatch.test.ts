@@ -25,7 +25,7 @@ describe("npx retrigger decide, with a real trainer", () => {
       code: 0,
       last: "🎯 FINAL STATUS: RETRAINING TRIGGERED",
     });
-    expect(stderr).toContain("once a worker runs: npm start");
+    expect(stderr).toContain("as soon as a worker runs: npm start");
     expect(await states()).toEqual(["sent"]);
   });
 
@@ -45,7 +45,7 @@ describe("npx retrigger decide, with a real trainer", () => {
     world.github.course = { queuedMs: 0, runningMs: 100, conclusion: "failure" };
     const failed = await retrigger(["decide", "--wait=training"]);
     expect(failed.code).toBe(1);
-    expect(failed.stderr).toContain("Its alerts are given back at");
+    expect(failed.stderr).toContain("Its alerts are held back until");
     await world.sql("DELETE FROM retraining_decisions");
     world.github.next = ["403"];
     const refused = await retrigger(["decide", "--wait"]);
@@ -124,7 +124,7 @@ describe("npx retrigger dispatch", () => {
     const { code, stderr } = await retrigger(["dispatch", "retry", "1"], { TRAINER: "mock" });
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: "Decision 1 asked github for a training, and TRAINER is mock\n",
+      stderr: "The training of decision 1 was dispatched to github, but TRAINER is mock\n",
     });
     expect(await states()).toEqual(["rejected"]);
   });

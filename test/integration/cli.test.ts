@@ -52,6 +52,7 @@ describe("npx retrigger", () => {
       "driftScore",
       "feature",
       "criteria",
+      "guards",
       "dispatch",
       "decisionId",
       "decidedAt",
@@ -109,8 +110,8 @@ describe("npx retrigger", () => {
   it("finds each problem, and says in one line what to do", async () => {
     const before = await retrigger(["doctor"], { SCHEDULE: "0 6 * * *" });
     expect(before.code).toBe(1);
-    expect(before.stdout).toContain("✅ default: drift_alerts has the columns that are read");
-    expect(before.stdout).toContain("❌ default: the schedule 0 6 * * * is not alive");
+    expect(before.stdout).toContain("✅ default: drift_alerts has the required columns");
+    expect(before.stdout).toContain("❌ default: the schedule 0 6 * * * is not running");
     expect(before.stdout).toContain("Redis evicts nothing");
 
     await world.startApp();

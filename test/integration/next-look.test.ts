@@ -119,7 +119,7 @@ describe("a decision that a training holds back", () => {
     const completed = await withQueue(world, "summarize", (queue) => queue.getJobs(["completed"]));
     const superseded = completed.map((job) => job.returnvalue as { decision: string; report: string });
     expect(superseded.find(({ decision }) => decision === "superseded")?.report).toContain(
-      "the training that held it back has ended",
+      "the training that blocked it has ended",
     );
   });
 
@@ -166,7 +166,7 @@ describe("a decision that a training holds back", () => {
     const held = await world.decide();
     expect(held.reason).toBe("training_in_flight");
     expect(held.nextLookAt).not.toBeNull();
-    expect(held.report).toContain("holds the model until");
+    expect(held.report).toContain("blocks the model until");
     expect(held.report).toContain("Next look:");
     await until(
       "the model is released",

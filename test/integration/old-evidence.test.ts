@@ -37,7 +37,7 @@ describe("a chain that is retried after its evidence has become too old", () => 
     expect(moved).toEqual({ run_id: row?.run_id });
     const summary = await world.redis.hget(`${world.config.redisPrefix}:summarize:${runId}`, "returnvalue");
     expect(JSON.parse(summary ?? "{}")).toMatchObject({ decision: "superseded", supersededBy: row?.run_id });
-    expect(summary).toContain("the evidence is too old to be acted on");
+    expect(summary).toContain("the evidence is too old to act on");
   });
 });
 

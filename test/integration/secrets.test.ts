@@ -72,7 +72,7 @@ describe("secrets", () => {
               .then((type) => (type === "hash" ? world.redis.hget(key, "failedReason") : null)),
           ),
         );
-        return reasons.some((reason) => reason?.includes("no answer"));
+        return reasons.some((reason) => reason?.includes("no response"));
       });
       const everything = await collectEverything(log, address);
       service.kill("SIGTERM");

@@ -46,7 +46,7 @@ describe("a dispatched training", () => {
       expect(gaps[1]?.gap).toBeGreaterThan(6);
       expect(await reasons()).toContain("drift_detected");
       const texts = await world.waitForNotifications("training_ended", "succeeded (success)");
-      expect(texts[0]).toMatch(/failed \(failure\).*\nIts alerts are given back at 20/);
+      expect(texts[0]).toMatch(/failed \(failure\).*\nIts alerts are held back until 20/);
     },
   );
 

@@ -82,6 +82,6 @@ export const DEMOTED: Trouble = {
   begin: ({ admin }) => admin.replicaof(...NO_MASTER),
   end: ({ admin }) => admin.replicaof("NO", "ONE"),
   reason: "is a read-only replica of 127.0.0.1:1",
-  remedy: "Name the master in REDIS_URL",
+  remedy: "Set REDIS_URL to the master",
 };
 export const TROUBLES = [FULL, DEMOTED];

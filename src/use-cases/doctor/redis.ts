@@ -81,7 +81,7 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
       findings.push(
         isAlive
           ? ok(`${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next).toISOString()}`)
-          : fault(`${model}: the schedule ${schedule} is missing`, "npm start restores it"),
+          : fault(`${model}: the schedule ${schedule} is not running`, "npm start restores it"),
       );
     }
     return findings;

@@ -80,7 +80,7 @@ describe("a request to GitHub whose response is lost or ambiguous", () => {
     await world.startApp({ timing: { searchMs: 1_200 } });
     const { runId, report, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
-    expect(report).toContain("FINAL STATUS: RETRAINING UNKNOWN - LOOK AT THE TRAINER");
+    expect(report).toContain("FINAL STATUS: RETRAINING UNKNOWN - CHECK THE TRAINER");
     expect(report).toContain("npx retrigger dispatch confirm 1 <run>");
     expect(report).toContain("npx retrigger dispatch resend 1");
     const [text] = await world.waitForNotifications("dispatch_unknown");

@@ -116,7 +116,7 @@ describe("a training requested from GitHub", () => {
     await world.startApp({ evidenceMaxAgeSeconds: 1 } satisfies Partial<Config>);
     const { report, dispatch, runId } = await world.decide();
     expect(dispatch?.state).toBe("cancelled");
-    expect(report).toContain("RETRAINING NOT ASKED FOR - A FOLLOW-UP LOOKS AGAIN");
+    expect(report).toContain("RETRAINING NOT REQUESTED - A FOLLOW-UP RE-EVALUATES");
     await until("the follow-up's training is dispatched", async () => world.github.runs.length > 0);
     await until(
       "its run is recorded",
