@@ -5,7 +5,12 @@ import { callsForReevaluation } from "../src/core/dispatch/effects.ts";
 import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { PermanentError } from "../src/core/errors.ts";
 import type { Policy } from "../src/core/policy.ts";
-import { announceDoubles, announceEnd, announceTrigger, announceUnknown } from "../src/core/report/announce.ts";
+import {
+  announceDoubles,
+  announceEnd,
+  announceTrigger,
+  announceUnknown,
+} from "../src/core/report/announce.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 

@@ -1,7 +1,11 @@
 import type { TrainingTiming } from "../src/config/config.ts";
 import { advance } from "../src/core/dispatch/advance.ts";
 import { isTerminal, stateOfTraining, type Training } from "../src/core/dispatch/dispatch.ts";
-import { type DispatchInput, type DispatchLimits, toDispatchLimits } from "../src/core/dispatch/transition.ts";
+import {
+  type DispatchInput,
+  type DispatchLimits,
+  toDispatchLimits,
+} from "../src/core/dispatch/transition.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dispatches.ts";
 import { type RemoteTrainer, type Trainer, TrainerUnavailable } from "../src/trainers/trainer.ts";

@@ -1,5 +1,11 @@
 import type { Chain } from "../queues/chain.ts";
-import { type Cause, DecisionRequest, DriftMonitoringCompleted, FollowUpRequest, type IntakeResult } from "../queues/jobs.ts";
+import {
+  type Cause,
+  DecisionRequest,
+  DriftMonitoringCompleted,
+  FollowUpRequest,
+  type IntakeResult,
+} from "../queues/jobs.ts";
 import { INBOX_JOBS } from "../queues/names.ts";
 import { createRunId } from "../queues/run-id.ts";
 import { PermanentError } from "../src/core/errors.ts";

@@ -85,7 +85,9 @@ describe("notifications", () => {
         return jobs.length > 0 ? jobs : null;
       }),
     );
-    expect(failed?.failedReason).toContain("webhook responded with status 410. Correct its URL in the settings");
+    expect(failed?.failedReason).toContain(
+      "webhook responded with status 410. Correct its URL in the settings",
+    );
     // The address is a secret.
     const keys = await world.redis.keys(`${world.config.redisPrefix}:notifications:*`);
     const stored = await Promise.all(keys.map(async (key) => world.redis.hgetall(key).catch(() => ({}))));

@@ -108,7 +108,11 @@ describe("the service", () => {
   });
 
   it.each([
-    ["a wrong password", (url: URL) => (url.password = "wrong"), "Check the user and password in DATABASE_URL"],
+    [
+      "a wrong password",
+      (url: URL) => (url.password = "wrong"),
+      "Check the user and password in DATABASE_URL",
+    ],
     ["a missing database", (url: URL) => (url.pathname = "/nowhere"), "Create it, or correct DATABASE_URL"],
   ])("ends with exit code 1 and the remedy for %s", async (_, damage, remedy) => {
     await createBuiltWorld();

@@ -12,7 +12,15 @@ import { isServerAway } from "../../src/redis/refusal.ts";
 import { endRun } from "../follow-up.ts";
 import type { StageOutput, StagePause } from "../stage.ts";
 import { type ChildResult, readChild } from "./child-result.ts";
-import { delay, isHandedBack, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
+import {
+  delay,
+  isHandedBack,
+  isPermanent,
+  type Processor,
+  since,
+  toBullError,
+  tryAgain,
+} from "./job-control.ts";
 import { modelOf } from "./job-identity.ts";
 import { writeJobLog } from "./job-log.ts";
 
