@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
@@ -13,9 +13,15 @@ import { checkWorkflowText } from "../../src/trainers/github/preflight.ts";
 import { TARGET_SETTINGS, toTargets } from "../../src/trainers/github/settings.ts";
 import { followDockerfile } from "../support/docker-image.ts";
 import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
+import { renderSettingsPage } from "../support/settings-page.ts";
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
 const read = (name: string): string => readFileSync(pathOf(name), "utf8");
+
+const listPages = (): string[] =>
+  readdirSync(pathOf("docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`);
 
 /** Runs the first step of the example workflow with a `gh` that finds the given older run. */
 function runFirstStep(script: string, older: string): string {
@@ -55,8 +61,40 @@ interface Compose {
 }
 
 describe("the files shipped with the program", () => {
-  it("include a README that describes every setting", () => {
-    const missing = SETTING_NAMES.filter((name) => !read("README.md").includes(`\`${name}\``));
+  it("include a page of settings that matches the registries (npm run docs writes it)", async () => {
+    const path = pathOf("docs/settings.md");
+    await expect(await renderSettingsPage(path)).toMatchFileSnapshot(path);
+    const missing = SETTING_NAMES.filter((name) => !read("docs/settings.md").includes(`\`${name}\``));
+    expect(missing).toEqual([]);
+  });
+
+  it("link only to files that exist, in lines that fit a page", () => {
+    const pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", ...listPages()];
+    const dead = pages.flatMap((page) =>
+      [...read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)]
+        .map(([, target = ""]) => join(dirname(page), target))
+        .filter((target) => !existsSync(pathOf(target)))
+        .map((target) => `${page}: ${target}`),
+    );
+    expect(dead).toEqual([]);
+    const lengths = { "README.md": 120, "ARCHITECTURE.md": 200, "CONTRIBUTING.md": 60 };
+    for (const [page, limit] of Object.entries(lengths))
+      expect(read(page).trimEnd().split("\n").length, page).toBeLessThanOrEqual(limit);
+    expect(
+      read("README.md")
+        .split("\n")
+        .filter((line) => [...line].length > 120),
+    ).toEqual([]);
+  });
+
+  it("name files of the source that exist", () => {
+    const pages = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", ...listPages()];
+    const missing = pages.flatMap((page) =>
+      [...read(page).matchAll(/`((?:src|workers|queues|test|bench|examples)\/[\w./-]+)`/g)]
+        .map(([, path = ""]) => path)
+        .filter((path) => !existsSync(pathOf(path)))
+        .map((path) => `${page}: ${path}`),
+    );
     expect(missing).toEqual([]);
   });
 
