@@ -1,14 +1,15 @@
 import { type DriftCheck, Evidence } from "../../src/core/evidence.ts";
-import type { Policy } from "../../src/core/policy.ts";
+import { Policy } from "../../src/core/policy.ts";
 
-export const GUIDE_POLICY: Policy = {
+/** The guide's thresholds; the defaults for any check that it does not know. */
+export const GUIDE_POLICY = Policy.parse({
   minBufferSize: 50_000,
   lookbackHours: 168,
   minAlertsTriggered: 1,
   retriggerGuard: true,
   inFlightGuard: true,
   backoffSeconds: 3_600,
-};
+});
 
 const KS: DriftCheck = {
   id: "148",

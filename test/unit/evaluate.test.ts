@@ -88,14 +88,16 @@ describe("evaluate", () => {
     unanswered: fc.nat(20),
     ratings: fc.nat(2_000_000),
   });
-  const policies = fc.record({
-    minBufferSize: fc.nat(1_000_000),
-    lookbackHours: fc.integer({ min: 1, max: 1000 }),
-    minAlertsTriggered: fc.integer({ min: 1, max: 10 }),
-    retriggerGuard: fc.boolean(),
-    inFlightGuard: fc.boolean(),
-    backoffSeconds: fc.integer({ min: 1, max: 100_000 }),
-  });
+  const policies = fc
+    .record({
+      minBufferSize: fc.nat(1_000_000),
+      lookbackHours: fc.integer({ min: 1, max: 1000 }),
+      minAlertsTriggered: fc.integer({ min: 1, max: 10 }),
+      retriggerGuard: fc.boolean(),
+      inFlightGuard: fc.boolean(),
+      backoffSeconds: fc.integer({ min: 1, max: 100_000 }),
+    })
+    .map((own): Policy => ({ ...GUIDE_POLICY, ...own }));
 
   const TAKEN_AT = Date.parse("2025-12-21T15:30:00Z");
   const at = (seconds: number) => new Date(TAKEN_AT + seconds * 1000).toISOString();
