@@ -1,20 +1,26 @@
 import type { Config } from "../../config/config.ts";
 import { type Finding, ok } from "../../core/finding.ts";
-import { POLICY_SETTINGS } from "../../core/policy.ts";
+import { type Policy, POLICY_SETTINGS } from "../../core/policy.ts";
 
-/** What the settings come to: the policy of each model, and the trainer. */
+/** What the settings amount to: the policy of each model, as far as it is not the default, and the trainer. */
 export function describeConfig({ models, trainer }: Pick<Config, "models" | "trainer">): Finding[] {
   return [
     ...[...models].map(([model, { policy, settingNames }]) => {
-      const values = Object.keys(POLICY_SETTINGS).map(
-        (key) => `${settingNames[key] ?? key} ${format(policy[key as keyof typeof policy])}`,
-      );
-      return ok(`${model}: policy ${values.join(", ")}`);
+      const changes = listChanges(policy, settingNames);
+      return ok(`${model}: ${changes.length === 0 ? "default policy" : `policy with ${changes.join(", ")}`}`);
     }),
-    ok(`The trainer is ${trainer.name}`),
+    ok(`TRAINER is ${trainer.name}`),
   ];
 }
 
-function format(value: number | boolean): string {
-  return typeof value === "number" ? String(value) : value ? "on" : "off";
+/** The settings that differ from their defaults, such as "MIN_BUFFER_SIZE 30000". */
+function listChanges(policy: Policy, settingNames: Readonly<Record<string, string>>): string[] {
+  const values: Readonly<Record<string, unknown>> = policy;
+  return Object.entries(POLICY_SETTINGS).flatMap(([key, { schema, default: text }]) => {
+    const value = values[key];
+    if (value === schema.parse(text)) return [];
+    return [
+      `${settingNames[key] ?? key} ${typeof value === "boolean" ? (value ? "on" : "off") : String(value)}`,
+    ];
+  });
 }
