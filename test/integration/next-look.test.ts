@@ -167,7 +167,7 @@ describe("a decision that a training holds back", () => {
     expect(held.reason).toBe("training_in_flight");
     expect(held.nextLookAt).not.toBeNull();
     expect(held.report).toContain("blocks the model until");
-    expect(held.report).toContain("Next look:");
+    expect(held.report).toContain("Next re-evaluation:");
     await until(
       "the model is released",
       async () => (await world.decisions()).at(-1)?.["decision"] === "trigger",
