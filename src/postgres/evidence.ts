@@ -47,11 +47,12 @@ export function createEvidenceStore(options: EvidenceStoreOptions) {
       const results = await sendPrepared(pool, sql, toParameters(model, sources, options), limitMs);
       return results.rows[0]?.["evidence"];
     };
+    const isFilterable = !unfilterable.has(table);
     try {
-      return await execute(!unfilterable.has(table));
+      return await execute(isFilterable);
     } catch (error) {
       const hasNoOperator = hasCode(error, ["42883"]);
-      if (!hasNoOperator || unfilterable.has(table)) throw error;
+      if (!hasNoOperator || !isFilterable) throw error;
       unfilterable.add(table);
       return execute(false);
     }

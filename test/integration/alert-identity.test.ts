@@ -1,5 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createDatabase } from "../../src/postgres/database.ts";
+import { createLogger } from "../../src/process/logger.ts";
 import { addCheck, createWorld, until, type World } from "../support/world.ts";
 
 let world: World;
@@ -80,6 +82,20 @@ describe("an alert that started a training", () => {
     await world.stopApps();
     await world.startApp({ timeZone: "Europe/Berlin" });
     expect((await world.decide()).reason).toBe("already_acted_on");
+  });
+
+  it("is read by two runs at once although its time is a text", async () => {
+    await world.sql("ALTER TABLE drift_alerts ALTER COLUMN alert_date TYPE text");
+    const database = createDatabase(world.config, createLogger("silent"));
+    try {
+      const [own] = world.config.models.values();
+      if (!own) throw new Error("The settings name no model");
+      const read = () => database.fetchEvidence("default", own);
+      const both = await Promise.all([read(), read()]);
+      expect(both.map(({ checks }) => checks.triggered)).toEqual([1, 1]);
+    } finally {
+      await database.close();
+    }
   });
 
   it("is not missed if its time lies in the future", async () => {
