@@ -88,6 +88,7 @@ describe("an alert that started a training", () => {
     await world.sql("ALTER TABLE drift_alerts ALTER COLUMN alert_date TYPE text");
     const database = createDatabase(world.config, createLogger("silent"));
     try {
+      await database.migrate();
       const [own] = world.config.models.values();
       if (!own) throw new Error("The settings name no model");
       const read = () => database.fetchEvidence("default", own);
