@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest";
+import { SERVICE_SETTINGS } from "../../src/config/service-settings.ts";
+import { ALL_SETTINGS } from "../../src/config/settings.ts";
+import { type Check, runCheck } from "../../src/core/check.ts";
+import type { Evidence } from "../../src/core/evidence.ts";
+import { CHECKS, type Policy } from "../../src/core/policy.ts";
+import type { Setting, Settings } from "../../src/core/setting.ts";
+import { TRAINERS } from "../../src/trainers/registry.ts";
+import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
+
+const isUnique = (names: readonly string[]): boolean => new Set(names).size === names.length;
+
+/** Evidence and policies that each check must object to. */
+const OBJECTIONABLE: { evidence: Evidence; policy: Policy }[] = [
+  { evidence: evidenceOf({ checks: 0, triggered: 0, ratings: 0 }), policy: GUIDE_POLICY },
+  { evidence: evidenceOf({ checks: 3, triggered: 1, unanswered: 0, ratings: 0 }), policy: GUIDE_POLICY },
+  {
+    evidence: withFailure(guideEvidence()),
+    policy: GUIDE_POLICY,
+  },
+];
+
+function withFailure(evidence: Evidence): Evidence {
+  const training = { decisionId: 4, conclusion: "failure" } as const;
+  return {
+    ...evidence,
+    alerts: {
+      ...evidence.alerts,
+      failed: [{ ...training, endedAt: evidence.takenAt, failures: 1, alerts: 1 }],
+    },
+    inFlight: [
+      { ...training, trainer: "github", state: "sent", since: evidence.takenAt, until: null, url: null },
+    ],
+  };
+}
+
+describe("the registry of checks", () => {
+  it("gives every check its own id and reason code", () => {
+    expect(isUnique(CHECKS.map(({ id }) => id))).toBe(true);
+    expect(isUnique(CHECKS.map(({ reason }) => reason))).toBe(true);
+  });
+
+  it.each(CHECKS.map((check) => [check.id, check] as const))(
+    "lets %s report and explain each of its objections",
+    (_, check: Check) => {
+      const failures = OBJECTIONABLE.flatMap(({ evidence, policy }) => {
+        const result = runCheck(check, evidence, policy);
+        return result.passed ? [] : [{ result, evidence, settings: policy }];
+      });
+      expect(failures.length).toBeGreaterThan(0);
+      for (const failure of failures) {
+        expect(check.explain(failure).join("")).not.toBe("");
+        expect(check.advise(failure, (key) => key).every((line) => line !== "")).toBe(true);
+      }
+    },
+  );
+});
+
+describe("the registry of settings", () => {
+  it("gives every variable one meaning, whoever reads it", () => {
+    const owners: Settings[] = [
+      SERVICE_SETTINGS,
+      ...CHECKS.map(({ settings }) => settings),
+      ...TRAINERS.map(({ settings }) => settings),
+    ];
+    for (const { variable, schema, default: text, modelKey } of owners.flatMap((owner) =>
+      Object.values(owner),
+    )) {
+      const known = ALL_SETTINGS.find((setting) => setting.variable === variable) as Setting;
+      expect([known.schema, known.default, known.modelKey]).toEqual([schema, text, modelKey]);
+    }
+  });
+
+  it("gives every key of the YAML file to one setting", () => {
+    const keys = ALL_SETTINGS.flatMap(({ modelKey }) => (modelKey === undefined ? [] : [modelKey]));
+    expect(isUnique(keys)).toBe(true);
+  });
+
+  it("has no default that its own schema refuses", () => {
+    for (const { schema, default: text, variable } of ALL_SETTINGS)
+      if (text !== undefined) expect(schema.safeParse(text).success, variable).toBe(true);
+  });
+});
