@@ -21,7 +21,7 @@ export interface Chain {
     because: FollowUpRequest["because"],
   ): Promise<"waiting" | "over">;
   /** Whether the act stage of a run exists and has not ended, so that it works on the dispatch, or will. */
-  isActAtWork(runId: string): Promise<boolean>;
+  isActOpen(runId: string): Promise<boolean>;
   /**
    * Whether the act stage of a run has completed before. BullMQ releases the next stage in the same step, so this is true
    * only for a manual retry, never for an automatic one.
@@ -79,7 +79,7 @@ export function createChain(queues: {
       }
       return state === "completed" ? "over" : "waiting";
     },
-    async isActAtWork(runId) {
+    async isActOpen(runId) {
       return !["completed", "failed", "unknown"].includes(await act.getJobState(runId));
     },
     async hasActCompleted(runId) {

@@ -31,9 +31,9 @@ export const NOTIFICATION_OPTIONS = {
 /** Bounds how much of a training's output is kept, in log entries. */
 export const TRAINING_OPTIONS = { ...JOB_OPTIONS, keepLogs: 1_000 } satisfies JobsOptions;
 
-/** Half a second, doubled with each attempt up to ten seconds (or `mostMs`), with jitter of up to half. */
-export function computeBackoffMs(attemptsMade: number, mostMs = 10_000, random = Math.random()): number {
-  const ceilingMs = Math.min(mostMs, 500 * 2 ** (attemptsMade - 1));
+/** Half a second, doubled with each attempt up to ten seconds (or `maxMs`), with jitter of up to half. */
+export function computeBackoffMs(attemptsMade: number, maxMs = 10_000, random = Math.random()): number {
+  const ceilingMs = Math.min(maxMs, 500 * 2 ** (attemptsMade - 1));
   return Math.round(ceilingMs * (1 - random / 2));
 }
 

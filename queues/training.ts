@@ -15,10 +15,10 @@ export async function followTraining(
     jobId: runId,
     delay: delayMs,
   });
-  await runAgain(job);
+  await retryIfEnded(job);
 }
 
-async function runAgain(job: Job): Promise<void> {
+async function retryIfEnded(job: Job): Promise<void> {
   const state = await job.getState();
   // Another process may do the same at this moment.
   if (state === "completed" || state === "failed") await job.retry(state).catch(() => {});
@@ -48,6 +48,6 @@ async function wakeJob(queue: Queue, runId: string): Promise<boolean> {
     await pause(100);
   // Another process may do the same at this moment.
   if ((await job.getState()) === "delayed") await job.promote().catch(() => {});
-  else await runAgain(job);
+  else await retryIfEnded(job);
   return true;
 }

@@ -33,7 +33,7 @@ import { createTrainer } from "./trainers/registry.ts";
 import type { Trainer } from "./trainers/trainer.ts";
 
 /** Programs of the command trainer that run in this process at once; others wait for their turn. */
-const MOST_LOCAL_RUNS = 8;
+const MAX_LOCAL_RUNS = 8;
 /** A queue closes at once, unless Redis is away. */
 const QUEUE_CLOSE_LIMIT_MS = 500;
 
@@ -164,8 +164,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
         training: createTraining({
           ...shared,
           dispatcher,
-          isActAtWork: chain.isActAtWork,
-          runSlots: createSlots(trainings === "run" ? MOST_LOCAL_RUNS : 0),
+          isActOpen: chain.isActOpen,
+          runSlots: createSlots(trainings === "run" ? MAX_LOCAL_RUNS : 0),
         }),
         deliver: createDelivery(config.notifications, redact),
       }),

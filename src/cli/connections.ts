@@ -41,7 +41,7 @@ export async function withClient(
 }
 
 /** Runs the workers in this process for as long as `use` takes. */
-export async function withWorkersHere<T>(
+export async function withLocalWorkers<T>(
   config: Config,
   use: () => Promise<T>,
   { trainings = "none" }: Pick<AppOptions, "trainings"> = {},

@@ -8,7 +8,7 @@ import { createRedactor } from "../process/redact.ts";
 import { createTrainer } from "../trainers/registry.ts";
 import type { Client } from "../use-cases/client.ts";
 import { confirmDispatch, refuse, reopenDispatch, untilSettled } from "../use-cases/settle-dispatch.ts";
-import { withClient, withDatabase, withWorkersHere } from "./connections.ts";
+import { withClient, withDatabase, withLocalWorkers } from "./connections.ts";
 import { print, printNote } from "./output.ts";
 
 /** `retrigger dispatch ...`: what only a person can settle. */
@@ -53,7 +53,7 @@ async function sendAgain(id: string, from: "rejected" | "unknown"): Promise<void
       printOutcome(id, await untilSettled(database, record.runId));
     };
     const hasWorkers = (await client.inbox.getWorkersCount()) > 0;
-    await (hasWorkers ? send() : withWorkersHere(config, send, { trainings: "followed" }));
+    await (hasWorkers ? send() : withLocalWorkers(config, send, { trainings: "followed" }));
   });
 }
 

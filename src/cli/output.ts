@@ -10,10 +10,10 @@ export const printNote = (line: string): void => console.error(line);
 export const modelOption = (): Option => new Option("-m, --model <name>", "the model").default("default");
 
 /** Parses a whole number. @throws InvalidArgumentError, which commander reports. */
-export function parseBetween(least: number, most: number) {
+export function parseBetween(min: number, max: number) {
   return (text: string): number => {
     const number = Number(text);
-    if (Number.isInteger(number) && number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+    if (Number.isInteger(number) && number >= min && number <= max) return number;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
   };
 }

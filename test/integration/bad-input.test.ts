@@ -81,7 +81,7 @@ describe("the inbox", () => {
           const isTaken = typeof ended.returnvalue?.outcome === "string";
           expect([ended.data, isTaken || ended.failedReason]).toEqual([ended.data, expect.anything()]);
           if (isTaken) continue;
-          expect(ended.failedReason).toMatch(/^(Malformed |The inbox does not know|model: )/);
+          expect(ended.failedReason).toMatch(/^(Malformed |Unknown job name|model: )/);
           expect(ended.failedReason?.length).toBeLessThan(4_000);
         }
       }),

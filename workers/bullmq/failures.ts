@@ -7,7 +7,7 @@ import { announceFailedChain } from "../../src/core/report/announce.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { DecisionLock } from "../../src/redis/decision-lock.ts";
 import { endRun } from "../follow-up.ts";
-import { isHandedBack, isPermanent, type Processor } from "./job-control.ts";
+import { isJobMoved, isPermanent, type Processor } from "./job-control.ts";
 import { modelOf, runIdOf } from "./job-identity.ts";
 
 export interface FailureOptions {
@@ -36,8 +36,7 @@ export function withFailureNotice<T>(
       return await processor(job, token, signal);
     } catch (error) {
       const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-      if (isLast && !isHandedBack(error))
-        await notifyFailure(options, queue, job, error, job.attemptsMade + 1);
+      if (isLast && !isJobMoved(error)) await notifyFailure(options, queue, job, error, job.attemptsMade + 1);
       throw error;
     }
   };

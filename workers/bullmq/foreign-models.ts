@@ -15,7 +15,7 @@ export interface ForeignModelOptions {
  * taken it within eight tries in 99.6 % of all cases. Then the pause doubles every eight tries.
  */
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 60_000;
+const MAX_PAUSE_MS = 60_000;
 const TRIES_OF_ONE_PAUSE = 8;
 
 /**
@@ -46,9 +46,6 @@ export function returnForeignModels<T>(
 
 /** With jitter of up to half, so that services that return each other's jobs do not stay in step. */
 function computePauseMs(attempt: number): number {
-  const ceilingMs = Math.min(
-    LONGEST_PAUSE_MS,
-    FIRST_PAUSE_MS * 2 ** Math.floor(attempt / TRIES_OF_ONE_PAUSE),
-  );
+  const ceilingMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.floor(attempt / TRIES_OF_ONE_PAUSE));
   return Math.round(ceilingMs * (1 - Math.random() / 2));
 }

@@ -4,7 +4,7 @@ import { createSlots } from "../slots.ts";
 import { delay, type Processor, toBullError } from "./job-control.ts";
 
 /** Workers that a job may lose before it fails. */
-export const MOST_STALLS = 3;
+export const MAX_STALLS = 3;
 
 /** Stalls after which a job is suspect: a single one may have had any cause. */
 const SUSPICIOUS_STALLS = 2;
@@ -18,7 +18,7 @@ export function createIsolation() {
   return <T>(processor: Processor<T>): Processor<T> =>
     async (job, token, signal) => {
       // BullMQ does this itself, but not for scheduled jobs. A person may retry the job after that.
-      if (job.stalledCounter > MOST_STALLS && job.attemptsMade === 0)
+      if (job.stalledCounter > MAX_STALLS && job.attemptsMade === 0)
         throw toBullError(new PermanentError("STALLED", "job stalled more than allowable limit"));
       if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token, signal);
       const release = slots.take();

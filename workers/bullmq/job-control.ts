@@ -10,13 +10,13 @@ export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => P
  * Delays a failed job without using up an attempt, unless that has happened too often. While a server is away, a line for
  * each job would be noise.
  */
-export async function tryAgain(
+export async function retryLater(
   job: Job,
   token: string | undefined,
   error: unknown,
   log: Logger,
 ): Promise<void> {
-  if (isHandedBack(error)) throw error;
+  if (isJobMoved(error)) throw error;
   const attempt = job.attemptsStarted;
   if (attempt >= TRIES_WHILE_AWAY) return;
   log[isServerAway(error) ? "debug" : "warn"]({ err: messageOf(error), attempt }, "failed, will be retried");
@@ -44,11 +44,11 @@ export function isPermanent(error: unknown): boolean {
 }
 
 /** Whether the processor already moved the job on: BullMQ neither completes nor fails it, and counts no attempt. */
-export function isHandedBack(error: unknown): boolean {
+export function isJobMoved(error: unknown): boolean {
   return error instanceof DelayedError || error instanceof WaitingChildrenError;
 }
 
 /** Milliseconds since `startedAt`, to a tenth. */
-export function since(startedAt: number): number {
+export function elapsedMs(startedAt: number): number {
   return Math.round((performance.now() - startedAt) * 10) / 10;
 }

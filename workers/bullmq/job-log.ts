@@ -17,7 +17,7 @@ function append(job: Job, text: string, log: Logger): Promise<unknown> {
 
 const FLUSH_MS = 250;
 /** Output between two flushes is cut to its last part. */
-const LONGEST_ENTRY = 4_000;
+const MAX_ENTRY_LENGTH = 4_000;
 
 /** Writes lines into a job's log, several at once: a training may print thousands. */
 export function createJobLog(job: Job, log: Logger): { say(text: string): void; flush(): Promise<void> } {
@@ -31,7 +31,7 @@ export function createJobLog(job: Job, log: Logger): { say(text: string): void; 
     if (lines.length === 0) return;
     const text = lines.join("\n");
     lines = [];
-    const entry = text.length > LONGEST_ENTRY ? `… ${text.slice(-LONGEST_ENTRY)}` : text;
+    const entry = text.length > MAX_ENTRY_LENGTH ? `… ${text.slice(-MAX_ENTRY_LENGTH)}` : text;
     writing = writing.then(() => append(job, entry, log));
   };
   return {

@@ -14,12 +14,12 @@ import type { StageOutput, StagePause } from "../stage.ts";
 import { type ChildResult, readChild } from "./child-result.ts";
 import {
   delay,
-  isHandedBack,
+  elapsedMs,
+  isJobMoved,
   isPermanent,
   type Processor,
-  since,
+  retryLater,
   toBullError,
-  tryAgain,
 } from "./job-control.ts";
 import { modelOf } from "./job-identity.ts";
 import { writeJobLog } from "./job-log.ts";
@@ -77,8 +77,8 @@ function withErrorMapping<T>(
     try {
       return await work(parseInput(StageJob, job.data, `${stage} job`), job, token);
     } catch (error) {
-      if (isHandedBack(error)) throw error;
-      if (isServerAway(error)) await tryAgain(job, token, error, stageLog);
+      if (isJobMoved(error)) throw error;
+      if (isServerAway(error)) await retryLater(job, token, error, stageLog);
       else if (!isPermanent(error))
         stageLog.warn({ err: messageOf(error), attempt: job.attemptsMade + 1 }, "failed");
       throw toBullError(error);
@@ -100,7 +100,7 @@ async function runStage<T>(
   writeJobLog(job, output.log, stageLog);
   if (output.kind === "pause") return pauseStage(options, output, data, { job, token }, stageLog);
   if (output.endsRun) await endRun(lock, chain, data.model, data.runId);
-  stageLog.info({ durationMs: since(startedAt) }, "stage completed");
+  stageLog.info({ durationMs: elapsedMs(startedAt) }, "stage completed");
   return output.result;
 }
 

@@ -5,13 +5,13 @@ import { parseInput } from "../../src/core/parse.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
 import type { RunOptions } from "../../src/trainers/trainer.ts";
-import type { TrainingStep } from "../training.ts";
-import { delay, isHandedBack, isPermanent, type Processor, since, toBullError } from "./job-control.ts";
+import type { TrainingResult } from "../training.ts";
+import { delay, elapsedMs, isJobMoved, isPermanent, type Processor, toBullError } from "./job-control.ts";
 import { createJobLog } from "./job-log.ts";
 
 export interface TrainingOptions {
   log: Logger;
-  training(job: TrainingJob, options: RunOptions): Promise<TrainingStep>;
+  training(job: TrainingJob, options: RunOptions): Promise<TrainingResult>;
   /** Aborted when the process is to end: a training that runs in it ends too. */
   stopping: AbortSignal;
 }
@@ -44,12 +44,12 @@ export function createTrainingProcessor({
       }
       const { state, conclusion } = report;
       trainingLog.info(
-        { state, conclusion, model: data.model, durationMs: since(startedAt) },
+        { state, conclusion, model: data.model, durationMs: elapsedMs(startedAt) },
         "training ended",
       );
       return report;
     } catch (error) {
-      if (isHandedBack(error)) throw error;
+      if (isJobMoved(error)) throw error;
       // Following may take days: it must neither run out of attempts nor end because a password was changed. A server that
       // is away has its own log line.
       trainingLog[isServerAway(error) ? "debug" : "warn"](

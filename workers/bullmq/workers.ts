@@ -10,7 +10,7 @@ import { createDeliveryProcessor, type DeliveryOptions } from "./delivery.ts";
 import { endFailedJob, type FailureOptions, withFailureNotice } from "./failures.ts";
 import { type ForeignModelOptions, returnForeignModels } from "./foreign-models.ts";
 import { createInboxProcessor, type InboxOptions } from "./inbox.ts";
-import { createIsolation, MOST_STALLS } from "./isolation.ts";
+import { createIsolation, MAX_STALLS } from "./isolation.ts";
 import type { Processor } from "./job-control.ts";
 import { forgetReopening, toManualRetry } from "./manual-retry.ts";
 import { type Awaitable, createFirstStageProcessor, createStageProcessor } from "./stage.ts";
@@ -138,7 +138,7 @@ function openWorker(
     concurrency: name === TRAINING ? TRAININGS_AT_ONCE : JOBS_AT_ONCE,
     lockDuration: lockMs,
     stalledInterval: lockMs / 2,
-    maxStalledCount: MOST_STALLS,
+    maxStalledCount: MAX_STALLS,
     runRetryDelay: 1_000,
     // For jobs of other producers, which set no retention.
     removeOnComplete: INBOX_JOB_OPTIONS.removeOnComplete,

@@ -56,8 +56,8 @@ async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
 
 /** A line "name value" of CONFIG GET; null if the provider forbids the command. */
 async function readSetting(redis: Redis, name: string): Promise<string | null> {
-  const answer = await redis.config("GET", name).catch(() => null);
-  return Array.isArray(answer) ? answer.join(" ") : null;
+  const reply = await redis.config("GET", name).catch(() => null);
+  return Array.isArray(reply) ? reply.join(" ") : null;
 }
 
 async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
