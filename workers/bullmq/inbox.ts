@@ -29,7 +29,7 @@ export function createInboxProcessor({ intake, prefix, log }: InboxOptions): Pro
       jobLog.info({ ...result, model: modelOf(job), durationMs: elapsedMs(startedAt) }, "inbox job taken");
       return result;
     } catch (error) {
-      // Another producer's job may allow only one attempt, but its event must survive more failures than that.
+      // A job of another producer may allow only one attempt, but its event must survive more failures than that.
       if (!isPermanent(error)) await retryLater(job, token, error, jobLog);
       throw toBullError(error);
     }
