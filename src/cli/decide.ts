@@ -59,12 +59,12 @@ async function decide(options: DecideOptions): Promise<void> {
     await withLocalWorkers(config, wait, { trainings: options.wait === "training" ? "run" : "none" });
     if (options.wait !== "training" && config.trainer.name !== "mock")
       printNote(
-        "A requested training is followed (with TRAINER=command: run) as soon as a worker runs: npm start",
+        "If a training was requested, it is followed (with TRAINER=command: run) once a worker is running: npm start",
       );
   });
 }
 
-/** Nobody waits at a terminal for longer. */
+/** No terminal session waits longer. */
 const TRAINING_LIMIT_MS = 7 * 86_400_000;
 
 /** Exit code 1 if the decided training could not be requested, is unknown or did not succeed. */

@@ -8,7 +8,7 @@ import { fetchRedisState, isResponsive } from "./readiness.ts";
 import type { Route, RouteDependencies } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
-/** Serves the routes until `close`. */
+/** Serves the routes until `close` is called. */
 export async function startServer(
   dependencies: RouteDependencies,
 ): Promise<{ address: string; close: () => Promise<void> }> {
@@ -74,7 +74,7 @@ async function listen(app: express.Express, { host, port }: Config) {
   };
 }
 
-/** Responds 503 at once while a server is away, instead of letting a page wait for it. */
+/** Responds 503 at once while a server is away, instead of letting the page wait for it. */
 function requireUp(server: string, isUp: () => Promise<boolean>) {
   return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
     if (await isUp()) return next();
@@ -103,5 +103,5 @@ function respondUnavailable(server: string, response: Response): void {
   response
     .status(503)
     .type("text")
-    .send(`${server} is away. This page is back as soon as ${server} is: see /readyz\n`);
+    .send(`${server} is away. This page returns once ${server} is back: see /readyz\n`);
 }

@@ -22,13 +22,13 @@ export async function requireSigned(
   secret: string | undefined,
   header: string,
 ): Promise<string> {
-  if (secret === undefined) throw new RequestError(404, "The settings name no secret for this address");
+  if (secret === undefined) throw new RequestError(404, "The settings have no secret for this path");
   const body: unknown = request.body;
   if (typeof body === "string" && (await isSigned(secret, body, request.get(header)))) return body;
   throw new RequestError(401, `${header} is missing or wrong`);
 }
 
-/** Parses a body. @throws RequestError for one that does not match the schema. */
+/** Parses a body. @throws RequestError if it does not match the schema. */
 export function parseBody<S extends z.ZodType>(schema: S, body: string): z.infer<S> {
   const parsed = schema.safeParse(parseJson(body));
   if (parsed.success) return parsed.data;

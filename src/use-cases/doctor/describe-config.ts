@@ -2,7 +2,7 @@ import type { Config } from "../../config/config.ts";
 import { type Finding, ok } from "../../core/finding.ts";
 import { POLICY_SETTINGS } from "../../core/policy.ts";
 
-/** What the settings come to: the policy of each model, and the trainer. */
+/** Lists the settings in effect: the policy of each model, and the trainer. */
 export function describeConfig({ models, trainer }: Pick<Config, "models" | "trainer">): Finding[] {
   return [
     ...[...models].map(([model, { policy, settingNames }]) => {
