@@ -85,7 +85,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
       const message = messageOf(error);
       // A server that is away has its own log line.
       const level = isServerAway(error) || message === lastFailure ? "debug" : "warn";
-      log[level](`reconciliation failed and will be retried: ${message}`);
+      log[level]({ err: message }, "reconciliation failed; will be retried");
       lastFailure = message;
     }
     if (!isStopped) timer = setTimeout(() => void (current = runAndReschedule()), INTERVAL_MS);

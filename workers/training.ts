@@ -23,7 +23,7 @@ export interface TrainingDependencies {
 
 /** The result of working on a training until it has to wait or is done. */
 export type TrainingResult =
-  /** Not finished: continue after the wait, with the note. */
+  /** Not finished: call again after the wait, with the note. */
   | { outcome: "later"; waitMs: number; note: TrainingNote | undefined; report: TrainingReport }
   | { outcome: "ended"; report: TrainingReport };
 
@@ -103,6 +103,7 @@ async function runHere(
   }
   const release = runSlots.take();
   if (!release) {
+    // Counts as a sign of life, so that a training that waits for a slot is not lost.
     await dispatcher.apply(record, { kind: "unchanged" });
     return null;
   }

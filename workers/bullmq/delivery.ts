@@ -20,7 +20,10 @@ export function createDeliveryProcessor({ deliver, log }: DeliveryOptions): Proc
     } catch (error) {
       const isInTime = Date.now() - job.timestamp < DELIVERY_LIMIT_MS;
       if (error instanceof ReceiverBusy && error.waitMs !== null && isInTime) {
-        log.debug({ jobId: job.id, waitMs: error.waitMs }, error.message);
+        log.debug(
+          { err: error.message, jobId: job.id, waitMs: error.waitMs },
+          "delivery delayed by the receiver",
+        );
         // No sooner than the usual backoff.
         await delay(job, Math.max(error.waitMs, computeBackoffMs(job.attemptsStarted, 600_000)), token);
       }
