@@ -15,7 +15,7 @@ export function createEmit(): Command {
     .addOption(modelOption())
     .option("--run-id <id>", "the drift run's id; the same id twice is one event")
     .option("--status <status>", "success or failed", "success")
-    .option("--completed-at <time>", "ISO 8601; now by default")
+    .option("--completed-at <time>", "ISO 8601; the current time by default")
     .option("--source <name>", "the sender", "retrigger emit")
     .action(async ({ model, runId, status, completedAt, source }: Record<string, string | undefined>) => {
       const config = parseConfig(loadEnvironment());
