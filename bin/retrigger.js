@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// In a checkout: the TypeScript source as it is, without a build step and without a cache in /tmp. In the Docker image, which
-// holds no source: what was built.
+// A checkout runs the TypeScript source, without a build step and without a cache in /tmp. The Docker image has no source and
+// runs the build.
 import { existsSync } from "node:fs";
 
 if (existsSync(new URL("../src/cli.ts", import.meta.url))) {

@@ -8,11 +8,11 @@ import { STAGES } from "./names.ts";
 export const Abandoned = z.strictObject({ outcome: z.literal("abandoned"), removed: z.enum(STAGES) });
 export type Abandoned = z.infer<typeof Abandoned>;
 
-/** What logs and errors say about an abandoned run. */
+/** Describes an abandoned run in logs and errors. */
 export function describeAbandoned(runId: string, { removed }: Abandoned): string {
   const decision =
     removed === "act"
       ? "It may have recorded its decision: npx retrigger history"
-      : "It decided nothing; events that waited for it are decided within the hour, or at once by: npx retrigger decide";
+      : "It decided nothing. Events that waited for it are decided within the hour, or at once with: npx retrigger decide";
   return `Run ${runId} was abandoned: its ${removed} job was removed before it had a result. ${decision}`;
 }

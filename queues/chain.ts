@@ -6,28 +6,28 @@ import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, INBOX_JOB_OPTIONS, NEXT_LOOK_MA
 
 /** Starts chains and follow-ups. Both are idempotent. */
 export interface Chain {
-  /** Whether the chain of a run is in Redis: absent, not finished yet (a failed one waits for a person), or done. */
+  /** The state of a run's chain in Redis: absent, open (a failed one can be retried by hand) or done. */
   stateOf(runId: string): Promise<"absent" | "open" | "done">;
   start(job: StageJob): Promise<void>;
   /** Whether a run's follow-up is on the inbox or still in its history. */
   hasFollowUp(runId: string): Promise<boolean>;
   /**
-   * Puts a follow-up on the inbox, where it waits until the lock is free. "over": it has already started its run, which may
-   * not cover this request.
+   * Puts a follow-up on the inbox, where it waits until the lock is free. Returns "over" if it has already started its run,
+   * which may not cover this request.
    */
   requestFollowUp(
     model: string,
     runId: string,
     because: FollowUpRequest["because"],
   ): Promise<"waiting" | "over">;
-  /** Whether the act stage of a run exists and has not ended, so that it works on the dispatch, or will. */
-  isActAtWork(runId: string): Promise<boolean>;
+  /** Whether the act stage of a run exists and has not ended: it is settling the dispatch, or will. */
+  isActOpen(runId: string): Promise<boolean>;
   /**
    * Whether the act stage of a run has completed before. BullMQ releases the next stage in the same step, so this is true
    * only for a manual retry, never for an automatic one.
    */
   hasActCompleted(runId: string): Promise<boolean>;
-  /** Schedules the follow-up of a decision for the time of its next look. */
+  /** Schedules the follow-up of a decision for its `nextLookAt`. */
   scheduleNextLook(look: NextLook): Promise<void>;
   /** Removes the scheduled follow-up of a decision that is no longer the latest. */
   cancelNextLook(model: string, decisionId: number): Promise<void>;
@@ -70,16 +70,16 @@ export function createChain(queues: {
         priority: FOLLOW_UP_PRIORITY,
       });
       const state = await job.getState();
-      // The id may belong to a job that failed for good, which would cover nothing.
+      // The job may have failed for good: without a retry, nothing would cover the request.
       if (state === "failed") await job.retry("failed");
       // If many runs are superseded one after the other, one follow-up re-evaluates after the last of them.
       if (because === "superseded" && state === "delayed") {
-        // It may start at this very moment, which is fine: its snapshot is yet to be taken.
+        // It may be starting right now, which is fine: its snapshot is yet to be taken.
         await job.changeDelay(FOLLOW_UP_DELAY_MS).catch(() => {});
       }
       return state === "completed" ? "over" : "waiting";
     },
-    async isActAtWork(runId) {
+    async isActOpen(runId) {
       return !["completed", "failed", "unknown"].includes(await act.getJobState(runId));
     },
     async hasActCompleted(runId) {
@@ -96,14 +96,14 @@ export function createChain(queues: {
       });
     },
     async cancelNextLook(model, decisionId) {
-      // It may start at this very moment, which is harmless: the model is evaluated once more.
+      // It may be starting right now, which is harmless: the model is evaluated once more.
       await inbox.remove(nextLookJobId(model, decisionId)).catch(() => {});
     },
     async wakeFollowUp(runId) {
       const job = await inbox.getJob(followUpJobId(runId));
       // Other runs may be about to be superseded too.
       if (!job || (job.data as FollowUpRequest).because === "superseded") return;
-      // It may be trying already; then it tries again by itself.
+      // It may be trying right now; then it retries on its own.
       await job.promote().catch(() => {});
     },
   };

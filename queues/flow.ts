@@ -4,8 +4,8 @@ import { STAGES } from "./names.ts";
 import { JOB_OPTIONS } from "./options.ts";
 
 /**
- * The chain of one run as one BullMQ flow: summarize waits for act, act for evaluate, evaluate for gather. The run's id
- * is the job id in each queue, so that adding a chain twice adds it once.
+ * The chain of one run as one BullMQ flow: summarize waits for act, act for evaluate, evaluate for gather. The run id is
+ * the job id in each queue, so adding a chain twice adds it once.
  */
 export function buildFlow(job: StageJob): FlowJob {
   const [first, ...later] = STAGES;

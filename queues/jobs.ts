@@ -18,23 +18,23 @@ export const ModelName = z
 export const Cause = z.enum(["event", "schedule", "manual", "followup"]);
 export type Cause = z.infer<typeof Cause>;
 
-// Control characters (NUL above all) and halves of characters cannot be stored in Postgres, nor read by a person.
+// Postgres cannot store NUL or lone surrogates, and other control characters are unreadable.
 const PlainText = z
   .string()
   .min(1)
   .max(200)
-  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not hold control characters or lone surrogates");
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not contain control characters or lone surrogates");
 
 const TIME_EXPECTED = "must be an ISO 8601 time such as 2026-11-23T06:00:00Z";
 
-/** The moment that an ISO 8601 text means; one without zone is in UTC. An invalid date where it means none. */
+/** Parses an ISO 8601 time; one without a zone is in UTC. Returns an invalid date if it cannot be parsed. */
 export function toInstant(text: string): Date {
   return new Date(/(Z|[+-]\d{2}:?\d{2})$/.test(text) ? text : `${text}Z`);
 }
 
 const EVENT_LIMITS = { bytes: 64 * 1024, depth: 32 } as const;
 
-/** Events are stored as they came, so they may be neither huge nor deeper than a database parses. */
+/** Events are stored as sent, so they may be neither huge nor nested deeper than Postgres parses. */
 function isStorable(event: object): boolean {
   return isNestedWithin(event, EVENT_LIMITS.depth) && JSON.stringify(event).length <= EVENT_LIMITS.bytes;
 }
@@ -44,10 +44,10 @@ function isNestedWithin(value: unknown, depth: number): boolean {
   return depth > 0 && Object.values(value).every((part) => isNestedWithin(part, depth - 1));
 }
 
-/** The event that a drift run ended, as any BullMQ producer sends it. Unknown fields are kept. */
+/** The event that a drift run has ended, as any BullMQ producer may send it. Unknown fields are kept. */
 export const DriftMonitoringCompleted = z
   .looseObject({
-    /** The drift run's own id; the same one twice for one model is one event. */
+    /** The drift run's own id. Two events with the same model and id are one event. */
     runId: PlainText,
     model: ModelName.optional(),
     completedAt: z.iso
@@ -57,10 +57,10 @@ export const DriftMonitoringCompleted = z
     status: z.enum(["success", "failed"]).optional(),
     source: PlainText.optional(),
   })
-  .refine(isStorable, "must be at most 64 KiB of JSON, nested at most 32 deep");
+  .refine(isStorable, "must be at most 64 KiB of JSON, nested at most 32 levels deep");
 export type DriftMonitoringCompleted = z.infer<typeof DriftMonitoringCompleted>;
 
-/** A request to evaluate one model: what the schedule, `retrigger decide` and a decision's next look put on the inbox. */
+/** A request to evaluate one model, sent by the schedule, by `retrigger decide` and at a decision's `nextLookAt`. */
 export const DecisionRequest = z.object({ model: ModelName.optional() });
 export type DecisionRequest = z.infer<typeof DecisionRequest>;
 
@@ -68,12 +68,12 @@ export type DecisionRequest = z.infer<typeof DecisionRequest>;
 export const FollowUpRequest = z.strictObject({
   model: ModelName,
   runId: z.uuid(),
-  /** Requests came during a run; a run was superseded; a run that Postgres knows of is missing in Redis. */
+  /** Requests arrived during a run, a run was superseded, or a run that Postgres knows is missing from Redis. */
   because: z.enum(["requests", "superseded", "missing"]).default("requests"),
 });
 export type FollowUpRequest = z.infer<typeof FollowUpRequest>;
 
-/** The result of an inbox job. `runId` is the run whose snapshot is younger than the job. */
+/** The result of an inbox job. `runId` is the run that covers it: its snapshot is younger than the job. */
 export const IntakeResult = z.discriminatedUnion("outcome", [
   z.object({ outcome: z.literal("started"), runId: z.uuid() }),
   z.object({ outcome: z.literal("folded"), runId: z.uuid() }),
@@ -87,14 +87,14 @@ export type IntakeResult = z.infer<typeof IntakeResult>;
 export const StageJob = z.strictObject({ runId: z.uuid(), model: ModelName, cause: Cause });
 export type StageJob = z.infer<typeof StageJob>;
 
-/** What gather found, with the policy that was in force then. */
+/** What gather found, and the policy in force at that time. */
 export const Gathered = z.object({ evidence: Evidence, policy: Policy });
 export type Gathered = z.infer<typeof Gathered>;
 
 export const Evaluated = Gathered.extend({ verdict: Verdict });
 export type Evaluated = z.infer<typeof Evaluated>;
 
-/** What became of the decision: recorded by this run (now or by an earlier try), or superseded. */
+/** Whether the decision was recorded (by this attempt or an earlier one of the run) or superseded. */
 export const Recording = z.discriminatedUnion("outcome", [
   z.object({
     outcome: z.literal("recorded"),
@@ -112,19 +112,19 @@ export type Recording = z.infer<typeof Recording>;
 export const Acted = Evaluated.extend({ recording: Recording });
 export type Acted = z.infer<typeof Acted>;
 
-/** A training to follow; `runId` is that of the run that dispatched it. */
+/** A training to follow; `runId` is the run that dispatched it. */
 export const TrainingJob = z.object({
   runId: z.uuid(),
   model: ModelName,
-  /** What one poll leaves for the next one. Losing it costs one extra request. */
+  /** What one poll keeps for the next one. Losing it costs one extra request. */
   note: z
     .object({
       etag: z.string().nullable(),
       /** Whether the trainer's list was searched for further runs of the same request. */
       isCounted: z.boolean(),
-      /** Why the last poll got no status; logged once. */
+      /** Why the last poll returned no status; logged once. */
       problem: z.string().nullable(),
-      /** The end whose effects were carried out. */
+      /** The end of the training whose effects were carried out. */
       end: z.string().nullable(),
     })
     .optional()
@@ -137,7 +137,7 @@ export type TrainingNote = NonNullable<TrainingJob["note"]>;
 /** The status of a training: the progress of its job, and its result. */
 export const TrainingReport = z.object({
   ...DispatchOutcome.shape,
-  /** In the trainer's own words. */
+  /** In the trainer's own terms. */
   status: z.string().nullable(),
   conclusion: z.string().nullable(),
   attempt: z.number().int().nullable(),
@@ -149,7 +149,7 @@ export const TrainingReport = z.object({
 });
 export type TrainingReport = z.infer<typeof TrainingReport>;
 
-/** A message to people. */
+/** A message for people. */
 export const Notification = z.object({
   kind: z.enum([
     "training_triggered",
@@ -166,7 +166,7 @@ export const Notification = z.object({
 });
 export type Notification = z.infer<typeof Notification>;
 
-/** Where notifications go; the addresses are secrets and stay in the settings. */
+/** Where notifications go. The URLs are secrets and stay in the settings. */
 export const NotificationTarget = z.enum(["slack", "webhook"]);
 export type NotificationTarget = z.infer<typeof NotificationTarget>;
 

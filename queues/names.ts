@@ -14,12 +14,12 @@ export const NOTIFICATIONS = "notifications";
 export const QUEUES = [INBOX, ...STAGES, TRAINING, NOTIFICATIONS] as const;
 export type QueueName = (typeof QUEUES)[number];
 
-/** Names of the jobs that the inbox takes. */
+/** Names of the jobs that the inbox accepts. */
 export const INBOX_JOBS = {
   event: "drift_monitoring.completed",
   schedule: "schedule",
   manual: "decide",
   followup: "followup",
-  /** The `nextLookAt` of the latest decision has come. */
+  /** Sent at the `nextLookAt` of the latest decision. */
   nextLook: "next-look",
 } as const;

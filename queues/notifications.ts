@@ -2,11 +2,11 @@ import type { Queue } from "bullmq";
 import type { Notification, NotificationJob, NotificationTarget } from "./jobs.ts";
 import { NOTIFICATION_OPTIONS } from "./options.ts";
 
-/** Sends people a notification, once for each kind, run and `distinction`, to every target that the settings name. */
+/** Sends a notification to every target in the settings, once for each kind, run and `distinction`. */
 export type Notify = (notification: Notification, distinction?: string) => Promise<void>;
 
 /**
- * Puts notifications on their queue, one job for each target, so that neither target waits for the other, nor a decision for
+ * Puts notifications on their queue, one job per target, so that neither target waits for the other and no decision waits for
  * either. `distinction` tells two notifications of the same kind and run apart.
  */
 export function createNotify(queue: Queue, targets: readonly NotificationTarget[]): Notify {

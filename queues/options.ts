@@ -2,10 +2,10 @@ import type { JobsOptions } from "bullmq";
 
 const DAY_SECONDS = 24 * 60 * 60;
 
-/** Name of the backoff strategy that `workers/register.ts` defines with `computeBackoffMs`. */
+/** Name of the backoff strategy that `workers/bullmq/workers.ts` defines with `computeBackoffMs`. */
 const BACKOFF = "capped-exponential";
 
-/** Attempts and retention of every job: about four minutes of tries, then a month of history for Bull Board. */
+/** Attempts and retention of every job: about four minutes of attempts, then a month of history for Bull Board. */
 export const JOB_OPTIONS = {
   attempts: 30,
   backoff: { type: BACKOFF },
@@ -15,13 +15,13 @@ export const JOB_OPTIONS = {
   stackTraceLimit: 20,
 } satisfies JobsOptions;
 
-/** Inbox jobs are small, and many may come at once: more of them are kept, so that each shows which run covers it. */
+/** Inbox jobs are small, and many may arrive at once: more are kept, so that each can still show which run covers it. */
 export const INBOX_JOB_OPTIONS = {
   ...JOB_OPTIONS,
   removeOnComplete: { ...JOB_OPTIONS.removeOnComplete, count: 20_000 },
 } satisfies JobsOptions;
 
-/** A notification is tried for about a day, at the end every ten minutes. */
+/** A notification is tried for about a day, in the end every ten minutes. */
 export const NOTIFICATION_OPTIONS = {
   ...JOB_OPTIONS,
   attempts: 150,
@@ -31,23 +31,22 @@ export const NOTIFICATION_OPTIONS = {
 /** Bounds how much of a training's output is kept, in log entries. */
 export const TRAINING_OPTIONS = { ...JOB_OPTIONS, keepLogs: 1_000 } satisfies JobsOptions;
 
-/** Half a second, doubled with each attempt up to ten seconds (or `mostMs`), with jitter of up to half. */
-export function computeBackoffMs(attemptsMade: number, mostMs = 10_000, random = Math.random()): number {
-  const ceilingMs = Math.min(mostMs, 500 * 2 ** (attemptsMade - 1));
+/** Half a second, doubled with each attempt up to ten seconds (or `maxMs`), with jitter of up to half. */
+export function computeBackoffMs(attemptsMade: number, maxMs = 10_000, random = Math.random()): number {
+  const ceilingMs = Math.min(maxMs, 500 * 2 ** (attemptsMade - 1));
   return Math.round(ceilingMs * (1 - random / 2));
 }
 
-/** How often a job is tried while a server is away, whatever attempts its producer allowed: for about a day. */
+/** How often a job is tried while a server is away, regardless of the attempts that its producer allowed: for about a day. */
 export const TRIES_WHILE_AWAY = 8_640;
 
-/** How long a follow-up waits before it checks whether the lock is free; the run that ends wakes it earlier. */
+/** How long a follow-up waits before it checks whether the lock is free. A run that ends wakes it earlier. */
 export const FOLLOW_UP_DELAY_MS = 1_000;
 
-/** Requests that are already on the inbox run before a follow-up: it covers them as well. */
+/** Lets requests that are already on the inbox go first, because the follow-up covers them as well. */
 export const FOLLOW_UP_PRIORITY = 1;
 
 /**
- * The clocks of Redis's clients and of Postgres differ a little; a follow-up that came early would only have to be
- * repeated.
+ * The clocks of the workers and of Postgres differ a little, and a follow-up that runs too early has to be repeated.
  */
 export const NEXT_LOOK_MARGIN_MS = 100;

@@ -10,15 +10,15 @@ export function schedulerId(model: string): string {
   return `schedule-${model}`;
 }
 
-/** How services on the same prefix tell each other which models they serve. */
+/** Which models the services on the same prefix serve. */
 export interface Claims {
   refresh(): Promise<void>;
   listElsewhere(): Promise<ReadonlySet<string>>;
 }
 
 /**
- * Syncs the inbox's schedulers with the settings: one per model with a cron pattern (UTC), and none for others that no other
- * live service has. A scheduler that is already right is left alone.
+ * Syncs the inbox's schedulers with the settings: one per model with a cron pattern (UTC). Removes schedulers that neither
+ * these settings nor another live service needs, and leaves those alone that are already correct.
  */
 export async function syncSchedules(
   inbox: Queue,
@@ -44,11 +44,11 @@ export async function syncSchedules(
   await removeUnclaimed(inbox, [...present.keys()], claims);
 }
 
-/** @param keys Those of the existing schedulers that the settings do not want. */
+/** @param keys The existing schedulers that these settings do not need. */
 async function removeUnclaimed(inbox: Queue, keys: readonly string[], claims: Claims): Promise<void> {
   const leftOver = keys.filter((key) => key.startsWith(schedulerId("")));
   if (leftOver.length === 0) return;
-  // Read after the schedulers: a service claims a model before it makes its scheduler.
+  // Read after the schedulers: a service claims a model before it creates its scheduler.
   const claimed = await claims.listElsewhere();
   for (const key of leftOver) {
     const model = key.slice(schedulerId("").length);
@@ -58,7 +58,7 @@ async function removeUnclaimed(inbox: Queue, keys: readonly string[], claims: Cl
 
 /**
  * Whether a scheduler's next job exists: each job creates the next one when it starts. An overdue job is left alone: it
- * became due while no worker ran, and recreating the scheduler would drop its decision.
+ * became due while no worker ran, and recreating the scheduler would drop it.
  */
 async function hasNextJob(inbox: Queue, id: string, next: number | undefined): Promise<boolean> {
   if (next === undefined) return false;

@@ -15,18 +15,18 @@ export async function followTraining(
     jobId: runId,
     delay: delayMs,
   });
-  await runAgain(job);
+  await retryIfEnded(job);
 }
 
-async function runAgain(job: Job): Promise<void> {
+async function retryIfEnded(job: Job): Promise<void> {
   const state = await job.getState();
-  // Another process may do the same at this moment.
+  // Another process may be doing the same.
   if (state === "completed" || state === "failed") await job.retry(state).catch(() => {});
 }
 
 /**
- * Lets the job that works on a dispatch poll its training now: the act stage of the run while it waits for the trainer, and
- * the training's own job. Returns whether the training has a job.
+ * Makes the jobs that work on a dispatch continue now: the act stage of the run, if it waits for the trainer, and the
+ * training's own job. Returns whether the training has a job.
  */
 export async function wakeTraining(queues: readonly Queue[], runId: string): Promise<boolean> {
   const find = (name: string) => queues.find((queue) => queue.name === name);
@@ -35,19 +35,19 @@ export async function wakeTraining(queues: readonly Queue[], runId: string): Pro
   return training !== undefined && wakeJob(training, runId);
 }
 
-const WAKE_TRIES = 30;
+const MAX_WAKE_CHECKS = 30;
 
 /**
- * Runs the waiting job of a run now. An active job may have read the status too early, so this waits for it, at most three
- * seconds. Returns whether there is such a job.
+ * Runs a run's job now. An active job may have read the status too early, so this first waits for it to finish, at most three
+ * seconds. Returns whether the job exists.
  */
 async function wakeJob(queue: Queue, runId: string): Promise<boolean> {
   const job = await queue.getJob(runId);
   if (!job) return false;
-  for (let attempt = 1; (await job.getState()) === "active" && attempt <= WAKE_TRIES; attempt += 1)
+  for (let attempt = 1; (await job.getState()) === "active" && attempt <= MAX_WAKE_CHECKS; attempt += 1)
     await pause(100);
-  // Another process may do the same at this moment.
+  // Another process may be doing the same.
   if ((await job.getState()) === "delayed") await job.promote().catch(() => {});
-  else await runAgain(job);
+  else await retryIfEnded(job);
   return true;
 }

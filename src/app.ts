@@ -32,18 +32,18 @@ import { warnOfTrainer } from "./trainers/preflight.ts";
 import { createTrainer } from "./trainers/registry.ts";
 import type { Trainer } from "./trainers/trainer.ts";
 
-/** Programs of the command trainer that run in this process at once; others wait for their turn. */
-const MOST_LOCAL_RUNS = 8;
+/** How many programs of the command trainer run in this process at once. The others wait. */
+const MAX_LOCAL_RUNS = 8;
 /** A queue closes at once, unless Redis is away. */
 const QUEUE_CLOSE_LIMIT_MS = 500;
 
 /** The running service. */
 export interface App {
-  /** Waits for both servers, migrates, then starts what the role requires. `signal` aborts the wait. */
+  /** Waits for both servers, migrates, then starts the parts of the role. `signal` aborts the wait. */
   start(signal?: AbortSignal): Promise<void>;
   /** Stops in reverse order: HTTP, workers (drained), queues, Redis, Postgres. */
   stop(): Promise<void>;
-  /** The address of the pages; null if the role has none, and before `start`. */
+  /** The address of the pages; null before `start` and if the role has none. */
   address(): string | null;
 }
 
@@ -56,11 +56,11 @@ export interface Parts {
 }
 
 export interface AppOptions {
-  /** false for a process that decides once and ends: schedules and lost runs are left to the service. */
+  /** false for a process that decides once and ends: it leaves schedules and lost runs to the service. */
   isService?: boolean;
-  /** A short-lived process leaves trainings to others, or follows only those that run elsewhere. */
+  /** A short-lived process leaves trainings to other processes, or follows only those that run elsewhere. */
   trainings?: "run" | "followed" | "none";
-  /** For tests: replaces parts, for example by a lock that locks nothing or by steps that kill the process. */
+  /** For tests: replaces parts, for example with a lock that locks nothing or with steps that kill the process. */
   replaceParts?: (parts: Parts) => Parts;
   replaceProcessors?: (processors: Processors) => Processors;
 }
@@ -133,7 +133,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       timing,
       timeZone,
       notify: createNotify(queues.notifications, targetsOf(config.notifications)),
-      // A program that runs here has nothing to wait for; elsewhere a training takes a while to begin.
+      // A local program starts at once; elsewhere a training takes a while to begin.
       followTraining: (job: { runId: string; model: string }) =>
         followTraining(queues.training, job, trainer.remote?.run ? 0 : timing.pollMs),
       findModel: (model: string) => findModel(models, model),
@@ -164,14 +164,14 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
         training: createTraining({
           ...shared,
           dispatcher,
-          isActAtWork: chain.isActAtWork,
-          runSlots: createSlots(trainings === "run" ? MOST_LOCAL_RUNS : 0),
+          isActOpen: chain.isActOpen,
+          runSlots: createSlots(trainings === "run" ? MAX_LOCAL_RUNS : 0),
         }),
         deliver: createDelivery(config.notifications, redact),
       }),
     });
     releasers.add("workers", workers.drain, WORKERS_STOP_LIMIT_MS);
-    // Before the workers drain: a training that runs here would take hours to end.
+    // Released before the workers drain, because a local training could take hours to end.
     releasers.add("trainings", () => stopping.abort());
     await workers.untilReady();
     watch.onChange((isRefusing) => {

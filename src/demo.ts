@@ -24,7 +24,7 @@ interface DemoOptions {
 
 const say = (line = ""): void => console.log(line);
 
-/** The whole chain on one bare machine: `npm run demo`. */
+/** Runs the whole chain on one bare machine: `npm run demo`. */
 async function demo({ once: isOnce, scenario }: DemoOptions): Promise<void> {
   const log = createLogger("silent");
   const releasers = createReleasers(log);
@@ -36,7 +36,7 @@ async function demo({ once: isOnce, scenario }: DemoOptions): Promise<void> {
     async start(signal) {
       const settings = withDemoLogin(loadEnvironment());
       const own = await prepare(settings, scenario, releasers.add);
-      // A person is waiting for the training to end, so poll more often than a service does.
+      // The user is waiting for the training to end, so poll more often than a service does.
       const config = { ...own, timing: { ...own.timing, pollMs: Math.min(own.timing.pollMs, 2_000) } };
       signal.throwIfAborted();
       const app = buildApp(
@@ -54,7 +54,7 @@ async function demo({ once: isOnce, scenario }: DemoOptions): Promise<void> {
   });
 }
 
-/** A GitHub on this very machine is a fake, which asks for no real login. */
+/** A GitHub API on the loopback address is a fake, which needs no real login. */
 function withDemoLogin(settings: Settings): Settings {
   const { TRAINER: trainer, GITHUB_API_URL: url = "" } = settings;
   const isLoopback = URL.canParse(url) && ["127.0.0.1", "localhost", "[::1]"].includes(new URL(url).hostname);
@@ -65,7 +65,7 @@ function withDemoLogin(settings: Settings): Settings {
 
 type Settings = Record<string, string | undefined>;
 
-/** Starts what the settings do not name, and fills a database that was started here with the sample data. */
+/** Starts the servers that the settings do not name, and loads the sample data into a database that it started. */
 async function prepare(
   settings: Settings,
   scenario: ScenarioNumber,
@@ -86,14 +86,14 @@ async function prepare(
     say(`Loading scenario ${scenario}: ${SCENARIOS[scenario].title} ...`);
     await loadSampleData(servers.databaseUrl, scenario);
   } else {
-    say("Using the database of DATABASE_URL as it is: no sample rows are put into it.");
+    say("Using the database of DATABASE_URL as it is, without loading sample data.");
   }
   const config = parseConfig({ ...settings, DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl });
   await checkServers(config);
   return config;
 }
 
-/** The service would wait for a server that is away; at a terminal the error is shown at once. */
+/** The service would wait for a server that is away; at a terminal, show the error at once. */
 async function checkServers(config: Config): Promise<void> {
   await requireRedis(config);
   const database = createDatabase(config, createLogger("silent"));
@@ -104,15 +104,15 @@ async function checkServers(config: Config): Promise<void> {
   }
 }
 
-/** The port of the settings; if they name none and the default is taken, a free one. */
+/** The port of the settings, or a free one if they name none and the default is taken. */
 async function choosePort({ port, host }: Config, settings: Settings): Promise<number> {
   if (settings["PORT"] !== undefined) return port;
   return (await isPortFree(port, host)) ? port : findFreePort();
 }
 
 /**
- * Puts one event on the inbox, as a drift run would, shows the stages as they pass, prints the report, and follows the
- * training, if there is one, to its end.
+ * Sends one event, as a drift run would, shows the stages as they complete, prints the report, and follows the training, if
+ * any, to its end.
  */
 async function decideOnce(config: Config, signal: AbortSignal): Promise<void> {
   const client = createClient(config, createLogger("silent"));
@@ -139,7 +139,7 @@ async function decideOnce(config: Config, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** The search for the training of a lost response takes minutes. */
+/** After a lost response, searching for the training takes minutes. */
 const DECISION_LIMIT_MS = 600_000;
 const TRAINING_LIMIT_MS = 86_400_000;
 
@@ -156,11 +156,11 @@ function parseScenario(text: string): ScenarioNumber {
   const number = Number(text);
   if (number in SCENARIOS) return number as ScenarioNumber;
   const known = Object.entries(SCENARIOS).map(([key, { title }]) => `${key} (${title})`);
-  throw new InvalidArgumentError(`It is one of ${known.join(", ")}.`);
+  throw new InvalidArgumentError(`Must be one of ${known.join(", ")}.`);
 }
 
 await new Command("npm run demo --")
-  .description("Play one drift event through the whole chain, on servers of its own.")
+  .description("Run one drift event through the whole chain, on private servers.")
   .option("--once", "end after the report")
   .option("--scenario <number>", "the guide's testing scenario, 1 to 4", parseScenario, 1)
   .action(demo)

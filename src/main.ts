@@ -13,12 +13,12 @@ async function main(): Promise<void> {
   const log = createLogger(config.logLevel, createRedactor(config.secrets));
   const app = buildApp(config, log);
   await runUntilSignal({
-    // A start that waits for a server that left just now must not keep a process that is told to end.
+    // A start that waits for a server must not delay a shutdown.
     start: (signal) => Promise.race([app.start(signal), once(signal, "abort")]),
     stop: app.stop,
     log,
   });
-  // A connection that cannot be closed, because its server is away, must not keep the process.
+  // A connection that cannot be closed, because its server is away, must not keep the process alive.
   process.exit();
 }
 

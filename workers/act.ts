@@ -14,7 +14,7 @@ import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { draftDecision } from "../src/trainers/draft-decision.ts";
 import type { Trainer } from "../src/trainers/trainer.ts";
-import { type Dispatcher, NO_MEMO } from "./dispatch.ts";
+import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
 import { reevaluate, replaceNextLook } from "./follow-up.ts";
 import { type ReportSettings, toReportInput } from "./report-input.ts";
 import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
@@ -30,13 +30,13 @@ export interface ActDependencies extends ReportSettings {
   findModel(model: string): unknown;
 }
 
-/** The outcome of the dispatch, or the pause until it can be settled. */
+/** The outcome of the dispatch, or a pause if it is not settled yet. */
 type Dispatched = { kind: "settled"; dispatch: DispatchOutcome | null } | StagePause;
 
 /**
  * Records the decision and dispatches its training, which may take several attempts until the outcome of the request is
- * known. If another run has decided first, the evidence is too old or the training that blocked the decision has ended, the
- * run is superseded and a follow-up re-evaluates.
+ * known. If another run decided first, the evidence is too old or the training that blocked the decision has ended, the run
+ * is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
   const { trainer, database, chain, findModel } = dependencies;
@@ -45,7 +45,7 @@ export function createAct(dependencies: ActDependencies) {
     evaluated: Evaluated,
     retry: ManualRetry,
   ): Promise<StageOutput<Acted> | StagePause> => {
-    // Another service's trainer must not be asked for a model that is not ours.
+    // Never dispatch to this service's trainer for a model of another service.
     findModel(job.model);
     const { evidence, policy, verdict } = evaluated;
     const recorded = await database.recordDecision({
@@ -56,7 +56,7 @@ export function createAct(dependencies: ActDependencies) {
       policyHash: hashPolicy(policy),
       verdict,
       trainer: trainer.name,
-      // Nothing leaves the process for a trainer that only shows the request, so its dispatch is complete with its row.
+      // A trainer that only shows the request sends nothing, so its dispatch is complete once recorded.
       dispatchState: trainer.remote ? "pending" : "sent",
     });
     if (recorded.outcome === "superseded") {
@@ -100,7 +100,7 @@ async function dispatch(
 ): Promise<Dispatched> {
   const { trainer, notify, database } = dependencies;
   const { id: decisionId, dispatch } = recorded;
-  // A decision that was made for another trainer is left to that trainer's settings.
+  // A decision made for another trainer is left to a service that uses that trainer.
   if (dispatch === null || recorded.trainer !== trainer.name) return { kind: "settled", dispatch };
   if (!trainer.remote) {
     const { driftScore, feature } = verdict;
@@ -114,19 +114,19 @@ async function dispatch(
   return settle(dependencies, await reopenIfRetried(dependencies, record, retry));
 }
 
-/** Works on a dispatch until the outcome of the request is known, or until it has to wait. */
+/** Advances a dispatch until the outcome of the request is known or it has to wait. */
 async function settle(
   { dispatcher }: Pick<ActDependencies, "dispatcher">,
   found: DispatchRecord,
 ): Promise<Dispatched> {
   let record = found;
   while (record.dispatch.state === "pending") {
-    const turn = await dispatcher.takeTurn(record, NO_MEMO);
-    record = turn.record;
-    const { next } = turn;
+    const step = await dispatcher.takeStep(record, FIRST_POLL);
+    record = step.record;
+    const { next } = step;
     if (record.dispatch.state === "pending" && next.kind !== "done" && next.waitMs > 0) {
-      const why = turn.note ?? record.dispatch.error ?? "The request was sent";
-      const log = `⏳ ${why}. Next attempt in ${Math.ceil(next.waitMs / 1000)} s`;
+      const reason = step.note ?? record.dispatch.error ?? "The request was sent";
+      const log = `⏳ ${reason}. Next attempt in ${Math.ceil(next.waitMs / 1000)} s`;
       return { kind: "pause", pauseMs: next.waitMs, log };
     }
   }
@@ -135,8 +135,8 @@ async function settle(
 }
 
 /**
- * Reopens a refused request if a person retries the completed stage. That happens once for each such retry: automatic
- * attempts that follow it find the mark that it left.
+ * Reopens a refused request if the completed stage is retried by hand, once per such retry: the automatic attempts that
+ * follow find its mark.
  */
 async function reopenIfRetried(
   { chain, database, dispatcher }: Pick<ActDependencies, "chain" | "database" | "dispatcher">,

@@ -8,14 +8,14 @@ import type { Trainer } from "../src/trainers/trainer.ts";
 type Comparison =
   { kind: "same"; request: DispatchRequest } | { kind: "differs"; haveSettingsChanged: boolean };
 
-/** Renders the request from the current settings and compares it with the recorded one, which is never executed. */
+/** Renders the request from the current settings and compares it with the recorded one, which is never sent itself. */
 export function compareRequest(
   trainer: Trainer,
   { order, request, settingsHash, model }: DispatchRecord,
 ): Comparison {
   try {
     const rendered = trainer.renderRequest(order);
-    // As JSON, which is how the recorded one was stored; earlier versions recorded no `kind`.
+    // Compare as JSON, the form in which it was recorded. Earlier versions recorded no `kind`.
     const recorded = { kind: rendered.kind, ...(request as object) };
     if (isDeepStrictEqual(JSON.parse(JSON.stringify(rendered)), recorded))
       return { kind: "same", request: rendered };

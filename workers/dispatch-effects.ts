@@ -25,9 +25,9 @@ export interface EffectDependencies {
   reevaluate(model: string): Promise<unknown>;
 }
 
-/** Carries out the effects of a dispatch's state, and knows until when the alerts of a failed training are held back. */
+/** Carries out the effects of a dispatch's state, and computes when the alerts of a failed training are released. */
 export interface DispatchEffects {
-  /** Carries out effects. Idempotent. */
+  /** Idempotent. */
   carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void>;
   /** ISO 8601: when the alerts of a failed training may start another one; null if none are held back. */
   alertsBackAt(record: DispatchRecord): string | null;
@@ -40,13 +40,11 @@ export interface DispatchEffects {
 export function createDispatchEffects(dependencies: EffectDependencies): DispatchEffects {
   const { database, notify, followTraining, reevaluate } = dependencies;
 
-  /** Until when the alerts of a failed training are held back, Unix milliseconds; null if they are not. */
   function findAlertsBackAt({ decisionId, model, alerts }: DispatchRecord, endedAt: number): number | null {
     const policy = findPolicy(model);
     return policy && computeAlertsBackAt(alerts, policy, { decisionId, endedAt });
   }
 
-  /** The policy of a model; null if the settings no longer name it. */
   function findPolicy(model: string): Policy | null {
     try {
       return dependencies.findModel(model).policy;
@@ -58,30 +56,30 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
 
   async function carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void> {
     const { dispatch, decisionId, model, runId, order } = record;
-    const about = { model, runId, decisionId };
+    const ids = { model, runId, decisionId };
     const announced = { ...dispatch, model, decisionId, trainer: record.trainer };
-    // Once per request: a person may have it resent.
-    const ofRequest = dispatch.askedAt === null ? "" : `-${dispatch.askedAt}`;
+    // Once per request: it may be resent by hand.
+    const requestSuffix = dispatch.askedAt === null ? "" : `-${dispatch.askedAt}`;
     for (const effect of effects) {
       switch (effect) {
         case "announce_request": {
           const text = announceTrigger(announced, { ...order, feature: record.feature });
-          await notify({ ...about, kind: "training_triggered", text }, ofRequest);
+          await notify({ ...ids, kind: "training_triggered", text }, requestSuffix);
           break;
         }
         case "announce_unknown":
-          await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(announced) }, ofRequest);
+          await notify({ ...ids, kind: "dispatch_unknown", text: announceUnknown(announced) }, requestSuffix);
           break;
         case "announce_extra_runs": {
           const text = announceDoubles(announced, dispatch.extraRuns);
-          await notify({ ...about, kind: "training_doubled", text });
+          await notify({ ...ids, kind: "training_doubled", text });
           break;
         }
         case "announce_end": {
           const text = announceEnd(announced, { ...dispatch, alertsBackAt: alertsBackAt(record) });
-          // Each attempt has its own end, and one that was presumed lost may have a second.
+          // Each attempt ends on its own, and one presumed lost may end a second time.
           const end = [dispatch.attempt ?? 1, dispatch.state, dispatch.conclusion ?? ""].join("-");
-          await notify({ ...about, kind: "training_ended", text }, `-${end.replaceAll(/[^\w-]/g, "_")}`);
+          await notify({ ...ids, kind: "training_ended", text }, `-${end.replaceAll(/[^\w-]/g, "_")}`);
           break;
         }
         case "follow":
@@ -99,10 +97,10 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     }
   }
 
-  /** The end of a training raises one question: was the model's latest decision waiting for it? */
+  /** Re-evaluates the model if its latest decision was waiting for the training. */
   async function release({ model, dispatch }: DispatchRecord): Promise<void> {
     const policy = findPolicy(model);
-    // Nothing is decided about a model that the settings no longer name.
+    // A model that the settings no longer name is not evaluated.
     if (policy === null) return;
     const latest = await database.readLatestDecision(model);
     if (callsForReevaluation(dispatch, latest, policy)) await reevaluate(model);

@@ -11,6 +11,7 @@ import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dis
 import { type RemoteTrainer, type Trainer, TrainerUnavailable } from "../src/trainers/trainer.ts";
 import { compareRequest } from "./compare-request.ts";
 import { createDispatchEffects, type DispatchEffects, type EffectDependencies } from "./dispatch-effects.ts";
+import { fromError, fromResult } from "./dispatch-input.ts";
 
 export interface DispatcherDependencies extends EffectDependencies {
   trainer: Trainer;
@@ -18,31 +19,31 @@ export interface DispatcherDependencies extends EffectDependencies {
   timing: TrainingTiming;
 }
 
-/** What a worker remembers about a training between two polls. Losing it costs one extra request. */
-export interface DispatchMemo {
+/** What a worker keeps between two polls of a training. Losing it costs one extra request. */
+export interface PollState {
   etag: string | null;
   /** Whether the trainer's list was searched for further runs of the same request. */
   isCounted: boolean;
 }
 
 /** The result of one step on a dispatch. */
-interface DispatchTurn extends Advanced {
-  memo: DispatchMemo;
+interface DispatchStep extends Advanced {
+  pollState: PollState;
 }
 
 /**
- * The shell around the state machine of a dispatch: it makes the call to the trainer that is due, reduces the response,
- * writes the result if the row has not changed in the meantime, and carries out the effects.
+ * The shell around the state machine of a dispatch: makes the due call to the trainer, reduces the response, writes the
+ * result if the row has not changed in the meantime, and carries out the effects.
  */
 export interface Dispatcher extends Pick<DispatchEffects, "carryOut" | "alertsBackAt"> {
   /** Takes the step that is due: requests the training, searches for it or polls its status. */
-  takeTurn(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn>;
+  takeStep(record: DispatchRecord, pollState: PollState): Promise<DispatchStep>;
   /** Reduces an input and writes the result. */
-  apply(record: DispatchRecord, input: DispatchInput): Promise<DispatchTurn>;
+  apply(record: DispatchRecord, input: DispatchInput): Promise<DispatchStep>;
 }
 
-/** The memo of the first poll. */
-export const NO_MEMO: DispatchMemo = { etag: null, isCounted: false };
+/** The state before the first poll. */
+export const FIRST_POLL: PollState = { etag: null, isCounted: false };
 
 export function createDispatcher(dependencies: DispatcherDependencies): Dispatcher {
   const { trainer, database, timing } = dependencies;
@@ -52,8 +53,8 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   async function apply(
     record: DispatchRecord,
     input: DispatchInput,
-    memo: DispatchMemo = NO_MEMO,
-  ): Promise<DispatchTurn> {
+    pollState: PollState = FIRST_POLL,
+  ): Promise<DispatchStep> {
     const { traits } = requireRemote(trainer);
     const limits = toLimits(timing);
     const advanced = await database.updateDispatch(record, (current) =>
@@ -64,18 +65,18 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
         findAlertsBackAt: (endedAt) => effects.findAlertsBackAt(current, endedAt),
       }),
     );
-    return { ...advanced, memo };
+    return { ...advanced, pollState };
   }
 
-  async function takeTurn(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
-    const opened = await apply(record, { kind: "opened" }, memo);
+  async function takeStep(record: DispatchRecord, pollState: PollState): Promise<DispatchStep> {
+    const opened = await apply(record, { kind: "opened" }, pollState);
     switch (opened.next.kind) {
       case "request":
         return opened.next.waitMs > 0 ? opened : request(record);
       case "search":
-        return search(record, memo);
+        return search(record, pollState);
       case "poll":
-        return poll(record, opened.next.isFresh ? { ...memo, etag: null } : memo);
+        return poll(record, opened.next.isFresh ? { ...pollState, etag: null } : pollState);
       case "run":
       case "done":
         return opened;
@@ -85,8 +86,8 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   }
 
   /** Sends the request, if it still equals the recorded one and no other worker has claimed it. */
-  async function request(record: DispatchRecord): Promise<DispatchTurn> {
-    // The trainer of these settings must not be asked for a model that they do not name.
+  async function request(record: DispatchRecord): Promise<DispatchStep> {
+    // Never dispatch to this service's trainer for a model that its settings do not name.
     if (findPolicy(record.model) === null)
       return apply(record, { kind: "request_differs", haveSettingsChanged: true });
     const rendered = compareRequest(trainer, record);
@@ -95,47 +96,26 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     const claim = await database.claimDispatch(record.decisionId);
     if (claim.outcome === "refused") return apply(claim.record, { kind: "opened" });
     const result = await requireRemote(trainer).request({ key: record.runId, request: rendered.request });
-    const { askedAt } = claim.record.dispatch;
-    switch (result.outcome) {
-      case "accepted": {
-        const { training, isDone = false } = result;
-        return apply(claim.record, { kind: "accepted", training, isDone });
-      }
-      case "rejected":
-        return apply(claim.record, { kind: "refused", askedAt, message: result.message });
-      case "not_sent":
-        return apply(claim.record, { kind: "not_sent", askedAt, message: result.message });
-      case "rate_limited":
-        return apply(claim.record, {
-          kind: "rate_limited",
-          askedAt,
-          message: result.message,
-          waitMs: result.waitMs,
-        });
-      case "lost":
-        return apply(claim.record, { kind: "response_lost", askedAt, message: result.message });
-      default:
-        return result satisfies never;
-    }
+    return apply(claim.record, fromResult(result, claim.record.dispatch.askedAt));
   }
 
-  async function search(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
+  async function search(record: DispatchRecord, pollState: PollState): Promise<DispatchStep> {
     try {
       const trainings = await searchTrainer(record);
-      return await apply(record, { kind: "searched", trainings }, { ...memo, isCounted: true });
+      return await apply(record, { kind: "searched", trainings }, { ...pollState, isCounted: true });
     } catch (error) {
-      return apply(record, toUnavailable(error), memo);
+      return apply(record, fromError(error), pollState);
     }
   }
 
-  async function poll(record: DispatchRecord, memo: DispatchMemo): Promise<DispatchTurn> {
+  async function poll(record: DispatchRecord, pollState: PollState): Promise<DispatchStep> {
     const remote = requireRemote(trainer);
     try {
-      // Whether one request started several runs is checked once, and again before an end is accepted.
-      if (remote.traits.followsById && !memo.isCounted && !isTerminal(record.dispatch.state)) {
+      // Check once whether the request started several runs, and again before accepting an end.
+      if (remote.traits.followsById && !pollState.isCounted && !isTerminal(record.dispatch.state)) {
         const counted = await apply(record, { kind: "searched", trainings: await searchIfPossible(record) });
         await carryOut(counted.record, counted.effects);
-        return await poll(counted.record, { ...memo, isCounted: true });
+        return await poll(counted.record, { ...pollState, isCounted: true });
       }
       const { externalId, url, statusUrl } = record.dispatch;
       const result = await remote.poll({
@@ -144,28 +124,28 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
         externalId: externalId ?? "",
         url,
         statusUrl,
-        etag: memo.etag,
+        etag: pollState.etag,
       });
       switch (result.outcome) {
         case "unchanged":
-          return await apply(record, { kind: "unchanged" }, memo);
+          return await apply(record, { kind: "unchanged" }, pollState);
         case "not_pollable":
-          return await apply(record, { kind: "not_pollable" }, memo);
+          return await apply(record, { kind: "not_pollable" }, pollState);
         case "gone":
-          return await apply(record, { kind: "gone", message: result.message }, memo);
+          return await apply(record, { kind: "gone", message: result.message }, pollState);
         case "seen": {
           const { outcome: _, etag, ...status } = result;
           const isEnd = isTerminal(stateOfTraining(status.status, status.conclusion));
           const runs = isEnd && remote.traits.followsById ? await searchIfPossible(record) : null;
-          const turn = await apply(record, { kind: "seen", runs, ...status }, memo);
-          const isFresh = turn.next.kind === "poll" && turn.next.isFresh;
-          return { ...turn, memo: { ...memo, etag: isFresh ? null : etag } };
+          const step = await apply(record, { kind: "seen", runs, ...status }, pollState);
+          const isFresh = step.next.kind === "poll" && step.next.isFresh;
+          return { ...step, pollState: { ...pollState, etag: isFresh ? null : etag } };
         }
         default:
           return result satisfies never;
       }
     } catch (error) {
-      return apply(record, toUnavailable(error), memo);
+      return apply(record, fromError(error), pollState);
     }
   }
 
@@ -174,7 +154,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     return requireRemote(trainer).search({ key: runId, model, requestedAgoMs });
   }
 
-  /** Listing runs may fail although the training itself can be polled. */
+  /** Listing the runs may fail even though the training itself can be polled. */
   async function searchIfPossible(record: DispatchRecord): Promise<Training[]> {
     try {
       return await searchTrainer(record);
@@ -184,20 +164,15 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     }
   }
 
-  return { takeTurn, apply, carryOut, alertsBackAt: effects.alertsBackAt };
-}
-
-function toUnavailable(error: unknown): DispatchInput {
-  if (!(error instanceof TrainerUnavailable)) throw error;
-  return { kind: "unavailable", message: error.message, waitMs: error.waitMs };
+  return { takeStep, apply, carryOut, alertsBackAt: effects.alertsBackAt };
 }
 
 function requireRemote({ remote, name }: Trainer): RemoteTrainer {
-  if (!remote) throw new Error(`the trainer ${name} dispatches nothing`);
+  if (!remote) throw new Error(`trainer ${name} has no remote side`);
   return remote;
 }
 
-/** Adds jitter to the polls, so that trainings that began together are not polled together. */
+/** Adds jitter to the polls, so that trainings that started together are not polled together. */
 function toLimits(timing: TrainingTiming): DispatchLimits {
   return toDispatchLimits({ ...timing, pollMs: timing.pollMs * (0.75 + Math.random() / 2) });
 }

@@ -6,7 +6,7 @@ import { createSlots } from "./slots.ts";
 /** A model is slow if reading its evidence takes longer. Counting ten million ratings takes about two seconds. */
 export const QUICK_LIMIT_MS = 2_000;
 
-/** The limit for a slow model. */
+/** Query limit for a slow model. */
 export const SLOW_LIMIT_MS = 115_000;
 
 /**
@@ -26,9 +26,9 @@ export interface EvidenceReaderDependencies {
 
 /**
  * Reads evidence so that models with a slow database do not delay the others. A query may take two seconds. A model that
- * exceeds that is slow until one of its queries is quick again: until then it needs one of a few slots, with the full limit,
- * or gets "no_slot" and has to come back later. Each process finds out for itself which models are slow, with one short query
- * of each.
+ * exceeds that counts as slow until one of its queries is quick again. A slow model gets the full limit, but needs one of a
+ * few slots: if none is free, the result is "no_slot", and the caller tries again later. Each process learns which models are
+ * slow from one short query each.
  */
 export function createEvidenceReader({ fetchEvidence, now }: EvidenceReaderDependencies) {
   const slowModels = new Set<string>();

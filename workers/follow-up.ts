@@ -26,7 +26,7 @@ export async function reevaluate(
   }
 }
 
-/** Replaces the follow-up that the previous decision scheduled by the one of this decision. */
+/** Replaces the follow-up scheduled by the previous decision with this decision's. */
 export async function replaceNextLook(
   chain: Pick<Chain, "cancelNextLook" | "scheduleNextLook">,
   { model, cause }: StageJob,
@@ -36,7 +36,7 @@ export async function replaceNextLook(
   const [previous] = evidence.lastDecisions;
   if (previous && previous.nextLookAt !== null) await chain.cancelNextLook(model, previous.id);
   if (nextLookInMs === null || verdict.nextLookAt === null) return;
-  // The last follow-up came early, from a worker whose clock is ahead: the next one must not do so again at once.
+  // The last follow-up ran early, because the clock of a worker is ahead: the next one must not repeat that at once.
   const isEarly = cause === "followup" && isSameInstant(previous?.nextLookAt, verdict.nextLookAt);
   await chain.scheduleNextLook({
     model,

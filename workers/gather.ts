@@ -11,11 +11,11 @@ export interface GatherDependencies {
   timeZone: string;
 }
 
-/** How long a run waits before it tries to get a slot again. */
+/** How long a run waits before it tries again to get a slot. */
 const NO_SLOT_PAUSE_MS = 3_000;
 
 /**
- * Reads one snapshot of all the evidence, and fixes the policy to evaluate it against. A model whose database is slow may
+ * Reads all the evidence in one snapshot, and pins the policy to evaluate it against. A model whose database is slow may
  * have to wait for a slot; its run keeps the decision lock in the meantime.
  */
 export function createGather({ findModel, database, timeZone }: GatherDependencies) {
@@ -43,4 +43,4 @@ export function createGather({ findModel, database, timeZone }: GatherDependenci
   };
 }
 
-const NO_SLOT = `⏳ Reading the last evidence of this model took more than ${QUICK_LIMIT_MS / 1000} s, and all ${SLOW_SLOTS} slots for slow models are taken: waiting for one`;
+const NO_SLOT = `⏳ The last read of this model's evidence took more than ${QUICK_LIMIT_MS / 1000} s, and all ${SLOW_SLOTS} slots for slow models are taken: waiting for one`;

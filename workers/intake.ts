@@ -14,7 +14,7 @@ import type { Database } from "../src/postgres/database.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { endRun } from "./follow-up.ts";
 
-/** An inbox job and what identifies it permanently. */
+/** An inbox job, with its permanent identity. */
 export interface InboxJob {
   name: string;
   data: unknown;
@@ -22,7 +22,7 @@ export interface InboxJob {
   key: string;
   /** The id of the run that this job starts, the same on every try. */
   runId: string;
-  /** Whether an earlier attempt may have left something behind. */
+  /** Whether an earlier attempt may have started its run. */
   isRetry: boolean;
 }
 
@@ -35,12 +35,11 @@ export interface IntakeDependencies {
   hasModel(model: string): boolean;
 }
 
-/** Which run covers an inbox job; "busy" if it is a follow-up and has to wait, because another run has the lock. */
+/** Which run covers an inbox job; "busy" for a follow-up that has to wait because another run holds the lock. */
 export type IntakeOutcome = { kind: "taken"; result: IntakeResult } | { kind: "busy" };
 
 /**
- * Takes one job from the inbox and returns which run covers it: a run that it starts, or the follow-up of the run under
- * way.
+ * Takes one inbox job and returns which run covers it: one that it starts, or the follow-up of the run under way.
  *
  * The order keeps an event from being lost: first the lock decides which run covers it, then Postgres records that, then
  * the chain (or the follow-up) is added. Each step is idempotent.
@@ -61,8 +60,8 @@ export function createIntake(dependencies: IntakeDependencies) {
         return taken(await startOrFold(dependencies, job, model, cause));
       }
       case INBOX_JOBS.nextLook: {
-        const { model = "default" } = parseInput(DecisionRequest, data, "next look");
-        // Nothing is decided about a model that the settings no longer name, and that is no failure.
+        const { model = "default" } = parseInput(DecisionRequest, data, "follow-up");
+        // A model that was removed from the settings is not evaluated. That is not a failure.
         if (!dependencies.hasModel(model)) return taken({ outcome: "model_removed" });
         return taken(await startOrFold(dependencies, job, model, "followup"));
       }
@@ -73,7 +72,7 @@ export function createIntake(dependencies: IntakeDependencies) {
       default:
         throw new PermanentError(
           "UNKNOWN_JOB",
-          `The inbox does not know jobs named "${name.slice(0, 80)}". Send the event as ${INBOX_JOBS.event}`,
+          `Unknown job name "${name.slice(0, 80)}". Send events as ${INBOX_JOBS.event}`,
         );
     }
   };
@@ -136,8 +135,8 @@ async function startOrFold(
       await chain.start({ runId, model, cause });
       return { outcome, runId };
     }
-    // Each request that folds into a follow-up adds its job, in case the first producer died before it did. If the
-    // follow-up ran while the event was being recorded, it may have handed over its events already.
+    // Each request that folds into a follow-up adds its job, in case the first one died before doing so. If the
+    // follow-up ran while the event was being recorded, it may already have handed over its events.
     if ((await chain.requestFollowUp(model, runId, "requests")) === "waiting") return { outcome, runId };
   }
 }
@@ -148,7 +147,7 @@ async function takeFollowUp(
   model: string,
   runId: string,
 ): Promise<IntakeOutcome> {
-  // The reconciler may have requested a run whose chain was only late.
+  // The reconciler may have requested a run whose chain was merely late.
   const started: IntakeOutcome = { kind: "taken", result: { outcome: "started", runId } };
   if ((await chain.stateOf(runId)) !== "absent") return started;
   if (!(await lock.enterFollowUp(model, runId))) return { kind: "busy" };

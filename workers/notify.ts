@@ -18,7 +18,7 @@ export function targetsOf({ slackUrl, webhookUrl }: NotificationSettings): Notif
   ];
 }
 
-/** The receiver cannot take the notification now; `waitMs` is how long it asks us to wait, null if it does not say. */
+/** The receiver cannot take the notification now; `waitMs` is the wait that it requests, null if it gives none. */
 export class ReceiverBusy extends TransientError {
   readonly waitMs: number | null;
 
@@ -28,7 +28,7 @@ export class ReceiverBusy extends TransientError {
   }
 }
 
-/** Delivers one notification. @throws PermanentError if the receiver refuses it, ReceiverBusy if it may take it later. */
+/** Delivers one notification. @throws PermanentError if the receiver refuses it, ReceiverBusy if it may accept it later. */
 export function createDelivery(settings: NotificationSettings, redact: Redact) {
   return async (data: unknown, jobId: string): Promise<{ status: number }> => {
     const { target, time, notification } = parseInput(NotificationJob, data, "notification");
@@ -52,7 +52,7 @@ export function createDelivery(settings: NotificationSettings, redact: Redact) {
   };
 }
 
-/** CloudEvents 1.0. The id is the job's, so that a receiver recognises a notification that comes twice. */
+/** CloudEvents 1.0. The id is the job's, so that a receiver recognises a notification that arrives twice. */
 async function renderEvent(
   { webhookSecret }: NotificationSettings,
   id: string,

@@ -16,7 +16,7 @@ export interface ReconcilerDependencies {
   chain: Chain;
   redis: Redis;
   redisState: ServerState;
-  /** Prefix of the key by which an emptied Redis is recognised. */
+  /** Prefix of the key whose absence shows that Redis was emptied. */
   prefix: string;
   inbox: Queue;
   /** Cron pattern of each model, null for none. */
@@ -37,15 +37,15 @@ export interface Reconciler {
 }
 
 const INTERVAL_MS = 5_000;
-/** A Redis that does not answer within this time counts as away, even if its connection is open. */
-const ANSWER_LIMIT_MS = 3_000;
-/** How often it runs without a reason. Rarely, because a cloud database may be billed for the hours it is awake. */
+/** A Redis that does not respond within this time counts as away, even if its connection is open. */
+const RESPONSE_LIMIT_MS = 3_000;
+/** Interval of the routine pass. Long, because a cloud database may be billed for the hours it is awake. */
 const PERIOD_MS = 60 * 60_000;
 /** Twice, five seconds apart: the first pass skips rows whose jobs may still be on their way to Redis. */
 const PASSES = 2;
 
 /**
- * Restores what Redis lost, as far as Postgres and the settings know it: the schedules, each model's scheduled follow-up,
+ * Restores what Redis lost, as far as Postgres and the settings can tell: the schedules, each model's scheduled follow-up,
  * the chains of runs that events wait for, and the jobs that work on dispatches. It runs at start, when Redis comes back or
  * was emptied, when an inbox job failed for good, and once an hour; in between, it checks one key in Redis every five
  * seconds.
@@ -64,10 +64,10 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
   };
 
   async function run(): Promise<void> {
-    const asked = redis.exists(marker);
-    if (!(await isSettledWithin(asked, ANSWER_LIMIT_MS)))
-      redisState.away("reconciler", `no answer in ${ANSWER_LIMIT_MS} ms`);
-    if ((await asked) === 0) runSoon();
+    const reply = redis.exists(marker);
+    if (!(await isSettledWithin(reply, RESPONSE_LIMIT_MS)))
+      redisState.away("reconciler", `no response within ${RESPONSE_LIMIT_MS} ms`);
+    if ((await reply) === 0) runSoon();
     redisState.back("reconciler");
     if (passesLeft === 0 && performance.now() - ranAt < PERIOD_MS) return;
     await syncSchedules(inbox, schedules, claims);
@@ -78,41 +78,41 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     passesLeft = Math.max(0, passesLeft - 1);
   }
 
-  async function takeTurn(): Promise<void> {
+  async function runAndReschedule(): Promise<void> {
     try {
       await run();
     } catch (error) {
       const message = messageOf(error);
       // A server that is away has its own log line.
       const level = isServerAway(error) || message === lastFailure ? "debug" : "warn";
-      log[level](`reconciliation failed and will be retried: ${message}`);
+      log[level]({ err: message }, "reconciliation failed; will be retried");
       lastFailure = message;
     }
-    if (!isStopped) timer = setTimeout(() => void (turn = takeTurn()), INTERVAL_MS);
+    if (!isStopped) timer = setTimeout(() => void (current = runAndReschedule()), INTERVAL_MS);
   }
 
   redis.on("ready", runSoon);
-  let turn = takeTurn();
-  await turn;
+  let current = runAndReschedule();
+  await current;
   return {
     runSoon,
     async stop() {
       isStopped = true;
       redis.off("ready", runSoon);
       clearTimeout(timer);
-      await turn;
+      await current;
     },
   };
 }
 
 /**
- * Restores each model's scheduled follow-up, and each run that events wait for and that is neither in Redis nor finished.
+ * Restores each model's scheduled follow-up, and each run that events wait for if it is neither in Redis nor finished.
  */
 async function resumeModels(dependencies: ReconcilerDependencies): Promise<void> {
   const { chain, database, schedules, log } = dependencies;
   for (const state of await database.listModelStates([...schedules.keys()])) {
     const { model, nextLook, isOverdue, openRunIds } = state;
-    // The job of a look that is overdue has come and gone without a decision: its run failed, say.
+    // The follow-up of an overdue evaluation ran without recording a decision, for instance because its run failed.
     if (isOverdue && openRunIds.length === 0) {
       await reevaluate(dependencies, model);
       log.info({ model }, "overdue evaluation requested");
@@ -130,12 +130,12 @@ async function resumeRun(
   const state = await chain.stateOf(runId);
   if (state === "open" || (state === "absent" && (await chain.hasFollowUp(runId)))) return false;
   if (state === "absent") await chain.requestFollowUp(model, runId, "missing");
-  // Its chain has ended without covering the event: it was superseded, and handed over its events before this one came.
+  // Its chain ended without covering the event: it was superseded, and handed over its events before this one arrived.
   else await reevaluate({ lock, chain, database }, model, runId);
   return true;
 }
 
-/** Resumes orphaned dispatches: those that are not finished and that no job works on. */
+/** Resumes orphaned dispatches: those that are not finished and have no job. */
 async function resumeDispatches({
   chain,
   database,
@@ -144,7 +144,7 @@ async function resumeDispatches({
   log,
 }: ReconcilerDependencies): Promise<void> {
   for (const { runId, model, state } of await database.listOpenDispatches()) {
-    if (state === "pending" && (await chain.isActAtWork(runId))) continue;
+    if (state === "pending" && (await chain.isActOpen(runId))) continue;
     const job = await training.getJobState(runId);
     // For an unknown or failed training, a job that has ended has done its work; for any other, it ended too early.
     const isTerminal = job === "completed" || job === "failed";

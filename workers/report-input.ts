@@ -1,14 +1,14 @@
 import type { Acted, StageJob } from "../queues/jobs.ts";
 import type { ReportInput } from "../src/core/report/input.ts";
 
-/** What a report needs beside the result of act. */
+/** What a report needs besides the result of act. */
 export interface ReportSettings {
   timeZone: string;
-  /** How the user named the policy settings of a model; empty for a model that was removed from the settings. */
+  /** The user's names for the policy settings of a model; empty for a model that was removed from the settings. */
   settingNamesOf(model: string): ReportInput["settingNames"];
 }
 
-/** The result of act as the input of the report. */
+/** Turns the result of act into the input of the report. */
 export function toReportInput(
   { model, runId }: StageJob,
   { evidence, policy, verdict, recording }: Acted,

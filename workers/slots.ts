@@ -1,10 +1,10 @@
-/** A limited number of slots in this process, for work of which only so much may run at once. */
+/** Limits how much of some work runs at once in this process. */
 export interface Slots {
   /** Takes a slot and returns the function that releases it (idempotent), or null if all are taken. */
   take(): (() => void) | null;
 }
 
-/** @param limit How many may be taken at once. */
+/** @param limit How many slots may be taken at once. */
 export function createSlots(limit: number): Slots {
   let taken = 0;
   return {

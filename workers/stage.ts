@@ -3,22 +3,22 @@ export interface StageOutput<T> {
   kind: "done";
   result: T;
   log: string;
-  /** The decision is reported, or will not be made: the model is free for the next run. */
+  /** The decision is reported or will not be made, so the model is free for the next run. */
   endsRun?: boolean;
 }
 
-/** What a stage returns instead if it has to wait for another system: it runs again after the pause. */
+/** What a stage returns if it has to wait for another system: it runs again after the pause. */
 export interface StagePause {
   kind: "pause";
   pauseMs: number;
   log: string;
-  /** The run has not recorded its decision yet, so it keeps the lock: events that come meanwhile fold into a follow-up. */
+  /** The run has not recorded its decision yet, so it keeps the lock: events that arrive meanwhile fold into a follow-up. */
   keepsLock?: boolean;
 }
 
 /** What the act stage must know about a manual retry. */
 export interface ManualRetry {
-  /** Whether a refused request was already sent again since the stage last completed. */
+  /** Whether a refused request was already reopened since the stage last completed. */
   wasReopened: boolean;
   markReopened(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { TransientError } from "../src/core/errors.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { RunOptions, Trainer } from "../src/trainers/trainer.ts";
-import { type Dispatcher, NO_MEMO } from "./dispatch.ts";
+import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
 import type { Slots } from "./slots.ts";
 
 export interface TrainingDependencies {
@@ -15,71 +15,71 @@ export interface TrainingDependencies {
   database: Pick<Database, "readDispatch">;
   dispatcher: Dispatcher;
   timing: { pollMs: number; lostAfterSeconds: number };
-  /** Whether the act stage of a run works on its dispatch, or will. */
-  isActAtWork(runId: string): Promise<boolean>;
-  /** Bounds the trainings that run in this process at once. */
+  /** Whether the act stage of a run is settling its dispatch, or will. */
+  isActOpen(runId: string): Promise<boolean>;
+  /** Limits how many trainings run in this process at once. */
   runSlots: Slots;
 }
 
 /** The result of working on a training until it has to wait or is done. */
-export type TrainingStep =
-  /** Not finished: to be continued after the pause, with the note. */
+export type TrainingResult =
+  /** Not finished: call again after the wait, with the note. */
   | { outcome: "later"; waitMs: number; note: TrainingNote | undefined; report: TrainingReport }
   | { outcome: "ended"; report: TrainingReport };
 
 /**
- * Works on one dispatch until it has to wait or is done: requests its training if the act stage no longer can, searches for
+ * Advances one dispatch until it has to wait or is done: requests its training if the act stage no longer can, searches for
  * one whose response was lost, follows it to its end or runs it here, and carries out the effects of each state on the way.
- * A failed training is polled until its alerts may start another one, because a person may re-run it.
+ * A failed training is polled until its alerts may start another one, because it may be re-run by hand.
  */
 export function createTraining(dependencies: TrainingDependencies) {
-  const { trainer, database, dispatcher, timing, isActAtWork } = dependencies;
+  const { trainer, database, dispatcher, timing, isActOpen } = dependencies;
 
-  function later(record: DispatchRecord, waitMs: number, note?: TrainingNote): TrainingStep {
+  function later(record: DispatchRecord, waitMs: number, note?: TrainingNote): TrainingResult {
     return { outcome: "later", waitMs: Math.round(waitMs), note, report: toReport(dispatcher, record) };
   }
 
-  return async (job: TrainingJob, options: RunOptions): Promise<TrainingStep> => {
+  return async (job: TrainingJob, options: RunOptions): Promise<TrainingResult> => {
     const found = await database.readDispatch(job.runId);
-    // A training of another trainer is left to that trainer's settings.
+    // A training of another trainer is left to a service that uses that trainer.
     if (!found || !trainer.remote || found.trainer !== trainer.name)
       return { outcome: "ended", report: toReport(dispatcher, found) };
-    if (found.dispatch.state === "pending" && (await isActAtWork(job.runId)))
+    if (found.dispatch.state === "pending" && (await isActOpen(job.runId)))
       return later(found, timing.pollMs, job.note);
 
     let record = found;
-    let note: TrainingNote = job.note ?? { ...NO_MEMO, problem: null, end: null };
+    let note: TrainingNote = job.note ?? { ...FIRST_POLL, problem: null, end: null };
     for (;;) {
-      const turn = await dispatcher.takeTurn(record, note);
-      const isNews = turn.record.version !== record.version;
-      record = turn.record;
+      const step = await dispatcher.takeStep(record, note);
+      const isNews = step.record.version !== record.version;
+      record = step.record;
       if (isNews) options.say(describe(record));
-      if (turn.note !== undefined && turn.note !== note.problem) options.say(turn.note);
-      note = { ...note, ...turn.memo, problem: turn.note ?? null };
-      // The effects of an end are carried out once, even if an earlier try wrote the end and died.
+      if (step.note !== undefined && step.note !== note.problem) options.say(step.note);
+      note = { ...note, ...step.pollState, problem: step.note ?? null };
+      // Carry out the effects of an end once, even if an earlier attempt recorded the end and then died.
       const end = endOf(record);
       if (end !== null && end !== note.end)
         await dispatcher.carryOut(record, withoutFollow(effectsOf(record.dispatch)));
-      else if (end === null && (isNews || turn.next.kind === "done"))
-        await dispatcher.carryOut(record, withoutFollow(turn.effects));
+      else if (end === null && (isNews || step.next.kind === "done"))
+        await dispatcher.carryOut(record, withoutFollow(step.effects));
       note = { ...note, end };
-      const { next } = turn;
+      const { next } = step;
       if (next.kind === "done") return { outcome: "ended", report: toReport(dispatcher, record) };
       if (next.kind === "run") {
         const ran = await runHere(dependencies, record, options);
-        if (ran === "no slot") return later(record, timing.pollMs, note);
+        if (ran === null) return later(record, timing.pollMs, note);
         record = ran;
       } else if (next.waitMs > 0) return later(record, next.waitMs, note);
     }
   };
 }
 
-/** Identifies one end of a training: a re-run has another. Null while it is open. */
+/** Identifies one end of a training: a re-run has another one. Null while it is open. */
 function endOf({ dispatch: { state, endedAt } }: DispatchRecord): string | null {
   return isTerminal(state) ? `${state} ${endedAt}` : null;
 }
 
-/** This job is the one that follows the training. */
+/** Leaves out "follow", because this job is the one that follows the training. */
 function withoutFollow(effects: readonly DispatchEffect[]): DispatchEffect[] {
   return effects.filter((effect) => effect !== "follow");
 }
@@ -89,39 +89,40 @@ function describe({ dispatch }: DispatchRecord): string {
   return [status ?? state, conclusion, externalId, url, error].filter((part) => part !== null).join(" · ");
 }
 
-/** Runs a training in this process, once: a worker that ended while it ran took the training with it. */
+/** Runs a training in this process, once: if its worker dies, it is lost. Returns null if no slot is free. */
 async function runHere(
   { trainer: { remote, renderRequest }, dispatcher, runSlots, timing }: TrainingDependencies,
   record: DispatchRecord,
   options: RunOptions,
-): Promise<DispatchRecord | "no slot"> {
-  if (!remote?.run) throw new Error("the trainer runs nothing here");
+): Promise<DispatchRecord | null> {
+  if (!remote?.run) throw new Error("the trainer does not run trainings in this process");
   if (record.dispatch.state === "running") {
-    const message = "The worker that ran it is gone, and the training with it";
+    const message = "Its worker died, and the training with it";
     const lost = { kind: "run_ended", conclusion: "lost", message, durationSeconds: null } as const;
     return (await dispatcher.apply(record, lost)).record;
   }
   const release = runSlots.take();
   if (!release) {
+    // Counts as a sign of life, so that a training that waits for a slot is not lost.
     await dispatcher.apply(record, { kind: "unchanged" });
-    return "no slot";
+    return null;
   }
   try {
-    // Only one process gets to write this, and only that one runs the training.
+    // Only one process succeeds in writing this, and that one runs the training.
     const started = await dispatcher.apply(record, { kind: "run_started" });
     if (started.patch.state !== "running") return started.record;
     const request = renderRequest(record.order);
-    const heartbeat = beat(dispatcher, started.record, timing.lostAfterSeconds * 250);
+    const heartbeat = startHeartbeat(dispatcher, started.record, timing.lostAfterSeconds * 250);
     const end = await remote.run({ key: record.runId, request }, options).finally(() => heartbeat.stop());
     const ended = { kind: "run_ended", ...end } as const;
-    return (await untilWritten(() => dispatcher.apply(started.record, ended), options.signal)).record;
+    return (await retryUntilWritten(() => dispatcher.apply(started.record, ended), options.signal)).record;
   } finally {
     release();
   }
 }
 
-/** Records at intervals that a training is alive, so that it holds its model for as long as it runs. */
-function beat(dispatcher: Dispatcher, record: DispatchRecord, intervalMs: number) {
+/** Records regularly that a training is alive, so that it holds its model for as long as it runs. */
+function startHeartbeat(dispatcher: Dispatcher, record: DispatchRecord, intervalMs: number) {
   const timer = setInterval(
     () => void dispatcher.apply(record, { kind: "unchanged" }).catch(() => {}),
     Math.min(intervalMs, 2 ** 31 - 1),
@@ -129,22 +130,22 @@ function beat(dispatcher: Dispatcher, record: DispatchRecord, intervalMs: number
   return { stop: () => clearInterval(timer) };
 }
 
-const PAUSE_MS = 2_000;
+const WRITE_RETRY_MS = 2_000;
 
-/** Only this process knows how the program ended, so it retries while Postgres is away, unless it has to stop itself. */
-async function untilWritten<T>(write: () => Promise<T>, signal: AbortSignal): Promise<T> {
+/** Only this process knows how the program ended, so it retries while Postgres is away, until it has to stop itself. */
+async function retryUntilWritten<T>(write: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (;;) {
     try {
       return await write();
     } catch (error) {
       if (signal.aborted || !(error instanceof TransientError)) throw error;
-      await pause(PAUSE_MS);
+      await pause(WRITE_RETRY_MS);
     }
   }
 }
 
 function toReport(dispatcher: Dispatcher, record: DispatchRecord | null): TrainingReport {
-  if (!record) return TrainingReport.parse({ ...NOTHING, error: "The run has no dispatch" });
+  if (!record) return TrainingReport.parse({ ...EMPTY_REPORT, error: "The run has no dispatch" });
   return TrainingReport.parse({
     ...record.dispatch,
     ...toOutcome(record.dispatch),
@@ -152,7 +153,7 @@ function toReport(dispatcher: Dispatcher, record: DispatchRecord | null): Traini
   });
 }
 
-const NOTHING = {
+const EMPTY_REPORT = {
   state: "cancelled",
   externalId: null,
   url: null,

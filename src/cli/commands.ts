@@ -6,7 +6,7 @@ import { createEmit } from "./emit.ts";
 import { createHistory } from "./history.ts";
 import { createMigrate } from "./migrate.ts";
 
-/** The commands, in the order in which the help lists them. Adding one takes a file and a line here. */
+/** The commands, in the order of the help text. To add one, add a file and a line here. */
 export const COMMANDS: readonly (() => Command)[] = [
   createMigrate,
   createEmit,

@@ -10,7 +10,7 @@ import { printNote } from "./output.ts";
 
 const log = createLogger("silent");
 
-/** Opens the database for as long as `use` takes. */
+/** Keeps the database open while `use` runs. */
 export async function withDatabase<T>(
   options: DatabaseOptions,
   use: (database: Database) => Promise<T>,
@@ -23,14 +23,14 @@ export async function withDatabase<T>(
   }
 }
 
-/** Opens the queues for as long as `use` takes. */
+/** Keeps the queues open while `use` runs. */
 export async function withClient(
   config: Config,
   model: string,
   use: (client: Client) => Promise<void>,
 ): Promise<void> {
   findModel(config.models, model);
-  // A client would wait for a Redis that is away; at a terminal the reason is shown at once.
+  // A client would wait for a Redis that is away; at a terminal, show the reason at once.
   await requireRedis(config);
   const client = createClient(config, log);
   try {
@@ -40,13 +40,13 @@ export async function withClient(
   }
 }
 
-/** Runs the workers in this process for as long as `use` takes. */
-export async function withWorkersHere<T>(
+/** Runs workers in this process while `use` runs. */
+export async function withLocalWorkers<T>(
   config: Config,
   use: () => Promise<T>,
   { trainings = "none" }: Pick<AppOptions, "trainings"> = {},
 ): Promise<T> {
-  printNote("No worker is running (npm start), so this process decides.");
+  printNote("No worker is running (npm start), so this process starts its own.");
   const app = buildApp({ ...config, role: "worker" }, log, { isService: false, trainings });
   try {
     await app.start(AbortSignal.timeout(30_000));
@@ -54,7 +54,7 @@ export async function withWorkersHere<T>(
   } catch (error) {
     if (error instanceof DOMException || (error instanceof Error && error.name === "AbortError")) {
       await withDatabase(config, (database) => database.ping());
-      throw new TransientError("START", "The workers did not start in 30 s. See: npx retrigger doctor", {
+      throw new TransientError("START", "The workers did not start within 30 s. See: npx retrigger doctor", {
         cause: error,
       });
     }
@@ -66,5 +66,5 @@ export async function withWorkersHere<T>(
 
 export async function warnIfNoWorkerRuns({ inbox }: Client): Promise<void> {
   if ((await inbox.getWorkersCount()) === 0)
-    printNote("No worker is running, so it waits. Start one with: npm start");
+    printNote("No worker is running, so the request waits. Start one with: npm start");
 }

@@ -6,7 +6,7 @@ import { loadEnvironment } from "../config/environment.ts";
 import { formatCount } from "../core/format.ts";
 import type { Client } from "../use-cases/client.ts";
 import { dryRun } from "../use-cases/dry-run.ts";
-import { warnIfNoWorkerRuns, withClient, withDatabase, withWorkersHere } from "./connections.ts";
+import { warnIfNoWorkerRuns, withClient, withDatabase, withLocalWorkers } from "./connections.ts";
 import { modelOption, parseBetween, print, printNote } from "./output.ts";
 
 interface DecideOptions {
@@ -56,16 +56,16 @@ async function decide(options: DecideOptions): Promise<void> {
     }
     const wait = () => waitAndReport(client, jobId, options);
     if (workers > 0) return wait();
-    await withWorkersHere(config, wait, { trainings: options.wait === "training" ? "run" : "none" });
+    await withLocalWorkers(config, wait, { trainings: options.wait === "training" ? "run" : "none" });
     if (options.wait !== "training" && config.trainer.name !== "mock")
       printNote(
-        "A requested training is followed (with TRAINER=command: run) as soon as a worker runs: npm start",
+        "If a training was requested, it is followed (with TRAINER=command: run) once a worker is running: npm start",
       );
   });
 }
 
-/** Nobody waits at a terminal for longer. */
-const LONGEST_TRAINING_MS = 7 * 86_400_000;
+/** No terminal session waits longer. */
+const TRAINING_LIMIT_MS = 7 * 86_400_000;
 
 /** Exit code 1 if the decided training could not be requested, is unknown or did not succeed. */
 async function waitAndReport(
@@ -81,7 +81,7 @@ async function waitAndReport(
   const training =
     wait === "training" && isUnderWay
       ? await client.waitForTraining(summary.runId, {
-          limitMs: LONGEST_TRAINING_MS,
+          limitMs: TRAINING_LIMIT_MS,
           onProgress: printTraining,
         })
       : null;

@@ -8,25 +8,27 @@ import { createRedactor } from "../process/redact.ts";
 import { createTrainer } from "../trainers/registry.ts";
 import type { Client } from "../use-cases/client.ts";
 import { confirmDispatch, refuse, reopenDispatch, untilSettled } from "../use-cases/settle-dispatch.ts";
-import { withClient, withDatabase, withWorkersHere } from "./connections.ts";
+import { withClient, withDatabase, withLocalWorkers } from "./connections.ts";
 import { print, printNote } from "./output.ts";
 
-/** `retrigger dispatch ...`: what only a person can settle. */
+/** `retrigger dispatch ...` */
 export function createDispatch(): Command {
   const dispatch = new Command("dispatch").description(
-    "settle what only a person can: the dispatch of a decision, by the decision's number",
+    "settle a dispatch by hand; <id> is the number of its decision",
   );
   dispatch
     .command("retry <id>")
-    .description("send the request again, after the trainer refused it and you fixed the cause")
+    .description("send a request again that the trainer refused, once you have fixed the cause")
     .action((id: string) => sendAgain(id, "rejected"));
   dispatch
     .command("resend <id>")
-    .description("send the request again, after you checked that an unknown dispatch started no training")
+    .description(
+      "send the request of an unknown dispatch again, once you have checked that it started no training",
+    )
     .action((id: string) => sendAgain(id, "unknown"));
   dispatch
     .command("confirm <id> <run>")
-    .description("name the training that an unknown dispatch started, by its id or URL; it is then followed")
+    .description("name the training that an unknown dispatch started, by id or URL, so that it is followed")
     .action(confirm);
   return dispatch;
 }
@@ -41,7 +43,7 @@ async function confirm(id: string, run: string): Promise<void> {
     await confirmDispatch(config, database, record, training);
     await client.resumeTraining(record);
   });
-  print(`Confirmed: decision ${id} started the training ${training.externalId}. It is followed from now on.`);
+  print(`Confirmed: decision ${id} started the training ${training.externalId}. It will be followed.`);
 }
 
 async function sendAgain(id: string, from: "rejected" | "unknown"): Promise<void> {
@@ -53,7 +55,7 @@ async function sendAgain(id: string, from: "rejected" | "unknown"): Promise<void
       printOutcome(id, await untilSettled(database, record.runId));
     };
     const hasWorkers = (await client.inbox.getWorkersCount()) > 0;
-    await (hasWorkers ? send() : withWorkersHere(config, send, { trainings: "followed" }));
+    await (hasWorkers ? send() : withLocalWorkers(config, send, { trainings: "followed" }));
   });
 }
 
@@ -65,7 +67,7 @@ async function withDispatch(
 ): Promise<void> {
   await withDatabase(config, async (database) => {
     const record = await database.findDispatch(id);
-    if (!record) throw refuse(`There is no dispatch of a decision ${id}. See: npx retrigger history`);
+    if (!record) throw refuse(`Decision ${id} has no dispatch. See: npx retrigger history`);
     const { name } = config.trainer;
     if (record.trainer !== name)
       throw refuse(
@@ -80,7 +82,7 @@ function printOutcome(id: string, record: DispatchRecord | null): void {
   const { state, externalId = null, url = null, error = null } = record?.dispatch ?? { state: "gone" };
   print([`Decision ${id}: ${state}`, externalId, url].filter(Boolean).join(" "));
   if (error !== null && state !== "cancelled") printNote(error);
-  if (state === "pending") printNote("It is not settled yet. See: npx retrigger history");
-  if (state === "cancelled") printNote(`${error ?? ""}. A follow-up re-evaluates as soon as a worker runs.`);
+  if (state === "pending") printNote("The outcome is not known yet. See: npx retrigger history");
+  if (state === "cancelled") printNote(`${error ?? ""}. A follow-up re-evaluates once a worker is running.`);
   if (state === "rejected" || state === "unknown" || state === "pending") process.exitCode = 1;
 }

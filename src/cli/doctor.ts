@@ -10,7 +10,7 @@ const ICONS = { ok: "✅", warning: "⚠️ ", fault: "❌" } as const;
 /** `retrigger doctor` */
 export function createDoctor(): Command {
   return new Command("doctor")
-    .description("check servers, tables, migrations, policies, schedules and trainer, and say what to do")
+    .description("check servers, tables, migrations, policies, schedules and trainer, and suggest fixes")
     .action(async () => {
       const findings = await diagnose(parseConfig(loadEnvironment()), createLogger("silent"));
       for (const { level, text, remedy } of findings) {

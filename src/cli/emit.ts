@@ -11,12 +11,12 @@ import { modelOption, print } from "./output.ts";
 /** `retrigger emit` */
 export function createEmit(): Command {
   return new Command("emit")
-    .description("send a drift_monitoring.completed event, as a drift run does")
+    .description("send a drift_monitoring.completed event, as a drift run would")
     .addOption(modelOption())
     .option("--run-id <id>", "the drift run's id; the same id twice is one event")
     .option("--status <status>", "success or failed", "success")
-    .option("--completed-at <time>", "ISO 8601; now by default")
-    .option("--source <name>", "who sends it", "retrigger emit")
+    .option("--completed-at <time>", "ISO 8601; the current time by default")
+    .option("--source <name>", "the sender", "retrigger emit")
     .action(async ({ model, runId, status, completedAt, source }: Record<string, string | undefined>) => {
       const config = parseConfig(loadEnvironment());
       const event = parseInput(

@@ -11,7 +11,7 @@ import { parseBetween, print } from "./output.ts";
 export function createHistory(): Command {
   return new Command("history")
     .description("list the latest decisions, newest first")
-    .option("-m, --model <name>", "of this model only")
+    .option("-m, --model <name>", "only this model")
     .option("-n, --limit <count>", "how many", parseBetween(1, 1_000), 20)
     .option("--json", "print them as a JSON array")
     .action(async ({ model, limit, json }: { model?: string; limit: number; json?: true }) => {
@@ -19,7 +19,7 @@ export function createHistory(): Command {
       const rows = await withDatabase(config, (database) =>
         database.listDecisions({ model: model ?? null, limit }),
       );
-      // A model that was removed from the settings keeps its decisions; a name without any may be a typo.
+      // A model that was removed from the settings keeps its decisions; a name without decisions may be a typo.
       if (rows.length === 0 && model !== undefined) findModel(config.models, model);
       if (json) print(JSON.stringify(rows, null, 2));
       else if (rows.length === 0) print("No decisions yet. Request one with: npx retrigger decide --wait");

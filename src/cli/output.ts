@@ -3,17 +3,16 @@ import { InvalidArgumentError, Option } from "commander";
 /** Prints a line of output. */
 export const print = (line: string): void => console.log(line);
 
-/** Prints a message for people, apart from the output. */
+/** Prints a message to stderr, separate from the output. */
 export const printNote = (line: string): void => console.error(line);
 
-/** The option that names a model. */
 export const modelOption = (): Option => new Option("-m, --model <name>", "the model").default("default");
 
 /** Parses a whole number. @throws InvalidArgumentError, which commander reports. */
-export function parseBetween(least: number, most: number) {
+export function parseBetween(min: number, max: number) {
   return (text: string): number => {
     const number = Number(text);
-    if (Number.isInteger(number) && number >= least && number <= most) return number;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+    if (Number.isInteger(number) && number >= min && number <= max) return number;
+    throw new InvalidArgumentError(`Must be a whole number from ${min} to ${max}.`);
   };
 }

@@ -12,12 +12,15 @@ export interface Readiness {
   reason?: string;
 }
 
-/** A healthy server replies within milliseconds; a health check waits no longer than this. */
-const ANSWER_LIMIT_MS = 1_000;
+/** A healthy server replies within milliseconds; a health check waits this long at most. */
+const RESPONSE_LIMIT_MS = 1_000;
 
 /** Checks both servers in parallel. */
 export async function checkReadiness(database: Database, watch: RedisWatch): Promise<Readiness> {
-  const [isPostgresUp, redis] = await Promise.all([answers(() => database.ping()), askRedis(watch)]);
+  const [isPostgresUp, redis] = await Promise.all([
+    isResponsive(() => database.ping()),
+    fetchRedisState(watch),
+  ]);
   return {
     isReady: isPostgresUp && redis.kind === "ready",
     postgres: isPostgresUp ? "up" : "down",
@@ -26,19 +29,19 @@ export async function checkReadiness(database: Database, watch: RedisWatch): Pro
   };
 }
 
-/** Whether Redis takes writes; "away" if there is no reply in time. */
-export async function askRedis(watch: RedisWatch): Promise<RedisState> {
-  const asked = watch.check();
-  return (await isSettledWithin(asked, ANSWER_LIMIT_MS))
-    ? asked
-    : { kind: "away", error: new Error(`no answer in ${ANSWER_LIMIT_MS} ms`) };
+/** Whether Redis accepts writes; "away" if it does not reply in time. */
+export async function fetchRedisState(watch: RedisWatch): Promise<RedisState> {
+  const reply = watch.check();
+  return (await isSettledWithin(reply, RESPONSE_LIMIT_MS))
+    ? reply
+    : { kind: "away", error: new Error(`no response within ${RESPONSE_LIMIT_MS} ms`) };
 }
 
 /** Whether a server replies in time and without an error. */
-export async function answers(ask: () => Promise<unknown>): Promise<boolean> {
-  const answered = ask().then(
+export async function isResponsive(request: () => Promise<unknown>): Promise<boolean> {
+  const hasResponded = request().then(
     () => true,
     () => false,
   );
-  return (await isSettledWithin(answered, ANSWER_LIMIT_MS)) && answered;
+  return (await isSettledWithin(hasResponded, RESPONSE_LIMIT_MS)) && hasResponded;
 }

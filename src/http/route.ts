@@ -5,7 +5,7 @@ import type { Database } from "../postgres/database.ts";
 import type { Logger } from "../process/logger.ts";
 import type { RedisWatch } from "../redis/watch.ts";
 
-/** What routes are made from. */
+/** Dependencies of the routes. */
 export interface RouteDependencies {
   config: Config;
   database: Database;
@@ -15,11 +15,11 @@ export interface RouteDependencies {
   log: Logger;
 }
 
-/** One route, or several that belong together. Adding one takes a file and a line in `routes.ts`. */
+/** A route, or several that belong together. To add one, add a file and a line in `routes.ts`. */
 export interface Route {
-  /** Where it lies: the paths that `requires` applies to. */
+  /** The paths that `requires` applies to. */
   paths: string[];
-  /** Responds 503 at once while one of these is missing. "redis writes": also while Redis refuses writes. */
+  /** Responds 503 at once while one of these is away. "redis writes": also while Redis refuses writes. */
   requires: readonly ("postgres" | "redis" | "redis writes")[];
   create(dependencies: RouteDependencies): Router;
 }

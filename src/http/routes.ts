@@ -6,7 +6,7 @@ import { health } from "./routes/health.ts";
 import { metrics } from "./routes/metrics.ts";
 import { trainingOutcome } from "./routes/training-outcome.ts";
 
-/** Everything that is served. */
+/** All routes of the server. */
 export const ROUTES: readonly Route[] = [
   health,
   bullBoard,

@@ -4,18 +4,18 @@ import type { Config } from "../config/config.ts";
 import { PermanentError } from "../core/errors.ts";
 import { explain } from "../redis/refusal.ts";
 import type { RedisWatch } from "../redis/watch.ts";
-import { answers, askRedis } from "./readiness.ts";
+import { fetchRedisState, isResponsive } from "./readiness.ts";
 import type { Route, RouteDependencies } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
-/** Serves the routes until `close`. */
+/** Serves the routes until `close` is called. */
 export async function startServer(
   dependencies: RouteDependencies,
 ): Promise<{ address: string; close: () => Promise<void> }> {
   const { config, log } = dependencies;
   const app = express().disable("x-powered-by");
   for (const { paths, requires, create } of ROUTES) {
-    if (requires.length > 0) app.use(paths, ...requires.map((need) => requirement(need, dependencies)));
+    if (requires.length > 0) app.use(paths, ...requires.map((need) => toMiddleware(need, dependencies)));
     app.use(create(dependencies));
   }
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
@@ -30,14 +30,14 @@ export async function startServer(
   return listen(app, config);
 }
 
-function requirement(need: Route["requires"][number], { database, redisWatch }: RouteDependencies) {
+function toMiddleware(need: Route["requires"][number], { database, redisWatch }: RouteDependencies) {
   switch (need) {
     case "postgres":
-      return unlessAway("Postgres", () => answers(() => database.ping()));
+      return requireUp("Postgres", () => isResponsive(() => database.ping()));
     case "redis":
-      return unlessAway("Redis", async () => (await askRedis(redisWatch)).kind !== "away");
+      return requireUp("Redis", async () => (await fetchRedisState(redisWatch)).kind !== "away");
     case "redis writes":
-      return unlessRefusing(redisWatch);
+      return requireWritable(redisWatch);
     default:
       return need satisfies never;
   }
@@ -74,23 +74,23 @@ async function listen(app: express.Express, { host, port }: Config) {
   };
 }
 
-/** Responds 503 at once while a server is away, instead of letting a page wait for it. */
-function unlessAway(server: string, isThere: () => Promise<boolean>) {
+/** Responds 503 at once while a server is away, instead of letting the page wait for it. */
+function requireUp(server: string, isUp: () => Promise<boolean>) {
   return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
-    if (await isThere()) return next();
-    respondAway(server, response);
+    if (await isUp()) return next();
+    respondUnavailable(server, response);
   };
 }
 
 /** Responds 503 with the reason while Redis is away or refuses writes, so that the sender retries. */
-function unlessRefusing(watch: RedisWatch) {
+function requireWritable(watch: RedisWatch) {
   return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
-    const state = await askRedis(watch);
+    const state = await fetchRedisState(watch);
     switch (state.kind) {
       case "ready":
         return next();
       case "away":
-        return respondAway("Redis", response);
+        return respondUnavailable("Redis", response);
       case "refusing":
         return void response.status(503).json({ error: explain(state.refusal) });
       default:
@@ -99,9 +99,9 @@ function unlessRefusing(watch: RedisWatch) {
   };
 }
 
-function respondAway(server: string, response: Response): void {
+function respondUnavailable(server: string, response: Response): void {
   response
     .status(503)
     .type("text")
-    .send(`${server} is away. This page is back as soon as ${server} is: see /readyz\n`);
+    .send(`${server} is away. This page returns once ${server} is back: see /readyz\n`);
 }

@@ -4,7 +4,7 @@ import { parseJson } from "../core/parse.ts";
 import { isSigned } from "../outgoing/signature.ts";
 
 /** A rejected request, with the status and message of the response. */
-export class Refusal extends Error {
+export class RequestError extends Error {
   readonly status: number;
 
   constructor(status: number, message: string) {
@@ -16,21 +16,21 @@ export class Refusal extends Error {
 /** Reads the body as text, because the signature covers the raw bytes. */
 export const readBody = express.text({ type: () => true, limit: "1mb" });
 
-/** Returns the body. @throws Refusal if it is not signed with the secret. */
+/** Returns the body. @throws RequestError if it is not signed with the secret. */
 export async function requireSigned(
   request: Request,
   secret: string | undefined,
   header: string,
 ): Promise<string> {
-  if (secret === undefined) throw new Refusal(404, "The settings name no secret for this address");
+  if (secret === undefined) throw new RequestError(404, "The settings have no secret for this path");
   const body: unknown = request.body;
   if (typeof body === "string" && (await isSigned(secret, body, request.get(header)))) return body;
-  throw new Refusal(401, `${header} is missing or wrong`);
+  throw new RequestError(401, `${header} is missing or wrong`);
 }
 
-/** Parses a body. @throws Refusal for one that does not match the schema. */
+/** Parses a body. @throws RequestError if it does not match the schema. */
 export function parseBody<S extends z.ZodType>(schema: S, body: string): z.infer<S> {
   const parsed = schema.safeParse(parseJson(body));
   if (parsed.success) return parsed.data;
-  throw new Refusal(400, z.prettifyError(parsed.error));
+  throw new RequestError(400, z.prettifyError(parsed.error));
 }

@@ -16,7 +16,7 @@ import { openQueue } from "../redis/open-queue.ts";
 
 const POLL_MS = 50;
 
-/** A stage that has ended, reported while the caller waits. */
+/** A completed stage, reported while the caller waits. */
 export interface StageProgress {
   stage: Stage;
   durationMs: number;
@@ -29,18 +29,18 @@ export interface Client {
   send(name: string, data: object): Promise<string>;
   /**
    * Waits until the request is decided, through follow-ups if it was folded or superseded.
-   * @throws PermanentError if the job or a stage failed or was removed, TransientError if the time is up.
+   * @throws PermanentError if the job or a stage failed or was removed, TransientError on timeout.
    */
   waitForDecision(
     jobId: string,
     options: { limitMs: number; onStage?: (progress: StageProgress) => void },
   ): Promise<DecisionSummary>;
-  /** Follows a training to its end, and reports what changes on the way. @throws TransientError if the time is up. */
+  /** Follows a training to its end, and reports each change on the way. @throws TransientError on timeout. */
   waitForTraining(
     runId: string,
     options: { limitMs: number; onProgress?: (report: TrainingReport) => void },
   ): Promise<TrainingReport>;
-  /** Runs the job of a training now: a reopened dispatch is requested, any other one is polled. */
+  /** Runs the job of a training now: it requests a reopened dispatch, and polls any other one. */
   resumeTraining(run: { runId: string; model: string }): Promise<void>;
   close(): Promise<void>;
 }
@@ -56,7 +56,7 @@ export function createClient(config: Config, log: Logger): Client {
     for (; ; await pause(POLL_MS)) {
       const job = await inbox.getJob(jobId);
       if (job?.finishedOn !== undefined) return IntakeResult.parse(finishedValue(job, "The request"));
-      checkDeadline(deadline, "the inbox did not take the request in time. Is a worker running? npm start");
+      checkDeadline(deadline, "no worker took the request. Start one with: npm start");
     }
   }
 
@@ -75,11 +75,11 @@ export function createClient(config: Config, log: Logger): Client {
           onStage({ stage, durationMs: job.finishedOn - job.processedOn });
           break;
         }
-        // Its job may be the one that was removed.
+        // The job of this stage may be the one that was removed.
         if (job === undefined) checkAbandoned(runId, (await stages.at(-1)?.getJob(runId))?.returnvalue);
         checkDeadline(
           deadline,
-          `run ${runId} did not end in time; it waits at ${stage}. See Bull Board, or: npx retrigger doctor`,
+          `run ${runId} is still waiting at ${stage}. See Bull Board, or: npx retrigger doctor`,
         );
       }
     }
@@ -126,7 +126,10 @@ export function createClient(config: Config, log: Logger): Client {
       const intake = await waitForIntake(jobId, deadline);
       let runId = "runId" in intake ? intake.runId : null;
       if (runId === null)
-        throw new PermanentError("NO_DECISION", "The drift run failed: it is recorded, and decides nothing");
+        throw new PermanentError(
+          "NO_DECISION",
+          "The drift run failed, so the event is recorded and nothing is decided",
+        );
       for (;;) {
         const summary = await waitForRun(runId, deadline, onStage);
         if (summary.supersededBy === undefined) return summary;
@@ -145,7 +148,7 @@ function finishedValue(job: Job, what: string): unknown {
   if (typeof value === "object" && value !== null) return value;
   throw new PermanentError(
     "FAILED",
-    `${what} failed: ${job.failedReason}. Once fixed, retry it in Bull Board`,
+    `${what} failed: ${job.failedReason}. Fix the cause, then retry the job in Bull Board`,
   );
 }
 
@@ -155,5 +158,5 @@ function checkAbandoned(runId: string, value: unknown): void {
 }
 
 function checkDeadline(deadline: number, message: string): void {
-  if (Date.now() > deadline) throw new TransientError("TIMEOUT", `Time is up: ${message}`);
+  if (Date.now() > deadline) throw new TransientError("TIMEOUT", `Timed out: ${message}`);
 }

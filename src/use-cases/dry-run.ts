@@ -18,10 +18,10 @@ export async function dryRun({
   database: Database;
   model: string;
 }): Promise<DecisionSummary> {
-  const own = findModel(config.models, model);
-  const { policy, settingNames } = own;
+  const modelConfig = findModel(config.models, model);
+  const { policy, settingNames } = modelConfig;
   const runId = createRunId();
-  const evidence = await database.fetchEvidence(model, own);
+  const evidence = await database.fetchEvidence(model, modelConfig);
   const verdict = evaluate(evidence, policy);
   const trainer = await createTrainer(config, createRedactor(config.secrets));
   const { decision, request } = draftDecision({ runId, model, evidence, verdict }, trainer);

@@ -14,8 +14,8 @@ const RESPONSE_LIMIT_MS = 60_000;
 const REOPENINGS = { rejected: "retry", unknown: "resend" } as const;
 
 /**
- * Allows a dispatch to be requested again. One that is already pending may have lost its worker, and only has to be resumed.
- * @throws PermanentError if it is in another state, or if another decision has requested a training since.
+ * Allows a dispatch to be requested again. One that is already pending may have lost its worker and only has to be resumed.
+ * @throws PermanentError if it is in another state, or if another decision has requested a training in the meantime.
  */
 export async function reopenDispatch(
   config: Pick<Config, "timing">,
@@ -32,7 +32,7 @@ export async function reopenDispatch(
     throw refuse(`The dispatch is no longer ${from}`);
 }
 
-/** Records which training an unknown dispatch started. @throws PermanentError if that is known already. */
+/** Records which training an unknown dispatch started. @throws PermanentError if the outcome is already known. */
 export async function confirmDispatch(
   config: Pick<Config, "timing">,
   database: Pick<Database, "updateDispatch">,
@@ -58,7 +58,7 @@ export function refuse(message: string): PermanentError {
   return new PermanentError("REFUSED", message);
 }
 
-/** Applies what a person says. Returns whether it changed anything. */
+/** Applies a manual input. Returns whether it changed anything. */
 async function applyManually(
   { timing }: Pick<Config, "timing">,
   database: Pick<Database, "updateDispatch">,

@@ -25,7 +25,7 @@ describe("npx retrigger decide, with a real trainer", () => {
       code: 0,
       last: "🎯 FINAL STATUS: RETRAINING TRIGGERED",
     });
-    expect(stderr).toContain("as soon as a worker runs: npm start");
+    expect(stderr).toContain("once a worker is running: npm start");
     expect(await states()).toEqual(["sent"]);
   });
 
@@ -71,9 +71,7 @@ describe("npx retrigger dispatch", () => {
       code: 1,
       stderr: expect.stringMatching(/The dispatch is \w+, not rejected/) as string,
     });
-    expect((await retrigger(["dispatch", "retry", "99"])).stderr).toContain(
-      "There is no dispatch of a decision 99",
-    );
+    expect((await retrigger(["dispatch", "retry", "99"])).stderr).toContain("Decision 99 has no dispatch");
     expect((await retrigger(["dispatch", "resend", "1"])).stderr).toContain("not unknown");
     expect(world.github.dispatches()).toHaveLength(3);
   });
@@ -100,7 +98,10 @@ describe("npx retrigger dispatch", () => {
       'run is "the-last-one"',
     );
     const confirmed = await retrigger(["dispatch", "confirm", id, url]);
-    expect(confirmed).toMatchObject({ code: 0, stdout: expect.stringContaining("It is followed") as string });
+    expect(confirmed).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("It will be followed") as string,
+    });
     await until("it succeeded", async () => (await states()).at(-1) === "succeeded");
     expect(world.github.runs).toHaveLength(2);
   });

@@ -76,7 +76,7 @@ describe("npx retrigger", () => {
   it("sends an event about which a worker decides, and lists the decision", async () => {
     const sent = await retrigger(["emit", "--run-id", "drift-7"]);
     expect(sent).toMatchObject({ code: 0 });
-    expect(sent.stderr).toContain("No worker is running, so it waits");
+    expect(sent.stderr).toContain("No worker is running, so the request waits");
     const decided = await retrigger(["decide", "--wait"]);
     expect(decided.stdout).toContain("by decision #1");
     const { stdout } = await retrigger(["history", "--json"]);
@@ -124,7 +124,7 @@ describe("npx retrigger", () => {
       REDIS_URL: "redis://127.0.0.1:1",
     });
     expect(lost.code).toBe(1);
-    expect(lost.stdout).toContain("there is no table or view nowhere.alerts");
+    expect(lost.stdout).toContain("the table or view nowhere.alerts does not exist");
     expect(lost.stdout).toContain("Cannot reach Redis at 127.0.0.1:1");
   });
 

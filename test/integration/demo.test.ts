@@ -63,7 +63,7 @@ describe("npm run demo", { timeout: 90_000 }, () => {
   });
 
   it.each([
-    [["--scenario", "5"], {}, "It is one of 1 ("],
+    [["--scenario", "5"], {}, "Must be one of 1 ("],
     [["--once"], { MIN_BUFFER_SIZE: "lots" }, 'MIN_BUFFER_SIZE is "lots"'],
     [
       ["--once"],

@@ -94,7 +94,7 @@ describe("the inbox", () => {
       { runId: "x", model: "books" },
       'model: "books" is not in the settings',
     ],
-    ["under an unknown name", "surprise", {}, 'jobs named "surprise"'],
+    ["under an unknown name", "surprise", {}, 'Unknown job name "surprise"'],
   ])("refuses an event %s at once, and keeps working", async (_, name, data, message) => {
     await startWorld();
     const job = await send(name, data);

@@ -8,9 +8,9 @@ import { waitForChild } from "./job-control.ts";
 export type ChildResult<T> = { outcome: "ended"; result: T } | Abandoned;
 
 /**
- * Reads the result of the stage before, whose job is the one child of this one. BullMQ keeps nothing of a removed child and
- * runs its parent all the same, so the run is abandoned.
- * @throws PermanentError for a malformed result, and what makes BullMQ wait if the child is running again.
+ * Reads the result of the previous stage, whose job is the only child of this one. BullMQ keeps nothing of a removed child
+ * and still runs the parent, so the run is abandoned.
+ * @throws PermanentError for a malformed result, WaitingChildrenError if the child is running again.
  */
 export async function readChild<S extends z.ZodType>(
   job: Job,
@@ -21,19 +21,19 @@ export async function readChild<S extends z.ZodType>(
   const read = async () => Object.values(await job.getChildrenValues<unknown>());
   let results = await read();
   if (results.length === 0) {
-    // A completed child that is retried has no result until it completes again.
+    // A completed child that is being retried has no result until it completes again.
     await waitForChild(job, token);
-    // It may have completed in between.
+    // It may have completed in the meantime.
     results = await read();
   }
   if (results.length === 0) return abandonedAt(stage);
   const earlier = Abandoned.safeParse(results[0]);
   if (earlier.success) return earlier.data;
-  return { outcome: "ended", result: parseInput(schema, results[0], "result of the stage before") };
+  return { outcome: "ended", result: parseInput(schema, results[0], "result of the previous stage") };
 }
 
 function abandonedAt(stage: Stage): Abandoned {
   const removed = STAGES[STAGES.indexOf(stage) - 1];
-  if (removed === undefined) throw new Error(`Stage ${stage} has no stage before it`);
+  if (removed === undefined) throw new Error(`Stage ${stage} has no previous stage`);
   return { outcome: "abandoned", removed };
 }

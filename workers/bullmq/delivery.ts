@@ -4,7 +4,7 @@ import type { Logger } from "../../src/process/logger.ts";
 import { ReceiverBusy } from "../notify.ts";
 import { delay, type Processor, toBullError } from "./job-control.ts";
 
-/** A notification that could not be delivered within a day is out of date. */
+/** A notification that was not delivered within a day is out of date. */
 const DELIVERY_LIMIT_MS = 86_400_000;
 
 export interface DeliveryOptions {
@@ -12,7 +12,7 @@ export interface DeliveryOptions {
   deliver(data: unknown, jobId: string): Promise<{ status: number }>;
 }
 
-/** The processor of the notifications: delivers one, later if the receiver asks us to wait. */
+/** The processor of notifications: delivers one, or delays it if the receiver requests a wait. */
 export function createDeliveryProcessor({ deliver, log }: DeliveryOptions): Processor<{ status: number }> {
   return async (job: Job, token?: string) => {
     try {
@@ -20,8 +20,11 @@ export function createDeliveryProcessor({ deliver, log }: DeliveryOptions): Proc
     } catch (error) {
       const isInTime = Date.now() - job.timestamp < DELIVERY_LIMIT_MS;
       if (error instanceof ReceiverBusy && error.waitMs !== null && isInTime) {
-        log.debug({ jobId: job.id, waitMs: error.waitMs }, error.message);
-        // Not sooner than it would be retried without the receiver's hint.
+        log.debug(
+          { err: error.message, jobId: job.id, waitMs: error.waitMs },
+          "delivery delayed by the receiver",
+        );
+        // No sooner than the usual backoff.
         await delay(job, Math.max(error.waitMs, computeBackoffMs(job.attemptsStarted, 600_000)), token);
       }
       throw toBullError(error);

@@ -7,7 +7,7 @@ import { announceFailedChain } from "../../src/core/report/announce.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { DecisionLock } from "../../src/redis/decision-lock.ts";
 import { endRun } from "../follow-up.ts";
-import { isHandedBack, isPermanent, type Processor } from "./job-control.ts";
+import { isJobMoved, isPermanent, type Processor } from "./job-control.ts";
 import { modelOf, runIdOf } from "./job-identity.ts";
 
 export interface FailureOptions {
@@ -16,15 +16,15 @@ export interface FailureOptions {
   chain: Chain;
   log: Logger;
   notify: Notify;
-  /** Called when an inbox job failed for good: an event that it recorded may need a chain. */
+  /** Called when an inbox job has failed for good: an event that it recorded may still need a chain. */
   onInboxFailure: () => void;
-  /** Makes sure that a job works on a dispatch, because its act stage no longer does. */
+  /** Makes sure that a training job settles the dispatch, because the act stage no longer does. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
 }
 
 /**
  * Notifies people before a job fails for good: if the worker dies in between, the next one notifies again. Jobs that fail
- * because they lost their workers never get here; `endFailedJob` notifies about those.
+ * because they stalled never get here; `endFailedJob` notifies about those.
  */
 export function withFailureNotice<T>(
   options: FailureOptions,
@@ -36,8 +36,7 @@ export function withFailureNotice<T>(
       return await processor(job, token, signal);
     } catch (error) {
       const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-      if (isLast && !isHandedBack(error))
-        await notifyFailure(options, queue, job, error, job.attemptsMade + 1);
+      if (isLast && !isJobMoved(error)) await notifyFailure(options, queue, job, error, job.attemptsMade + 1);
       throw error;
     }
   };
@@ -55,7 +54,7 @@ async function notifyFailure(
   const text = announceFailedChain(model, queue, runId, messageOf(error));
   const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
   await notify(notification, `-${queue}-${attempt}`).catch((failure: unknown) =>
-    log.warn({ err: failure, runId, model }, "could not notify people of the failed chain"),
+    log.warn({ err: failure, runId, model }, "could not send the notification of a failed chain"),
   );
 }
 
@@ -66,7 +65,7 @@ export async function endFailedJob(
   job: Job | undefined,
   error: Error,
 ): Promise<void> {
-  // Otherwise the job will be retried.
+  // Not its last attempt.
   if (job?.finishedOn === undefined) return;
   const { lock, chain, log, prefix, onInboxFailure, followTraining } = options;
   const model = modelOf(job);
@@ -76,11 +75,11 @@ export async function endFailedJob(
   try {
     await endRun(lock, chain, model, runId);
   } catch (error) {
-    log.debug({ err: error, runId, model }, "lock not released; it expires by itself");
+    log.debug({ err: error, runId, model }, "lock not released; it will expire");
   }
   await notifyFailure(options, queue, job, error, job.attemptsMade);
   if (queue === INBOX) onInboxFailure();
-  // A decision may be recorded, its training requested or not: a dispatch that holds the model must still be settled.
+  // The decision may be recorded and its training requested: a dispatch that holds the model must still be settled.
   if (queue === "act")
     await followTraining({ runId, model }).catch((failure: unknown) =>
       log.warn({ err: failure, runId, model }, "dispatch not handed over; the reconciler will resume it"),

@@ -5,7 +5,7 @@ import { modelOf } from "./job-identity.ts";
 export interface ForeignModelOptions {
   /** Whether the settings of this process name the model. */
   hasModel(model: string): boolean;
-  /** The models that other live services of the same prefix serve. */
+  /** The models that other live services on the same prefix serve. */
   listModelsElsewhere(): Promise<ReadonlySet<string>>;
   log: Logger;
 }
@@ -15,13 +15,13 @@ export interface ForeignModelOptions {
  * taken it within eight tries in 99.6 % of all cases. Then the pause doubles every eight tries.
  */
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 60_000;
+const MAX_PAUSE_MS = 60_000;
 const TRIES_OF_ONE_PAUSE = 8;
 
 /**
- * Returns a job to its queue if only another live service serves its model, so that the other service takes it. This goes
- * on for as long as that service claims the model; the claims of a killed one expire within hours. Then the job is
- * processed here, and fails naming the unknown model.
+ * Returns a job to its queue if only another live service serves its model, so that the other service takes it. It does so
+ * for as long as that service claims the model; the claims of a killed one expire within hours. After that, the job is
+ * processed here and fails with an error that names the unknown model.
  */
 export function returnForeignModels<T>(
   { hasModel, listModelsElsewhere, log }: ForeignModelOptions,
@@ -44,11 +44,8 @@ export function returnForeignModels<T>(
   };
 }
 
-/** With jitter of up to half, so that services that return each other's jobs do not stay in step. */
+/** With jitter of up to half, so that services that return each other's jobs get out of step. */
 function computePauseMs(attempt: number): number {
-  const ceilingMs = Math.min(
-    LONGEST_PAUSE_MS,
-    FIRST_PAUSE_MS * 2 ** Math.floor(attempt / TRIES_OF_ONE_PAUSE),
-  );
+  const ceilingMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.floor(attempt / TRIES_OF_ONE_PAUSE));
   return Math.round(ceilingMs * (1 - Math.random() / 2));
 }

@@ -2,7 +2,7 @@ import type { IntakeResult } from "../../queues/jobs.ts";
 import { FOLLOW_UP_DELAY_MS } from "../../queues/options.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { InboxJob, IntakeOutcome } from "../intake.ts";
-import { delay, isPermanent, type Processor, since, toBullError, tryAgain } from "./job-control.ts";
+import { delay, elapsedMs, isPermanent, type Processor, retryLater, toBullError } from "./job-control.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 
 export interface InboxOptions {
@@ -26,11 +26,11 @@ export function createInboxProcessor({ intake, prefix, log }: InboxOptions): Pro
       });
       if (outcome.kind === "busy") return await delay(job, FOLLOW_UP_DELAY_MS, token);
       const { result } = outcome;
-      jobLog.info({ ...result, model: modelOf(job), durationMs: since(startedAt) }, "inbox job taken");
+      jobLog.info({ ...result, model: modelOf(job), durationMs: elapsedMs(startedAt) }, "inbox job taken");
       return result;
     } catch (error) {
-      // Another producer's job may allow only one attempt, but its event must survive more failures than that.
-      if (!isPermanent(error)) await tryAgain(job, token, error, jobLog);
+      // A job of another producer may allow only one attempt, but its event must survive more failures than that.
+      if (!isPermanent(error)) await retryLater(job, token, error, jobLog);
       throw toBullError(error);
     }
   };

@@ -3,22 +3,22 @@ import { PermanentError } from "../../src/core/errors.ts";
 import { createSlots } from "../slots.ts";
 import { delay, type Processor, toBullError } from "./job-control.ts";
 
-/** Workers that a job may lose before it fails. */
-export const MOST_STALLS = 3;
+/** How many workers a job may lose before it fails. */
+export const MAX_STALLS = 3;
 
 /** Stalls after which a job is suspect: a single one may have had any cause. */
 const SUSPICIOUS_STALLS = 2;
 
 /**
- * Keeps a job that kills its worker from taking other jobs down with it: jobs that lost their workers twice run one at a
- * time, and the others wait for their turn outside the worker.
+ * Keeps a job that kills its worker from taking other suspects down with it: jobs that lost two workers run one at a time,
+ * and the rest of them wait in the delayed set.
  */
 export function createIsolation() {
   const slots = createSlots(1);
   return <T>(processor: Processor<T>): Processor<T> =>
     async (job, token, signal) => {
-      // BullMQ does this itself, but not for scheduled jobs. A person may retry the job after that.
-      if (job.stalledCounter > MOST_STALLS && job.attemptsMade === 0)
+      // BullMQ does this itself, but not for scheduled jobs. A manual retry (attemptsMade > 0) is let through.
+      if (job.stalledCounter > MAX_STALLS && job.attemptsMade === 0)
         throw toBullError(new PermanentError("STALLED", "job stalled more than allowable limit"));
       if (job.stalledCounter < SUSPICIOUS_STALLS) return processor(job, token, signal);
       const release = slots.take();

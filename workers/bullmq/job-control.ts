@@ -7,34 +7,34 @@ import { isServerAway } from "../../src/redis/refusal.ts";
 export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
 
 /**
- * Delays a failed job without using up an attempt, unless that has happened too often. While a server is away, a line for
- * each job would be noise.
+ * Delays a failed job without using up an attempt, unless that has happened too often. It warns, except while a server is
+ * away: a line for each job would be noise.
  */
-export async function tryAgain(
+export async function retryLater(
   job: Job,
   token: string | undefined,
   error: unknown,
   log: Logger,
 ): Promise<void> {
-  if (isHandedBack(error)) throw error;
+  if (isJobMoved(error)) throw error;
   const attempt = job.attemptsStarted;
   if (attempt >= TRIES_WHILE_AWAY) return;
-  log[isServerAway(error) ? "debug" : "warn"]({ err: messageOf(error), attempt }, "failed, will be retried");
+  log[isServerAway(error) ? "debug" : "warn"]({ err: messageOf(error), attempt }, "failed; will be retried");
   await delay(job, computeBackoffMs(attempt), token);
 }
 
-/** Lets a job wait for its child, if the child has not completed. @throws what BullMQ requires if it has to wait. */
+/** Makes a job wait for its child. @throws WaitingChildrenError unless the child has completed. */
 export async function waitForChild(job: Job, token: string | undefined): Promise<void> {
   if (token !== undefined && (await job.moveToWaitingChildren(token))) throw new WaitingChildrenError();
 }
 
-/** Delays a job without using up an attempt. */
+/** Delays a job without using up an attempt. @throws DelayedError always, as BullMQ requires. */
 export async function delay(job: Job, delayMs: number, token: string | undefined): Promise<never> {
   await job.moveToDelayed(Date.now() + delayMs, token);
   throw new DelayedError();
 }
 
-/** Maps a permanent error to BullMQ's own class; cause and code would be lost on the way to Redis anyway. */
+/** Maps a permanent error to BullMQ's own class. Cause and code are lost, but Redis would not store them anyway. */
 export function toBullError(error: unknown): unknown {
   return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
 }
@@ -43,12 +43,12 @@ export function isPermanent(error: unknown): boolean {
   return error instanceof PermanentError || error instanceof UnrecoverableError;
 }
 
-/** Whether the processor already moved the job on: BullMQ neither completes nor fails it, and counts no attempt. */
-export function isHandedBack(error: unknown): boolean {
+/** Whether the processor has moved the job itself, so that BullMQ neither completes nor fails it and counts no attempt. */
+export function isJobMoved(error: unknown): boolean {
   return error instanceof DelayedError || error instanceof WaitingChildrenError;
 }
 
 /** Milliseconds since `startedAt`, to a tenth. */
-export function since(startedAt: number): number {
+export function elapsedMs(startedAt: number): number {
   return Math.round((performance.now() - startedAt) * 10) / 10;
 }

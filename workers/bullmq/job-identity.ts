@@ -4,18 +4,18 @@ import { FollowUpRequest, ModelName } from "../../queues/jobs.ts";
 import { INBOX, INBOX_JOBS, type QueueName } from "../../queues/names.ts";
 import { deriveRunId } from "../../queues/run-id.ts";
 
-/** What identifies a job of the inbox for all time, also after Redis started counting its jobs anew. */
+/** Identifies an inbox job permanently, even if Redis restarts its job counter. */
 export function inboxKey(job: Job, prefix: string): string {
   return `${prefix}:${job.id}:${job.timestamp}`;
 }
 
-/** A follow-up has the run id that its producer gave it, all others the one that their key gives. */
+/** The run id of an inbox job: a follow-up carries its own, every other job derives one from its key. */
 export function inboxRunId(job: Job, prefix: string): string {
   const followUp = job.name === INBOX_JOBS.followup ? FollowUpRequest.safeParse(job.data) : null;
   return followUp?.data?.runId ?? deriveRunId(inboxKey(job, prefix), job.timestamp);
 }
 
-/** The model that a job is about, as far as one can tell before it is parsed. */
+/** The model of a job that is not validated yet. */
 export function modelOf(job: Job): string {
   const named = NamesModel.safeParse(job.data).data;
   return ModelName.catch("default").parse(named?.notification?.model ?? named?.model);

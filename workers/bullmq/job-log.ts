@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import type { Logger } from "../../src/process/logger.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
 
-/** Not awaited: it is sent before the job's completion on the same connection. */
+/** Does not wait: the text is sent before the job's completion, on the same connection. */
 export function writeJobLog(job: Job, text: string, log: Logger): void {
   void append(job, text, log);
 }
@@ -16,10 +16,10 @@ function append(job: Job, text: string, log: Logger): Promise<unknown> {
 }
 
 const FLUSH_MS = 250;
-/** Output between two flushes is cut to its last part. */
-const LONGEST_ENTRY = 4_000;
+/** In characters. Of longer output between two flushes, only the end is kept. */
+const MAX_ENTRY_LENGTH = 4_000;
 
-/** Writes lines into a job's log, several at once: a training may print thousands. */
+/** Writes lines to a job's log in batches: a training may print thousands. */
 export function createJobLog(job: Job, log: Logger): { say(text: string): void; flush(): Promise<void> } {
   let lines: string[] = [];
   let timer: NodeJS.Timeout | undefined;
@@ -31,7 +31,7 @@ export function createJobLog(job: Job, log: Logger): { say(text: string): void; 
     if (lines.length === 0) return;
     const text = lines.join("\n");
     lines = [];
-    const entry = text.length > LONGEST_ENTRY ? `… ${text.slice(-LONGEST_ENTRY)}` : text;
+    const entry = text.length > MAX_ENTRY_LENGTH ? `… ${text.slice(-MAX_ENTRY_LENGTH)}` : text;
     writing = writing.then(() => append(job, entry, log));
   };
   return {

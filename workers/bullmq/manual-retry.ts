@@ -13,7 +13,7 @@ export function toManualRetry(job: Job): ManualRetry {
   };
 }
 
-/** Removes the mark once the stage has completed, so that a person may retry it again. */
+/** Removes the mark once the stage has completed, so that it can be retried again. */
 export async function forgetReopening(job: Job, log: Logger): Promise<void> {
   if (!Reopened.safeParse(job.progress).success) return;
   await job

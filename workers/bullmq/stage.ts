@@ -14,12 +14,12 @@ import type { StageOutput, StagePause } from "../stage.ts";
 import { type ChildResult, readChild } from "./child-result.ts";
 import {
   delay,
-  isHandedBack,
+  elapsedMs,
+  isJobMoved,
   isPermanent,
   type Processor,
-  since,
+  retryLater,
   toBullError,
-  tryAgain,
 } from "./job-control.ts";
 import { modelOf } from "./job-identity.ts";
 import { writeJobLog } from "./job-log.ts";
@@ -51,7 +51,7 @@ export function createStageProcessor<S extends z.ZodType, T>(
   options: StageProcessorOptions,
   stage: Stage,
   schema: S,
-  work: (data: StageJob, before: z.infer<S>, job: Job) => Awaitable<StageOutput<T> | StagePause>,
+  work: (data: StageJob, previous: z.infer<S>, job: Job) => Awaitable<StageOutput<T> | StagePause>,
 ): Processor<T | Abandoned> {
   return withErrorMapping<T | Abandoned>(options, stage, async (data, job, token) => {
     const child: ChildResult<z.infer<S>> = await readChild(job, token, stage, schema);
@@ -66,7 +66,7 @@ export function createStageProcessor<S extends z.ZodType, T>(
   });
 }
 
-/** Parses a stage's job and maps errors for BullMQ: permanent ones fail at once. */
+/** Parses a stage's job and maps errors for BullMQ. */
 function withErrorMapping<T>(
   { log }: StageProcessorOptions,
   stage: Stage,
@@ -77,8 +77,8 @@ function withErrorMapping<T>(
     try {
       return await work(parseInput(StageJob, job.data, `${stage} job`), job, token);
     } catch (error) {
-      if (isHandedBack(error)) throw error;
-      if (isServerAway(error)) await tryAgain(job, token, error, stageLog);
+      if (isJobMoved(error)) throw error;
+      if (isServerAway(error)) await retryLater(job, token, error, stageLog);
       else if (!isPermanent(error))
         stageLog.warn({ err: messageOf(error), attempt: job.attemptsMade + 1 }, "failed");
       throw toBullError(error);
@@ -100,7 +100,7 @@ async function runStage<T>(
   writeJobLog(job, output.log, stageLog);
   if (output.kind === "pause") return pauseStage(options, output, data, { job, token }, stageLog);
   if (output.endsRun) await endRun(lock, chain, data.model, data.runId);
-  stageLog.info({ durationMs: since(startedAt) }, "stage completed");
+  stageLog.info({ durationMs: elapsedMs(startedAt) }, "stage completed");
   return output.result;
 }
 
@@ -111,7 +111,7 @@ async function pauseStage(
   { job, token }: { job: Job; token: string | undefined },
   log: Logger,
 ): Promise<never> {
-  // A run that waits for a slot comes back every few seconds.
+  // A run that waits for a slot tries again every few seconds.
   log[keepsLock ? "debug" : "info"]({ pauseMs }, "stage waits");
   // The lock was renewed less than a third of its lifetime ago, and nothing renews it during the pause.
   if (keepsLock) return delay(job, Math.min(pauseMs, lockTtlMs / 3), token);
@@ -120,7 +120,7 @@ async function pauseStage(
   return delay(job, pauseMs, token);
 }
 
-/** Ends the stage of a run that lost a job: the rest of its chain completes, and the model is free for the next run. */
+/** Ends a stage of a run that lost a job, so that the chain completes and the model is free for the next run. */
 async function abandonRun(
   { lock, chain, log }: StageProcessorOptions,
   stage: Stage,
@@ -135,12 +135,12 @@ async function abandonRun(
   return abandoned;
 }
 
-/** Stages that wait for the database; the other two are too short to renew a lock for. */
+/** Stages that wait for the database. The other two are too short to need the lock renewed. */
 const LOCKING_STAGES: readonly Stage[] = ["gather", "act"];
 
 /**
  * Does a stage's work under the decision lock, which is renewed until the work ends. If another run holds the lock, the
- * work goes on without it: the compare-and-set decides which of the two records.
+ * work continues without it: the compare-and-set decides which of the two is recorded.
  */
 async function withDecisionLock<T>(
   { lock, lockTtlMs, chain, log }: StageProcessorOptions,
@@ -149,7 +149,7 @@ async function withDecisionLock<T>(
   work: () => Awaitable<T>,
 ): Promise<T> {
   if (!LOCKING_STAGES.includes(stage)) return work();
-  // Not awaited before the work, which is the same whatever it returns.
+  // Not awaited before the work, which does not depend on it.
   const holding = lock.hold(model, runId);
   const renewal = setInterval(() => {
     lock
@@ -161,8 +161,8 @@ async function withDecisionLock<T>(
     return result;
   } finally {
     clearInterval(renewal);
-    // If the lock had to be taken again, a person may be retrying one stage of a chain that is long done: no later stage
-    // would release it.
+    // If the lock had to be taken again, this may be a manual retry of one stage of a finished chain: no later stage would
+    // release it.
     if ((await holding.catch(() => "lost")) === "taken" && (await chain.stateOf(runId)) === "done")
       await endRun(lock, chain, model, runId);
   }

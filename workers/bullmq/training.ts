@@ -5,21 +5,18 @@ import { parseInput } from "../../src/core/parse.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
 import type { RunOptions } from "../../src/trainers/trainer.ts";
-import type { TrainingStep } from "../training.ts";
-import { delay, isHandedBack, isPermanent, type Processor, since, toBullError } from "./job-control.ts";
+import type { TrainingResult } from "../training.ts";
+import { delay, elapsedMs, isJobMoved, isPermanent, type Processor, toBullError } from "./job-control.ts";
 import { createJobLog } from "./job-log.ts";
 
 export interface TrainingOptions {
   log: Logger;
-  training(job: TrainingJob, options: RunOptions): Promise<TrainingStep>;
-  /** Aborted when the process is to end: a training that runs in it ends too. */
+  training(job: TrainingJob, options: RunOptions): Promise<TrainingResult>;
+  /** Aborted when the process shuts down: a training that runs in it ends too. */
   stopping: AbortSignal;
 }
 
-/**
- * The processor of trainings: one job per training, delayed between two polls. Nothing waits in this process, except for a
- * program that runs in it.
- */
+/** The processor of trainings: one job per training, delayed between polls, so that only a local program occupies a worker. */
 export function createTrainingProcessor({
   training,
   stopping,
@@ -31,30 +28,30 @@ export function createTrainingProcessor({
     const jobLog = createJobLog(job, trainingLog);
     const data = parseTrainingJob(job);
     try {
-      const step = await training(data, {
+      const result = await training(data, {
         signal: AbortSignal.any([stopping, ...(signal ? [signal] : [])]),
         say: jobLog.say,
       });
       await jobLog.flush();
-      const { report } = step;
+      const { report } = result;
       if (hasChanged(job.progress, report)) await job.updateProgress(report);
-      if (step.outcome === "later") {
-        if (step.note) await job.updateData({ ...data, note: step.note });
-        return await delay(job, step.waitMs, token);
+      if (result.outcome === "later") {
+        if (result.note) await job.updateData({ ...data, note: result.note });
+        return await delay(job, result.waitMs, token);
       }
       const { state, conclusion } = report;
       trainingLog.info(
-        { state, conclusion, model: data.model, durationMs: since(startedAt) },
+        { state, conclusion, model: data.model, durationMs: elapsedMs(startedAt) },
         "training ended",
       );
       return report;
     } catch (error) {
-      if (isHandedBack(error)) throw error;
-      // Following may take days: it must neither run out of attempts nor end because a password was changed. A server that
-      // is away has its own log line.
+      if (isJobMoved(error)) throw error;
+      // Following a training may take days: it must neither run out of attempts nor end because a password was changed. A
+      // server that is away has its own log line.
       trainingLog[isServerAway(error) ? "debug" : "warn"](
         { err: messageOf(error) },
-        "training step failed; will be retried",
+        "following the training failed; will be retried",
       );
       return delay(job, isPermanent(error) ? PAUSE_AFTER_PERMANENT_ERROR_MS : PAUSE_AFTER_ERROR_MS, token);
     }

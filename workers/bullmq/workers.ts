@@ -10,13 +10,13 @@ import { createDeliveryProcessor, type DeliveryOptions } from "./delivery.ts";
 import { endFailedJob, type FailureOptions, withFailureNotice } from "./failures.ts";
 import { type ForeignModelOptions, returnForeignModels } from "./foreign-models.ts";
 import { createInboxProcessor, type InboxOptions } from "./inbox.ts";
-import { createIsolation, MOST_STALLS } from "./isolation.ts";
+import { createIsolation, MAX_STALLS } from "./isolation.ts";
 import type { Processor } from "./job-control.ts";
 import { forgetReopening, toManualRetry } from "./manual-retry.ts";
 import { type Awaitable, createFirstStageProcessor, createStageProcessor } from "./stage.ts";
 import { createTrainingProcessor, type TrainingOptions } from "./training.ts";
 
-/** What the workers do, free of BullMQ. */
+/** What the workers do, independent of BullMQ. */
 export interface Processors
   extends Pick<InboxOptions, "intake">, Pick<TrainingOptions, "training">, Pick<DeliveryOptions, "deliver"> {
   gather(job: StageJob): Awaitable<StageOutput<Gathered> | StagePause>;
@@ -29,21 +29,21 @@ export interface WorkerOptions extends FailureOptions, ForeignModelOptions {
   connection: Redis;
   processors: Processors;
   lockTtlMs: number;
-  /** How long a training that runs here survives without Redis, and how long it takes to notice that its worker died. */
+  /** How long a local training survives without Redis, and how long it takes to notice that its worker died. */
   trainingLockMs: number;
   /** false for a process that must not start work that takes hours. */
   followsTrainings: boolean;
-  /** Aborted when the process is to end: a training that runs in it ends too. */
+  /** Aborted when the process shuts down: a training that runs in it ends too. */
   stopping: AbortSignal;
 }
 
 /** The workers of this process. */
 export interface Workers {
-  /** Waits until all of them take jobs. */
+  /** Waits until all workers take jobs. */
   untilReady(): Promise<void>;
   /**
-   * A paused worker finishes its current jobs and fetches no others. Without the pause, it would poll a Redis that refuses
-   * writes in a tight loop, and start jobs that cannot be completed.
+   * A paused worker finishes its current jobs and fetches no more. Otherwise it would poll a Redis that refuses writes in a
+   * tight loop, and start jobs that cannot complete.
    */
   setPaused(isPaused: boolean): void;
   /** Lets the current jobs finish, for a limited time. After that, other workers take them over. */
@@ -55,7 +55,7 @@ const DRAIN_LIMIT_MS = 20_000;
 /** Closing takes no time, unless Redis is away. */
 const CLOSE_LIMIT_MS = 500;
 
-/** How long `drain` takes at most. */
+/** The most that `drain` takes. */
 export const WORKERS_STOP_LIMIT_MS = DRAIN_LIMIT_MS + 2 * CLOSE_LIMIT_MS;
 
 /**
@@ -74,10 +74,10 @@ export function startWorkers(options: WorkerOptions): Workers {
     },
     async drain() {
       const drained = Promise.all(workers.map((worker) => worker.close()));
-      // Without Redis no job can be completed, so there is nothing to wait for.
+      // Without Redis no job can complete, so do not wait.
       const isConnected = options.connection.status === "ready";
       if (await isSettledWithin(drained, isConnected ? DRAIN_LIMIT_MS : CLOSE_LIMIT_MS)) return;
-      options.log.warn("workers did not drain in time; other workers take over their jobs");
+      options.log.warn("workers did not drain in time; other workers will take over their jobs");
       await isSettledWithin(Promise.all(workers.map((worker) => worker.close(true))), CLOSE_LIMIT_MS);
     },
   };
@@ -138,9 +138,9 @@ function openWorker(
     concurrency: name === TRAINING ? TRAININGS_AT_ONCE : JOBS_AT_ONCE,
     lockDuration: lockMs,
     stalledInterval: lockMs / 2,
-    maxStalledCount: MOST_STALLS,
+    maxStalledCount: MAX_STALLS,
     runRetryDelay: 1_000,
-    // For jobs of other producers, which set no retention.
+    // For jobs of other producers, which may set no retention.
     removeOnComplete: INBOX_JOB_OPTIONS.removeOnComplete,
     removeOnFail: INBOX_JOB_OPTIONS.removeOnFail,
     settings: {
@@ -150,21 +150,21 @@ function openWorker(
       },
     },
   });
-  // Another worker takes over such a job, so this one must stop working on it.
+  // Another worker takes over such a job, so stop working on it here.
   worker.on("lockRenewalFailed", (jobIds) => jobIds.forEach((jobId) => worker.cancelJob(jobId)));
   // Without a listener, a connection error would end the process; the connection's own listener reports it once.
   worker.on("error", (error) => log.debug({ err: error, queue: name }, "worker error"));
   if (name === "act") worker.on("completed", (job) => void forgetReopening(job, log));
-  // Here and not in the processor: a job that killed its workers too often does not get there again.
+  // Not in the processor: a job that stalled too often never reaches it again.
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;
 }
 
-/** Jobs of one queue that this process runs at once. */
+/** How many jobs of one queue this process runs at once. */
 const JOBS_AT_ONCE = 8;
 
-/** Twice as many: programs that run here for hours may take half of them, and the rest follow other trainings. */
+/** Twice as many: local programs may occupy half of them for hours, and the rest follow other trainings. */
 const TRAININGS_AT_ONCE = 16;
 
-/** A killed worker keeps its job for this long; a chain must continue within seconds. */
+/** A killed worker keeps its jobs for this long. Short, because a chain must continue within seconds. */
 const JOB_LOCK_MS = 5_000;

@@ -8,7 +8,7 @@ const PATH = "/queues";
 
 /**
  * Bull Board over all queues: history, logs, flows, retries. Every stage is safe to retry. It stays open while Redis refuses
- * writes: reading works, and jobs can be deleted from a full one.
+ * writes: reading works, and deleting jobs frees memory in a full Redis.
  */
 export const bullBoard: Route = {
   paths: [PATH],

@@ -9,7 +9,7 @@ const Query = z.object({
   limit: z.coerce.number().int().min(1).max(500).catch(50),
 });
 
-/** The decision log: a page at `/decisions`, the same rows as JSON at `/api/v1/decisions`; `?model=` and `?limit=`. */
+/** The decision log, as a page at `/decisions` and as JSON at `/api/v1/decisions`. Both take `?model=` and `?limit=`. */
 export const decisions: Route = {
   paths: ["/decisions", "/api/v1/decisions"],
   requires: ["postgres"],

@@ -8,8 +8,8 @@ import type { Route } from "../route.ts";
 import { parseBody, readBody, requireSigned } from "../signed-body.ts";
 
 /**
- * GitHub's `workflow_run` events: a hint to poll the training now, and nothing more, because they may be late, lost or out
- * of order.
+ * GitHub's `workflow_run` events. Each is only a hint to poll the training now, because events may be late, lost or out of
+ * order.
  */
 export const githubWebhook: Route = {
   paths: ["/api/v1/github"],
@@ -26,7 +26,7 @@ export const githubWebhook: Route = {
       response.status(202).json(runId === null ? { ignored: event } : { runId });
       if (runId === null) return;
       await wakeTraining(queues, runId).catch((error: unknown) =>
-        log.warn({ err: error, runId }, "could not wake the training's job; it polls later anyway"),
+        log.warn({ err: error, runId }, "could not wake the training's job; it will poll later"),
       );
     });
     return router;

@@ -2,7 +2,7 @@ import { Router } from "express";
 import { checkReadiness } from "../readiness.ts";
 import type { Route } from "../route.ts";
 
-/** `/healthz`: the process runs. `/readyz`: both servers work. `/` leads to Bull Board. */
+/** `/healthz`: the process runs. `/readyz`: both servers work. `/` redirects to Bull Board. */
 export const health: Route = {
   paths: ["/healthz", "/readyz"],
   requires: [],

@@ -3,7 +3,7 @@ import type { DispatchCount } from "../../postgres/dispatch-lists.ts";
 import type { Route } from "../route.ts";
 
 /**
- * Prometheus metrics at `/metrics`: the jobs of each queue by state, and the dispatches by state. The names are those of
+ * Prometheus metrics at `/metrics`: the jobs of each queue by state, and the dispatches by state. The names match
  * BullMQ's own export. Its counters of completed and failed jobs are left out: they stay 0 unless each worker collects metrics.
  */
 export const metrics: Route = {
@@ -37,7 +37,7 @@ function renderJobs(jobs: { queue: string; counts: Record<string, number> }[]): 
 
 function renderDispatches(counts: DispatchCount[]): string[] {
   return [
-    "# HELP retrigger_dispatches Dispatches by state; an unknown one needs a person",
+    "# HELP retrigger_dispatches Dispatches by state; an unknown one must be settled by hand",
     "# TYPE retrigger_dispatches gauge",
     ...counts.map(
       ({ model, trainer, state, count }) =>
@@ -46,7 +46,7 @@ function renderDispatches(counts: DispatchCount[]): string[] {
   ];
 }
 
-/** Escaped as the exposition format requires, so that a value cannot end its label. */
+/** Escapes a value as the exposition format requires, so that it cannot end its label. */
 function escapeLabel(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }

@@ -10,9 +10,9 @@ import { settingsOf } from "../../trainers/trainer.ts";
 import { Outcome, outcomePath, toStatus } from "../../trainers/webhook/outcome.ts";
 import { webhookTrainer } from "../../trainers/webhook/webhook.ts";
 import type { Route } from "../route.ts";
-import { parseBody, readBody, Refusal, requireSigned } from "../signed-body.ts";
+import { parseBody, readBody, RequestError, requireSigned } from "../signed-body.ts";
 
-/** The outcome of a training, as the receiver of the webhook trainer reports it. */
+/** Records the outcome of a training that the receiver of the webhook trainer reports. */
 export const trainingOutcome: Route = {
   paths: ["/api/v1/trainings"],
   requires: ["redis writes"],
@@ -23,9 +23,10 @@ export const trainingOutcome: Route = {
       const body = await requireSigned(request, secret, SIGNATURE_HEADER);
       const { decision_id: runId, ...outcome } = parseBody(SignedOutcome, body);
       // Only the body is signed: without this check, an outcome could be replayed to another training.
-      if (runId !== request.params["runId"]) throw new Refusal(400, "decision_id is not that of the address");
+      if (runId !== request.params["runId"])
+        throw new RequestError(400, "decision_id does not match the URL");
       const dispatch = await database.readDispatch(runId);
-      if (!dispatch) throw new Refusal(404, `There is no training ${runId}`);
+      if (!dispatch) throw new RequestError(404, `No training has the id ${runId}`);
       const { patch } = await database.updateDispatch(dispatch, (current) =>
         advance(
           current.dispatch,
@@ -38,7 +39,7 @@ export const trainingOutcome: Route = {
         ),
       );
       await wakeTraining(queues, runId);
-      // Its job may have been removed; then another one announces the end.
+      // If its job was removed, a new one announces the end.
       const training = queues.find(({ name }) => name === TRAINING);
       if (training && (await training.getJobState(runId)) === "unknown")
         await followTraining(training, { runId, model: dispatch.model }, 0);

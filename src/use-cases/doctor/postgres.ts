@@ -12,7 +12,8 @@ export async function diagnosePostgres(config: Config, database: Database): Prom
     return [fault(messageOf(error))];
   }
   const findings = [ok(`Postgres at ${databaseAddress(config.databaseUrl)} responds`)];
-  for (const [model, own] of config.models) findings.push(...(await diagnoseSources(database, model, own)));
+  for (const [model, modelConfig] of config.models)
+    findings.push(...(await diagnoseSources(database, model, modelConfig)));
   try {
     const pending = await database.findPendingMigrations();
     findings.push(
@@ -39,16 +40,23 @@ const SOURCE_COLUMNS = {
   ratingsBufferTable: ["timestamp", "batch_id"],
 } as const;
 
-async function diagnoseSources(database: Database, model: string, own: ModelConfig): Promise<Finding[]> {
+async function diagnoseSources(
+  database: Database,
+  model: string,
+  modelConfig: ModelConfig,
+): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const [key, needed] of Object.entries(SOURCE_COLUMNS)) {
-    const table = own[key as keyof typeof SOURCE_COLUMNS];
+    const table = modelConfig[key as keyof typeof SOURCE_COLUMNS];
     const setting = key === "driftAlertsTable" ? "DRIFT_ALERTS_TABLE" : "RATINGS_BUFFER_TABLE";
     const columns = await database.listColumns(table);
     const missing = needed.filter((column) => !columns?.readable.includes(column));
     if (columns === null) {
       findings.push(
-        fault(`${model}: there is no table or view ${table}`, `create it, or name another one in ${setting}`),
+        fault(
+          `${model}: the table or view ${table} does not exist`,
+          `create it, or name another one in ${setting}`,
+        ),
       );
     } else if (missing.some((column) => !columns.all.includes(column))) {
       const absent = missing.filter((column) => !columns.all.includes(column));

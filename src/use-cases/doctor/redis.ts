@@ -45,19 +45,19 @@ async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
           "redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf",
         ),
     valueOf("aof_enabled") === "1"
-      ? ok("Redis keeps its jobs (appendonly yes)")
+      ? ok("Redis saves every job to disk (appendonly yes)")
       : {
           level: "warning",
-          text: `Redis ${hasSnapshots ? "keeps snapshots only" : "keeps nothing"}: a crash loses waiting events`,
+          text: `Redis ${hasSnapshots ? "saves only snapshots" : "saves nothing to disk"}: a crash loses waiting events`,
           remedy: "redis-cli CONFIG SET appendonly yes, and in redis.conf",
         },
   ];
 }
 
-/** A line "name value" of CONFIG GET; null if the provider forbids the command. */
+/** The reply of CONFIG GET as "name value"; null if the provider forbids the command. */
 async function readSetting(redis: Redis, name: string): Promise<string | null> {
-  const answer = await redis.config("GET", name).catch(() => null);
-  return Array.isArray(answer) ? answer.join(" ") : null;
+  const reply = await redis.config("GET", name).catch(() => null);
+  return Array.isArray(reply) ? reply.join(" ") : null;
 }
 
 async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
@@ -76,7 +76,7 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
         continue;
       }
       const next = (await inbox.getJobScheduler(schedulerId(model)))?.next;
-      // A due job may have to wait for a worker: a schedule counts as dead only after a minute.
+      // A due job may have to wait for a worker, so a schedule counts as stopped only after a minute.
       const isAlive = next !== undefined && next > Date.now() - 60_000;
       findings.push(
         isAlive
