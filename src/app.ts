@@ -123,7 +123,6 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     const { chain, trainer } = parts;
     const shared = {
       ...parts,
-      ...queues,
       connection,
       redis: connection,
       redisState,
@@ -146,7 +145,9 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     const dispatcher = createDispatcher(shared);
     if (isService) releasers.add("model claims", shared.claims.release, QUEUE_CLOSE_LIMIT_MS);
     const schedules = new Map([...models].map(([name, { schedule }]) => [name, schedule]));
-    const reconciler = isService ? await startReconciler({ ...shared, schedules }) : null;
+    const reconciler = isService
+      ? await startReconciler({ ...shared, inbox: queues.inbox, training: queues.training, schedules })
+      : null;
     if (reconciler) releasers.add("reconciler", reconciler.stop, QUEUE_CLOSE_LIMIT_MS);
     const workers = startWorkers({
       ...shared,
