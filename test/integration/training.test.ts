@@ -104,7 +104,7 @@ describe("a dispatched training", () => {
     world.github.runs.splice(0);
     const report = await world.waitForTraining(runId);
     expect(report).toMatchObject({ state: "failed", conclusion: "lost" });
-    expect(report.error).toMatch(/Nothing was heard of it for \d+ s\. GitHub has no run \d+ any more/);
+    expect(report.error).toMatch(/No sign of life for \d+ s\. GitHub has no run \d+ any more/);
   });
 
   it("that was considered lost and reappears is followed again, and no second one is started", async () => {

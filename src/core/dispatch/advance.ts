@@ -24,8 +24,9 @@ import {
 import type { Advance, Change, DispatchContext, DispatchInput } from "./transition.ts";
 
 /**
- * The state machine of a dispatch: pure, with the time as an argument. The caller reads the row, calls the trainer, reduces
- * the response and writes the patch only if the row has not changed since; otherwise it rereads and reduces again.
+ * The state machine of a dispatch: pure, with the time as an argument. The caller reads the row, calls the trainer, passes
+ * the response to this function, and writes the patch only if the row has not changed meanwhile; otherwise it rereads the
+ * row and calls this function again.
  */
 export function advance(dispatch: Dispatch, input: DispatchInput, context: DispatchContext): Advance {
   const change = reduce(dispatch, input, context);
