@@ -22,7 +22,7 @@ export function announceTrigger(
   ].join("\n");
 }
 
-/** "✅ films: the training of decision #3 succeeded ..."; after a failure, also when its alerts are released. */
+/** "✅ films: the training of decision #3 succeeded ..."; after a failure, also until when its alerts are held back. */
 export function announceEnd(
   dispatch: Announced,
   {
@@ -41,7 +41,7 @@ export function announceEnd(
     ...withError(dispatch),
     ...(alertsBackAt === null
       ? []
-      : [`Its alerts are released at ${alertsBackAt}; then a follow-up re-evaluates`]),
+      : [`Its alerts are held back until ${alertsBackAt}; then a follow-up re-evaluates`]),
   ].join("\n");
 }
 
