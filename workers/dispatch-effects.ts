@@ -6,7 +6,7 @@ import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { PermanentError } from "../src/core/errors.ts";
 import type { Policy } from "../src/core/policy.ts";
 import {
-  announceDoubles,
+  announceExtraRuns,
   announceEnd,
   announceTrigger,
   announceUnknown,
@@ -73,7 +73,7 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
           await notify({ ...about, kind: "dispatch_unknown", text: announceUnknown(announced) }, ofRequest);
           break;
         case "announce_extra_runs": {
-          const text = announceDoubles(announced, dispatch.extraRuns);
+          const text = announceExtraRuns(announced, dispatch.extraRuns);
           await notify({ ...about, kind: "training_doubled", text });
           break;
         }

@@ -53,8 +53,8 @@ export function createTraining(dependencies: TrainingDependencies) {
       const turn = await dispatcher.takeTurn(record, note);
       const isNews = turn.record.version !== record.version;
       record = turn.record;
-      if (isNews) options.appendLog(describe(record));
-      if (turn.note !== undefined && turn.note !== note.problem) options.appendLog(turn.note);
+      if (isNews) options.say(describe(record));
+      if (turn.note !== undefined && turn.note !== note.problem) options.say(turn.note);
       note = { ...note, ...turn.memo, problem: turn.note ?? null };
       // The effects of an end are carried out once, even if an earlier try wrote the end and died.
       const end = endOf(record);

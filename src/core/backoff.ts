@@ -7,11 +7,11 @@ export interface BackoffPolicy {
   backoffSeconds: number;
 }
 
-const LONGEST_BACKOFF_SECONDS = 7 * 86_400;
+const MAX_BACKOFF_SECONDS = 7 * 86_400;
 
 /** How long the alerts of a training are held back after its nth failure: doubled with each failure, at most a week. */
 function computeBackoffSeconds(baseSeconds: number, failures: number): number {
-  return Math.min(LONGEST_BACKOFF_SECONDS, baseSeconds * 2 ** (failures - 1));
+  return Math.min(MAX_BACKOFF_SECONDS, baseSeconds * 2 ** (failures - 1));
 }
 
 /** When the alerts of a failed training are released, Unix milliseconds. */

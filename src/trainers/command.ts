@@ -103,7 +103,7 @@ function createCommandTrainer(settings: CommandSettings, redact: Redact): Traine
         const command = CommandRequest.parse(request);
         return runCommand(command, settings, {
           ...options,
-          appendLog: (text) => options.appendLog(redact(text)),
+          say: (text) => options.say(redact(text)),
         });
       },
     },
@@ -159,7 +159,7 @@ wait "$training"`;
 async function runCommand(
   { command, workingDirectory }: CommandRequest,
   { environment, limitMs }: CommandSettings,
-  { signal, appendLog }: RunOptions,
+  { signal, say }: RunOptions,
 ): Promise<RunEnd> {
   const startedAt = performance.now();
   const seconds = (): number => Math.round(performance.now() - startedAt) / 1000;
@@ -174,7 +174,7 @@ async function runCommand(
   });
   // The guard may exit before its input is closed.
   child.stdin.on("error", () => {});
-  for (const stream of [child.stdout, child.stderr]) forwardLines(stream, appendLog);
+  for (const stream of [child.stdout, child.stderr]) forwardLines(stream, say);
   const ended = endOf(child);
   const limit = AbortSignal.timeout(limitMs);
   const stop = AbortSignal.any([signal, limit]);
@@ -241,17 +241,17 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
 const MAX_LINE_LENGTH = 2_000;
 
 /** Forwards whole lines, and overlong lines in pieces. */
-function forwardLines(stream: NodeJS.ReadableStream, appendLog: (text: string) => void): void {
+function forwardLines(stream: NodeJS.ReadableStream, say: (text: string) => void): void {
   let text = "";
   stream.setEncoding("utf8");
   stream.on("data", (chunk: string) => {
     text += chunk;
     const end = text.length > MAX_LINE_LENGTH ? text.length : text.lastIndexOf("\n") + 1;
     if (end === 0) return;
-    appendLog(text.slice(0, end).trimEnd());
+    say(text.slice(0, end).trimEnd());
     text = text.slice(end);
   });
   stream.on("end", () => {
-    if (text !== "") appendLog(text);
+    if (text !== "") say(text);
   });
 }

@@ -33,7 +33,7 @@ export function createTrainingProcessor({
     try {
       const step = await training(data, {
         signal: AbortSignal.any([stopping, ...(signal ? [signal] : [])]),
-        appendLog: jobLog.say,
+        say: jobLog.say,
       });
       await jobLog.flush();
       const { report } = step;

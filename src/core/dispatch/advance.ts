@@ -8,7 +8,7 @@ import {
   reduceSeen,
   toProgress,
 } from "./following.ts";
-import { clamp, LONGEST_PAUSE_MS, MINUTE_MS, planNext } from "./plan.ts";
+import { clamp, MAX_PAUSE_MS, MINUTE_MS, planNext } from "./plan.ts";
 import {
   confirm,
   isConfirmable,
@@ -72,7 +72,7 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
     case "gone":
       return reduceNoContact(dispatch, input.message, null, context);
     case "not_pollable":
-      return reduceNoContact(dispatch, "The trainer has not reported the outcome", LONGEST_PAUSE_MS, context);
+      return reduceNoContact(dispatch, "The trainer has not reported the outcome", MAX_PAUSE_MS, context);
     case "run_started":
       return dispatch.state === "sent"
         ? {

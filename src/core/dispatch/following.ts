@@ -6,7 +6,7 @@ import {
   type Training,
   type TrainingStatus,
 } from "./dispatch.ts";
-import { graceMs, isFollowable, lastSign, LONGEST_PAUSE_MS, planNext } from "./plan.ts";
+import { graceMs, isFollowable, lastSign, MAX_PAUSE_MS, planNext } from "./plan.ts";
 import type { Change, DispatchContext, DispatchInput } from "./transition.ts";
 
 export function reduceSeen(
@@ -121,7 +121,7 @@ export function reduceNoContact(
   if (silentMs >= limits.lostAfterMs && now - unreachableSince >= graceMs(limits.lostAfterMs))
     return giveUp(dispatch, `No sign of life for ${Math.round(silentMs / 1000)} s. ${why}`, context);
   // The pauses grow, but one poll still coincides with the limit.
-  const pauseMs = Math.max(waitMs ?? 0, limits.pollMs, Math.min(silentMs / 4, LONGEST_PAUSE_MS));
+  const pauseMs = Math.max(waitMs ?? 0, limits.pollMs, Math.min(silentMs / 4, MAX_PAUSE_MS));
   const toLimitMs = Math.max(limits.lostAfterMs - silentMs, graceMs(limits.lostAfterMs)) + 1_000;
   const { kind } = planNext(dispatch, context, limits.pollMs);
   return { patch, next: { kind, waitMs: Math.round(Math.min(pauseMs, toLimitMs)) }, note: why };

@@ -34,7 +34,7 @@ function planWatch(
   const alertsBackAt = findAlertsBackAt?.(dispatch.endedAt) ?? null;
   if (alertsBackAt === null || now >= alertsBackAt) return { kind: "done" };
   if (waitMs === 0) return { kind: "poll", waitMs: 0, isFresh: true };
-  const pauseMs = clamp((now - dispatch.endedAt) / 4, limits.pollMs, LONGEST_PAUSE_MS);
+  const pauseMs = clamp((now - dispatch.endedAt) / 4, limits.pollMs, MAX_PAUSE_MS);
   // The last poll falls just before another training may start.
   const toEndMs = alertsBackAt - now - Math.min(WATCH_MARGIN_MS, limits.pollMs);
   return {
@@ -63,7 +63,7 @@ export function isPastLimit(dispatch: Dispatch, { now, limits }: DispatchContext
 
 /** How long past its limit a worker waits before it gives up a training without contact. */
 export function graceMs(lostAfterMs: number): number {
-  return Math.min(LONGEST_PAUSE_MS, lostAfterMs / 4);
+  return Math.min(MAX_PAUSE_MS, lostAfterMs / 4);
 }
 
 /**
@@ -75,8 +75,8 @@ export function computeFlightLimitMs(lostAfterMs: number): number {
 }
 
 export const MINUTE_MS = 60_000;
-export const LONGEST_PAUSE_MS = 10 * MINUTE_MS;
+export const MAX_PAUSE_MS = 10 * MINUTE_MS;
 
-export function clamp(value: number, least: number, most: number): number {
-  return Math.min(most, Math.max(least, value));
+export function clamp(value: number, min: number, max: number): number {
+  return Math.min(max, Math.max(min, value));
 }

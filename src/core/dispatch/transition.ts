@@ -50,7 +50,7 @@ export interface DispatchContext {
 
 /** What a trainer can and cannot do. */
 export interface TrainerTraits {
-  /** A training is followed by its id (GitHub); otherwise by a status URL, if there is one. */
+  /** A training is followed by its id (GitHub); otherwise by a status URL, if any. */
   followsById: boolean;
   /** The trainer reports outcomes in callbacks (webhook), so the row can change between two polls. */
   reportsOutcomes: boolean;

@@ -54,7 +54,7 @@ export function announceUnknown(dispatch: Announced): string {
   ].join("\n");
 }
 
-export function announceDoubles(dispatch: Announced, extraRuns: readonly string[]): string {
+export function announceExtraRuns(dispatch: Announced, extraRuns: readonly string[]): string {
   return [
     `⚠️ ${dispatch.model}: the trainer started ${formatCount(extraRuns.length + 1)} runs for the request of decision #${dispatch.decisionId}`,
     `Followed:${withUrl(dispatch)}; duplicates: ${extraRuns.join(", ")}`,
@@ -66,7 +66,7 @@ export function announceFailedChain(model: string, stage: string, runId: string,
 }
 
 /** Why a dispatch is not requested: a later decision has requested a training. */
-export function describeRival(decisionId: number): string {
+export function describeConflict(decisionId: number): string {
   return `Decision #${decisionId} has requested a training meanwhile: another one would be the second for the same alerts`;
 }
 
