@@ -14,7 +14,7 @@ const LAYERS = [
   ["Postgres and Redis", "src/(postgres|redis)/"],
   ["outgoing requests", "src/outgoing/"],
   ["process", "src/process/"],
-  ["schemas of settings", "src/settings/"],
+  ["forms of settings", "src/settings/"],
   ["queues", "queues/"],
   ["core", "src/core/"],
 ];
