@@ -1,6 +1,6 @@
 import type { Settings, ValuesOf } from "../core/setting.ts";
 import type { Redact } from "../process/redact.ts";
-import { commandTrainer } from "./command.ts";
+import { commandTrainer } from "./command/command.ts";
 import { githubTrainer } from "./github/github.ts";
 import { mockTrainer } from "./mock.ts";
 import type { ConfiguredTrainer, Trainer, TrainerDefinition } from "./trainer.ts";
