@@ -11,17 +11,10 @@ import {
   type Trainer,
   TrainerUnavailable,
 } from "../trainer.ts";
-import { connectGitHub, type GitHubLogin, READ_TIMEOUT_MS, type RepositoryAddress } from "./connection.ts";
-import { explainGitHubFailure, type Failure, readRefusal } from "./failure.ts";
+import { createClient } from "./client.ts";
+import { connectGitHub, type GitHubLogin } from "./connection.ts";
 import { preflightGitHub } from "./preflight.ts";
-import {
-  anyTargetOf,
-  githubHeaders,
-  type GitHubTarget,
-  renderGitHubRequest,
-  targetOf,
-  workflowUrl,
-} from "./request.ts";
+import { anyTargetOf, type GitHubTarget, renderGitHubRequest, targetOf, workflowUrl } from "./request.ts";
 
 /** GitHub ends requests after ten seconds. */
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -49,67 +42,7 @@ export interface GitHubOptions {
 export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): Trainer {
   const apiUrl = [...targets.values()][0]?.apiUrl ?? "https://api.github.com";
   const github = connectGitHub(apiUrl, login);
-  let isTokenDoubtful = false;
-
-  /** @throws TokenFailure, and the errors of Octokit. */
-  async function send(url: string, headers: Record<string, string>, timeoutMs: number, body?: object) {
-    const sendOnce = async (isFresh: boolean) => {
-      const token = await fetchToken(url, isFresh);
-      return github.octokit.request({
-        method: body ? "POST" : "GET",
-        url,
-        headers: { ...lowerCaseKeys(headers), authorization: `token ${token}` },
-        ...(body ? { data: body } : {}),
-        request: { signal: AbortSignal.timeout(timeoutMs), redirect: body ? "manual" : "follow" },
-      });
-    };
-    const wasDoubtful = isTokenDoubtful;
-    try {
-      return await sendOnce(wasDoubtful);
-    } catch (error) {
-      // An App's token may have been revoked before it expired. A request that got a 401 was certainly not accepted.
-      if (login.kind !== "app" || wasDoubtful || !isStatus(error, 401)) throw error;
-      return sendOnce(true);
-    }
-  }
-
-  async function fetchToken(url: string, isFresh: boolean): Promise<string> {
-    try {
-      const { token } = await github.fetchToken(repositoryOf(url), { isFresh });
-      isTokenDoubtful = false;
-      return token;
-    } catch (error) {
-      throw new TokenFailure(error);
-    }
-  }
-
-  function explain(error: unknown): Failure {
-    const failure = explainGitHubFailure(error instanceof TokenFailure ? error.cause : error);
-    // A permission corrected at GitHub may take effect only with a new token.
-    if (failure.outcome === "rejected") isTokenDoubtful = true;
-    const message = redact(failure.message);
-    // Without a token, nothing was requested.
-    return error instanceof TokenFailure && failure.outcome === "lost"
-      ? { outcome: "not_sent", message }
-      : { ...failure, message };
-  }
-
-  async function read(url: string, { apiVersion }: GitHubTarget, etag: string | null = null) {
-    const headers = githubHeaders(apiVersion);
-    try {
-      return await send(
-        url,
-        etag === null ? headers : { ...headers, "if-none-match": etag },
-        READ_TIMEOUT_MS,
-      );
-    } catch (error) {
-      if (isStatus(error, 304)) return "unchanged";
-      if (isStatus(error, 404)) return "missing";
-      const failure = explain(error);
-      const waitMs = failure.outcome === "rate_limited" ? (failure.waitMs ?? 60_000) : null;
-      throw new TrainerUnavailable(failure.message, waitMs, { cause: error });
-    }
-  }
+  const { send, read, explain } = createClient(github, login, redact);
 
   return {
     name: "github",
@@ -196,13 +129,6 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
   };
 }
 
-/** A failed token request, for any reason: the request that needed the token was not sent. */
-class TokenFailure extends Error {
-  constructor(cause: unknown) {
-    super("no token", { cause });
-  }
-}
-
 // JSON numbers beyond 2^53 arrive as bigint.
 const RunId = z.union([z.number(), z.bigint(), z.string()]).transform(String);
 const StartedRun = z.object({ workflow_run_id: RunId, html_url: z.string().nullable().catch(null) });
@@ -228,19 +154,6 @@ function parseResponse<S extends z.ZodType>(schema: S, data: unknown): z.infer<S
 
 function toTraining(externalId: string, url: string | null): Training {
   return { externalId, url, statusUrl: null };
-}
-
-function repositoryOf(url: string): RepositoryAddress {
-  const [, owner = "", repo = ""] = /\/repos\/([^/]+)\/([^/]+)\//.exec(url) ?? [];
-  return { owner, repo };
-}
-
-function lowerCaseKeys(headers: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-}
-
-function isStatus(error: unknown, status: number): boolean {
-  return readRefusal(error)?.status === status;
 }
 
 function secondsBetween(from: string | undefined, to: string | undefined): number | null {
