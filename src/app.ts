@@ -28,7 +28,7 @@ import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts"
 import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
-import { warnOfTrainer } from "./trainers/preflight.ts";
+import { logTrainerProblems } from "./trainers/preflight.ts";
 import { createTrainer } from "./trainers/registry.ts";
 import type { Trainer } from "./trainers/trainer.ts";
 
@@ -181,7 +181,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       // A failover loses what the old master had not replicated yet.
       if (!isRefusing) reconciler?.runSoon();
     });
-    void warnOfTrainer(trainer, log);
+    void logTrainerProblems(trainer, log);
   }
 
   async function startWeb(database: Database, options: QueueOptions, redisWatch: RedisWatch): Promise<void> {

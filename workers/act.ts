@@ -5,7 +5,7 @@ import { type DispatchOutcome, toOutcome } from "../src/core/dispatch/dispatch.t
 import { effectsOf } from "../src/core/dispatch/effects.ts";
 import { evaluate } from "../src/core/evaluate.ts";
 import { renderAction } from "../src/core/report/action.ts";
-import { announceTrigger, describeRival } from "../src/core/report/announce.ts";
+import { announceTrigger, describeConflict } from "../src/core/report/announce.ts";
 import type { Superseded } from "../src/core/superseded.ts";
 import { hashPolicy } from "../src/postgres/canonical-hash.ts";
 import type { Database } from "../src/postgres/database.ts";
@@ -150,7 +150,7 @@ async function reopenIfRetried(
     await markReopened();
     return (await dispatcher.apply(record, { kind: "retry" })).record;
   }
-  const error = `${record.dispatch.error ?? ""}\n${describeRival(rival)}`;
+  const error = `${record.dispatch.error ?? ""}\n${describeConflict(rival)}`;
   return { ...record, dispatch: { ...record.dispatch, error } };
 }
 

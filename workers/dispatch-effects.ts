@@ -6,7 +6,7 @@ import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { PermanentError } from "../src/core/errors.ts";
 import type { Policy } from "../src/core/policy.ts";
 import {
-  announceDoubles,
+  announceExtraRuns,
   announceEnd,
   announceTrigger,
   announceUnknown,
@@ -71,7 +71,7 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
           await notify({ ...ids, kind: "dispatch_unknown", text: announceUnknown(announced) }, requestSuffix);
           break;
         case "announce_extra_runs": {
-          const text = announceDoubles(announced, dispatch.extraRuns);
+          const text = announceExtraRuns(announced, dispatch.extraRuns);
           await notify({ ...ids, kind: "training_doubled", text });
           break;
         }

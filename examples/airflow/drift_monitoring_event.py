@@ -1,7 +1,7 @@
-"""Reports the end of a drift run to Retrigger: append the task to the drift_monitoring DAG.
+"""Reports the end of a drift run to Retrigger. Append this task to the drift_monitoring DAG.
 
-Needs BullMQ's Python package on the Airflow worker (pip install bullmq) and REDIS_URL in its environment.
-The run id identifies the event: a retry of the task sends the same event again, and Retrigger ignores it.
+Requires BullMQ's Python package (pip install bullmq) and the variable REDIS_URL on the Airflow worker.
+The run id identifies the event: if a retry of the task sends the event again, Retrigger ignores it.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from bullmq import Queue
 
 
 @task(trigger_rule="all_done", retries=5, retry_exponential_backoff=True)
-def tell_retrigger(model: str = "default", **context) -> None:
+def notify_retrigger(model: str = "default", **context) -> None:
     dag_run = context["dag_run"]
     failed = any(task_instance.state == "failed" for task_instance in dag_run.get_task_instances())
     event = {
@@ -39,4 +39,4 @@ async def send(event: dict) -> None:
 
 # In the drift_monitoring DAG, after its last check:
 #
-#     [check_ks, check_mean, check_std] >> tell_retrigger()
+#     [check_ks, check_mean, check_std] >> notify_retrigger()

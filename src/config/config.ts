@@ -20,7 +20,7 @@ export interface ModelConfig {
   ratingsBufferTable: string;
   /** Cron pattern in UTC; null if the model has no schedule. */
   schedule: string | null;
-  /** The settings of the configured trainer, as this model has them. */
+  /** This model's settings of the configured trainer. */
   trainer: ValuesOf<Settings>;
 }
 
@@ -37,9 +37,9 @@ export interface TrainingTiming {
   /** How long to search for the training of a request whose response was lost, before a person has to decide. */
   searchMs: number;
   pollMs: number;
-  /** A training that gives no sign of life for this long counts as lost. */
+  /** A training without a sign of life for this long counts as lost. */
   lostAfterSeconds: number;
-  /** Lifetime of the job's lock while a training is polled, and while one runs here. */
+  /** Lifetime of the job's lock while a training is polled, and while one runs in this process. */
   followLockMs: number;
   runLockMs: number;
 }
@@ -55,12 +55,12 @@ export interface Config extends Pick<
   trainer: ConfiguredTrainer;
   timing: TrainingTiming;
   notifications: NotificationSettings;
-  /** The values that no log, job, report or page may show, by what they are. */
+  /** The values that no log, job, report or page may show, by a description of each. */
   secrets: ReadonlyMap<string, string>;
   models: ReadonlyMap<string, ModelConfig>;
 }
 
-/** The settings of a process that uses Postgres only. */
+/** The settings of a process that uses only Postgres. */
 export type ConfigWithoutRedis = Omit<Config, "redisUrl">;
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -88,11 +88,11 @@ function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }
     ...malformed,
     ...(env["DATABASE_URL"] === undefined && env["NEON_CONNECTION_STRING"] === undefined
       ? [
-          "DATABASE_URL is not set: give the Postgres database, such as postgres://user:password@localhost:5432/db",
+          "DATABASE_URL is not set: set it to the Postgres database, such as postgres://user:password@localhost:5432/db",
         ]
       : []),
     ...(needsRedis && env["REDIS_URL"] === undefined
-      ? ["REDIS_URL is not set: give the Redis server, such as redis://localhost:6379"]
+      ? ["REDIS_URL is not set: set it to the Redis server, such as redis://localhost:6379"]
       : []),
     ...findTrainerFaults(given),
   ];
@@ -122,7 +122,7 @@ function stopIfAny(faults: readonly string[]): void {
   if (faults.length > 0) throw new ConfigError(faults);
 }
 
-/** Parses each setting that is given. Returns the values by variable. */
+/** Parses the given settings. Returns the values by variable. */
 function parseEnvironment(given: Environment): { values: Record<string, unknown>; faults: string[] } {
   const values: Record<string, unknown> = {};
   const faults: string[] = [];
@@ -130,7 +130,7 @@ function parseEnvironment(given: Environment): { values: Record<string, unknown>
     const text = given[setting.variable];
     if (text === undefined) continue;
     if (text.trim() === "") {
-      faults.push(`${setting.variable} is empty: give it a value, or leave it out`);
+      faults.push(`${setting.variable} is empty: give it a value, or remove it`);
       continue;
     }
     const parsed = setting.schema.safeParse(text);
@@ -185,7 +185,7 @@ function toConfig(service: ServiceValues, others: Pick<Config, "trainer" | "secr
   };
 }
 
-/** GitHub's list of runs lags, at times by minutes; no upper bound is documented. */
+/** GitHub's list of runs lags, sometimes by minutes; no upper bound is documented. */
 const SEARCH_MS = 5 * 60_000;
 
 function toModelConfig(

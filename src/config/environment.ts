@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 
 /**
- * The environment, with what `.env` in the working directory adds to it. The environment itself wins. A process under
- * test (NODE_ENV=test) goes by its environment alone.
+ * Returns the environment, extended by `.env` in the working directory. The environment itself wins. With NODE_ENV=test,
+ * `.env` is ignored.
  */
 export function loadEnvironment(): Record<string, string | undefined> {
   return process.env["NODE_ENV"] !== "test" && existsSync(".env")

@@ -6,7 +6,7 @@ import { SETTING_NAMES } from "./settings.ts";
 /** The settings that are set, as written, by variable. */
 type Given = Readonly<Record<string, string | undefined>>;
 
-/** Finds the settings that the chosen trainer requires and that are not set, and what it objects to. */
+/** Finds the missing settings of the configured trainer, and the faults that the trainer itself reports. */
 export function findTrainerFaults(given: Given): string[] {
   const trainer = TRAINERS.find(({ name }) => name === given["TRAINER"]);
   if (!trainer) return [];
@@ -18,7 +18,7 @@ export function findTrainerFaults(given: Given): string[] {
   return [...missing, ...(trainer.findFaults?.(given) ?? [])];
 }
 
-/** A training that is polled less often than it counts as lost would be lost while it runs, and another one started. */
+/** A training that is polled too rarely would count as lost while it runs, and another one would start. */
 export function findContradictions({
   pollSeconds,
   lostAfterSeconds,
@@ -26,17 +26,17 @@ export function findContradictions({
   pollSeconds: number;
   lostAfterSeconds: number;
 }): string[] {
-  return lostAfterSeconds >= LEAST_POLLS * pollSeconds
+  return lostAfterSeconds >= MIN_POLLS * pollSeconds
     ? []
     : [
-        `TRAINING_LOST_AFTER_SECONDS is ${lostAfterSeconds}: it must be at least ${LEAST_POLLS * pollSeconds}, four times TRAINING_POLL_SECONDS (${pollSeconds})`,
+        `TRAINING_LOST_AFTER_SECONDS is ${lostAfterSeconds}: it must be at least ${MIN_POLLS * pollSeconds}, four times TRAINING_POLL_SECONDS (${pollSeconds})`,
       ];
 }
 
-/** Polls before a training counts as lost: its sign of life is recorded four times within that limit. */
-const LEAST_POLLS = 4;
+/** Polls before a training counts as lost: a sign of life is recorded up to four times within that limit. */
+const MIN_POLLS = 4;
 
-/** A fault that a schema found, with the variable's name and, unless it may hold a secret, its value. */
+/** A fault found by a schema, with the variable's name and, unless it may hold a secret, its value. */
 export function describeFault({ variable, secret }: Setting, issue: z.core.$ZodIssue, value: string): string {
   const shown = secret === undefined ? ` is "${value}":` : "";
   const message =
@@ -44,16 +44,16 @@ export function describeFault({ variable, secret }: Setting, issue: z.core.$ZodI
   return `${variable}${shown} ${issue.message.startsWith("must") ? issue.message : message}`;
 }
 
-/** Finds variables that are one typo away from a setting that is not set, or that have our own prefix. */
+/** Finds unknown variables that are one typo away from a setting that is not set, or start with RETRIGGER_. */
 export function findUnknownSettings(env: Readonly<Record<string, string | undefined>>): string[] {
   return Object.keys(env)
     .filter((name) => !SETTING_NAMES.includes(name))
     .flatMap((name) => {
       const meant = SETTING_NAMES.find(
-        (known) => known.length >= 8 && env[known] === undefined && isOneSlipApart(name, known),
+        (known) => known.length >= 8 && env[known] === undefined && isOneTypoApart(name, known),
       );
       if (meant) return [`${name} is not a setting: did you mean ${meant}?`];
-      // Kubernetes sets such variables in each pod for a service named retrigger.
+      // Kubernetes sets these variables in every pod if there is a service named retrigger.
       const isFromKubernetes = /^RETRIGGER_(SERVICE|PORT)(_|$)/.test(name);
       return name.startsWith("RETRIGGER_") && !isFromKubernetes
         ? [`${name} is not a setting: see docs/settings.md`]
@@ -61,8 +61,8 @@ export function findUnknownSettings(env: Readonly<Record<string, string | undefi
     });
 }
 
-/** Whether one letter was added, left out, changed, or swapped with its neighbour. */
-function isOneSlipApart(a: string, b: string): boolean {
+/** Whether one letter was added, omitted, changed, or swapped with its neighbour. */
+function isOneTypoApart(a: string, b: string): boolean {
   if (Math.abs(a.length - b.length) > 1) return false;
   let start = 0;
   while (start < a.length && a[start] === b[start]) start += 1;

@@ -1,6 +1,6 @@
 import type { Setting } from "../core/setting.ts";
 
-/** The values that must never be shown, by what they are. */
+/** The values that must never be shown, by a description of each. */
 export function collectSecrets(
   settings: readonly Setting[],
   environment: Readonly<Record<string, unknown>>,
@@ -15,19 +15,19 @@ export function collectSecrets(
   return secrets;
 }
 
-/** Anything shorter is not a key: a user's name, or a switch. */
-const SHORTEST_KEY = 16;
+/** Anything shorter is a user name or a switch, not a key. */
+const MIN_KEY_LENGTH = 16;
 
 function collectLogin(
   name: string,
   { username, password, searchParams }: URL,
   secrets: Map<string, string>,
 ): void {
-  // On many a development machine the password is the user's name, and redacting it would blot that name out of every text.
+  // On development machines the password is often the user name; redacting it would remove that name from every text.
   if (password !== "" && password !== username)
     secrets.set(`password of ${name}`, decodeURIComponent(password));
-  if (password === "" && username.length >= SHORTEST_KEY)
+  if (password === "" && username.length >= MIN_KEY_LENGTH)
     secrets.set(`user of ${name}`, decodeURIComponent(username));
   for (const [key, value] of searchParams)
-    if (value.length >= SHORTEST_KEY) secrets.set(`${key} of ${name}`, value);
+    if (value.length >= MIN_KEY_LENGTH) secrets.set(`${key} of ${name}`, value);
 }

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { type Settings, wholeNumber } from "../core/setting.ts";
-import { cronOrOff, openHost, secret, serverUrl, tableName, timeZone } from "../settings/forms.ts";
+import { cronOrOff, hostName, secret, serverUrl, tableName, timeZone } from "../settings/schemas.ts";
 import { TRAINERS } from "../trainers/registry.ts";
 
-/** The settings of the service itself, beside those of the checks and the trainers. */
+/** The settings of the service itself; checks and trainers define their own. */
 export const SERVICE_SETTINGS = {
   databaseUrl: {
     variable: "DATABASE_URL",
@@ -21,7 +21,7 @@ export const SERVICE_SETTINGS = {
     variable: "REDIS_URL",
     schema: serverUrl(["redis", "rediss"]),
     meaning:
-      "Required, except by `migrate`, `history` and `decide --dry-run`. Redis 6.2 or later (tested: 7.0).",
+      "Required, except for `migrate`, `history` and `decide --dry-run`. Redis 6.2 or later (tested: 7.0).",
     secret: "login",
   },
   redisPrefix: {
@@ -47,14 +47,14 @@ export const SERVICE_SETTINGS = {
     modelKey: "driftAlertsTable",
     schema: tableName,
     default: "drift_alerts",
-    meaning: "Table or view of the drift checks, with or without a schema.",
+    meaning: "Table or view with the drift checks, with or without a schema.",
   },
   ratingsBufferTable: {
     variable: "RATINGS_BUFFER_TABLE",
     modelKey: "ratingsBufferTable",
     schema: tableName,
     default: "ratings_buffer",
-    meaning: "Table or view of the new data, with or without a schema.",
+    meaning: "Table or view with the new data, with or without a schema.",
   },
   timeZone: {
     variable: "SOURCE_TIME_ZONE",
@@ -66,13 +66,13 @@ export const SERVICE_SETTINGS = {
     variable: "TRAINER",
     schema: z.enum(TRAINERS.map(({ name }) => name)),
     default: "mock",
-    meaning: `What trains: ${TRAINERS.map(({ name }) => `\`${name}\``).join(", ")}.`,
+    meaning: `How trainings are started: ${TRAINERS.map(({ name }) => `\`${name}\``).join(", ")}.`,
   },
   pollSeconds: {
     variable: "TRAINING_POLL_SECONDS",
     schema: wholeNumber(1, 3_600),
     default: "20",
-    meaning: "Pause between two polls of a training, give or take a quarter.",
+    meaning: "Pause between two polls of a training, varied by up to a quarter.",
   },
   lostAfterSeconds: {
     variable: "TRAINING_LOST_AFTER_SECONDS",
@@ -84,7 +84,7 @@ export const SERVICE_SETTINGS = {
   slackUrl: {
     variable: "SLACK_WEBHOOK_URL",
     schema: serverUrl(["http", "https"]),
-    meaning: 'Notifications go to this Slack webhook, or to anything else that takes `{"text": ...}`.',
+    meaning: 'Notifications go to this Slack webhook, or to any other URL that accepts `{"text": ...}`.',
     // The path of an incoming webhook is a secret.
     secret: "value",
   },
@@ -102,7 +102,7 @@ export const SERVICE_SETTINGS = {
   },
   host: {
     variable: "HOST",
-    schema: openHost,
+    schema: hostName,
     default: "127.0.0.1",
     meaning: "Address on which the pages are served.",
   },
@@ -116,7 +116,7 @@ export const SERVICE_SETTINGS = {
     variable: "ROLE",
     schema: z.enum(["all", "worker", "web"]),
     default: "all",
-    meaning: "What the process does: `worker` without pages, `web` without workers, or `all`.",
+    meaning: "What the process runs: `worker` (no pages), `web` (no workers), or `all`.",
   },
   lockTtlMs: {
     variable: "LOCK_TTL_MS",
@@ -126,20 +126,20 @@ export const SERVICE_SETTINGS = {
   },
   evidenceMaxAgeSeconds: {
     variable: "EVIDENCE_MAX_AGE_SECONDS",
-    // A gather may take almost two minutes; with a lower limit, a slow model would be gathered over and over.
+    // A gather may take almost two minutes; with a lower limit, a slow model would be gathered again and again.
     schema: wholeNumber(120, 604_800),
     default: "900",
-    meaning: "Older evidence is not acted on: a follow-up gathers it again. At least 120.",
+    meaning: "Older evidence is not acted on; a follow-up gathers it again. At least 120.",
   },
   logLevel: {
     variable: "LOG_LEVEL",
     schema: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
     default: "info",
-    meaning: "One of pino's levels, or `silent`.",
+    meaning: "A pino level, or `silent`.",
   },
   configFile: {
     variable: "RETRIGGER_CONFIG",
     schema: z.string(),
-    meaning: "YAML file of several models, such as [retrigger.example.yaml](../retrigger.example.yaml).",
+    meaning: "YAML file for several models, such as [retrigger.example.yaml](../retrigger.example.yaml).",
   },
 } as const satisfies Settings;

@@ -5,7 +5,7 @@ import type { Setting, Settings, ValuesOf } from "../core/setting.ts";
 import { TRAINERS } from "../trainers/registry.ts";
 import { SERVICE_SETTINGS } from "./service-settings.ts";
 
-/** Every setting, one for each variable. */
+/** Every setting, one per variable. */
 export const ALL_SETTINGS: readonly Setting[] = [
   ...new Map(
     [SERVICE_SETTINGS, POLICY_SETTINGS, ...TRAINERS.map(({ settings }) => settings)]
@@ -17,7 +17,7 @@ export const ALL_SETTINGS: readonly Setting[] = [
 /** Every variable that Retrigger reads. */
 export const SETTING_NAMES: readonly string[] = ALL_SETTINGS.map(({ variable }) => variable);
 
-/** The YAML file: for each model, the settings in which it differs from the environment. */
+/** The YAML file: for each model, the settings that differ from the environment. */
 export const ConfigFile = z.strictObject({
   models: z
     .record(
@@ -37,10 +37,10 @@ export const ConfigFile = z.strictObject({
 });
 export type ConfigFile = z.infer<typeof ConfigFile>;
 
-/** A model's part of the YAML file: parsed values by their keys. */
+/** A model's section of the YAML file: parsed values by their keys. */
 export type ModelValues = Readonly<Record<string, unknown>>;
 
-/** Reads the values of some settings: a model's own, else the environment's, else the default. */
+/** Reads the values of settings: the model's own, else the environment's, else the default. */
 export function readValues<S extends Settings>(
   settings: S,
   environment: Readonly<Record<string, unknown>>,

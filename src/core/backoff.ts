@@ -1,20 +1,20 @@
 import type { Evidence, FailedTraining } from "./evidence.ts";
 
-/** What a backoff depends on. */
+/** The settings that a backoff depends on. */
 export interface BackoffPolicy {
   minAlertsTriggered: number;
   retriggerGuard: boolean;
   backoffSeconds: number;
 }
 
-const LONGEST_BACKOFF_SECONDS = 7 * 86_400;
+const MAX_BACKOFF_SECONDS = 7 * 86_400;
 
-/** How long the alerts of a training are held back after its `failures`th failure: doubled with each, a week at most. */
+/** How long the alerts of a training are held back after its nth failure: doubled with each failure, at most a week. */
 function computeBackoffSeconds(baseSeconds: number, failures: number): number {
-  return Math.min(LONGEST_BACKOFF_SECONDS, baseSeconds * 2 ** (failures - 1));
+  return Math.min(MAX_BACKOFF_SECONDS, baseSeconds * 2 ** (failures - 1));
 }
 
-/** When the alerts of a failed training may start another one, Unix milliseconds. */
+/** When the alerts of a failed training are released, Unix milliseconds. */
 export function computeBackoffEnd(
   { endedAt, failures }: Pick<FailedTraining, "endedAt" | "failures">,
   { backoffSeconds }: Pick<BackoffPolicy, "backoffSeconds">,
@@ -22,7 +22,7 @@ export function computeBackoffEnd(
   return Date.parse(endedAt) + computeBackoffSeconds(backoffSeconds, failures) * 1000;
 }
 
-/** How many alerts failed trainings hold back at an instant (Unix milliseconds). */
+/** The number of alerts that failed trainings hold back at an instant (Unix milliseconds). */
 export function countHeldBack(failed: readonly FailedTraining[], policy: BackoffPolicy, at: number): number {
   return failed
     .filter((training) => at < computeBackoffEnd(training, policy))
@@ -30,8 +30,8 @@ export function countHeldBack(failed: readonly FailedTraining[], policy: Backoff
 }
 
 /**
- * The first instant after `from` (Unix milliseconds) at which as many alerts are free as the policy requires; null if
- * waiting for backoffs alone never frees enough.
+ * The first instant after `from` (Unix milliseconds) at which enough alerts are released to meet the policy; null if the
+ * backoffs never release enough.
  */
 export function findEnoughAlertsAt(
   { unanswered, failed }: Pick<Evidence["alerts"], "unanswered" | "failed">,
@@ -45,8 +45,8 @@ export function findEnoughAlertsAt(
 }
 
 /**
- * When the alerts of a `trigger` decision may start another training, given that its own has just failed: the computation
- * of a later verdict, applied to what the decision's evidence saw. Unix milliseconds; null if nothing is held back.
+ * When the alerts of a `trigger` decision may start another training, now that its own has failed: what a later verdict would
+ * compute, applied to the decision's own evidence. Unix milliseconds; null if nothing is held back.
  */
 export function computeAlertsBackAt(
   alerts: Pick<Evidence["alerts"], "unanswered" | "failed">,
@@ -56,10 +56,14 @@ export function computeAlertsBackAt(
   if (!policy.retriggerGuard) return null;
   const endedAt = new Date(failure.endedAt).toISOString();
   const heldBefore = alerts.failed.reduce((sum, training) => sum + training.alerts, 0);
-  const again = alerts.failed.map((training) => ({ ...training, endedAt, failures: training.failures + 1 }));
+  const failedAgain = alerts.failed.map((training) => ({
+    ...training,
+    endedAt,
+    failures: training.failures + 1,
+  }));
   const first = Math.max(0, alerts.unanswered - heldBefore);
   const failed = [
-    ...again,
+    ...failedAgain,
     ...(first > 0
       ? [{ decisionId: failure.decisionId, endedAt, conclusion: null, failures: 1, alerts: first }]
       : []),

@@ -14,7 +14,7 @@ export interface Measurement {
   nextLookAt?: number | null;
 }
 
-/** What a failed check is explained by. */
+/** What the explanation of a failed check is based on. */
 export interface Failure<S extends CheckSettings> {
   result: CheckResult;
   evidence: Evidence;
@@ -22,49 +22,48 @@ export interface Failure<S extends CheckSettings> {
 }
 
 /**
- * A criterion, which must hold before a model is retrained, or a guard, which must not object. Pure. Adding one takes a file
- * and a line in its registry: policy, settings, verdict, report, explanation and documentation follow from it.
+ * A criterion, which must hold before a model is retrained, or a guard, which must not object. Pure. To add one, write one
+ * file and add one line to its registry: policy, settings, verdict, report, explanation and documentation follow.
  */
 export interface Check<S extends CheckSettings = CheckSettings> {
   readonly id: string;
-  /** The reason code of a decision that it stops. */
+  /** The reason code of a decision that fails this check. */
   readonly reason: string;
-  /** The question that it answers, as the report asks it. */
+  /** The question that the report shows. */
   readonly label: string;
-  /** What it reads of the policy, by the policy's own keys. Checks may share a setting, but must share its definition. */
+  /** The settings it reads, by their keys in the policy. Checks may share a setting, but only with the same definition. */
   readonly settings: S;
   evaluate(evidence: Evidence, settings: ValuesOf<S>): Measurement;
-  /** The lines of its figures in the report. */
+  /** Its figures as report lines. */
   report(result: CheckResult): string[];
-  /** One line for a trigger: what was found. */
+  /** What was found, in one line, for the report of a trigger. */
   summarize?(result: CheckResult): string;
-  /** Why it failed: by how much, because of what, until when. A line that is indented continues the one before. */
+  /** Why it failed: by how much, because of what, until when. An indented line continues the previous one. */
   explain(failure: Failure<S>): string[];
   /**
-   * What to do about it; empty if the general recommendations say enough. `nameSetting` names a setting as the user wrote it:
-   * its environment variable, or its place in the YAML file.
+   * What to do about it; empty if the general recommendations are enough. `nameSetting` names a setting as the user wrote
+   * it: its environment variable, or its place in the YAML file.
    */
   advise(failure: Failure<S>, nameSetting: (key: keyof S & string) => string): string[];
 }
 
-/** The result of one check, as verdicts and decisions carry it. */
+/** The result of one check, as part of a verdict. */
 export const CheckResult = z.object({
   id: z.string(),
   label: z.string(),
   required: z.number(),
   actual: z.number(),
   passed: z.boolean(),
-  /** ISO 8601: when time alone could make it pass. */
+  /** When it could pass through time alone, ISO 8601. */
   nextLookAt: z.string().optional(),
 });
 export type CheckResult = z.infer<typeof CheckResult>;
 
-/** The figures of a check that passes at a minimum. */
+/** Measures a check that requires a minimum. */
 export function atLeast(required: number, actual: number): Measurement {
   return { required, actual, passed: actual >= required };
 }
 
-/** Runs one check. */
 export function runCheck(
   { id, label, evaluate }: Check,
   evidence: Evidence,

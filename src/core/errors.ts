@@ -1,4 +1,4 @@
-/** An error that another attempt cannot mend: bad input, a missing table, a wrong setting. */
+/** An error that a retry cannot fix: bad input, a missing table, a wrong setting. */
 export class PermanentError extends Error {
   override readonly name: string = "PermanentError";
   readonly code: string;
@@ -9,7 +9,7 @@ export class PermanentError extends Error {
   }
 }
 
-/** Settings that do not parse; carries every fault at once. */
+/** Invalid settings; lists every fault. */
 export class ConfigError extends PermanentError {
   override readonly name = "ConfigError";
   readonly faults: readonly string[];
@@ -23,7 +23,7 @@ export class ConfigError extends PermanentError {
   }
 }
 
-/** An error that a later attempt may not meet: a server that is away, a chain that did not end in time. */
+/** An error that a retry may fix: an unreachable server, a chain that did not end in time. */
 export class TransientError extends Error {
   override readonly name: string = "TransientError";
   readonly code: string;
@@ -34,10 +34,10 @@ export class TransientError extends Error {
   }
 }
 
-/** A server that cannot be reached, or ended the connection: nothing is wrong with what was asked of it. */
+/** A server that cannot be reached or ended the connection; the request itself was valid. */
 export class ServerAwayError extends TransientError {}
 
-/** The message of anything thrown. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);

@@ -5,10 +5,10 @@ import type { Evidence } from "./evidence.ts";
 import { GUARDS } from "./guards/registry.ts";
 import type { Policy } from "./policy.ts";
 
-/** Why a model is not retrained, as `retraining_decisions.reason` stores it: the codes of the checks that failed. */
+/** A reason why a model is not retrained: the code of a failed check, as in `retraining_decisions.reason`. */
 const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));
 
-/** The one reason of a `trigger`. */
+/** The reason of every `trigger`. */
 export const TRIGGER_REASON = "drift_detected";
 
 export const Verdict = z.object({
@@ -32,7 +32,7 @@ export type Verdict = z.infer<typeof Verdict>;
 
 /**
  * Evaluates evidence against a policy: `trigger` if every criterion holds and no guard objects. Pure: the same evidence and
- * policy give the same verdict, anywhere, at any time.
+ * policy always give the same verdict.
  */
 export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   const run = (checks: readonly Check[]): CheckResult[] =>

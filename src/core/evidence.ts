@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** A figure of a source table. NULL, NaN, the infinities and texts carry no information, so all of them read as null. */
+/** A figure of a source table. NULL, NaN, infinities and texts carry no information, so they all become null. */
 const Figure = z
   .union([z.number(), z.string(), z.null()])
   .transform((value) => (typeof value === "number" ? value : null));
@@ -26,20 +26,20 @@ const Batch = z.object({
   latestRating: Figure,
 });
 
-/** An earlier decision, as far as the report's history shows it. */
+/** An earlier decision, as the report's history shows it. */
 export const PastDecision = z.object({
   id: z.number().int(),
-  /** ISO 8601; null where the DAG's row has no date. */
+  /** ISO 8601; null if the DAG's row has no date. */
   decidedAt: z.string().nullable(),
   decision: z.string().nullable(),
   bufferSize: z.number().nullable(),
   driftScore: Figure,
-  /** When the model was due for re-evaluation after this decision, ISO 8601; null for never. */
+  /** When this decision was due for re-evaluation, ISO 8601; null for never. */
   nextLookAt: z.string().nullable().default(null),
 });
 export type PastDecision = z.infer<typeof PastDecision>;
 
-/** A decision that already answered `alerts` of the alerts in the window with a training that has not failed. */
+/** A decision that already started a training, not a failed one, for `alerts` of the alerts in the window. */
 const EarlierAction = z.object({
   decisionId: z.number().int(),
   /** ISO 8601. */
@@ -47,14 +47,14 @@ const EarlierAction = z.object({
   alerts: z.number().int().positive(),
 });
 
-/** A training that failed or was stopped, and how many alerts in the window it leaves unanswered. */
+/** A training that failed or was stopped, and the number of alerts in the window that it leaves unanswered. */
 export const FailedTraining = z.object({
   decisionId: z.number().int(),
   /** ISO 8601, the database's clock. */
   endedAt: z.string(),
-  /** In the trainer's own words. */
+  /** As the trainer reported it. */
   conclusion: z.string().nullable(),
-  /** How often a training of these alerts has failed so far. */
+  /** How many trainings of these alerts have failed so far. */
   failures: z.number().int().positive(),
   alerts: z.number().int().positive(),
 });
@@ -67,15 +67,15 @@ export const TrainingInFlight = z.object({
   state: z.string(),
   /** When it was requested, ISO 8601. */
   since: z.string(),
-  /** Until when it holds the model without a further sign of life, ISO 8601. */
+  /** Until when it blocks the model unless it shows another sign of life, ISO 8601. */
   until: z.string().nullable().default(null),
   url: z.string().nullable(),
 });
 export type TrainingInFlight = z.infer<typeof TrainingInFlight>;
 
 /**
- * What gather read, all of it in one database snapshot. Totals are exact; the lists are bounded
- * (`EVIDENCE_LIMITS`), newest first, so that a stage's result stays small whatever the tables hold.
+ * What gather read in one database snapshot. Totals are exact; the lists are bounded (`EVIDENCE_LIMITS`), newest first, so
+ * that a stage's result stays small whatever the size of the tables.
  */
 export const Evidence = z.object({
   /** The database's clock at the snapshot, ISO 8601. */
@@ -87,8 +87,8 @@ export const Evidence = z.object({
     newestTriggered: z.array(DriftCheck),
   }),
   /**
-   * The newest triggered alerts as `id@instant` (UTC, to the microsecond); `unanswered` of them have started no training, or
-   * one that failed.
+   * The newest triggered alerts as `id@instant` (UTC, to the microsecond). `unanswered`: how many have started no training,
+   * or only failed ones.
    */
   alerts: z.object({
     ids: z.array(z.string()),
@@ -108,7 +108,7 @@ export const Evidence = z.object({
 });
 export type Evidence = z.infer<typeof Evidence>;
 
-/** How many rows of each kind an evidence carries at most, beside its exact totals. */
+/** The maximum number of rows of each kind in the evidence. */
 export const EVIDENCE_LIMITS = {
   checks: 20,
   alertIds: 1000,
@@ -119,7 +119,7 @@ export const EVIDENCE_LIMITS = {
   texts: 200,
 } as const;
 
-/** The trainings that may still be under way: those that have not reached their limit. */
+/** The trainings that may still be under way, because they have not reached their limit. */
 export function findInFlight({ inFlight, takenAt }: Evidence): TrainingInFlight[] {
   return inFlight.filter(({ until }) => until === null || Date.parse(until) > Date.parse(takenAt));
 }

@@ -2,7 +2,7 @@
 export interface Finding {
   level: "ok" | "warning" | "fault";
   text: string;
-  /** What to do; absent where nothing is to be done. */
+  /** What to do; absent if there is nothing to do. */
   remedy?: string;
 }
 

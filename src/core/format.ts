@@ -5,12 +5,12 @@ export function formatCount(count: number): string {
   return thousands.format(count);
 }
 
-/** 0.0975 -> "0.0975"; "N/A" where there is no score. */
+/** 0.0975 -> "0.0975"; "N/A" without a score. */
 export function formatScore(score: number | null): string {
   return score === null ? "N/A" : score.toFixed(4);
 }
 
-/** An ISO time as "2025-12-21 14:54" in the given IANA zone; a text that is no time is shown as it came. */
+/** An ISO time as "2025-12-21 14:54" in the given IANA zone; a text that is not a time is returned unchanged. */
 export function formatTime(iso: string | null, timeZone: string): string {
   if (iso === null) return "(no date)       ";
   const time = new Date(iso);
@@ -20,18 +20,18 @@ export function formatTime(iso: string | null, timeZone: string): string {
 
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
-/** One formatter a zone: making one takes as long as a hundred uses of it. */
+/** One formatter per zone: creating one costs as much as a hundred uses. */
 function formatterOf(timeZone: string): Intl.DateTimeFormat {
   let formatter = formatters.get(timeZone);
   if (!formatter) {
-    // Sweden's way of writing a time is ISO 8601 with a blank.
+    // The Swedish format is ISO 8601 with a space.
     formatter = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" });
     formatters.set(timeZone, formatter);
   }
   return formatter;
 }
 
-/** A text from outside on one line, without the control characters that a terminal would obey. */
+/** An external text on one line, without control characters that a terminal would interpret. */
 export function toPlain(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029]+/gu, " ");
 }

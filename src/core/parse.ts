@@ -4,8 +4,8 @@ import { PermanentError } from "./errors.ts";
 const SHOWN_LENGTH = 80;
 
 /**
- * Parses what came from outside.
- * @throws PermanentError that names each faulty field, what it holds (shortened) and what it must be.
+ * Parses external input.
+ * @throws PermanentError that names each faulty field, its value (shortened) and what it must be.
  */
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown, what: string): z.infer<T> {
   const parsed = schema.safeParse(input);

@@ -18,14 +18,14 @@ export const CHECKS: readonly Check[] = [...CRITERIA, ...GUARDS];
 /** The settings of all checks, by their keys in the policy. */
 export const POLICY_SETTINGS: CheckSettings = Object.assign({}, ...CHECKS.map(({ settings }) => settings));
 
-/** The thresholds and switches by which one model's evidence is evaluated: the settings of all checks. */
+/** The thresholds and switches for one model's evidence: the settings of all checks. */
 export type Policy = ValuesOf<PolicySettings>;
 
 export const Policy = z.strictObject(
   Object.fromEntries(
     Object.entries(POLICY_SETTINGS).map(([key, { schema, default: text }]) => [
       key,
-      // A policy that an earlier version stored may lack it.
+      // A policy stored by an earlier version may lack the setting.
       schema.default(schema.parse(text)),
     ]),
   ),

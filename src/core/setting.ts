@@ -1,30 +1,30 @@
 import { z } from "zod";
 
-/** One setting: how it is named, parsed and documented. */
+/** The definition of a setting: its names, parser and documentation. */
 export interface Setting<S extends z.ZodType = z.ZodType> {
   /** Its environment variable. */
   variable: string;
   /** Its key in the YAML file, if each model may have its own value. */
   modelKey?: string;
-  /** Parses what a user writes, and what was parsed before (a policy that was stored as JSON). */
+  /** Parses what a user writes, and an already parsed value (from a policy stored as JSON). */
   schema: S;
   /** The default, as a user would write it in the environment. */
   default?: string;
-  /** Completes "TRAINER=webhook needs ..." if its owner cannot do without it. */
+  /** Completes "TRAINER=webhook needs ...": the trainer does not work without this setting. */
   required?: string;
   /** For the settings table, as Markdown. */
   meaning: string;
   /**
-   * What must never be shown: the whole value, or the login in a URL. "hidden": it is only left out of messages about its own
-   * faults, because people may have put a secret there.
+   * What must never be shown: the whole value, or the login in a URL. "hidden": only messages about a fault of this setting
+   * omit the value, because people may have put a secret there.
    */
   secret?: "value" | "login" | "hidden";
 }
 
-/** The settings of one part of the program, by the names that its code uses. */
+/** The settings of one part of the program, by their names in the code. */
 export type Settings = Readonly<Record<string, Setting>>;
 
-/** The values of settings: those without a default that are not required may be undefined. */
+/** The values of settings. A setting that has no default and is not required may be undefined. */
 export type ValuesOf<S extends Settings> = {
   [K in keyof S]: S[K] extends { default: string } | { required: string }
     ? z.infer<S[K]["schema"]>
@@ -32,8 +32,8 @@ export type ValuesOf<S extends Settings> = {
 };
 
 /** A whole number as a number or as decimal digits. */
-export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
-  const error = `must be a whole number from ${least} to ${most}`;
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
+  const error = `must be a whole number from ${min} to ${max}`;
   return z
     .union(
       [
@@ -45,7 +45,7 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
       ],
       { error },
     )
-    .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, { error });
+    .refine((value) => Number.isSafeInteger(value) && value >= min && value <= max, { error });
 }
 
 /** A boolean, or `on` or `off`. */

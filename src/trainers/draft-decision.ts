@@ -5,16 +5,16 @@ import type { Evidence } from "../core/evidence.ts";
 import { formatCount } from "../core/format.ts";
 import type { Trainer } from "./trainer.ts";
 
-/** What the decision log stores of a verdict. */
+/** What the decision log stores about a verdict. */
 export interface DecisionDraft {
   decision: string;
   notes: string;
   request: DispatchRequest | null;
-  /** Hash of the settings that the request was rendered from. */
+  /** Hash of the settings that rendered the request. */
   settingsHash: string;
 }
 
-/** Drafts the row of a verdict, with the request that the trainer would get; pure, so that a dry run shows the same. */
+/** Drafts the decision row, with the request to the trainer; pure, so that a dry run shows the same. */
 export function draftDecision(
   { runId, model, evidence, verdict }: { runId: string; model: string; evidence: Evidence; verdict: Verdict },
   trainer: Trainer,
@@ -33,13 +33,13 @@ export function draftDecision(
   };
   return {
     decision: trainer.triggerWord,
-    notes: `${trainer.remote ? `Asks ${trainer.name} for a training` : "MOCK: Would trigger GitHub Actions"}. Feature: ${verdict.feature ?? "N/A"}`,
+    notes: `${trainer.remote ? `Requests a training from ${trainer.name}` : "MOCK: Would trigger GitHub Actions"}. Feature: ${verdict.feature ?? "N/A"}`,
     request: trainer.renderRequest(order),
     settingsHash: hashSettings(trainer, model),
   };
 }
 
-/** A hash of the trainer's settings for a model, taken from the request that they render for an empty order. */
+/** Hashes the trainer's settings for a model by the request that they render for an empty order. */
 export function hashSettings(trainer: Pick<Trainer, "renderRequest">, model: string): string {
   const empty = { runId: "", model, reason: "", driftScore: null, bufferSize: 0 };
   return createHash("sha256")

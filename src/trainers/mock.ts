@@ -2,7 +2,7 @@ import { renderGitHubRequest, targetOf } from "./github/request.ts";
 import { TARGET_SETTINGS, toTargets } from "./github/settings.ts";
 import type { TrainerDefinition } from "./trainer.ts";
 
-/** Shows exactly what the GitHub trainer would send, and sends nothing. */
+/** Shows exactly what the GitHub trainer would send, without sending it. */
 export const mockTrainer: TrainerDefinition<typeof TARGET_SETTINGS> = {
   name: "mock",
   meaning: "Shows the GitHub Actions call and sends nothing.",

@@ -1,12 +1,12 @@
 import type { Settings, ValuesOf } from "../core/setting.ts";
 import type { Redact } from "../process/redact.ts";
-import { commandTrainer } from "./command.ts";
+import { commandTrainer } from "./command/command.ts";
 import { githubTrainer } from "./github/github.ts";
 import { mockTrainer } from "./mock.ts";
 import type { ConfiguredTrainer, Trainer, TrainerDefinition } from "./trainer.ts";
 import { webhookTrainer } from "./webhook/webhook.ts";
 
-/** The trainers that TRAINER can name. Their settings, secrets and documentation follow from their definitions. */
+/** The trainers that TRAINER can select. Their settings, secrets and documentation follow from their definitions. */
 export const TRAINERS: readonly TrainerDefinition[] = [
   mockTrainer,
   githubTrainer,
@@ -25,6 +25,6 @@ export async function createTrainer(
   const { name, settings, environment } = config.trainer;
   const models = new Map([...config.models].map(([model, { trainer }]) => [model, trainer]));
   const definition = TRAINERS.find((trainer) => trainer.name === name);
-  if (!definition) throw new Error(`there is no trainer ${name}`);
+  if (!definition) throw new Error(`Unknown trainer: ${name}`);
   return definition.create({ settings, models, environment, redact });
 }

@@ -6,34 +6,34 @@ import type { Finding } from "../core/finding.ts";
 import type { Settings, ValuesOf } from "../core/setting.ts";
 import type { Redact } from "../process/redact.ts";
 
-/** A kind of trainer: its name, its settings and how it is made. Adding one takes a file and a line in the registry. */
+/** A kind of trainer: name, settings and factory. To add one, write one file and add one line to the registry. */
 export interface TrainerDefinition<S extends Settings = Settings> {
   readonly name: string;
-  /** For the documentation, as Markdown: what it does. */
+  /** What it does, as Markdown for the documentation. */
   readonly meaning: string;
   readonly settings: S;
-  /** Faults beyond single settings. `given` holds the settings that are set, as written, by variable. */
+  /** Finds faults that span several settings. `given` holds the settings as written, by variable. */
   findFaults?(given: Readonly<Record<string, string | undefined>>): string[];
-  /** Faults in the values that one model ends up with. */
+  /** Finds faults in the resulting values of one model. */
   findModelFaults?(model: string, values: ValuesOf<S>): string[];
   create(options: TrainerOptions<S>): Trainer | Promise<Trainer>;
 }
 
-/** What a trainer is made from. */
+/** What a trainer is created from. */
 interface TrainerOptions<S extends Settings> {
   settings: ValuesOf<S>;
-  /** The settings of each model, which may differ where the YAML file says so. */
+  /** The settings of each model; the YAML file may set them per model. */
   models: ReadonlyMap<string, ValuesOf<S>>;
   environment: Readonly<Record<string, string | undefined>>;
   redact: Redact;
 }
 
-/** The trainer that the configuration names, and what it is made from. */
+/** The configured trainer, with what it is created from. */
 export interface ConfiguredTrainer extends Pick<TrainerOptions<Settings>, "settings" | "environment"> {
   name: string;
 }
 
-/** The settings of a trainer; null if another one is configured. */
+/** Returns the settings of a trainer; null if another one is configured. */
 export function settingsOf<S extends Settings>(
   configured: ConfiguredTrainer,
   { name }: TrainerDefinition<S>,
@@ -41,56 +41,55 @@ export function settingsOf<S extends Settings>(
   return configured.name === name ? (configured.settings as ValuesOf<S>) : null;
 }
 
-/** The port to whatever trains the models. */
+/** The port behind which training runs. */
 export interface Trainer {
   readonly name: string;
-  /** What `retraining_decisions.decision` says for a `trigger` decision of this trainer. */
+  /** The value of `retraining_decisions.decision` for a trigger with this trainer. */
   readonly triggerWord: "trigger_mock" | "trigger";
   /**
-   * The exact request for an order; pure, so that it can be recorded before anything is sent, and rendered again when it is
-   * sent.
+   * Renders the exact request for an order. Pure, so that it can be recorded first and rendered again when it is sent.
    *
-   * @throws PermanentError for a model that the settings do not name.
+   * @throws PermanentError for a model that is not in the settings.
    */
   renderRequest(order: TrainingOrder): DispatchRequest;
-  /** Where trainings are dispatched; null for a trainer that only shows the request. */
+  /** Dispatches and follows trainings; null for a trainer that only shows the request. */
   readonly remote: RemoteTrainer | null;
   /** Checks whether a request would be accepted, without sending one. */
   preflight(): Promise<Finding[]>;
 }
 
-/** Trains on request, and can say whether a training was requested and what its status is. */
+/** Requests trainings, finds them again and reads their status. */
 export interface RemoteTrainer {
   readonly traits: TrainerTraits;
-  /** Sends the request, once. "lost" if the request may have been accepted without our knowing. */
+  /** Sends the request, once. Returns "lost" if it may have been accepted without our knowledge. */
   request(dispatch: RequestedDispatch): Promise<RequestResult>;
   /**
-   * The trainings that were requested under this key; the first one counts.
+   * Finds the trainings that were requested under this key; the first one counts.
    *
-   * @throws TrainerUnavailable if there is no telling now.
+   * @throws TrainerUnavailable if the trainer cannot be searched now.
    */
   search(training: SearchedTraining): Promise<Training[]>;
   /**
    * Reads the status of a training.
    *
-   * @throws TrainerUnavailable if there is no telling now.
+   * @throws TrainerUnavailable if the status cannot be read now.
    */
   poll(training: PolledTraining): Promise<PollResult>;
   /**
-   * Identifies the training that a person names for `dispatch confirm`, by its id or URL.
+   * Parses the id or URL of the training that a person names in `dispatch confirm`.
    *
-   * @throws PermanentError for a text that names none.
+   * @throws PermanentError if it is neither.
    */
   identify(text: string): IdentifiedTraining;
-  /** Runs the training itself, in this process, to its end; absent if training takes place elsewhere. */
+  /** Runs the training in this process, to its end; absent if it runs elsewhere. */
   readonly run?: (dispatch: RequestedDispatch, options: RunOptions) => Promise<RunEnd>;
 }
 
 /** A dispatch about to be requested. */
 interface RequestedDispatch {
-  /** The run's id, by which the trainer knows the training. */
+  /** The run's id, which identifies the training to the trainer. */
   key: string;
-  /** As the settings render it now. */
+  /** As rendered from the current settings. */
   request: DispatchRequest;
 }
 
@@ -103,7 +102,7 @@ export interface IdentifiedTraining {
   isDone?: boolean;
 }
 
-/** A request whose training is searched for. */
+/** A request whose training is being searched for. */
 export interface SearchedTraining {
   key: string;
   model: string;
@@ -114,11 +113,11 @@ export interface SearchedTraining {
 export type RequestResult =
   /** Accepted; `training` is null if the trainer returned no id. `isDone`: its outcome will never be known. */
   | { outcome: "accepted"; training: Training | null; isDone?: boolean }
-  /** Refused for good; says what to correct. */
+  /** Refused permanently; the message says what to fix. */
   | { outcome: "rejected"; message: string }
   /** It never arrived, so it may be sent again. */
   | { outcome: "not_sent"; message: string }
-  /** Refused for now; `waitMs` is null if the trainer does not say for how long. */
+  /** Refused temporarily; `waitMs` is null if the trainer does not say for how long. */
   | { outcome: "rate_limited"; message: string; waitMs: number | null }
   /** It may have arrived. */
   | { outcome: "lost"; message: string };
@@ -126,22 +125,22 @@ export type RequestResult =
 export interface PolledTraining extends Training {
   key: string;
   model: string;
-  /** That of the last response, so that an unchanged status costs nothing. */
+  /** The ETag of the last response, so that an unchanged status costs nothing. */
   etag: string | null;
 }
 
 export type PollResult =
   | { outcome: "unchanged" }
   | ({ outcome: "seen"; etag: string | null } & TrainingStatus)
-  /** The trainer does not know it (any more). */
+  /** The trainer does not know the training, or no longer does. */
   | { outcome: "gone"; message: string }
   /** The status cannot be polled: the outcome will be reported. */
   | { outcome: "not_pollable" };
 
 export interface RunOptions {
-  /** Aborted if this process stops, or has lost the training's job. */
+  /** Aborted when this process stops or loses the training's job. */
   signal: AbortSignal;
-  /** Receives the training's output, one or more lines at a time. */
+  /** Appends one or more lines to the training's log. */
   say: (text: string) => void;
 }
 
@@ -153,7 +152,7 @@ export interface RunEnd {
 
 /** The trainer cannot be reached or does not respond, which says nothing about the training. */
 export class TrainerUnavailable extends TransientError {
-  /** How long it asks us to wait; null if it does not say. */
+  /** The wait that the trainer requests; null if it requests none. */
   readonly waitMs: number | null;
 
   constructor(message: string, waitMs: number | null, options?: ErrorOptions) {

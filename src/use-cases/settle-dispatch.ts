@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { advance } from "../core/dispatch/advance.ts";
 import { type DispatchInput, toDispatchLimits } from "../core/dispatch/transition.ts";
 import { PermanentError } from "../core/errors.ts";
-import { describeRival } from "../core/report/announce.ts";
+import { describeConflict } from "../core/report/announce.ts";
 import type { Database } from "../postgres/database.ts";
 import { clockOf, type DispatchRecord } from "../postgres/dispatches.ts";
 import type { IdentifiedTraining } from "../trainers/trainer.ts";
@@ -27,7 +27,7 @@ export async function reopenDispatch(
   if (state === "pending") return;
   if (state !== from) throw refuse(`The dispatch is ${state}, not ${from}`);
   const rival = await database.findLaterRequest(record.decisionId);
-  if (rival !== null) throw refuse(describeRival(rival));
+  if (rival !== null) throw refuse(describeConflict(rival));
   if (!(await applyManually(config, database, record, { kind: REOPENINGS[from] })))
     throw refuse(`The dispatch is no longer ${from}`);
 }

@@ -139,11 +139,11 @@ describe("npx retrigger doctor, with the GitHub trainer", () => {
     const lines = await doctor();
     expect(lines.filter((line) => line.includes("GitHub:"))).toEqual([
       "✅ GitHub: YOUR_USER/cinematch is reachable",
-      "✅ GitHub: the token may write Actions",
+      "✅ GitHub: the token has write access to Actions",
       "✅ GitHub: the workflow model_training.yml is active",
       "✅ GitHub: model_training.yml has workflow_dispatch",
-      "✅ GitHub: model_training.yml takes all inputs",
-      "✅ GitHub: model_training.yml names its runs by the decision",
+      "✅ GitHub: model_training.yml declares all inputs",
+      "✅ GitHub: model_training.yml names its runs after the decision",
     ]);
     expect(world.github.dispatches()).toEqual([]);
     expect(world.github.faults.join("\n")).toBe("");
@@ -157,9 +157,9 @@ describe("npx retrigger doctor, with the GitHub trainer", () => {
     };
     const text = (await retrigger(["doctor"])).stdout;
     for (const part of [
-      "❌ GitHub: the token may not write Actions",
+      "❌ GitHub: the token has no write access to Actions",
       "❌ GitHub: the workflow model_training.yml is disabled_manually",
-      "does not take the input(s) drift_score, buffer_size, decision_id",
+      "does not declare the input(s) drift_score, buffer_size, decision_id",
       "requires the input secret, which is not sent",
       "run-name: Retrain ${{ inputs.decision_id }}",
     ])
@@ -169,10 +169,12 @@ describe("npx retrigger doctor, with the GitHub trainer", () => {
       "❌ GitHub: model_training.yml has no workflow_dispatch",
     );
     world.github.permissions = { push: true, scopes: "gist, read:org", actions: "write" };
-    expect((await retrigger(["doctor"])).stdout).toContain("❌ GitHub: the token may not write Actions");
+    expect((await retrigger(["doctor"])).stdout).toContain(
+      "❌ GitHub: the token has no write access to Actions",
+    );
     world.github.token = "another one";
     const wrong = await retrigger(["doctor"]);
     expect(wrong.code).toBe(1);
-    expect(wrong.stdout).toContain("❌ GitHub: YOUR_USER/cinematch: GitHub answered 401: Bad credentials");
+    expect(wrong.stdout).toContain("❌ GitHub: YOUR_USER/cinematch: GitHub returned 401: Bad credentials");
   });
 });

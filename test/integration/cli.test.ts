@@ -95,7 +95,9 @@ describe("npx retrigger", () => {
     const { REDIS_URL: _, ...settings } = world.settings;
     const { code, stderr } = await runScript("src/cli.ts", args, settings);
     expect(code).toBe(1);
-    expect(stderr).toContain("REDIS_URL is not set: give the Redis server, such as redis://localhost:6379");
+    expect(stderr).toContain(
+      "REDIS_URL is not set: set it to the Redis server, such as redis://localhost:6379",
+    );
   });
 
   it("lists the decisions of a model that is no longer in the settings", async () => {
@@ -139,8 +141,12 @@ describe("npx retrigger", () => {
 
   it.each([
     [["decide", "--model", "books"], {}, 'model: "books" is not in the settings'],
-    [["history", "--model", "typo"], {}, 'model: "typo" is not in the settings (there: default)'],
-    [["history", "--model", "typo", "--json"], {}, 'model: "typo" is not in the settings (there: default)'],
+    [["history", "--model", "typo"], {}, 'model: "typo" is not in the settings (known models: default)'],
+    [
+      ["history", "--model", "typo", "--json"],
+      {},
+      'model: "typo" is not in the settings (known models: default)',
+    ],
     [["emit", "--status", "done"], {}, 'status is "done"'],
     [["history", "--limit", "none"], {}, "whole number"],
     [["decide"], { REDIS_URL: "redis://127.0.0.1:1" }, "Cannot reach Redis"],

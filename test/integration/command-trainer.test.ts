@@ -108,7 +108,7 @@ describe("the command trainer", () => {
   it("says what is wrong if the program does not exist", async () => {
     await startApp(["no-such-program"]);
     const { runId } = await world.decide();
-    expect((await followed(runId)).error).toContain("there is no such program. Correct TRAINER_COMMAND");
+    expect((await followed(runId)).error).toContain("program not found. Correct TRAINER_COMMAND");
   });
 
   it("ends the program and its children after the time limit", async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { formatTime } from "../../src/core/format.ts";
-import { timeZone } from "../../src/settings/forms.ts";
+import { timeZone } from "../../src/settings/schemas.ts";
 import { addCheck, addRatings, createWorld, failureOf, until, type World } from "../support/world.ts";
 
 let world: World;

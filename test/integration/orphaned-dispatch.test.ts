@@ -178,7 +178,7 @@ describe("a recorded request", () => {
     await startTampered(JSON.stringify(change));
     const { dispatch, report } = await world.decide();
     expect(dispatch).toMatchObject({ state: "rejected", reason: "request_tampered" });
-    expect(report).toContain("somebody changed the row");
+    expect(report).toContain("the row was changed");
     expect(world.github.dispatches()).toEqual([]);
   });
 

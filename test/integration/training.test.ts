@@ -104,7 +104,7 @@ describe("a dispatched training", () => {
     world.github.runs.splice(0);
     const report = await world.waitForTraining(runId);
     expect(report).toMatchObject({ state: "failed", conclusion: "lost" });
-    expect(report.error).toMatch(/Nothing was heard of it for \d+ s\. GitHub has no run \d+ any more/);
+    expect(report.error).toMatch(/No sign of life for \d+ s\. GitHub no longer has run \d+/);
   });
 
   it("that was considered lost and reappears is followed again, and no second one is started", async () => {
@@ -166,10 +166,10 @@ describe("the service, at its start", () => {
       GITHUB_TOKEN: "ghp_wrong",
       LOG_LEVEL: "info",
     });
-    const text = await untilOutput(service, /answered 401[^]*is ready|is ready[^]*answered 401/);
+    const text = await untilOutput(service, /returned 401[^]*is ready|is ready[^]*returned 401/);
     service.kill("SIGTERM");
     await once(service, "exit");
-    expect(text).toContain("make another one and set GITHUB_TOKEN");
+    expect(text).toContain("create a new one and set GITHUB_TOKEN");
   });
 });
 

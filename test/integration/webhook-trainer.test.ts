@@ -188,7 +188,7 @@ describe("the webhook trainer", () => {
     const { dispatch } = await world.decide();
     expect(dispatch).toMatchObject({
       state: expected,
-      error: expect.stringContaining(`answered ${code}: no`) as string,
+      error: expect.stringContaining(`returned ${code}: no`) as string,
     });
     expect(receiver.received).toHaveLength(1);
   });
@@ -216,7 +216,7 @@ describe("the webhook trainer", () => {
   const silent = async () =>
     (await world.sql("SELECT silent_since FROM retraining_dispatches"))[0]?.["silent_since"] !== null;
 
-  it("does not count a training as ended if its status is not understood", async () => {
+  it("does not count a training as ended if its status cannot be parsed", async () => {
     respondWithJob(
       () => [200, {}, JSON.stringify({ state: "RUNNING", progress: 0.1 })],
       `${receiver.url}/jobs/9`,

@@ -110,7 +110,7 @@ describe("the settings", () => {
     "Z",
   ])("refuse the time zone %s, which Postgres would read differently or not at all", (zone) => {
     expect(faultsOf({ ...SERVERS, SOURCE_TIME_ZONE: zone })).toEqual([
-      `SOURCE_TIME_ZONE is "${zone}": must be an IANA time zone such as UTC or Europe/Paris, neither an offset nor an abbreviation`,
+      `SOURCE_TIME_ZONE is "${zone}": must be an IANA time zone such as UTC or Europe/Paris, not an offset or abbreviation`,
     ]);
   });
 
@@ -140,7 +140,7 @@ describe("the settings", () => {
     "refuse the schedule %s because it never fires",
     (schedule) => {
       expect(faultsOf({ ...SERVERS, SCHEDULE: schedule })).toEqual([
-        `SCHEDULE is "${schedule}": must fire at some time: no month that it names has that day. Correct it, or set it to off`,
+        `SCHEDULE is "${schedule}": must fire at least once: none of its months has that day. Correct it, or set it to off`,
       ]);
     },
   );
@@ -162,7 +162,7 @@ describe("the settings", () => {
   it("are refused without REDIS_URL by commands that need Redis; commands that do not still refuse an invalid one", () => {
     const { REDIS_URL: _, ...settings } = SERVERS;
     expect(faultsOf(settings)).toEqual([
-      "REDIS_URL is not set: give the Redis server, such as redis://localhost:6379",
+      "REDIS_URL is not set: set it to the Redis server, such as redis://localhost:6379",
     ]);
     expect(parseConfigWithoutRedis(settings).databaseUrl).toBe(SERVERS.DATABASE_URL);
     expect(() => parseConfigWithoutRedis({ ...SERVERS, REDIS_URL: "http://localhost" })).toThrow("REDIS_URL");

@@ -8,7 +8,7 @@ const settings = {
     modelKey: "minBufferSize",
     schema: wholeNumber(0),
     default: "50000",
-    meaning: "Ratings that the buffer must hold; exactly as many are enough.",
+    meaning: "Minimum number of ratings in the buffer.",
   },
 } as const satisfies CheckSettings;
 

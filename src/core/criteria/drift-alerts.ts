@@ -9,7 +9,7 @@ const settings = {
     modelKey: "minAlertsTriggered",
     schema: wholeNumber(1, EVIDENCE_LIMITS.alertIds),
     default: "1",
-    meaning: "Triggered alerts that are required; exactly as many are enough.",
+    meaning: "Minimum number of triggered alerts.",
   },
 } as const satisfies CheckSettings;
 

@@ -8,7 +8,7 @@ const settings = {
     modelKey: "driftLookbackHours",
     schema: wholeNumber(1, 100_000),
     default: "168",
-    meaning: "Older drift checks do not count, by the database's clock.",
+    meaning: "Drift checks older than this do not count (by the database's clock).",
   },
 } as const satisfies CheckSettings;
 

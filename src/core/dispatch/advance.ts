@@ -8,7 +8,7 @@ import {
   reduceSeen,
   toProgress,
 } from "./following.ts";
-import { clamp, LONGEST_PAUSE_MS, MINUTE_MS, planNext } from "./plan.ts";
+import { clamp, MAX_PAUSE_MS, MINUTE_MS, planNext } from "./plan.ts";
 import {
   confirm,
   isConfirmable,
@@ -24,8 +24,9 @@ import {
 import type { Advance, Change, DispatchContext, DispatchInput } from "./transition.ts";
 
 /**
- * The state machine of a dispatch: pure, with the time as an argument. The caller reads the row, calls the trainer, reduces
- * the response and writes the patch only if the row has not changed since; otherwise it rereads and reduces again.
+ * The state machine of a dispatch: pure, with the time as an argument. The caller reads the row, calls the trainer, passes
+ * the response to this function, and writes the patch only if the row has not changed meanwhile; otherwise it rereads the
+ * row and calls this function again.
  */
 export function advance(dispatch: Dispatch, input: DispatchInput, context: DispatchContext): Advance {
   const change = reduce(dispatch, input, context);
@@ -71,7 +72,7 @@ function reduce(dispatch: Dispatch, input: DispatchInput, context: DispatchConte
     case "gone":
       return reduceNoContact(dispatch, input.message, null, context);
     case "not_pollable":
-      return reduceNoContact(dispatch, "The trainer has not reported the outcome", LONGEST_PAUSE_MS, context);
+      return reduceNoContact(dispatch, "The trainer has not reported the outcome", MAX_PAUSE_MS, context);
     case "run_started":
       return dispatch.state === "sent"
         ? {

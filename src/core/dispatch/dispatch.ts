@@ -28,7 +28,7 @@ export const DispatchReason = z.enum([
   "settings_changed",
   /** Rejected by Retrigger: the recorded request differs from the one rendered from the settings. */
   "request_tampered",
-  /** Failed because the training gave no sign of life for too long. */
+  /** Failed because the training showed no sign of life for too long. */
   "lost",
 ]);
 
@@ -57,7 +57,7 @@ export interface Training {
   statusUrl: string | null;
 }
 
-/** A training's status in the trainer's own words; `completed` is the only final status. */
+/** A training's status as the trainer reports it; `completed` is the only final status. */
 export interface TrainingStatus {
   status: string;
   conclusion: string | null;
@@ -77,7 +77,7 @@ export interface Dispatch {
   conclusion: string | null;
   attempt: number | null;
   durationSeconds: number | null;
-  /** Further runs that the trainer started for the one request. */
+  /** Further runs that the trainer started for the same request. */
   extraRuns: readonly string[];
   /** For people: why it was rejected, is unknown or failed, and what to do about it. */
   error: string | null;
@@ -86,7 +86,7 @@ export interface Dispatch {
   askedAt: number | null;
   /** The last sign of life. */
   lastSeenAt: number | null;
-  /** Since when every attempt to read its status has failed. */
+  /** Since when its status could not be read; null if the last attempt succeeded. */
   unreachableSince: number | null;
   startedAt: number | null;
   endedAt: number | null;
@@ -94,10 +94,10 @@ export interface Dispatch {
 
 export type DispatchPatch = Partial<Omit<Dispatch, "createdAt">>;
 
-/** States in which a training may be under way, for all that is known. */
+/** States in which a training may be under way. */
 export const OPEN_STATES = ["pending", "sent", "unknown", "running"] as const;
 
-/** Whether the state is terminal, although some ends may still be revised. */
+/** Whether the state is terminal. A later report may still revise some of these states. */
 export function isTerminal(state: DispatchState): boolean {
   return ["succeeded", "failed", "cancelled", "rejected"].includes(state);
 }
@@ -112,11 +112,11 @@ export function stateOfTraining(status: string, conclusion: string | null): Disp
   return conclusion === "cancelled" ? "cancelled" : "failed";
 }
 
-/** The message for each reason to cancel a dispatch before its request. */
+/** The messages of the reasons to cancel a dispatch before its request. */
 export const CANCELLATIONS = {
-  evidence_too_old: "Not asked for: the evidence was too old by then",
-  training_requested: "Not asked for: another training was asked for since its evidence was gathered",
-  settings_changed: "Not asked for: the trainer's settings have changed since the decision",
+  evidence_too_old: "Not requested: the evidence had become too old",
+  training_requested: "Not requested: another training was requested after this evidence was gathered",
+  settings_changed: "Not requested: the trainer's settings have changed since the decision",
 } as const;
 
 export type Cancellation = keyof typeof CANCELLATIONS;

@@ -1,7 +1,7 @@
 import { type Dispatch, isUnrequested } from "./dispatch.ts";
 import type { DispatchEffect } from "./transition.ts";
 
-/** The side effects of a dispatch's state, however it got there. */
+/** The side effects of a dispatch's state, whatever led to it. */
 export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
   if (isUnrequested(dispatch)) return ["reevaluate"];
   const effects: DispatchEffect[] = dispatch.extraRuns.length > 0 ? ["announce_extra_runs"] : [];
@@ -24,7 +24,7 @@ export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
   }
 }
 
-/** What the end of a training needs to know about the model's latest decision. */
+/** What decides whether the end of a training calls for a re-evaluation. */
 export interface LatestDecision {
   /** When its snapshot was taken, Unix milliseconds. */
   takenAt: number | null;
@@ -32,13 +32,13 @@ export interface LatestDecision {
   isHeldByTraining: boolean;
 }
 
-/** A snapshot taken shortly after an end may not show it yet. */
+/** A snapshot taken shortly after a training ended may not show its end yet. */
 const SNAPSHOT_MARGIN_MS = 60_000;
 
 /**
- * Whether the end of a training calls for a re-evaluation of its model: yes, if the latest decision was held by a training,
- * and after a failure that no decision has seen yet, so that one records when its alerts are released. Never after a
- * success that no decision waited for: with the re-trigger guard off, that would train forever.
+ * Whether the end of a training calls for a re-evaluation of its model: if a training blocked the latest decision, and after
+ * a failure that no decision has seen yet, so that one records when the alerts are released. Never after a success that no
+ * decision waited for: with the re-trigger guard off, that would train forever.
  */
 export function callsForReevaluation(
   dispatch: Dispatch,

@@ -6,7 +6,7 @@ import {
   type Training,
   type TrainingStatus,
 } from "./dispatch.ts";
-import { graceMs, isFollowable, lastSign, LONGEST_PAUSE_MS, planNext } from "./plan.ts";
+import { graceMs, isFollowable, lastSign, MAX_PAUSE_MS, planNext } from "./plan.ts";
 import type { Change, DispatchContext, DispatchInput } from "./transition.ts";
 
 export function reduceSeen(
@@ -25,8 +25,8 @@ export function reduceSeen(
   const progress = toProgress(dispatch, seen, context);
   if (seen.runs === null || !isTerminal(stateOfTraining(seen.status, seen.conclusion)))
     return { patch: progress };
-  // Accept an end only once the list of runs is known: if one request started two runs, the older one trains and the other
-  // exits at once. The list may lag.
+  // Accept an end only once the list of runs is complete, because it may lag: if one request started two runs, the older one
+  // trains and the other one exits at once.
   const fresh = { kind: "poll", waitMs: limits.pollMs, isFresh: true } as const;
   const isListed = seen.runs.some(({ externalId }) => externalId === dispatch.externalId);
   const isListComplete = isListed || now - (dispatch.askedAt ?? 0) >= limits.searchMs;
@@ -98,14 +98,14 @@ export function reduceRunEnded(
   };
 }
 
-/** Records a sign of life now and then, so that evaluations know that the training is alive. */
+/** Records a sign of life from time to time, so that evaluations see that the training is alive. */
 export function heartbeat(dispatch: Dispatch, { now, limits }: DispatchContext): DispatchPatch {
   if (isTerminal(dispatch.state)) return {};
   const isDue = now - lastSign(dispatch) >= limits.lostAfterMs / 4;
   return isDue || dispatch.unreachableSince !== null ? { lastSeenAt: now, unreachableSince: null } : {};
 }
 
-/** There was no sign of life. For a while that means nothing; past the limit, the training is given up. */
+/** Handles a missing sign of life: waits at first, then gives up the training once it is past the limit. */
 export function reduceNoContact(
   dispatch: Dispatch,
   why: string,
@@ -119,15 +119,15 @@ export function reduceNoContact(
   const silentMs = now - lastSign(dispatch);
   // After an outage of our own, the first failed poll must not end the training.
   if (silentMs >= limits.lostAfterMs && now - unreachableSince >= graceMs(limits.lostAfterMs))
-    return giveUp(dispatch, `Nothing was heard of it for ${Math.round(silentMs / 1000)} s. ${why}`, context);
-  // Pauses grow, but a poll still falls on the moment to give up.
-  const pauseMs = Math.max(waitMs ?? 0, limits.pollMs, Math.min(silentMs / 4, LONGEST_PAUSE_MS));
+    return giveUp(dispatch, `No sign of life for ${Math.round(silentMs / 1000)} s. ${why}`, context);
+  // The pauses grow, but one poll still coincides with the limit.
+  const pauseMs = Math.max(waitMs ?? 0, limits.pollMs, Math.min(silentMs / 4, MAX_PAUSE_MS));
   const toLimitMs = Math.max(limits.lostAfterMs - silentMs, graceMs(limits.lostAfterMs)) + 1_000;
   const { kind } = planNext(dispatch, context, limits.pollMs);
   return { patch, next: { kind, waitMs: Math.round(Math.min(pauseMs, toLimitMs)) }, note: why };
 }
 
-/** A training that can be followed counts as lost. Otherwise only a person can say whether it started. */
+/** A training that can be followed counts as lost. For any other, only a person can tell whether it started. */
 function giveUp(dispatch: Dispatch, error: string, { now, trainer }: DispatchContext): Change {
   if (dispatch.state === "unknown") return { next: { kind: "done" }, isGivenUp: true };
   if (!isFollowable(dispatch, trainer))

@@ -23,7 +23,7 @@ export function planNext(dispatch: Dispatch, context: DispatchContext, waitMs: n
   }
 }
 
-/** A failed training is polled until its alerts may start another one, because a person may re-run it. */
+/** Keeps polling a failed training until its alerts are released, because a person may re-run it. */
 function planWatch(
   dispatch: Dispatch,
   { now, limits, trainer, findAlertsBackAt }: DispatchContext,
@@ -34,8 +34,8 @@ function planWatch(
   const alertsBackAt = findAlertsBackAt?.(dispatch.endedAt) ?? null;
   if (alertsBackAt === null || now >= alertsBackAt) return { kind: "done" };
   if (waitMs === 0) return { kind: "poll", waitMs: 0, isFresh: true };
-  const pauseMs = clamp((now - dispatch.endedAt) / 4, limits.pollMs, LONGEST_PAUSE_MS);
-  // The last poll comes just before another training may start.
+  const pauseMs = clamp((now - dispatch.endedAt) / 4, limits.pollMs, MAX_PAUSE_MS);
+  // The last poll falls just before another training may start.
   const toEndMs = alertsBackAt - now - Math.min(WATCH_MARGIN_MS, limits.pollMs);
   return {
     kind: "poll",
@@ -61,13 +61,13 @@ export function isPastLimit(dispatch: Dispatch, { now, limits }: DispatchContext
   return now - lastSign(dispatch) >= computeFlightLimitMs(limits.lostAfterMs);
 }
 
-/** How far past the limit a worker may go before it gives up a silent training. */
+/** How long past its limit a worker waits before it gives up a training without contact. */
 export function graceMs(lostAfterMs: number): number {
-  return Math.min(LONGEST_PAUSE_MS, lostAfterMs / 4);
+  return Math.min(MAX_PAUSE_MS, lostAfterMs / 4);
 }
 
 /**
- * How long after its last sign of life a training holds its model, in milliseconds: a little longer than the worker that
+ * How long after its last sign of life a training blocks its model, in milliseconds: a little longer than the worker that
  * follows it waits, so that a running worker records the end first.
  */
 export function computeFlightLimitMs(lostAfterMs: number): number {
@@ -75,8 +75,8 @@ export function computeFlightLimitMs(lostAfterMs: number): number {
 }
 
 export const MINUTE_MS = 60_000;
-export const LONGEST_PAUSE_MS = 10 * MINUTE_MS;
+export const MAX_PAUSE_MS = 10 * MINUTE_MS;
 
-export function clamp(value: number, least: number, most: number): number {
-  return Math.min(most, Math.max(least, value));
+export function clamp(value: number, min: number, max: number): number {
+  return Math.min(max, Math.max(min, value));
 }

@@ -1,8 +1,8 @@
 import { z } from "zod";
 
-/** What a trainer needs to know of a `trigger` decision. */
+/** What a trainer needs to know about a `trigger` decision. */
 export const TrainingOrder = z.object({
-  /** The run's id: the key by which a training is recognised as this decision's. */
+  /** The run's id: the key that links a training to this decision. */
   runId: z.string(),
   model: z.string(),
   reason: z.string(),
@@ -11,7 +11,7 @@ export const TrainingOrder = z.object({
 });
 export type TrainingOrder = z.infer<typeof TrainingOrder>;
 
-/** An HTTP request as it is recorded and shown: a secret is represented by the name of its setting. */
+/** An HTTP request as it is recorded and shown, with the name of its setting in place of each secret. */
 export const HttpRequest = z.object({
   // Earlier versions recorded requests without it.
   kind: z.literal("http").default("http"),
@@ -22,7 +22,7 @@ export const HttpRequest = z.object({
 });
 export type HttpRequest = z.infer<typeof HttpRequest>;
 
-/** A program and its arguments, which no shell reads. */
+/** A program and its arguments, which no shell interprets. */
 export const CommandRequest = z.object({
   kind: z.literal("command").default("command"),
   command: z.array(z.string()).min(1),

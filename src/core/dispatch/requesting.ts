@@ -3,7 +3,7 @@ import { reduceNoContact } from "./following.ts";
 import { clamp, isFollowable, isPastLimit, MINUTE_MS, planNext } from "./plan.ts";
 import type { Change, DispatchContext, DispatchInput, DispatchLimits, Unaccepted } from "./transition.ts";
 
-/** The training that a person names. */
+/** Adopts the training that a person named. */
 export function confirm(
   { externalId, statusUrl = null, isDone = false }: Extract<DispatchInput, { kind: "confirm" }>,
   { now }: DispatchContext,
@@ -17,7 +17,7 @@ export function isConfirmable({ state, externalId, askedAt }: Dispatch): boolean
   return state === "unknown" || ((state === "pending" || state === "sent") && externalId === null);
 }
 
-/** The state of an accepted request. If nothing more will ever be known, acceptance is its end. */
+/** The state of an accepted request. If its outcome will never be known, acceptance counts as success. */
 function toAccepted(isDone: boolean, now: number): DispatchPatch {
   return isDone
     ? { state: "succeeded", status: "completed", conclusion: "accepted", startedAt: now, endedAt: now }
@@ -37,7 +37,7 @@ export const REOPENED: DispatchPatch = {
   statusUrl: null,
 };
 
-/** The job has already waited out its delay, so the next step is due now. */
+/** The job has already waited, so the next step is due now. */
 export function reduceOpened(dispatch: Dispatch, context: DispatchContext): Change {
   if (dispatch.state === "unknown" && isPastLimit(dispatch, context))
     return { next: { kind: "done" }, isGivenUp: true };
@@ -54,21 +54,21 @@ export function reduceDifference(dispatch: Dispatch, haveSettingsChanged: boolea
 }
 
 const TAMPERED =
-  "The request in retraining_dispatches is not the one that the settings give, so it was not sent: somebody changed the row.\nFind out who may write to retraining_dispatches; the model's next decision renders a new request";
+  "The request recorded in retraining_dispatches differs from the one rendered from the settings, so it was not sent: the row was changed.\nFind out who can write to retraining_dispatches; the model's next decision renders a new request";
 
 export function reduceAccepted(
   dispatch: Dispatch,
   { training, isDone = false }: { training: Training | null; isDone?: boolean },
   { now }: DispatchContext,
 ): Change {
-  // Callbacks may have come before this response: keep what they reported, and add only what is missing.
+  // A callback may have arrived before this response: keep what it reported, and add only what is missing.
   const names = {
     externalId: dispatch.externalId ?? training?.externalId ?? null,
     url: dispatch.url ?? training?.url ?? null,
     statusUrl: dispatch.statusUrl ?? training?.statusUrl ?? null,
   };
   if (dispatch.state !== "pending" && dispatch.state !== "unknown") return { patch: names };
-  // A late response still counts, even if the request was given up in the meantime.
+  // A late response still counts, even if the request has been given up.
   const askedAt = dispatch.askedAt ?? now;
   return {
     patch: {
@@ -82,12 +82,12 @@ export function reduceAccepted(
   };
 }
 
-/** Whether a dispatch is still waiting for the response to this very request. */
+/** Whether a dispatch is still waiting for the response to this request. */
 export function isOutstanding(dispatch: Dispatch, { askedAt }: Unaccepted): boolean {
   return dispatch.state === "pending" && dispatch.askedAt !== null && dispatch.askedAt === askedAt;
 }
 
-/** The request did not arrive, or was refused for now, so it may be sent again. */
+/** Schedules the request again: it did not arrive, or was refused temporarily. */
 export function postpone(dispatch: Dispatch, request: Unaccepted, waitMs: number): Change {
   if (!isOutstanding(dispatch, request)) return {};
   return {
@@ -127,7 +127,7 @@ export function reduceSearched(
   };
 }
 
-const NOT_FOUND = "The trainer shows no training under this run's id";
+const NOT_FOUND = "The trainer lists no training with this run's id";
 
 function reduceNotFound(dispatch: Dispatch, context: DispatchContext): Change {
   const { now, limits } = context;
@@ -139,12 +139,12 @@ function reduceNotFound(dispatch: Dispatch, context: DispatchContext): Change {
       return {
         patch: {
           state: "unknown",
-          error: `${why}; the trainer knows of no training under this run's id`,
+          error: `${why}; the trainer lists no training with this run's id`,
         },
       };
     return {
       next: { kind: "search", waitMs: searchPause(now - dispatch.askedAt, limits) },
-      note: `${why}; looking for the training`,
+      note: `${why}; searching for the training`,
     };
   }
   if (dispatch.state !== "unknown" && isFollowable(dispatch, context.trainer))
@@ -164,7 +164,7 @@ export function reduceUnavailable(
   const requestedAgoMs = now - dispatch.askedAt;
   if (requestedAgoMs >= limits.searchMs * UNAVAILABLE_FACTOR)
     return {
-      patch: { state: "unknown", error: `${why}; the trainer could not be asked for it: ${message}` },
+      patch: { state: "unknown", error: `${why}; the search for the training failed: ${message}` },
     };
   return {
     next: { kind: "search", waitMs: Math.max(searchPause(requestedAgoMs, limits), waitMs ?? 0) },
@@ -172,7 +172,7 @@ export function reduceUnavailable(
   };
 }
 
-/** Pauses grow with the time elapsed; the last search comes when the limit is reached. */
+/** The pauses grow with the elapsed time; the last search coincides with the limit. */
 function searchPause(requestedAgoMs: number, { searchMs }: DispatchLimits): number {
   return Math.round(
     Math.min(clamp(requestedAgoMs / 2, 1_000, MINUTE_MS), Math.max(1_000, searchMs - requestedAgoMs)),
@@ -182,4 +182,4 @@ function searchPause(requestedAgoMs: number, { searchMs }: DispatchLimits): numb
 /** While the trainer is unreachable, the search may take this many times longer. */
 const UNAVAILABLE_FACTOR = 12;
 
-const WORKER_ENDED = "The worker ended while it asked";
+const WORKER_ENDED = "The worker stopped during the request";

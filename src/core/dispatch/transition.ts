@@ -6,7 +6,7 @@ export type DispatchInput =
   | { kind: "opened" }
   /** The recorded request differs from the one rendered from the settings. */
   | { kind: "request_differs"; haveSettingsChanged: boolean }
-  /** The trainer accepted; `training` is null if it returned no id. `isDone`: nothing more will ever be known. */
+  /** The trainer accepted; `training` is null if it returned no id. `isDone`: its outcome will never be known. */
   | { kind: "accepted"; training: Training | null; isDone?: boolean }
   | ({ kind: "refused" } & Unaccepted)
   /** The request certainly never arrived. */
@@ -34,7 +34,7 @@ export type DispatchInput =
   /** Manual: `dispatch confirm` names the training that an unknown dispatch started. */
   | { kind: "confirm"; externalId: string; statusUrl?: string | null; isDone?: boolean };
 
-/** What became of the request made at `askedAt`, and of no later one. */
+/** The outcome of the request made at `askedAt`; it says nothing about a later request. */
 export interface Unaccepted {
   askedAt: number | null;
   message: string;
@@ -50,9 +50,9 @@ export interface DispatchContext {
 
 /** What a trainer can and cannot do. */
 export interface TrainerTraits {
-  /** A training is followed by its id (GitHub); otherwise by a status URL, if there is one. */
+  /** A training is followed by its id (GitHub); otherwise by a status URL, if any. */
   followsById: boolean;
-  /** The trainer may report outcomes by itself, so the row can change between two polls (webhook callbacks). */
+  /** The trainer reports outcomes in callbacks (webhook), so the row can change between two polls. */
   reportsOutcomes: boolean;
   /** The training runs inside a worker (a local program). */
   runsHere: boolean;
@@ -63,11 +63,10 @@ export interface DispatchLimits {
   searchMs: number;
   /** Pause between two polls of a training. */
   pollMs: number;
-  /** A training that gives no sign of life for this long counts as lost. */
+  /** A training without a sign of life for this long counts as lost. */
   lostAfterMs: number;
 }
 
-/** The limits as the settings give them. */
 export function toDispatchLimits({
   searchMs,
   pollMs,
@@ -97,7 +96,7 @@ export type DispatchEffect =
   | "announce_end"
   /** Make sure that a job follows the training to its end and reports it. */
   | "follow"
-  /** The model may be free again: re-evaluate it if its latest decision was waiting for this. */
+  /** The model may be free again: re-evaluate it if its latest decision waited for this training. */
   | "release"
   /** The decision had no effect: re-evaluate the model. */
   | "reevaluate";
@@ -105,7 +104,7 @@ export type DispatchEffect =
 /** The next step with the trainer, and the delay before it. */
 export type DispatchStep =
   | { kind: "request" | "search" | "run"; waitMs: number }
-  /** `isFresh`: poll without the last ETag, because the status that it stands for was not recorded. */
+  /** `isFresh`: poll without the last ETag, because the status behind it was not recorded. */
   | { kind: "poll"; waitMs: number; isFresh?: boolean }
   | { kind: "done" };
 
@@ -113,6 +112,6 @@ export interface Change {
   patch?: DispatchPatch;
   next?: DispatchStep;
   note?: string;
-  /** Nothing more is expected of it, although its state is not terminal. */
+  /** No further progress is expected, although the state is not terminal. */
   isGivenUp?: boolean;
 }

@@ -10,13 +10,13 @@ const settings = {
     modelKey: "retriggerGuard",
     schema: onOff,
     default: "on",
-    meaning: "`off`: an alert may start one training after another for as long as it is recent.",
+    meaning: "`off`: a recent alert may start one training after another.",
   },
 } as const satisfies CheckSettings;
 
 /**
- * The re-trigger guard: the same alert does not start a second training. It objects only if there were enough alerts without
- * it; too few is a reason of its own.
+ * The re-trigger guard: the same alert does not start a second training. It objects only if the number of alerts would be
+ * sufficient otherwise; too few alerts are a separate reason.
  */
 export const alreadyActedOn = {
   id: "already_acted_on",

@@ -15,7 +15,7 @@ const settings = {
   },
 } as const satisfies CheckSettings;
 
-/** The backoff: the alerts of a failed training start the next one only after a pause. */
+/** The alerts of a failed training start the next one only after a pause. */
 export const retryBackoff = {
   id: "retry_backoff",
   reason: "retry_backoff",

@@ -9,11 +9,11 @@ const settings = {
     modelKey: "trainingInFlightGuard",
     schema: onOff,
     default: "on",
-    meaning: "`off`: a training may start while another one of the model is under way.",
+    meaning: "`off`: a training may start while another training of the model is under way.",
   },
 } as const satisfies CheckSettings;
 
-/** No training of the model is under way. It objects until the last one has ended, or reached its limit. */
+/** No training of the model is under way. Objects until every training has ended or reached its limit. */
 export const trainingInFlight = {
   id: "training_in_flight",
   reason: "training_in_flight",

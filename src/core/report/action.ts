@@ -7,7 +7,7 @@ import { featureName } from "./findings.ts";
 import type { ReportInput } from "./input.ts";
 import { requestLines } from "./request.ts";
 
-/** Act's part of the report: what was recorded, and what was sent or is recommended instead. */
+/** Act's part of the report: what was recorded, and what was sent or is recommended. */
 export function renderAction(input: ReportInput): string {
   const { verdict, request, superseded } = input;
   if (superseded !== null) return recordLine(input);

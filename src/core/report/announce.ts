@@ -1,7 +1,7 @@
 import type { DispatchOutcome } from "../dispatch/dispatch.ts";
 import { formatCount, formatScore, toPlain } from "../format.ts";
 
-/** What a message about a dispatch names. */
+/** What a message about a dispatch includes. */
 export interface Announced extends Pick<DispatchOutcome, "state" | "url" | "error"> {
   model: string;
   decisionId: number;
@@ -22,7 +22,7 @@ export function announceTrigger(
   ].join("\n");
 }
 
-/** "✅ films: training succeeded ...", and for one that did not, when its alerts are released. */
+/** "✅ films: the training of decision #3 succeeded ..."; after a failure, also until when its alerts are held back. */
 export function announceEnd(
   dispatch: Announced,
   {
@@ -41,40 +41,40 @@ export function announceEnd(
     ...withError(dispatch),
     ...(alertsBackAt === null
       ? []
-      : [`Its alerts are given back at ${alertsBackAt}; then a follow-up looks again`]),
+      : [`Its alerts are held back until ${alertsBackAt}; then a follow-up re-evaluates`]),
   ].join("\n");
 }
 
-/** "❓ films: nobody knows ...", with the two commands that settle it. */
+/** "❓ films: it is unknown whether ...", with the two commands that settle it. */
 export function announceUnknown(dispatch: Announced): string {
   return [
-    `❓ ${dispatch.model}: nobody knows whether the training of decision #${dispatch.decisionId} was started (${dispatch.trainer})`,
+    `❓ ${dispatch.model}: it is unknown whether the training of decision #${dispatch.decisionId} started (${dispatch.trainer})`,
     ...withError(dispatch),
     ...settleCommands(dispatch.decisionId),
   ].join("\n");
 }
 
-export function announceDoubles(dispatch: Announced, extraRuns: readonly string[]): string {
+export function announceExtraRuns(dispatch: Announced, extraRuns: readonly string[]): string {
   return [
-    `⚠️ ${dispatch.model}: the trainer started ${formatCount(extraRuns.length + 1)} runs for the one request of decision #${dispatch.decisionId}`,
-    `Followed:${withUrl(dispatch)}; too many: ${extraRuns.join(", ")}`,
+    `⚠️ ${dispatch.model}: the trainer started ${formatCount(extraRuns.length + 1)} runs for the request of decision #${dispatch.decisionId}`,
+    `Followed:${withUrl(dispatch)}; duplicates: ${extraRuns.join(", ")}`,
   ].join("\n");
 }
 
 export function announceFailedChain(model: string, stage: string, runId: string, error: string): string {
-  return `❌ ${model}: run ${runId} failed at ${stage}\n${error}\nAfter the mend, retry it in Bull Board`;
+  return `❌ ${model}: run ${runId} failed at ${stage}\n${error}\nOnce fixed, retry it in Bull Board`;
 }
 
-/** Why a dispatch is not requested again. */
-export function describeRival(decisionId: number): string {
-  return `Decision #${decisionId} has asked for a training since: another one would be the second for the same alerts`;
+/** Why a dispatch is not requested: a later decision has requested a training. */
+export function describeConflict(decisionId: number): string {
+  return `Decision #${decisionId} has requested a training meanwhile: another one would be the second for the same alerts`;
 }
 
 /** The two commands with which a person settles an unknown dispatch. */
 export function settleCommands(decisionId: number): string[] {
   return [
-    `It was started:     npx retrigger dispatch confirm ${decisionId} <run>`,
-    `It was not started: npx retrigger dispatch resend ${decisionId}`,
+    `It started:        npx retrigger dispatch confirm ${decisionId} <run>`,
+    `It did not start:  npx retrigger dispatch resend ${decisionId}`,
   ];
 }
 

@@ -27,7 +27,7 @@ export function renderCriteria(input: Evaluated): string {
   ].join("\n");
 }
 
-/** What to do next: what the failed checks advise, then the guide's own words. */
+/** What to do next: the advice of the failed checks, then the guide's lines. */
 export function recommend({
   settingNames,
   ...input
@@ -43,7 +43,7 @@ export function recommend({
   ];
 }
 
-/** Pairs results with their checks. A result of another version's check is left out. */
+/** Pairs results with their checks. Omits results of checks that only another version has. */
 function listResults(checks: readonly Check[], results: readonly CheckResult[]): [Check, CheckResult][] {
   return results.flatMap((result): [Check, CheckResult][] => {
     const check = checks.find(({ id }) => id === result.id);
@@ -54,7 +54,7 @@ function listResults(checks: readonly Check[], results: readonly CheckResult[]):
 function listFailures({ verdict, evidence, policy }: Evaluated): [Check, Failure<CheckSettings>][] {
   const results = [...verdict.criteria, ...verdict.guards];
   return CHECKS.filter(({ reason }) => verdict.failed.some((code) => code === reason)).map((check) => {
-    // The verdict of an earlier version lists no guards.
+    // Verdicts of earlier versions list no guards.
     const result = results.find(({ id }) => id === check.id) ?? runCheck(check, evidence, policy);
     return [check, { result, evidence, settings: policy }];
   });
@@ -85,7 +85,6 @@ function allMetLines({ verdict }: Evaluated): string[] {
   ];
 }
 
-/** Why each failed check failed: by how much, because of which training, until when. */
 function explainFailures(input: Evaluated): string[] {
   const lines = listFailures(input).flatMap(([check, failure]) => check.explain(failure));
   return ["❌ Not met:", ...lines.map((line) => (line.startsWith("  ") ? `   ${line}` : `   • ${line}`))];

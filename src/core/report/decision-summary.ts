@@ -5,7 +5,7 @@ import { DispatchRequest } from "../dispatch/request.ts";
 import type { ReportInput } from "./input.ts";
 import { renderReport } from "./report.ts";
 
-/** A decision as one object: the return value of a chain and what `decide --json` prints. */
+/** A decision as one object: the result of a chain and the output of `decide --json`. */
 export const DecisionSummary = z.object({
   runId: z.uuid(),
   model: z.string(),
@@ -29,7 +29,7 @@ export const DecisionSummary = z.object({
   decisionId: z.number().int().nullable(),
   /** ISO 8601; null in a dry run and for a superseded run. */
   decidedAt: z.string().nullable(),
-  /** ISO 8601: when time alone could change the decision, and a follow-up re-evaluates; null for never. */
+  /** When time alone could change the decision, and a follow-up re-evaluates, ISO 8601; null for never. */
   nextLookAt: z.string().nullable().default(null),
   /** The run that re-evaluates; only if this one was superseded. */
   supersededBy: z.uuid().optional(),
@@ -37,7 +37,7 @@ export const DecisionSummary = z.object({
 });
 export type DecisionSummary = z.infer<typeof DecisionSummary>;
 
-/** A decision as one object that includes its report: of a recorded, a superseded or a dry run. */
+/** Summarizes a recorded, superseded or dry run, with its report. */
 export function summarizeDecision(
   input: ReportInput,
   decision: DecisionSummary["decision"],

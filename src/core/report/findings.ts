@@ -45,7 +45,7 @@ function triggeredLines({ triggered, newestTriggered }: Evidence["checks"]): str
   ];
 }
 
-/** Only the alert's flag counts. The monitor may set it by a rule of its own, such as a score that is too low. */
+/** Only the alert's flag counts. The monitor may set it by other rules, such as a score that is too low. */
 function explainFlag({ score, threshold }: DriftCheck): string {
   if (score === null || threshold === null || score <= threshold)
     return `flagged by the monitor (Score ${formatScore(score)}, Threshold ${formatScore(threshold)})`;

@@ -11,7 +11,7 @@ export interface ReportInput {
   runId: string;
   evidence: Evidence;
   policy: Policy;
-  /** How the user named each setting of the policy, by its key there; an environment variable or a place in the YAML file. */
+  /** How the user named each setting of the policy, by its key: an environment variable or a place in the YAML file. */
   settingNames: Readonly<Record<string, string>>;
   verdict: Verdict;
   /** The request that the trainer sends, or would send; null for `no_action`. */
@@ -20,13 +20,13 @@ export interface ReportInput {
   recorded: PastDecision | null;
   /** The trainer and the outcome of its dispatch; null if there is none. */
   dispatch: ReportedDispatch | null;
-  /** The run that re-evaluates, and why; null for a run that was not superseded. */
+  /** The run that re-evaluates, and why; null unless this run was superseded. */
   superseded: { by: string; because: Superseded } | null;
   /** IANA zone of the times in the report. */
   timeZone: string;
 }
 
-/** A dispatch as its row stands; its state is null in a dry run, which has none. */
+/** A dispatch as recorded; its state is null in a dry run, which has no row. */
 type ReportedDispatch = Omit<DispatchOutcome, "state"> & {
   trainer: string;
   state: DispatchOutcome["state"] | null;

@@ -4,7 +4,7 @@ import { formatCount, formatScore, formatTime } from "../format.ts";
 import { isMock } from "./action.ts";
 import type { ReportInput } from "./input.ts";
 
-/** The end of the report: the latest decisions, and what came of this one. */
+/** The end of the report: the latest decisions, and the status of this one. */
 export function renderSummary(input: ReportInput): string {
   const { evidence, recorded, timeZone, model, runId } = input;
   const decisions = [...(recorded ? [recorded] : []), ...evidence.lastDecisions].slice(

@@ -6,13 +6,13 @@ import type { GitHubTarget } from "./request.ts";
 export type GitHubLogin =
   { kind: "token"; token: string } | { kind: "app"; appId: string; privateKey: string };
 
-/** The limit of a request that starts nothing. */
-export const READ_LIMIT_MS = 15_000;
+/** The timeout of read-only requests. */
+export const READ_TIMEOUT_MS = 15_000;
 
-/** A connection to the GitHub of a target: `request` with the token in its headers. */
+/** A connection to GitHub's API. */
 export interface GitHub {
   octokit: Octokit;
-  /** A token that may be used now. @throws what the request for it throws; nothing else was sent then. */
+  /** Fetches a valid token. @throws the error of the token request, before anything else is sent. */
   fetchToken(target: RepositoryAddress, options?: { isFresh?: boolean }): Promise<GitHubToken>;
 }
 
@@ -20,24 +20,24 @@ export type RepositoryAddress = Pick<GitHubTarget, "owner" | "repo">;
 
 export interface GitHubToken {
   token: string;
-  /** What an App's token may do; null for other tokens, which do not say. */
+  /** The permissions of an App's token; null for other tokens, which do not list them. */
   permissions: Readonly<Record<string, string>> | null;
 }
 
-/** Connects to a GitHub, as the settings say who asks. Nothing is sent before it is asked for. */
+/** Prepares a connection; sends nothing until the first request. */
 export function connectGitHub(apiUrl: string, login: GitHubLogin): GitHub {
-  // Without a retry plugin: what was lost must be looked for, never sent again.
+  // Without the retry plugin: a lost request must be searched for, never sent again.
   const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
   const options: OctokitOptions = { baseUrl: apiUrl, userAgent: "retrigger", log: quiet };
   const octokit = new Octokit(options);
-  // Requests that others make for us, such as those for tokens, must end too.
+  // Octokit's own requests, such as those for tokens, need a timeout too.
   octokit.hook.before("request", (request) => {
-    request.request.signal ??= AbortSignal.timeout(READ_LIMIT_MS);
+    request.request.signal ??= AbortSignal.timeout(READ_TIMEOUT_MS);
   });
   if (login.kind === "token")
     return { octokit, fetchToken: async () => ({ token: login.token, permissions: null }) };
 
-  // Keeps tokens for the hour that they live.
+  // Caches each token for its lifetime of one hour.
   const { appId, privateKey } = login;
   const auth = createAppAuth({ appId, privateKey, request: octokit.request, log: quiet });
   const installations = new Map<string, number>();

@@ -5,7 +5,7 @@ import type { RequestResult } from "../trainer.ts";
 
 export type Failure = Exclude<RequestResult, { outcome: "accepted" }>;
 
-/** An answer of GitHub's that is not a success. */
+/** An error response from GitHub. */
 export interface Refusal {
   status: number;
   /** GitHub's own message. */
@@ -13,26 +13,26 @@ export interface Refusal {
   headers: Readonly<Record<string, string | number | undefined>>;
 }
 
-/** The answer that an error stands for; null where there was none, which Octokit calls status 500 as well. */
+/** The error response behind an error; null if there was no response, for which Octokit also reports status 500. */
 export function readRefusal(error: unknown): Refusal | null {
   if (!(error instanceof RequestError) || error.response === undefined) return null;
   const { status, message, response } = error;
-  // Octokit adds the address of the documentation.
+  // Octokit appends the URL of the documentation.
   return { status, message: message.replace(/ - https?:\/\/\S+$/, ""), headers: response.headers };
 }
 
 /**
- * What a failed request to GitHub means. Refused for good: what only a person mends (401, 403, 404, 422 and their like), with
- * the remedy. Lost: everything that may come after GitHub has accepted the request (5xx, a reset, a timeout).
+ * Classifies a failed request to GitHub. Rejected: only a person can fix it (such as 401, 403, 404, 422); the message includes
+ * the remedy. Lost: GitHub may have accepted the request before it failed (5xx, a reset, a timeout).
  */
 export function explainGitHubFailure(error: unknown): Failure {
   const refusal = readRefusal(error);
   if (refusal === null) {
     const { isUnsent, message } = explainNetworkFailure(error);
-    return { outcome: isUnsent ? "not_sent" : "lost", message: `GitHub did not answer: ${message}` };
+    return { outcome: isUnsent ? "not_sent" : "lost", message: `No response from GitHub: ${message}` };
   }
   const { status, message, headers } = refusal;
-  const text = `GitHub answered ${status}: ${message}`;
+  const text = `GitHub returned ${status}: ${message}`;
   if (isRateLimit(refusal)) return { outcome: "rate_limited", message: text, waitMs: readWait(headers) };
   if (status >= 500 || status === 408) return { outcome: "lost", message: text };
   return { outcome: "rejected", message: `${text}\n${adviseOn(refusal)}` };
@@ -40,11 +40,11 @@ export function explainGitHubFailure(error: unknown): Failure {
 
 function isRateLimit({ status, message, headers }: Refusal): boolean {
   if (status === 429) return true;
-  // GitHub uses 403 for want of permission as well.
+  // GitHub also uses 403 for missing permissions.
   return status === 403 && (readWait(headers) !== null || /rate limit|abuse detection/i.test(message));
 }
 
-/** What to do about a refusal, by GitHub's own words. */
+/** What to do about a refusal, judged by GitHub's message. */
 function adviseOn({ status, message }: Refusal): string {
   if (/workflow_dispatch['"]? trigger/.test(message)) return DISPATCHABLE;
   if (message.startsWith("Unexpected inputs provided")) return adviseOnInputs(message);
@@ -53,18 +53,18 @@ function adviseOn({ status, message }: Refusal): string {
   if (/disabled workflow/.test(message))
     return "Enable the workflow on its page under Actions, or with: gh workflow enable";
   const required = /^Required input '([^']*)'/.exec(message)?.[1];
-  if (required !== undefined) return `Give it in GITHUB_EXTRA_INPUTS, such as {"${required}":"..."}`;
+  if (required !== undefined) return `Set it in GITHUB_EXTRA_INPUTS, such as {"${required}":"..."}`;
   if (/version/i.test(message) && status === 400)
-    return "Set GITHUB_API_VERSION to one that this server knows: 2022-11-28 for an older GHES";
+    return "Set GITHUB_API_VERSION to a version that this server supports: 2022-11-28 for an older GHES";
   switch (status) {
     case 401:
-      return "The token is wrong, has expired or was revoked: make another one and set GITHUB_TOKEN (or correct the App's id and key)";
+      return "The token is wrong, expired or revoked: create a new one and set GITHUB_TOKEN (or correct the App's id and key)";
     case 403:
-      return "The token may not do this: give it Actions: read and write on the repository (a classic token: the scope repo)";
+      return "The token lacks permission: give it Actions: read and write on the repository (a classic token: the scope repo)";
     case 404:
-      return "Check GITHUB_REPO_OWNER, GITHUB_REPO_NAME and GITHUB_WORKFLOW: the workflow must be on the default branch, and the token must see the repository";
+      return "Check GITHUB_REPO_OWNER, GITHUB_REPO_NAME and GITHUB_WORKFLOW: the workflow must be on the default branch, and the token must have access to the repository";
     default:
-      return "Mend what the message names";
+      return "Fix what the message describes";
   }
 }
 
@@ -77,7 +77,7 @@ const DISPATCHABLE = `Add to the workflow's file, on the default branch:
         buffer_size: { type: string }
         decision_id: { type: string }`;
 
-/** The lines that declare the inputs that the workflow does not know. */
+/** The lines that declare the inputs missing from the workflow. */
 function adviseOnInputs(message: string): string {
   const names = [...message.matchAll(/"([^"]+)"/g)].map(([, name]) => name);
   return [

@@ -6,7 +6,7 @@ import type { GitHub, GitHubToken } from "./connection.ts";
 import { explainGitHubFailure, readRefusal } from "./failure.ts";
 import type { GitHubTarget } from "./request.ts";
 
-/** Looks whether each model's workflow could be dispatched. Starts nothing and changes nothing. */
+/** Checks whether each model's workflow could be dispatched. Starts nothing and changes nothing. */
 export async function preflightGitHub(
   github: GitHub,
   targets: ReadonlyMap<string, GitHubTarget>,
@@ -49,9 +49,7 @@ async function preflightWorkflow(github: GitHub, target: GitHubTarget): Promise<
     return [...findings, ...(await checkFile(send, target, path))];
   } catch (error) {
     const [text = "", ...remedy] = explainGitHubFailure(error).message.split("\n");
-    return [
-      fault(`GitHub: ${repository}: ${text}`, remedy.join("\n") || "Look whether GITHUB_API_URL is right"),
-    ];
+    return [fault(`GitHub: ${repository}: ${text}`, remedy.join("\n") || "Check GITHUB_API_URL")];
   }
 }
 
@@ -70,8 +68,8 @@ const Workflow = z.object({ state: z.string(), path: z.string() });
 const File = z.object({ content: z.string() });
 
 /**
- * Whether the token may dispatch. An App's token says so, a classic token's scopes are in a header. A fine-grained one does
- * not say: the only way to know without starting anything is to ask for a run to be cancelled that cannot exist.
+ * Checks whether the token may dispatch. An App's token lists its permissions, and a header lists the scopes of a classic
+ * token. For a fine-grained token, the only way to tell without starting anything is to cancel a run that cannot exist.
  */
 async function checkPermission(
   send: Send,
@@ -80,35 +78,35 @@ async function checkPermission(
   headers: Readonly<Record<string, string | number | undefined>>,
   repository: z.infer<typeof Repository>,
 ): Promise<Finding> {
-  const may = ok("GitHub: the token may write Actions");
-  const mayNot = fault(
-    "GitHub: the token may not write Actions",
+  const granted = ok("GitHub: the token has write access to Actions");
+  const denied = fault(
+    "GitHub: the token has no write access to Actions",
     `Give it Actions: read and write on ${owner}/${repo} (a classic token: the scope repo)`,
   );
-  if (permissions !== null) return permissions["actions"] === "write" ? may : mayNot;
+  if (permissions !== null) return permissions["actions"] === "write" ? granted : denied;
   const scopes = headers["x-oauth-scopes"];
   if (scopes !== undefined) {
     const isEnough = String(scopes)
       .split(/,\s*/)
       .some((scope) => scope === "repo" || scope === "public_repo");
-    return isEnough && repository.permissions?.push !== false ? may : mayNot;
+    return isEnough && repository.permissions?.push !== false ? granted : denied;
   }
-  if (repository.permissions?.push === false) return mayNot;
+  if (repository.permissions?.push === false) return denied;
   try {
     await send(`POST /repos/${owner}/${repo}/actions/runs/0/cancel`);
-    return may;
+    return granted;
   } catch (error) {
     const status = readRefusal(error)?.status;
-    if (status === 403) return mayNot;
-    // It is allowed to send, and there is no such run.
-    if (status === 404 || status === 409) return may;
+    if (status === 403) return denied;
+    // GitHub allowed the request and did not find the run.
+    if (status === 404 || status === 409) return granted;
     return warning(
-      `GitHub: could not find out whether the token may write Actions: ${explainGitHubFailure(error).message}`,
+      `GitHub: cannot tell whether the token has write access to Actions: ${explainGitHubFailure(error).message}`,
     );
   }
 }
 
-/** Reads the workflow's file, as far as the token may, for what a dispatch and its search need. */
+/** Checks the workflow's file, if the token may read it, for what dispatch and search need. */
 async function checkFile(send: Send, target: GitHubTarget, path: string): Promise<Finding[]> {
   const { owner, repo, ref, workflow } = target;
   let text: string;
@@ -119,8 +117,8 @@ async function checkFile(send: Send, target: GitHubTarget, path: string): Promis
     const { message } = explainGitHubFailure(error);
     return [
       warning(
-        `GitHub: could not read ${path} at ${ref} to look for workflow_dispatch and its inputs (${message.split("\n")[0]})`,
-        "Give the token Contents: read, or look at the file yourself",
+        `GitHub: cannot read ${path} at ${ref} to check workflow_dispatch and its inputs (${message.split("\n")[0]})`,
+        "Give the token Contents: read, or check the file yourself",
       ),
     ];
   }
@@ -131,7 +129,7 @@ async function checkFile(send: Send, target: GitHubTarget, path: string): Promis
 
 type Check = [isRight: boolean, right: string, wrong: string, remedy: string];
 
-/** What must stand in a workflow's file. */
+/** Checks the text of a workflow's file. */
 export function checkWorkflowText(text: string, { inputNames, extraInputs }: GitHubTarget): Check[] {
   const file = WorkflowFile.catch({}).parse(safeParseYaml(text));
   const triggers =
@@ -148,8 +146,8 @@ export function checkWorkflowText(text: string, { inputNames, extraInputs }: Git
   const on =
     typeof file.on === "object" && !Array.isArray(file.on) ? file.on["workflow_dispatch"] : undefined;
   const inputs = Inputs.catch({}).parse(on ?? {}).inputs ?? {};
-  const unknown = names.filter((name) => !(name in inputs));
-  const wanting = Object.entries(inputs).filter(
+  const undeclared = names.filter((name) => !(name in inputs));
+  const unset = Object.entries(inputs).filter(
     ([name, input]) => input?.required === true && input.default === undefined && !names.includes(name),
   );
   const runName = `Retrain \${{ inputs.${inputNames.decision_id} }}`;
@@ -158,12 +156,12 @@ export function checkWorkflowText(text: string, { inputNames, extraInputs }: Git
     ...(isDispatchable
       ? ([
           [
-            unknown.length === 0,
-            "takes all inputs",
-            `does not take the input(s) ${unknown.join(", ")}`,
-            `Add:\n${lines(unknown)}`,
+            undeclared.length === 0,
+            "declares all inputs",
+            `does not declare the input(s) ${undeclared.join(", ")}`,
+            `Add:\n${lines(undeclared)}`,
           ],
-          ...wanting.map(([name]): Check => [
+          ...unset.map(([name]): Check => [
             false,
             "",
             `requires the input ${name}, which is not sent`,
@@ -173,8 +171,8 @@ export function checkWorkflowText(text: string, { inputNames, extraInputs }: Git
       : []),
     [
       file["run-name"] === runName,
-      "names its runs by the decision",
-      "does not name its runs by the decision, so that a run whose answer was lost cannot be found",
+      "names its runs after the decision",
+      "does not name its runs after the decision, so a run whose response was lost cannot be found",
       `Add:\nrun-name: ${runName}`,
     ],
   ];

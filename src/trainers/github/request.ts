@@ -1,11 +1,11 @@
 import type { HttpRequest, TrainingOrder } from "../../core/dispatch/request.ts";
 import { PermanentError } from "../../core/errors.ts";
 
-/** What a workflow receives about a decision, by our own names. */
+/** What a workflow receives about a decision, by its default input names. */
 export const GITHUB_INPUTS = ["reason", "drift_score", "buffer_size", "decision_id"] as const;
 type GitHubInput = (typeof GITHUB_INPUTS)[number];
 
-/** Where a workflow lives, and what it calls its inputs. */
+/** A workflow and the names of its inputs. */
 export interface GitHubTarget {
   apiUrl: string;
   apiVersion: string;
@@ -25,21 +25,21 @@ export function targetOf(targets: ReadonlyMap<string, GitHubTarget>, model: stri
   return target;
 }
 
-/** The workflow of a model; for a model that was removed, that of any other one, because the repository is the same. */
+/** The workflow of a model; for a removed model, that of any other one, because they share the repository. */
 export function anyTargetOf(targets: ReadonlyMap<string, GitHubTarget>, model: string): GitHubTarget {
   const [first = model] = targets.keys();
   return targetOf(targets, targets.has(model) ? model : first);
 }
 
-/** The address of a target's workflow at GitHub's API. */
+/** The URL of a target's workflow in GitHub's API. */
 export function workflowUrl({ apiUrl, owner, repo, workflow }: GitHubTarget): string {
   return `${apiUrl}/repos/${owner}/${repo}/actions/workflows/${workflow}`;
 }
 
 /**
- * The workflow dispatch that requests one training: pure, and with the name of the setting in place of the token. All
+ * Renders the workflow dispatch that requests one training: pure, with the name of the setting in place of the token. All
  * inputs are strings, as the API requires. `decision_id` is the run's UUID and not the row's number: numbers start again in
- * a new database, and an old run of the same name would pass for this one.
+ * a new database, where an old run of the same name would be mistaken for this one.
  *
  * Source: GitHub REST API, "Create a workflow dispatch event", version 2026-03-10.
  */
@@ -54,7 +54,7 @@ export function renderGitHubRequest(target: GitHubTarget, order: TrainingOrder):
       ref,
       inputs: {
         [inputNames.reason]: order.reason,
-        // "NaN" reads as a float in the training script's argument parser; an empty text does not.
+        // The argument parser of the training script accepts "NaN" as a float, but not an empty string.
         [inputNames.drift_score]: String(order.driftScore ?? Number.NaN),
         [inputNames.buffer_size]: String(order.bufferSize),
         [inputNames.decision_id]: order.runId,

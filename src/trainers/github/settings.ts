@@ -1,13 +1,13 @@
 import { z } from "zod";
 import type { Settings, ValuesOf } from "../../core/setting.ts";
-import { json, namePart, openUrl, privateKey, secret } from "../../settings/forms.ts";
+import { json, namePart, privateKey, secret, urlWithoutLogin } from "../../settings/schemas.ts";
 import { GITHUB_INPUTS, type GitHubTarget } from "./request.ts";
 
 const inputName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,99}$/);
 const ExtraInputs = z.record(inputName, z.string());
 const InputNames = z.partialRecord(z.enum(GITHUB_INPUTS), inputName);
 
-/** Where the workflow is, and what its inputs are called. */
+/** The workflow and the names of its inputs. */
 export const TARGET_SETTINGS = {
   owner: {
     variable: "GITHUB_REPO_OWNER",
@@ -36,7 +36,7 @@ export const TARGET_SETTINGS = {
   },
   apiUrl: {
     variable: "GITHUB_API_URL",
-    schema: openUrl,
+    schema: urlWithoutLogin,
     default: "https://api.github.com",
     meaning: "API of a GitHub Enterprise Server: `https://HOST/api/v3`.",
     secret: "hidden",
@@ -51,14 +51,14 @@ export const TARGET_SETTINGS = {
   },
   inputNames: {
     variable: "GITHUB_INPUT_NAMES",
-    schema: json(InputNames, `a JSON object from ${GITHUB_INPUTS.join(", ")} to names`),
+    schema: json(InputNames, `a JSON object that maps ${GITHUB_INPUTS.join(", ")} to names`),
     default: "{}",
-    meaning: `JSON object: the workflow's own names for the inputs ${GITHUB_INPUTS.map((name) => `\`${name}\``).join(", ")}.`,
+    meaning: `JSON object: the workflow's names for the inputs ${GITHUB_INPUTS.map((name) => `\`${name}\``).join(", ")}.`,
   },
   extraInputs: {
     variable: "GITHUB_EXTRA_INPUTS",
     modelKey: "githubExtraInputs",
-    schema: json(ExtraInputs, "a JSON object of texts"),
+    schema: json(ExtraInputs, "a JSON object of strings"),
     default: "{}",
     meaning: "JSON object: further inputs, the same for every training.",
   },
@@ -68,8 +68,8 @@ export const TARGET_SETTINGS = {
 export const GITHUB_SETTINGS = {
   token: {
     variable: "GITHUB_TOKEN",
-    schema: z.string().regex(/^\S+$/, "must be a token, without blanks"),
-    meaning: "Token with _Actions: read and write_, or an App's id and key instead.",
+    schema: z.string().regex(/^\S+$/, "must be a token without spaces"),
+    meaning: "Token with _Actions: read and write_. Alternative: an App's id and key.",
     secret: "value",
   },
   appId: {
@@ -80,13 +80,13 @@ export const GITHUB_SETTINGS = {
   privateKey: {
     variable: "GITHUB_APP_PRIVATE_KEY",
     schema: privateKey,
-    meaning: "The App's private key in PEM, its line ends written as `\\n`.",
+    meaning: "The App's private key in PEM format, with line breaks written as `\\n`.",
     secret: "value",
   },
   webhookSecret: {
     variable: "GITHUB_WEBHOOK_SECRET",
     schema: secret,
-    meaning: "Secret of the `workflow_run` webhook, which makes Retrigger notice changes sooner.",
+    meaning: "Secret of the `workflow_run` webhook, with which Retrigger notices changes sooner.",
     secret: "value",
   },
   ...TARGET_SETTINGS,
@@ -118,7 +118,7 @@ function toTarget(values: ValuesOf<typeof TARGET_SETTINGS>): GitHubTarget {
   };
 }
 
-/** GitHub's own limits: github.com takes 25 inputs, 65,535 characters in all. */
+/** Checks GitHub's limits: github.com allows 25 inputs with 65,535 characters in total. */
 export function findFaultyInputs(model: string, values: ValuesOf<typeof TARGET_SETTINGS>): string[] {
   const { inputNames, extraInputs } = toTarget(values);
   const names = [...Object.values(inputNames), ...Object.keys(extraInputs)];
@@ -128,17 +128,17 @@ export function findFaultyInputs(model: string, values: ValuesOf<typeof TARGET_S
       ? [`GITHUB_INPUT_NAMES and GITHUB_EXTRA_INPUTS of ${model} name the input "${twice}" twice`]
       : []),
     ...(names.length > 25
-      ? [`GITHUB_EXTRA_INPUTS of ${model} makes ${names.length} inputs, GitHub takes 25`]
+      ? [`GITHUB_EXTRA_INPUTS of ${model} makes ${names.length} inputs in total; GitHub allows 25`]
       : []),
     ...(JSON.stringify(extraInputs).length > 60_000
-      ? [`GITHUB_EXTRA_INPUTS of ${model} is too long: GitHub takes 65,535 characters in all`]
+      ? [`GITHUB_EXTRA_INPUTS of ${model} is too long: GitHub allows 65,535 characters in total`]
       : []),
   ];
 }
 
 type Given = Readonly<Record<string, string | undefined>>;
 
-/** A token, or an App's id and key. */
+/** Requires a token, or an App's id and key. */
 export function findMissingLogin(given: Given): string[] {
   const [token, appId, key] = [GITHUB_SETTINGS.token, GITHUB_SETTINGS.appId, GITHUB_SETTINGS.privateKey].map(
     ({ variable }) => given[variable],
@@ -151,10 +151,10 @@ export function findMissingLogin(given: Given): string[] {
       : [];
   return [
     ...(appId === undefined
-      ? ["GITHUB_APP_ID is not set: TRAINER=github needs the App's id beside its key"]
+      ? ["GITHUB_APP_ID is not set: TRAINER=github needs the App's id as well as its key"]
       : []),
     ...(key === undefined
-      ? ["GITHUB_APP_PRIVATE_KEY is not set: TRAINER=github needs the App's key beside its id"]
+      ? ["GITHUB_APP_PRIVATE_KEY is not set: TRAINER=github needs the App's key as well as its id"]
       : []),
   ];
 }

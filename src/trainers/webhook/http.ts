@@ -3,10 +3,11 @@ import { explainNetworkFailure } from "../../outgoing/network-failure.ts";
 import type { Redact } from "../../process/redact.ts";
 import { TrainerUnavailable } from "../trainer.ts";
 
-const READ_LIMIT_MS = 15_000;
+const READ_TIMEOUT_MS = 15_000;
 
-const MOST_ANSWER_BYTES = 64 * 1024;
+const MAX_RESPONSE_BYTES = 64 * 1024;
 
+/** @throws TrainerUnavailable if the receiver does not respond. */
 export async function fetchStatus(url: string, etag: string | null, redact: Redact) {
   try {
     const login = splitLogin(url);
@@ -16,26 +17,26 @@ export async function fetchStatus(url: string, etag: string | null, redact: Reda
         ...login.headers,
         ...(etag === null ? {} : { "if-none-match": etag }),
       },
-      // Elsewhere, the answer of another server would pass for the receiver's.
+      // After a redirect, another server could respond in the receiver's place.
       redirect: "manual",
-      signal: AbortSignal.timeout(READ_LIMIT_MS),
+      signal: AbortSignal.timeout(READ_TIMEOUT_MS),
     });
     const { status, ok: isOk, headers } = response;
     return { status, ok: isOk, headers, text: await readText(response) };
   } catch (error) {
     const { message } = explainNetworkFailure(error);
-    throw new TrainerUnavailable(redact(`The receiver did not answer: ${message}`), null, { cause: error });
+    throw new TrainerUnavailable(redact(`No response from the receiver: ${message}`), null, { cause: error });
   }
 }
 
-/** The body, cut off if it is longer than any answer needs to be. */
+/** Reads the body, cut off at a length that no valid response needs. */
 export async function readText(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
     chunks.push(chunk);
     size += chunk.length;
-    if (size > MOST_ANSWER_BYTES) break;
+    if (size > MAX_RESPONSE_BYTES) break;
   }
   return Buffer.concat(chunks).toString();
 }

@@ -7,7 +7,7 @@ export function outcomePath(key: string): string {
 
 export const webUrl = z.url({ protocol: /^https?$/ });
 
-/** A training's status as a receiver reports it, in responses and in callbacks, in GitHub's vocabulary. */
+/** A training's status as a receiver reports it in responses and callbacks, in GitHub's vocabulary. */
 export const Outcome = z.object({
   status: z.string().min(1).max(100).default("completed"),
   conclusion: z.string().min(1).max(100).nullish(),
@@ -17,7 +17,7 @@ export const Outcome = z.object({
 
 export type Outcome = z.infer<typeof Outcome>;
 
-/** In an answer the status must be there: what says nothing about it is no end. */
+/** Status responses must name the status, so that an unrelated response does not end a training. */
 export const Status = Outcome.extend({ status: z.string().min(1).max(100) });
 
 export function toStatus({ status, conclusion, url, duration_seconds: durationSeconds }: Outcome) {

@@ -3,7 +3,7 @@ import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
 import { outcomePath } from "./outcome.ts";
 import type { WebhookSettings } from "./settings.ts";
 
-/** CloudEvents 1.0, structured JSON: the whole event is the body, so that one signature covers it. */
+/** Renders a CloudEvent 1.0 in structured mode: the body is the whole event, so that one signature covers it. */
 export function renderWebhookRequest(
   { url, publicUrl, outcome }: WebhookSettings,
   order: TrainingOrder,
@@ -38,7 +38,7 @@ export function renderWebhookRequest(
   };
 }
 
-/** The URL without its login and query, either of which may hold a secret. */
+/** The URL without login and query, which may hold secrets. */
 function shownUrl(text: string): string {
   const { origin, pathname } = new URL(text);
   return `${origin}${pathname}`;

@@ -21,7 +21,7 @@ import { Status, toStatus, webUrl } from "./outcome.ts";
 import { renderWebhookRequest } from "./request.ts";
 import type { WebhookSettings } from "./settings.ts";
 
-const REQUEST_LIMIT_MS = 30_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 
 export function createWebhookTrainer(settings: WebhookSettings, redact: Redact): Trainer {
   const { url, secret, publicUrl, outcome: outcomeFrom } = settings;
@@ -50,23 +50,23 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
             method: "POST",
             body,
             headers: { ...http.headers, ...login.headers, ...(await signBody(secret, body)) },
-            // A redirected POST may arrive as a GET, and its signed body at another host.
+            // A redirect may turn the POST into a GET, or send the signed body to another host.
             redirect: "manual",
-            signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
+            signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
           });
-          const answer = toResult(key, url, response, await readText(response), redact);
-          const isDone = answer.outcome === "accepted" && outcomeFrom === "accepted";
-          return isDone ? { ...answer, isDone } : answer;
+          const result = toResult(key, url, response, await readText(response), redact);
+          const isDone = result.outcome === "accepted" && outcomeFrom === "accepted";
+          return isDone ? { ...result, isDone } : result;
         } catch (error) {
           const { isUnsent, message } = explainNetworkFailure(error);
           return {
             outcome: isUnsent ? "not_sent" : "lost",
-            message: redact(`The receiver did not answer: ${message}`),
+            message: redact(`No response from the receiver: ${message}`),
           };
         }
       },
 
-      // A receiver cannot be searched by key; if it got the request, its callback says so.
+      // A receiver cannot be searched by key; if it received the request, its callback will show that.
       search: async (): Promise<Training[]> => [],
 
       identify(text) {
@@ -81,19 +81,19 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
 
       async poll({ statusUrl, etag }: PolledTraining): Promise<PollResult> {
         if (statusUrl === null) return { outcome: "not_pollable" };
-        // A row, or an answer, must not send us to any other server.
+        // Neither a row nor a response may direct us to another server.
         if (!isSameOrigin(statusUrl, url))
           return { outcome: "gone", message: "The status URL is not on the server of TRAINER_URL" };
         const response = await fetchStatus(statusUrl, etag, redact);
         if (response.status === 304) return { outcome: "unchanged" };
-        const message = `The receiver answered ${response.status} when asked for the status`;
+        const message = `The receiver returned ${response.status} for the status URL`;
         if (response.status === 404 || response.status === 410) return { outcome: "gone", message };
         if (!response.ok)
           throw new TrainerUnavailable(message, readWait(Object.fromEntries(response.headers)));
         const parsed = Status.safeParse(parseJson(response.text));
         if (!parsed.success)
           throw new TrainerUnavailable(
-            `The receiver's answer is not understood: ${z.prettifyError(parsed.error)}`,
+            `Cannot parse the receiver's response: ${z.prettifyError(parsed.error)}`,
             null,
           );
         return { outcome: "seen", ...toStatus(parsed.data), etag: response.headers.get("etag") };
@@ -102,15 +102,15 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
   };
 }
 
-/** How the outcome of a training becomes known, for `doctor`. */
+/** How Retrigger learns the outcome of a training, for `doctor`. */
 function describeOutcomeSource({ outcome, publicUrl }: WebhookSettings): string {
   switch (outcome) {
     case "callback":
       return `the receiver reports outcomes to ${publicUrl}/api/v1/trainings/...`;
     case "status_url":
-      return "outcomes are read from the status URL that the receiver's answer names";
+      return "outcomes are polled at the status URL in the receiver's response";
     case "accepted":
-      return "an accepted request counts as a finished training; its outcome is never known";
+      return "an accepted request counts as a successful training; its outcome is never known";
     default:
       return outcome satisfies never;
   }
@@ -128,10 +128,15 @@ function toResult(
   redact: Redact,
 ): RequestResult {
   const { status, headers } = response;
-  const message = redact(`The receiver answered ${status}: ${text.slice(0, 300)}`);
+  const message = redact(`The receiver returned ${status}: ${text.slice(0, 300)}`);
   if (response.ok) {
-    const { id, url, status_url: named, statusUrl: alsoNamed } = Accepted.catch({}).parse(parseJson(text));
-    const found = named ?? alsoNamed ?? locationOf(response);
+    const {
+      id,
+      url,
+      status_url: snakeCase,
+      statusUrl: camelCase,
+    } = Accepted.catch({}).parse(parseJson(text));
+    const found = snakeCase ?? camelCase ?? locationOf(response);
     const statusUrl = found !== null && isSameOrigin(found, trainerUrl) ? found : null;
     if (id === undefined && url === undefined && statusUrl === null)
       return { outcome: "accepted", training: null };
@@ -142,11 +147,11 @@ function toResult(
   if (status >= 500 || status === 408) return { outcome: "lost", message };
   return {
     outcome: "rejected",
-    message: `${message}\nCorrect the receiver, or TRAINER_URL and TRAINER_SECRET`,
+    message: `${message}\nFix the receiver, or correct TRAINER_URL and TRAINER_SECRET`,
   };
 }
 
-/** The status URL that a response of 201 or 202 names in its Location header. */
+/** The status URL in the Location header of a response. */
 function locationOf({ headers, url }: Response): string | null {
   const location = headers.get("location");
   return location !== null && URL.canParse(location, url) ? new URL(location, url).href : null;

@@ -3,8 +3,8 @@ import { findMissingOutcome, WEBHOOK_SETTINGS } from "./settings.ts";
 import { createWebhookTrainer } from "./trainer.ts";
 
 /**
- * Posts a signed CloudEvent 1.0 to a URL. The request is sent once; the receiver must treat a second one with the same
- * `Idempotency-Key` as the same request, because a person may resend it.
+ * Posts a signed CloudEvent 1.0 to a URL. Each request is sent once, but a person may resend it, so the receiver must treat
+ * requests with the same `Idempotency-Key` as one.
  */
 export const webhookTrainer: TrainerDefinition<typeof WEBHOOK_SETTINGS> = {
   name: "webhook",

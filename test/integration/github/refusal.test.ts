@@ -31,7 +31,7 @@ describe("a request that GitHub refuses", () => {
       const { status, message } = PERMANENT_REFUSALS[refusal];
       expect(dispatch).toMatchObject({ state: "rejected", externalId: null });
       expect(report).toContain(
-        `GitHub answered ${status}: ${message.replace("token $TOKEN", "").split("$")[0]?.trim()}`,
+        `GitHub returned ${status}: ${message.replace("token $TOKEN", "").split("$")[0]?.trim()}`,
       );
       expect(dispatch?.error?.split("\n").length).toBeGreaterThan(1);
       expect(report).toContain("FINAL STATUS: RETRAINING REJECTED");

@@ -48,7 +48,7 @@ describe("a request", () => {
     expect(search(299_500).next).toEqual({ kind: "search", waitMs: 1_000 });
     expect(search(300_000).after).toMatchObject({
       state: "unknown",
-      error: "reset; the trainer knows of no training under this run's id",
+      error: "reset; the trainer lists no training with this run's id",
     });
   });
 

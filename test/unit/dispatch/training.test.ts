@@ -43,7 +43,7 @@ describe("a training", () => {
       state: "failed",
       reason: "lost",
       conclusion: "lost",
-      error: "Nothing was heard of it for 86400 s. 404",
+      error: "No sign of life for 86400 s. 404",
       endedAt: NOW,
     });
     expect(step({ ...since, lastSeenAt: NOW - DAY + 1 }, INPUTS["gone"] as DispatchInput).after.state).toBe(

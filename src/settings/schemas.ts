@@ -9,22 +9,22 @@ export function serverUrl(schemes: readonly string[]) {
     .string()
     .refine(
       (text) => isServerUrl(text, schemes),
-      `must be a URL that starts with ${forms}, a % in its password written as %25`,
+      `must be a URL that starts with ${forms}, with % in its password written as %25`,
     );
 }
 
-/** The address of a server that is shown to people, so it must not hold a login. */
-export const openUrl = serverUrl(["http", "https"])
-  .refine((text) => !/^\w+:\/\/[^/]*@/.test(text), "must hold no user name and no password")
+/** A URL that is shown to people, so it must not contain a login. */
+export const urlWithoutLogin = serverUrl(["http", "https"])
+  .refine((text) => !/^\w+:\/\/[^/]*@/.test(text), "must not contain a user name or password")
   .transform((url) => url.replace(/\/+$/, ""));
 
 /** A host name or address to listen on. */
-export const openHost = z.string().regex(/^\S+$/, "must be a host name or address");
+export const hostName = z.string().regex(/^\S+$/, "must be a host name or address");
 
 const identifier = "[A-Za-z_][A-Za-z0-9_$]*";
 export const tableName = z
   .string()
-  .regex(new RegExp(`^(${identifier}\\.)?${identifier}$`), "must be a table's name, or schema.table");
+  .regex(new RegExp(`^(${identifier}\\.)?${identifier}$`), "must be a table name, or schema.table");
 
 export const cronOrOff = z
   .string()
@@ -33,16 +33,14 @@ export const cronOrOff = z
     abort: true,
   })
   .refine((text) => text === "off" || nextFiring(text) !== null, {
-    message: "must fire at some time: no month that it names has that day. Correct it, or set it to off",
+    message: "must fire at least once: none of its months has that day. Correct it, or set it to off",
   });
 
 export const timeZone = z
   .string()
-  .refine(
-    isTimeZone,
-    "must be an IANA time zone such as UTC or Europe/Paris, neither an offset nor an abbreviation",
-  );
-/** A value in the form that the schema requires: as JSON in the environment, as it is in the YAML file. */
+  .refine(isTimeZone, "must be an IANA time zone such as UTC or Europe/Paris, not an offset or abbreviation");
+
+/** A structured value: JSON in the environment, YAML in the file. */
 export function json<S extends z.ZodType>(schema: S, form: string) {
   return z.unknown().transform((value, context): z.infer<S> => {
     const parsed = schema.safeParse(typeof value === "string" ? parseJson(value) : value);
@@ -52,16 +50,16 @@ export function json<S extends z.ZodType>(schema: S, form: string) {
   });
 }
 
-export const secret = z.string().min(8, "must have 8 characters or more");
+export const secret = z.string().min(8, "must have at least 8 characters");
 export const privateKey = z
   .string()
-  // One line of an environment file, with \n for its line ends.
+  // An environment file holds it on one line, with \n for line breaks.
   .transform((text) => text.replaceAll("\\n", "\n"))
-  .refine(isPrivateKey, "must be the App's private key in PEM, its line ends written as \\n");
+  .refine(isPrivateKey, "must be the App's private key in PEM format, with line breaks written as \\n");
 
 export const namePart = z
   .string()
-  .regex(/^(?!\.{1,2}$)[A-Za-z0-9_.-]+$/, "must be letters, digits, dots, dashes and underscores");
+  .regex(/^(?!\.{1,2}$)[A-Za-z0-9_.-]+$/, "must consist of letters, digits, dots, dashes and underscores");
 
 function isPrivateKey(text: string): boolean {
   try {
@@ -83,8 +81,8 @@ function isServerUrl(text: string, schemes: readonly string[]): boolean {
 }
 
 /**
- * Whether each of the five or six fields is valid. The parser accepts more: patterns with missing fields, and times chosen
- * by a hash. Day and month are parsed separately, because the parser rejects some days that their month does not have.
+ * Whether each of the five or six fields is valid. The parser also accepts missing fields and hashed times (`H`). Day and
+ * month are parsed separately, because the parser rejects some days that do not exist in their month.
  */
 function isCronPattern(text: string): boolean {
   if (!/^\S+(\s+\S+){4,5}$/.test(text) || /\bH\b/.test(text)) return false;
@@ -92,7 +90,7 @@ function isCronPattern(text: string): boolean {
   return [-3, -2].every((freed) => nextFiring(fields.with(freed, "*").join(" ")) !== null);
 }
 
-/** When a pattern fires next, as BullMQ computes it; null if it never does. */
+/** When a pattern fires next, computed like in BullMQ; null if never. */
 function nextFiring(pattern: string): Date | null {
   try {
     return CronExpressionParser.parse(pattern, { tz: "UTC" }).next().toDate();
@@ -101,13 +99,13 @@ function nextFiring(pattern: string): Date | null {
   }
 }
 
-/** The IANA names of three letters that mean the same to Postgres. */
+/** The three-letter IANA names that mean the same to Postgres. */
 const THREE_LETTER_ZONES = ["UTC", "UCT", "GMT", "EST", "MST", "HST", "PRC", "ROC", "ROK"];
 
 /**
- * Whether both Intl and Postgres know the zone, and mean the same by it. Intl alone accepts more: offsets (from Node 22 on),
- * which Postgres reads with the opposite sign, and abbreviations, which Postgres looks up in a table of its own. There, CET
- * has no summer time and IST is Israel's.
+ * Whether Intl and Postgres both know the zone and agree on it. Intl also accepts offsets (since Node 22), which Postgres
+ * reads with the opposite sign, and abbreviations, which Postgres looks up in its own table, where CET has no summer time
+ * and IST is Israel's.
  */
 function isTimeZone(text: string): boolean {
   if (!/^[A-Z]/i.test(text) || /^SystemV\//i.test(text)) return false;
