@@ -9,7 +9,11 @@ const program = new Command("retrigger")
     "Decides when a machine-learning model is retrained. Settings come from the environment and .env.",
   )
   .showHelpAfterError("(see --help)");
-for (const create of COMMANDS) program.addCommand(create().copyInheritedSettings(program));
+for (const create of COMMANDS) {
+  const command = create().copyInheritedSettings(program);
+  for (const subcommand of command.commands) subcommand.copyInheritedSettings(command);
+  program.addCommand(command);
+}
 
 await program.parseAsync().catch((error: unknown) => {
   printNote(messageOf(error));

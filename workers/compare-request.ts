@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { DispatchRequest } from "../src/core/dispatch/request.ts";
+import { type DispatchRequest, toRecorded } from "../src/core/dispatch/request.ts";
 import { PermanentError } from "../src/core/errors.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import { hashSettings } from "../src/trainers/draft-decision.ts";
@@ -15,9 +15,8 @@ export function compareRequest(
 ): Comparison {
   try {
     const rendered = trainer.renderRequest(order);
-    // Compare as JSON, the form in which it was recorded. Earlier versions recorded no `kind`.
-    const recorded = { kind: rendered.kind, ...(request as object) };
-    if (isDeepStrictEqual(JSON.parse(JSON.stringify(rendered)), recorded))
+    // Compare as JSON, the form in which it was recorded.
+    if (isDeepStrictEqual(JSON.parse(JSON.stringify(toRecorded(rendered))), request))
       return { kind: "same", request: rendered };
     const haveSettingsChanged = settingsHash === null || settingsHash !== hashSettings(trainer, model);
     return { kind: "differs", haveSettingsChanged };

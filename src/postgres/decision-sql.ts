@@ -41,14 +41,14 @@ WITH holding AS (
 ), dispatch AS (
   INSERT INTO retraining_dispatches (decision_id, model_name, trainer, state, request, settings_hash)
   SELECT id, $2::text, trainer, $18::text, $17::json, $25::text FROM decision WHERE $17::json IS NOT NULL
-  RETURNING decision_id, state, reason_code, request, external_id, url, error, asked_at
+  RETURNING decision_id, state, reason_code, external_id, url, error, asked_at
 ), covered AS (
   UPDATE retraining_events SET decision_id = decision.id FROM decision
   WHERE model = $2 AND decision_id IS NULL AND outcome <> 'drift_run_failed' AND received_at <= $19::timestamptz
     AND received_at > COALESCE((SELECT taken_at FROM retraining_decisions WHERE id = $15::integer), '-infinity')
 )
 SELECT decision.id, to_json(decision_date AT TIME ZONE $16::text) #>> '{}' AS "decidedAt",
-  ${waitFor("$22::timestamptz")} AS "nextLookInMs", decision.decision, decision.trainer, dispatch.request, ${DISPATCH_OUTCOME} AS dispatch
+  ${waitFor("$22::timestamptz")} AS "nextLookInMs", decision.decision, decision.trainer, ${DISPATCH_OUTCOME} AS dispatch
 FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
 
 /**

@@ -1,9 +1,10 @@
 import type pg from "pg";
 import { z } from "zod";
 import type { DispatchOutcome } from "../core/dispatch/dispatch.ts";
-import type { DispatchRequest } from "../core/dispatch/request.ts";
+import { DispatchRequest, toRecorded } from "../core/dispatch/request.ts";
 import type { Verdict } from "../core/evaluate.ts";
 import { Evidence, findInFlight } from "../core/evidence.ts";
+import { parseInput } from "../core/parse.ts";
 import { Policy } from "../core/policy.ts";
 import type { Superseded } from "../core/superseded.ts";
 import { createDecisionIds, noSequence } from "./decision-ids.ts";
@@ -82,7 +83,8 @@ export function createDecisionStore(options: DecisionStoreOptions) {
           if (!isCached || !hasCode(error, ["42P01"])) throw error;
           return [];
         });
-        if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], earlier: null } };
+        const { request } = decision;
+        if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], request, earlier: null } };
         const found = await findRecorded(decision, options);
         if (found.outcome !== "none") return found;
         // Neither a rival decision nor old evidence: rows have explicit ids beyond the sequence, or the sequence was replaced.
@@ -94,7 +96,7 @@ export function createDecisionStore(options: DecisionStoreOptions) {
   };
 }
 
-type InsertedRow = Omit<RecordedDecision, "earlier">;
+type InsertedRow = Omit<RecordedDecision, "earlier" | "request">;
 
 async function insert(pool: pg.Pool, values: readonly unknown[]): Promise<InsertedRow[]> {
   return (await queryPrepared<InsertedRow>(pool, INSERT_DECISION, values)).rows;
@@ -123,7 +125,7 @@ function toValues(
     evidence.alerts.ids,
     lastSeenId(decision),
     timeZone,
-    decision.request && JSON.stringify(decision.request),
+    decision.request && JSON.stringify(toRecorded(decision.request)),
     decision.dispatchState,
     evidence.takenAt,
     evidenceMaxAgeSeconds,
@@ -148,6 +150,7 @@ function listHolding({ evidence, verdict }: NewDecision): number[] {
 }
 
 interface FoundRow extends InsertedRow {
+  request: unknown;
   evidence: unknown;
   policy: unknown;
   isStale: boolean;
@@ -169,11 +172,12 @@ async function findRecorded(
     lastSeenId(decision),
     listHolding(decision),
   ]);
-  const { isStale, hasRival, isReleased, evidence, policy, ...row } = rows[0] ?? {};
+  const { isStale, hasRival, isReleased, evidence, policy, request = null, ...row } = rows[0] ?? {};
   if ("id" in row && row.id !== null) {
     // A row written by another version may not parse.
     const earlier = z.object({ evidence: Evidence, policy: Policy }).safeParse({ evidence, policy });
-    return { outcome: "recorded", decision: { ...row, earlier: earlier.data ?? null } };
+    const recorded = parseInput(DispatchRequest.nullable(), request, "recorded request");
+    return { outcome: "recorded", decision: { ...row, request: recorded, earlier: earlier.data ?? null } };
   }
   if (isStale) return { outcome: "superseded", because: "stale_evidence" };
   if (hasRival) return { outcome: "superseded", because: "newer_decision" };

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import type { z } from "zod";
 import type { Dispatch, DispatchPatch } from "../core/dispatch/dispatch.ts";
-import type { DispatchRequest, TrainingOrder } from "../core/dispatch/request.ts";
+import type { TrainingOrder } from "../core/dispatch/request.ts";
 import type { Advance } from "../core/dispatch/transition.ts";
 import { Evidence } from "../core/evidence.ts";
 import { SELECT_RECORD, toAssignments } from "./dispatch-sql.ts";
@@ -18,7 +18,7 @@ export interface DispatchRecord {
   feature: string | null;
   alerts: SeenAlerts;
   /** The recorded request, which is never executed, and the hash of the settings that it was rendered from. */
-  request: DispatchRequest;
+  request: unknown;
   settingsHash: string | null;
   /** Incremented by each write. */
   version: number;

@@ -45,7 +45,12 @@ export function json<S extends z.ZodType>(schema: S, form: string) {
   return z.unknown().transform((value, context): z.infer<S> => {
     const parsed = schema.safeParse(typeof value === "string" ? parseJson(value) : value);
     if (parsed.success) return parsed.data;
-    context.issues.push({ code: "custom", message: `must be ${form}`, input: value });
+    // In the file, the issue names the faulty key.
+    if (typeof value === "string")
+      context.issues.push({ code: "custom", message: `must be ${form}`, input: value });
+    else
+      for (const { path, message } of parsed.error.issues)
+        context.issues.push({ code: "custom", path, message, input: value });
     return z.NEVER;
   });
 }

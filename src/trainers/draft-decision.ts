@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { DispatchRequest } from "../core/dispatch/request.ts";
+import { type DispatchRequest, toRecorded } from "../core/dispatch/request.ts";
 import type { Verdict } from "../core/evaluate.ts";
 import type { Evidence } from "../core/evidence.ts";
 import { formatCount } from "../core/format.ts";
@@ -43,7 +43,7 @@ export function draftDecision(
 export function hashSettings(trainer: Pick<Trainer, "renderRequest">, model: string): string {
   const empty = { runId: "", model, reason: "", driftScore: null, bufferSize: 0 };
   return createHash("sha256")
-    .update(JSON.stringify(trainer.renderRequest(empty)))
+    .update(JSON.stringify(toRecorded(trainer.renderRequest(empty))))
     .digest("hex")
     .slice(0, 16);
 }

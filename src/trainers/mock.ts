@@ -1,5 +1,5 @@
 import { renderGitHubRequest, targetOf } from "./github/request.ts";
-import { TARGET_SETTINGS, toTargets } from "./github/settings.ts";
+import { findFaultyInputs, TARGET_SETTINGS, toTargets } from "./github/settings.ts";
 import type { TrainerDefinition } from "./trainer.ts";
 
 /** Shows exactly what the GitHub trainer would send, without sending it. */
@@ -7,6 +7,7 @@ export const mockTrainer: TrainerDefinition<typeof TARGET_SETTINGS> = {
   name: "mock",
   meaning: "Shows the GitHub Actions call and sends nothing.",
   settings: TARGET_SETTINGS,
+  findModelFaults: findFaultyInputs,
   create({ models }) {
     const targets = toTargets(models);
     return {

@@ -3,7 +3,7 @@ import { SERVICE_SETTINGS } from "../../src/config/service-settings.ts";
 import type { Check } from "../../src/core/check.ts";
 import { CRITERIA } from "../../src/core/criteria/registry.ts";
 import { GUARDS } from "../../src/core/guards/registry.ts";
-import type { Setting, Settings } from "../../src/core/setting.ts";
+import type { Setting } from "../../src/core/setting.ts";
 import { TRAINERS } from "../../src/trainers/registry.ts";
 
 /** docs/settings.md as the registries describe it. `npm run docs` writes it, and a test compares it. */
@@ -41,10 +41,10 @@ function renderChecks(checks: readonly Check[]): string[] {
 function renderTrainers(): string[] {
   const shown = new Set<string>();
   return TRAINERS.flatMap(({ name, settings }) => {
-    const own = Object.values(settings as Settings).filter(({ variable }) => !shown.has(variable));
+    const own = Object.values(settings).filter(({ variable }) => !shown.has(variable));
     for (const { variable } of own) shown.add(variable);
     const owners = TRAINERS.filter((trainer) =>
-      Object.values(trainer.settings as Settings).some(({ variable }) => variable === own[0]?.variable),
+      Object.values(trainer.settings).some(({ variable }) => variable === own[0]?.variable),
     );
     return own.length === 0
       ? []
@@ -66,9 +66,7 @@ function renderTable(settings: readonly Setting[]): string {
 
 function describeDefault({ default: text, variable }: Setting): string {
   const requiredBy = TRAINERS.filter(({ settings }) =>
-    Object.values(settings as Settings).some(
-      (own) => own.variable === variable && own.required !== undefined,
-    ),
+    Object.values(settings).some((own) => own.variable === variable && own.required !== undefined),
   ).map(({ name }) => name);
   const value = text === undefined ? "" : `\`${text}\``;
   if (requiredBy.length === 0) return value;

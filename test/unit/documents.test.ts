@@ -81,7 +81,7 @@ describe("the files shipped with the program", () => {
     expect(
       read("README.md")
         .split("\n")
-        .filter((line) => [...line].length > 120),
+        .filter((line) => line.length > 120),
     ).toEqual([]);
   });
 

@@ -77,7 +77,21 @@ describe("the registry of settings", () => {
   });
 
   it("has no default that its own schema refuses", () => {
-    for (const { schema, default: text, variable } of ALL_SETTINGS)
-      if (text !== undefined) expect(schema.safeParse(text).success, variable).toBe(true);
+    const refused = ALL_SETTINGS.filter(
+      ({ schema, default: text }) => text !== undefined && !schema.safeParse(text).success,
+    );
+    expect(refused).toEqual([]);
+  });
+
+  it("gives every key of the policy to one setting", () => {
+    const owners = CHECKS.flatMap(({ settings }) => Object.entries(settings));
+    const variables = new Map(owners.map(([key, { variable }]) => [key, variable]));
+    expect(owners.every(([key, { variable }]) => variables.get(key) === variable)).toBe(true);
+  });
+
+  it("keeps secrets out of the YAML file, where they would not be redacted", () => {
+    expect(
+      ALL_SETTINGS.filter(({ secret, modelKey }) => secret === "value" && modelKey !== undefined),
+    ).toEqual([]);
   });
 });

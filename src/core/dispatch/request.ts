@@ -13,7 +13,7 @@ export type TrainingOrder = z.infer<typeof TrainingOrder>;
 
 /** An HTTP request as it is recorded and shown, with the name of its setting in place of each secret. */
 export const HttpRequest = z.object({
-  // Earlier versions recorded requests without it.
+  // Recorded requests have none: see `toRecorded`.
   kind: z.literal("http").default("http"),
   method: z.literal("POST"),
   url: z.string(),
@@ -33,3 +33,8 @@ export type CommandRequest = z.infer<typeof CommandRequest>;
 /** The complete request to a trainer, recorded before it is sent and shown afterwards. */
 export const DispatchRequest = z.union([HttpRequest, CommandRequest]);
 export type DispatchRequest = z.infer<typeof DispatchRequest>;
+
+/** A request as it is recorded and compared: without its `kind`, which follows from its fields. */
+export function toRecorded({ kind: _, ...recorded }: DispatchRequest): object {
+  return recorded;
+}
