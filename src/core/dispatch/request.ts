@@ -35,6 +35,6 @@ export const DispatchRequest = z.union([HttpRequest, CommandRequest]);
 export type DispatchRequest = z.infer<typeof DispatchRequest>;
 
 /** A request as it is recorded and compared: without its `kind`, which follows from its fields. */
-export function toRecorded({ kind: _, ...recorded }: DispatchRequest): object {
-  return recorded;
+export function toRecorded(request: DispatchRequest): object {
+  return { ...request, kind: undefined };
 }
