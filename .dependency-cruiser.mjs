@@ -14,7 +14,7 @@ const LAYERS = [
   { name: "Postgres and Redis", path: "^src/(postgres|redis)/" },
   { name: "outgoing requests", path: "^src/outgoing/" },
   { name: "process", path: "^src/process/" },
-  { name: "forms of settings", path: "^src/settings/" },
+  { name: "schemas of settings", path: "^src/settings/" },
   { name: "queues", path: "^queues/" },
   { name: "core", path: "^src/core/" },
 ];

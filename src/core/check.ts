@@ -53,6 +53,7 @@ export const CheckResult = z.object({
   label: z.string(),
   required: z.number(),
   actual: z.number(),
+  /** Also true, whatever the figures, if the check is switched off or does not apply. */
   passed: z.boolean(),
   /** When it could pass through time alone, ISO 8601. */
   nextLookAt: z.string().optional(),

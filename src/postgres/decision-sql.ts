@@ -14,7 +14,7 @@ const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_o
  * $1 run id, $2 model, $3 cause, $4 decision, $5 reason, $6 buffer size, $7 drift score, $8 notes, $9 trainer, $10 evidence,
  * $11 criteria, $12 policy, $13 policy hash, $14 alert ids, $15 id of the last decision that the evidence saw or 0, $16 time
  * zone, $17 request, $18 dispatch state, $19 time of the snapshot, $20 maximum age of evidence in seconds, $21 reason codes,
- * $22 next look, $23 time of the newest alert, $24 decisions whose trainings hold this one back, $25 settings hash, $26
+ * $22 time of the next evaluation, $23 time of the newest alert, $24 decisions whose trainings hold this one back, $25 settings hash, $26
  * sequence of the ids.
  *
  * A training that ends right now either waits for the lock on its row or makes this statement wait, so one of the two sees

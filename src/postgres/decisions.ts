@@ -37,7 +37,7 @@ export interface RecordedDecision {
   id: number;
   /** ISO 8601. */
   decidedAt: string;
-  /** Time until the next look, by the database's clock; null if there is none or a later decision replaces it. */
+  /** Time until the next evaluation, by the database's clock; null if there is none or a later decision replaces it. */
   nextLookInMs: number | null;
   decision: string;
   trainer: string;

@@ -6,10 +6,10 @@ import { OPEN } from "./dispatch-sql.ts";
 /** What the reconciler has to restore or to make up for, because Redis lost it or a process died. */
 export interface ModelState {
   model: string;
-  /** The latest decision, if it has a next look. */
+  /** The latest decision, if it schedules a next evaluation. */
   nextLook: { decisionId: number; waitMs: number } | null;
   /**
-   * Whether the model should have been re-evaluated by now: its next look is overdue, the training that held it back has
+   * Whether the model should have been re-evaluated by now: its next evaluation is overdue, the training that held it back has
    * ended, or its dispatch was cancelled before the request.
    */
   isOverdue: boolean;
@@ -27,7 +27,7 @@ export function createModelStateStore({ pool }: { pool: pg.Pool }) {
 
     /**
      * The models that need something done. Changes of the last two seconds are left out, because their jobs may be on the
-     * way to Redis; a next look is overdue after a minute. The time it takes grows with the number of models, not of events
+     * way to Redis; an evaluation is overdue after a minute. The time it takes grows with the number of models, not of events
      * or decisions.
      */
     async listModelStates(models: readonly string[]): Promise<ModelState[]> {
