@@ -34,7 +34,7 @@ export default {
       name: "core is pure: it imports only itself and zod",
       severity: "error",
       from: { path: "^src/core/" },
-      to: { pathNot: ["^src/core/", "^node_modules/zod/"] },
+      to: { pathNot: ["^src/core/", "(^|/)node_modules/zod/"] },
     },
     {
       name: "every file belongs to a layer",

@@ -7,7 +7,7 @@ export function openDatabase(databaseUrl: string, trainer: "mock" | "github"): D
     {
       databaseUrl,
       trainer: { name: trainer },
-      timing: { lostAfterSeconds: 86_400 },
+      timing: { lostAfterMs: 86_400_000 },
       timeZone: "UTC",
       evidenceMaxAgeSeconds: 900,
     },

@@ -5,7 +5,7 @@ const DAY_SECONDS = 24 * 60 * 60;
 /** Name of the backoff strategy that `workers/bullmq/workers.ts` defines with `computeBackoffMs`. */
 const BACKOFF = "capped-exponential";
 
-/** Attempts and retention of every job: about four minutes of attempts, then a month of history for Bull Board. */
+/** Attempts and retention of every job: about three minutes of attempts, then a month of history for Bull Board. */
 export const JOB_OPTIONS = {
   attempts: 30,
   backoff: { type: BACKOFF },
@@ -21,7 +21,7 @@ export const INBOX_JOB_OPTIONS = {
   removeOnComplete: { ...JOB_OPTIONS.removeOnComplete, count: 20_000 },
 } satisfies JobsOptions;
 
-/** A notification is tried for about a day, in the end every ten minutes. */
+/** A notification is tried for about 18 hours, in the end every five to ten minutes. */
 export const NOTIFICATION_OPTIONS = {
   ...JOB_OPTIONS,
   attempts: 150,
@@ -37,7 +37,7 @@ export function computeBackoffMs(attemptsMade: number, maxMs = 10_000, random = 
   return Math.round(ceilingMs * (1 - random / 2));
 }
 
-/** How often a job is tried while a server is away, regardless of the attempts that its producer allowed: for about a day. */
+/** How often a job is tried while a server is away, regardless of the attempts that its producer allowed: about 18 hours. */
 export const TRIES_WHILE_AWAY = 8_640;
 
 /** How long a follow-up waits before it checks whether the lock is free. A run that ends wakes it earlier. */

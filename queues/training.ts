@@ -35,6 +35,15 @@ export async function wakeTraining(queues: readonly Queue[], runId: string): Pro
   return training !== undefined && wakeJob(training, runId);
 }
 
+/** Makes sure that a training's job runs now: the one that exists, or a new one if it was removed. */
+export async function resumeTraining(
+  queues: readonly Queue[],
+  run: Pick<TrainingJob, "runId" | "model">,
+): Promise<void> {
+  const training = queues.find(({ name }) => name === TRAINING);
+  if (!(await wakeTraining(queues, run.runId)) && training) await followTraining(training, run, 0);
+}
+
 const MAX_WAKE_CHECKS = 30;
 
 /**

@@ -6,8 +6,8 @@ import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { PermanentError } from "../src/core/errors.ts";
 import type { Policy } from "../src/core/policy.ts";
 import {
-  announceExtraRuns,
   announceEnd,
+  announceExtraRuns,
   announceTrigger,
   announceUnknown,
 } from "../src/core/report/announce.ts";
@@ -85,7 +85,7 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
         case "follow":
           await followTraining({ runId, model });
           break;
-        case "release":
+        case "reevaluate_if_blocked":
           await release(record);
           break;
         case "reevaluate":

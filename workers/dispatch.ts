@@ -1,11 +1,7 @@
 import type { TrainingTiming } from "../src/config/config.ts";
 import { advance } from "../src/core/dispatch/advance.ts";
 import { isTerminal, stateOfTraining, type Training } from "../src/core/dispatch/dispatch.ts";
-import {
-  type DispatchInput,
-  type DispatchLimits,
-  toDispatchLimits,
-} from "../src/core/dispatch/transition.ts";
+import type { DispatchInput, DispatchLimits } from "../src/core/dispatch/transition.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dispatches.ts";
 import { type RemoteTrainer, type Trainer, TrainerUnavailable } from "../src/trainers/trainer.ts";
@@ -174,5 +170,5 @@ function requireRemote({ remote, name }: Trainer): RemoteTrainer {
 
 /** Adds jitter to the polls, so that trainings that started together are not polled together. */
 function toLimits(timing: TrainingTiming): DispatchLimits {
-  return toDispatchLimits({ ...timing, pollMs: timing.pollMs * (0.75 + Math.random() / 2) });
+  return { ...timing, pollMs: timing.pollMs * (0.75 + Math.random() / 2) };
 }

@@ -1,13 +1,11 @@
 import type { ModelConfig } from "../src/config/config.ts";
 import { TransientError } from "../src/core/errors.ts";
 import type { Evidence } from "../src/core/evidence.ts";
+import { READING_LIMIT_MS } from "../src/postgres/evidence.ts";
 import { createSlots } from "./slots.ts";
 
 /** A model is slow if reading its evidence takes longer. Counting ten million ratings takes about two seconds. */
 export const QUICK_LIMIT_MS = 2_000;
-
-/** Query limit for a slow model. */
-export const SLOW_LIMIT_MS = 115_000;
 
 /**
  * How many slow models are read at once in this process. Each occupies a connection and one of the gather worker's 8 jobs:
@@ -39,7 +37,7 @@ export function createEvidenceReader({ fetchEvidence, now }: EvidenceReaderDepen
     if (release === null) return { outcome: "no_slot" };
     const startedAt = now();
     try {
-      const evidence = await fetchEvidence(model, config, SLOW_LIMIT_MS);
+      const evidence = await fetchEvidence(model, config, READING_LIMIT_MS);
       if (now() - startedAt < QUICK_LIMIT_MS) slowModels.delete(model);
       return { outcome: "read", evidence };
     } finally {

@@ -14,7 +14,7 @@ export interface TrainingDependencies {
   trainer: Trainer;
   database: Pick<Database, "readDispatch">;
   dispatcher: Dispatcher;
-  timing: { pollMs: number; lostAfterSeconds: number };
+  timing: { pollMs: number; lostAfterMs: number };
   /** Whether the act stage of a run is settling its dispatch, or will. */
   isActOpen(runId: string): Promise<boolean>;
   /** Limits how many trainings run in this process at once. */
@@ -112,7 +112,7 @@ async function runHere(
     const started = await dispatcher.apply(record, { kind: "run_started" });
     if (started.patch.state !== "running") return started.record;
     const request = renderRequest(record.order);
-    const heartbeat = startHeartbeat(dispatcher, started.record, timing.lostAfterSeconds * 250);
+    const heartbeat = startHeartbeat(dispatcher, started.record, timing.lostAfterMs / 4);
     const end = await remote.run({ key: record.runId, request }, options).finally(() => heartbeat.stop());
     const ended = { kind: "run_ended", ...end } as const;
     return (await retryUntilWritten(() => dispatcher.apply(started.record, ended), options.signal)).record;

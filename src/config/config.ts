@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
+import type { DispatchLimits } from "../core/dispatch/transition.ts";
 import { ConfigError, messageOf } from "../core/errors.ts";
 import { type Policy, POLICY_SETTINGS } from "../core/policy.ts";
 import type { Settings, ValuesOf } from "../core/setting.ts";
@@ -32,13 +33,7 @@ export interface NotificationSettings {
   webhookSecret: string | null;
 }
 
-/** How often a training is polled, and when it is given up. */
-export interface TrainingTiming {
-  /** How long to search for the training of a request whose response was lost, before a person has to decide. */
-  searchMs: number;
-  pollMs: number;
-  /** A training without a sign of life for this long counts as lost. */
-  lostAfterSeconds: number;
+export interface TrainingTiming extends DispatchLimits {
   /** Lifetime of the job's lock while a training is polled, and while one runs in this process. */
   followLockMs: number;
   runLockMs: number;
@@ -46,10 +41,23 @@ export interface TrainingTiming {
 
 type ServiceValues = ValuesOf<typeof SERVICE_SETTINGS>;
 
-export interface Config extends Pick<
-  ServiceValues,
-  "redisPrefix" | "role" | "host" | "port" | "logLevel" | "lockTtlMs" | "evidenceMaxAgeSeconds" | "timeZone"
-> {
+type CombinedSetting =
+  | "databaseUrl"
+  | "neonUrl"
+  | "redisUrl"
+  | "trainer"
+  | "pollSeconds"
+  | "lostAfterSeconds"
+  | "slackUrl"
+  | "notificationUrl"
+  | "notificationSecret"
+  | "schedule"
+  | "driftAlertsTable"
+  | "ratingsBufferTable"
+  | "configFile";
+
+/** The settings of the service under their own names, and what others are combined to. */
+export interface Config extends Omit<ServiceValues, CombinedSetting> {
   databaseUrl: string;
   redisUrl: string;
   trainer: ConfiguredTrainer;
@@ -157,23 +165,15 @@ function readConfigFile(path: string | undefined, faults: string[]): ConfigFile 
 }
 
 function toConfig(service: ServiceValues, others: Pick<Config, "trainer" | "secrets" | "models">): Config {
-  const { redisPrefix, role, host, port, logLevel, lockTtlMs, evidenceMaxAgeSeconds, timeZone } = service;
   return {
-    redisPrefix,
-    role,
-    host,
-    port,
-    logLevel,
-    lockTtlMs,
-    evidenceMaxAgeSeconds,
-    timeZone,
+    ...service,
     ...others,
     databaseUrl: service.databaseUrl ?? service.neonUrl ?? "",
     redisUrl: service.redisUrl ?? "",
     timing: {
       searchMs: SEARCH_MS,
       pollMs: service.pollSeconds * 1000,
-      lostAfterSeconds: service.lostAfterSeconds,
+      lostAfterMs: service.lostAfterSeconds * 1000,
       followLockMs: 5_000,
       runLockMs: 30_000,
     },

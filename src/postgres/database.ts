@@ -21,7 +21,7 @@ export interface DatabaseOptions {
   databaseUrl: string;
   /** The trainer whose earlier trainings count as answers to an alert. */
   trainer: { name: string };
-  timing: { lostAfterSeconds: number };
+  timing: { lostAfterMs: number };
   /** IANA zone of timestamps without one. */
   timeZone: string;
   /** Evidence older than this, by the database's clock, is not acted on. */
@@ -38,7 +38,7 @@ export function createDatabase(
     trainer: trainer.name,
     timeZone,
     evidenceMaxAgeSeconds,
-    flightLimitSeconds: computeFlightLimitMs(timing.lostAfterSeconds * 1000) / 1000,
+    flightLimitSeconds: computeFlightLimitMs(timing.lostAfterMs) / 1000,
   };
   const methods = {
     ...createEventStore(options),

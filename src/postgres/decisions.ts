@@ -4,6 +4,7 @@ import type { DispatchOutcome } from "../core/dispatch/dispatch.ts";
 import { DispatchRequest, toRecorded } from "../core/dispatch/request.ts";
 import type { Verdict } from "../core/evaluate.ts";
 import { Evidence, findInFlight } from "../core/evidence.ts";
+import { trainingInFlight } from "../core/guards/training-in-flight.ts";
 import { parseInput } from "../core/parse.ts";
 import { Policy } from "../core/policy.ts";
 import type { Superseded } from "../core/superseded.ts";
@@ -48,7 +49,7 @@ export interface RecordedDecision {
 }
 
 /** A decision's row, or why nothing was written. */
-export type RecordingAnswer =
+export type RecordingResult =
   { outcome: "recorded"; decision: RecordedDecision } | { outcome: "superseded"; because: Superseded };
 
 export interface DecisionStoreOptions {
@@ -74,7 +75,7 @@ export function createDecisionStore(options: DecisionStoreOptions) {
      *
      * @throws PermanentError NO_SEQUENCE if the table has no sequence that gives the newest decision the highest id.
      */
-    async recordDecision(decision: NewDecision): Promise<RecordingAnswer> {
+    async recordDecision(decision: NewDecision): Promise<RecordingResult> {
       for (let attempt = 1; ; attempt += 1) {
         const isCached = ids.isCached();
         const values = toValues(decision, options, await ids.findSequence());
@@ -145,7 +146,7 @@ function lastSeenId({ evidence }: NewDecision): number {
 
 /** The decisions whose trainings hold this one back. */
 function listHolding({ evidence, verdict }: NewDecision): number[] {
-  const isHeld = verdict.failed.includes("training_in_flight");
+  const isHeld = verdict.failed.includes(trainingInFlight.reason);
   return isHeld ? findInFlight(evidence).map(({ decisionId }) => decisionId) : [];
 }
 
@@ -162,7 +163,7 @@ interface FoundRow extends InsertedRow {
 async function findRecorded(
   decision: NewDecision,
   { pool, timeZone, evidenceMaxAgeSeconds }: DecisionStoreOptions,
-): Promise<RecordingAnswer | { outcome: "none" }> {
+): Promise<RecordingResult | { outcome: "none" }> {
   const { rows } = await pool.query<FoundRow>(FIND_RECORDED, [
     decision.runId,
     timeZone,

@@ -25,7 +25,7 @@ export interface EvidenceStoreOptions {
 }
 
 /** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
-const READING_LIMIT_MS = 115_000;
+export const READING_LIMIT_MS = 115_000;
 
 /** The columns of a table. */
 export interface TableColumns {

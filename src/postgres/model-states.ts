@@ -1,5 +1,6 @@
 import type pg from "pg";
 import type { LatestDecision } from "../core/dispatch/effects.ts";
+import { trainingInFlight } from "../core/guards/training-in-flight.ts";
 import { waitFor } from "./decision-sql.ts";
 import { OPEN } from "./dispatch-sql.ts";
 
@@ -37,7 +38,7 @@ export function createModelStateStore({ pool }: { pool: pg.Pool }) {
 }
 
 const READ_LATEST = `SELECT floor(extract(epoch FROM taken_at) * 1000)::float8 AS "takenAt",
-       COALESCE('training_in_flight' = ANY(reason_codes), false) AS "isHeldByTraining"
+       COALESCE('${trainingInFlight.reason}' = ANY(reason_codes), false) AS "isHeldByTraining"
      FROM retraining_decisions WHERE model = $1 AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1`;
 
 const LIST_MODEL_STATES = `
@@ -51,7 +52,7 @@ LEFT JOIN LATERAL (
 ) AS latest ON true
 LEFT JOIN LATERAL (
   SELECT COALESCE(latest.next_look_at < now() - interval '1 minute', false)
-    OR latest.taken_at < now() - interval '5 seconds' AND 'training_in_flight' = ANY(latest.reason_codes)
+    OR latest.taken_at < now() - interval '5 seconds' AND '${trainingInFlight.reason}' = ANY(latest.reason_codes)
       AND NOT EXISTS (SELECT FROM retraining_dispatches WHERE model_name = models.model AND trainer <> 'mock'
         AND state IN (${OPEN}))
     OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'

@@ -4,7 +4,7 @@ import { Abandoned, describeAbandoned } from "../../queues/abandoned.ts";
 import { IntakeResult, TrainingReport } from "../../queues/jobs.ts";
 import { INBOX, type Stage, STAGES, TRAINING } from "../../queues/names.ts";
 import { INBOX_JOB_OPTIONS } from "../../queues/options.ts";
-import { followTraining, wakeTraining } from "../../queues/training.ts";
+import { resumeTraining } from "../../queues/training.ts";
 import type { Config } from "../config/config.ts";
 import { isTerminal } from "../core/dispatch/dispatch.ts";
 import { PermanentError, TransientError } from "../core/errors.ts";
@@ -113,10 +113,7 @@ export function createClient(config: Config, log: Logger): Client {
     inbox,
     waitForTraining: (runId, { limitMs, onProgress = () => {} }) =>
       waitForTraining(runId, Date.now() + limitMs, onProgress),
-    async resumeTraining({ runId, model }) {
-      if (!(await wakeTraining([...stages, training], runId)))
-        await followTraining(training, { runId, model }, 0);
-    },
+    resumeTraining: (run) => resumeTraining([...stages, training], run),
     async send(name, data) {
       const job = await inbox.add(name, data, INBOX_JOB_OPTIONS);
       return job.id ?? "";

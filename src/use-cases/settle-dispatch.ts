@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Config } from "../config/config.ts";
 import { advance } from "../core/dispatch/advance.ts";
-import { type DispatchInput, toDispatchLimits } from "../core/dispatch/transition.ts";
+import type { DispatchInput } from "../core/dispatch/transition.ts";
 import { PermanentError } from "../core/errors.ts";
 import { describeConflict } from "../core/report/announce.ts";
 import type { Database } from "../postgres/database.ts";
@@ -28,7 +28,7 @@ export async function reopenDispatch(
   if (state !== from) throw refuse(`The dispatch is ${state}, not ${from}`);
   const rival = await database.findLaterRequest(record.decisionId);
   if (rival !== null) throw refuse(describeConflict(rival));
-  if (!(await applyManually(config, database, record, { kind: REOPENINGS[from] })))
+  if (!(await applyInput(config, database, record, { kind: REOPENINGS[from] })))
     throw refuse(`The dispatch is no longer ${from}`);
 }
 
@@ -39,7 +39,7 @@ export async function confirmDispatch(
   record: DispatchRecord,
   training: IdentifiedTraining,
 ): Promise<void> {
-  if (!(await applyManually(config, database, record, { kind: "confirm", ...training })))
+  if (!(await applyInput(config, database, record, { kind: "confirm", ...training })))
     throw refuse("There is nothing to confirm: the outcome of this dispatch is known");
 }
 
@@ -58,15 +58,14 @@ export function refuse(message: string): PermanentError {
   return new PermanentError("REFUSED", message);
 }
 
-/** Applies a manual input. Returns whether it changed anything. */
-async function applyManually(
-  { timing }: Pick<Config, "timing">,
+/** Applies an input from outside the workers, and leaves the next step to them. Returns whether it changed anything. */
+export async function applyInput(
+  { timing: limits }: Pick<Config, "timing">,
   database: Pick<Database, "updateDispatch">,
   record: DispatchRecord,
   input: DispatchInput,
 ): Promise<boolean> {
-  const limits = toDispatchLimits(timing);
-  // The next step is left to the worker.
+  // What the trainer can do matters only to the next step.
   const trainer = { followsById: true, reportsOutcomes: false, runsHere: false };
   const { patch } = await database.updateDispatch(record, (current) =>
     advance(current.dispatch, input, { now: clockOf(current), limits, trainer }),

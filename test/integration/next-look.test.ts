@@ -157,7 +157,7 @@ describe("a decision that a training holds back", () => {
 
   it("gives its time limit, and the model is re-evaluated then even if the training never ends", async () => {
     world.github.course = LONG;
-    await world.startApp({ timing: { lostAfterSeconds: 4 } });
+    await world.startApp({ timing: { lostAfterMs: 4_000 } });
     await world.decide();
     // From now on no job follows the training.
     await withQueue(world, "training", (queue) => queue.obliterate({ force: true }));

@@ -80,7 +80,7 @@ async function orphanDispatch(timing: object): Promise<{ runId: string }> {
 
 describe("a dispatch whose act stage failed for good", () => {
   it("is still settled, and its model is released", { timeout: 60_000 }, async () => {
-    await orphanDispatch({ searchMs: 1_000, lostAfterSeconds: 4 });
+    await orphanDispatch({ searchMs: 1_000, lostAfterMs: 4_000 });
     await until(
       "it is left to an operator",
       async () => (await dispatches())[0]?.["state"] === "unknown",

@@ -99,7 +99,7 @@ describe("a dispatched training", () => {
   });
 
   it("that GitHub no longer knows counts as lost after the limit", async () => {
-    await world.startApp({ timing: { lostAfterSeconds: 2 } });
+    await world.startApp({ timing: { lostAfterMs: 2_000 } });
     const { runId } = await world.decide();
     world.github.runs.splice(0);
     const report = await world.waitForTraining(runId);
@@ -110,7 +110,7 @@ describe("a dispatched training", () => {
   it("that was considered lost and reappears is followed again, and no second one is started", async () => {
     await closeGitHubWorld(world);
     world = await createGitHubWorld({ TRAINING_BACKOFF_SECONDS: "2" });
-    await world.startApp({ timing: { lostAfterSeconds: 2 } });
+    await world.startApp({ timing: { lostAfterMs: 2_000 } });
     const { runId } = await world.decide();
     const runs = world.github.runs.splice(0);
     expect(await world.waitForTraining(runId)).toMatchObject({ state: "failed", conclusion: "lost" });

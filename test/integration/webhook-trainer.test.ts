@@ -128,7 +128,7 @@ describe("the webhook trainer", () => {
   });
 
   it("is kept alive by its callbacks, however long the training takes", async () => {
-    const app = await start({ lostAfterSeconds: 4 });
+    const app = await start({ lostAfterMs: 4_000 });
     const { runId } = await world.decide();
     const readRow = async () => {
       const [row] = await world.sql<{ lastSeenAt: string; asked: number; silent: number }>(
@@ -246,7 +246,7 @@ describe("the webhook trainer", () => {
 
   it("loses a training whose status URL is invalid after the same limit as any other", async () => {
     respondWithJob(() => [200, {}, "{}"], `${receiver.url}/jobs/9`);
-    await start({ lostAfterSeconds: 3 });
+    await start({ lostAfterMs: 3_000 });
     await world.decide();
     await world.sql("UPDATE retraining_dispatches SET status_url = 'http://%zz@127.0.0.1:9/x'");
     await until("it is lost", async () => (await state()) === "failed");

@@ -6,9 +6,12 @@ import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { SETTING_NAMES } from "../../src/config/settings.ts";
+import { CHECKS } from "../../src/core/policy.ts";
 import type { ValuesOf } from "../../src/core/setting.ts";
+import { ROUTES } from "../../src/http/routes.ts";
 import { checkWorkflowText } from "../../src/trainers/github/preflight.ts";
 import { TARGET_SETTINGS, toTargets } from "../../src/trainers/github/settings.ts";
 import { followDockerfile } from "../support/docker-image.ts";
@@ -83,6 +86,26 @@ describe("the files shipped with the program", () => {
         .split("\n")
         .filter((line) => line.length > 120),
     ).toEqual([]);
+  });
+
+  it("describe every reason code, command and path", () => {
+    const absent = (page: string, names: readonly string[]) =>
+      names.filter((name) => !read(page).includes(`\`${name}`));
+    expect(
+      absent(
+        "docs/troubleshooting.md",
+        CHECKS.map(({ reason }) => reason),
+      ),
+    ).toEqual([]);
+    expect(
+      absent(
+        "docs/commands.md",
+        COMMANDS.map((create) => create().name()),
+      ),
+    ).toEqual([]);
+    const pages = listPages().map(read).join("\n");
+    const paths = ROUTES.flatMap((route) => route.paths);
+    expect(paths.filter((path) => !pages.includes(path))).toEqual([]);
   });
 
   it("name files of the source that exist", () => {

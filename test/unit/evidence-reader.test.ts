@@ -1,13 +1,9 @@
+import { READING_LIMIT_MS } from "../../src/postgres/evidence.ts";
 import { describe, expect, it } from "vitest";
 import type { ModelConfig } from "../../src/config/config.ts";
 import { TransientError } from "../../src/core/errors.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
-import {
-  createEvidenceReader,
-  QUICK_LIMIT_MS,
-  SLOW_LIMIT_MS,
-  SLOW_SLOTS,
-} from "../../workers/evidence-reader.ts";
+import { createEvidenceReader, QUICK_LIMIT_MS, SLOW_SLOTS } from "../../workers/evidence-reader.ts";
 
 const CONFIG = {} as ModelConfig;
 const EVIDENCE = {} as Evidence;
@@ -24,7 +20,7 @@ function createWorld(durations: Record<string, number>) {
       const durationMs = durations[model] ?? 0;
       nowMs += Math.min(durationMs, limitMs);
       if (durationMs > limitMs) throw new TransientError("READING_TOO_SLOW", "canceling statement");
-      if (limitMs === SLOW_LIMIT_MS && durationMs > QUICK_LIMIT_MS)
+      if (limitMs === READING_LIMIT_MS && durationMs > QUICK_LIMIT_MS)
         await new Promise<void>((resolve) => hanging.push(resolve));
       return EVIDENCE;
     },
@@ -47,7 +43,7 @@ describe("the readings of a process", () => {
     expect(limits).toEqual([
       ["quick", QUICK_LIMIT_MS],
       ["slow", QUICK_LIMIT_MS],
-      ["slow", SLOW_LIMIT_MS],
+      ["slow", READING_LIMIT_MS],
     ]);
   });
 
@@ -68,7 +64,7 @@ describe("the readings of a process", () => {
   });
 
   it("forget that a model was slow once it is quick again, but not after a failure", async () => {
-    const durations: Record<string, number> = { films: SLOW_LIMIT_MS + 1 };
+    const durations: Record<string, number> = { films: READING_LIMIT_MS + 1 };
     const { read, limits } = createWorld(durations);
     await expect(read("films")).rejects.toMatchObject({ code: "READING_TOO_SLOW" });
     durations["films"] = 10;
@@ -76,14 +72,14 @@ describe("the readings of a process", () => {
     await read("films");
     expect(limits.map(([, limitMs]) => limitMs)).toEqual([
       QUICK_LIMIT_MS,
-      SLOW_LIMIT_MS,
-      SLOW_LIMIT_MS,
+      READING_LIMIT_MS,
+      READING_LIMIT_MS,
       QUICK_LIMIT_MS,
     ]);
   });
 
   it("release the slot when a slow reading fails, and pass on other errors", async () => {
-    const { read } = createWorld({ films: SLOW_LIMIT_MS + 1 });
+    const { read } = createWorld({ films: READING_LIMIT_MS + 1 });
     for (let count = 0; count <= SLOW_SLOTS; count += 1)
       await expect(read("films")).rejects.toMatchObject({ code: "READING_TOO_SLOW" });
     const broken = createEvidenceReader({

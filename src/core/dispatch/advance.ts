@@ -36,7 +36,7 @@ export function advance(dispatch: Dispatch, input: DispatchInput, context: Dispa
   const effects = hasMoved ? effectsOf(after) : [];
   if (after.extraRuns.length > dispatch.extraRuns.length && !effects.includes("announce_extra_runs"))
     effects.push("announce_extra_runs");
-  if (change.isGivenUp && !effects.includes("release")) effects.push("release");
+  if (change.isGivenUp && !effects.includes("reevaluate_if_blocked")) effects.push("reevaluate_if_blocked");
   const next = change.next ?? planNext(after, context, context.limits.pollMs);
   return { patch, effects, next, ...(change.note === undefined ? {} : { note: change.note }) };
 }

@@ -14,11 +14,11 @@ export function effectsOf(dispatch: Dispatch): DispatchEffect[] {
     case "unknown":
       return ["announce_request", "announce_unknown", "follow", ...effects];
     case "rejected":
-      return ["announce_request", "release"];
+      return ["announce_request", "reevaluate_if_blocked"];
     case "succeeded":
     case "failed":
     case "cancelled":
-      return ["announce_request", "follow", ...effects, "announce_end", "release"];
+      return ["announce_request", "follow", ...effects, "announce_end", "reevaluate_if_blocked"];
     default:
       return dispatch.state satisfies never;
   }

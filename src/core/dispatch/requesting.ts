@@ -1,7 +1,7 @@
 import { CANCELLATIONS, type Dispatch, type DispatchPatch, isTerminal, type Training } from "./dispatch.ts";
 import { reduceNoContact } from "./following.ts";
 import { clamp, isFollowable, isPastLimit, MINUTE_MS, planNext } from "./plan.ts";
-import type { Change, DispatchContext, DispatchInput, DispatchLimits, Unaccepted } from "./transition.ts";
+import type { Change, DispatchContext, DispatchInput, DispatchLimits, FailedRequest } from "./transition.ts";
 
 /** Adopts the training that a person named. */
 export function confirm(
@@ -83,12 +83,12 @@ export function reduceAccepted(
 }
 
 /** Whether a dispatch is still waiting for the response to this request. */
-export function isOutstanding(dispatch: Dispatch, { askedAt }: Unaccepted): boolean {
+export function isOutstanding(dispatch: Dispatch, { askedAt }: FailedRequest): boolean {
   return dispatch.state === "pending" && dispatch.askedAt !== null && dispatch.askedAt === askedAt;
 }
 
 /** Schedules the request again: it did not arrive, or was refused temporarily. */
-export function postpone(dispatch: Dispatch, request: Unaccepted, waitMs: number): Change {
+export function postpone(dispatch: Dispatch, request: FailedRequest, waitMs: number): Change {
   if (!isOutstanding(dispatch, request)) return {};
   return {
     patch: { askedAt: null, error: request.message },

@@ -8,12 +8,12 @@ export type DispatchInput =
   | { kind: "request_differs"; haveSettingsChanged: boolean }
   /** The trainer accepted; `training` is null if it returned no id. `isDone`: its outcome will never be known. */
   | { kind: "accepted"; training: Training | null; isDone?: boolean }
-  | ({ kind: "refused" } & Unaccepted)
+  | ({ kind: "refused" } & FailedRequest)
   /** The request certainly never arrived. */
-  | ({ kind: "not_sent" } & Unaccepted)
-  | ({ kind: "rate_limited"; waitMs: number | null } & Unaccepted)
+  | ({ kind: "not_sent" } & FailedRequest)
+  | ({ kind: "rate_limited"; waitMs: number | null } & FailedRequest)
   /** The request may have arrived. */
-  | ({ kind: "response_lost" } & Unaccepted)
+  | ({ kind: "response_lost" } & FailedRequest)
   /** The trainings that the trainer lists under this key; the first one counts. */
   | { kind: "searched"; trainings: readonly Training[] }
   /** The trainer cannot be reached, which says nothing about the training. */
@@ -35,7 +35,7 @@ export type DispatchInput =
   | { kind: "confirm"; externalId: string; statusUrl?: string | null; isDone?: boolean };
 
 /** The outcome of the request made at `askedAt`; it says nothing about a later request. */
-export interface Unaccepted {
+export interface FailedRequest {
   askedAt: number | null;
   message: string;
 }
@@ -58,6 +58,7 @@ export interface TrainerTraits {
   runsHere: boolean;
 }
 
+/** How often a training is polled, and when it is given up. */
 export interface DispatchLimits {
   /** How long to search for the training of a request whose response was lost, before a person has to decide. */
   searchMs: number;
@@ -65,18 +66,6 @@ export interface DispatchLimits {
   pollMs: number;
   /** A training without a sign of life for this long counts as lost. */
   lostAfterMs: number;
-}
-
-export function toDispatchLimits({
-  searchMs,
-  pollMs,
-  lostAfterSeconds,
-}: {
-  searchMs: number;
-  pollMs: number;
-  lostAfterSeconds: number;
-}): DispatchLimits {
-  return { searchMs, pollMs, lostAfterMs: lostAfterSeconds * 1000 };
 }
 
 export interface Advance {
@@ -97,7 +86,7 @@ export type DispatchEffect =
   /** Make sure that a job follows the training to its end and reports it. */
   | "follow"
   /** The model may be free again: re-evaluate it if its latest decision waited for this training. */
-  | "release"
+  | "reevaluate_if_blocked"
   /** The decision had no effect: re-evaluate the model. */
   | "reevaluate";
 

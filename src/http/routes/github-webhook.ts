@@ -13,7 +13,7 @@ import { parseBody, readBody, requireSigned } from "../signed-body.ts";
  */
 export const githubWebhook: Route = {
   paths: ["/api/v1/github"],
-  requires: ["redis writes"],
+  requires: ["postgres", "redis writes"],
   create({ config, database, queues, log }) {
     const router = Router();
     router.post("/api/v1/github/webhook", readBody, async (request, response) => {

@@ -109,7 +109,7 @@ describe("any sequence of inputs", () => {
           });
           current = { ...current, ...patch };
           if (next.kind === "done") {
-            if (current.state === "unknown") expect(effects).toContain("release");
+            if (current.state === "unknown") expect(effects).toContain("reevaluate_if_blocked");
             return;
           }
           if (next.kind === "poll" || next.kind === "search") question = next.kind;

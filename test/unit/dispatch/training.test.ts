@@ -63,8 +63,8 @@ describe("a training", () => {
   it("that is unknown releases its model after the limit", () => {
     const old = { ...UNKNOWN, askedAt: NOW - computeFlightLimitMs(DAY) };
     expect(step(old, { kind: "opened" })).toMatchObject({ next: { kind: "done" } });
-    expect(step(old, { kind: "opened" }).effects).toContain("release");
-    expect(step(UNKNOWN, { kind: "opened" }).effects).not.toContain("release");
+    expect(step(old, { kind: "opened" }).effects).toContain("reevaluate_if_blocked");
+    expect(step(UNKNOWN, { kind: "opened" }).effects).not.toContain("reevaluate_if_blocked");
   });
 
   it("counts as ended only once the list of runs shows it, or has had enough time to", () => {

@@ -102,14 +102,14 @@ describe("the state machine of a dispatch", () => {
     ["sent", SENT, ["announce_request", "follow"]],
     ["running", RUNNING, ["announce_request", "follow"]],
     ["unknown", UNKNOWN, ["announce_request", "announce_unknown", "follow"]],
-    ["rejected", REJECTED, ["announce_request", "release"]],
-    ["succeeded", SUCCEEDED, ["announce_request", "follow", "announce_end", "release"]],
-    ["failed", FAILED, ["announce_request", "follow", "announce_end", "release"]],
+    ["rejected", REJECTED, ["announce_request", "reevaluate_if_blocked"]],
+    ["succeeded", SUCCEEDED, ["announce_request", "follow", "announce_end", "reevaluate_if_blocked"]],
+    ["failed", FAILED, ["announce_request", "follow", "announce_end", "reevaluate_if_blocked"]],
     ["cancelled", UNREQUESTED, ["reevaluate"]],
     [
       "cancelled",
       { ...FAILED, conclusion: "cancelled" },
-      ["announce_request", "follow", "announce_end", "release"],
+      ["announce_request", "follow", "announce_end", "reevaluate_if_blocked"],
     ],
   ])("%s: has the expected effects", (state, dispatch, effects) => {
     expect(effectsOf({ ...PENDING, ...dispatch, state })).toEqual(effects);
