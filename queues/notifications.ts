@@ -2,21 +2,21 @@ import type { Queue } from "bullmq";
 import type { Notification, NotificationJob, NotificationTarget } from "./jobs.ts";
 import { NOTIFICATION_OPTIONS } from "./options.ts";
 
-/** Sends a notification to every target in the settings, once for each kind, run and `distinction`. */
-export type Notify = (notification: Notification, distinction?: string) => Promise<void>;
+/** Sends a notification to every target in the settings, once for each kind, run and `suffix`. */
+export type Notify = (notification: Notification, suffix?: string) => Promise<void>;
 
 /**
  * Puts notifications on their queue, one job per target, so that neither target waits for the other and no decision waits for
- * either. `distinction` tells two notifications of the same kind and run apart.
+ * either. `suffix` tells two notifications of the same kind and run apart.
  */
 export function createNotify(queue: Queue, targets: readonly NotificationTarget[]): Notify {
-  return async (notification, distinction = "") => {
+  return async (notification, suffix = "") => {
     const { kind, runId } = notification;
     const time = new Date().toISOString();
     for (const target of targets) {
       await queue.add(kind, { target, time, notification } satisfies NotificationJob, {
         ...NOTIFICATION_OPTIONS,
-        jobId: `${target}-${kind}-${runId}${distinction}`,
+        jobId: `${target}-${kind}-${runId}${suffix}`,
       });
     }
   };

@@ -78,7 +78,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   let redisWatch: RedisWatch | undefined;
 
   function openRedis(failFast: boolean): QueueOptions & { connection: ReturnType<typeof connectRedis> } {
-    const onRefusal = () => redisWatch?.suspect();
+    const onRefusal = () => redisWatch?.checkNow();
     const connection = connectRedis(config.redisUrl, redisState, { failFast, onRefusal });
     releasers.add("Redis", () => connection.disconnect());
     return { connection, prefix };

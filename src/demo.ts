@@ -162,7 +162,7 @@ function parseScenario(text: string): ScenarioNumber {
 await new Command("npm run demo --")
   .description("Run one drift event through the whole chain, on private servers.")
   .option("--once", "end after the report")
-  .option("--scenario <number>", "the guide's testing scenario, 1 to 4", parseScenario, 1)
+  .option("--scenario <number>", "sample data, 1 to 4: docs/commands.md lists them", parseScenario, 1)
   .action(demo)
   .parseAsync()
   .catch((error: unknown) => {

@@ -53,8 +53,8 @@ export function createTraining(dependencies: TrainingDependencies) {
       const step = await dispatcher.takeStep(record, note);
       const isNews = step.record.version !== record.version;
       record = step.record;
-      if (isNews) options.say(describe(record));
-      if (step.note !== undefined && step.note !== note.problem) options.say(step.note);
+      if (isNews) options.log(describe(record));
+      if (step.note !== undefined && step.note !== note.problem) options.log(step.note);
       note = { ...note, ...step.pollState, problem: step.note ?? null };
       // Carry out the effects of an end once, even if an earlier attempt recorded the end and then died.
       const end = endOf(record);
@@ -97,7 +97,7 @@ async function runHere(
 ): Promise<DispatchRecord | null> {
   if (!remote?.run) throw new Error("the trainer does not run trainings in this process");
   if (record.dispatch.state === "running") {
-    const message = "Its worker died, and the training with it";
+    const message = "The worker died and took the training down";
     const lost = { kind: "run_ended", conclusion: "lost", message, durationSeconds: null } as const;
     return (await dispatcher.apply(record, lost)).record;
   }

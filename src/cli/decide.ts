@@ -64,7 +64,7 @@ async function decide(options: DecideOptions): Promise<void> {
   });
 }
 
-/** No terminal session waits longer. */
+/** Longer than anybody waits at a terminal. */
 const TRAINING_LIMIT_MS = 7 * 86_400_000;
 
 /** Exit code 1 if the decided training could not be requested, is unknown or did not succeed. */

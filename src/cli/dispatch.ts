@@ -37,7 +37,7 @@ async function confirm(id: string, run: string): Promise<void> {
   const config = parseConfig(loadEnvironment());
   const trainer = await createTrainer(config, createRedactor(config.secrets));
   if (!trainer.remote)
-    throw new PermanentError("REFUSED", `TRAINER is ${trainer.name}, which trains nothing`);
+    throw new PermanentError("REFUSED", `TRAINER is ${trainer.name}, which starts no trainings`);
   const training = trainer.remote.identify(run);
   await withDispatch(config, id, async (record, database, client) => {
     await confirmDispatch(config, database, record, training);

@@ -9,7 +9,7 @@ export interface RedisWatch {
   /** Checks now; concurrent callers share one check. Never rejects. */
   check(): Promise<RedisState>;
   /** Checks now because a command was refused, unless Redis is already known to refuse writes. */
-  suspect(): void;
+  checkNow(): void;
   /** Calls `listener` with whether Redis refuses writes, immediately and then on every change. */
   onChange(listener: (isRefusing: boolean) => void): void;
   stop(): void;
@@ -73,22 +73,22 @@ export function createRedisWatch({ redis, state, settings }: WatchDependencies):
     if (!isStopped) timer = setTimeout(() => void check(), intervalMs);
   }
 
-  function suspect(): void {
+  function checkNow(): void {
     if (last.kind !== "refusing" && !isStopped) void check();
   }
 
-  redis.on("ready", suspect);
+  redis.on("ready", checkNow);
   schedule();
   return {
     check,
-    suspect,
+    checkNow,
     onChange(listener) {
       listeners.push(listener);
       listener(last.kind === "refusing");
     },
     stop() {
       isStopped = true;
-      redis.off("ready", suspect);
+      redis.off("ready", checkNow);
       clearTimeout(timer);
     },
   };

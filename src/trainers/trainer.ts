@@ -141,7 +141,7 @@ export interface RunOptions {
   /** Aborted when this process stops or loses the training's job. */
   signal: AbortSignal;
   /** Appends one or more lines to the training's log. */
-  say: (text: string) => void;
+  log: (text: string) => void;
 }
 
 export interface RunEnd {

@@ -214,7 +214,7 @@ describe("the command trainer", () => {
       await until("the loss is recorded", async () => (await dispatch())?.["state"] === "failed", 60_000);
       expect(await dispatch()).toMatchObject({
         conclusion: "lost",
-        error: expect.stringContaining("Its worker died") as string,
+        error: expect.stringContaining("The worker died") as string,
       });
       expect((await followed(runId)).alertsBackAt).not.toBeNull();
       expect(await readFile(join(directory, "runs"), "utf8")).toBe("run\n");

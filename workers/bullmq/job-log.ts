@@ -4,10 +4,10 @@ import { isServerAway } from "../../src/redis/refusal.ts";
 
 /** Does not wait: the text is sent before the job's completion, on the same connection. */
 export function writeJobLog(job: Job, text: string, log: Logger): void {
-  void append(job, text, log);
+  void send(job, text, log);
 }
 
-function append(job: Job, text: string, log: Logger): Promise<unknown> {
+function send(job: Job, text: string, log: Logger): Promise<unknown> {
   return job
     .log(text)
     .catch((error: unknown) =>
@@ -20,7 +20,7 @@ const FLUSH_MS = 250;
 const MAX_ENTRY_LENGTH = 4_000;
 
 /** Writes lines to a job's log in batches: a training may print thousands. */
-export function createJobLog(job: Job, log: Logger): { say(text: string): void; flush(): Promise<void> } {
+export function createJobLog(job: Job, log: Logger): { append(text: string): void; flush(): Promise<void> } {
   let lines: string[] = [];
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<unknown> = Promise.resolve();
@@ -32,10 +32,10 @@ export function createJobLog(job: Job, log: Logger): { say(text: string): void; 
     const text = lines.join("\n");
     lines = [];
     const entry = text.length > MAX_ENTRY_LENGTH ? `… ${text.slice(-MAX_ENTRY_LENGTH)}` : text;
-    writing = writing.then(() => append(job, entry, log));
+    writing = writing.then(() => send(job, entry, log));
   };
   return {
-    say(text) {
+    append(text) {
       lines.push(text);
       timer ??= setTimeout(write, FLUSH_MS);
     },

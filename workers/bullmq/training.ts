@@ -30,7 +30,7 @@ export function createTrainingProcessor({
     try {
       const result = await training(data, {
         signal: AbortSignal.any([stopping, ...(signal ? [signal] : [])]),
-        say: jobLog.say,
+        log: jobLog.append,
       });
       await jobLog.flush();
       const { report } = result;

@@ -97,7 +97,7 @@ function createCommandTrainer(settings: CommandSettings, redact: Redact): Traine
         const command = CommandRequest.parse(request);
         return runCommand(command, settings, {
           ...options,
-          say: (text) => options.say(redact(text)),
+          log: (text) => options.log(redact(text)),
         });
       },
     },

@@ -23,7 +23,7 @@ wait "$training"`;
 export async function runCommand(
   { command, workingDirectory }: CommandRequest,
   { environment, limitMs }: { environment: Readonly<Record<string, string>>; limitMs: number },
-  { signal, say }: RunOptions,
+  { signal, log }: RunOptions,
 ): Promise<RunEnd> {
   const startedAt = performance.now();
   const seconds = (): number => Math.round(performance.now() - startedAt) / 1000;
@@ -38,7 +38,7 @@ export async function runCommand(
   });
   // The guard may exit before its input is closed.
   child.stdin.on("error", () => {});
-  for (const stream of [child.stdout, child.stderr]) forwardLines(stream, say);
+  for (const stream of [child.stdout, child.stderr]) forwardLines(stream, log);
   const ended = endOf(child);
   const limit = AbortSignal.timeout(limitMs);
   const stop = AbortSignal.any([signal, limit]);
@@ -105,17 +105,17 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
 const MAX_LINE_LENGTH = 2_000;
 
 /** Forwards whole lines, and overlong lines in pieces. */
-function forwardLines(stream: NodeJS.ReadableStream, say: (text: string) => void): void {
+function forwardLines(stream: NodeJS.ReadableStream, log: (text: string) => void): void {
   let text = "";
   stream.setEncoding("utf8");
   stream.on("data", (chunk: string) => {
     text += chunk;
     const end = text.length > MAX_LINE_LENGTH ? text.length : text.lastIndexOf("\n") + 1;
     if (end === 0) return;
-    say(text.slice(0, end).trimEnd());
+    log(text.slice(0, end).trimEnd());
     text = text.slice(end);
   });
   stream.on("end", () => {
-    if (text !== "") say(text);
+    if (text !== "") log(text);
   });
 }

@@ -2,7 +2,7 @@ import type { Config } from "../../config/config.ts";
 import { type Finding, ok } from "../../core/finding.ts";
 import { type Policy, POLICY_SETTINGS } from "../../core/policy.ts";
 
-/** What the settings amount to: the policy of each model, as far as it is not the default, and the trainer. */
+/** Summarizes the settings: the policy of each model, as far as it is not the default, and the trainer. */
 export function describeConfig({ models, trainer }: Pick<Config, "models" | "trainer">): Finding[] {
   return [
     ...[...models].map(([model, { policy, settingNames }]) => {
