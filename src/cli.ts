@@ -3,6 +3,12 @@ import { COMMANDS } from "./cli/commands.ts";
 import { printNote } from "./cli/output.ts";
 import { messageOf } from "./core/errors.ts";
 
+// A reader that has seen enough, such as head, is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 /** The command line: `npx retrigger`. */
 const program = new Command("retrigger")
   .description(

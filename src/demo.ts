@@ -45,7 +45,8 @@ async function demo({ once: isOnce, scenario }: DemoOptions): Promise<void> {
       );
       releasers.add("app", app.stop);
       await app.start(signal);
-      await decideOnce(config, signal);
+      await Promise.race([decideOnce(config, releasers.add), once(signal, "abort")]);
+      signal.throwIfAborted();
       if (isOnce) return finished.abort();
       say(`\nJobs, logs and retries (Bull Board):  ${app.address()}/queues`);
       say(`Decisions:                            ${app.address()}/decisions`);
@@ -86,7 +87,9 @@ async function prepare(
     say(`Loading scenario ${scenario}: ${SCENARIOS[scenario].title} ...`);
     await loadSampleData(servers.databaseUrl, scenario);
   } else {
-    say("Using the database of DATABASE_URL as it is, without loading sample data.");
+    say(
+      "Using the database of DATABASE_URL as it is, without loading sample data; --scenario has no effect.",
+    );
   }
   const config = parseConfig({ ...settings, DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl });
   await checkServers(config);
@@ -114,29 +117,32 @@ async function choosePort({ port, host }: Config, settings: Settings): Promise<n
  * Sends one event, as a drift run would, shows the stages as they complete, prints the report, and follows the training, if
  * any, to its end.
  */
-async function decideOnce(config: Config, signal: AbortSignal): Promise<void> {
+async function decideOnce(
+  config: Config,
+  onRelease: (what: string, release: () => unknown) => void,
+): Promise<void> {
   const client = createClient(config, createLogger("silent"));
-  try {
-    const model = config.models.has("default") ? undefined : [...config.models.keys()][0];
-    const event = {
-      runId: `demo-${createRunId()}`,
-      status: "success",
-      source: "npm run demo",
-      completedAt: new Date().toISOString(),
-      model,
-    };
-    const jobId = await client.send(INBOX_JOBS.event, event);
-    say(`\n${INBOX_JOBS.event} is on the queue (job ${jobId}).`);
-    const summary = await client.waitForDecision(jobId, { limitMs: DECISION_LIMIT_MS, onStage: sayStage });
-    say(`\n${summary.report}`);
-    const { dispatch, runId } = summary;
-    if (dispatch?.trainer === "mock" || (dispatch?.state !== "sent" && dispatch?.state !== "running")) return;
-    say(`\n${dispatch.trainer} trains. Following it to its end:`);
-    const following = client.waitForTraining(runId, { limitMs: TRAINING_LIMIT_MS, onProgress: sayTraining });
-    await Promise.race([following, once(signal, "abort")]);
-  } finally {
-    await client.close();
-  }
+  onRelease("client", client.close);
+  const model = config.models.has("default") ? undefined : [...config.models.keys()][0];
+  const event = {
+    runId: `demo-${createRunId()}`,
+    status: "success",
+    source: "npm run demo",
+    completedAt: new Date().toISOString(),
+    model,
+  };
+  const jobId = await client.send(INBOX_JOBS.event, event);
+  say(`\n${INBOX_JOBS.event} is on the queue (job ${jobId}).`);
+  const summary = await client.waitForDecision(jobId, {
+    limitMs: DECISION_LIMIT_MS,
+    onStage: sayStage,
+    onWait: say,
+  });
+  say(`\n${summary.report}`);
+  const { dispatch, runId } = summary;
+  if (dispatch?.trainer === "mock" || (dispatch?.state !== "sent" && dispatch?.state !== "running")) return;
+  say(`\nFollowing the training at ${dispatch.trainer}:`);
+  await client.waitForTraining(runId, { limitMs: TRAINING_LIMIT_MS, onProgress: sayTraining });
 }
 
 /** After a lost response, searching for the training takes minutes. */
@@ -162,10 +168,17 @@ function parseScenario(text: string): ScenarioNumber {
 await new Command("npm run demo --")
   .description("Run one drift event through the whole chain, on private servers.")
   .option("--once", "end after the report")
-  .option("--scenario <number>", "sample data, 1 to 4: docs/commands.md lists them", parseScenario, 1)
+  .option(
+    "--scenario <number>",
+    "sample data: 1 trigger, 2 small buffer, 3 no drift, 4 no recent checks",
+    parseScenario,
+    1,
+  )
   .action(demo)
   .parseAsync()
   .catch((error: unknown) => {
     console.error(error instanceof ConfigError ? error.message : `The demo failed: ${messageOf(error)}`);
     process.exitCode = 1;
   });
+// What an interrupted wait leaves behind must not keep the process.
+process.exit();

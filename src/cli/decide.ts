@@ -73,7 +73,7 @@ async function waitAndReport(
   jobId: string,
   { wait, json, timeout }: DecideOptions,
 ): Promise<void> {
-  const summary = await client.waitForDecision(jobId, { limitMs: timeout * 1000 });
+  const summary = await client.waitForDecision(jobId, { limitMs: timeout * 1000, onWait: printNote });
   if (!json) print(summary.report);
   const { dispatch } = summary;
   const state = dispatch?.state ?? null;

@@ -201,7 +201,7 @@ function toModelConfig(
       Object.entries(POLICY_SETTINGS).map(([key, { variable, modelKey }]) => [
         key,
         modelKey !== undefined && own[modelKey] !== undefined
-          ? `${modelKey} of ${name} in the file of RETRIGGER_CONFIG`
+          ? `${modelKey} of ${name} in ${String(values["RETRIGGER_CONFIG"])}`
           : variable,
       ]),
     ),

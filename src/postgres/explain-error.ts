@@ -30,11 +30,18 @@ interface Explanation {
 const EXPLANATIONS: readonly Explanation[] = [
   {
     states: ["42P01"],
+    contains: '"retraining_',
     error: PermanentError,
     code: "MISSING_TABLE",
     text: (address, message) => `Missing table in ${address}: ${message}`,
-    remedy:
-      "DRIFT_ALERTS_TABLE and RATINGS_BUFFER_TABLE name the source tables; create Retrigger's own tables with: npx retrigger migrate",
+    remedy: "Create it with: npx retrigger migrate",
+  },
+  {
+    states: ["42P01"],
+    error: PermanentError,
+    code: "MISSING_TABLE",
+    text: (address, message) => `Missing table in ${address}: ${message}`,
+    remedy: "Correct DRIFT_ALERTS_TABLE or RATINGS_BUFFER_TABLE, or create a view: see docs/source-tables.md",
   },
   {
     states: ["42703"],

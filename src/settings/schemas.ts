@@ -79,7 +79,8 @@ function isServerUrl(text: string, schemes: readonly string[]): boolean {
   try {
     const { protocol, username, password } = new URL(text);
     decodeURIComponent(username + password);
-    return schemes.includes(protocol.slice(0, -1));
+    // Without both slashes, the login would be read as part of the path, and shown.
+    return schemes.includes(protocol.slice(0, -1)) && /^\w+:\/\/[^/]/.test(text);
   } catch {
     return false;
   }

@@ -33,7 +33,12 @@ export interface Client {
    */
   waitForDecision(
     jobId: string,
-    options: { limitMs: number; onStage?: (progress: StageProgress) => void },
+    options: {
+      limitMs: number;
+      onStage?: (progress: StageProgress) => void;
+      /** Called with the reason when a stage has to wait. */
+      onWait?: (why: string) => void;
+    },
   ): Promise<DecisionSummary>;
   /** Follows a training to its end, and reports each change on the way. @throws TransientError on timeout. */
   waitForTraining(
@@ -64,8 +69,10 @@ export function createClient(config: Config, log: Logger): Client {
     runId: string,
     deadline: number,
     onStage: (progress: StageProgress) => void,
+    onWait: (why: string) => void,
   ): Promise<DecisionSummary> {
     let value: unknown;
+    let reported = "";
     for (const [index, stage] of STAGES.entries()) {
       for (; ; await pause(POLL_MS)) {
         const job = await stages[index]?.getJob(runId);
@@ -75,6 +82,9 @@ export function createClient(config: Config, log: Logger): Client {
           onStage({ stage, durationMs: job.finishedOn - job.processedOn });
           break;
         }
+        const why = job?.delay ? ((await stages[index]?.getJobLogs(runId, -1, -1))?.logs[0] ?? "") : "";
+        if (why !== "" && why !== reported) onWait(why);
+        reported = why;
         // The job of this stage may be the one that was removed.
         if (job === undefined) checkAbandoned(runId, (await stages.at(-1)?.getJob(runId))?.returnvalue);
         checkDeadline(
@@ -118,7 +128,7 @@ export function createClient(config: Config, log: Logger): Client {
       const job = await inbox.add(name, data, INBOX_JOB_OPTIONS);
       return job.id ?? "";
     },
-    async waitForDecision(jobId, { limitMs, onStage = () => {} }) {
+    async waitForDecision(jobId, { limitMs, onStage = () => {}, onWait = () => {} }) {
       const deadline = Date.now() + limitMs;
       const intake = await waitForIntake(jobId, deadline);
       let runId = "runId" in intake ? intake.runId : null;
@@ -128,7 +138,7 @@ export function createClient(config: Config, log: Logger): Client {
           "The drift run failed, so the event is recorded and nothing is decided",
         );
       for (;;) {
-        const summary = await waitForRun(runId, deadline, onStage);
+        const summary = await waitForRun(runId, deadline, onStage, onWait);
         if (summary.supersededBy === undefined) return summary;
         runId = summary.supersededBy;
       }

@@ -50,6 +50,16 @@ describe("npm run demo", { timeout: 90_000 }, () => {
     expect(await findServers()).toEqual(before);
   });
 
+  it("says why it waits for a trainer that cannot be reached, ends on SIGINT, and leaves nothing behind", async () => {
+    const before = await findServers();
+    const settings = { TRAINER: "github", GITHUB_API_URL: "http://127.0.0.1:1" };
+    const child = spawnScript("src/demo.ts", ["--once"], settings);
+    await untilOutput(child, /⏳ No response from GitHub/);
+    child.kill("SIGINT");
+    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(await findServers()).toEqual(before);
+  });
+
   it("takes its servers down with it if it is killed, and the next demo removes their files", async () => {
     const before = await findServers();
     const { child } = await serveDemo();

@@ -24,7 +24,7 @@ describe("a model that is short of ratings", () => {
     await addCheck(world);
     await world.startApp();
     for (const [model, setting] of [
-      ["films", "minBufferSize of films in the file of RETRIGGER_CONFIG"],
+      ["films", `minBufferSize of films in ${file}`],
       ["books", "MIN_BUFFER_SIZE"],
     ] as const) {
       const advice = `   • Ingest more batches or lower ${setting}\n`;

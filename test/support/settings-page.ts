@@ -10,14 +10,14 @@ import { TRAINERS } from "../../src/trainers/registry.ts";
 export async function renderSettingsPage(path: string): Promise<string> {
   const text = [
     "# Settings",
-    "Settings come from the environment, or from `.env` in the working directory; the environment wins. Every fault is reported at once, with the variable's name, before anything starts. A variable that is one typo away from a setting is a fault too.",
+    "Settings come from the environment, or from `.env` in the working directory; the environment wins. Every fault is reported at once, with the variable's name, before anything starts. A variable of eight letters or more that is one typo away from a setting that is not set is a fault too.",
     "```\ncp .env.example .env\nnpx retrigger doctor          # shows the policy in force and checks what the settings name\n```",
     "Several models: a YAML file, named by `RETRIGGER_CONFIG`, gives each model the settings in which it differs from the environment, by the key in the column _per model_. See [retrigger.example.yaml](../retrigger.example.yaml).",
     "<!-- Generated from the registries of checks and trainers by: npm run docs -->",
     "## Policy",
     "A model is retrained if every criterion holds:",
     ...renderChecks(CRITERIA),
-    "and no guard objects:",
+    "and every guard passes:",
     ...renderChecks(GUARDS),
     "A failed check stops the training; its reason code is in `retraining_decisions.reason_codes`. What to do about each: [troubleshooting](troubleshooting.md).",
     renderTable([...CRITERIA, ...GUARDS].flatMap(({ settings }) => Object.values(settings))),

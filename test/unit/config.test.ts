@@ -168,6 +168,18 @@ describe("the settings", () => {
     expect(() => parseConfigWithoutRedis({ ...SERVERS, REDIS_URL: "http://localhost" })).toThrow("REDIS_URL");
   });
 
+  it.each([
+    { DATABASE_URL: "postgres:/u:hunter2@db.example/ml" },
+    { DATABASE_URL: "postgresql:u:hunter2@db.example/ml" },
+    { DATABASE_URL: "postgres:///u:hunter2@db.example/ml" },
+    { REDIS_URL: "redis:/:hunter2@cache.example:6379" },
+  ])("reject %o, whose login would be read as part of its path", (env) => {
+    const faults = faultsOf({ ...SERVERS, ...env });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain("must be a URL that starts with");
+    expect(faults[0]).not.toContain("hunter2");
+  });
+
   it("never repeat a password", () => {
     const faults = faultsOf({ DATABASE_URL: "mysql://u:hunter2@h/db", REDIS_URL: "redis:hunter2" });
     expect(faults.join()).not.toContain("hunter2");

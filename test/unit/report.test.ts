@@ -109,7 +109,7 @@ describe("the report", () => {
   it("names the setting to lower if ratings are missing", () => {
     const evidence = evidenceOf({ checks: 3, triggered: 1, ratings: 30_000 });
     expect(report(evidence)).toContain("   • Ingest more batches or lower MIN_BUFFER_SIZE\n");
-    const minBufferSize = "minBufferSize of films in the file of RETRIGGER_CONFIG";
+    const minBufferSize = "minBufferSize of films in models.yaml";
     expect(report(evidence, GUIDE_POLICY, { settingNames: { minBufferSize } })).toContain(
       `   • Ingest more batches or lower ${minBufferSize}\n`,
     );

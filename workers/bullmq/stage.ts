@@ -106,13 +106,13 @@ async function runStage<T>(
 
 async function pauseStage(
   { lock, lockTtlMs, chain }: StageProcessorOptions,
-  { pauseMs, keepsLock }: StagePause,
+  { pauseMs, keepsLock, log: why }: StagePause,
   { model, runId }: StageJob,
   { job, token }: { job: Job; token: string | undefined },
   log: Logger,
 ): Promise<never> {
   // A run that waits for a slot tries again every few seconds.
-  log[keepsLock ? "debug" : "info"]({ pauseMs }, "stage waits");
+  log[keepsLock ? "debug" : "info"]({ pauseMs, why }, "stage waits");
   // The lock was renewed less than a third of its lifetime ago, and nothing renews it during the pause.
   if (keepsLock) return delay(job, Math.min(pauseMs, lockTtlMs / 3), token);
   // A run that waits for its trainer has recorded its decision and no longer needs the lock.

@@ -45,7 +45,7 @@ async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
           "redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf",
         ),
     valueOf("aof_enabled") === "1"
-      ? ok("Redis saves every job to disk (appendonly yes)")
+      ? ok("Redis keeps its jobs across a restart (appendonly yes)")
       : {
           level: "warning",
           text: `Redis ${hasSnapshots ? "saves only snapshots" : "saves nothing to disk"}: a crash loses waiting events`,
@@ -81,7 +81,10 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
       findings.push(
         isAlive
           ? ok(`${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next).toISOString()}`)
-          : fault(`${model}: the schedule ${schedule} is not running`, "npm start restores it"),
+          : (workers > 0 ? fault : warning)(
+              `${model}: the schedule ${schedule} is not running`,
+              "npm start restores it",
+            ),
       );
     }
     return findings;
