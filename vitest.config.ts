@@ -1,8 +1,9 @@
 import { defineConfig } from "vitest/config";
 
+const FAULTS = "test/faults/**/*.test.ts";
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     globalSetup: "test/support/global-setup.ts",
     // Two cores and tests that mostly wait; each test file has a database and a queue prefix of its own.
     maxWorkers: 4,
@@ -12,5 +13,18 @@ export default defineConfig({
       ? ["dot", "./test/support/closing-line.ts"]
       : ["default", "./test/support/closing-line.ts"],
     env: { NO_COLOR: "1" },
+    // One group after the other: the fault suite measures recovery, so no other tests may load the machine meanwhile.
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "tests",
+          include: ["test/**/*.test.ts"],
+          exclude: [FAULTS],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      { extends: true, test: { name: "faults", include: [FAULTS], sequence: { groupOrder: 1 } } },
+    ],
   },
 });
