@@ -13,7 +13,7 @@ export default defineConfig({
       ? ["dot", "./test/support/closing-line.ts"]
       : ["default", "./test/support/closing-line.ts"],
     env: { NO_COLOR: "1" },
-    // One group after the other: the fault suite measures recovery, so no other tests may load the machine meanwhile.
+    // The fault suite keeps both cores busy, so it runs after the other tests.
     projects: [
       {
         extends: true,

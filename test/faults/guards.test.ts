@@ -19,8 +19,8 @@ describe("the fault suite fails without the guard", () => {
     const lane = await openLane(root);
     try {
       const [withGuard, withoutGuard] = await Promise.all([
-        makeRun(unchanged, mutant.plan, REST_LIMIT_MS),
-        makeRun(lane, mutant.plan, REST_LIMIT_MS),
+        makeRun(unchanged, mutant.plan, { restMs: REST_LIMIT_MS }),
+        makeRun(lane, mutant.plan, { restMs: REST_LIMIT_MS }),
       ]);
       expect(withGuard.violations).toEqual([]);
       expect(withGuard.hasStruck).toBe(true);

@@ -17,6 +17,7 @@ const { values } = parseArgs({
     github: { type: "boolean", default: false },
   },
 });
+const RECOVERY_LIMIT_MS = 15_000;
 const runs = Number(values.runs);
 const seed = Number(values.seed);
 const plans = values.github ? createGitHubPlans(seed) : createPlans(runs, seed);
@@ -52,7 +53,7 @@ async function work(): Promise<void> {
 
 async function tryRun(lane: Lane, plan: Plan): Promise<Outcome> {
   try {
-    return await makeRun(lane, plan);
+    return await makeRun(lane, plan, { recoveryMs: RECOVERY_LIMIT_MS });
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return {
