@@ -31,10 +31,12 @@ export default {
       to: { path: paths.slice(0, above + 1) },
     })),
     {
-      name: "core is pure: it imports only itself and zod",
+      name: "core is pure: it imports only itself and pure libraries",
       severity: "error",
       from: { path: "^src/core/" },
-      to: { pathNot: ["^src/core/", "(^|/)node_modules/zod/"] },
+      to: {
+        pathNot: ["^src/core/", "(^|/)node_modules/(zod|luxon|@types/luxon|fastest-levenshtein)/"],
+      },
     },
     {
       name: "every file belongs to a layer",

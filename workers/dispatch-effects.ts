@@ -4,7 +4,7 @@ import { computeAlertsBackAt } from "../src/core/backoff.ts";
 import { callsForReevaluation } from "../src/core/dispatch/effects.ts";
 import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { PermanentError } from "../src/core/errors.ts";
-import type { Policy } from "../src/core/policy.ts";
+import { backoffOf, countRequiredAlerts, hasRetriggerGuard, type Policy } from "../src/core/policy.ts";
 import {
   announceEnd,
   announceExtraRuns,
@@ -40,9 +40,14 @@ export interface DispatchEffects {
 export function createDispatchEffects(dependencies: EffectDependencies): DispatchEffects {
   const { database, notify, followTraining, reevaluate } = dependencies;
 
-  function findAlertsBackAt({ decisionId, model, alerts }: DispatchRecord, endedAt: number): number | null {
+  function findAlertsBackAt({ model, alerts }: DispatchRecord, endedAt: number): number | null {
     const policy = findPolicy(model);
-    return policy && computeAlertsBackAt(alerts, policy, { decisionId, endedAt });
+    if (policy === null) return null;
+    return computeAlertsBackAt(
+      alerts,
+      { base: backoffOf(policy), required: countRequiredAlerts(policy) },
+      endedAt,
+    );
   }
 
   function findPolicy(model: string): Policy | null {
@@ -103,7 +108,7 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     // A model that the settings no longer name is not evaluated.
     if (policy === null) return;
     const latest = await database.readLatestDecision(model);
-    if (callsForReevaluation(dispatch, latest, policy)) await reevaluate(model);
+    if (callsForReevaluation(dispatch, latest, { hasRetriggerGuard: hasRetriggerGuard(policy) })) await reevaluate(model);
   }
 
   function alertsBackAt(record: DispatchRecord): string | null {

@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { parse as parseYaml } from "yaml";
 import type { DispatchLimits } from "../core/dispatch/transition.ts";
 import { ConfigError, messageOf } from "../core/errors.ts";
-import { type Policy, POLICY_SETTINGS } from "../core/policy.ts";
+import { type Policy, policyOf, POLICY_SETTINGS, VARIABLE_OF } from "../core/policy.ts";
 import type { Settings, ValuesOf } from "../core/setting.ts";
+import { GUIDE_TABLES, type Sources } from "../settings/sources.ts";
 import { TRAINERS } from "../trainers/registry.ts";
 import type { ConfiguredTrainer } from "../trainers/trainer.ts";
 import { describeFault, findContradictions, findTrainerFaults, findUnknownSettings } from "./faults.ts";
@@ -11,16 +12,18 @@ import { collectSecrets } from "./secrets.ts";
 import { SERVICE_SETTINGS } from "./service-settings.ts";
 import { ALL_SETTINGS, ConfigFile, type ModelValues, readValues, SETTING_NAMES } from "./settings.ts";
 
-/** One model's policy, source tables and schedule. */
+/** One model's policy, sources and schedule. */
 export interface ModelConfig {
   policy: Policy;
-  /** How the user named each setting of the policy: its variable, or its place in the YAML file. */
+  /** How the user named each check of the policy, by its key: its variable, or its place in the YAML file. */
   settingNames: Readonly<Record<string, string>>;
-  /** Table or view, with or without a schema: `drift_alerts`, `monitoring.drift_alerts`. */
-  driftAlertsTable: string;
-  ratingsBufferTable: string;
+  source: Sources;
   /** Cron pattern in UTC; null if the model has no schedule. */
   schedule: string | null;
+  /** The schedule fires up to this much later, by a stable share of it, in milliseconds. */
+  spreadMs: number;
+  /** How often a drift run is expected, in milliseconds; null if none is. */
+  expectDriftRunEveryMs: number | null;
   /** This model's settings of the configured trainer. */
   trainer: ValuesOf<Settings>;
 }
@@ -196,18 +199,23 @@ function toModelConfig(
 ): ModelConfig {
   const { driftAlertsTable, ratingsBufferTable, schedule } = readValues(SERVICE_SETTINGS, values, own);
   return {
-    policy: readValues(POLICY_SETTINGS, values, own) as Policy,
-    settingNames: Object.fromEntries(
-      Object.entries(POLICY_SETTINGS).map(([key, { variable, modelKey }]) => [
-        key,
-        modelKey !== undefined && own[modelKey] !== undefined
-          ? `${modelKey} of ${name} in ${String(values["RETRIGGER_CONFIG"])}`
-          : variable,
-      ]),
-    ),
-    driftAlertsTable,
-    ratingsBufferTable,
+    policy: policyOf(readValues(POLICY_SETTINGS, values, own)),
+    settingNames: VARIABLE_OF,
+    source: {
+      checks: { kind: "table", table: driftAlertsTable, columns: {}, where: {} },
+      buffer: {
+        kind: "table",
+        table: ratingsBufferTable,
+        columns: {},
+        where: {},
+        unit: ratingsBufferTable === GUIDE_TABLES.buffer ? "ratings" : "rows",
+        since: null,
+      },
+      database: null,
+    },
     schedule: schedule === "off" ? null : schedule,
+    spreadMs: 0,
+    expectDriftRunEveryMs: null,
     trainer: readValues(trainerSettings, values, own),
   };
 }

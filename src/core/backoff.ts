@@ -1,72 +1,39 @@
+import { type Duration, toMs } from "./duration.ts";
 import type { Evidence, FailedTraining } from "./evidence.ts";
 
-/** The settings that a backoff depends on. */
-export interface BackoffPolicy {
-  minAlertsTriggered: number;
-  retriggerGuard: boolean;
-  backoffSeconds: number;
-}
+const MAX_BACKOFF_MS = 7 * 86_400_000;
 
-const MAX_BACKOFF_SECONDS = 7 * 86_400;
-
-/** How long the alerts of a training are held back after its nth failure: doubled with each failure, at most a week. */
-function computeBackoffSeconds(baseSeconds: number, failures: number): number {
-  return Math.min(MAX_BACKOFF_SECONDS, baseSeconds * 2 ** (failures - 1));
-}
-
-/** When the alerts of a failed training are released, Unix milliseconds. */
+/**
+ * When the alerts of a failed training are released, Unix milliseconds: after `base`, doubled with each failure in a row, at
+ * most a week.
+ */
 export function computeBackoffEnd(
   { endedAt, failures }: Pick<FailedTraining, "endedAt" | "failures">,
-  { backoffSeconds }: Pick<BackoffPolicy, "backoffSeconds">,
+  base: Duration,
 ): number {
-  return Date.parse(endedAt) + computeBackoffSeconds(backoffSeconds, failures) * 1000;
-}
-
-/** The number of alerts that failed trainings hold back at an instant (Unix milliseconds). */
-export function countHeldBack(failed: readonly FailedTraining[], policy: BackoffPolicy, at: number): number {
-  return failed
-    .filter((training) => at < computeBackoffEnd(training, policy))
-    .reduce((sum, training) => sum + training.alerts, 0);
+  return Date.parse(endedAt) + Math.min(MAX_BACKOFF_MS, toMs(base) * 2 ** (failures - 1));
 }
 
 /**
- * The first instant after `from` (Unix milliseconds) at which enough alerts are released to meet the policy; null if the
- * backoffs never release enough.
- */
-export function findEnoughAlertsAt(
-  { unanswered, failed }: Pick<Evidence["alerts"], "unanswered" | "failed">,
-  policy: BackoffPolicy,
-  from: number,
-): number | null {
-  const ends = failed.map((training) => computeBackoffEnd(training, policy)).filter((end) => end > from);
-  const isEnough = (at: number): boolean =>
-    unanswered - countHeldBack(failed, policy, at) >= policy.minAlertsTriggered;
-  return ends.toSorted((a, b) => a - b).find(isEnough) ?? null;
-}
-
-/**
- * When the alerts of a `trigger` decision may start another training, now that its own has failed: what a later verdict would
- * compute, applied to the decision's own evidence. Unix milliseconds; null if nothing is held back.
+ * When the alerts of a `trigger` decision may start another training, now that its own has failed: once the first of them are
+ * released that are enough. Unix milliseconds; null if nothing is held back.
+ *
+ * @param required How many alerts the policy requires.
  */
 export function computeAlertsBackAt(
   alerts: Pick<Evidence["alerts"], "unanswered" | "failed">,
-  policy: BackoffPolicy,
-  failure: { decisionId: number; endedAt: number },
+  { base, required }: { base: Duration | null; required: number },
+  endedAt: number,
 ): number | null {
-  if (!policy.retriggerGuard) return null;
-  const endedAt = new Date(failure.endedAt).toISOString();
+  if (base === null) return null;
+  const end = new Date(endedAt).toISOString();
   const heldBefore = alerts.failed.reduce((sum, training) => sum + training.alerts, 0);
-  const failedAgain = alerts.failed.map((training) => ({
-    ...training,
-    endedAt,
-    failures: training.failures + 1,
-  }));
-  const first = Math.max(0, alerts.unanswered - heldBefore);
-  const failed = [
-    ...failedAgain,
-    ...(first > 0
-      ? [{ decisionId: failure.decisionId, endedAt, conclusion: null, failures: 1, alerts: first }]
-      : []),
-  ];
-  return findEnoughAlertsAt({ unanswered: alerts.unanswered, failed }, policy, failure.endedAt);
+  const released = [
+    ...alerts.failed.map(({ failures, alerts: count }) => ({ failures: failures + 1, count })),
+    { failures: 1, count: Math.max(0, alerts.unanswered - heldBefore) },
+  ].map(({ failures, count }) => ({ count, at: computeBackoffEnd({ endedAt: end, failures }, base) }));
+  const times = released.flatMap(({ count, at }) => (count > 0 && at > endedAt ? [at] : []));
+  const countAt = (time: number): number =>
+    released.reduce((sum, { count, at }) => sum + (at <= time ? count : 0), 0);
+  return times.toSorted((a, b) => a - b).find((time) => countAt(time) >= required) ?? null;
 }

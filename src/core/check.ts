@@ -1,9 +1,8 @@
 import { z } from "zod";
 import type { Evidence } from "./evidence.ts";
-import type { Setting, ValuesOf } from "./setting.ts";
-
-/** The settings of a check. Each has a default, so that every model has a complete policy. */
-export type CheckSettings = Readonly<Record<string, Setting & { default: string }>>;
+import type { Lever } from "./explain/lever.ts";
+import type { Counting, Facts } from "./facts.ts";
+import type { Fault, FieldOwner, Fields, FieldValues } from "./fields.ts";
 
 /** What a check measured. */
 export interface Measurement {
@@ -12,39 +11,6 @@ export interface Measurement {
   passed: boolean;
   /** When a failed check could pass through time alone, Unix milliseconds; absent or null for never. */
   nextLookAt?: number | null;
-}
-
-/** What the explanation of a failed check is based on. */
-export interface Failure<S extends CheckSettings> {
-  result: CheckResult;
-  evidence: Evidence;
-  settings: ValuesOf<S>;
-}
-
-/**
- * A criterion, which must hold before a model is retrained, or a guard, which must not object. Pure. To add one, write one
- * file and add one line to its registry: policy, settings, verdict, report, explanation and documentation follow.
- */
-export interface Check<S extends CheckSettings = CheckSettings> {
-  readonly id: string;
-  /** The reason code of a decision that fails this check. */
-  readonly reason: string;
-  /** The question that the report shows. */
-  readonly label: string;
-  /** The settings it reads, by their keys in the policy. Checks may share a setting, but only with the same definition. */
-  readonly settings: S;
-  evaluate(evidence: Evidence, settings: ValuesOf<S>): Measurement;
-  /** Its figures as report lines. */
-  report(result: CheckResult): string[];
-  /** What was found, in one line, for the report of a trigger. */
-  summarize?(result: CheckResult): string;
-  /** Why it failed: by how much, because of what, until when. An indented line continues the previous one. */
-  explain(failure: Failure<S>): string[];
-  /**
-   * What to do about it; empty if the general recommendations are enough. `nameSetting` names a setting as the user wrote
-   * it: its environment variable, or its place in the YAML file.
-   */
-  advise(failure: Failure<S>, nameSetting: (key: keyof S & string) => string): string[];
 }
 
 /** The result of one check, as part of a verdict. */
@@ -57,20 +23,120 @@ export const CheckResult = z.object({
   passed: z.boolean(),
   /** When it could pass through time alone, ISO 8601. */
   nextLookAt: z.string().optional(),
+  /** A guard that objected but was overridden by a forced decision. */
+  overridden: z.literal(true).optional(),
 });
 export type CheckResult = z.infer<typeof CheckResult>;
+
+/** What a criterion or a guard is described by. Each is one file and one line in its registry. */
+export interface CheckDefinition<F extends Fields = Fields> extends FieldOwner {
+  readonly id: string;
+  /** Its name in the YAML file. */
+  readonly key: string;
+  /** The reason code of a decision that fails this check. */
+  readonly reason: string;
+  /** The question that the report shows. */
+  readonly label: string;
+  readonly fields: F;
+  readonly shorthand?: string;
+  /** For docs/policies.md: the rule in one sentence, an example as YAML, and where known the formula and its source. */
+  readonly docs: { rule: string; example: string; formula?: string; source?: string };
+  /** Contradictions that the fields do not show by themselves. */
+  findFaults?(settings: FieldValues<F>): Pick<Fault, "message" | "path">[];
+}
+
+/** What the report of a failed check is based on. */
+export interface Failure<S> {
+  result: CheckResult;
+  evidence: Evidence;
+  settings: S;
+  /** Unix milliseconds. */
+  now: number;
+}
+
+/** How a check shows itself in the report. */
+export interface CheckReport<S> {
+  /** Its figures as report lines. */
+  report(result: CheckResult, context: { evidence: Evidence; settings: S }): string[];
+  /** Why it failed: by how much, because of what, until when. An indented line continues the previous one. */
+  explain(failure: Failure<S>): string[];
+  /** What to do about it; empty if the general recommendations are enough. `name` names the setting that decides. */
+  advise(failure: Failure<S>, name: string): string[];
+}
+
+/** What of the sources a criterion needs, beyond the counts in the window. */
+export interface Needs {
+  /** How far back its checks reach. */
+  within?: string;
+  /** How far back it reads scores for comparison only. */
+  reach?: string;
+  /** Also the checks that triggered no alert. */
+  quietChecks?: boolean;
+  /** It weighs checks that triggered no alert, so that these are answered by a training too. */
+  weighsScores?: boolean;
+  growth?: boolean;
+  waiting?: boolean;
+  lastTraining?: boolean;
+  /** When trainings of this model, or of all models together, were requested within this time. */
+  requestedWithin?: string;
+  requestedByAllWithin?: string;
+}
+
+/** A criterion of a policy: a leaf of its condition. Pure. */
+export interface Criterion<F extends Fields = Fields> extends CheckDefinition<F>, CheckReport<FieldValues<F>> {
+  /** The reason code of a trigger that it carried; null if it never is a reason to retrain by itself. */
+  readonly carries: string | null;
+  /** Whether it measures drift: such a criterion goes before any other as a trigger's reason. */
+  readonly isDrift: boolean;
+  needs(settings: FieldValues<F>): Needs;
+  evaluate(facts: Facts, settings: FieldValues<F>): Measurement;
+  /** What was found, in one line, for the report of a trigger. */
+  summarize?(result: CheckResult, context: { evidence: Evidence; settings: FieldValues<F> }): string;
+  /** The changes that could make it pass, and those that could make it fail. */
+  levers(settings: FieldValues<F>, place: string): { raise: Lever[]; lower: Lever[] };
+}
+
+/** What a guard judges. */
+export interface GuardInput {
+  evidence: Evidence;
+  /** Unix milliseconds. */
+  now: number;
+  /** Whether the condition of the policy holds, counting only some of the checks, at `now` or another instant. */
+  holds(counting: Counting, at?: number): boolean;
+  /**
+   * Whether the condition holds as long as checks of the first kind count, but not if only those of the second kind do; also
+   * if criteria that do not measure drift are still in its way.
+   */
+  loses(counting: Counting, than: Counting, at?: number): boolean;
+  /** Whether the condition holds and every guard before this one passed. */
+  othersPass: boolean;
+  /** How many alerts the policy requires. */
+  requiredAlerts: number;
+  /** The backoff of the policy; null if it is off. */
+  backoff: string | null;
+}
+
+/** A guard of a policy: it may object to a trigger that the condition calls for. Pure. */
+export interface Guard<F extends Fields = Fields> extends CheckDefinition<F>, CheckReport<FieldValues<F>> {
+  /** On unless a policy says otherwise, with these settings; null if it is off by default. */
+  readonly default: Record<string, unknown> | null;
+  /** When it ends, it begins anew: time alone never makes it pass. */
+  readonly isRenewed?: true;
+  needs?(settings: FieldValues<F>): Needs;
+  evaluate(input: GuardInput, settings: FieldValues<F>): Measurement;
+  /** What else than time could make it pass: a switch, such as an approval. */
+  levers?(settings: FieldValues<F>): Lever[];
+}
 
 /** Measures a check that requires a minimum. */
 export function atLeast(required: number, actual: number): Measurement {
   return { required, actual, passed: actual >= required };
 }
 
-export function runCheck(
-  { id, label, evaluate }: Check,
-  evidence: Evidence,
-  settings: ValuesOf<CheckSettings>,
+export function toResult(
+  { id, label }: Pick<CheckDefinition, "id" | "label">,
+  { required, actual, passed, nextLookAt = null }: Measurement,
 ): CheckResult {
-  const { required, actual, passed, nextLookAt = null } = evaluate(evidence, settings);
   return {
     id,
     label,

@@ -18,6 +18,31 @@ export const DriftCheck = z.object({
 });
 export type DriftCheck = z.infer<typeof DriftCheck>;
 
+/**
+ * One drift check that a policy may weigh: every triggered alert of the window, and the other checks if the policy needs their
+ * scores.
+ */
+export const WeighedCheck = z.object({
+  /** The check's identity as decisions record it: `id@instant`. */
+  id: z.string(),
+  /** ISO 8601. */
+  at: z.string(),
+  feature: z.string().nullable(),
+  score: Figure,
+  threshold: Figure,
+  triggered: z.boolean(),
+  /** How many samples the check is based on; null if unknown. */
+  samples: Figure.default(null),
+  /** The decision whose training, not a failed one, was for this check; null if there is none. */
+  answeredBy: z.number().int().nullable().default(null),
+  /** The last failed training that was for this check, and how many have failed in a row; null if none has. */
+  failed: z
+    .object({ endedAt: z.string(), failures: z.number().int().positive() })
+    .nullable()
+    .default(null),
+});
+export type WeighedCheck = z.infer<typeof WeighedCheck>;
+
 /** The ratings of one batch; `batch` is null for rows without a batch id. Rating times are Unix seconds. */
 const Batch = z.object({
   batch: z.string().nullable(),
@@ -60,6 +85,60 @@ export const FailedTraining = z.object({
 });
 export type FailedTraining = z.infer<typeof FailedTraining>;
 
+/** What is known of the model's trainings with the configured trainer. Read as far as the policy needs it. */
+const TrainingHistory = z.object({
+  /** When the newest training was requested, ISO 8601; trainings that were refused or never sent do not count. */
+  lastRequestedAt: z.string().nullable().default(null),
+  /** The newest successful training: when it ended, and the buffer that its decision saw. */
+  lastSucceeded: z
+    .object({ decisionId: z.number().int(), at: z.string(), bufferSize: Figure })
+    .nullable()
+    .default(null),
+  /** The newest training, if it failed or was stopped, and how many have failed in a row. */
+  lastFailed: z
+    .object({ decisionId: z.number().int(), endedAt: z.string(), failures: z.number().int().positive() })
+    .nullable()
+    .default(null),
+  /** When this model was first decided about, ISO 8601. */
+  firstDecisionAt: z.string().nullable().default(null),
+  /** When trainings of this model were requested, newest first. */
+  requestedAt: z.array(z.string()).default([]),
+  /** The same for all models together. */
+  requestedByAll: z.array(z.string()).default([]),
+  /** What past trainings took, newest first: the rows in the buffer then, and seconds. */
+  durations: z.array(z.object({ rows: z.number(), seconds: z.number() })).default([]),
+  /** The rows that the next training would read: the buffer at the snapshot; null if not read. */
+  nextRows: z.number().nullable().default(null),
+});
+
+/** What people have decided about the model. */
+const Interventions = z.object({
+  snooze: z
+    .object({ until: z.string(), reason: z.string(), by: z.string() })
+    .nullable()
+    .default(null),
+  /** The newest request for an approval. */
+  approval: z
+    .object({
+      /** The decision that asked for it. */
+      decisionId: z.number().int(),
+      state: z.enum(["open", "approved", "rejected", "used", "void"]),
+      requestedAt: z.string(),
+      expiresAt: z.string(),
+      /** When it was approved or rejected. */
+      answeredAt: z.string().nullable(),
+      by: z.string().nullable(),
+      reason: z.string().nullable(),
+    })
+    .nullable()
+    .default(null),
+  /** A forced decision: guards do not count. */
+  override: z
+    .object({ id: z.number().int(), by: z.string(), reason: z.string() })
+    .nullable()
+    .default(null),
+});
+
 /** A training of the model that may be under way: requested or running. */
 export const TrainingInFlight = z.object({
   decisionId: z.number().int(),
@@ -90,6 +169,12 @@ export const Evidence = z.object({
    * The newest triggered alerts as `id@instant` (UTC, to the microsecond). `unanswered`: how many have started no training,
    * or only failed ones.
    */
+  /** How far back `checks` and `alerts` reach, as a duration; null if it was gathered by a version that did not say so. */
+  window: z.string().nullable().default(null),
+  /** Whether `weighed` also lists the checks that triggered no alert. */
+  hasQuietChecks: z.boolean().default(false),
+  /** Newest first; null if it was gathered by a version that did not read it. */
+  weighed: z.array(WeighedCheck).nullable().default(null),
   alerts: z.object({
     ids: z.array(z.string()),
     unanswered: z.number().int().nonnegative(),
@@ -102,7 +187,19 @@ export const Evidence = z.object({
     size: z.number().int().nonnegative(),
     batchCount: z.number().int().nonnegative(),
     batches: z.array(Batch),
+    /** What is counted. */
+    unit: z.string().default("ratings"),
+    /** Rows since the last successful training; null if unknown or not read. */
+    grown: z.number().int().nonnegative().nullable().default(null),
+    /** The rows that wait for a training, and for how long in total, in days; null if unknown or not read. */
+    waiting: z.object({ rows: z.number().nonnegative(), rowDays: z.number().nonnegative() }).nullable().default(null),
+    /** An earlier size, for the pace of growth; null if none is known. */
+    earlier: z.object({ size: z.number().nonnegative(), at: z.string() }).nullable().default(null),
   }),
+  /** Whether checks and buffer come from the guide's own tables. */
+  isGuide: z.boolean().default(true),
+  trainings: TrainingHistory.default(TrainingHistory.parse({})),
+  interventions: Interventions.default(Interventions.parse({})),
   /** Newest first. The first one's id is what compare-and-set compares. */
   lastDecisions: z.array(PastDecision),
 });
@@ -112,6 +209,7 @@ export type Evidence = z.infer<typeof Evidence>;
 export const EVIDENCE_LIMITS = {
   checks: 20,
   alertIds: 1000,
+  weighed: 1000,
   batches: 50,
   decisions: 5,
   failed: 20,
@@ -119,7 +217,10 @@ export const EVIDENCE_LIMITS = {
   texts: 200,
 } as const;
 
-/** The trainings that may still be under way, because they have not reached their limit. */
-export function findInFlight({ inFlight, takenAt }: Evidence): TrainingInFlight[] {
-  return inFlight.filter(({ until }) => until === null || Date.parse(until) > Date.parse(takenAt));
+/** The trainings that may still be under way at an instant (Unix milliseconds), because they have not reached their limit. */
+export function findInFlight(
+  { inFlight, takenAt }: Pick<Evidence, "inFlight" | "takenAt">,
+  now = Date.parse(takenAt),
+): TrainingInFlight[] {
+  return inFlight.filter(({ until }) => until === null || Date.parse(until) > now);
 }

@@ -35,3 +35,10 @@ function formatterOf(timeZone: string): Intl.DateTimeFormat {
 export function toPlain(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029]+/gu, " ");
 }
+
+const ratios = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+
+/** 1.95312 -> "1.953". */
+export function formatRatio(ratio: number): string {
+  return ratios.format(ratio);
+}

@@ -1,5 +1,4 @@
 import { type Dispatch, type DispatchPatch, OPEN_STATES } from "../core/dispatch/dispatch.ts";
-import { TRIGGER_REASON } from "../core/evaluate.ts";
 
 /** The states of a dispatch whose training may be in progress, as a list for `IN (...)`. */
 export const OPEN = OPEN_STATES.map((state) => `'${state}'`).join(", ");
@@ -37,7 +36,7 @@ const TIMES: readonly string[] = [
 export const SELECT_RECORD = `
 SELECT decision_id AS "decisionId", run_id AS "runId", decision.model, dispatch.trainer, dispatch.request,
   settings_hash AS "settingsHash", version, extract(epoch FROM clock_timestamp())::float8 * 1000 AS "databaseNow",
-  json_build_object('runId', run_id, 'model', decision.model, 'reason', '${TRIGGER_REASON}',
+  json_build_object('runId', run_id, 'model', decision.model, 'reason', decision.reason,
     'driftScore', CASE jsonb_typeof(evidence #> '{checks,newestTriggered,0,score}')
       WHEN 'number' THEN evidence #> '{checks,newestTriggered,0,score}' END,
     'bufferSize', evidence #> '{buffer,size}') AS "order",

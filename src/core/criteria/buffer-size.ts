@@ -1,31 +1,36 @@
-import { atLeast, type Check, type CheckSettings } from "../check.ts";
+import { atLeast, type Criterion } from "../check.ts";
+import { fewerRows, moreRows } from "../explain/levers.ts";
+import { whole, type Fields } from "../fields.ts";
 import { formatCount } from "../format.ts";
-import { wholeNumber } from "../setting.ts";
 
-const settings = {
-  minBufferSize: {
-    variable: "MIN_BUFFER_SIZE",
-    modelKey: "minBufferSize",
-    schema: wholeNumber(0),
-    default: "50000",
-    meaning: "Minimum number of ratings in the buffer.",
-  },
-} as const satisfies CheckSettings;
+const fields = {
+  atLeast: { schema: whole(0, 1e12), default: 50_000, meaning: "Minimum number of rows in the buffer." },
+} as const satisfies Fields;
 
 /** The buffer holds enough new data to retrain with. */
 export const bufferSize = {
   id: "buffer_size",
+  key: "bufferSize",
   reason: "insufficient_buffer",
+  carries: "buffer_full",
+  isDrift: false,
   label: "Sufficient buffer data?",
-  settings,
-  evaluate: ({ buffer }, { minBufferSize }) => atLeast(minBufferSize, buffer.size),
-  report: ({ actual, required }) => [
-    `Size: ${formatCount(actual)} ratings`,
-    `Required: ${formatCount(required)} ratings`,
+  fields,
+  shorthand: "atLeast",
+  docs: { rule: "The buffer holds at least so many rows.", example: "bufferSize: 50000" },
+  needs: () => ({}),
+  evaluate: ({ evidence: { buffer } }, { atLeast: required }) => atLeast(required, buffer.size),
+  report: ({ actual, required }, { evidence: { buffer } }) => [
+    `Size: ${formatCount(actual)} ${buffer.unit}`,
+    `Required: ${formatCount(required)} ${buffer.unit}`,
   ],
-  summarize: ({ actual }) => `Data available: ${formatCount(actual)} ratings`,
-  explain: ({ result: { actual, required } }) => [
-    `Buffer size: ${formatCount(actual)} ratings, ${formatCount(required)} required (${formatCount(required - actual)} short)`,
+  summarize: ({ actual }, { evidence: { buffer } }) => `Data available: ${formatCount(actual)} ${buffer.unit}`,
+  explain: ({ result: { actual, required }, evidence: { buffer } }) => [
+    `Buffer size: ${formatCount(actual)} ${buffer.unit}, ${formatCount(required)} required (${formatCount(required - actual)} short)`,
   ],
-  advise: (_, nameSetting) => [`Ingest more batches or lower ${nameSetting("minBufferSize")}`],
-} as const satisfies Check<typeof settings>;
+  advise: (_, name) => [`Ingest more batches or lower ${name}`],
+  levers: ({ atLeast: required }) => ({
+    raise: [moreRows("buffer_size", required)],
+    lower: [fewerRows("buffer_size", required)],
+  }),
+} as const satisfies Criterion<typeof fields>;

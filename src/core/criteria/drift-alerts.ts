@@ -1,29 +1,53 @@
-import { atLeast, type Check, type CheckSettings } from "../check.ts";
+import { atLeast, type Criterion } from "../check.ts";
+import { duration } from "../duration.ts";
 import { EVIDENCE_LIMITS } from "../evidence.ts";
+import { fewerAlerts, moreAlerts } from "../explain/levers.ts";
+import { whole, type Fields } from "../fields.ts";
+import { listChecksWithin, weighedChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
-import { wholeNumber } from "../setting.ts";
 
-const settings = {
-  minAlertsTriggered: {
-    variable: "MIN_ALERTS_TRIGGERED",
-    modelKey: "minAlertsTriggered",
-    schema: wholeNumber(1, EVIDENCE_LIMITS.alertIds),
-    default: "1",
+const fields = {
+  atLeast: {
+    schema: whole(1, EVIDENCE_LIMITS.alertIds),
+    default: 1,
     meaning: "Minimum number of triggered alerts.",
   },
-} as const satisfies CheckSettings;
+  within: { schema: duration("1m"), default: "7d", meaning: "Older alerts do not count." },
+} as const satisfies Fields;
 
 /** Enough of the recent drift checks triggered an alert. */
 export const driftAlerts = {
   id: "drift_alerts",
+  key: "driftAlerts",
   reason: "no_drift_alerts",
+  carries: "drift_detected",
+  isDrift: true,
   label: "Drift alerts triggered?",
-  settings,
-  evaluate: ({ checks }, { minAlertsTriggered }) => atLeast(minAlertsTriggered, checks.triggered),
+  fields,
+  shorthand: "atLeast",
+  docs: {
+    rule: "At least so many drift checks triggered an alert within the time.",
+    example: "driftAlerts: { atLeast: 1, within: 7d }",
+  },
+  needs: ({ within }) => ({ within }),
+  evaluate(facts, { atLeast: required, within }) {
+    const { evidence, now, counting, sampleFloor } = facts;
+    const listed = listChecksWithin(facts, within).filter(({ triggered }) => triggered).length;
+    // The list is bounded, the count in the snapshot is not.
+    const isSnapshot =
+      counting === "all" && sampleFloor === 0 && within === (evidence.window ?? within) && now === Date.parse(evidence.takenAt);
+    const all = weighedChecks(evidence).filter(({ triggered }) => triggered).length;
+    const unlisted = isSnapshot ? Math.max(0, evidence.checks.triggered - all) : 0;
+    return atLeast(required, listed + unlisted);
+  },
   report: ({ actual, required }) => [`Count: ${formatCount(actual)}`, `Required: ${formatCount(required)}`],
   summarize: ({ actual }) => `Drift detected: ${formatCount(actual)} alert(s)`,
   explain: ({ result: { actual, required } }) => [
     `Drift alerts: ${formatCount(actual)} triggered, ${formatCount(required)} required (${formatCount(required - actual)} short)`,
   ],
   advise: () => [],
-} as const satisfies Check<typeof settings>;
+  levers: ({ atLeast: required }) => ({
+    raise: [moreAlerts("drift_alerts", required, required)],
+    lower: [fewerAlerts("drift_alerts")],
+  }),
+} as const satisfies Criterion<typeof fields>;

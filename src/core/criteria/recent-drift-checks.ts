@@ -1,27 +1,60 @@
-import { atLeast, type Check, type CheckSettings } from "../check.ts";
+import { atLeast, type Criterion } from "../check.ts";
+import { describeSpan, duration, toMs } from "../duration.ts";
+import { addChecks, switchOver } from "../explain/levers.ts";
+import type { Fields } from "../fields.ts";
+import { listAllChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
-import { wholeNumber } from "../setting.ts";
 
-const settings = {
-  lookbackHours: {
-    variable: "DRIFT_LOOKBACK_HOURS",
-    modelKey: "driftLookbackHours",
-    schema: wholeNumber(1, 100_000),
-    default: "168",
+const fields = {
+  within: {
+    schema: duration("1m"),
+    default: "7d",
     meaning: "Drift checks older than this do not count (by the database's clock).",
   },
-} as const satisfies CheckSettings;
+} as const satisfies Fields;
 
 /** Drift monitoring has run recently. */
 export const recentDriftChecks = {
   id: "recent_drift_checks",
+  key: "recentDriftChecks",
   reason: "no_recent_drift_checks",
+  carries: null,
+  isDrift: false,
   label: "Recent drift checks exist?",
-  settings,
-  evaluate: ({ checks }) => atLeast(1, checks.total),
+  fields,
+  shorthand: "within",
+  docs: {
+    rule: "Drift monitoring has checked at least one feature within the time.",
+    example: "recentDriftChecks: 7d",
+  },
+  needs: ({ within }) => ({ within }),
+  evaluate(facts, { within }) {
+    const { evidence, now, sampleFloor } = facts;
+    const isSnapshot = now === Date.parse(evidence.takenAt) && within === (evidence.window ?? within) && sampleFloor === 0;
+    if (isSnapshot) return atLeast(1, evidence.checks.total);
+    const start = now - toMs(within);
+    const times = evidence.hasQuietChecks
+      ? listAllChecks(facts).map(({ at }) => at)
+      : evidence.checks.newest.map(({ checkedAt }) => checkedAt);
+    return atLeast(1, times.filter((at) => Date.parse(at) > start).length);
+  },
   report: () => [],
-  explain: ({ settings: { lookbackHours } }) => [
-    `Recent drift checks: none in the last ${formatCount(lookbackHours)} hours, at least 1 required`,
+  explain: ({ settings: { within } }) => [
+    `Recent drift checks: none in the last ${formatHours(within)}, at least 1 required`,
   ],
   advise: () => ["Run drift_monitoring first"],
-} as const satisfies Check<typeof settings>;
+  levers: () => ({
+    raise: [
+      switchOver("drift_check", "recent_drift_checks", "a drift check", (evidence) =>
+        addChecks(evidence, [{ triggered: false }]),
+      ),
+    ],
+    lower: [],
+  }),
+} as const satisfies Criterion<typeof fields>;
+
+/** "168 hours", as the guide counts; whatever is no whole hour as a span. */
+export function formatHours(within: string): string {
+  const hours = toMs(within) / 3_600_000;
+  return Number.isInteger(hours) ? `${formatCount(hours)} hours` : describeSpan(toMs(within));
+}

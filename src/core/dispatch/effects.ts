@@ -43,9 +43,9 @@ const SNAPSHOT_MARGIN_MS = 60_000;
 export function callsForReevaluation(
   dispatch: Dispatch,
   latest: LatestDecision | null,
-  { retriggerGuard }: { retriggerGuard: boolean },
+  { hasRetriggerGuard }: { hasRetriggerGuard: boolean },
 ): boolean {
   if (latest?.isHeldByTraining) return true;
-  if (!retriggerGuard || dispatch.endedAt === null || dispatch.state === "succeeded") return false;
+  if (!hasRetriggerGuard || dispatch.endedAt === null || dispatch.state === "succeeded") return false;
   return (latest?.takenAt ?? 0) <= dispatch.endedAt + SNAPSHOT_MARGIN_MS;
 }

@@ -1,42 +1,49 @@
-import type { Check, CheckSettings } from "../check.ts";
-import { driftAlerts } from "../criteria/drift-alerts.ts";
+import type { Guard } from "../check.ts";
+import type { Evidence } from "../evidence.ts";
+import { moreAlerts } from "../explain/levers.ts";
+import { weighedChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
-import { onOff } from "../setting.ts";
-
-const settings = {
-  ...driftAlerts.settings,
-  retriggerGuard: {
-    variable: "RETRIGGER_GUARD",
-    modelKey: "retriggerGuard",
-    schema: onOff,
-    default: "on",
-    meaning: "`off`: a recent alert may start one training after another.",
-  },
-} as const satisfies CheckSettings;
 
 /**
- * The re-trigger guard: the same alert does not start a second training. It objects only if the number of alerts would be
- * sufficient otherwise; too few alerts are a separate reason.
+ * The re-trigger guard: the same alert does not start a second training. It objects only if alerts carry the condition: if it
+ * holds with all of them, and not without those that a training was already for.
  */
 export const alreadyActedOn = {
   id: "already_acted_on",
+  key: "alreadyActedOn",
   reason: "already_acted_on",
   label: "Alerts not acted on yet?",
-  settings,
-  evaluate({ checks, alerts }, { minAlertsTriggered: required, retriggerGuard }) {
-    const applies = retriggerGuard && checks.triggered >= required;
-    const actual = alerts.unanswered;
-    return { required, actual, passed: !applies || actual >= required };
+  fields: {},
+  default: {},
+  docs: {
+    rule: "An alert starts one training; only if that training fails may it start another one.",
+    example: "alreadyActedOn: on",
   },
+  evaluate: ({ evidence, loses, requiredAlerts }) => ({
+    required: requiredAlerts,
+    actual: countUnanswered(evidence),
+    passed: !loses("all", "unanswered"),
+  }),
   report: ({ actual, required }) => [
     `alerts not acted on yet: ${formatCount(actual)} of ${formatCount(required)} required`,
   ],
-  explain: ({ evidence: { alerts } }) => [
-    `Re-trigger guard: ${formatCount(alerts.ids.length - alerts.unanswered)} of ${formatCount(alerts.ids.length)} alert(s) already acted on`,
-    ...alerts.answeredBy.map(
-      ({ decisionId, decidedAt, alerts: count }) =>
-        `  by decision #${decisionId} of ${decidedAt} (${formatCount(count)} alert(s))`,
-    ),
-  ],
+  explain: ({ evidence }) => {
+    const { ids, answeredBy } = evidence.alerts;
+    const unanswered = countUnanswered(evidence);
+    return [
+      `Re-trigger guard: ${formatCount(ids.length - unanswered)} of ${formatCount(ids.length)} alert(s) already acted on`,
+      ...answeredBy.map(
+        ({ decisionId, decidedAt, alerts: count }) =>
+          `  by decision #${decisionId} of ${decidedAt} (${formatCount(count)} alert(s))`,
+      ),
+    ];
+  },
   advise: () => ["Wait for the training of that decision; a new alert starts another one"],
-} as const satisfies Check<typeof settings>;
+  levers: () => [moreAlerts("already_acted_on", 1, 1_000)],
+} as const satisfies Guard;
+
+function countUnanswered(evidence: Evidence): number {
+  return evidence.weighed === null
+    ? evidence.alerts.unanswered
+    : weighedChecks(evidence).filter(({ triggered, answeredBy }) => triggered && answeredBy === null).length;
+}

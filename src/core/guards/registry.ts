@@ -1,6 +1,24 @@
+import type { Guard } from "../check.ts";
 import { alreadyActedOn } from "./already-acted-on.ts";
+import { approval } from "./approval.ts";
+import { budget, totalBudget } from "./budget.ts";
+import { cooldown } from "./cooldown.ts";
+import { dataQuality } from "./data-quality.ts";
+import { quietHours } from "./quiet-hours.ts";
 import { retryBackoff } from "./retry-backoff.ts";
+import { snooze } from "./snooze.ts";
 import { trainingInFlight } from "./training-in-flight.ts";
 
-/** No guard may object. The report lists them in this order, after the criteria. */
-export const GUARDS = [alreadyActedOn, retryBackoff, trainingInFlight] as const;
+/** No guard may object. The report lists them in this order, after the criteria. The approval comes last: it is asked for what everything else allows. */
+export const GUARDS: readonly Guard[] = [
+  alreadyActedOn,
+  retryBackoff,
+  trainingInFlight,
+  cooldown,
+  quietHours,
+  budget,
+  totalBudget,
+  dataQuality,
+  snooze,
+  approval,
+];

@@ -1,42 +1,84 @@
-import { computeBackoffEnd, countHeldBack, findEnoughAlertsAt } from "../backoff.ts";
-import type { Check, CheckSettings } from "../check.ts";
+import { computeBackoffEnd } from "../backoff.ts";
+import type { Guard, GuardInput } from "../check.ts";
+import { duration } from "../duration.ts";
+import { moreAlerts } from "../explain/levers.ts";
+import { weighedChecks } from "../facts.ts";
+import type { Fields } from "../fields.ts";
 import { formatCount } from "../format.ts";
-import { wholeNumber } from "../setting.ts";
-import { alreadyActedOn } from "./already-acted-on.ts";
 
-const settings = {
-  ...alreadyActedOn.settings,
-  backoffSeconds: {
-    variable: "TRAINING_BACKOFF_SECONDS",
-    schema: wholeNumber(1, 7 * 86_400),
-    default: "3600",
-    meaning:
-      "How long the alerts of a failed training are held back; doubled with each failure, at most a week.",
+const fields = {
+  base: {
+    schema: duration("1s", "7d"),
+    default: "1h",
+    meaning: "How long a failed training holds the model back; doubled with each failure in a row, at most a week.",
   },
-} as const satisfies CheckSettings;
+} as const satisfies Fields;
 
-/** The alerts of a failed training start the next one only after a pause. */
+/** After a failed training, its alerts start the next one only after a pause; so does whatever else called for it. */
 export const retryBackoff = {
   id: "retry_backoff",
+  key: "retryBackoff",
   reason: "retry_backoff",
   label: "Enough alerts outside a retry backoff?",
-  settings,
-  evaluate({ checks, alerts, takenAt }, policy) {
-    const { minAlertsTriggered: required, retriggerGuard } = policy;
-    const now = Date.parse(takenAt);
-    const actual = alerts.unanswered - countHeldBack(alerts.failed, policy, now);
-    const applies = retriggerGuard && checks.triggered >= required && alerts.unanswered >= required;
-    if (!applies || actual >= required) return { required, actual, passed: true };
-    return { required, actual, passed: false, nextLookAt: findEnoughAlertsAt(alerts, policy, now) };
+  fields,
+  shorthand: "base",
+  default: {},
+  docs: {
+    rule: "After a failed training, what called for it calls for the next one only after a pause.",
+    example: "retryBackoff: 1h",
+    formula: "base x 2^(failures in a row - 1), at most 7d",
+  },
+  evaluate(input, { base }) {
+    const { evidence, now, requiredAlerts: required } = input;
+    const released = weighedChecks(evidence).filter(
+      ({ triggered, answeredBy, failed }) =>
+        triggered && answeredBy === null && (failed === null || now >= computeBackoffEnd(failed, base)),
+    );
+    const measured = { required, actual: released.length };
+    if (input.backoff === null || isReleased(input, now, base)) return { ...measured, passed: true };
+    return { ...measured, passed: false, nextLookAt: findRelease(input, base) };
   },
   report: ({ actual, required }) => [
     `alerts outside a retry backoff: ${formatCount(actual)} of ${formatCount(required)} required`,
   ],
-  explain: ({ evidence: { alerts }, settings: policy }) =>
-    alerts.failed.map((training) => {
-      const { decisionId, conclusion, failures, alerts: count } = training;
-      const until = new Date(computeBackoffEnd(training, policy)).toISOString();
-      return `Backoff: ${formatCount(count)} alert(s) held back until ${until}, because the training of decision #${decisionId} failed (${conclusion ?? "no conclusion"}, failure ${formatCount(failures)} in a row)`;
-    }),
+  explain({ evidence, now, settings: { base } }) {
+    const { alerts, trainings } = evidence;
+    const held = alerts.failed.filter((training) => computeBackoffEnd(training, base) > now);
+    if (held.length > 0 || trainings.lastFailed === null)
+      return alerts.failed.map((training) => {
+        const { decisionId, conclusion, failures, alerts: count } = training;
+        const until = new Date(computeBackoffEnd(training, base)).toISOString();
+        return `Backoff: ${formatCount(count)} alert(s) held back until ${until}, because the training of decision #${decisionId} failed (${conclusion ?? "no conclusion"}, failure ${formatCount(failures)} in a row)`;
+      });
+    const { decisionId, failures } = trainings.lastFailed;
+    const until = new Date(computeBackoffEnd(trainings.lastFailed, base)).toISOString();
+    return [
+      `Backoff: held back until ${until}, because the training of decision #${decisionId} failed (failure ${formatCount(failures)} in a row)`,
+    ];
+  },
   advise: () => ["Find out why the training failed; a follow-up re-evaluates when the backoff ends"],
-} as const satisfies Check<typeof settings>;
+  levers: () => [moreAlerts("retry_backoff", 1, 1_000)],
+} as const satisfies Guard<typeof fields>;
+
+/** Whether nothing that calls for a training at an instant is held back by a failure. */
+function isReleased({ evidence, holds, loses }: GuardInput, at: number, base: string): boolean {
+  if (loses("unanswered", "released", at)) return false;
+  const { lastFailed } = evidence.trainings;
+  if (lastFailed === null || at >= computeBackoffEnd(lastFailed, base) || !holds("released", at)) return true;
+  // A new alert need not wait for the failure of an earlier training.
+  return weighedChecks(evidence).some(
+    ({ triggered, answeredBy, failed }) => triggered && answeredBy === null && failed === null,
+  );
+}
+
+function findRelease(input: GuardInput, base: string): number | null {
+  const { evidence, now } = input;
+  const failures = weighedChecks(evidence).flatMap(({ failed, answeredBy }) =>
+    failed === null || answeredBy !== null ? [] : [failed],
+  );
+  const { lastFailed } = evidence.trainings;
+  const ends = [...failures, ...(lastFailed === null ? [] : [lastFailed])]
+    .map((failure) => computeBackoffEnd(failure, base))
+    .filter((end) => end > now);
+  return [...new Set(ends)].toSorted((a, b) => a - b).find((end) => isReleased(input, end, base)) ?? null;
+}

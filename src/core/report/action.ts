@@ -2,7 +2,7 @@ import { isUnrequested } from "../dispatch/dispatch.ts";
 import type { DispatchRequest } from "../dispatch/request.ts";
 import { formatCount, formatScore, formatTime } from "../format.ts";
 import { settleCommands } from "./announce.ts";
-import { recommend } from "./criteria.ts";
+import { isDriftWaiting, recommend } from "./criteria.ts";
 import { featureName } from "./findings.ts";
 import type { ReportInput } from "./input.ts";
 import { requestLines } from "./request.ts";
@@ -40,13 +40,17 @@ function mockSection(input: ReportInput, request: DispatchRequest): string[] {
     "📊 Summary:",
     `   • Drift detected: ${featureName(verdict.feature)}`,
     `   • Drift score: ${formatScore(verdict.driftScore)}`,
-    `   • Buffer size: ${formatCount(evidence.buffer.size)} ratings`,
+    `   • Buffer size: ${formatCount(evidence.buffer.size)} ${evidence.buffer.unit}`,
     "   • Action: MOCK trigger logged",
-    "",
-    "💡 Next Steps:",
-    "   1. Wait for teammate to finish training pipeline",
-    "   2. Upgrade this DAG to call real GitHub Actions API",
-    "   3. Test end-to-end retraining workflow",
+    ...(evidence.isGuide
+      ? [
+          "",
+          "💡 Next Steps:",
+          "   1. Wait for teammate to finish training pipeline",
+          "   2. Upgrade this DAG to call real GitHub Actions API",
+          "   3. Test end-to-end retraining workflow",
+        ]
+      : []),
   ];
 }
 
@@ -104,13 +108,13 @@ function workflowOf(request: DispatchRequest): string {
 function noActionSection(input: ReportInput): string[] {
   const { evidence, verdict, timeZone } = input;
   return [
-    "✅ NO RETRAINING NEEDED",
+    isDriftWaiting(verdict) ? "⏳ NO RETRAINING YET" : "✅ NO RETRAINING NEEDED",
     "",
     recordLine(input),
     "",
     "📊 Current Status:",
     `   • Triggered alerts: ${formatCount(evidence.checks.triggered)}`,
-    `   • Buffer size: ${formatCount(evidence.buffer.size)} ratings`,
+    `   • Buffer size: ${formatCount(evidence.buffer.size)} ${evidence.buffer.unit}`,
     "   • Action: Continue monitoring",
     ...(verdict.nextLookAt === null
       ? []

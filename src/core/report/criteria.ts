@@ -1,10 +1,12 @@
-import { type Check, type CheckResult, type CheckSettings, type Failure, runCheck } from "../check.ts";
+import type { CheckDefinition, CheckReport, CheckResult, Failure } from "../check.ts";
+import { type ConditionResult, listCriteria } from "../condition.ts";
 import { CRITERIA } from "../criteria/registry.ts";
 import { GUARDS } from "../guards/registry.ts";
-import { CHECKS } from "../policy.ts";
+import { settingsOf } from "../policy.ts";
 import type { ReportInput } from "./input.ts";
 
 type Evaluated = Pick<ReportInput, "evidence" | "policy" | "verdict">;
+type Reported = CheckDefinition & CheckReport<never>;
 
 const RULE = "=".repeat(70);
 
@@ -13,17 +15,15 @@ export function renderCriteria(input: Evaluated): string {
   const isTrigger = input.verdict.decision === "trigger";
   return [
     "📋 Decision Criteria:",
-    ...listResults(CRITERIA, input.verdict.criteria).flatMap(([check, result], index) => [
-      "",
-      ...criterionLines(check, result, index + 1),
-    ]),
+    ...conditionLines(input),
     ...guardLines(input),
     "",
     RULE,
-    isTrigger ? "🚨 DECISION: TRIGGER RETRAINING" : "✅ DECISION: NO ACTION NEEDED",
+    headline(input),
     RULE,
     "",
     ...(isTrigger ? allMetLines(input) : explainFailures(input)),
+    ...explanationLines(input),
   ].join("\n");
 }
 
@@ -32,60 +32,154 @@ export function recommend({
   settingNames,
   ...input
 }: Evaluated & Pick<ReportInput, "settingNames">): string[] {
-  const advice = listFailures(input).flatMap(([check, failure]) =>
-    check.advise(failure, (key) => settingNames[key] ?? key),
+  const advice = listFailures(input).flatMap(({ check, failure }) =>
+    check.advise(failure as never, settingNames[check.key] ?? check.key),
   );
   return [
-    ...advice,
+    ...new Set(advice),
     "Keep ingesting new batches",
     "Run drift_monitoring after each batch",
-    "This DAG will auto-trigger when criteria met",
+    ...(input.evidence.isGuide ? ["This DAG will auto-trigger when criteria met"] : []),
   ];
 }
 
-/** Pairs results with their checks. Omits results of checks that only another version has. */
-function listResults(checks: readonly Check[], results: readonly CheckResult[]): [Check, CheckResult][] {
-  return results.flatMap((result): [Check, CheckResult][] => {
-    const check = checks.find(({ id }) => id === result.id);
-    return check ? [[check, result]] : [];
+/** A criterion's result with its settings, in the order of the condition. */
+interface Listed {
+  check: Reported;
+  result: CheckResult;
+  settings: unknown;
+}
+
+function listListed({ verdict, policy }: Evaluated): Listed[] {
+  const placed = listCriteria(policy.when);
+  return verdict.criteria.flatMap((result, index): Listed[] => {
+    // A verdict of another version may list other criteria.
+    const own = placed[index]?.criterion.id === result.id ? placed[index] : undefined;
+    const check = own?.criterion ?? CRITERIA.find(({ id }) => id === result.id);
+    return check ? [{ check, result, settings: own?.settings ?? {} }] : [];
   });
 }
 
-function listFailures({ verdict, evidence, policy }: Evaluated): [Check, Failure<CheckSettings>][] {
-  const results = [...verdict.criteria, ...verdict.guards];
-  return CHECKS.filter(({ reason }) => verdict.failed.some((code) => code === reason)).map((check) => {
-    // Verdicts of earlier versions list no guards.
-    const result = results.find(({ id }) => id === check.id) ?? runCheck(check, evidence, policy);
-    return [check, { result, evidence, settings: policy }];
-  });
+interface ReportedFailure {
+  check: Reported;
+  failure: Failure<unknown>;
 }
 
-function criterionLines({ report }: Check, result: CheckResult, number: number): string[] {
+/** The failed criteria, then the guards that object. */
+function listFailures(input: Evaluated): ReportedFailure[] {
+  const { verdict, evidence, policy } = input;
+  const shared = { evidence, now: Date.parse(evidence.takenAt) };
+  const isFailed = (check: Reported): boolean => verdict.failed.some((code) => code === check.reason);
+  const criteria = listListed(input)
+    .filter(({ check, result }) => !result.passed && isFailed(check))
+    .map(({ check, result, settings }) => ({ check, failure: { ...shared, result, settings } }));
+  const guards = verdict.guards.flatMap((result) => {
+    const guard = GUARDS.find(({ id }) => id === result.id);
+    if (!guard || result.passed || !isFailed(guard)) return [];
+    return [{ check: guard, failure: { ...shared, result, settings: settingsOf(policy, guard) ?? {} } }];
+  });
+  return [...criteria, ...guards];
+}
+
+/** Every criterion with its figures; those of a combination are indented below it. */
+function conditionLines(input: Evaluated): string[] {
+  const listed = listListed(input);
+  const context = { evidence: input.evidence };
+  let number = 0;
+  const lines = (result: ConditionResult, indent: string, isOutermost: boolean): string[] => {
+    if (result.kind === "criterion") {
+      const own = listed[number];
+      number += 1;
+      return own ? ["", ...criterionLines(own, context, number, indent)] : [];
+    }
+    if (isOutermost && result.kind === "all")
+      return result.children.flatMap((child) => lines(child, indent, false));
+    const name = { all: "All of:", any: "Any of:", atLeast: `At least ${"count" in result ? result.count : ""} of:` };
+    return [
+      "",
+      `${indent}${name[result.kind]} ${result.passed ? "✅ YES" : "❌ NO"}`,
+      ...result.children.flatMap((child) => lines(child, `${indent}   `, false)),
+    ];
+  };
+  const { condition } = input.verdict;
+  if (condition !== null) return lines(condition, "   ", true);
+  return listed.flatMap((own, index) => ["", ...criterionLines(own, context, index + 1, "   ")]);
+}
+
+function criterionLines(
+  { check, result, settings }: Listed,
+  context: Pick<Evaluated, "evidence">,
+  number: number,
+  indent: string,
+): string[] {
+  const figures = check.report(result, { ...context, settings: settings as never });
   return [
-    `   ${number}. ${result.label}`,
-    ...[...report(result), `Status: ${result.passed ? "✅ YES" : "❌ NO"}`].map((line) => `      ${line}`),
+    `${indent}${number}. ${result.label}`,
+    ...[...figures, `Status: ${result.passed ? "✅ YES" : "❌ NO"}`].map((line) => `${indent}   ${line}`),
   ];
 }
 
 function guardLines(input: Evaluated): string[] {
-  const guards: readonly Check[] = GUARDS;
-  const lines = listFailures(input).flatMap(([check, { result }]) =>
-    guards.includes(check) ? check.report(result) : [],
-  );
+  const { verdict, evidence, policy } = input;
+  const lines = verdict.guards.flatMap((result) => {
+    const guard = GUARDS.find(({ id }) => id === result.id);
+    if (!guard || result.passed) return [];
+    const settings = (settingsOf(policy, guard) ?? {}) as never;
+    const note = result.overridden ? " (overridden)" : "";
+    return guard.report(result, { evidence, settings }).map((line) => `${line}${note}`);
+  });
   return lines.length === 0 ? [] : ["", ...lines.map((line) => `   Guard: ${line}`)];
 }
 
-function allMetLines({ verdict }: Evaluated): string[] {
+/** Drift that waits, for data say, is not the same as nothing to do. */
+function headline({ verdict }: Evaluated): string {
+  if (verdict.decision === "trigger")
+    return `🚨 DECISION: TRIGGER RETRAINING${verdict.forced ? ` (FORCED BY ${verdict.forced.by})` : ""}`;
+  return isDriftWaiting(verdict) ? "⏳ DECISION: DRIFT DETECTED, BUT WAITING" : "✅ DECISION: NO ACTION NEEDED";
+}
+
+/** Whether drift was found, but something else keeps the model from being retrained. */
+export function isDriftWaiting({ decision, criteria }: Evaluated["verdict"]): boolean {
+  return (
+    decision === "no_action" &&
+    criteria.some(({ id, passed }) => passed && CRITERIA.some((criterion) => criterion.id === id && criterion.isDrift))
+  );
+}
+
+function allMetLines(input: Evaluated): string[] {
+  const { verdict, evidence } = input;
   return [
     "✅ All criteria met!",
-    ...listResults(CRITERIA, verdict.criteria)
-      .flatMap(([{ summarize }, result]) => summarize?.(result) ?? [])
+    ...listListed(input)
+      .filter(({ result }) => result.passed)
+      .flatMap(({ check, result, settings }) => {
+        const criterion = CRITERIA.find(({ id }) => id === check.id);
+        return criterion?.summarize?.(result, { evidence, settings: settings as never }) ?? [];
+      })
       .map((line) => `   • ${line}`),
+    ...(verdict.forced === null ? [] : [`   • Forced by ${verdict.forced.by}: ${verdict.forced.reason}`]),
     "   • Action: Initiate model retraining",
   ];
 }
 
 function explainFailures(input: Evaluated): string[] {
-  const lines = listFailures(input).flatMap(([check, failure]) => check.explain(failure));
+  const lines = listFailures(input).flatMap(({ check, failure }) => check.explain(failure as never));
   return ["❌ Not met:", ...lines.map((line) => (line.startsWith("  ") ? `   ${line}` : `   • ${line}`))];
+}
+
+/** What would turn the decision, and what did not count. */
+export function explanationLines({ verdict }: Pick<Evaluated, "verdict">): string[] {
+  if (verdict.explanation === null) return [];
+  const { nearestFlips, notCounted } = verdict.explanation;
+  const title = verdict.decision === "trigger" ? "🔎 What would have held it back:" : "🔎 What would turn it:";
+  return [
+    ...(nearestFlips.length === 0
+      ? []
+      : [
+          "",
+          title,
+          ...nearestFlips.map(({ text, eta }) => `   • ${text}${eta === null ? "" : ` (${eta.text})`}`),
+        ]),
+    ...(notCounted.length === 0 ? [] : ["", "🙈 Not counted:", ...notCounted.map(({ text }) => `   • ${text}`)]),
+  ];
 }

@@ -1,5 +1,8 @@
+import { listCriteria } from "../condition.ts";
+import { formatHours } from "../criteria/recent-drift-checks.ts";
 import type { DriftCheck, Evidence } from "../evidence.ts";
 import { formatCount, formatScore, formatTime, toPlain } from "../format.ts";
+import { needsOf } from "../policy.ts";
 import type { ReportInput } from "./input.ts";
 
 type Findings = Pick<ReportInput, "evidence" | "policy" | "timeZone">;
@@ -10,18 +13,18 @@ export function renderFindings(input: Findings): string {
 }
 
 function driftSection({ evidence: { checks, takenAt }, policy, timeZone }: Findings): string[] {
-  const hours = formatCount(policy.lookbackHours);
+  const hours = formatHours(needsOf(policy).within);
   if (checks.total === 0) {
     return [
       "📋 Recent Drift Checks:",
-      `   ⚠️ None in the last ${hours} hours (as of ${formatTime(takenAt, timeZone)} ${timeZone}).`,
+      `   ⚠️ None in the last ${hours} (as of ${formatTime(takenAt, timeZone)} ${timeZone}).`,
     ];
   }
   const more = checks.total - checks.newest.length;
   return [
     "📋 Recent Drift Checks:",
     ...checks.newest.map((check) => checkLine(check, timeZone)),
-    ...(more > 0 ? [`   … and ${formatCount(more)} older checks in the last ${hours} hours`] : []),
+    ...(more > 0 ? [`   … and ${formatCount(more)} older checks in the last ${hours}`] : []),
     "",
     ...triggeredLines(checks),
   ];
@@ -60,13 +63,9 @@ export function featureName(feature: string | null): string {
 }
 
 function bufferSection({ evidence: { buffer }, policy, timeZone }: Findings): string[] {
-  const missing = policy.minBufferSize - buffer.size;
   const lines = [
-    `📊 Current buffer size: ${formatCount(buffer.size)} ratings`,
-    `📏 Minimum required: ${formatCount(policy.minBufferSize)} ratings`,
-    missing <= 0
-      ? "✅ Buffer size is SUFFICIENT for retraining"
-      : `❌ Buffer size is INSUFFICIENT for retraining (${formatCount(missing)} short)`,
+    `📊 Current buffer size: ${formatCount(buffer.size)} ${buffer.unit}`,
+    ...requiredLines(buffer, policy),
   ];
   if (buffer.batches.length === 0) return lines;
   const more = buffer.batchCount - buffer.batches.length;
@@ -76,14 +75,28 @@ function bufferSection({ evidence: { buffer }, policy, timeZone }: Findings): st
     "📦 Buffer Batches:",
     ...buffer.batches.map(
       ({ batch, ratings }) =>
-        `   ${batch === null ? "(no batch id)" : toPlain(batch)}: ${formatCount(ratings)} ratings`,
+        `   ${batch === null ? "(no batch id)" : toPlain(batch)}: ${formatCount(ratings)} ${buffer.unit}`,
     ),
     ...(more > 0 ? [`   … and ${formatCount(more)} more batches`] : []),
     ...ratingTimes(buffer, timeZone),
   ];
 }
 
-function ratingTimes({ batches }: Evidence["buffer"], timeZone: string): string[] {
+/** The size that the policy requires, if it requires one. */
+function requiredLines({ size, unit }: Evidence["buffer"], policy: Findings["policy"]): string[] {
+  const required = listCriteria(policy.when).find(({ criterion }) => criterion.key === "bufferSize")
+    ?.settings as { atLeast: number } | undefined;
+  if (required === undefined) return [];
+  const missing = required.atLeast - size;
+  return [
+    `📏 Minimum required: ${formatCount(required.atLeast)} ${unit}`,
+    missing <= 0
+      ? "✅ Buffer size is SUFFICIENT for retraining"
+      : `❌ Buffer size is INSUFFICIENT for retraining (${formatCount(missing)} short)`,
+  ];
+}
+
+function ratingTimes({ batches, unit }: Evidence["buffer"], timeZone: string): string[] {
   const known = batches.flatMap(({ earliestRating, latestRating }) =>
     earliestRating === null || latestRating === null ? [] : [{ earliestRating, latestRating }],
   );
@@ -94,5 +107,6 @@ function ratingTimes({ batches }: Evidence["buffer"], timeZone: string): string[
   };
   const earliest = at(Math.min(...known.map(({ earliestRating }) => earliestRating)));
   const latest = at(Math.max(...known.map(({ latestRating }) => latestRating)));
-  return [`   Ratings given from ${earliest} to ${latest}`];
+  const name = unit === "ratings" ? "Ratings given" : "Times";
+  return [`   ${name} from ${earliest} to ${latest}`];
 }

@@ -1,0 +1,118 @@
+import { atLeast, type Criterion } from "../check.ts";
+import { duration, toMs } from "../duration.ts";
+import type { WeighedCheck } from "../evidence.ts";
+import type { Lever } from "../explain/lever.ts";
+import { addChecks } from "../explain/levers.ts";
+import { type Fields, type FieldValues, figure, whole } from "../fields.ts";
+import { type Facts, listAllChecks, listChecks } from "../facts.ts";
+import { formatCount, formatRatio, toPlain } from "../format.ts";
+
+const fields = {
+  q: {
+    schema: figure({ above: 0, max: 0.5 }),
+    default: 0.05,
+    meaning: "The share of scores that count as unusually high.",
+  },
+  last: {
+    schema: whole(2, 500),
+    default: 10,
+    meaning: "How many earlier scores of its feature a score is compared with. A feature with fewer does not count.",
+  },
+  within: { schema: duration("1m"), default: "7d", meaning: "Older checks do not count." },
+  reach: { schema: duration("1h"), default: "365d", meaning: "How far back the earlier scores may be." },
+} as const satisfies Fields;
+
+type Settings = FieldValues<typeof fields>;
+
+/** A score is unusually high for its feature. */
+export const quantile = {
+  id: "quantile",
+  key: "quantile",
+  reason: "no_unusual_score",
+  carries: "drift_detected",
+  isDrift: true,
+  label: "Unusually high score?",
+  fields,
+  shorthand: "q",
+  docs: {
+    rule: "A score within the time is above the 1 - q quantile of the scores of its feature before it.",
+    example: "quantile: { q: 0.05, last: 10 }",
+    formula: "score > quantile(1 - q) of the last w scores, interpolated linearly",
+    source: "Modyn, SIGMOD 2025 (arXiv 2312.06254): dynamic threshold",
+  },
+  findFaults: ({ within, reach }) =>
+    toMs(reach) < toMs(within) ? [{ path: ["reach"], message: "expected at least as long as within" }] : [],
+  needs: ({ within, reach }) => ({ within, reach, quietChecks: true, weighsScores: true }),
+  evaluate: (facts, settings) => atLeast(1, countUnusual(facts, settings)),
+  report: ({ actual }) => [`Unusually high scores: ${formatCount(actual)}`, "Required: 1"],
+  summarize: ({ actual }) => `Unusually high scores: ${formatCount(actual)}`,
+  explain: ({ settings: { q, last } }) => [
+    `Unusual scores: none above the ${formatRatio(100 * (1 - q))} % quantile of the last ${formatCount(last)} scores of its feature`,
+  ],
+  advise: () => [],
+  levers: (settings, place) => ({ raise: [anUnusualScore(settings, place)], lower: [] }),
+} as const satisfies Criterion<typeof fields>;
+
+/** The scores of one feature, newest first. */
+type Series = { check: WeighedCheck; score: number }[];
+
+function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
+  const start = facts.now - toMs(reach);
+  const series = new Map<string | null, Series>();
+  for (const check of listAllChecks(facts)) {
+    if (check.score === null || Date.parse(check.at) <= start) continue;
+    const known = series.get(check.feature);
+    if (known) known.push({ check, score: check.score });
+    else series.set(check.feature, [{ check, score: check.score }]);
+  }
+  return series;
+}
+
+function countUnusual(facts: Facts, { q, last, within, reach }: Settings): number {
+  const start = facts.now - toMs(within);
+  const counting = new Set(listChecks(facts).filter(({ at }) => Date.parse(at) > start));
+  let unusual = 0;
+  for (const scores of listSeries(facts, reach).values()) {
+    scores.forEach(({ check, score }, index) => {
+      const bar = counting.has(check) ? findBar(scores.slice(index + 1, index + 1 + last), { q, last }) : null;
+      if (bar !== null && score > bar) unusual += 1;
+    });
+  }
+  return unusual;
+}
+
+/** The quantile of the scores; null if there are too few. */
+function findBar(scores: Series, { q, last }: Pick<Settings, "q" | "last">): number | null {
+  if (scores.length < last) return null;
+  const sorted = scores.map(({ score }) => score).toSorted((a, b) => a - b);
+  const position = (sorted.length - 1) * (1 - q);
+  const [low = 0, high = low] = [sorted[Math.floor(position)], sorted[Math.ceil(position)]];
+  return low + (high - low) * (position - Math.floor(position));
+}
+
+/** A further score of the feature whose bar is nearest to its newest score. */
+function anUnusualScore(settings: Settings, place: string): Lever {
+  const findTarget = (facts: Facts): { feature: string | null; bar: number } | null => {
+    const targets = [...listSeries(facts, settings.reach)].flatMap(([feature, scores]) => {
+      const bar = findBar(scores.slice(0, settings.last), settings);
+      return bar === null ? [] : [{ feature, bar, distance: bar - (scores[0]?.score ?? 0) }];
+    });
+    return targets.toSorted((a, b) => a.distance - b.distance)[0] ?? null;
+  };
+  const targetOf = (evidence: Parameters<Lever["apply"]>[0]) =>
+    findTarget({ evidence, now: Date.parse(evidence.takenAt), counting: "all", sampleFloor: 0, backoff: null });
+  return {
+    id: `unusual_score@${place}`,
+    check: "quantile",
+    kind: "figure",
+    scale: 1,
+    limit(evidence) {
+      const target = targetOf(evidence);
+      return target === null ? 0 : Math.max(1, 2 * target.bar);
+    },
+    apply: (evidence, size) =>
+      addChecks(evidence, [{ triggered: false, feature: targetOf(evidence)?.feature ?? null, score: size }]),
+    describe: (size, evidence) =>
+      `a score of ${formatRatio(size)} or more for ${toPlain(targetOf(evidence)?.feature ?? "a feature")}`,
+  };
+}

@@ -1,0 +1,111 @@
+import type { Criterion, Measurement } from "../check.ts";
+import { duration, toMs } from "../duration.ts";
+import type { Evidence, WeighedCheck } from "../evidence.ts";
+import type { Lever } from "../explain/lever.ts";
+import { addChecks } from "../explain/levers.ts";
+import { capScores } from "../explain/score-levers.ts";
+import { type Fields, type FieldValues, figure } from "../fields.ts";
+import { type Facts, listChecksWithin } from "../facts.ts";
+import { formatRatio } from "../format.ts";
+
+const fields = {
+  worst: {
+    schema: figure({ above: 0 }),
+    optional: true,
+    meaning: "The largest score must be at least so many times its threshold.",
+  },
+  mean: {
+    schema: figure({ above: 0 }),
+    optional: true,
+    meaning: "The mean of the scores must be at least so many times their thresholds.",
+  },
+  within: { schema: duration("1m"), default: "7d", meaning: "Older checks do not count." },
+} as const satisfies Fields;
+
+type Settings = FieldValues<typeof fields>;
+
+/** The drift is strong, measured by score / threshold. */
+export const severity = {
+  id: "severity",
+  key: "severity",
+  reason: "severity_too_low",
+  carries: "drift_detected",
+  isDrift: true,
+  label: "Drift severe enough?",
+  fields,
+  shorthand: "worst",
+  docs: {
+    rule: "The worst (or the mean) of score / threshold within the time is at least so high.",
+    example: "severity: { worst: 2.0 }",
+    formula: "max or mean of score / threshold, over checks with a threshold above 0",
+  },
+  findFaults: ({ worst, mean }) =>
+    (worst === undefined) === (mean === undefined)
+      ? [{ path: [], message: "severity takes either worst or mean, such as { worst: 2 }" }]
+      : [],
+  needs: ({ within }) => ({ within, quietChecks: true, weighsScores: true }),
+  evaluate: measure,
+  report: ({ actual, required }, { settings }) => [
+    `${nameOf(settings)} score / threshold: ${formatRatio(actual)}`,
+    `Required: ${formatRatio(required)}`,
+  ],
+  summarize: ({ actual }, { settings }) =>
+    `Severity: ${nameOf(settings).toLowerCase()} score is ${formatRatio(actual)} times its threshold`,
+  explain: ({ result: { actual, required }, settings }) => [
+    `Severity: ${nameOf(settings).toLowerCase()} score / threshold is ${formatRatio(actual)}, ${formatRatio(required)} required`,
+  ],
+  advise: () => [],
+  levers: (settings, place) => ({
+    raise: [aCheckAt(settings, place)],
+    lower: [capScores("severity", settings.within)],
+  }),
+} as const satisfies Criterion<typeof fields>;
+
+function nameOf({ worst }: Settings): string {
+  return worst === undefined ? "Mean" : "Worst";
+}
+
+/** score / threshold; null if either is unknown or the threshold is not positive. */
+export function ratioOf({ score, threshold }: Pick<WeighedCheck, "score" | "threshold">): number | null {
+  return score === null || threshold === null || threshold <= 0 ? null : score / threshold;
+}
+
+function listRatios(facts: Facts, within: string): { at: number; ratio: number }[] {
+  return listChecksWithin(facts, within).flatMap((check) => {
+    const ratio = ratioOf(check);
+    return ratio === null ? [] : [{ at: Date.parse(check.at), ratio }];
+  });
+}
+
+function compute(ratios: readonly { ratio: number }[], { worst }: Settings): number {
+  if (ratios.length === 0) return 0;
+  if (worst !== undefined) return Math.max(...ratios.map(({ ratio }) => ratio));
+  return ratios.reduce((sum, { ratio }) => sum + ratio, 0) / ratios.length;
+}
+
+function measure(facts: Facts, settings: Settings): Measurement {
+  const required = settings.worst ?? settings.mean ?? 0;
+  const ratios = listRatios(facts, settings.within);
+  const actual = compute(ratios, settings);
+  if (actual >= required || settings.worst !== undefined) return { required, actual, passed: actual >= required };
+  // The mean rises when low scores leave the window.
+  const ends = ratios.map(({ at }) => at + toMs(settings.within)).toSorted((a, b) => a - b);
+  const nextLookAt = ends.find((end) => {
+    const left = ratios.filter(({ at }) => at + toMs(settings.within) > end);
+    return left.length > 0 && compute(left, settings) >= required;
+  });
+  return { required, actual, passed: false, nextLookAt: nextLookAt ?? null };
+}
+
+function aCheckAt(settings: Settings, place: string): Lever {
+  const required = settings.worst ?? settings.mean ?? 1;
+  return {
+    id: `score@${place}`,
+    check: "severity",
+    kind: "figure",
+    scale: required,
+    limit: (evidence: Evidence) => required * (evidence.weighed?.length ?? 0) + 2 * required + 1,
+    apply: (evidence, size) => addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }]),
+    describe: (size) => `a check with a score ${formatRatio(size)} times its threshold`,
+  };
+}

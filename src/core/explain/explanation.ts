@@ -1,0 +1,67 @@
+import { z } from "zod";
+import { listCriteria } from "../condition.ts";
+import type { Evidence } from "../evidence.ts";
+import type { Judgement } from "../judge.ts";
+import type { Policy } from "../policy.ts";
+import { estimate } from "./estimate.ts";
+import { findFlips } from "./flips.ts";
+import { listUncounted } from "./uncounted.ts";
+
+/** One change that is part of a flip. */
+export const Change = z.object({
+  /** The check that it acts on, by its id. */
+  check: z.string(),
+  /** What changes: `more_rows`, `more_alerts`, `time`, `training_ends` ... */
+  kind: z.string(),
+  /** Where the criterion stands, if the change serves only this one: `when.all[1]`. */
+  place: z.string().optional(),
+  /** By how much, for a change that has a size. */
+  size: z.number().optional(),
+  /** ISO 8601, for `time`: the first second at which the verdict differs. */
+  at: z.string().optional(),
+  text: z.string(),
+});
+export type Change = z.infer<typeof Change>;
+
+/** The changes that together would turn the verdict; none of them is dispensable. */
+export const Flip = z.object({
+  changes: z.array(Change),
+  text: z.string(),
+  /** When that may come about, judging by the past; null if the past tells nothing. */
+  eta: z
+    .object({
+      /** ISO 8601. */
+      at: z.string(),
+      text: z.string(),
+    })
+    .nullable(),
+});
+export type Flip = z.infer<typeof Flip>;
+
+/** Checks that did not count, and why. */
+export const Uncounted = z.object({
+  kind: z.enum(["already_answered", "held_back", "too_few_samples"]),
+  count: z.number().int().positive(),
+  decisionId: z.number().int().optional(),
+  text: z.string(),
+});
+export type Uncounted = z.infer<typeof Uncounted>;
+
+/** Why the verdict is what it is, and what would turn it: computed from the evidence alone. */
+export const Explanation = z.object({
+  /** What would turn the verdict, nearest first. */
+  nearestFlips: z.array(Flip),
+  notCounted: z.array(Uncounted),
+});
+export type Explanation = z.infer<typeof Explanation>;
+
+export function explain(evidence: Evidence, policy: Policy, judgement: Judgement): Explanation {
+  return {
+    nearestFlips: findFlips(evidence, policy, judgement).map((changes) => ({
+      changes,
+      text: changes.map(({ text }) => text).join(", and "),
+      eta: judgement.decision === "trigger" ? null : estimate(changes, evidence, policy),
+    })),
+    notCounted: listUncounted(evidence, policy, listCriteria(policy.when)),
+  };
+}

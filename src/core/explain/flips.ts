@@ -1,0 +1,270 @@
+import type { Criterion, Guard } from "../check.ts";
+import { listCriteria } from "../condition.ts";
+import type { Evidence } from "../evidence.ts";
+import { GUARDS } from "../guards/registry.ts";
+import { type Judgement, judge } from "../judge.ts";
+import { type Policy, settingsOf } from "../policy.ts";
+import type { Change } from "./explanation.ts";
+import type { Lever } from "./lever.ts";
+
+/** How many flips an explanation lists. */
+const MAX_FLIPS = 5;
+/** A flip of more changes helps nobody. */
+const MAX_CHANGES = 5;
+/** Bounds the search in a policy of many alternatives. */
+const MAX_JUDGEMENTS = 2_000;
+/** How many ends of guards the search for an instant passes. */
+const MAX_ENDS = 100;
+
+/** What would turn a verdict: changes, and how long to wait. */
+interface Attempt {
+  moves: readonly { lever: Lever; size: number }[];
+  /** Unix milliseconds. */
+  at: number;
+}
+
+/**
+ * Finds the smallest sets of changes that would turn the verdict, nearest first. Each is verified by judging the changed
+ * evidence: the set turns the verdict, no part of it does, and no smaller size of one change does. Time is one of the changes:
+ * the first second at which the verdict differs.
+ */
+export function findFlips(evidence: Evidence, policy: Policy, judgement: Judgement): Change[][] {
+  const search = new Search(evidence, policy, judgement);
+  return search
+    .run()
+    .toSorted((a, b) => a.moves.length - b.moves.length || search.measure(a) - search.measure(b))
+    .slice(0, MAX_FLIPS)
+    .map((attempt) => search.describe(attempt));
+}
+
+class Search {
+  readonly #evidence: Evidence;
+  readonly #policy: Policy;
+  readonly #decision: Judgement["decision"];
+  readonly #levers: readonly Lever[];
+  readonly #now: number;
+  #judgements = 0;
+
+  constructor(evidence: Evidence, policy: Policy, { decision }: Judgement) {
+    this.#evidence = evidence;
+    this.#policy = policy;
+    this.#decision = decision;
+    this.#now = Date.parse(evidence.takenAt);
+    this.#levers = listLevers(policy, decision === "trigger" ? "lower" : "raise").filter(
+      (lever) => lever.limit(evidence) > 0,
+    );
+  }
+
+  /** The minimal sets of levers, each with its smallest sizes. Waiting is tried with each set, unless it is not needed. */
+  run(): Attempt[] {
+    const everything = this.#levers;
+    const found: (readonly Lever[])[] = [];
+    const attempts: Attempt[] = [];
+    if (everything.length > 0 && !this.#turnsAtLimits(everything)) {
+      // Levers may be in each other's way: then try small sets only.
+      if (everything.length > 12) return [];
+    }
+    const needed = everything.filter((lever) => !this.#turnsAtLimits(everything.filter((other) => other !== lever)));
+    const isConsistent = everything.length === 0 || this.#turnsAtLimits(everything);
+    const always = isConsistent ? needed : [];
+    const optional = everything.filter((lever) => !always.includes(lever));
+    const waits = new Set<readonly Lever[]>();
+    for (let size = 0; size <= Math.min(optional.length, MAX_CHANGES); size += 1) {
+      for (const subset of listSubsets(optional, size)) {
+        if (this.#judgements > MAX_JUDGEMENTS) return attempts;
+        const set = [...always, ...subset];
+        if (set.length > MAX_CHANGES || found.some((smaller) => isPartOf(smaller, set) && !waits.has(smaller))) continue;
+        const limits = set.map((lever) => ({ lever, size: lever.limit(this.#evidence) }));
+        const isImmediate = set.length > 0 && this.#turns({ moves: limits, at: this.#now });
+        if (!isImmediate && found.some((smaller) => isPartOf(smaller, set))) continue;
+        const at = isImmediate ? this.#now : this.#findInstant(limits);
+        if (at === null) continue;
+        const attempt = this.#shrink({ moves: limits, at });
+        if (!this.#isMinimal(attempt)) continue;
+        found.push(set);
+        if (at !== this.#now) waits.add(set);
+        attempts.push(attempt);
+      }
+      if (attempts.length >= MAX_FLIPS) break;
+    }
+    return attempts;
+  }
+
+  describe({ moves, at }: Attempt): Change[] {
+    const changes = moves.map(({ lever, size }): Change => {
+      const [kind = "", place] = lever.id.split("@");
+      return {
+        check: lever.check,
+        kind,
+        ...(place === undefined ? {} : { place }),
+        ...(lever.kind === "switch" ? {} : { size }),
+        text: lever.describe(size, this.#evidence),
+      };
+    });
+    return at === this.#now ? changes : [...changes, this.#describeWait(moves, at)];
+  }
+
+  /** How far away a flip is: each change relative to what it is measured against, time relative to a week. */
+  measure({ moves, at }: Attempt): number {
+    const parts = moves.map(({ lever, size }) => (lever.kind === "switch" ? 0.5 : size / lever.scale));
+    return parts.reduce((sum, part) => sum + part, (at - this.#now) / (7 * 86_400_000));
+  }
+
+  #describeWait(moves: Attempt["moves"], at: number): Change {
+    // What ends at that instant objected up to the second before it.
+    const before = judge(this.#apply(moves), this.#policy, at - 1000);
+    const ended = [...before.guards, ...before.criteria].filter(
+      ({ passed, nextLookAt }) => !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at,
+    );
+    const [check] = ended;
+    const time = new Date(at).toISOString().replace(".000Z", "Z");
+    const named = ended.map(({ id }) => id.replaceAll("_", " "));
+    return {
+      check: check?.id ?? "time",
+      kind: "time",
+      at: time,
+      text: `${named.length === 0 ? "time" : named.join(" and ")} ends ${time.slice(0, 16).replace("T", " ")} UTC`,
+    };
+  }
+
+  #apply(moves: Attempt["moves"]): Evidence {
+    return moves.reduce((changed, { lever, size }) => lever.apply(changed, size), this.#evidence);
+  }
+
+  #turns({ moves, at }: Attempt): boolean {
+    this.#judgements += 1;
+    return judge(this.#apply(moves), this.#policy, at).decision !== this.#decision;
+  }
+
+  /** Whether levers at their limits turn the verdict, now or at some later instant. */
+  #turnsAtLimits(levers: readonly Lever[]): boolean {
+    const moves = levers.map((lever) => ({ lever, size: lever.limit(this.#evidence) }));
+    return this.#turns({ moves, at: this.#now }) || this.#findInstant(moves) !== null;
+  }
+
+  /**
+   * The first second at which the verdict differs; null if it never does by time alone. Only the end of something that objects
+   * can turn it, so it is judged at each such end.
+   */
+  #findInstant(moves: Attempt["moves"]): number | null {
+    if (this.#decision === "trigger") return null;
+    const changed = this.#apply(moves);
+    let at = this.#now;
+    for (let ends = 0; ends < MAX_ENDS; ends += 1) {
+      this.#judgements += 1;
+      const judgement = judge(changed, this.#policy, at);
+      if (judgement.decision === "trigger") return at;
+      const next = findNextEnd(judgement);
+      if (next === null) return null;
+      at = Math.max(toSecond(next), at + 1000);
+    }
+    return null;
+  }
+
+  /** Reduces each change in turn to the smallest size that still turns the verdict. */
+  #shrink(attempt: Attempt): Attempt {
+    let moves = [...attempt.moves];
+    for (const index of moves.keys()) {
+      const move = moves[index];
+      if (!move || move.lever.kind === "switch") continue;
+      const turnsWith = (size: number): boolean =>
+        this.#turns({ moves: moves.with(index, { ...move, size }), at: attempt.at });
+      const size = (move.lever.kind === "count" ? findSmallestCount : findSmallestFigure)(move.size, turnsWith);
+      moves = moves.with(index, { ...move, size });
+    }
+    return { moves, at: attempt.at };
+  }
+
+  #isMinimal(attempt: Attempt): boolean {
+    const { moves, at } = attempt;
+    if (!this.#turns(attempt)) return false;
+    const isWaiting = at !== this.#now;
+    if (isWaiting && (this.#turns({ moves, at: this.#now }) || this.#turns({ moves, at: at - 1000 }))) return false;
+    return moves.every((_, index) => !this.#turns({ moves: moves.toSpliced(index, 1), at }));
+  }
+}
+
+/** Every lever of a policy once, in one direction. */
+function listLevers(policy: Policy, direction: "raise" | "lower"): Lever[] {
+  const all = listCriteria(policy.when).flatMap(
+    ({ criterion, settings, place }: { criterion: Criterion; settings: never; place: string }) =>
+      criterion.levers(settings, place)[direction],
+  );
+  if (direction === "raise")
+    for (const guard of GUARDS as readonly Guard[]) {
+      const settings = settingsOf(policy, guard);
+      if (settings !== null) all.push(...(guard.levers?.(settings as never) ?? []));
+    }
+  const levers = new Map<string, Lever>();
+  for (const lever of all) {
+    const known = levers.get(lever.id);
+    levers.set(lever.id, known ? join(known, lever) : lever);
+  }
+  return [...levers.values()];
+}
+
+/** The same lever, named by two checks: what the one with the higher limit needs serves both. */
+function join(known: Lever, other: Lever): Lever {
+  return { ...known, limit: (evidence) => Math.max(known.limit(evidence), other.limit(evidence)) };
+}
+
+/** When the next of the checks that object now ends by time alone, Unix milliseconds; null if none does. */
+function findNextEnd({ criteria, guards }: Judgement): number | null {
+  const renewed = new Set(GUARDS.filter(({ isRenewed }) => isRenewed).map(({ id }) => id));
+  const ends = [...criteria, ...guards].flatMap(({ id, passed, nextLookAt }) =>
+    passed || nextLookAt === undefined || renewed.has(id) ? [] : [Date.parse(nextLookAt)],
+  );
+  return ends.length === 0 ? null : Math.min(...ends);
+}
+
+function toSecond(ms: number): number {
+  return Math.ceil(ms / 1000) * 1000;
+}
+
+function* listSubsets<T>(items: readonly T[], size: number, start = 0): Generator<T[]> {
+  if (size === 0) {
+    yield [];
+    return;
+  }
+  for (let index = start; index <= items.length - size; index += 1)
+    for (const rest of listSubsets(items, size - 1, index + 1)) yield [items[index] as T, ...rest];
+}
+
+function isPartOf<T>(part: readonly T[], whole: readonly T[]): boolean {
+  return part.every((item) => whole.includes(item));
+}
+
+/** The smallest whole number from 1 to `limit` for which it holds, given that it holds for `limit`. */
+function findSmallestCount(limit: number, holds: (count: number) => boolean): number {
+  let [low, high] = [0, limit];
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (holds(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
+const bits = new DataView(new ArrayBuffer(8));
+
+/** The smallest number from 0 to `limit` for which it holds, to the last bit, given that it holds for `limit`. */
+function findSmallestFigure(limit: number, holds: (figure: number) => boolean): number {
+  // Positive floating-point numbers are ordered as their bits are.
+  let [low, high] = [-1n, toBits(limit)];
+  while (high - low > 1n) {
+    const middle = (low + high) / 2n;
+    if (holds(fromBits(middle))) high = middle;
+    else low = middle;
+  }
+  return fromBits(high);
+}
+
+function toBits(figure: number): bigint {
+  bits.setFloat64(0, figure);
+  return bits.getBigInt64(0);
+}
+
+function fromBits(value: bigint): number {
+  bits.setBigInt64(0, value);
+  return bits.getFloat64(0);
+}

@@ -1,0 +1,32 @@
+import { toMs } from "../duration.ts";
+import type { Evidence } from "../evidence.ts";
+import { weighedChecks } from "../facts.ts";
+import { formatRatio } from "../format.ts";
+import type { Lever } from "./lever.ts";
+
+/** Lower scores: each at most a share of what it was. The size is the share that is taken away, from 0 to 1. */
+export function capScores(check: string, within: string): Lever {
+  return {
+    id: "lower_scores",
+    check,
+    kind: "figure",
+    scale: 1,
+    limit: () => 1,
+    apply: scale,
+    describe: (size, evidence) => {
+      const start = Date.parse(evidence.takenAt) - toMs(within);
+      const count = weighedChecks(evidence).filter(({ at }) => Date.parse(at) > start).length;
+      return `${count === 1 ? "a score" : "scores"} ${formatRatio(100 * size)} % lower`;
+    },
+  };
+}
+
+function scale(evidence: Evidence, size: number): Evidence {
+  return {
+    ...evidence,
+    weighed: weighedChecks(evidence).map((check) => ({
+      ...check,
+      score: check.score === null ? null : check.score * (1 - size),
+    })),
+  };
+}

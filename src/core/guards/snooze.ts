@@ -1,0 +1,29 @@
+import type { Guard } from "../check.ts";
+import { toPlain } from "../format.ts";
+
+/** Somebody has paused the model, until an instant that had to be named. */
+export const snooze = {
+  id: "snooze",
+  key: "snooze",
+  reason: "snoozed",
+  label: "Not snoozed?",
+  fields: {},
+  default: {},
+  docs: {
+    rule: "No training starts while the model is snoozed (`retrigger snooze`); it is re-evaluated when the snooze ends.",
+    example: "snooze: on",
+  },
+  evaluate({ evidence: { interventions }, now }) {
+    const until = interventions.snooze === null ? null : Date.parse(interventions.snooze.until);
+    if (until === null || until <= now) return { required: 0, actual: 0, passed: true };
+    return { required: 0, actual: 1, passed: false, nextLookAt: until };
+  },
+  report: () => ["the model is snoozed"],
+  explain: ({ evidence: { interventions } }) =>
+    interventions.snooze === null
+      ? []
+      : [
+          `Snoozed: by ${toPlain(interventions.snooze.by)} until ${interventions.snooze.until} (${toPlain(interventions.snooze.reason)})`,
+        ],
+  advise: () => ["Wait for its end, or: npx retrigger unsnooze"],
+} as const satisfies Guard;

@@ -1,0 +1,146 @@
+import { z } from "zod";
+import { type CheckResult, type Guard, toResult } from "./check.ts";
+import {
+  type ConditionResult,
+  evaluateCondition,
+  holdsAsDriftGoes,
+  listCarrying,
+  listFailed,
+  listResults,
+} from "./condition.ts";
+import { CRITERIA } from "./criteria/registry.ts";
+import type { Evidence } from "./evidence.ts";
+import type { Counting, Facts } from "./facts.ts";
+import { GUARDS } from "./guards/registry.ts";
+import { backoffOf, countRequiredAlerts, type Policy, sampleFloorOf, settingsOf } from "./policy.ts";
+
+/** A reason why a model is not retrained: the code of a failed check, as in `retraining_decisions.reason`. */
+export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));
+
+/** The reason of a `trigger` of which drift was part. */
+export const DRIFT_REASON = "drift_detected";
+
+/** What a policy says about evidence at an instant; `Verdict` describes the fields. */
+export interface Judgement {
+  decision: "trigger" | "no_action";
+  reason: string;
+  criteria: CheckResult[];
+  condition: ConditionResult;
+  guards: CheckResult[];
+  failed: string[];
+  forced: { by: string; reason: string } | null;
+  driftScore: number | null;
+  feature: string | null;
+  nextLookAt: string | null;
+}
+
+/**
+ * Evaluates evidence against a policy without explaining the verdict, also for a later instant than that of the snapshot (Unix
+ * milliseconds).
+ */
+export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evidence.takenAt)): Judgement {
+  const condition = evaluateCondition(policy.when, factsOf(evidence, policy, now, "all"));
+  const { results, objections } = runGuards(evidence, policy, now, condition.passed);
+  const isForced = evidence.interventions.override !== null;
+  const failedCriteria = listFailed(condition);
+  const failed = [
+    ...failedCriteria.flatMap(({ id }) => CRITERIA.find((criterion) => criterion.id === id)?.reason ?? []),
+    ...(isForced ? [] : objections.map(({ reason }) => reason)),
+  ];
+  const shared = {
+    criteria: listResults(condition).map(({ kind: _, ...result }) => result),
+    condition,
+    guards: isForced
+      ? results.map((result) => (result.passed ? result : { ...result, overridden: true as const }))
+      : results,
+    failed: [...new Set(failed)],
+    forced: evidence.interventions.override && toForced(evidence.interventions.override),
+  };
+  if (failed.length > 0) {
+    return {
+      ...shared,
+      decision: "no_action",
+      reason: shared.failed.join(","),
+      driftScore: null,
+      feature: null,
+      nextLookAt: findNextLook([
+        ...failedCriteria,
+        ...(isForced ? [] : results.filter(({ passed }) => !passed)),
+      ]),
+    };
+  }
+  const newest = evidence.checks.newestTriggered[0];
+  return {
+    ...shared,
+    decision: "trigger",
+    reason: findReason(condition),
+    driftScore: newest?.score ?? null,
+    feature: newest?.feature ?? null,
+    nextLookAt: null,
+  };
+}
+
+function toForced({ by, reason }: { by: string; reason: string }): Judgement["forced"] {
+  return { by, reason };
+}
+
+function factsOf(evidence: Evidence, policy: Policy, now: number, counting: Counting): Facts {
+  return { evidence, now, counting, sampleFloor: sampleFloorOf(policy), backoff: backoffOf(policy) };
+}
+
+/** Runs the guards that are on, each knowing whether the condition holds and all before it passed. */
+function runGuards(
+  evidence: Evidence,
+  policy: Policy,
+  now: number,
+  conditionHolds: boolean,
+): { results: CheckResult[]; objections: Guard[] } {
+  const holds = (counting: Counting, at = now): boolean =>
+    counting === "all" && at === now
+      ? conditionHolds
+      : evaluateCondition(policy.when, factsOf(evidence, policy, at, counting)).passed;
+  const drifts = (counting: Counting, at: number): boolean =>
+    holdsAsDriftGoes(policy.when, factsOf(evidence, policy, at, counting));
+  const loses = (counting: Counting, than: Counting, at = now): boolean =>
+    (holds(counting, at) && !holds(than, at)) || (drifts(counting, at) && !drifts(than, at));
+  const shared = {
+    evidence,
+    now,
+    holds,
+    loses,
+    requiredAlerts: countRequiredAlerts(policy),
+    backoff: backoffOf(policy),
+  };
+  const results: CheckResult[] = [];
+  const objections: Guard[] = [];
+  for (const guard of GUARDS) {
+    const settings = settingsOf(policy, guard);
+    if (settings === null) continue;
+    const othersPass = conditionHolds && objections.length === 0;
+    const result = toResult(guard, guard.evaluate({ ...shared, othersPass }, settings as never));
+    results.push(result);
+    if (!result.passed) objections.push(guard);
+  }
+  return { results, objections };
+}
+
+/** What carried the condition: drift if it was part of it, else the first criterion that is a reason by itself. */
+function findReason(condition: ConditionResult): string {
+  const carrying = listCarrying(condition).flatMap(
+    ({ id }) => CRITERIA.find((criterion) => criterion.id === id) ?? [],
+  );
+  const reasons = carrying.flatMap(({ carries }) => carries ?? []);
+  if (carrying.some(({ isDrift }) => isDrift)) return DRIFT_REASON;
+  return REASONS.find((reason) => reasons.includes(reason)) ?? reasons[0] ?? DRIFT_REASON;
+}
+
+/** In this order, if several criteria carried a trigger without drift: the amount of data comes last. */
+const REASONS = ["max_age", "waiting_cost", "buffer_growth", "buffer_full"];
+
+function findNextLook(results: readonly CheckResult[]): string | null {
+  const ends = results.flatMap(({ nextLookAt }) =>
+    nextLookAt === undefined ? [] : [Date.parse(nextLookAt)],
+  );
+  return ends.length === 0 ? null : new Date(Math.min(...ends)).toISOString();
+}
+
