@@ -15,6 +15,7 @@ import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { draftDecision } from "../src/trainers/draft-decision.ts";
 import type { Trainer } from "../src/trainers/trainer.ts";
 import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
+import { announceState } from "./announce-state.ts";
 import { reevaluate, replaceNextLook } from "./follow-up.ts";
 import { type ReportSettings, toReportInput } from "./report-input.ts";
 import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
@@ -39,7 +40,7 @@ type Dispatched = { kind: "settled"; dispatch: DispatchOutcome | null } | StageP
  * is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainer, database, chain, findModel } = dependencies;
+  const { trainer, database, chain, notify, findModel } = dependencies;
   return async (
     job: StageJob,
     evaluated: Evaluated,
@@ -66,6 +67,7 @@ export function createAct(dependencies: ActDependencies) {
     const { decision } = recorded;
     const basis = basisOf(decision, evaluated);
     await replaceNextLook(chain, job, basis, decision);
+    await announceState(notify, job, basis, decision.id);
     const dispatched = await dispatch(dependencies, job, basis, decision, retry);
     if (dispatched.kind === "pause") return dispatched;
     const recording: Recording = {
@@ -105,7 +107,8 @@ async function dispatch(
   if (!trainer.remote) {
     const { driftScore, feature } = verdict;
     const announced = { ...dispatch, model, decisionId, trainer: trainer.name };
-    const text = announceTrigger(announced, { driftScore, feature, bufferSize: evidence.buffer.size });
+    const { size: bufferSize, unit } = evidence.buffer;
+    const text = announceTrigger(announced, { driftScore, feature, bufferSize, unit });
     await notify({ kind: "training_triggered", model, runId, decisionId, text });
     return { kind: "settled", dispatch };
   }

@@ -1,16 +1,24 @@
 import type { Command } from "commander";
+import { createApprove, createReject } from "./approve.ts";
 import { createDecide } from "./decide.ts";
 import { createDispatch } from "./dispatch.ts";
 import { createDoctor } from "./doctor.ts";
 import { createEmit } from "./emit.ts";
 import { createHistory } from "./history.ts";
 import { createMigrate } from "./migrate.ts";
+import { createSnooze, createUnsnooze } from "./snooze.ts";
+import { createWhy } from "./why.ts";
 
 /** The commands, in the order of the help text. To add one, add a file and a line here. */
 export const COMMANDS: readonly (() => Command)[] = [
   createMigrate,
   createEmit,
   createDecide,
+  createWhy,
+  createSnooze,
+  createUnsnooze,
+  createApprove,
+  createReject,
   createDispatch,
   createHistory,
   createDoctor,

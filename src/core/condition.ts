@@ -188,7 +188,11 @@ function parseAtLeast(
   const { atLeast } = value;
   const isCount = Number.isSafeInteger(atLeast) && (atLeast as number) >= 1;
   if (!isCount)
-    faults.push({ path: [...path, "atLeast"], message: "expected a whole number of at least 1", value: atLeast });
+    faults.push({
+      path: [...path, "atLeast"],
+      message: "expected a whole number of at least 1",
+      value: atLeast,
+    });
   else if ((atLeast as number) > children.length)
     faults.push({
       path: [...path, "atLeast"],

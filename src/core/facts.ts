@@ -40,7 +40,12 @@ export function listAllChecks({ evidence, sampleFloor }: Facts): WeighedCheck[] 
 function counts({ answeredBy, failed }: WeighedCheck, { counting, now, backoff }: Facts): boolean {
   if (counting === "all") return true;
   if (answeredBy !== null) return false;
-  return counting === "unanswered" || backoff === null || failed === null || now >= computeBackoffEnd(failed, backoff);
+  return (
+    counting === "unanswered" ||
+    backoff === null ||
+    failed === null ||
+    now >= computeBackoffEnd(failed, backoff)
+  );
 }
 
 const reconstructed = new WeakMap<Evidence, WeighedCheck[]>();

@@ -104,8 +104,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** A whole number within limits. */
 export function whole(min: number, max = Number.MAX_SAFE_INTEGER) {
-  const limits =
-    max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  const limits = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
   return z
     .number({ error: "expected a whole number" })
     .refine((value) => Number.isSafeInteger(value), { error: "expected a whole number", abort: true })
@@ -114,11 +113,9 @@ export function whole(min: number, max = Number.MAX_SAFE_INTEGER) {
 
 /** A number above `above` and at most `max`. */
 export function figure({ above, max = 1e9 }: { above: number; max?: number }) {
-  return z
-    .number({ error: "expected a number" })
-    .refine((value) => value > above && value <= max, {
-      error: `expected a number above ${above}${max === 1e9 ? "" : `, at most ${max}`}`,
-    });
+  return z.number({ error: "expected a number" }).refine((value) => value > above && value <= max, {
+    error: `expected a number above ${above}${max === 1e9 ? "" : `, at most ${max}`}`,
+  });
 }
 
 /** Names of features, as the source has them. */

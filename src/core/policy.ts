@@ -107,7 +107,10 @@ export function parsePolicy(value: unknown, base: Policy, path: Fault["path"], f
   }
   for (const key of Object.keys(value))
     if (key !== "when" && key !== "guards")
-      faults.push({ path: [...path, key], message: describeUnknown("part of a policy", key, ["when", "guards"]) });
+      faults.push({
+        path: [...path, key],
+        message: describeUnknown("part of a policy", key, ["when", "guards"]),
+      });
   const when =
     value["when"] === undefined ? base.when : parseCondition(value["when"], [...path, "when"], faults);
   const guards = parseGuards(value["guards"], base, [...path, "guards"], faults);
@@ -151,7 +154,11 @@ function parseGuard(
   if (value === "off" || value === false) return "off";
   const isOn = value === "on" || value === true || value === null;
   const own: Fault[] = [];
-  if (!isOn && Object.keys(guard.fields).length === 0 && !(isRecord(value) && Object.keys(value).length === 0)) {
+  if (
+    !isOn &&
+    Object.keys(guard.fields).length === 0 &&
+    !(isRecord(value) && Object.keys(value).length === 0)
+  ) {
     faults.push({ path, message: "expected on or off", value });
     return "off";
   }
@@ -179,7 +186,10 @@ function findContradictions(policy: Policy, path: Fault["path"]): Fault[] {
 }
 
 /** The settings of a guard that is on; null if it is off. */
-export function settingsOf({ guards }: Pick<Policy, "guards">, { key, default: standard }: Pick<Guard, "key" | "default">): Record<string, unknown> | null {
+export function settingsOf(
+  { guards }: Pick<Policy, "guards">,
+  { key, default: standard }: Pick<Guard, "key" | "default">,
+): Record<string, unknown> | null {
   const own = guards[key];
   if (own === "off") return null;
   return own ?? standard;
@@ -212,7 +222,10 @@ export function hasRetriggerGuard({ guards }: Pick<Policy, "guards">): boolean {
 }
 
 /** What a policy needs from the sources: how far back, and what beyond the counts. */
-export interface PolicyNeeds extends Omit<Required<Needs>, "within" | "reach" | "requestedWithin" | "requestedByAllWithin"> {
+export interface PolicyNeeds extends Omit<
+  Required<Needs>,
+  "within" | "reach" | "requestedWithin" | "requestedByAllWithin"
+> {
   within: string;
   reach: string;
   requestedWithin: string | null;

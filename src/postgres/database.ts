@@ -10,6 +10,7 @@ import { createDispatchStore } from "./dispatches.ts";
 import { createEventStore } from "./events.ts";
 import { createEvidenceStore } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
+import { createInterventionStore } from "./interventions.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createModelStateStore } from "./model-states.ts";
 import { createPool } from "./pool.ts";
@@ -46,6 +47,7 @@ export function createDatabase(
     ...createDecisionStore(options),
     ...createDecisionLog(options),
     ...createModelStateStore(options),
+    ...createInterventionStore(options),
     ...createDispatchStore(options),
     ...createDispatchClaims(options),
     ...createDispatchLists(options),

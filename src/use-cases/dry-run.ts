@@ -13,15 +13,21 @@ export async function dryRun({
   config,
   database,
   model,
+  forced = null,
 }: {
   config: ConfigWithoutRedis;
   database: Database;
   model: string;
+  /** Who would force the decision past its guards, and why. */
+  forced?: { by: string; reason: string } | null;
 }): Promise<DecisionSummary> {
   const modelConfig = findModel(config.models, model);
   const { policy, settingNames } = modelConfig;
   const runId = createRunId();
-  const evidence = await database.fetchEvidence(model, modelConfig);
+  const found = await database.fetchEvidence(model, modelConfig);
+  const evidence = forced
+    ? { ...found, interventions: { ...found.interventions, override: { id: 0, ...forced } } }
+    : found;
   const verdict = evaluate(evidence, policy);
   const trainer = await createTrainer(config, createRedactor(config.secrets));
   const { decision, request } = draftDecision({ runId, model, evidence, verdict }, trainer);

@@ -24,7 +24,8 @@ export const bufferSize = {
     `Size: ${formatCount(actual)} ${buffer.unit}`,
     `Required: ${formatCount(required)} ${buffer.unit}`,
   ],
-  summarize: ({ actual }, { evidence: { buffer } }) => `Data available: ${formatCount(actual)} ${buffer.unit}`,
+  summarize: ({ actual }, { evidence: { buffer } }) =>
+    `Data available: ${formatCount(actual)} ${buffer.unit}`,
   explain: ({ result: { actual, required }, evidence: { buffer } }) => [
     `Buffer size: ${formatCount(actual)} ${buffer.unit}, ${formatCount(required)} required (${formatCount(required - actual)} short)`,
   ],

@@ -8,7 +8,11 @@ import { type Facts, listAllChecks, listChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 const fields = {
-  atLeast: { schema: whole(1, 100), default: 2, meaning: "Minimum number of drift runs in a row with an alert." },
+  atLeast: {
+    schema: whole(1, 100),
+    default: 2,
+    meaning: "Minimum number of drift runs in a row with an alert.",
+  },
   gap: {
     schema: duration("1s", "1d"),
     default: "1m",
@@ -55,7 +59,10 @@ function countDrifted(facts: Facts, { gap, within }: Settings): number {
   const start = facts.now - toMs(within);
   const counting = new Set(listChecks(facts));
   let drifted = 0;
-  for (const run of listRuns(listAllChecks(facts).filter(({ at }) => Date.parse(at) > start), toMs(gap))) {
+  for (const run of listRuns(
+    listAllChecks(facts).filter(({ at }) => Date.parse(at) > start),
+    toMs(gap),
+  )) {
     if (!run.some((check) => check.triggered && counting.has(check))) break;
     drifted += 1;
   }

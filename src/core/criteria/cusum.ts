@@ -32,7 +32,8 @@ export const cusum = {
   docs: {
     rule: "The scores of one feature, each less its threshold and a slack, have accumulated to at least so much.",
     example: "cusum: { atLeast: 4, slack: 0.5 }",
-    formula: "S = max(0, S + score / threshold - 1 - slack) over the checks of a feature, oldest first; fires at S >= atLeast",
+    formula:
+      "S = max(0, S + score / threshold - 1 - slack) over the checks of a feature, oldest first; fires at S >= atLeast",
     source: "Cumulative sum chart; a strong benchmark in arXiv 2604.06438",
   },
   needs: ({ within }) => ({ within, quietChecks: true, weighsScores: true }),
@@ -79,5 +80,6 @@ function findHighest(facts: Facts, { slack, within }: Settings): { feature: stri
 
 function featureOf(evidence: Facts["evidence"], settings: Settings): string | null {
   const now = Date.parse(evidence.takenAt);
-  return findHighest({ evidence, now, counting: "unanswered", sampleFloor: 0, backoff: null }, settings).feature;
+  return findHighest({ evidence, now, counting: "unanswered", sampleFloor: 0, backoff: null }, settings)
+    .feature;
 }

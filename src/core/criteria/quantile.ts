@@ -16,7 +16,8 @@ const fields = {
   last: {
     schema: whole(2, 500),
     default: 10,
-    meaning: "How many earlier scores of its feature a score is compared with. A feature with fewer does not count.",
+    meaning:
+      "How many earlier scores of its feature a score is compared with. A feature with fewer does not count.",
   },
   within: { schema: duration("1m"), default: "7d", meaning: "Older checks do not count." },
   reach: { schema: duration("1h"), default: "365d", meaning: "How far back the earlier scores may be." },
@@ -74,7 +75,9 @@ function countUnusual(facts: Facts, { q, last, within, reach }: Settings): numbe
   let unusual = 0;
   for (const scores of listSeries(facts, reach).values()) {
     scores.forEach(({ check, score }, index) => {
-      const bar = counting.has(check) ? findBar(scores.slice(index + 1, index + 1 + last), { q, last }) : null;
+      const bar = counting.has(check)
+        ? findBar(scores.slice(index + 1, index + 1 + last), { q, last })
+        : null;
       if (bar !== null && score > bar) unusual += 1;
     });
   }
@@ -100,7 +103,13 @@ function anUnusualScore(settings: Settings, place: string): Lever {
     return targets.toSorted((a, b) => a.distance - b.distance)[0] ?? null;
   };
   const targetOf = (evidence: Parameters<Lever["apply"]>[0]) =>
-    findTarget({ evidence, now: Date.parse(evidence.takenAt), counting: "all", sampleFloor: 0, backoff: null });
+    findTarget({
+      evidence,
+      now: Date.parse(evidence.takenAt),
+      counting: "all",
+      sampleFloor: 0,
+      backoff: null,
+    });
   return {
     id: `unusual_score@${place}`,
     check: "quantile",

@@ -30,7 +30,8 @@ export const recentDriftChecks = {
   needs: ({ within }) => ({ within }),
   evaluate(facts, { within }) {
     const { evidence, now, sampleFloor } = facts;
-    const isSnapshot = now === Date.parse(evidence.takenAt) && within === (evidence.window ?? within) && sampleFloor === 0;
+    const isSnapshot =
+      now === Date.parse(evidence.takenAt) && within === (evidence.window ?? within) && sampleFloor === 0;
     if (isSnapshot) return atLeast(1, evidence.checks.total);
     const start = now - toMs(within);
     const times = evidence.hasQuietChecks

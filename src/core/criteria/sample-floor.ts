@@ -6,8 +6,16 @@ import { weighedChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 const fields = {
-  atLeast: { schema: whole(1, 1e12), default: 200, meaning: "Checks on fewer samples are ignored by every criterion." },
-  within: { schema: duration("1m"), default: "7d", meaning: "A check on enough samples must exist within this time." },
+  atLeast: {
+    schema: whole(1, 1e12),
+    default: 200,
+    meaning: "Checks on fewer samples are ignored by every criterion.",
+  },
+  within: {
+    schema: duration("1m"),
+    default: "7d",
+    meaning: "A check on enough samples must exist within this time.",
+  },
 } as const satisfies Fields;
 
 /** Checks on too few samples say little, so the whole policy ignores them. */

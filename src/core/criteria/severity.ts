@@ -87,7 +87,8 @@ function measure(facts: Facts, settings: Settings): Measurement {
   const required = settings.worst ?? settings.mean ?? 0;
   const ratios = listRatios(facts, settings.within);
   const actual = compute(ratios, settings);
-  if (actual >= required || settings.worst !== undefined) return { required, actual, passed: actual >= required };
+  if (actual >= required || settings.worst !== undefined)
+    return { required, actual, passed: actual >= required };
   // The mean rises when low scores leave the window.
   const ends = ratios.map(({ at }) => at + toMs(settings.within)).toSorted((a, b) => a - b);
   const nextLookAt = ends.find((end) => {

@@ -28,7 +28,9 @@ export function estimate(changes: readonly Change[], evidence: Evidence, policy:
       : "";
   const fades = findFading(grown, policy, at);
   const fading =
-    fades === null ? "" : `; what calls for it now leaves the window in ${describeSpan(fades - now)}, before that`;
+    fades === null
+      ? ""
+      : `; what calls for it now leaves the window in ${describeSpan(fades - now)}, before that`;
   return {
     at: new Date(at).toISOString(),
     text: `${rows ? "about " : "in "}${describeSpan(at - now)}${pace}${fading}`,
@@ -50,7 +52,9 @@ function findArrival(rows: number, { takenAt, buffer: { size, earlier } }: Evide
 function findFading(evidence: Evidence, policy: Policy, at: number): number | null {
   if (judge(evidence, policy, at).decision === "trigger") return null;
   const now = Date.parse(evidence.takenAt);
-  const windows = listCriteria(policy.when).flatMap(({ criterion, settings }) => criterion.needs(settings).within ?? []);
+  const windows = listCriteria(policy.when).flatMap(
+    ({ criterion, settings }) => criterion.needs(settings).within ?? [],
+  );
   const ends = weighedChecks(evidence)
     .flatMap((check) => windows.map((within) => Date.parse(check.at) + toMs(within)))
     .filter((end) => end > now && end <= at)

@@ -64,7 +64,9 @@ class Search {
       // Levers may be in each other's way: then try small sets only.
       if (everything.length > 12) return [];
     }
-    const needed = everything.filter((lever) => !this.#turnsAtLimits(everything.filter((other) => other !== lever)));
+    const needed = everything.filter(
+      (lever) => !this.#turnsAtLimits(everything.filter((other) => other !== lever)),
+    );
     const isConsistent = everything.length === 0 || this.#turnsAtLimits(everything);
     const always = isConsistent ? needed : [];
     const optional = everything.filter((lever) => !always.includes(lever));
@@ -73,7 +75,11 @@ class Search {
       for (const subset of listSubsets(optional, size)) {
         if (this.#judgements > MAX_JUDGEMENTS) return attempts;
         const set = [...always, ...subset];
-        if (set.length > MAX_CHANGES || found.some((smaller) => isPartOf(smaller, set) && !waits.has(smaller))) continue;
+        if (
+          set.length > MAX_CHANGES ||
+          found.some((smaller) => isPartOf(smaller, set) && !waits.has(smaller))
+        )
+          continue;
         const limits = set.map((lever) => ({ lever, size: lever.limit(this.#evidence) }));
         const isImmediate = set.length > 0 && this.#turns({ moves: limits, at: this.#now });
         if (!isImmediate && found.some((smaller) => isPartOf(smaller, set))) continue;
@@ -114,7 +120,8 @@ class Search {
     // What ends at that instant objected up to the second before it.
     const before = judge(this.#apply(moves), this.#policy, at - 1000);
     const ended = [...before.guards, ...before.criteria].filter(
-      ({ passed, nextLookAt }) => !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at,
+      ({ passed, nextLookAt }) =>
+        !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at,
     );
     const [check] = ended;
     const time = new Date(at).toISOString().replace(".000Z", "Z");
@@ -169,7 +176,10 @@ class Search {
       if (!move || move.lever.kind === "switch") continue;
       const turnsWith = (size: number): boolean =>
         this.#turns({ moves: moves.with(index, { ...move, size }), at: attempt.at });
-      const size = (move.lever.kind === "count" ? findSmallestCount : findSmallestFigure)(move.size, turnsWith);
+      const size = (move.lever.kind === "count" ? findSmallestCount : findSmallestFigure)(
+        move.size,
+        turnsWith,
+      );
       moves = moves.with(index, { ...move, size });
     }
     return { moves, at: attempt.at };
@@ -179,7 +189,8 @@ class Search {
     const { moves, at } = attempt;
     if (!this.#turns(attempt)) return false;
     const isWaiting = at !== this.#now;
-    if (isWaiting && (this.#turns({ moves, at: this.#now }) || this.#turns({ moves, at: at - 1000 }))) return false;
+    if (isWaiting && (this.#turns({ moves, at: this.#now }) || this.#turns({ moves, at: at - 1000 })))
+      return false;
     return moves.every((_, index) => !this.#turns({ moves: moves.toSpliced(index, 1), at }));
   }
 }

@@ -100,25 +100,31 @@ export function switchOver(
   apply: (evidence: Evidence) => Evidence,
   isOpen: (evidence: Evidence) => boolean = () => true,
 ): Lever {
-  return { id, check, kind: "switch", scale: 1, limit: (evidence) => Number(isOpen(evidence)), apply, describe: () => text };
+  return {
+    id,
+    check,
+    kind: "switch",
+    scale: 1,
+    limit: (evidence) => Number(isOpen(evidence)),
+    apply,
+    describe: () => text,
+  };
 }
 
 /** Evidence with further checks, made just now on enough samples; triggered unless they say otherwise. */
 export function addChecks(evidence: Evidence, added: readonly Partial<WeighedCheck>[]): Evidence {
-  const rows = added.map(
-    (own, index): WeighedCheck => ({
-      id: `added-${index}-${evidence.checks.total}`,
-      at: evidence.takenAt,
-      feature: null,
-      score: null,
-      threshold: null,
-      triggered: true,
-      samples: Number.MAX_SAFE_INTEGER,
-      answeredBy: null,
-      failed: null,
-      ...own,
-    }),
-  );
+  const rows = added.map((own, index): WeighedCheck => ({
+    id: `added-${index}-${evidence.checks.total}`,
+    at: evidence.takenAt,
+    feature: null,
+    score: null,
+    threshold: null,
+    triggered: true,
+    samples: Number.MAX_SAFE_INTEGER,
+    answeredBy: null,
+    failed: null,
+    ...own,
+  }));
   const triggered = rows.filter((row) => row.triggered);
   const { checks, alerts } = evidence;
   return {

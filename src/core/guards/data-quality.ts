@@ -36,15 +36,20 @@ export const dataQuality = {
   report: ({ actual }) => [`features with broken data: ${formatCount(actual)}, none allowed`],
   explain: ({ evidence, settings, now }) =>
     listVetoes(evidence, settings, now).map(
-      ({ feature, at }) => `Data quality: ${toPlain(feature ?? "")} has an alert of ${at}, which vetoes a training`,
+      ({ feature, at }) =>
+        `Data quality: ${toPlain(feature ?? "")} has an alert of ${at}, which vetoes a training`,
     ),
   advise: () => ["Repair the data; the next check without an alert lifts the veto"],
   levers: ({ veto }) => [
-    switchOver("quality_check", "data_quality", `a check without an alert on ${veto.map(toPlain).join(" and ")}`, (evidence) =>
-      addChecks(
-        evidence,
-        veto.map((feature) => ({ feature, triggered: false })),
-      ),
+    switchOver(
+      "quality_check",
+      "data_quality",
+      `a check without an alert on ${veto.map(toPlain).join(" and ")}`,
+      (evidence) =>
+        addChecks(
+          evidence,
+          veto.map((feature) => ({ feature, triggered: false })),
+        ),
     ),
   ],
 } as const satisfies Guard<typeof fields>;

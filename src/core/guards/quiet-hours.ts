@@ -24,7 +24,8 @@ const fields = {
         error: "expected two different times; leave hours out for the whole day",
       }),
     optional: true,
-    meaning: "From when to when, on the clock of the zone; the whole day if left out. The day is the one on which they begin.",
+    meaning:
+      "From when to when, on the clock of the zone; the whole day if left out. The day is the one on which they begin.",
   },
   zone: {
     schema: z
@@ -53,7 +54,12 @@ export const quietHours = {
     if (days === undefined && hours === undefined)
       return [{ path: [], message: "quietHours needs days or hours: else it would never end" }];
     if (hours === undefined && new Set(days).size === DAYS.length)
-      return [{ path: ["days"], message: "expected at least one day without quiet hours: else they would never end" }];
+      return [
+        {
+          path: ["days"],
+          message: "expected at least one day without quiet hours: else they would never end",
+        },
+      ];
     return [];
   },
   evaluate({ now }, settings) {

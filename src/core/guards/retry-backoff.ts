@@ -10,7 +10,8 @@ const fields = {
   base: {
     schema: duration("1s", "7d"),
     default: "1h",
-    meaning: "How long a failed training holds the model back; doubled with each failure in a row, at most a week.",
+    meaning:
+      "How long a failed training holds the model back; doubled with each failure in a row, at most a week.",
   },
 } as const satisfies Fields;
 
