@@ -31,7 +31,7 @@ export const bufferSize = {
   ],
   advise: (_, name) => [`Ingest more batches or lower ${name}`],
   levers: ({ atLeast: required }) => ({
-    raise: [moreRows("buffer_size", required)],
-    lower: [fewerRows("buffer_size", required)],
+    raise: [moreRows("buffer_size", required, ({ buffer }) => buffer.size)],
+    lower: [fewerRows("buffer_size", required, ({ buffer }) => buffer.size)],
   }),
 } as const satisfies Criterion<typeof fields>;

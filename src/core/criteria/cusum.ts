@@ -52,10 +52,12 @@ export const cusum = {
         kind: "figure",
         scale: 1 + settings.atLeast + settings.slack,
         limit: () => 2 * (settings.atLeast + settings.slack + 1),
-        apply: (evidence, size) =>
-          addChecks(evidence, [
-            { triggered: false, feature: featureOf(evidence, settings), score: size, threshold: 1 },
-          ]),
+        apply: (evidence, size, at) =>
+          addChecks(
+            evidence,
+            [{ triggered: false, feature: featureOf(evidence, settings), score: size, threshold: 1 }],
+            at,
+          ),
         describe: (size, evidence) => {
           const feature = featureOf(evidence, settings);
           return `a score ${formatRatio(size)} times its threshold${feature === null ? "" : ` for ${toPlain(feature)}`}`;

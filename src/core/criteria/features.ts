@@ -127,12 +127,13 @@ function moreFeatures(settings: Settings, place: string): Lever {
     kind: "count",
     scale: Math.max(1, settings.atLeast),
     limit: (evidence) => findMissing(evidence).length,
-    apply: (evidence, size) =>
+    apply: (evidence, size, at) =>
       addChecks(
         evidence,
         findMissing(evidence)
           .slice(0, size)
           .map((feature) => ({ feature })),
+        at,
       ),
     describe(size, evidence) {
       if (names.length === 0)

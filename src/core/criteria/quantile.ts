@@ -4,7 +4,7 @@ import type { WeighedCheck } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { type Fields, type FieldValues, figure, whole } from "../fields.ts";
-import { type Facts, listAllChecks, listChecks } from "../facts.ts";
+import { type Facts, listAllChecks, listChecks, timeOf } from "../facts.ts";
 import { formatCount, formatRatio, toPlain } from "../format.ts";
 
 const fields = {
@@ -61,7 +61,7 @@ function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
   const start = facts.now - toMs(reach);
   const series = new Map<string | null, Series>();
   for (const check of listAllChecks(facts)) {
-    if (check.score === null || Date.parse(check.at) <= start) continue;
+    if (check.score === null || timeOf(check) <= start) continue;
     const known = series.get(check.feature);
     if (known) known.push({ check, score: check.score });
     else series.set(check.feature, [{ check, score: check.score }]);
@@ -71,7 +71,7 @@ function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
 
 function countUnusual(facts: Facts, { q, last, within, reach }: Settings): number {
   const start = facts.now - toMs(within);
-  const counting = new Set(listChecks(facts).filter(({ at }) => Date.parse(at) > start));
+  const counting = new Set(listChecks(facts).filter((check) => timeOf(check) > start));
   let unusual = 0;
   for (const scores of listSeries(facts, reach).values()) {
     scores.forEach(({ check, score }, index) => {
@@ -119,8 +119,10 @@ function anUnusualScore(settings: Settings, place: string): Lever {
       const target = targetOf(evidence);
       return target === null ? 0 : Math.max(1, 2 * target.bar);
     },
-    apply: (evidence, size) =>
-      addChecks(evidence, [{ triggered: false, feature: targetOf(evidence)?.feature ?? null, score: size }]),
+    apply(evidence, size, at) {
+      const feature = targetOf(evidence)?.feature ?? null;
+      return addChecks(evidence, [{ triggered: false, feature, score: size }], at);
+    },
     describe: (size, evidence) =>
       `a score of ${formatRatio(size)} or more for ${toPlain(targetOf(evidence)?.feature ?? "a feature")}`,
   };

@@ -46,8 +46,8 @@ export const recentDriftChecks = {
   advise: () => ["Run drift_monitoring first"],
   levers: () => ({
     raise: [
-      switchOver("drift_check", "recent_drift_checks", "a drift check", (evidence) =>
-        addChecks(evidence, [{ triggered: false }]),
+      switchOver("drift_check", "recent_drift_checks", "a drift check", (evidence, at) =>
+        addChecks(evidence, [{ triggered: false }], at),
       ),
     ],
     lower: [],

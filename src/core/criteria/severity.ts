@@ -5,7 +5,7 @@ import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { capScores } from "../explain/score-levers.ts";
 import { type Fields, type FieldValues, figure } from "../fields.ts";
-import { type Facts, listChecksWithin } from "../facts.ts";
+import { type Facts, listChecksWithin, timeOf } from "../facts.ts";
 import { formatRatio } from "../format.ts";
 
 const fields = {
@@ -73,7 +73,7 @@ export function ratioOf({ score, threshold }: Pick<WeighedCheck, "score" | "thre
 function listRatios(facts: Facts, within: string): { at: number; ratio: number }[] {
   return listChecksWithin(facts, within).flatMap((check) => {
     const ratio = ratioOf(check);
-    return ratio === null ? [] : [{ at: Date.parse(check.at), ratio }];
+    return ratio === null ? [] : [{ at: timeOf(check), ratio }];
   });
 }
 
@@ -106,7 +106,7 @@ function aCheckAt(settings: Settings, place: string): Lever {
     kind: "figure",
     scale: required,
     limit: (evidence: Evidence) => required * (evidence.weighed?.length ?? 0) + 2 * required + 1,
-    apply: (evidence, size) => addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }]),
+    apply: (evidence, size, at) => addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }], at),
     describe: (size) => `a check with a score ${formatRatio(size)} times its threshold`,
   };
 }

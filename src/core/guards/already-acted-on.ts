@@ -39,7 +39,7 @@ export const alreadyActedOn = {
     ];
   },
   advise: () => ["Wait for the training of that decision; a new alert starts another one"],
-  levers: () => [moreAlerts("already_acted_on", 1, 1_000)],
+  levers: () => [moreAlerts("already_acted_on", 1, 1)],
 } as const satisfies Guard;
 
 function countUnanswered(evidence: Evidence): number {
