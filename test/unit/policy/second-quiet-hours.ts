@@ -28,7 +28,7 @@ export function isQuiet(now: number, { days, hours, zone }: Settings): boolean {
   const isListed = (day: number): boolean =>
     days === undefined || (days as string[]).includes(DAYS[(day + 7) % 7] ?? "");
   if (hours === undefined) return isListed(today);
-  const [from = "", to = ""] = String(hours).split("-");
+  const [from = "", to = ""] = (hours as string).split("-");
   if (from < to) return from <= time && time < to && isListed(today);
   return (time >= from && isListed(today)) || (time < to && isListed(today - 1));
 }
