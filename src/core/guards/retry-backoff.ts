@@ -57,7 +57,7 @@ export const retryBackoff = {
     ];
   },
   advise: () => ["Find out why the training failed; a follow-up re-evaluates when the backoff ends"],
-  levers: () => [moreAlerts("retry_backoff", 1, 1_000)],
+  levers: () => [moreAlerts("retry_backoff", 1, 1)],
 } as const satisfies Guard<typeof fields>;
 
 /** Whether nothing that calls for a training at an instant is held back by a failure. */
