@@ -13,7 +13,7 @@ import { findDriftRunsDue } from "./drift-runs.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Counting, Facts } from "./facts.ts";
 import { GUARDS } from "./guards/registry.ts";
-import { backoffOf, countRequiredAlerts, type Policy, sampleFloorOf, settingsOf } from "./policy.ts";
+import { backoffOf, countRequiredAlerts, hasRetriggerGuard, type Policy, sampleFloorOf, settingsOf } from "./policy.ts";
 
 /** A reason why a model is not retrained: the code of a failed check, as in `retraining_decisions.reason`. */
 export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));
@@ -72,10 +72,12 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
     };
   }
   const newest = evidence.checks.newestTriggered[0];
+  // Checks that the guards do not let count have not carried the trigger.
+  const counting = isForced || !hasRetriggerGuard(policy) ? "all" : "released";
   return {
     ...shared,
     decision: "trigger",
-    reason: findReason(condition),
+    reason: findReason(evaluateCondition(policy.when, factsOf(evidence, policy, now, counting))),
     driftScore: newest?.score ?? null,
     feature: newest?.feature ?? null,
     nextLookAt: findNextLook([], driftRunsDue),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { CheckDefinition, Guard, Needs } from "./check.ts";
-import { type Condition, listCriteria, parseCondition, type PlacedCriterion } from "./condition.ts";
+import { type Condition, listCriteria, parseCondition, partOf, type PlacedCriterion } from "./condition.ts";
 import { CRITERIA } from "./criteria/registry.ts";
 import { formatDuration, toMs } from "./duration.ts";
 import { describeUnknown, type Fault, isRecord, parseFields } from "./fields.ts";
@@ -175,14 +175,25 @@ function findContradictions(policy: Policy, path: Fault["path"]): Fault[] {
   const criteria = listCriteria(policy.when);
   const faults: Fault[] = [];
   const at = [...path, "when"];
-  if (criteria.every(({ criterion }) => criterion.carries === null))
+  if (holdsWithoutReason(policy.when)) {
+    const keys = criteria.flatMap(({ criterion }) => (criterion.carries === null ? [criterion.key] : []));
     faults.push({
       path: at,
-      message: `expected a criterion that is a reason to retrain, such as driftAlerts or maxAge: ${criteria.map(({ criterion }) => criterion.key).join(" and ")} alone would retrain all the time`,
+      message: `expected a criterion that is a reason to retrain, such as driftAlerts or maxAge: ${[...new Set(keys)].join(" and ")} alone would retrain all the time`,
     });
+  }
   if (criteria.filter(({ criterion }) => criterion.key === "sampleFloor").length > 1)
     faults.push({ path: at, message: "sampleFloor applies to the whole policy, so it may be named once" });
   return faults;
+}
+
+/** Whether a condition can hold although no criterion that is a reason to retrain does. */
+function holdsWithoutReason(condition: Condition): boolean {
+  const part = partOf(condition);
+  if (part.kind === "criterion") return part.criterion.carries === null;
+  const count = part.children.filter(holdsWithoutReason).length;
+  if (part.kind === "atLeast") return count >= part.count;
+  return part.kind === "any" ? count > 0 : count === part.children.length;
 }
 
 /** The settings of a guard that is on; null if it is off. */

@@ -133,7 +133,7 @@ export function addChecks(evidence: Evidence, added: readonly Partial<WeighedChe
   const { checks, alerts } = evidence;
   return {
     ...evidence,
-    weighed: [...rows.toReversed(), ...weighedChecks(evidence)],
+    weighed: mergeNewestFirst(rows.toReversed(), weighedChecks(evidence)),
     checks: {
       total: checks.total + rows.length,
       triggered: checks.triggered + triggered.length,
@@ -142,6 +142,14 @@ export function addChecks(evidence: Evidence, added: readonly Partial<WeighedChe
     },
     alerts: { ...alerts, unanswered: alerts.unanswered + triggered.length },
   };
+}
+
+function mergeNewestFirst(added: readonly WeighedCheck[], known: readonly WeighedCheck[]): WeighedCheck[] {
+  const all = [...added, ...known];
+  const [newest] = known;
+  // An earlier change may have added drift runs that are yet to come.
+  const isInOrder = newest === undefined || added.every(({ at }) => Date.parse(at) >= Date.parse(newest.at));
+  return isInOrder ? all : all.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at));
 }
 
 function toListed({ id, at, feature, score, threshold, triggered }: WeighedCheck): DriftCheck {

@@ -39,6 +39,7 @@ export const alreadyActedOn = {
     ];
   },
   advise: () => ["Wait for the training of that decision; a new alert starts another one"],
+  // The criterion that counts alerts knows how many are enough; for the others one is.
   levers: () => [moreAlerts("already_acted_on", 1, 1)],
 } as const satisfies Guard;
 
