@@ -36,6 +36,7 @@ export function createDatabase(
   const pool = createPool(databaseUrl, log);
   const options = {
     pool,
+    databaseUrl,
     trainer: trainer.name,
     timeZone,
     evidenceMaxAgeSeconds,

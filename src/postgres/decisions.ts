@@ -145,7 +145,7 @@ function toValues(
     evidenceMaxAgeSeconds,
     verdict.failed.length > 0 ? verdict.failed : [verdict.reason],
     verdict.nextLookAt,
-    evidence.checks.newestTriggered[0]?.checkedAt ?? null,
+    findNewestAlertTime(evidence),
     listHolding(decision),
     decision.settingsHash,
     sequence,
@@ -165,6 +165,12 @@ function toInterventions({ evidence, policy, verdict }: NewDecision): unknown[] 
     settle?.decisionId ?? null,
     settle?.state ?? null,
   ];
+}
+
+/** The time of the newest check that the decision records. */
+function findNewestAlertTime({ alerts, weighed, checks }: Evidence): string | null {
+  const newest = weighed?.find(({ id }) => id === alerts.ids[0]);
+  return newest?.at ?? checks.newestTriggered[0]?.checkedAt ?? null;
 }
 
 /** The id of the model's last decision when the evidence was gathered; 0 if there was none. */
