@@ -10,12 +10,12 @@ import { type Parameter, sendPrepared } from "./prepared.ts";
 /** The tables that hold a model's evidence, and how far back drift checks count. */
 export interface ModelSources extends SourceTables {
   policy: Pick<Policy, "lookbackHours">;
+  /** Only a training of this trainer counts as an answer to an alert. */
+  trainer: { name: string };
 }
 
 export interface EvidenceStoreOptions {
   pool: pg.Pool;
-  /** Only a training of this trainer counts as an answer to an alert. */
-  trainer: string;
   /** How long after its last sign of life a training holds its model. */
   flightLimitSeconds: number;
   /** A training that has not been requested within this time never will be. */
@@ -88,13 +88,13 @@ export function createEvidenceStore(options: EvidenceStoreOptions) {
 
 function toParameters(
   model: string,
-  { policy }: ModelSources,
-  { timeZone, trainer, flightLimitSeconds, evidenceMaxAgeSeconds }: EvidenceStoreOptions,
+  { policy, trainer }: ModelSources,
+  { timeZone, flightLimitSeconds, evidenceMaxAgeSeconds }: EvidenceStoreOptions,
 ): Parameter[] {
   return [
     { type: "text", value: model },
     { type: "text", value: timeZone },
-    { type: "text", value: trainer },
+    { type: "text", value: trainer.name },
     { type: "integer", value: policy.lookbackHours },
     { type: "integer", value: Math.ceil(flightLimitSeconds) },
     { type: "integer", value: evidenceMaxAgeSeconds },
