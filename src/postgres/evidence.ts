@@ -2,14 +2,17 @@ import type pg from "pg";
 import { z } from "zod";
 import { PermanentError } from "../core/errors.ts";
 import { Evidence } from "../core/evidence.ts";
-import type { Policy } from "../core/policy.ts";
+import { toMs } from "../core/duration.ts";
+import { needsOf, type Policy } from "../core/policy.ts";
+import type { Sources } from "../settings/sources.ts";
 import { buildEvidenceSql, quoteTable, type SourceTables } from "./evidence-sql.ts";
 import { hasCode } from "./explain-error.ts";
 import { type Parameter, sendPrepared } from "./prepared.ts";
 
 /** The tables that hold a model's evidence, and how far back drift checks count. */
-export interface ModelSources extends SourceTables {
-  policy: Pick<Policy, "lookbackHours">;
+export interface ModelSources {
+  policy: Policy;
+  source: Sources;
   /** Only a training of this trainer counts as an answer to an alert. */
   trainer: { name: string };
 }
@@ -41,9 +44,10 @@ export function createEvidenceStore(options: EvidenceStoreOptions) {
   const unfilterable = new Set<string>();
 
   async function readSnapshot(model: string, sources: ModelSources, limitMs: number): Promise<unknown> {
-    const { driftAlertsTable: table } = sources;
+    const tables = tablesOf(sources);
+    const { driftAlertsTable: table } = tables;
     const execute = async (isFilterable: boolean): Promise<unknown> => {
-      const sql = buildEvidenceSql(sources, isFilterable);
+      const sql = buildEvidenceSql(tables, isFilterable);
       const results = await sendPrepared(pool, sql, toParameters(model, sources, options), limitMs);
       return results.rows[0]?.["evidence"];
     };
@@ -86,6 +90,11 @@ export function createEvidenceStore(options: EvidenceStoreOptions) {
   };
 }
 
+function tablesOf({ source: { checks, buffer } }: ModelSources): SourceTables {
+  if (checks.kind !== "table" || buffer.kind !== "table") throw new Error("TEMPORARY");
+  return { driftAlertsTable: checks.table, ratingsBufferTable: buffer.table };
+}
+
 function toParameters(
   model: string,
   { policy, trainer }: ModelSources,
@@ -95,7 +104,7 @@ function toParameters(
     { type: "text", value: model },
     { type: "text", value: timeZone },
     { type: "text", value: trainer.name },
-    { type: "integer", value: policy.lookbackHours },
+    { type: "integer", value: toMs(needsOf(policy).within) / 3_600_000 },
     { type: "integer", value: Math.ceil(flightLimitSeconds) },
     { type: "integer", value: evidenceMaxAgeSeconds },
   ];
