@@ -3,6 +3,7 @@ import type { DecisionRequest, TrainingReport } from "../../queues/jobs.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { type Config, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
+import { findModel } from "../config/find-model.ts";
 import { formatCount } from "../core/format.ts";
 import type { Client } from "../use-cases/client.ts";
 import { dryRun } from "../use-cases/dry-run.ts";
@@ -74,9 +75,9 @@ async function decide(options: DecideOptions): Promise<void> {
     const wait = () => waitAndReport(client, jobId, options);
     if (workers > 0) return wait();
     await withLocalWorkers(config, wait, { trainings: options.wait === "training" ? "run" : "none" });
-    if (options.wait !== "training" && config.trainer.name !== "mock")
+    if (options.wait !== "training" && findModel(config.models, model).trainer.name !== "mock")
       printNote(
-        "If a training was requested, it is followed (with TRAINER=command: run) once a worker is running: npm start",
+        "If a training was requested, it is followed (with the trainer command: run) once a worker is running: npm start",
       );
   });
 }

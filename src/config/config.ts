@@ -6,9 +6,9 @@ import { type Policy, policyOf, POLICY_SETTINGS, VARIABLE_OF } from "../core/pol
 import type { Settings, ValuesOf } from "../core/setting.ts";
 import { GUIDE_TABLES, type Sources } from "../settings/sources.ts";
 import { TRAINERS } from "../trainers/registry.ts";
-import type { ConfiguredTrainer } from "../trainers/trainer.ts";
+import type { ConfiguredTrainer, ModelTrainer } from "../trainers/trainer.ts";
 import { describeFault, findContradictions, findTrainerFaults, findUnknownSettings } from "./faults.ts";
-import { collectSecrets } from "./secrets.ts";
+import { collectSecrets, collectTrainerSecrets } from "./secrets.ts";
 import { SERVICE_SETTINGS } from "./service-settings.ts";
 import { ALL_SETTINGS, ConfigFile, type ModelValues, readValues, SETTING_NAMES } from "./settings.ts";
 
@@ -24,8 +24,7 @@ export interface ModelConfig {
   spreadMs: number;
   /** How often a drift run is expected, in milliseconds; null if none is. */
   expectDriftRunEveryMs: number | null;
-  /** This model's settings of the configured trainer. */
-  trainer: ValuesOf<Settings>;
+  trainer: ModelTrainer;
 }
 
 /** Where notifications go; null if not configured. */
@@ -63,6 +62,7 @@ type CombinedSetting =
 export interface Config extends Omit<ServiceValues, CombinedSetting> {
   databaseUrl: string;
   redisUrl: string;
+  /** The environment's; each model has its own, which may be another one. */
   trainer: ConfiguredTrainer;
   timing: TrainingTiming;
   notifications: NotificationSettings;
@@ -113,19 +113,24 @@ function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }
   const models = Object.entries(file?.models ?? { default: {} });
   const definition = TRAINERS.find(({ name }) => name === service.trainer);
   const trainerSettings: Settings = definition?.settings ?? {};
-  const configs = models.map(
-    ([name, own]) => [name, toModelConfig(name, values, own, trainerSettings)] as const,
+  const configs = models.map(([name, own]) => {
+    const trainer = { name: service.trainer, settings: readValues(trainerSettings, values, own) };
+    return [name, toModelConfig(values, own, trainer)] as const;
+  });
+  stopIfAny(
+    configs.flatMap(([name, { trainer }]) => definition?.findModelFaults?.(name, trainer.settings) ?? []),
   );
-  stopIfAny(configs.flatMap(([name, { trainer }]) => definition?.findModelFaults?.(name, trainer) ?? []));
   stopIfAny(findContradictions(service));
+  const secrets = collectSecrets(ALL_SETTINGS, values);
+  const modelConfigs = new Map(configs);
   return toConfig(service, {
     trainer: {
       name: service.trainer,
       settings: readValues(trainerSettings, values),
       environment: env,
     },
-    secrets: collectSecrets(ALL_SETTINGS, values),
-    models: new Map(configs),
+    secrets: new Map([...secrets, ...collectTrainerSecrets(modelConfigs, secrets)]),
+    models: modelConfigs,
   });
 }
 
@@ -192,10 +197,9 @@ function toConfig(service: ServiceValues, others: Pick<Config, "trainer" | "secr
 const SEARCH_MS = 5 * 60_000;
 
 function toModelConfig(
-  name: string,
   values: Record<string, unknown>,
   own: ModelValues,
-  trainerSettings: Settings,
+  trainer: ModelTrainer,
 ): ModelConfig {
   const { driftAlertsTable, ratingsBufferTable, schedule } = readValues(SERVICE_SETTINGS, values, own);
   return {
@@ -216,6 +220,6 @@ function toModelConfig(
     schedule: schedule === "off" ? null : schedule,
     spreadMs: 0,
     expectDriftRunEveryMs: null,
-    trainer: readValues(trainerSettings, values, own),
+    trainer,
   };
 }

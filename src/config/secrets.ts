@@ -1,4 +1,6 @@
-import type { Setting } from "../core/setting.ts";
+import type { Setting, Settings } from "../core/setting.ts";
+import { TRAINERS } from "../trainers/registry.ts";
+import type { ModelTrainer } from "../trainers/trainer.ts";
 
 /** The values that must never be shown, by a description of each. */
 export function collectSecrets(
@@ -13,6 +15,28 @@ export function collectSecrets(
     if (secret === "login") collectLogin(variable, new URL(value), secrets);
   }
   return secrets;
+}
+
+/** The secrets in the trainer settings of models that are not the environment's, by a description of each. */
+export function collectTrainerSecrets(
+  models: ReadonlyMap<string, { trainer: ModelTrainer }>,
+  known: ReadonlyMap<string, string>,
+): Map<string, string> {
+  const found = new Map<string, string>();
+  const values = new Set(known.values());
+  for (const [model, { trainer }] of models) {
+    const settings: Settings = TRAINERS.find(({ name }) => name === trainer.name)?.settings ?? {};
+    const byVariable = Object.entries(settings).map(([key, { variable }]) => [
+      variable,
+      trainer.settings[key],
+    ]);
+    for (const [name, value] of collectSecrets(Object.values(settings), Object.fromEntries(byVariable))) {
+      if (values.has(value)) continue;
+      values.add(value);
+      found.set(`${name} of ${model}`, value);
+    }
+  }
+  return found;
 }
 
 /** Anything shorter is a user name or a switch, not a key. */

@@ -13,7 +13,14 @@ import { findDriftRunsDue } from "./drift-runs.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Counting, Facts } from "./facts.ts";
 import { GUARDS } from "./guards/registry.ts";
-import { backoffOf, countRequiredAlerts, hasRetriggerGuard, type Policy, sampleFloorOf, settingsOf } from "./policy.ts";
+import {
+  backoffOf,
+  countRequiredAlerts,
+  hasRetriggerGuard,
+  type Policy,
+  sampleFloorOf,
+  settingsOf,
+} from "./policy.ts";
 
 /** A reason why a model is not retrained: the code of a failed check, as in `retraining_decisions.reason`. */
 export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));

@@ -18,7 +18,11 @@ export interface BufferReading {
 }
 
 /** Counts the buffer. The result is the `buffer` of the evidence, and in `fresh` what arrived since the last training. */
-export function buildBuffer(table: BufferTable, reading: BufferReading, parameters: Parameters): StatementPart {
+export function buildBuffer(
+  table: BufferTable,
+  reading: BufferReading,
+  parameters: Parameters,
+): StatementPart {
   const { zone, lastTraining, isSinceTraining } = reading;
   const { batches, texts } = EVIDENCE_LIMITS;
   const batch = valueOf(table.columns.batch);

@@ -34,7 +34,11 @@ export interface StatementPart {
  * Reads the drift checks: `checks` has those of the time, `weighed` the ones that a policy may weigh, with the names under
  * which decisions recorded them. The result is the `checks` of the evidence.
  */
-export function buildChecks(table: ChecksTable, reading: ChecksReading, parameters: Parameters): StatementPart {
+export function buildChecks(
+  table: ChecksTable,
+  reading: ChecksReading,
+  parameters: Parameters,
+): StatementPart {
   const { zone, within, reach, weighsScores, isRemote } = reading;
   const { checks: limit, weighed, texts } = EVIDENCE_LIMITS;
   const { columns } = table;

@@ -20,8 +20,6 @@ export type Database = ReturnType<typeof createDatabase>;
 
 export interface DatabaseOptions {
   databaseUrl: string;
-  /** The trainer whose earlier trainings count as answers to an alert. */
-  trainer: { name: string };
   timing: { lostAfterMs: number };
   /** IANA zone of timestamps without one. */
   timeZone: string;
@@ -30,14 +28,13 @@ export interface DatabaseOptions {
 }
 
 export function createDatabase(
-  { databaseUrl, trainer, timing, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
+  { databaseUrl, timing, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
   log: Logger,
 ) {
   const pool = createPool(databaseUrl, log);
   const options = {
     pool,
     databaseUrl,
-    trainer: trainer.name,
     timeZone,
     evidenceMaxAgeSeconds,
     flightLimitSeconds: computeFlightLimitMs(timing.lostAfterMs) / 1000,

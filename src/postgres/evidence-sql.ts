@@ -4,6 +4,7 @@ import type { PolicyNeeds } from "../core/policy.ts";
 import { buildAnswers, describeAlerts, IN_FLIGHT, type OwnReading, WEIGHED } from "./answers-sql.ts";
 import { buildBuffer } from "./buffer-sql.ts";
 import { buildChecks, type StatementPart } from "./checks-sql.ts";
+import { describeInterventions } from "./interventions.ts";
 import { createParameters, type Parameters, type Statement } from "./parameters.ts";
 import { describeColumns } from "./source-columns.ts";
 import type { SourceTables } from "./source-tables.ts";
@@ -37,10 +38,12 @@ export function buildEvidence(reading: EvidenceReading, tables: SourceTables): S
   const sources = buildSources(reading, tables, { ...own, lastTraining: LAST_TRAINING }, parameters);
   const { ctes, entries } = describeOwn(reading, own, parameters);
   return {
-    text: assemble(
-      [lastSuccess(reading, own), ...sources.checks.ctes, ...sources.buffer.ctes, ...ctes],
-      { columns: sources.columns, checks: sources.checks.json, buffer: sources.buffer.json, ...entries },
-    ),
+    text: assemble([lastSuccess(reading, own), ...sources.checks.ctes, ...sources.buffer.ctes, ...ctes], {
+      columns: sources.columns,
+      checks: sources.checks.json,
+      buffer: sources.buffer.json,
+      ...entries,
+    }),
     parameters: parameters.list,
   };
 }
@@ -97,7 +100,8 @@ function describeOwn(
     ctes: [
       ...buildAnswers(own),
       `latest_decisions AS (
-  SELECT id, ${toInstant("decision_date")} AS decided_at, decision, buffer_size, drift_score, next_look_at
+  SELECT id, ${toInstant("decision_date")} AS decided_at, decision, buffer_size, drift_score, next_look_at,
+    explanation #>> '{driftRuns,state}' AS drift_runs
   FROM retraining_decisions WHERE model = ${own.model} ORDER BY id DESC LIMIT ${EVIDENCE_LIMITS.decisions}
 )`,
     ],
@@ -109,9 +113,10 @@ function describeOwn(
       lastSuccess: LAST_SUCCESS,
       earlier: describeEarlierSize(own),
       trainings: describeTrainings(own, trainings, toInstant),
+      interventions: describeInterventions(own.model),
       lastDecisions: `COALESCE((SELECT json_agg(json_build_object(
       'id', id, 'decidedAt', decided_at, 'decision', decision, 'bufferSize', buffer_size, 'driftScore', drift_score,
-      'nextLookAt', next_look_at)
+      'nextLookAt', next_look_at, 'driftRuns', drift_runs)
       ORDER BY id DESC) FROM latest_decisions), '[]')`,
     },
   };

@@ -15,11 +15,13 @@ import { findSources, type SourceFault } from "./source-tables.ts";
 export interface ModelSources {
   policy: Policy;
   source: Sources;
+  /** Only a training of this trainer counts as an answer to an alert. */
+  trainer: { name: string };
 }
 
 export interface EvidenceStoreOptions extends Pick<
   EvidenceReading,
-  "trainer" | "flightLimitSeconds" | "evidenceMaxAgeSeconds" | "timeZone"
+  "flightLimitSeconds" | "evidenceMaxAgeSeconds" | "timeZone"
 > {
   pool: pg.Pool;
   /** For messages. */
@@ -48,12 +50,13 @@ export function createEvidenceStore({ pool, databaseUrl, ...options }: EvidenceS
      * @throws PermanentError that names each table or column that is missing, and its place in the settings.
      */
     async fetchEvidence(model: string, config: ModelSources, limitMs = READING_LIMIT_MS): Promise<Evidence> {
-      const { source, policy } = config;
+      const { source, policy, trainer } = config;
       const result = await plans.read(
         { model, source, key: config },
         (tables) => {
           const needs = needsOf(policy);
-          const reading = { ...options, model, needs, isSinceTraining: source.buffer.since !== null };
+          const isSinceTraining = source.buffer.since !== null;
+          const reading = { ...options, model, needs, isSinceTraining, trainer: trainer.name };
           return { needs, statement: buildEvidence(reading, tables) };
         },
         async ({ needs, statement: { text, parameters } }) => {

@@ -87,16 +87,18 @@ export function createInterventionStore({ pool }: { pool: pg.Pool }) {
   };
 }
 
-/** What people decided about the model $1, as JSON for the evidence. */
-export const INTERVENTIONS = `json_build_object(
+/** What people decided about a model, as JSON for the evidence. @param model The placeholder of its name. */
+export function describeInterventions(model: string): string {
+  return `json_build_object(
   'snooze', (SELECT json_build_object('until', until, 'reason', reason, 'by', snoozed_by) FROM retraining_snoozes
-    WHERE model = $1 AND ended_at IS NULL AND until > now() ORDER BY until DESC LIMIT 1),
+    WHERE model = ${model} AND ended_at IS NULL AND until > now() ORDER BY until DESC LIMIT 1),
   'approval', (SELECT json_build_object('decisionId', decision_id, 'state', state, 'requestedAt', requested_at,
       'expiresAt', expires_at, 'answeredAt', answered_at, 'by', answered_by, 'reason', reason) FROM retraining_approvals
-    WHERE model = $1 ORDER BY id DESC LIMIT 1),
+    WHERE model = ${model} ORDER BY id DESC LIMIT 1),
   'override', (SELECT json_build_object('id', id, 'by', forced_by, 'reason', reason) FROM retraining_overrides
-    WHERE model = $1 AND decision_id IS NULL AND created_at > now() - interval '${OVERRIDE_SECONDS} seconds'
+    WHERE model = ${model} AND decision_id IS NULL AND created_at > now() - interval '${OVERRIDE_SECONDS} seconds'
     ORDER BY id DESC LIMIT 1))`;
+}
 
 /** Whether people released the latest decision named `latest`: an ended snooze, or an answered request for an approval. */
 export const IS_RELEASED = `('${snooze.reason}' = ANY(latest.reason_codes) AND latest.taken_at < now() - interval '5 seconds'

@@ -103,7 +103,12 @@ export async function findSources(
     findTable(cache, model, defineBuffer(model, buffer), faults),
   ]);
   if (checksTable.found.size > 0) faults.push(...findChecksFaults(model, checksTable));
-  if (bufferTable.found.size > 0 && buffer.since !== null && !bufferTable.columns.ingestedAt && !bufferTable.columns.time)
+  if (
+    bufferTable.found.size > 0 &&
+    buffer.since !== null &&
+    !bufferTable.columns.ingestedAt &&
+    !bufferTable.columns.time
+  )
     faults.push({
       code: "MISSING_COLUMN",
       message: `models.${model}.source.buffer.since: ${bufferTable.table} has no column that says when a row arrived`,
@@ -163,7 +168,10 @@ async function findTable<C extends string>(
     if (!column) faults.push(missingColumn(`${place}.where.${name}`, table, name, found));
     return column ? [{ column, value: String(value) }] : [];
   });
-  const used = [...Object.values<TableColumn | undefined>(columns), ...conditions.map(({ column }) => column)];
+  const used = [
+    ...Object.values<TableColumn | undefined>(columns),
+    ...conditions.map(({ column }) => column),
+  ];
   const hidden = used.flatMap((column) => (column && !column.isReadable ? [column.name] : []));
   if (hidden.length > 0)
     faults.push({
@@ -201,7 +209,12 @@ function findColumn<C extends string>(
   return null;
 }
 
-function missingColumn(place: string, table: string, name: string, found: SourceTable<string>["found"]): SourceFault {
+function missingColumn(
+  place: string,
+  table: string,
+  name: string,
+  found: SourceTable<string>["found"],
+): SourceFault {
   return {
     code: "MISSING_COLUMN",
     message: `${place}: ${table} has no column ${name} (it has ${[...found.keys()].join(", ")})`,

@@ -25,7 +25,11 @@ const MOST_DURATIONS = 20;
 const EARLIER = { from: "interval '8 days'", to: "interval '1 day'" } as const;
 
 /** The last successful training, with the snapshot of its decision. @param trainer The name of the configured trainer. */
-export function buildLastSuccess(own: OwnReading, trainer: string, toInstant: (column: string) => string): string {
+export function buildLastSuccess(
+  own: OwnReading,
+  trainer: string,
+  toInstant: (column: string) => string,
+): string {
   const newest =
     trainer === MOCK
       ? `SELECT decision_id, ${REQUESTED_AT} AS at FROM retraining_dispatches
@@ -63,7 +67,10 @@ export function describeTrainings(
 ): string {
   const isOfModel = `model_name = ${own.model} AND trainer = ${own.trainer}`;
   const isCounted = `${IS_REQUESTED} AND NOT ${isOverdue(own.evidenceMaxAge)}`;
-  const requests = (condition: string, within: string): string => `COALESCE((SELECT json_agg(at ORDER BY at DESC) FROM (
+  const requests = (
+    condition: string,
+    within: string,
+  ): string => `COALESCE((SELECT json_agg(at ORDER BY at DESC) FROM (
       SELECT ${REQUESTED_AT} AS at FROM retraining_dispatches AS dispatch
       WHERE ${condition} AND ${isCounted} AND ${REQUESTED_AT} > now() - make_interval(secs => ${within})
       ORDER BY ${REQUESTED_AT} DESC LIMIT ${MOST_REQUESTS}) AS requested), '[]')`;

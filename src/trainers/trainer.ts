@@ -16,29 +16,54 @@ export interface TrainerDefinition<S extends Settings = Settings> {
   findFaults?(given: Readonly<Record<string, string | undefined>>): string[];
   /** Finds faults in the resulting values of one model. */
   findModelFaults?(model: string, values: ValuesOf<S>): string[];
+  /** The settings that one trainer has in common for all its models; absent: all of them. */
+  connectionOf?(values: ValuesOf<S>): unknown;
   create(options: TrainerOptions<S>): Trainer | Promise<Trainer>;
 }
 
 /** What a trainer is created from. */
 interface TrainerOptions<S extends Settings> {
+  /** The settings of one of the models that share the connection, or the environment's. */
   settings: ValuesOf<S>;
-  /** The settings of each model; the YAML file may set them per model. */
+  /** The settings of each model that shares the connection. */
   models: ReadonlyMap<string, ValuesOf<S>>;
   environment: Readonly<Record<string, string | undefined>>;
   redact: Redact;
 }
 
-/** The configured trainer, with what it is created from. */
-export interface ConfiguredTrainer extends Pick<TrainerOptions<Settings>, "settings" | "environment"> {
+/** The trainer that a model's settings name, and its settings. */
+export interface ModelTrainer {
   name: string;
+  settings: ValuesOf<Settings>;
+}
+
+/** The trainer that the environment names: that of each model whose settings name no other. */
+export interface ConfiguredTrainer extends ModelTrainer {
+  environment: TrainerOptions<Settings>["environment"];
+}
+
+/** The settings of all trainers: the environment's, and each model's. */
+export interface TrainerConfig {
+  trainer: ConfiguredTrainer;
+  models: ReadonlyMap<string, { trainer: ModelTrainer }>;
 }
 
 /** Returns the settings of a trainer; null if another one is configured. */
 export function settingsOf<S extends Settings>(
-  configured: ConfiguredTrainer,
+  configured: ModelTrainer,
   { name }: TrainerDefinition<S>,
 ): ValuesOf<S> | null {
   return configured.name === name ? (configured.settings as ValuesOf<S>) : null;
+}
+
+/** The settings of a trainer wherever it is configured: in the environment and for models. */
+export function listSettings<S extends Settings>(
+  { trainer, models }: TrainerConfig,
+  definition: TrainerDefinition<S>,
+): ValuesOf<S>[] {
+  return [trainer, ...[...models.values()].map((model) => model.trainer)]
+    .map((configured) => settingsOf(configured, definition))
+    .filter((settings) => settings !== null);
 }
 
 /** The port behind which training runs. */

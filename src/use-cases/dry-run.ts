@@ -6,7 +6,7 @@ import { type DecisionSummary, summarizeDecision } from "../core/report/decision
 import type { Database } from "../postgres/database.ts";
 import { createRedactor } from "../process/redact.ts";
 import { draftDecision } from "../trainers/draft-decision.ts";
-import { createTrainer } from "../trainers/registry.ts";
+import { createTrainers } from "../trainers/registry.ts";
 
 /** Computes what would be decided now. Records and sends nothing. */
 export async function dryRun({
@@ -29,7 +29,8 @@ export async function dryRun({
     ? { ...found, interventions: { ...found.interventions, override: { id: 0, ...forced } } }
     : found;
   const verdict = evaluate(evidence, policy);
-  const trainer = await createTrainer(config, createRedactor(config.secrets));
+  const own = { ...config, models: new Map([[model, modelConfig]]) };
+  const trainer = (await createTrainers(own, createRedactor(config.secrets))).of(model);
   const { decision, request } = draftDecision({ runId, model, evidence, verdict }, trainer);
   return summarizeDecision(
     {
