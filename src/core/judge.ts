@@ -128,7 +128,7 @@ function runGuards(
     const settings = settingsOf(policy, guard);
     if (settings === null) continue;
     const othersPass = conditionHolds && objections.length === 0;
-    const result = toResult(guard, guard.evaluate({ ...shared, othersPass }, settings as never));
+    const result = toResult(guard, guard.evaluate({ ...shared, othersPass }, settings));
     results.push(result);
     if (!result.passed) objections.push(guard);
   }
