@@ -57,7 +57,7 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
     ...(isForced ? [] : objections.map(({ reason }) => reason)),
   ];
   const shared = {
-    criteria: listResults(condition).map(({ kind: _, ...result }) => result),
+    criteria: listResults(condition).map(({ kind: _kind, ...result }) => result),
     condition,
     guards: isForced
       ? results.map((result) => (result.passed ? result : { ...result, overridden: true as const }))

@@ -119,7 +119,7 @@ export function switchOver(
 export function addChecks(evidence: Evidence, added: readonly Partial<WeighedCheck>[], at: number): Evidence {
   const rows = added.map((own, index): WeighedCheck => ({
     id: `added-${index}-${evidence.checks.total}`,
-    at: evidence.takenAt,
+    at: new Date(at).toISOString(),
     feature: null,
     score: null,
     threshold: null,
