@@ -14,7 +14,11 @@ export interface Changed {
 }
 
 /** Makes changes come true, from their kind, place, size and time alone. */
-export function applyChanges(before: Evidence, policy: Policy, changes: readonly Pick<Change, "kind" | "place" | "size" | "at">[]): Changed {
+export function applyChanges(
+  before: Evidence,
+  policy: Policy,
+  changes: readonly Pick<Change, "kind" | "place" | "size" | "at">[],
+): Changed {
   let evidence = before;
   let now = Date.parse(before.takenAt);
   for (const { kind, place, size = 0, at = "" } of changes) {
@@ -64,7 +68,9 @@ function applyOne(evidence: Evidence, { kind, size, settings, before, policy }: 
     case "score":
       return withChecks(evidence, [{ score: size, threshold: 1 }]);
     case "cusum_score":
-      return withChecks(evidence, [{ feature: mostAccumulated(before, settings), score: size, threshold: 1 }]);
+      return withChecks(evidence, [
+        { feature: mostAccumulated(before, settings), score: size, threshold: 1 },
+      ]);
     case "unusual_score":
       return withChecks(evidence, [{ feature: nearestToUnusual(before, settings), score: size }]);
     case "lower_scores":
@@ -158,7 +164,15 @@ function withChecks(evidence: Evidence, added: readonly Partial<WeighedCheck>[])
   }));
   const { checks } = evidence;
   const newest = [
-    ...rows.map(({ id, at, feature, score, threshold, triggered }) => ({ id, checkedAt: at, feature, score, threshold, triggered, notes: null })),
+    ...rows.map(({ id, at, feature, score, threshold, triggered }) => ({
+      id,
+      checkedAt: at,
+      feature,
+      score,
+      threshold,
+      triggered,
+      notes: null,
+    })),
     ...checks.newest,
   ];
   return {
@@ -192,7 +206,10 @@ function listMissing(evidence: Evidence, settings: Settings): string[] {
   if (named.length === 0) return Array.from({ length: 50 }, (_, index) => `some feature ${index}`);
   const now = Date.parse(evidence.takenAt);
   const drifting = (evidence.weighed ?? [])
-    .filter((check) => check.triggered && check.answeredBy === null && ageMs(check.at, now) < ms(settings["within"]))
+    .filter(
+      (check) =>
+        check.triggered && check.answeredBy === null && ageMs(check.at, now) < ms(settings["within"]),
+    )
     .map(({ feature }) => feature);
   const sorted = named.toSorted((a, b) => (weights[b] ?? 1) - (weights[a] ?? 1));
   return [
@@ -213,7 +230,10 @@ function mostAccumulated(evidence: Evidence, settings: Settings): string | null 
   // Of equals, the one that was checked first.
   const groups = groupByFeature(recent.toReversed()).map((group) => group.toReversed());
   const [most] = groups
-    .map((checks) => ({ feature: checks[0]?.feature ?? null, sum: accumulate(checks, Number(settings["slack"])) }))
+    .map((checks) => ({
+      feature: checks[0]?.feature ?? null,
+      sum: accumulate(checks, Number(settings["slack"])),
+    }))
     .toSorted((a, b) => b.sum - a.sum);
   return most?.feature ?? null;
 }
@@ -224,7 +244,9 @@ function nearestToUnusual(evidence: Evidence, settings: Settings): string | null
     .flatMap((checks) => {
       const scored = listScored(checks, settings, Date.parse(evidence.takenAt));
       const bar = barOf(scored, settings);
-      return bar === null ? [] : [{ feature: scored[0]?.feature ?? null, distance: bar - Number(scored[0]?.score) }];
+      return bar === null
+        ? []
+        : [{ feature: scored[0]?.feature ?? null, distance: bar - Number(scored[0]?.score) }];
     })
     .toSorted((a, b) => a.distance - b.distance);
   return nearest?.feature ?? null;

@@ -22,7 +22,10 @@ function decideAfter(evidence: Evidence, policy: Policy, changes: readonly Chang
 
 /** Every part of a flip but the whole of it. */
 function listParts(changes: readonly Change[]): Change[][] {
-  const parts = changes.reduce<Change[][]>((all, change) => [...all, ...all.map((part) => [...part, change])], [[]]);
+  const parts = changes.reduce<Change[][]>(
+    (all, change) => [...all, ...all.map((part) => [...part, change])],
+    [[]],
+  );
   return parts.filter((part) => part.length < changes.length);
 }
 
