@@ -1,9 +1,8 @@
-import type { Settings, ValuesOf } from "../core/setting.ts";
 import type { Redact } from "../process/redact.ts";
 import { commandTrainer } from "./command/command.ts";
 import { githubTrainer } from "./github/github.ts";
 import { mockTrainer } from "./mock.ts";
-import type { ConfiguredTrainer, Trainer, TrainerDefinition } from "./trainer.ts";
+import type { ConfiguredTrainer, ModelTrainer, Trainer, TrainerDefinition } from "./trainer.ts";
 import { webhookTrainer } from "./webhook/webhook.ts";
 
 /** The trainers that TRAINER can select. Their settings, secrets and documentation follow from their definitions. */
@@ -18,12 +17,12 @@ export const TRAINERS: readonly TrainerDefinition[] = [
 export async function createTrainer(
   config: {
     trainer: ConfiguredTrainer;
-    models: ReadonlyMap<string, { trainer: ValuesOf<Settings> }>;
+    models: ReadonlyMap<string, { trainer: ModelTrainer }>;
   },
   redact: Redact,
 ): Promise<Trainer> {
   const { name, settings, environment } = config.trainer;
-  const models = new Map([...config.models].map(([model, { trainer }]) => [model, trainer]));
+  const models = new Map([...config.models].map(([model, { trainer }]) => [model, trainer.settings]));
   const definition = TRAINERS.find((trainer) => trainer.name === name);
   if (!definition) throw new Error(`Unknown trainer: ${name}`);
   return definition.create({ settings, models, environment, redact });

@@ -12,11 +12,17 @@ export interface TrainerDefinition<S extends Settings = Settings> {
   /** What it does, as Markdown for the documentation. */
   readonly meaning: string;
   readonly settings: S;
-  /** Finds faults that span several settings. `given` holds the settings as written, by variable. */
-  findFaults?(given: Readonly<Record<string, string | undefined>>): string[];
-  /** Finds faults in the resulting values of one model. */
-  findModelFaults?(model: string, values: ValuesOf<S>): string[];
+  /** Finds faults that span several settings. */
+  findFaults?(values: Readonly<Partial<ValuesOf<S>>>, words: FaultWords<S>): string[];
   create(options: TrainerOptions<S>): Trainer | Promise<Trainer>;
+}
+
+/** How a fault calls what it is about. */
+export interface FaultWords<S extends Settings = Settings> {
+  /** The name by which the user knows a setting: its variable, or its key in the YAML file. */
+  nameOf(key: keyof S): string;
+  /** `TRAINER=github`, or `github` in the YAML file. */
+  trainer: string;
 }
 
 /** What a trainer is created from. */
@@ -28,9 +34,15 @@ interface TrainerOptions<S extends Settings> {
   redact: Redact;
 }
 
-/** The configured trainer, with what it is created from. */
-export interface ConfiguredTrainer extends Pick<TrainerOptions<Settings>, "settings" | "environment"> {
+/** The trainer that a model's settings name, and its settings. */
+export interface ModelTrainer {
   name: string;
+  settings: ValuesOf<Settings>;
+}
+
+/** The trainer that the environment names: that of each model whose settings name no other. */
+export interface ConfiguredTrainer extends ModelTrainer {
+  environment: TrainerOptions<Settings>["environment"];
 }
 
 /** Returns the settings of a trainer; null if another one is configured. */
