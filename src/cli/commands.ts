@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { createConfig } from "./config.ts";
 import { createDecide } from "./decide.ts";
 import { createDispatch } from "./dispatch.ts";
 import { createDoctor } from "./doctor.ts";
@@ -14,4 +15,5 @@ export const COMMANDS: readonly (() => Command)[] = [
   createDispatch,
   createHistory,
   createDoctor,
+  createConfig,
 ];

@@ -7,7 +7,7 @@ import { formatCount } from "../core/format.ts";
 import type { Client } from "../use-cases/client.ts";
 import { dryRun } from "../use-cases/dry-run.ts";
 import { warnIfNoWorkerRuns, withClient, withDatabase, withLocalWorkers } from "./connections.ts";
-import { modelOption, parseBetween, print, printNote } from "./output.ts";
+import { modelOption, parseBetween, print, printNote, printNotes } from "./output.ts";
 
 interface DecideOptions {
   model: string;
@@ -39,12 +39,14 @@ export function createDecide(): Command {
 
 async function showDryRun({ model, json }: DecideOptions): Promise<void> {
   const config = parseConfigWithoutRedis(loadEnvironment());
+  printNotes(config);
   const summary = await withDatabase(config, (database) => dryRun({ config, database, model }));
   print(json ? JSON.stringify(summary, null, 2) : summary.report);
 }
 
 async function decide(options: DecideOptions): Promise<void> {
   const config = parseConfig(loadEnvironment());
+  printNotes(config);
   const { model } = options;
   await withClient(config, model, async (client) => {
     const isWaiting = options.wait !== undefined || options.json === true;

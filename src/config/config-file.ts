@@ -103,7 +103,8 @@ function listModels(models: unknown, faults: Fault[]): [string, unknown][] {
   const path = ["models"];
   if (models === undefined) return [["default", undefined]];
   if (isRecord(models) && Object.keys(models).length > 0) {
-    for (const name of Object.keys(models)) parseWith(ModelName, name, [...path, name], faults);
+    for (const name of Object.keys(models))
+      parseWith(ModelName, name, [...path, name], faults, { isShown: false });
     return Object.entries(models);
   }
   const isEmpty = models === null || isRecord(models);
@@ -135,7 +136,8 @@ function toSectionContext(document: YamlDocument, faults: Fault[], context: File
 function describeFaults(faults: readonly Fault[], document: YamlDocument): string[] {
   const lines = faults.map((fault) => {
     const line = document.lineOf(fault.path);
-    return { line, text: `${formatPath(fault.path)}: ${describe(fault, document)} (line ${line})` };
+    const place = fault.path.length === 0 ? "" : `${formatPath(fault.path)}: `;
+    return { line, text: `${place}${describe(fault, document)} (line ${line})` };
   });
   return [...new Set(lines.toSorted((a, b) => a.line - b.line).map(({ text }) => text))];
 }
@@ -145,6 +147,8 @@ const SHOWN_LENGTH = 60;
 function describe({ path, message, value }: Fault, { textOf }: YamlDocument): string {
   if (value === undefined || !message.startsWith("expected")) return message;
   const shown = show(value, textOf(path));
+  if (message === "expected text" && typeof value !== "object")
+    return `expected text, got ${shown}: put it in quotes`;
   return `${message}${/[:;]/.test(message) ? ";" : ","} got ${shown}`;
 }
 

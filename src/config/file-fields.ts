@@ -78,7 +78,7 @@ export const BUFFER_FIELDS = {
     where,
     since: {
       schema: z
-        .literal("lastTraining", { error: "expected lastTraining, or nothing to count everything" })
+        .literal("lastTraining", { error: "expected lastTraining, or null to count everything" })
         .nullable(),
       meaning: "`lastTraining`: count only what arrived since the last successful training.",
     },

@@ -62,7 +62,7 @@ export function parseFields(
     Object.entries(fields).flatMap(([name, field]) => {
       const own = given[name] ?? field.default;
       if (own === undefined) {
-        if (!field.optional) faults.push({ path, message: `${key} needs ${name}` });
+        if (!field.optional) faults.push({ path, message: `the setting "${name}" is missing` });
         return [];
       }
       const parsed = field.schema.safeParse(own);
@@ -104,12 +104,12 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** A whole number within limits. */
 export function whole(min: number, max = Number.MAX_SAFE_INTEGER) {
-  const limits =
-    max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  const limits = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
   return z
     .number({ error: "expected a whole number" })
     .refine((value) => Number.isSafeInteger(value), { error: "expected a whole number", abort: true })
-    .refine((value) => value >= min && value <= max, { error: `expected a whole number ${limits}` });
+    .refine((value) => value >= min && value <= max, { error: `expected a whole number ${limits}` })
+    .meta({ type: "integer", minimum: min, maximum: max });
 }
 
 /** A number above `above` and at most `max`. */
@@ -118,7 +118,8 @@ export function figure({ above, max = 1e9 }: { above: number; max?: number }) {
     .number({ error: "expected a number" })
     .refine((value) => value > above && value <= max, {
       error: `expected a number above ${above}${max === 1e9 ? "" : `, at most ${max}`}`,
-    });
+    })
+    .meta({ exclusiveMinimum: above, maximum: max });
 }
 
 /** Names of features, as the source has them. */

@@ -25,22 +25,19 @@ export const hostName = z.string().regex(/^\S+$/, "must be a host name or addres
 const isName = (text: string): boolean =>
   text !== "" && text.trim() === text && !/[\p{Cc}\p{Cs}]/u.test(text) && Buffer.byteLength(text) <= 63;
 
+const TABLE = "must be a table name, or schema.table";
 export const tableName = z
-  .string()
-  .refine(
-    (text) => text.split(".").length <= 2 && text.split(".").every(isName),
-    "must be a table name, or schema.table",
-  );
+  .string({ error: TABLE })
+  .refine((text) => text.split(".").length <= 2 && text.split(".").every(isName), TABLE);
 
+const COLUMN = "must be the name of a column";
 /** The name of a column; null if there is none. */
-export const columnName = z.string().refine(isName, "must be the name of a column").nullable();
+export const columnName = z.string({ error: COLUMN }).refine(isName, COLUMN).nullable();
 
+const CRON = 'must be a cron pattern in UTC such as "0 6 * * *", or off';
 export const cronOrOff = z
-  .string()
-  .refine((text) => text === "off" || isCronPattern(text), {
-    message: 'must be a cron pattern in UTC such as "0 6 * * *", or off',
-    abort: true,
-  })
+  .string({ error: CRON })
+  .refine((text) => text === "off" || isCronPattern(text), { message: CRON, abort: true })
   .refine((text) => text === "off" || everFires(text), {
     message: "must fire at least once: none of its months has that day. Correct it, or set it to off",
   });
@@ -57,13 +54,13 @@ export function inPlainWords(issue: z.core.$ZodRawIssue): string {
     case "invalid_value":
       return `must be ${listChoices(issue.values.map(String))}`;
     case "too_small":
-      return `must have at least ${issue.minimum}`;
+      return `must have at least ${issue.minimum} ${issue.origin === "string" ? "characters" : "entries"}`;
     case "too_big":
-      return `must have at most ${issue.maximum}`;
+      return `must have at most ${issue.maximum} ${issue.origin === "string" ? "characters" : "entries"}`;
     case "invalid_key":
       return issue.issues[0]?.message ?? "must be another name";
     case "unrecognized_keys":
-      return `must not have ${issue.keys.join(", ")}`;
+      return `there is no ${issue.keys.join(", ")}`;
     default:
       return "must have another form";
   }
@@ -85,19 +82,28 @@ export function listChoices(names: readonly string[]): string {
 
 /** A structured value: JSON in the environment, YAML in the file. */
 export function json<S extends z.ZodType>(schema: S, form: string) {
-  return z.unknown().transform((value, context): z.infer<S> => {
-    const parsed = schema.safeParse(typeof value === "string" ? parseJson(value) : value, {
-      error: inPlainWords,
-    });
-    if (parsed.success) return parsed.data;
-    // In the file, the issue names the faulty key.
-    if (typeof value === "string")
-      context.issues.push({ code: "custom", message: `must be ${form}`, input: value });
-    else
-      for (const { path, message } of parsed.error.issues)
-        context.issues.push({ code: "custom", path, message, input: value });
-    return z.NEVER;
-  });
+  return z
+    .unknown()
+    .transform((value, context): z.infer<S> => {
+      const parsed = schema.safeParse(typeof value === "string" ? parseJson(value) : value, {
+        error: inPlainWords,
+      });
+      if (parsed.success) return parsed.data;
+      // In the file, the issue names the faulty key.
+      if (typeof value === "string")
+        context.issues.push({ code: "custom", message: `must be ${form}`, input: value });
+      else
+        for (const { path, message } of parsed.error.issues)
+          context.issues.push({ code: "custom", path, message, input: value });
+      return z.NEVER;
+    })
+    .meta(toJsonSchema(schema));
+}
+
+/** What a user may write, as a JSON Schema. */
+export function toJsonSchema(schema: z.ZodType): Record<string, unknown> {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  return rest;
 }
 
 export const secret = z.string().min(8, "must have at least 8 characters");
