@@ -113,7 +113,7 @@ async function prepare(variant: Variant, servers: { databaseUrl: string; redisUr
   };
   // Another version creates its own tables.
   if (variant === "before") return { settings, database };
-  const migrating = openDatabase(url.href, "mock");
+  const migrating = openDatabase(url.href);
   await migrating.migrate();
   await migrating.close();
   return { settings, database };

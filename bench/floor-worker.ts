@@ -9,20 +9,21 @@ import { createDatabase } from "../src/postgres/database.ts";
 import { createLogger } from "../src/process/logger.ts";
 import { createRedactor } from "../src/process/redact.ts";
 import { draftDecision } from "../src/trainers/draft-decision.ts";
-import { createTrainer } from "../src/trainers/registry.ts";
+import { createTrainers } from "../src/trainers/registry.ts";
 
 // The minimum that any program of this kind costs: four BullMQ stages, with FLOOR=sql the same three round trips to
 // Postgres that a decision makes, and nothing else.
 const withSql = process.env["FLOOR"] === "sql";
 const config = parseConfig(process.env);
 const database = createDatabase(config, createLogger("silent"));
-const trainer = await createTrainer(config, createRedactor(config.secrets));
+const trainers = await createTrainers(config, createRedactor(config.secrets));
 const connection = new Redis(config.redisUrl, { maxRetriesPerRequest: null });
 
 async function runSql({ runId, model, cause }: StageJob): Promise<void> {
   const event = { runId, status: "success" as const };
   await database.recordEvent({ model, event, jobKey: runId, outcome: "started", runId });
   const own = findModel(config.models, model);
+  const trainer = trainers.of(model);
   const evidence = await database.fetchEvidence(model, own);
   const verdict = evaluate(evidence, own.policy);
   await database.recordDecision({

@@ -18,7 +18,7 @@ const servers = await startEmbeddedServers({ isDurable: false, say: console.log 
 try {
   const pool = new pg.Pool({ connectionString: servers.databaseUrl, max: 2 });
   pool.on("error", () => {});
-  const database = openDatabase(servers.databaseUrl, "github");
+  const database = openDatabase(servers.databaseUrl);
   await pool.query(SOURCE_TABLES);
   await database.migrate();
   await fill(pool);

@@ -29,8 +29,8 @@ import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { logTrainerProblems } from "./trainers/preflight.ts";
-import { createTrainer } from "./trainers/registry.ts";
-import type { Trainer } from "./trainers/trainer.ts";
+import { createTrainers } from "./trainers/registry.ts";
+import type { Trainers } from "./trainers/trainers.ts";
 
 /** How many programs of the command trainer run in this process at once. The others wait. */
 const MAX_LOCAL_RUNS = 8;
@@ -52,7 +52,7 @@ export interface Parts {
   database: Database;
   lock: DecisionLock;
   chain: Chain;
-  trainer: Trainer;
+  trainers: Trainers;
 }
 
 export interface AppOptions {
@@ -118,9 +118,9 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       database,
       lock: createDecisionLock(connection, prefix, lockTtlMs),
       chain: createChain(queues),
-      trainer: await createTrainer(config, redact),
+      trainers: await createTrainers(config, redact),
     });
-    const { chain, trainer } = parts;
+    const { chain, trainers } = parts;
     const shared = {
       ...parts,
       connection,
@@ -134,7 +134,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       notify: createNotify(queues.notifications, targetsOf(config.notifications)),
       // A local program starts at once; elsewhere a training takes a while to begin.
       followTraining: (job: { runId: string; model: string }) =>
-        followTraining(queues.training, job, trainer.remote?.run ? 0 : timing.pollMs),
+        followTraining(queues.training, job, trainers.of(job.model).remote?.run ? 0 : timing.pollMs),
       findModel: (model: string) => findModel(models, model),
       hasModel: (model: string) => models.has(model),
       // A model that was removed from the settings may still have a run to report.
@@ -152,7 +152,10 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     const workers = startWorkers({
       ...shared,
       followsTrainings: trainings !== "none",
-      trainingLockMs: trainer.remote?.run ? timing.runLockMs : timing.followLockMs,
+      // One worker follows all trainings, so a single model that trains here decides.
+      trainingLockMs: trainers.all().some(({ remote }) => remote?.run)
+        ? timing.runLockMs
+        : timing.followLockMs,
       stopping: stopping.signal,
       listModelsElsewhere: shared.claims.listElsewhere,
       onInboxFailure: () => reconciler?.runSoon(),
@@ -181,7 +184,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       // A failover loses what the old master had not replicated yet.
       if (!isRefusing) reconciler?.runSoon();
     });
-    void logTrainerProblems(trainer, log);
+    void logTrainerProblems(trainers, log);
   }
 
   async function startWeb(database: Database, options: QueueOptions, redisWatch: RedisWatch): Promise<void> {

@@ -13,8 +13,9 @@ import type { RecordedDecision } from "../src/postgres/decisions.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { draftDecision } from "../src/trainers/draft-decision.ts";
-import type { Trainer } from "../src/trainers/trainer.ts";
+import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
+import { announceState } from "./announce-state.ts";
 import { reevaluate, replaceNextLook } from "./follow-up.ts";
 import { type ReportSettings, toReportInput } from "./report-input.ts";
 import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
@@ -23,7 +24,7 @@ export interface ActDependencies extends ReportSettings {
   lock: DecisionLock;
   chain: Chain;
   database: Pick<Database, "recordDecision" | "moveEvents" | "readDispatch" | "findLaterRequest">;
-  trainer: Trainer;
+  trainers: Pick<Trainers, "of">;
   dispatcher: Dispatcher;
   notify: Notify;
   /** @throws PermanentError for a model that the settings do not name. */
@@ -39,7 +40,7 @@ type Dispatched = { kind: "settled"; dispatch: DispatchOutcome | null } | StageP
  * is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainer, database, chain, findModel } = dependencies;
+  const { trainers, database, chain, notify, findModel } = dependencies;
   return async (
     job: StageJob,
     evaluated: Evaluated,
@@ -47,6 +48,7 @@ export function createAct(dependencies: ActDependencies) {
   ): Promise<StageOutput<Acted> | StagePause> => {
     // Never dispatch to this service's trainer for a model of another service.
     findModel(job.model);
+    const trainer = trainers.of(job.model);
     const { evidence, policy, verdict } = evaluated;
     const recorded = await database.recordDecision({
       ...job,
@@ -66,6 +68,7 @@ export function createAct(dependencies: ActDependencies) {
     const { decision } = recorded;
     const basis = basisOf(decision, evaluated);
     await replaceNextLook(chain, job, basis, decision);
+    await announceState(notify, job, basis, decision.id);
     const dispatched = await dispatch(dependencies, job, basis, decision, retry);
     if (dispatched.kind === "pause") return dispatched;
     const recording: Recording = {
@@ -98,14 +101,15 @@ async function dispatch(
   recorded: RecordedDecision,
   retry: ManualRetry,
 ): Promise<Dispatched> {
-  const { trainer, notify, database } = dependencies;
+  const { trainers, notify, database } = dependencies;
   const { id: decisionId, dispatch } = recorded;
-  // A decision made for another trainer is left to a service that uses that trainer.
-  if (dispatch === null || recorded.trainer !== trainer.name) return { kind: "settled", dispatch };
+  const trainer = findTrainer(trainers, { model, trainer: recorded.trainer });
+  if (dispatch === null || trainer === null) return { kind: "settled", dispatch };
   if (!trainer.remote) {
     const { driftScore, feature } = verdict;
     const announced = { ...dispatch, model, decisionId, trainer: trainer.name };
-    const text = announceTrigger(announced, { driftScore, feature, bufferSize: evidence.buffer.size });
+    const { size: bufferSize, unit } = evidence.buffer;
+    const text = announceTrigger(announced, { driftScore, feature, bufferSize, unit });
     await notify({ kind: "training_triggered", model, runId, decisionId, text });
     return { kind: "settled", dispatch };
   }

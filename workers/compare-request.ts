@@ -10,7 +10,7 @@ type Comparison =
 
 /** Renders the request from the current settings and compares it with the recorded one, which is never sent itself. */
 export function compareRequest(
-  trainer: Trainer,
+  trainer: Pick<Trainer, "renderRequest">,
   { order, request, settingsHash, model }: DispatchRecord,
 ): Comparison {
   try {

@@ -68,7 +68,7 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     for (const effect of effects) {
       switch (effect) {
         case "announce_request": {
-          const text = announceTrigger(announced, { ...order, feature: record.feature });
+          const text = announceTrigger(announced, { ...order, feature: record.feature, unit: record.unit });
           await notify({ ...ids, kind: "training_triggered", text }, requestSuffix);
           break;
         }
@@ -108,7 +108,8 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     // A model that the settings no longer name is not evaluated.
     if (policy === null) return;
     const latest = await database.readLatestDecision(model);
-    if (callsForReevaluation(dispatch, latest, { hasRetriggerGuard: hasRetriggerGuard(policy) })) await reevaluate(model);
+    if (callsForReevaluation(dispatch, latest, { hasRetriggerGuard: hasRetriggerGuard(policy) }))
+      await reevaluate(model);
   }
 
   function alertsBackAt(record: DispatchRecord): string | null {

@@ -5,12 +5,13 @@ import type { DispatchInput, DispatchLimits } from "../src/core/dispatch/transit
 import type { Database } from "../src/postgres/database.ts";
 import { type Advanced, clockOf, type DispatchRecord } from "../src/postgres/dispatches.ts";
 import { type RemoteTrainer, type Trainer, TrainerUnavailable } from "../src/trainers/trainer.ts";
+import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { compareRequest } from "./compare-request.ts";
 import { createDispatchEffects, type DispatchEffects, type EffectDependencies } from "./dispatch-effects.ts";
 import { fromError, fromResult } from "./dispatch-input.ts";
 
 export interface DispatcherDependencies extends EffectDependencies {
-  trainer: Trainer;
+  trainers: Pick<Trainers, "of">;
   database: Pick<Database, "claimDispatch" | "updateDispatch" | "readLatestDecision">;
   timing: TrainingTiming;
 }
@@ -42,7 +43,7 @@ export interface Dispatcher extends Pick<DispatchEffects, "carryOut" | "alertsBa
 export const FIRST_POLL: PollState = { etag: null, isCounted: false };
 
 export function createDispatcher(dependencies: DispatcherDependencies): Dispatcher {
-  const { trainer, database, timing } = dependencies;
+  const { trainers, database, timing } = dependencies;
   const effects = createDispatchEffects(dependencies);
   const { carryOut, findPolicy } = effects;
 
@@ -51,7 +52,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     input: DispatchInput,
     pollState: PollState = FIRST_POLL,
   ): Promise<DispatchStep> {
-    const { traits } = requireRemote(trainer);
+    const { traits } = requireTrainer(trainers, record).remote;
     const limits = toLimits(timing);
     const advanced = await database.updateDispatch(record, (current) =>
       advance(current.dispatch, input, {
@@ -86,12 +87,13 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     // Never dispatch to this service's trainer for a model that its settings do not name.
     if (findPolicy(record.model) === null)
       return apply(record, { kind: "request_differs", haveSettingsChanged: true });
+    const trainer = requireTrainer(trainers, record);
     const rendered = compareRequest(trainer, record);
     if (rendered.kind === "differs")
       return apply(record, { kind: "request_differs", haveSettingsChanged: rendered.haveSettingsChanged });
     const claim = await database.claimDispatch(record.decisionId);
     if (claim.outcome === "refused") return apply(claim.record, { kind: "opened" });
-    const result = await requireRemote(trainer).request({ key: record.runId, request: rendered.request });
+    const result = await trainer.remote.request({ key: record.runId, request: rendered.request });
     return apply(claim.record, fromResult(result, claim.record.dispatch.askedAt));
   }
 
@@ -105,7 +107,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   }
 
   async function poll(record: DispatchRecord, pollState: PollState): Promise<DispatchStep> {
-    const remote = requireRemote(trainer);
+    const { remote } = requireTrainer(trainers, record);
     try {
       // Check once whether the request started several runs, and again before accepting an end.
       if (remote.traits.followsById && !pollState.isCounted && !isTerminal(record.dispatch.state)) {
@@ -145,9 +147,10 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     }
   }
 
-  function searchTrainer({ runId, model, dispatch, ...clock }: DispatchRecord): Promise<Training[]> {
-    const requestedAgoMs = clockOf(clock) - (dispatch.askedAt ?? dispatch.createdAt);
-    return requireRemote(trainer).search({ key: runId, model, requestedAgoMs });
+  function searchTrainer(record: DispatchRecord): Promise<Training[]> {
+    const { runId, model, dispatch } = record;
+    const requestedAgoMs = clockOf(record) - (dispatch.askedAt ?? dispatch.createdAt);
+    return requireTrainer(trainers, record).remote.search({ key: runId, model, requestedAgoMs });
   }
 
   /** Listing the runs may fail even though the training itself can be polled. */
@@ -163,9 +166,15 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
   return { takeStep, apply, carryOut, alertsBackAt: effects.alertsBackAt };
 }
 
-function requireRemote({ remote, name }: Trainer): RemoteTrainer {
-  if (!remote) throw new Error(`trainer ${name} has no remote side`);
-  return remote;
+/** Callers leave the dispatches of other trainers alone, so an error here is a bug; it keeps the request from being sent. */
+function requireTrainer(
+  trainers: DispatcherDependencies["trainers"],
+  { decisionId, model, trainer: name }: DispatchRecord,
+): Trainer & { remote: RemoteTrainer } {
+  const trainer = findTrainer(trainers, { model, trainer: name });
+  if (!trainer?.remote)
+    throw new Error(`decision ${decisionId}: ${model} does not start trainings with ${name}`);
+  return { ...trainer, remote: trainer.remote };
 }
 
 /** Adds jitter to the polls, so that trainings that started together are not polled together. */

@@ -9,6 +9,7 @@ import type { Logger } from "../src/process/logger.ts";
 import type { ServerState } from "../src/process/server-state.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { isServerAway } from "../src/redis/refusal.ts";
+import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { reevaluate } from "./follow-up.ts";
 
 export interface ReconcilerDependencies {
@@ -25,6 +26,7 @@ export interface ReconcilerDependencies {
   claims: Claims;
   database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents">;
   training: Queue;
+  trainers: Pick<Trainers, "of">;
   /** Makes sure that a job follows the training to its end. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
   log: Logger;
@@ -140,10 +142,13 @@ async function resumeDispatches({
   chain,
   database,
   training,
+  trainers,
   followTraining,
   log,
 }: ReconcilerDependencies): Promise<void> {
-  for (const { runId, model, state } of await database.listOpenDispatches()) {
+  for (const { runId, state, ...dispatch } of await database.listOpenDispatches()) {
+    if (!findTrainer(trainers, dispatch)) continue;
+    const { model } = dispatch;
     if (state === "pending" && (await chain.isActOpen(runId))) continue;
     const job = await training.getJobState(runId);
     // For an unknown or failed training, a job that has ended has done its work; for any other, it ended too early.

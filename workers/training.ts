@@ -7,11 +7,12 @@ import { TransientError } from "../src/core/errors.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { RunOptions, Trainer } from "../src/trainers/trainer.ts";
+import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
 import type { Slots } from "./slots.ts";
 
 export interface TrainingDependencies {
-  trainer: Trainer;
+  trainers: Pick<Trainers, "of">;
   database: Pick<Database, "readDispatch">;
   dispatcher: Dispatcher;
   timing: { pollMs: number; lostAfterMs: number };
@@ -33,7 +34,7 @@ export type TrainingResult =
  * A failed training is polled until its alerts may start another one, because it may be re-run by hand.
  */
 export function createTraining(dependencies: TrainingDependencies) {
-  const { trainer, database, dispatcher, timing, isActOpen } = dependencies;
+  const { trainers, database, dispatcher, timing, isActOpen } = dependencies;
 
   function later(record: DispatchRecord, waitMs: number, note?: TrainingNote): TrainingResult {
     return { outcome: "later", waitMs: Math.round(waitMs), note, report: toReport(dispatcher, record) };
@@ -41,9 +42,8 @@ export function createTraining(dependencies: TrainingDependencies) {
 
   return async (job: TrainingJob, options: RunOptions): Promise<TrainingResult> => {
     const found = await database.readDispatch(job.runId);
-    // A training of another trainer is left to a service that uses that trainer.
-    if (!found || !trainer.remote || found.trainer !== trainer.name)
-      return { outcome: "ended", report: toReport(dispatcher, found) };
+    const trainer = found && findTrainer(trainers, found);
+    if (!found || !trainer?.remote) return { outcome: "ended", report: toReport(dispatcher, found) };
     if (found.dispatch.state === "pending" && (await isActOpen(job.runId)))
       return later(found, timing.pollMs, job.note);
 
@@ -66,7 +66,7 @@ export function createTraining(dependencies: TrainingDependencies) {
       const { next } = step;
       if (next.kind === "done") return { outcome: "ended", report: toReport(dispatcher, record) };
       if (next.kind === "run") {
-        const ran = await runHere(dependencies, record, options);
+        const ran = await runHere(dependencies, trainer, record, options);
         if (ran === null) return later(record, timing.pollMs, note);
         record = ran;
       } else if (next.waitMs > 0) return later(record, next.waitMs, note);
@@ -91,7 +91,8 @@ function describe({ dispatch }: DispatchRecord): string {
 
 /** Runs a training in this process, once: if its worker dies, it is lost. Returns null if no slot is free. */
 async function runHere(
-  { trainer: { remote, renderRequest }, dispatcher, runSlots, timing }: TrainingDependencies,
+  { dispatcher, runSlots, timing }: TrainingDependencies,
+  { remote, renderRequest }: Trainer,
   record: DispatchRecord,
   options: RunOptions,
 ): Promise<DispatchRecord | null> {

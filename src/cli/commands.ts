@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { createApprove, createReject } from "./approve.ts";
 import { createConfig } from "./config.ts";
 import { createDecide } from "./decide.ts";
 import { createDispatch } from "./dispatch.ts";
@@ -6,12 +7,19 @@ import { createDoctor } from "./doctor.ts";
 import { createEmit } from "./emit.ts";
 import { createHistory } from "./history.ts";
 import { createMigrate } from "./migrate.ts";
+import { createSnooze, createUnsnooze } from "./snooze.ts";
+import { createWhy } from "./why.ts";
 
 /** The commands, in the order of the help text. To add one, add a file and a line here. */
 export const COMMANDS: readonly (() => Command)[] = [
   createMigrate,
   createEmit,
   createDecide,
+  createWhy,
+  createSnooze,
+  createUnsnooze,
+  createApprove,
+  createReject,
   createDispatch,
   createHistory,
   createDoctor,

@@ -1,13 +1,15 @@
 import { Command, Option } from "commander";
 import type { DecisionRequest, TrainingReport } from "../../queues/jobs.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
-import { parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
+import { type Config, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
+import { findModel } from "../config/find-model.ts";
 import { formatCount } from "../core/format.ts";
 import type { Client } from "../use-cases/client.ts";
 import { dryRun } from "../use-cases/dry-run.ts";
+import { refuse } from "../use-cases/settle-dispatch.ts";
 import { warnIfNoWorkerRuns, withClient, withDatabase, withLocalWorkers } from "./connections.ts";
-import { modelOption, parseBetween, print, printNote, printNotes } from "./output.ts";
+import { modelOption, parseBetween, parseText, print, printNote, printNotes } from "./output.ts";
 
 interface DecideOptions {
   model: string;
@@ -16,6 +18,9 @@ interface DecideOptions {
   json?: true;
   /** Seconds. */
   timeout: number;
+  force?: true;
+  by?: string;
+  reason?: string;
 }
 
 /** `retrigger decide` */
@@ -33,25 +38,38 @@ export function createDecide(): Command {
         .preset("dispatch"),
     )
     .option("--json", "print the decision as one JSON object (waits)")
+    .option("--force", "pass the guards, never the criteria; needs --by and --reason, which are recorded")
+    .option("--by <name>", "who forces it", parseText)
+    .option("--reason <text>", "why it is forced", parseText)
     .option("--timeout <seconds>", "how long to wait for the decision", parseBetween(1, 86_400), 900)
     .action((options: DecideOptions) => (options.dryRun ? showDryRun(options) : decide(options)));
 }
 
-async function showDryRun({ model, json }: DecideOptions): Promise<void> {
+/** Who forces the decision, and why; null if nobody does. @throws PermanentError if one of the options is missing. */
+function parseForce({ force, by, reason }: DecideOptions): { by: string; reason: string } | null {
+  if (by !== undefined && reason !== undefined && force) return { by, reason };
+  if (!force && by === undefined && reason === undefined) return null;
+  throw refuse("--force, --by and --reason go together: who forces the decision, and why");
+}
+
+async function showDryRun(options: DecideOptions): Promise<void> {
+  const { model, json } = options;
+  const forced = parseForce(options);
   const config = parseConfigWithoutRedis(loadEnvironment());
   printNotes(config);
-  const summary = await withDatabase(config, (database) => dryRun({ config, database, model }));
+  const summary = await withDatabase(config, (database) => dryRun({ config, database, model, forced }));
   print(json ? JSON.stringify(summary, null, 2) : summary.report);
 }
 
 async function decide(options: DecideOptions): Promise<void> {
+  const forced = parseForce(options);
   const config = parseConfig(loadEnvironment());
   printNotes(config);
   const { model } = options;
   await withClient(config, model, async (client) => {
     const isWaiting = options.wait !== undefined || options.json === true;
     const workers = await client.inbox.getWorkersCount();
-    const jobId = await client.send(INBOX_JOBS.manual, { model } satisfies DecisionRequest);
+    const jobId = await request(config, client, model, forced);
     if (!isWaiting) {
       print(`Requested a decision about ${model} (job ${jobId}).`);
       return warnIfNoWorkerRuns(client);
@@ -59,10 +77,31 @@ async function decide(options: DecideOptions): Promise<void> {
     const wait = () => waitAndReport(client, jobId, options);
     if (workers > 0) return wait();
     await withLocalWorkers(config, wait, { trainings: options.wait === "training" ? "run" : "none" });
-    if (options.wait !== "training" && config.trainer.name !== "mock")
+    if (options.wait !== "training" && findModel(config.models, model).trainer.name !== "mock")
       printNote(
-        "If a training was requested, it is followed (with TRAINER=command: run) once a worker is running: npm start",
+        "If a training was requested, it is followed (with the trainer command: run) once a worker is running: npm start",
       );
+  });
+}
+
+/** Puts the request on the inbox; a forced one after its override is recorded, which the decision reads. */
+async function request(
+  config: Config,
+  client: Client,
+  model: string,
+  forced: { by: string; reason: string } | null,
+): Promise<string> {
+  const send = () => client.send(INBOX_JOBS.manual, { model } satisfies DecisionRequest);
+  if (forced === null) return send();
+  return withDatabase(config, async (database) => {
+    const id = await database.saveOverride({ model, ...forced });
+    try {
+      return await send();
+    } catch (error) {
+      // Else a later decision that was not asked to be forced would use it.
+      await database.dropOverride(id);
+      throw error;
+    }
   });
 }
 

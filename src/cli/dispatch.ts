@@ -1,13 +1,19 @@
 import { Command } from "commander";
 import { type Config, parseConfig } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
-import { PermanentError } from "../core/errors.ts";
 import type { Database } from "../postgres/database.ts";
 import type { DispatchRecord } from "../postgres/dispatches.ts";
 import { createRedactor } from "../process/redact.ts";
-import { createTrainer } from "../trainers/registry.ts";
+import { createTrainers } from "../trainers/registry.ts";
+import type { RemoteTrainer } from "../trainers/trainer.ts";
 import type { Client } from "../use-cases/client.ts";
-import { confirmDispatch, refuse, reopenDispatch, untilSettled } from "../use-cases/settle-dispatch.ts";
+import {
+  confirmDispatch,
+  refuse,
+  reopenDispatch,
+  requireRemote,
+  untilSettled,
+} from "../use-cases/settle-dispatch.ts";
 import { withClient, withDatabase, withLocalWorkers } from "./connections.ts";
 import { print, printNote } from "./output.ts";
 
@@ -35,20 +41,17 @@ export function createDispatch(): Command {
 
 async function confirm(id: string, run: string): Promise<void> {
   const config = parseConfig(loadEnvironment());
-  const trainer = await createTrainer(config, createRedactor(config.secrets));
-  if (!trainer.remote)
-    throw new PermanentError("REFUSED", `TRAINER is ${trainer.name}, which starts no trainings`);
-  const training = trainer.remote.identify(run);
-  await withDispatch(config, id, async (record, database, client) => {
+  await withDispatch(config, id, async ({ record, remote, database, client }) => {
+    const training = remote.identify(run);
     await confirmDispatch(config, database, record, training);
     await client.resumeTraining(record);
+    print(`Confirmed: decision ${id} started the training ${training.externalId}. It will be followed.`);
   });
-  print(`Confirmed: decision ${id} started the training ${training.externalId}. It will be followed.`);
 }
 
 async function sendAgain(id: string, from: "rejected" | "unknown"): Promise<void> {
   const config = parseConfig(loadEnvironment());
-  await withDispatch(config, id, async (record, database, client) => {
+  await withDispatch(config, id, async ({ record, database, client }) => {
     await reopenDispatch(config, database, record, from);
     const send = async (): Promise<void> => {
       await client.resumeTraining(record);
@@ -59,21 +62,26 @@ async function sendAgain(id: string, from: "rejected" | "unknown"): Promise<void
   });
 }
 
+interface FoundDispatch {
+  record: DispatchRecord;
+  /** The trainer that the dispatch was made for. */
+  remote: RemoteTrainer;
+  database: Database;
+  client: Client;
+}
+
 /** Finds the dispatch, and opens the database and the queues: without Redis, no worker would learn of the change. */
 async function withDispatch(
   config: Config,
   id: string,
-  use: (record: DispatchRecord, database: Database, client: Client) => Promise<void>,
+  use: (found: FoundDispatch) => Promise<void>,
 ): Promise<void> {
+  const trainers = await createTrainers(config, createRedactor(config.secrets));
   await withDatabase(config, async (database) => {
     const record = await database.findDispatch(id);
     if (!record) throw refuse(`Decision ${id} has no dispatch. See: npx retrigger history`);
-    const { name } = config.trainer;
-    if (record.trainer !== name)
-      throw refuse(
-        `The training of decision ${id} was dispatched to ${record.trainer}, but TRAINER is ${name}`,
-      );
-    await withClient(config, record.model, (client) => use(record, database, client));
+    const remote = requireRemote(trainers, record);
+    await withClient(config, record.model, (client) => use({ record, remote, database, client }));
   });
 }
 

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { duration } from "../core/duration.ts";
 
 /** Prints a line of output. */
 export const print = (line: string): void => console.log(line);
@@ -20,4 +21,18 @@ export function parseBetween(min: number, max: number) {
     if (Number.isInteger(number) && number >= min && number <= max) return number;
     throw new InvalidArgumentError(`Must be a whole number from ${min} to ${max}.`);
   };
+}
+
+/** Parses a duration such as 3d. @throws InvalidArgumentError, which commander reports. */
+export function parseDuration(text: string): string {
+  const parsed = duration().safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError("Must be a duration such as 3d, 12h or 30m.");
+}
+
+/** Parses a line of text. @throws InvalidArgumentError, which commander reports. */
+export function parseText(text: string): string {
+  const trimmed = text.trim();
+  if (trimmed !== "" && trimmed.length <= 500 && !/[\p{Cc}\p{Cs}]/u.test(trimmed)) return trimmed;
+  throw new InvalidArgumentError("Must be 1 to 500 characters on one line.");
 }

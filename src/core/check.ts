@@ -85,7 +85,8 @@ export interface Needs {
 }
 
 /** A criterion of a policy: a leaf of its condition. Pure. */
-export interface Criterion<F extends Fields = Fields> extends CheckDefinition<F>, CheckReport<FieldValues<F>> {
+export interface Criterion<F extends Fields = Fields>
+  extends CheckDefinition<F>, CheckReport<FieldValues<F>> {
   /** The reason code of a trigger that it carried; null if it never is a reason to retrain by itself. */
   readonly carries: string | null;
   /** Whether it measures drift: such a criterion goes before any other as a trigger's reason. */

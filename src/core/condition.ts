@@ -22,8 +22,18 @@ export type Part =
 
 const BY_KEY = new Map(CRITERIA.map((criterion) => [criterion.key, criterion]));
 
-/** Takes a condition apart. */
+const parts = new WeakMap<Condition, Part>();
+
+/** Takes a condition apart, once: conditions do not change. */
 export function partOf(condition: Condition): Part {
+  const known = parts.get(condition);
+  if (known) return known;
+  const part = takeApart(condition);
+  parts.set(condition, part);
+  return part;
+}
+
+function takeApart(condition: Condition): Part {
   if ("of" in condition)
     return {
       kind: "atLeast",
@@ -45,12 +55,22 @@ export interface PlacedCriterion {
   place: string;
 }
 
-/** The criteria of a condition, in order. */
-export function listCriteria(condition: Condition, place = "when"): PlacedCriterion[] {
+const placed = new WeakMap<Condition, readonly PlacedCriterion[]>();
+
+/** The criteria of a policy's condition, in order. */
+export function listCriteria(condition: Condition): readonly PlacedCriterion[] {
+  const known = placed.get(condition);
+  if (known) return known;
+  const criteria = placeCriteria(condition, "when");
+  placed.set(condition, criteria);
+  return criteria;
+}
+
+function placeCriteria(condition: Condition, place: string): PlacedCriterion[] {
   const part = partOf(condition);
   if (part.kind === "criterion") return [{ criterion: part.criterion, settings: part.settings, place }];
   const name = part.kind === "atLeast" ? "of" : part.kind;
-  return part.children.flatMap((child, index) => listCriteria(child, `${place}.${name}[${index}]`));
+  return part.children.flatMap((child, index) => placeCriteria(child, `${place}.${name}[${index}]`));
 }
 
 /** How a condition turned out, with the result of every criterion. */
@@ -188,7 +208,11 @@ function parseAtLeast(
   const { atLeast } = value;
   const isCount = Number.isSafeInteger(atLeast) && (atLeast as number) >= 1;
   if (!isCount)
-    faults.push({ path: [...path, "atLeast"], message: "expected a whole number of at least 1", value: atLeast });
+    faults.push({
+      path: [...path, "atLeast"],
+      message: "expected a whole number of at least 1",
+      value: atLeast,
+    });
   else if ((atLeast as number) > children.length)
     faults.push({
       path: [...path, "atLeast"],

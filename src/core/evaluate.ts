@@ -24,7 +24,7 @@ export const Verdict = z.object({
   feature: z.string().nullable(),
   /**
    * The earliest instant (ISO 8601, the database's clock) at which a failed check could pass through time alone, whatever
-   * the other checks say. Null if time alone changes nothing, and for a `trigger`.
+   * the other checks say, or at which an expected drift run will be missing. Null if time alone changes nothing.
    */
   nextLookAt: z.string().nullable().default(null),
   /** What would turn the verdict, and what did not count. */

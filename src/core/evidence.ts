@@ -36,10 +36,7 @@ export const WeighedCheck = z.object({
   /** The decision whose training, not a failed one, was for this check; null if there is none. */
   answeredBy: z.number().int().nullable().default(null),
   /** The last failed training that was for this check, and how many have failed in a row; null if none has. */
-  failed: z
-    .object({ endedAt: z.string(), failures: z.number().int().positive() })
-    .nullable()
-    .default(null),
+  failed: z.object({ endedAt: z.string(), failures: z.number().int().positive() }).nullable().default(null),
 });
 export type WeighedCheck = z.infer<typeof WeighedCheck>;
 
@@ -61,6 +58,8 @@ export const PastDecision = z.object({
   driftScore: Figure,
   /** When this decision was due for re-evaluation, ISO 8601; null for never. */
   nextLookAt: z.string().nullable().default(null),
+  /** Whether drift runs were missing then; null if none were expected. */
+  driftRuns: z.enum(["seen", "missing"]).nullable().optional(),
 });
 export type PastDecision = z.infer<typeof PastDecision>;
 
@@ -113,10 +112,7 @@ const TrainingHistory = z.object({
 
 /** What people have decided about the model. */
 const Interventions = z.object({
-  snooze: z
-    .object({ until: z.string(), reason: z.string(), by: z.string() })
-    .nullable()
-    .default(null),
+  snooze: z.object({ until: z.string(), reason: z.string(), by: z.string() }).nullable().default(null),
   /** The newest request for an approval. */
   approval: z
     .object({
@@ -133,10 +129,7 @@ const Interventions = z.object({
     .nullable()
     .default(null),
   /** A forced decision: guards do not count. */
-  override: z
-    .object({ id: z.number().int(), by: z.string(), reason: z.string() })
-    .nullable()
-    .default(null),
+  override: z.object({ id: z.number().int(), by: z.string(), reason: z.string() }).nullable().default(null),
 });
 
 /** A training of the model that may be under way: requested or running. */
@@ -192,7 +185,10 @@ export const Evidence = z.object({
     /** Rows since the last successful training; null if unknown or not read. */
     grown: z.number().int().nonnegative().nullable().default(null),
     /** The rows that wait for a training, and for how long in total, in days; null if unknown or not read. */
-    waiting: z.object({ rows: z.number().nonnegative(), rowDays: z.number().nonnegative() }).nullable().default(null),
+    waiting: z
+      .object({ rows: z.number().nonnegative(), rowDays: z.number().nonnegative() })
+      .nullable()
+      .default(null),
     /** An earlier size, for the pace of growth; null if none is known. */
     earlier: z.object({ size: z.number().nonnegative(), at: z.string() }).nullable().default(null),
   }),
@@ -200,6 +196,18 @@ export const Evidence = z.object({
   isGuide: z.boolean().default(true),
   trainings: TrainingHistory.default(TrainingHistory.parse({})),
   interventions: Interventions.default(Interventions.parse({})),
+  /** Signs of drift monitoring; null if the settings do not expect drift runs at intervals. */
+  monitoring: z
+    .object({
+      /** The newest drift check or event, ISO 8601; null for none. */
+      lastSeenAt: z.string().nullable(),
+      /** Since when the next one is awaited: the newest, else the first decision about the model. */
+      since: z.string(),
+      /** How often one is expected, as a duration. */
+      every: z.string(),
+    })
+    .nullable()
+    .default(null),
   /** Newest first. The first one's id is what compare-and-set compares. */
   lastDecisions: z.array(PastDecision),
 });

@@ -25,10 +25,21 @@ export function listChecks(facts: Facts): WeighedCheck[] {
   return listAllChecks(facts).filter((check) => counts(check, facts));
 }
 
+const times = new WeakMap<WeighedCheck, number>();
+
+/** When a check was made, Unix milliseconds. Parsed once: a verdict and its explanation compare the times many times. */
+export function timeOf(check: WeighedCheck): number {
+  const known = times.get(check);
+  if (known !== undefined) return known;
+  const time = Date.parse(check.at);
+  times.set(check, time);
+  return time;
+}
+
 /** The checks that count and are younger than `within`, newest first. */
 export function listChecksWithin(facts: Facts, within: Duration): WeighedCheck[] {
   const start = facts.now - toMs(within);
-  return listChecks(facts).filter(({ at }) => Date.parse(at) > start);
+  return listChecks(facts).filter((check) => timeOf(check) > start);
 }
 
 /** All checks on enough samples, also those that a training was for, newest first. */
@@ -40,7 +51,12 @@ export function listAllChecks({ evidence, sampleFloor }: Facts): WeighedCheck[] 
 function counts({ answeredBy, failed }: WeighedCheck, { counting, now, backoff }: Facts): boolean {
   if (counting === "all") return true;
   if (answeredBy !== null) return false;
-  return counting === "unanswered" || backoff === null || failed === null || now >= computeBackoffEnd(failed, backoff);
+  return (
+    counting === "unanswered" ||
+    backoff === null ||
+    failed === null ||
+    now >= computeBackoffEnd(failed, backoff)
+  );
 }
 
 const reconstructed = new WeakMap<Evidence, WeighedCheck[]>();

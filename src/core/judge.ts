@@ -9,10 +9,18 @@ import {
   listResults,
 } from "./condition.ts";
 import { CRITERIA } from "./criteria/registry.ts";
+import { findDriftRunsDue } from "./drift-runs.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Counting, Facts } from "./facts.ts";
 import { GUARDS } from "./guards/registry.ts";
-import { backoffOf, countRequiredAlerts, type Policy, sampleFloorOf, settingsOf } from "./policy.ts";
+import {
+  backoffOf,
+  countRequiredAlerts,
+  hasRetriggerGuard,
+  type Policy,
+  sampleFloorOf,
+  settingsOf,
+} from "./policy.ts";
 
 /** A reason why a model is not retrained: the code of a failed check, as in `retraining_decisions.reason`. */
 export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));
@@ -43,6 +51,7 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
   const { results, objections } = runGuards(evidence, policy, now, condition.passed);
   const isForced = evidence.interventions.override !== null;
   const failedCriteria = listFailed(condition);
+  const driftRunsDue = findDriftRunsDue(evidence, now);
   const failed = [
     ...failedCriteria.flatMap(({ id }) => CRITERIA.find((criterion) => criterion.id === id)?.reason ?? []),
     ...(isForced ? [] : objections.map(({ reason }) => reason)),
@@ -63,20 +72,22 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
       reason: shared.failed.join(","),
       driftScore: null,
       feature: null,
-      nextLookAt: findNextLook([
-        ...failedCriteria,
-        ...(isForced ? [] : results.filter(({ passed }) => !passed)),
-      ]),
+      nextLookAt: findNextLook(
+        [...failedCriteria, ...(isForced ? [] : results.filter(({ passed }) => !passed))],
+        driftRunsDue,
+      ),
     };
   }
   const newest = evidence.checks.newestTriggered[0];
+  // Checks that the guards do not let count have not carried the trigger.
+  const counting = isForced || !hasRetriggerGuard(policy) ? "all" : "released";
   return {
     ...shared,
     decision: "trigger",
-    reason: findReason(condition),
+    reason: findReason(evaluateCondition(policy.when, factsOf(evidence, policy, now, counting))),
     driftScore: newest?.score ?? null,
     feature: newest?.feature ?? null,
-    nextLookAt: null,
+    nextLookAt: findNextLook([], driftRunsDue),
   };
 }
 
@@ -137,10 +148,10 @@ function findReason(condition: ConditionResult): string {
 /** In this order, if several criteria carried a trigger without drift: the amount of data comes last. */
 const REASONS = ["max_age", "waiting_cost", "buffer_growth", "buffer_full"];
 
-function findNextLook(results: readonly CheckResult[]): string | null {
+function findNextLook(results: readonly CheckResult[], driftRunsDue: number | null): string | null {
   const ends = results.flatMap(({ nextLookAt }) =>
     nextLookAt === undefined ? [] : [Date.parse(nextLookAt)],
   );
+  if (driftRunsDue !== null) ends.push(driftRunsDue);
   return ends.length === 0 ? null : new Date(Math.min(...ends)).toISOString();
 }
-

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { CheckDefinition, Guard, Needs } from "./check.ts";
-import { type Condition, listCriteria, parseCondition, type PlacedCriterion } from "./condition.ts";
+import { type Condition, listCriteria, parseCondition, partOf, type PlacedCriterion } from "./condition.ts";
 import { CRITERIA } from "./criteria/registry.ts";
 import { formatDuration, toMs } from "./duration.ts";
 import { describeUnknown, type Fault, isRecord, parseFields } from "./fields.ts";
@@ -107,7 +107,10 @@ export function parsePolicy(value: unknown, base: Policy, path: Fault["path"], f
   }
   for (const key of Object.keys(value))
     if (key !== "when" && key !== "guards")
-      faults.push({ path: [...path, key], message: describeUnknown("part of a policy", key, ["when", "guards"]) });
+      faults.push({
+        path: [...path, key],
+        message: describeUnknown("part of a policy", key, ["when", "guards"]),
+      });
   const when =
     value["when"] === undefined ? base.when : parseCondition(value["when"], [...path, "when"], faults);
   const guards = parseGuards(value["guards"], base, [...path, "guards"], faults);
@@ -151,7 +154,11 @@ function parseGuard(
   if (value === "off" || value === false) return "off";
   const isOn = value === "on" || value === true || value === null;
   const own: Fault[] = [];
-  if (!isOn && Object.keys(guard.fields).length === 0 && !(isRecord(value) && Object.keys(value).length === 0)) {
+  if (
+    !isOn &&
+    Object.keys(guard.fields).length === 0 &&
+    !(isRecord(value) && Object.keys(value).length === 0)
+  ) {
     faults.push({ path, message: "expected on or off", value });
     return "off";
   }
@@ -168,18 +175,32 @@ function findContradictions(policy: Policy, path: Fault["path"]): Fault[] {
   const criteria = listCriteria(policy.when);
   const faults: Fault[] = [];
   const at = [...path, "when"];
-  if (criteria.every(({ criterion }) => criterion.carries === null))
+  if (holdsWithoutReason(policy.when)) {
+    const keys = criteria.flatMap(({ criterion }) => (criterion.carries === null ? [criterion.key] : []));
     faults.push({
       path: at,
-      message: `expected a criterion that is a reason to retrain, such as driftAlerts or maxAge: ${criteria.map(({ criterion }) => criterion.key).join(" and ")} alone would retrain all the time`,
+      message: `expected a criterion that is a reason to retrain, such as driftAlerts or maxAge: ${[...new Set(keys)].join(" and ")} alone would retrain all the time`,
     });
+  }
   if (criteria.filter(({ criterion }) => criterion.key === "sampleFloor").length > 1)
     faults.push({ path: at, message: "sampleFloor applies to the whole policy, so it may be named once" });
   return faults;
 }
 
+/** Whether a condition can hold although no criterion that is a reason to retrain does. */
+function holdsWithoutReason(condition: Condition): boolean {
+  const part = partOf(condition);
+  if (part.kind === "criterion") return part.criterion.carries === null;
+  const count = part.children.filter(holdsWithoutReason).length;
+  if (part.kind === "atLeast") return count >= part.count;
+  return part.kind === "any" ? count > 0 : count === part.children.length;
+}
+
 /** The settings of a guard that is on; null if it is off. */
-export function settingsOf({ guards }: Pick<Policy, "guards">, { key, default: standard }: Pick<Guard, "key" | "default">): Record<string, unknown> | null {
+export function settingsOf(
+  { guards }: Pick<Policy, "guards">,
+  { key, default: standard }: Pick<Guard, "key" | "default">,
+): Record<string, unknown> | null {
   const own = guards[key];
   if (own === "off") return null;
   return own ?? standard;
@@ -212,7 +233,10 @@ export function hasRetriggerGuard({ guards }: Pick<Policy, "guards">): boolean {
 }
 
 /** What a policy needs from the sources: how far back, and what beyond the counts. */
-export interface PolicyNeeds extends Omit<Required<Needs>, "within" | "reach" | "requestedWithin" | "requestedByAllWithin"> {
+export interface PolicyNeeds extends Omit<
+  Required<Needs>,
+  "within" | "reach" | "requestedWithin" | "requestedByAllWithin"
+> {
   within: string;
   reach: string;
   requestedWithin: string | null;

@@ -16,15 +16,17 @@ export class RequestError extends Error {
 /** Reads the body as text, because the signature covers the raw bytes. */
 export const readBody = express.text({ type: () => true, limit: "1mb" });
 
-/** Returns the body. @throws RequestError if it is not signed with the secret. */
+/** Returns the body. @throws RequestError if it is not signed with one of the secrets. */
 export async function requireSigned(
   request: Request,
-  secret: string | undefined,
+  secrets: readonly (string | undefined)[],
   header: string,
 ): Promise<string> {
-  if (secret === undefined) throw new RequestError(404, "The settings have no secret for this path");
+  const known = new Set(secrets.filter((secret) => secret !== undefined));
+  if (known.size === 0) throw new RequestError(404, "The settings have no secret for this path");
   const body: unknown = request.body;
-  if (typeof body === "string" && (await isSigned(secret, body, request.get(header)))) return body;
+  if (typeof body === "string")
+    for (const secret of known) if (await isSigned(secret, body, request.get(header))) return body;
   throw new RequestError(401, `${header} is missing or wrong`);
 }
 

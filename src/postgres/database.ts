@@ -10,6 +10,7 @@ import { createDispatchStore } from "./dispatches.ts";
 import { createEventStore } from "./events.ts";
 import { createEvidenceStore } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
+import { createInterventionStore } from "./interventions.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createModelStateStore } from "./model-states.ts";
 import { createPool } from "./pool.ts";
@@ -19,8 +20,6 @@ export type Database = ReturnType<typeof createDatabase>;
 
 export interface DatabaseOptions {
   databaseUrl: string;
-  /** The trainer whose earlier trainings count as answers to an alert. */
-  trainer: { name: string };
   timing: { lostAfterMs: number };
   /** IANA zone of timestamps without one. */
   timeZone: string;
@@ -29,13 +28,13 @@ export interface DatabaseOptions {
 }
 
 export function createDatabase(
-  { databaseUrl, trainer, timing, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
+  { databaseUrl, timing, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
   log: Logger,
 ) {
   const pool = createPool(databaseUrl, log);
   const options = {
     pool,
-    trainer: trainer.name,
+    databaseUrl,
     timeZone,
     evidenceMaxAgeSeconds,
     flightLimitSeconds: computeFlightLimitMs(timing.lostAfterMs) / 1000,
@@ -46,6 +45,7 @@ export function createDatabase(
     ...createDecisionStore(options),
     ...createDecisionLog(options),
     ...createModelStateStore(options),
+    ...createInterventionStore(options),
     ...createDispatchStore(options),
     ...createDispatchClaims(options),
     ...createDispatchLists(options),

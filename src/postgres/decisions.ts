@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { z } from "zod";
+import { planApproval } from "../core/approval-plan.ts";
 import type { DispatchOutcome } from "../core/dispatch/dispatch.ts";
 import { DispatchRequest, toRecorded } from "../core/dispatch/request.ts";
 import type { Verdict } from "../core/evaluate.ts";
@@ -9,9 +10,10 @@ import { parseInput } from "../core/parse.ts";
 import { Policy } from "../core/policy.ts";
 import type { Superseded } from "../core/superseded.ts";
 import { createDecisionIds, noSequence } from "./decision-ids.ts";
-import { FIND_RECORDED, INSERT_DECISION } from "./decision-sql.ts";
+import { FIND_RECORDED, INSERT_DECISION, INSERT_WITH_INTERVENTIONS } from "./decision-sql.ts";
 import { hasCode } from "./explain-error.ts";
 import { queryPrepared } from "./prepared.ts";
+import { budgetOf, insertWithinBudget } from "./total-budget.ts";
 
 /** A decision that is about to be recorded. */
 export interface NewDecision {
@@ -79,15 +81,17 @@ export function createDecisionStore(options: DecisionStoreOptions) {
       for (let attempt = 1; ; attempt += 1) {
         const isCached = ids.isCached();
         const values = toValues(decision, options, await ids.findSequence());
-        const rows = await insert(pool, values).catch((error: unknown) => {
+        const rows = await insert(pool, decision, values).catch((error: unknown) => {
           // The cached sequence may have been dropped in the meantime.
           if (!isCached || !hasCode(error, ["42P01"])) throw error;
           return [];
         });
         const { request } = decision;
-        if (rows[0]) return { outcome: "recorded", decision: { ...rows[0], request, earlier: null } };
+        if (rows !== "spent" && rows[0])
+          return { outcome: "recorded", decision: { ...rows[0], request, earlier: null } };
         const found = await findRecorded(decision, options);
         if (found.outcome !== "none") return found;
+        if (rows === "spent") return { outcome: "superseded", because: "budget_spent" };
         // Neither a rival decision nor old evidence: rows have explicit ids beyond the sequence, or the sequence was replaced.
         ids.forget();
         if (attempt > MAX_REPAIRS) throw noSequence("its ids are ahead of the sequence");
@@ -99,8 +103,17 @@ export function createDecisionStore(options: DecisionStoreOptions) {
 
 type InsertedRow = Omit<RecordedDecision, "earlier" | "request">;
 
-async function insert(pool: pg.Pool, values: readonly unknown[]): Promise<InsertedRow[]> {
-  return (await queryPrepared<InsertedRow>(pool, INSERT_DECISION, values)).rows;
+async function insert(
+  pool: pg.Pool,
+  decision: NewDecision,
+  values: readonly unknown[],
+): Promise<InsertedRow[] | "spent"> {
+  const interventions = toInterventions(decision);
+  const sql = interventions.length === 0 ? INSERT_DECISION : INSERT_WITH_INTERVENTIONS;
+  const all = [...values, ...interventions];
+  const budget = budgetOf(decision.policy, decision.verdict);
+  if (budget === null) return (await queryPrepared<InsertedRow>(pool, sql, all)).rows;
+  return insertWithinBudget(pool, budget, async (client) => (await client.query<InsertedRow>(sql, all)).rows);
 }
 
 function toValues(
@@ -132,11 +145,32 @@ function toValues(
     evidenceMaxAgeSeconds,
     verdict.failed.length > 0 ? verdict.failed : [verdict.reason],
     verdict.nextLookAt,
-    evidence.checks.newestTriggered[0]?.checkedAt ?? null,
+    findNewestAlertTime(evidence),
     listHolding(decision),
     decision.settingsHash,
     sequence,
+    verdict.explanation && JSON.stringify(verdict.explanation),
+    verdict.forced && JSON.stringify(verdict.forced),
   ];
+}
+
+/** What the decision does to overrides and approvals, as parameters; empty if nothing. */
+function toInterventions({ evidence, policy, verdict }: NewDecision): unknown[] {
+  const { requestForMs, settle } = planApproval(evidence, policy, verdict);
+  const overrideId = evidence.interventions.override?.id ?? null;
+  if (requestForMs === null && settle === null && overrideId === null) return [];
+  return [
+    overrideId,
+    requestForMs === null ? null : requestForMs / 1000,
+    settle?.decisionId ?? null,
+    settle?.state ?? null,
+  ];
+}
+
+/** The time of the newest check that the decision records. */
+function findNewestAlertTime({ alerts, weighed, checks }: Evidence): string | null {
+  const newest = weighed?.find(({ id }) => id === alerts.ids[0]);
+  return newest?.at ?? checks.newestTriggered[0]?.checkedAt ?? null;
 }
 
 /** The id of the model's last decision when the evidence was gathered; 0 if there was none. */

@@ -56,11 +56,16 @@ export function createDispatchClaims({ pool, evidenceMaxAgeSeconds }: DispatchCl
   };
 }
 
+/** Whether a guard is on in the decision's policy; in that of an earlier version, by its flat key. */
+function isGuardOn(flatKey: string, key: string): string {
+  return `COALESCE((decision.policy ->> '${flatKey}')::boolean, decision.policy #>> '{guards,${key}}' IS DISTINCT FROM 'off')`;
+}
+
 /** Whether the row `other` is a later request for the model to which the guards of `decision` object. */
 const IS_RIVAL = `other.model_name = decision.model AND other.decision_id <> decision.id AND other.trainer <> 'mock'
   AND other.asked_at > decision.taken_at
-  AND (COALESCE((decision.policy ->> 'inFlightGuard')::boolean, true) AND other.state IN (${OPEN})
-    OR COALESCE((decision.policy ->> 'retriggerGuard')::boolean, true) AND other.state IN (${OPEN}, 'succeeded')
+  AND (${isGuardOn("inFlightGuard", "trainingInFlight")} AND other.state IN (${OPEN})
+    OR ${isGuardOn("retriggerGuard", "alreadyActedOn")} AND other.state IN (${OPEN}, 'succeeded')
       AND EXISTS (SELECT FROM retraining_decisions AS theirs
         WHERE theirs.id = other.decision_id AND theirs.alert_ids && decision.alert_ids))`;
 

@@ -6,6 +6,7 @@ import { OPEN } from "./dispatch-sql.ts";
 export interface OpenDispatch {
   runId: string;
   model: string;
+  trainer: string;
   state: DispatchState;
 }
 
@@ -17,15 +18,16 @@ export interface DispatchCount {
   count: number;
 }
 
-/** Lists and counts dispatches across models. @param trainer The trainer whose dispatches this service follows. */
-export function createDispatchLists({ pool, trainer }: { pool: pg.Pool; trainer: string }) {
+/** Lists and counts dispatches across models. */
+export function createDispatchLists({ pool }: { pool: pg.Pool }) {
   return {
     /**
-     * This trainer's unfinished dispatches, and its failed ones whose alerts are still held back. Dispatches written in the
-     * last two seconds are left out, because their jobs may be on the way to Redis.
+     * The unfinished dispatches, and the failed ones whose alerts are still held back, of every trainer that starts
+     * trainings: also of models and trainers that only other services serve. Dispatches written in the last two seconds are
+     * left out, because their jobs may be on the way to Redis.
      */
     async listOpenDispatches(): Promise<OpenDispatch[]> {
-      return (await pool.query<OpenDispatch>(LIST_OPEN_DISPATCHES, [trainer])).rows;
+      return (await pool.query<OpenDispatch>(LIST_OPEN_DISPATCHES)).rows;
     },
 
     async countDispatches(): Promise<DispatchCount[]> {
@@ -34,14 +36,14 @@ export function createDispatchLists({ pool, trainer }: { pool: pg.Pool; trainer:
   };
 }
 
-const LIST_OPEN_DISPATCHES = `SELECT run_id AS "runId", decision.model, state
+const LIST_OPEN_DISPATCHES = `SELECT run_id AS "runId", decision.model, dispatch.trainer, state
      FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
-     WHERE dispatch.trainer = $1 AND dispatch.trainer <> 'mock' AND run_id IS NOT NULL
+     WHERE dispatch.trainer <> 'mock' AND run_id IS NOT NULL
        AND dispatch.updated_at < now() - interval '2 seconds' AND state IN (${OPEN})
      UNION ALL
-     SELECT run_id, decision.model, state
+     SELECT run_id, decision.model, dispatch.trainer, state
      FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
-     WHERE dispatch.trainer = $1 AND dispatch.trainer <> 'mock' AND run_id IS NOT NULL
+     WHERE dispatch.trainer <> 'mock' AND run_id IS NOT NULL
        AND state IN ('failed', 'cancelled') AND ended_at > now() - interval '7 days'
        AND dispatch.updated_at < now() - interval '2 seconds'
        AND (SELECT latest.next_look_at > now() OR latest.taken_at <= dispatch.ended_at

@@ -41,6 +41,7 @@ SELECT decision_id AS "decisionId", run_id AS "runId", decision.model, dispatch.
       WHEN 'number' THEN evidence #> '{checks,newestTriggered,0,score}' END,
     'bufferSize', evidence #> '{buffer,size}') AS "order",
   evidence #>> '{checks,newestTriggered,0,feature}' AS feature, evidence -> 'alerts' AS alerts,
+  COALESCE(evidence #>> '{buffer,unit}', 'ratings') AS unit,
   json_build_object(${Object.entries(COLUMNS)
     .map(([name, column]) => `'${name}', ${TIMES.includes(name) ? toMs(column) : `dispatch.${column}`}`)
     .join(", ")}) AS dispatch

@@ -17,6 +17,8 @@ export interface DispatchRecord {
   /** What the decision saw: the feature of the newest alert, and the alerts that its training is for. */
   feature: string | null;
   alerts: SeenAlerts;
+  /** What the buffer counts. */
+  unit: string;
   /** The recorded request, which is never executed, and the hash of the settings that it was rendered from. */
   request: unknown;
   settingsHash: string | null;

@@ -1,105 +1,75 @@
 import type pg from "pg";
-import { z } from "zod";
-import { PermanentError } from "../core/errors.ts";
-import { Evidence } from "../core/evidence.ts";
-import type { Policy } from "../core/policy.ts";
-import { buildEvidenceSql, quoteTable, type SourceTables } from "./evidence-sql.ts";
-import { hasCode } from "./explain-error.ts";
-import { type Parameter, sendPrepared } from "./prepared.ts";
+import type { Evidence } from "../core/evidence.ts";
+import { needsOf, type Policy, type PolicyNeeds } from "../core/policy.ts";
+import type { Sources } from "../settings/sources.ts";
+import { type EvidenceResult, toEvidence } from "./evidence-result.ts";
+import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
+import { databaseAddress } from "./explain-error.ts";
+import type { Statement } from "./parameters.ts";
+import { sendPrepared } from "./prepared.ts";
+import { createColumnCache } from "./source-columns.ts";
+import { createSourcePlans } from "./source-plans.ts";
+import { findSources, type SourceFault } from "./source-tables.ts";
 
-/** The tables that hold a model's evidence, and how far back drift checks count. */
-export interface ModelSources extends SourceTables {
-  policy: Pick<Policy, "lookbackHours">;
+/** What a model is judged by, and where its evidence is. */
+export interface ModelSources {
+  policy: Policy;
+  source: Sources;
+  /** Only a training of this trainer counts as an answer to an alert. */
+  trainer: { name: string };
 }
 
-export interface EvidenceStoreOptions {
+export interface EvidenceStoreOptions extends Pick<
+  EvidenceReading,
+  "flightLimitSeconds" | "evidenceMaxAgeSeconds" | "timeZone"
+> {
   pool: pg.Pool;
-  /** Only a training of this trainer counts as an answer to an alert. */
-  trainer: string;
-  /** How long after its last sign of life a training holds its model. */
-  flightLimitSeconds: number;
-  /** A training that has not been requested within this time never will be. */
-  evidenceMaxAgeSeconds: number;
-  /** IANA zone of `alert_date` and `decision_date` if they have none. */
-  timeZone: string;
+  /** For messages. */
+  databaseUrl: string;
 }
 
 /** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
 export const READING_LIMIT_MS = 115_000;
 
-/** The columns of a table. */
-export interface TableColumns {
-  all: string[];
-  /** Those that this user may read. */
-  readable: string[];
+interface EvidencePlan {
+  needs: PolicyNeeds;
+  statement: Statement;
 }
 
 /** Reads the source tables. */
-export function createEvidenceStore(options: EvidenceStoreOptions) {
-  const { pool } = options;
-  /** Tables whose `alert_date` has a type, such as text, that must be converted before it can be compared with a time. */
-  const unfilterable = new Set<string>();
-
-  async function readSnapshot(model: string, sources: ModelSources, limitMs: number): Promise<unknown> {
-    const { driftAlertsTable: table } = sources;
-    const execute = async (isFilterable: boolean): Promise<unknown> => {
-      const sql = buildEvidenceSql(sources, isFilterable);
-      const results = await sendPrepared(pool, sql, toParameters(model, sources, options), limitMs);
-      return results.rows[0]?.["evidence"];
-    };
-    const isFilterable = !unfilterable.has(table);
-    try {
-      return await execute(isFilterable);
-    } catch (error) {
-      const hasNoOperator = hasCode(error, ["42883"]);
-      if (!hasNoOperator || !isFilterable) throw error;
-      unfilterable.add(table);
-      return execute(false);
-    }
-  }
+export function createEvidenceStore({ pool, databaseUrl, ...options }: EvidenceStoreOptions) {
+  const columns = createColumnCache(pool);
+  const plans = createSourcePlans<EvidencePlan>(columns, databaseAddress(databaseUrl));
 
   return {
     /**
      * Reads all the evidence for a decision with one statement: one snapshot, one round trip. The database compares all
-     * times, on its own clock.
+     * times, on its own clock. The columns of the source tables are looked up before the first time.
      *
      * @param limitMs After this long the server cancels the query: TransientError READING_TOO_SLOW.
+     * @throws PermanentError that names each table or column that is missing, and its place in the settings.
      */
-    async fetchEvidence(model: string, sources: ModelSources, limitMs = READING_LIMIT_MS): Promise<Evidence> {
-      const parsed = Evidence.safeParse(await readSnapshot(model, sources, limitMs));
-      if (parsed.success) return parsed.data;
-      throw new PermanentError(
-        "SOURCE_DATA",
-        `The source tables contain unexpected data: ${z.prettifyError(parsed.error)}. Check the types of their columns`,
+    async fetchEvidence(model: string, config: ModelSources, limitMs = READING_LIMIT_MS): Promise<Evidence> {
+      const { source, policy, trainer } = config;
+      const result = await plans.read(
+        { model, source, key: config },
+        (tables) => {
+          const needs = needsOf(policy);
+          const isSinceTraining = source.buffer.since !== null;
+          const reading = { ...options, model, needs, isSinceTraining, trainer: trainer.name };
+          return { needs, statement: buildEvidence(reading, tables) };
+        },
+        async ({ needs, statement: { text, parameters } }) => {
+          const { rows } = await sendPrepared(pool, text, parameters, limitMs);
+          return { needs, ...(rows[0]?.["evidence"] as EvidenceResult) };
+        },
       );
+      return toEvidence(result, { needs: result.needs, source });
     },
 
-    /** The columns of a table or view; null if it does not exist. */
-    async listColumns(table: string): Promise<TableColumns | null> {
-      const { rows } = await pool.query<{ name: string; isReadable: boolean }>(LIST_COLUMNS, [
-        quoteTable(table),
-      ]);
-      if (rows.length === 0) return null;
-      const names = (list: typeof rows): string[] => list.map(({ name }) => name);
-      return { all: names(rows), readable: names(rows.filter(({ isReadable }) => isReadable)) };
+    /** What is wrong with a model's tables and columns. */
+    async findSourceFaults(model: string, source: Sources): Promise<SourceFault[]> {
+      return (await findSources(columns, model, source)).faults;
     },
   };
 }
-
-function toParameters(
-  model: string,
-  { policy }: ModelSources,
-  { timeZone, trainer, flightLimitSeconds, evidenceMaxAgeSeconds }: EvidenceStoreOptions,
-): Parameter[] {
-  return [
-    { type: "text", value: model },
-    { type: "text", value: timeZone },
-    { type: "text", value: trainer },
-    { type: "integer", value: policy.lookbackHours },
-    { type: "integer", value: Math.ceil(flightLimitSeconds) },
-    { type: "integer", value: evidenceMaxAgeSeconds },
-  ];
-}
-
-const LIST_COLUMNS = `SELECT attname AS name, has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable"
-     FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;

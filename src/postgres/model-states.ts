@@ -3,6 +3,7 @@ import type { LatestDecision } from "../core/dispatch/effects.ts";
 import { trainingInFlight } from "../core/guards/training-in-flight.ts";
 import { waitFor } from "./decision-sql.ts";
 import { OPEN } from "./dispatch-sql.ts";
+import { IS_RELEASED } from "./interventions.ts";
 
 /** What the reconciler has to restore or to make up for, because Redis lost it or a process died. */
 export interface ModelState {
@@ -56,7 +57,8 @@ LEFT JOIN LATERAL (
       AND NOT EXISTS (SELECT FROM retraining_dispatches WHERE model_name = models.model AND trainer <> 'mock'
         AND state IN (${OPEN}))
     OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'
-      AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds') AS is_overdue
+      AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds')
+    OR COALESCE(${IS_RELEASED}, false) AS is_overdue
 ) AS due ON true
 LEFT JOIN LATERAL (
   SELECT array_agg(DISTINCT run_id) AS run_ids FROM (

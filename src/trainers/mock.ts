@@ -8,6 +8,8 @@ export const mockTrainer: TrainerDefinition<typeof TARGET_SETTINGS> = {
   meaning: "Shows the GitHub Actions call and sends nothing.",
   settings: TARGET_SETTINGS,
   findFaults: findFaultyInputs,
+  // It connects to nothing.
+  connectionOf: () => null,
   create({ models }) {
     const targets = toTargets(models);
     return {

@@ -1,12 +1,21 @@
+import type { Finding } from "../core/finding.ts";
 import type { Logger } from "../process/logger.ts";
-import type { Trainer } from "./trainer.ts";
+import type { Trainers } from "./trainers.ts";
 
-/** Checks whether the trainer would accept a request. Problems are logged and never thrown. */
-export async function logTrainerProblems(trainer: Trainer, log: Logger): Promise<void> {
+/** Checks whether each trainer would accept a request. Findings that trainers share are returned once. */
+export async function preflightTrainers(trainers: Pick<Trainers, "all">): Promise<Finding[]> {
+  const findings = new Map<string, Finding>();
+  for (const trainer of trainers.all())
+    for (const finding of await trainer.preflight()) findings.set(finding.text, finding);
+  return [...findings.values()];
+}
+
+/** The same. Problems are logged and never thrown. */
+export async function logTrainerProblems(trainers: Pick<Trainers, "all">, log: Logger): Promise<void> {
   try {
-    for (const { level, text, remedy } of await trainer.preflight())
+    for (const { level, text, remedy } of await preflightTrainers(trainers))
       if (level !== "ok") log.warn({ remedy }, text);
   } catch (error) {
-    log.warn({ err: error }, "cannot check the trainer");
+    log.warn({ err: error }, "cannot check the trainers");
   }
 }

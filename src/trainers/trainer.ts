@@ -14,6 +14,8 @@ export interface TrainerDefinition<S extends Settings = Settings> {
   readonly settings: S;
   /** Finds faults that span several settings. */
   findFaults?(values: Readonly<Partial<ValuesOf<S>>>, words: FaultWords<S>): string[];
+  /** The settings that one trainer has in common for all its models; absent: all of them. */
+  connectionOf?(values: ValuesOf<S>): unknown;
   create(options: TrainerOptions<S>): Trainer | Promise<Trainer>;
 }
 
@@ -27,8 +29,9 @@ export interface FaultWords<S extends Settings = Settings> {
 
 /** What a trainer is created from. */
 interface TrainerOptions<S extends Settings> {
+  /** The settings of one of the models that share the connection, or the environment's. */
   settings: ValuesOf<S>;
-  /** The settings of each model; the YAML file may set them per model. */
+  /** The settings of each model that shares the connection. */
   models: ReadonlyMap<string, ValuesOf<S>>;
   environment: Readonly<Record<string, string | undefined>>;
   redact: Redact;
@@ -45,12 +48,28 @@ export interface ConfiguredTrainer extends ModelTrainer {
   environment: TrainerOptions<Settings>["environment"];
 }
 
+/** The settings of all trainers: the environment's, and each model's. */
+export interface TrainerConfig {
+  trainer: ConfiguredTrainer;
+  models: ReadonlyMap<string, { trainer: ModelTrainer }>;
+}
+
 /** Returns the settings of a trainer; null if another one is configured. */
 export function settingsOf<S extends Settings>(
-  configured: ConfiguredTrainer,
+  configured: ModelTrainer,
   { name }: TrainerDefinition<S>,
 ): ValuesOf<S> | null {
   return configured.name === name ? (configured.settings as ValuesOf<S>) : null;
+}
+
+/** The settings of a trainer wherever it is configured: in the environment and for models. */
+export function listSettings<S extends Settings>(
+  { trainer, models }: TrainerConfig,
+  definition: TrainerDefinition<S>,
+): ValuesOf<S>[] {
+  return [trainer, ...[...models.values()].map((model) => model.trainer)]
+    .map((configured) => settingsOf(configured, definition))
+    .filter((settings) => settings !== null);
 }
 
 /** The port behind which training runs. */

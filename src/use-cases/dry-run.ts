@@ -6,24 +6,31 @@ import { type DecisionSummary, summarizeDecision } from "../core/report/decision
 import type { Database } from "../postgres/database.ts";
 import { createRedactor } from "../process/redact.ts";
 import { draftDecision } from "../trainers/draft-decision.ts";
-import { createTrainer } from "../trainers/registry.ts";
+import { createTrainers } from "../trainers/registry.ts";
 
 /** Computes what would be decided now. Records and sends nothing. */
 export async function dryRun({
   config,
   database,
   model,
+  forced = null,
 }: {
   config: ConfigWithoutRedis;
   database: Database;
   model: string;
+  /** Who would force the decision past its guards, and why. */
+  forced?: { by: string; reason: string } | null;
 }): Promise<DecisionSummary> {
   const modelConfig = findModel(config.models, model);
   const { policy, settingNames } = modelConfig;
   const runId = createRunId();
-  const evidence = await database.fetchEvidence(model, modelConfig);
+  const found = await database.fetchEvidence(model, modelConfig);
+  const evidence = forced
+    ? { ...found, interventions: { ...found.interventions, override: { id: 0, ...forced } } }
+    : found;
   const verdict = evaluate(evidence, policy);
-  const trainer = await createTrainer(config, createRedactor(config.secrets));
+  const own = { ...config, models: new Map([[model, modelConfig]]) };
+  const trainer = (await createTrainers(own, createRedactor(config.secrets))).of(model);
   const { decision, request } = draftDecision({ runId, model, evidence, verdict }, trainer);
   return summarizeDecision(
     {

@@ -6,7 +6,8 @@ import { PermanentError } from "../core/errors.ts";
 import { describeConflict } from "../core/report/announce.ts";
 import type { Database } from "../postgres/database.ts";
 import { clockOf, type DispatchRecord } from "../postgres/dispatches.ts";
-import type { IdentifiedTraining } from "../trainers/trainer.ts";
+import type { IdentifiedTraining, RemoteTrainer } from "../trainers/trainer.ts";
+import type { Trainers } from "../trainers/trainers.ts";
 
 /** How long to wait for the trainer's response. */
 const RESPONSE_LIMIT_MS = 60_000;
@@ -41,6 +42,23 @@ export async function confirmDispatch(
 ): Promise<void> {
   if (!(await applyInput(config, database, record, { kind: "confirm", ...training })))
     throw refuse("There is nothing to confirm: the outcome of this dispatch is known");
+}
+
+/**
+ * Returns the trainer that a dispatch was made for.
+ * @throws PermanentError if the settings give its model another trainer now, or if that trainer starts no trainings.
+ */
+export function requireRemote(
+  trainers: Pick<Trainers, "of">,
+  { decisionId, model, trainer }: Pick<DispatchRecord, "decisionId" | "model" | "trainer">,
+): RemoteTrainer {
+  const { name, remote } = trainers.of(model);
+  if (name !== trainer)
+    throw refuse(
+      `The training of decision ${decisionId} was dispatched to ${trainer}, but the trainer of ${model} is ${name}`,
+    );
+  if (!remote) throw refuse(`Decision ${decisionId} was made for ${name}, which starts no trainings`);
+  return remote;
 }
 
 /** Waits until the outcome of a request is known, at most a minute. */

@@ -25,6 +25,7 @@ const { parseConfig } = await import("../../src/config/config.ts");
 const { createLogger } = await import("../../src/process/logger.ts");
 const { createRedactor } = await import("../../src/process/redact.ts");
 const { runUntilSignal } = await import("../../src/process/signals.ts");
+const { replaceRemote } = await import("../support/replace-remote.ts");
 const { withoutLock } = await import("./without-lock.ts");
 
 let hits = 0;
@@ -41,12 +42,12 @@ const app = buildApp(config, log, {
 await runUntilSignal({ start: (signal) => app.start(signal), stop: app.stop, log });
 process.exit();
 
-function replaceParts({ database, lock, chain, trainer }: Parts): Parts {
+function replaceParts({ database, lock, chain, trainers }: Parts): Parts {
   return {
     database: withSteps("database", database),
     lock: withSteps("lock", faults.hasNoLock ? withoutLock(lock) : lock),
     chain: withSteps("chain", chain),
-    trainer: { ...trainer, remote: trainer.remote && withSteps("trainer", trainer.remote) },
+    trainers: replaceRemote(trainers, (remote) => withSteps("trainer", remote)),
   };
 }
 

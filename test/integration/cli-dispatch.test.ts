@@ -125,7 +125,7 @@ describe("npx retrigger dispatch", () => {
     const { code, stderr } = await retrigger(["dispatch", "retry", "1"], { TRAINER: "mock" });
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: "The training of decision 1 was dispatched to github, but TRAINER is mock\n",
+      stderr: "The training of decision 1 was dispatched to github, but the trainer of default is mock\n",
     });
     expect(await states()).toEqual(["rejected"]);
   });

@@ -8,8 +8,9 @@ import {
   stopWhileActWaits,
 } from "../support/github-world.ts";
 import { runScript } from "../support/process.ts";
+import { replaceRemote } from "../support/replace-remote.ts";
 import { afterRecording, failAfterAct } from "../support/stages.ts";
-import { addCheck, until, withQueue } from "../support/world.ts";
+import { addCheck, until, withQueue, withTrainer } from "../support/world.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -54,18 +55,15 @@ async function orphanDispatch(timing: object): Promise<{ runId: string }> {
     {
       replaceParts: (parts) => ({
         ...parts,
-        trainer: {
-          ...parts.trainer,
-          remote: parts.trainer.remote && {
-            ...parts.trainer.remote,
-            async request(dispatch) {
-              const response = await parts.trainer.remote?.request(dispatch);
-              if (!isRotated) await user.rotate();
-              isRotated = true;
-              return response ?? { outcome: "lost", message: "" };
-            },
+        trainers: replaceRemote(parts.trainers, (remote) => ({
+          ...remote,
+          async request(dispatch) {
+            const response = await remote.request(dispatch);
+            if (!isRotated) await user.rotate();
+            isRotated = true;
+            return response;
           },
-        },
+        })),
       }),
     },
   );
@@ -184,13 +182,10 @@ describe("a recorded request", () => {
 
   it("that no longer matches the settings is cancelled, and a follow-up re-evaluates", async () => {
     const runId = await stopWhileActWaits(world);
-    const models = new Map(
-      [...world.config.models].map(([name, own]) => [
-        name,
-        { ...own, trainer: { ...own.trainer, ref: "next" } },
-      ]),
+    const { name, settings, environment } = world.config.trainer;
+    await world.startApp(
+      withTrainer(world.config, { name, settings: { ...settings, ref: "next" }, environment }),
     );
-    await world.startApp({ models });
     await withQueue(world, "act", async (queue) => (await queue.getJob(runId))?.promote());
     await until("the follow-up's training", async () => world.github.runs.length === 1);
     expect((await dispatches())[0]).toMatchObject({ state: "cancelled", reason_code: "settings_changed" });
@@ -205,15 +200,14 @@ describe("a recorded request", () => {
       settings: { command: ["/bin/true"], workingDirectory: ".", environment: [], limitSeconds: 10 },
       environment: {},
     };
-    await startTampered(JSON.stringify({ command: ["/bin/sh", "-c", `touch ${file}`] }), {
-      trainer: command,
-    });
+    const changes = withTrainer(world.config, command);
+    await startTampered(JSON.stringify({ command: ["/bin/sh", "-c", `touch ${file}`] }), changes);
     const { dispatch } = await world.decide();
     expect(dispatch).toMatchObject({ state: "rejected", reason: "request_tampered" });
     // Not even if the row says that it was already sent.
     await world.sql("UPDATE retraining_dispatches SET state = 'sent', asked_at = now()");
     await world.stopApps();
-    await world.startApp({ trainer: command });
+    await world.startApp(changes);
     await until("it has run", async () => (await dispatches())[0]?.["state"] === "succeeded");
     await expect(stat(file)).rejects.toThrow("ENOENT");
   });

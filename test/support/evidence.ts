@@ -1,15 +1,22 @@
 import { type DriftCheck, Evidence } from "../../src/core/evidence.ts";
-import { Policy } from "../../src/core/policy.ts";
+import { type Policy, policyOf, type PolicySettings } from "../../src/core/policy.ts";
 
-/** The guide's thresholds; the defaults for any check that it does not know. */
-export const GUIDE_POLICY = Policy.parse({
+export { GUIDE_POLICY } from "../../src/core/policy.ts";
+
+/** The guide's thresholds. */
+const GUIDE_SETTINGS: PolicySettings = {
   minBufferSize: 50_000,
   lookbackHours: 168,
   minAlertsTriggered: 1,
   retriggerGuard: true,
   inFlightGuard: true,
   backoffSeconds: 3_600,
-});
+};
+
+/** The guide's policy, with some thresholds changed. */
+export function guidePolicy(changes: Partial<PolicySettings> = {}): Policy {
+  return policyOf({ ...GUIDE_SETTINGS, ...changes });
+}
 
 const KS: DriftCheck = {
   id: "148",
@@ -27,7 +34,7 @@ export function guideEvidence(): Evidence {
     { ...KS, id: "147", feature: "rating_mean", score: 0.045, threshold: 0.1, triggered: false, notes: null },
     { ...KS, id: "146", feature: "rating_std", score: 0.012, threshold: 0.15, triggered: false, notes: null },
   ];
-  return {
+  return Evidence.parse({
     takenAt: "2025-12-21T15:30:00Z",
     checks: { total: 3, triggered: 1, newest: [KS, ...sisters], newestTriggered: [KS] },
     alerts: { ids: ["148"], unanswered: 1, answeredBy: [], failed: [] },
@@ -60,7 +67,7 @@ export function guideEvidence(): Evidence {
         nextLookAt: null,
       },
     ],
-  };
+  });
 }
 
 /** Evidence with the given numbers of checks, triggered alerts, unanswered alerts and ratings. */

@@ -213,3 +213,11 @@ export async function failureOf(promise: Promise<unknown>): Promise<string> {
   }
   throw new Error("The promise was expected to reject, but it resolved");
 }
+
+/** Changes that give each model this trainer. */
+export function withTrainer(
+  { models }: Pick<Config, "models">,
+  trainer: Config["trainer"],
+): Pick<Config, "trainer" | "models"> {
+  return { trainer, models: new Map([...models].map(([name, own]) => [name, { ...own, trainer }])) };
+}

@@ -24,7 +24,10 @@ describe("the settings", () => {
     expect(config.models.get("default")).toEqual({
       policy: GUIDE_POLICY,
       settingNames: expect.objectContaining({ minBufferSize: "MIN_BUFFER_SIZE" }) as object,
-      trainer: expect.objectContaining({ workflow: "model_training.yml", ref: "main" }) as object,
+      trainer: {
+        name: "mock",
+        settings: expect.objectContaining({ workflow: "model_training.yml", ref: "main" }) as object,
+      },
       driftAlertsTable: "drift_alerts",
       ratingsBufferTable: "ratings_buffer",
       schedule: "0 6 * * *",

@@ -131,9 +131,9 @@ describe("the files shipped with the program", () => {
   it("include an example workflow that passes doctor, and that exits early if an older run has the same name", () => {
     const text = read("examples/github/model_training.yml");
     const { trainer } = parseConfig(parseEnv(read(".env.example"))).models.get("default") ?? {};
-    const github = toTargets(new Map([["default", trainer as ValuesOf<typeof TARGET_SETTINGS>]])).get(
-      "default",
-    );
+    const github = toTargets(
+      new Map([["default", trainer?.settings as ValuesOf<typeof TARGET_SETTINGS>]]),
+    ).get("default");
     if (!github) throw new Error("The settings name no model called default");
     expect(checkWorkflowText(text, github).filter(([isRight]) => !isRight)).toEqual([]);
     const { concurrency, jobs } = parseYaml(text) as Workflow;

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { evaluate } from "../../src/core/evaluate.ts";
-import type { Policy } from "../../src/core/policy.ts";
+import { policyOf, type PolicySettings } from "../../src/core/policy.ts";
 import { renderCriteria } from "../../src/core/report/criteria.ts";
-import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
+import { evidenceOf, GUIDE_POLICY, guideEvidence, guidePolicy } from "../support/evidence.ts";
 
 describe("evaluate", () => {
   it.each([
@@ -70,11 +70,11 @@ describe("evaluate", () => {
       reason: "already_acted_on",
       driftScore: null,
     });
-    expect(evaluate(answered, { ...GUIDE_POLICY, retriggerGuard: false }).decision).toBe("trigger");
+    expect(evaluate(answered, guidePolicy({ retriggerGuard: false })).decision).toBe("trigger");
   });
 
   it("needs as many new alerts as the policy requires alerts", () => {
-    const policy = { ...GUIDE_POLICY, minAlertsTriggered: 2 };
+    const policy = guidePolicy({ minAlertsTriggered: 2 });
     const weigh = (triggered: number, unanswered: number) =>
       evaluate(evidenceOf({ checks: 9, triggered, unanswered, ratings: 50_000 }), policy).reason;
     expect(weigh(1, 1)).toBe("no_drift_alerts");
@@ -88,16 +88,15 @@ describe("evaluate", () => {
     unanswered: fc.nat(20),
     ratings: fc.nat(2_000_000),
   });
-  const policies = fc
-    .record({
-      minBufferSize: fc.nat(1_000_000),
-      lookbackHours: fc.integer({ min: 1, max: 1000 }),
-      minAlertsTriggered: fc.integer({ min: 1, max: 10 }),
-      retriggerGuard: fc.boolean(),
-      inFlightGuard: fc.boolean(),
-      backoffSeconds: fc.integer({ min: 1, max: 100_000 }),
-    })
-    .map((own): Policy => ({ ...GUIDE_POLICY, ...own }));
+  const settings: fc.Arbitrary<PolicySettings> = fc.record({
+    minBufferSize: fc.nat(1_000_000),
+    lookbackHours: fc.integer({ min: 1, max: 1000 }),
+    minAlertsTriggered: fc.integer({ min: 1, max: 10 }),
+    retriggerGuard: fc.boolean(),
+    inFlightGuard: fc.boolean(),
+    backoffSeconds: fc.integer({ min: 1, max: 100_000 }),
+  });
+  const policies = settings.map(policyOf);
 
   const TAKEN_AT = Date.parse("2025-12-21T15:30:00Z");
   const at = (seconds: number) => new Date(TAKEN_AT + seconds * 1000).toISOString();
@@ -132,7 +131,7 @@ describe("evaluate", () => {
   type State = typeof states extends fc.Arbitrary<infer T> ? T : never;
 
   /** The rules again, independent of the code under test. */
-  function expectTrigger({ evidence, given, unanswered }: State, policy: Policy, now: number) {
+  function expectTrigger({ evidence, given, unanswered }: State, policy: PolicySettings, now: number) {
     const held = evidence.alerts.failed
       .filter(
         ({ endedAt, failures: count }) =>
@@ -151,9 +150,10 @@ describe("evaluate", () => {
 
   it("triggers exactly when all criteria pass and no guard objects", () => {
     fc.assert(
-      fc.property(states, policies, (state, policy) => {
+      fc.property(states, settings, (state, own) => {
+        const policy = policyOf(own);
         const verdict = evaluate(state.evidence, policy);
-        const expected = expectTrigger(state, policy, TAKEN_AT);
+        const expected = expectTrigger(state, own, TAKEN_AT);
         expect(verdict.decision).toBe(expected ? "trigger" : "no_action");
         expect(verdict.failed.length === 0).toBe(expected);
         expect(evaluate(state.evidence, policy)).toEqual(verdict);
@@ -163,7 +163,9 @@ describe("evaluate", () => {
 
   it("returns the earliest time at which a failed check could pass through time alone", () => {
     fc.assert(
-      fc.property(states, policies, (state, policy) => {
+      // In a window that outlasts the test, so that no alert leaves it.
+      fc.property(states, settings, (state, own) => {
+        const policy = policyOf({ ...own, lookbackHours: 87_600 });
         const { failed, nextLookAt } = evaluate(state.evidence, policy);
         const later = (time: number) =>
           evaluate({ ...state.evidence, takenAt: new Date(time).toISOString() }, policy).failed;
@@ -222,13 +224,13 @@ describe("the guards of a training", () => {
     const evidence = evidenceOf({ checks: 5, triggered: 3, ratings: 60_000 });
     evidence.alerts.failed = [failed(10, 1, 2)];
     expect(evaluate(evidence, GUIDE_POLICY).decision).toBe("trigger");
-    expect(evaluate(evidence, { ...GUIDE_POLICY, minAlertsTriggered: 2 }).reason).toBe("retry_backoff");
+    expect(evaluate(evidence, guidePolicy({ minAlertsTriggered: 2 })).reason).toBe("retry_backoff");
   });
 
   it("hold nothing back if the re-trigger guard is off", () => {
     const evidence = guideEvidence();
     evidence.alerts.failed = [failed(1, 3)];
-    expect(evaluate(evidence, { ...GUIDE_POLICY, retriggerGuard: false }).decision).toBe("trigger");
+    expect(evaluate(evidence, guidePolicy({ retriggerGuard: false })).decision).toBe("trigger");
   });
 
   it("object while a training is in flight, unless that guard is off", () => {
@@ -244,7 +246,7 @@ describe("the guards of a training", () => {
     evidence.inFlight = [training];
     const verdict = evaluate(evidence, GUIDE_POLICY);
     expect(verdict).toMatchObject({ decision: "no_action", reason: "training_in_flight" });
-    expect(evaluate(evidence, { ...GUIDE_POLICY, inFlightGuard: false }).decision).toBe("trigger");
+    expect(evaluate(evidence, guidePolicy({ inFlightGuard: false })).decision).toBe("trigger");
     expect(renderCriteria({ verdict, evidence, policy: GUIDE_POLICY })).toContain(
       "decision #4 (github, running)",
     );

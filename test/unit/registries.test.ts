@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { SERVICE_SETTINGS } from "../../src/config/service-settings.ts";
 import { ALL_SETTINGS } from "../../src/config/settings.ts";
-import { runCheck } from "../../src/core/check.ts";
+import type { CheckDefinition, CheckReport, CheckResult } from "../../src/core/check.ts";
+import { listCriteria } from "../../src/core/condition.ts";
+import { evaluate } from "../../src/core/evaluate.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
-import { CHECKS, type Policy } from "../../src/core/policy.ts";
+import { GUARDS } from "../../src/core/guards/registry.ts";
+import { CHECKS, type Policy, POLICY_SETTINGS, settingsOf, VARIABLE_OF } from "../../src/core/policy.ts";
 import type { Setting, Settings } from "../../src/core/setting.ts";
 import { TRAINERS } from "../../src/trainers/registry.ts";
 import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
@@ -34,6 +37,28 @@ function withFailure(evidence: Evidence): Evidence {
   };
 }
 
+/** A check that failed, with its settings. */
+interface Objection {
+  check: CheckDefinition & CheckReport<never>;
+  result: CheckResult;
+  settings: unknown;
+  evidence: Evidence;
+}
+
+function listObjections({ evidence, policy }: { evidence: Evidence; policy: Policy }): Objection[] {
+  const verdict = evaluate(evidence, policy);
+  const criteria = listCriteria(policy.when).flatMap(({ criterion, settings }, index) => {
+    const result = verdict.criteria[index];
+    return result === undefined || result.passed ? [] : [{ check: criterion, result, settings, evidence }];
+  });
+  const guards = verdict.guards.flatMap((result) => {
+    const guard = GUARDS.find(({ id }) => id === result.id);
+    if (guard === undefined || result.passed) return [];
+    return [{ check: guard, result, settings: settingsOf(policy, guard), evidence }];
+  });
+  return [...criteria, ...guards];
+}
+
 describe("the registry of checks", () => {
   it("gives every check its own id and reason code", () => {
     expect(isUnique(CHECKS.map(({ id }) => id))).toBe(true);
@@ -41,17 +66,13 @@ describe("the registry of checks", () => {
   });
 
   it("lets every check report and explain each of its objections", () => {
-    const objections = OBJECTIONABLE.flatMap(({ evidence, policy }) =>
-      CHECKS.flatMap((check) => {
-        const result = runCheck(check, evidence, policy);
-        return result.passed ? [] : [{ check, failure: { result, evidence, settings: policy } }];
-      }),
-    );
+    const objections = OBJECTIONABLE.flatMap(listObjections);
     // Those of the guide's three criteria and of the three guards beside them.
     expect(new Set(objections.map(({ check }) => check.id)).size).toBeGreaterThanOrEqual(6);
-    for (const { check, failure } of objections) {
+    for (const { check, result, settings, evidence } of objections) {
+      const failure = { result, evidence, settings, now: Date.parse(evidence.takenAt) } as never;
       expect(check.explain(failure).join("")).not.toBe("");
-      expect(check.advise(failure, (key) => key)).not.toContain("");
+      expect(check.advise(failure, check.key)).not.toContain("");
     }
   });
 });
@@ -60,7 +81,7 @@ describe("the registry of settings", () => {
   it("defines each variable once", () => {
     const owners: Settings[] = [
       SERVICE_SETTINGS,
-      ...CHECKS.map(({ settings }) => settings),
+      POLICY_SETTINGS,
       ...TRAINERS.map(({ settings }) => settings),
     ];
     for (const { variable, schema, default: text, modelKey } of owners.flatMap((owner) =>
@@ -83,10 +104,11 @@ describe("the registry of settings", () => {
     expect(refused).toEqual([]);
   });
 
-  it("gives every key of the policy to one setting", () => {
-    const owners = CHECKS.flatMap(({ settings }) => Object.entries(settings));
-    const variables = new Map(owners.map(([key, { variable }]) => [key, variable]));
-    expect(owners.every(([key, { variable }]) => variables.get(key) === variable)).toBe(true);
+  it("gives every setting of the guide's policy to one of its checks", () => {
+    const variables = Object.values(POLICY_SETTINGS).map(({ variable }) => variable);
+    expect(Object.values(VARIABLE_OF).toSorted()).toEqual(variables.toSorted());
+    const keys = CHECKS.map(({ key }) => key);
+    expect(Object.keys(VARIABLE_OF).filter((key) => !keys.includes(key))).toEqual([]);
   });
 
   it("keeps secrets out of the YAML file, where they would not be redacted", () => {

@@ -8,7 +8,7 @@ import type { ReportInput } from "../../src/core/report/input.ts";
 import { renderReport } from "../../src/core/report/report.ts";
 import { Superseded } from "../../src/core/superseded.ts";
 import { renderGitHubRequest } from "../../src/trainers/github/request.ts";
-import { evidenceOf, GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
+import { evidenceOf, GUIDE_POLICY, guideEvidence, guidePolicy } from "../support/evidence.ts";
 
 const RUN_ID = "0193f2c0-0000-7000-8000-000000000001";
 const TARGET = {
@@ -54,7 +54,7 @@ function report(
     runId: RUN_ID,
     evidence,
     policy,
-    settingNames: { minBufferSize: "MIN_BUFFER_SIZE" },
+    settingNames: { bufferSize: "MIN_BUFFER_SIZE" },
     verdict,
     request: isTrigger ? renderGitHubRequest(TARGET, order) : null,
     recorded: {
@@ -95,10 +95,10 @@ describe("the report", () => {
   });
 
   it("says by how much each criterion failed", () => {
-    const text = report(evidenceOf({ checks: 0, triggered: 0, ratings: 30_000 }), {
-      ...GUIDE_POLICY,
-      minAlertsTriggered: 2,
-    });
+    const text = report(
+      evidenceOf({ checks: 0, triggered: 0, ratings: 30_000 }),
+      guidePolicy({ minAlertsTriggered: 2 }),
+    );
     expect(text).toContain("Recent drift checks: none in the last 168 hours, at least 1 required");
     expect(text).toContain("Drift alerts: 0 triggered, 2 required (2 short)");
     expect(text).toContain("Buffer size: 30,000 ratings, 50,000 required (20,000 short)");
@@ -109,9 +109,9 @@ describe("the report", () => {
   it("names the setting to lower if ratings are missing", () => {
     const evidence = evidenceOf({ checks: 3, triggered: 1, ratings: 30_000 });
     expect(report(evidence)).toContain("   • Ingest more batches or lower MIN_BUFFER_SIZE\n");
-    const minBufferSize = "minBufferSize of films in models.yaml";
-    expect(report(evidence, GUIDE_POLICY, { settingNames: { minBufferSize } })).toContain(
-      `   • Ingest more batches or lower ${minBufferSize}\n`,
+    const bufferSize = "models.films.policy.when.all[2].bufferSize in models.yaml";
+    expect(report(evidence, GUIDE_POLICY, { settingNames: { bufferSize } })).toContain(
+      `   • Ingest more batches or lower ${bufferSize}\n`,
     );
   });
 
@@ -199,9 +199,10 @@ describe("the report", () => {
   );
 
   it("is no wider than the guide's own widest line, except for URLs", () => {
+    const widest = Math.max(...guideLines("guide-trigger").map(({ length }) => length));
     const tooWide = report(guideEvidence())
       .split("\n")
-      .filter((line) => line.length > 90 && !line.includes("https://"));
+      .filter((line) => line.length > widest && !line.includes("https://"));
     expect(tooWide).toEqual([]);
   });
 });

@@ -39,7 +39,7 @@ export const bufferGrowth = {
   ],
   advise: (_, name) => [`Ingest more batches or lower ${name}`],
   levers: ({ atLeast: required }) => ({
-    raise: [moreRows("buffer_growth", required)],
-    lower: [fewerRows("buffer_growth", required)],
+    raise: [moreRows("buffer_growth", required, ({ buffer }) => buffer.grown ?? 0)],
+    lower: [fewerRows("buffer_growth", required, ({ buffer }) => buffer.grown ?? 0)],
   }),
 } as const satisfies Criterion<typeof fields>;

@@ -24,13 +24,14 @@ export const bufferSize = {
     `Size: ${formatCount(actual)} ${buffer.unit}`,
     `Required: ${formatCount(required)} ${buffer.unit}`,
   ],
-  summarize: ({ actual }, { evidence: { buffer } }) => `Data available: ${formatCount(actual)} ${buffer.unit}`,
+  summarize: ({ actual }, { evidence: { buffer } }) =>
+    `Data available: ${formatCount(actual)} ${buffer.unit}`,
   explain: ({ result: { actual, required }, evidence: { buffer } }) => [
     `Buffer size: ${formatCount(actual)} ${buffer.unit}, ${formatCount(required)} required (${formatCount(required - actual)} short)`,
   ],
   advise: (_, name) => [`Ingest more batches or lower ${name}`],
   levers: ({ atLeast: required }) => ({
-    raise: [moreRows("buffer_size", required)],
-    lower: [fewerRows("buffer_size", required)],
+    raise: [moreRows("buffer_size", required, ({ buffer }) => buffer.size)],
+    lower: [fewerRows("buffer_size", required, ({ buffer }) => buffer.size)],
   }),
 } as const satisfies Criterion<typeof fields>;

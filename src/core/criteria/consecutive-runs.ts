@@ -4,11 +4,15 @@ import type { WeighedCheck } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks, fewerAlerts } from "../explain/levers.ts";
 import { whole, type Fields, type FieldValues } from "../fields.ts";
-import { type Facts, listAllChecks, listChecks } from "../facts.ts";
+import { type Facts, listAllChecks, listChecks, timeOf } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 const fields = {
-  atLeast: { schema: whole(1, 100), default: 2, meaning: "Minimum number of drift runs in a row with an alert." },
+  atLeast: {
+    schema: whole(1, 100),
+    default: 2,
+    meaning: "Minimum number of drift runs in a row with an alert.",
+  },
   gap: {
     schema: duration("1s", "1d"),
     default: "1m",
@@ -55,7 +59,10 @@ function countDrifted(facts: Facts, { gap, within }: Settings): number {
   const start = facts.now - toMs(within);
   const counting = new Set(listChecks(facts));
   let drifted = 0;
-  for (const run of listRuns(listAllChecks(facts).filter(({ at }) => Date.parse(at) > start), toMs(gap))) {
+  for (const run of listRuns(
+    listAllChecks(facts).filter((check) => timeOf(check) > start),
+    toMs(gap),
+  )) {
     if (!run.some((check) => check.triggered && counting.has(check))) break;
     drifted += 1;
   }
@@ -67,7 +74,7 @@ function listRuns(checks: readonly WeighedCheck[], gapMs: number): WeighedCheck[
   const runs: WeighedCheck[][] = [];
   let previous = Number.POSITIVE_INFINITY;
   for (const check of checks) {
-    const at = Date.parse(check.at);
+    const at = timeOf(check);
     const run = runs.at(-1);
     if (run && previous - at <= gapMs) run.push(check);
     else runs.push([check]);
@@ -83,14 +90,13 @@ function moreRuns({ atLeast: required, gap }: Settings, place: string): Lever {
     kind: "count",
     scale: required,
     limit: () => required,
-    apply(evidence, size) {
+    apply(evidence, size, at) {
       // Each run just far enough from the one before.
-      const start = Date.parse(evidence.takenAt);
       const step = toMs(gap) + 1;
       const runs = Array.from({ length: size }, (_, index) => ({
-        at: new Date(start + (index + 1) * step).toISOString(),
+        at: new Date(at + (index + 1) * step).toISOString(),
       }));
-      return addChecks(evidence, runs);
+      return addChecks(evidence, runs, at);
     },
     describe: (size) =>
       size === 1

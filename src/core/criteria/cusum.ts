@@ -33,7 +33,8 @@ export const cusum = {
   docs: {
     rule: "The scores of one feature, each less its threshold and a slack, have accumulated to at least so much.",
     example: "cusum: { atLeast: 4, slack: 0.5 }",
-    formula: "S = max(0, S + score / threshold - 1 - slack) over the checks of a feature, oldest first; fires at S >= atLeast",
+    formula:
+      "S = max(0, S + score / threshold - 1 - slack) over the checks of a feature, oldest first; fires at S >= atLeast",
     source: "Cumulative sum chart; a strong benchmark in arXiv 2604.06438",
   },
   needs: ({ within }) => ({ within, quietChecks: true, weighsScores: true }),
@@ -52,10 +53,12 @@ export const cusum = {
         kind: "figure",
         scale: 1 + settings.atLeast + settings.slack,
         limit: () => 2 * (settings.atLeast + settings.slack + 1),
-        apply: (evidence, size) =>
-          addChecks(evidence, [
-            { triggered: false, feature: featureOf(evidence, settings), score: size, threshold: 1 },
-          ]),
+        apply: (evidence, size, at) =>
+          addChecks(
+            evidence,
+            [{ triggered: false, feature: featureOf(evidence, settings), score: size, threshold: 1 }],
+            at,
+          ),
         describe: (size, evidence) => {
           const feature = featureOf(evidence, settings);
           return `a score ${formatRatio(size)} times its threshold${feature === null ? "" : ` for ${toPlain(feature)}`}`;
@@ -80,5 +83,6 @@ function findHighest(facts: Facts, { slack, within }: Settings): { feature: stri
 
 function featureOf(evidence: Facts["evidence"], settings: Settings): string | null {
   const now = Date.parse(evidence.takenAt);
-  return findHighest({ evidence, now, counting: "unanswered", sampleFloor: 0, backoff: null }, settings).feature;
+  return findHighest({ evidence, now, counting: "unanswered", sampleFloor: 0, backoff: null }, settings)
+    .feature;
 }

@@ -35,7 +35,10 @@ export const driftAlerts = {
     const listed = listChecksWithin(facts, within).filter(({ triggered }) => triggered).length;
     // The list is bounded, the count in the snapshot is not.
     const isSnapshot =
-      counting === "all" && sampleFloor === 0 && within === (evidence.window ?? within) && now === Date.parse(evidence.takenAt);
+      counting === "all" &&
+      sampleFloor === 0 &&
+      within === (evidence.window ?? within) &&
+      now === Date.parse(evidence.takenAt);
     const all = weighedChecks(evidence).filter(({ triggered }) => triggered).length;
     const unlisted = isSnapshot ? Math.max(0, evidence.checks.triggered - all) : 0;
     return atLeast(required, listed + unlisted);

@@ -17,7 +17,9 @@ const fields = {
   of: { schema: featureNames, optional: true, meaning: "Only these features count; all if left out." },
   weights: {
     schema: z
-      .record(z.string(), figure({ above: 0, max: 1e6 }), { error: "expected weights such as { ks: 2, mean: 1 }" })
+      .record(z.string(), figure({ above: 0, max: 1e6 }), {
+        error: "expected weights such as { ks: 2, mean: 1 }",
+      })
       .refine((weights) => Object.keys(weights).length > 0, { error: "expected at least one weight" }),
     optional: true,
     meaning: "The weight of each feature that counts; others do not count.",
@@ -44,16 +46,32 @@ export const features = {
   },
   findFaults: ({ atLeast: required, of, weights }) => {
     if (of !== undefined && weights !== undefined)
-      return [{ path: ["of"], message: "features takes either of or weights: the weights name the features already" }];
+      return [
+        {
+          path: ["of"],
+          message: "features takes either of or weights: the weights name the features already",
+        },
+      ];
     const most = computeMost({ of, weights });
     return required > most
-      ? [{ path: ["atLeast"], message: `expected at most ${most}, which is what the named features can reach` }]
+      ? [
+          {
+            path: ["atLeast"],
+            message: `expected at most ${most}, which is what the named features can reach`,
+          },
+        ]
       : [];
   },
   needs: ({ within }) => ({ within }),
   evaluate: (facts, settings) =>
-    atLeast(settings.atLeast, sum([...listDrifting(facts, settings)].map((name) => weightOf(name, settings)))),
-  report: ({ actual, required }) => [`Features: ${formatCount(actual)}`, `Required: ${formatCount(required)}`],
+    atLeast(
+      settings.atLeast,
+      sum([...listDrifting(facts, settings)].map((name) => weightOf(name, settings))),
+    ),
+  report: ({ actual, required }) => [
+    `Features: ${formatCount(actual)}`,
+    `Required: ${formatCount(required)}`,
+  ],
   summarize: ({ actual }) => `Features drifting: ${formatCount(actual)}`,
   explain: ({ result: { actual, required }, settings: { of, weights } }) => [
     `Features: ${formatCount(actual)} drifting, ${formatCount(required)} required${of || weights ? ` of ${namesOf({ of, weights }).map(toPlain).join(", ")}` : ""}`,
@@ -95,7 +113,10 @@ function moreFeatures(settings: Settings, place: string): Lever {
   const names = namesOf(settings).toSorted((a, b) => weightOf(b, settings) - weightOf(a, settings));
   const findMissing = (evidence: Evidence): string[] => {
     if (names.length === 0)
-      return Array.from({ length: Math.ceil(settings.atLeast) }, (_, index) => `another feature (${index + 1})`);
+      return Array.from(
+        { length: Math.ceil(settings.atLeast) },
+        (_, index) => `another feature (${index + 1})`,
+      );
     const facts = { evidence, now: Date.parse(evidence.takenAt), sampleFloor: 0, backoff: null };
     const drifting = listDrifting({ ...facts, counting: "unanswered" }, settings);
     const isNew = (name: string): boolean => !drifting.has(name);
@@ -107,12 +128,13 @@ function moreFeatures(settings: Settings, place: string): Lever {
     kind: "count",
     scale: Math.max(1, settings.atLeast),
     limit: (evidence) => findMissing(evidence).length,
-    apply: (evidence, size) =>
+    apply: (evidence, size, at) =>
       addChecks(
         evidence,
         findMissing(evidence)
           .slice(0, size)
           .map((feature) => ({ feature })),
+        at,
       ),
     describe(size, evidence) {
       if (names.length === 0)

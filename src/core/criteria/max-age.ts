@@ -6,7 +6,11 @@ import type { Fields } from "../fields.ts";
 import { formatRatio } from "../format.ts";
 
 const fields = {
-  atLeast: { schema: duration("1m"), default: "60d", meaning: "The age at which the model is retrained anyway." },
+  atLeast: {
+    schema: duration("1m"),
+    default: "60d",
+    meaning: "The age at which the model is retrained anyway.",
+  },
 } as const satisfies Fields;
 
 const DAY_MS = 86_400_000;
@@ -33,7 +37,10 @@ export const maxAge = {
     const passed = now >= end;
     return { required: toMs(age) / DAY_MS, actual, passed, nextLookAt: passed ? null : end };
   },
-  report: ({ actual, required }) => [`Age: ${formatRatio(actual)} days`, `Required: ${formatRatio(required)} days`],
+  report: ({ actual, required }) => [
+    `Age: ${formatRatio(actual)} days`,
+    `Required: ${formatRatio(required)} days`,
+  ],
   summarize: ({ actual }) => `Age: ${formatRatio(actual)} days since the last successful training`,
   explain: ({ evidence, now, settings: { atLeast: age } }) => {
     const origin = originOf(evidence);

@@ -4,7 +4,7 @@ import type { WeighedCheck } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { type Fields, type FieldValues, figure, whole } from "../fields.ts";
-import { type Facts, listAllChecks, listChecks } from "../facts.ts";
+import { type Facts, listAllChecks, listChecks, timeOf } from "../facts.ts";
 import { formatCount, formatRatio, toPlain } from "../format.ts";
 
 const fields = {
@@ -16,7 +16,8 @@ const fields = {
   last: {
     schema: whole(2, 500),
     default: 10,
-    meaning: "How many earlier scores of its feature a score is compared with. A feature with fewer does not count.",
+    meaning:
+      "How many earlier scores of its feature a score is compared with. A feature with fewer does not count.",
   },
   within: { schema: duration("1m"), default: "7d", meaning: "Older checks do not count." },
   reach: { schema: duration("1h"), default: "365d", meaning: "How far back the earlier scores may be." },
@@ -61,7 +62,7 @@ function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
   const start = facts.now - toMs(reach);
   const series = new Map<string | null, Series>();
   for (const check of listAllChecks(facts)) {
-    if (check.score === null || Date.parse(check.at) <= start) continue;
+    if (check.score === null || timeOf(check) <= start) continue;
     const known = series.get(check.feature);
     if (known) known.push({ check, score: check.score });
     else series.set(check.feature, [{ check, score: check.score }]);
@@ -71,11 +72,13 @@ function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
 
 function countUnusual(facts: Facts, { q, last, within, reach }: Settings): number {
   const start = facts.now - toMs(within);
-  const counting = new Set(listChecks(facts).filter(({ at }) => Date.parse(at) > start));
+  const counting = new Set(listChecks(facts).filter((check) => timeOf(check) > start));
   let unusual = 0;
   for (const scores of listSeries(facts, reach).values()) {
     scores.forEach(({ check, score }, index) => {
-      const bar = counting.has(check) ? findBar(scores.slice(index + 1, index + 1 + last), { q, last }) : null;
+      const bar = counting.has(check)
+        ? findBar(scores.slice(index + 1, index + 1 + last), { q, last })
+        : null;
       if (bar !== null && score > bar) unusual += 1;
     });
   }
@@ -101,7 +104,13 @@ function anUnusualScore(settings: Settings, place: string): Lever {
     return targets.toSorted((a, b) => a.distance - b.distance)[0] ?? null;
   };
   const targetOf = (evidence: Parameters<Lever["apply"]>[0]) =>
-    findTarget({ evidence, now: Date.parse(evidence.takenAt), counting: "all", sampleFloor: 0, backoff: null });
+    findTarget({
+      evidence,
+      now: Date.parse(evidence.takenAt),
+      counting: "all",
+      sampleFloor: 0,
+      backoff: null,
+    });
   return {
     id: `unusual_score@${place}`,
     check: "quantile",
@@ -111,8 +120,10 @@ function anUnusualScore(settings: Settings, place: string): Lever {
       const target = targetOf(evidence);
       return target === null ? 0 : Math.max(1, 2 * target.bar);
     },
-    apply: (evidence, size) =>
-      addChecks(evidence, [{ triggered: false, feature: targetOf(evidence)?.feature ?? null, score: size }]),
+    apply(evidence, size, at) {
+      const feature = targetOf(evidence)?.feature ?? null;
+      return addChecks(evidence, [{ triggered: false, feature, score: size }], at);
+    },
     describe: (size, evidence) =>
       `a score of ${formatRatio(size)} or more for ${toPlain(targetOf(evidence)?.feature ?? "a feature")}`,
   };

@@ -30,7 +30,8 @@ export const recentDriftChecks = {
   needs: ({ within }) => ({ within }),
   evaluate(facts, { within }) {
     const { evidence, now, sampleFloor } = facts;
-    const isSnapshot = now === Date.parse(evidence.takenAt) && within === (evidence.window ?? within) && sampleFloor === 0;
+    const isSnapshot =
+      now === Date.parse(evidence.takenAt) && within === (evidence.window ?? within) && sampleFloor === 0;
     if (isSnapshot) return atLeast(1, evidence.checks.total);
     const start = now - toMs(within);
     const times = evidence.hasQuietChecks
@@ -45,8 +46,8 @@ export const recentDriftChecks = {
   advise: () => ["Run drift_monitoring first"],
   levers: () => ({
     raise: [
-      switchOver("drift_check", "recent_drift_checks", "a drift check", (evidence) =>
-        addChecks(evidence, [{ triggered: false }]),
+      switchOver("drift_check", "recent_drift_checks", "a drift check", (evidence, at) =>
+        addChecks(evidence, [{ triggered: false }], at),
       ),
     ],
     lower: [],

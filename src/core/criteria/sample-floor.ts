@@ -2,12 +2,20 @@ import { atLeast, type Criterion } from "../check.ts";
 import { duration, toMs } from "../duration.ts";
 import { addChecks, switchOver } from "../explain/levers.ts";
 import { type Fields, whole } from "../fields.ts";
-import { weighedChecks } from "../facts.ts";
+import { weighedChecks, timeOf } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 const fields = {
-  atLeast: { schema: whole(1, 1e12), default: 200, meaning: "Checks on fewer samples are ignored by every criterion." },
-  within: { schema: duration("1m"), default: "7d", meaning: "A check on enough samples must exist within this time." },
+  atLeast: {
+    schema: whole(1, 1e12),
+    default: 200,
+    meaning: "Checks on fewer samples are ignored by every criterion.",
+  },
+  within: {
+    schema: duration("1m"),
+    default: "7d",
+    meaning: "A check on enough samples must exist within this time.",
+  },
 } as const satisfies Fields;
 
 /** Checks on too few samples say little, so the whole policy ignores them. */
@@ -30,7 +38,7 @@ export const sampleFloor = {
   evaluate({ evidence, now }, { atLeast: required, within }) {
     const start = now - toMs(within);
     const samples = weighedChecks(evidence)
-      .filter(({ at }) => Date.parse(at) > start)
+      .filter((check) => timeOf(check) > start)
       .map((check) => check.samples ?? 0);
     return atLeast(required, Math.max(0, ...samples));
   },
@@ -44,8 +52,11 @@ export const sampleFloor = {
   advise: (_, name) => [`Let drift_monitoring wait for more data, or lower ${name}`],
   levers: ({ atLeast: required }) => ({
     raise: [
-      switchOver("large_check", "sample_floor", `a check on ${formatCount(required)} samples`, (evidence) =>
-        addChecks(evidence, [{ triggered: false, samples: required }]),
+      switchOver(
+        "large_check",
+        "sample_floor",
+        `a check on ${formatCount(required)} samples`,
+        (evidence, at) => addChecks(evidence, [{ triggered: false, samples: required }], at),
       ),
     ],
     lower: [],

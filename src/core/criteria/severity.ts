@@ -5,7 +5,7 @@ import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { capScores } from "../explain/score-levers.ts";
 import { type Fields, type FieldValues, figure } from "../fields.ts";
-import { type Facts, listChecksWithin } from "../facts.ts";
+import { type Facts, listChecksWithin, timeOf } from "../facts.ts";
 import { formatRatio } from "../format.ts";
 
 const fields = {
@@ -74,7 +74,7 @@ export function ratioOf({ score, threshold }: Pick<WeighedCheck, "score" | "thre
 function listRatios(facts: Facts, within: string): { at: number; ratio: number }[] {
   return listChecksWithin(facts, within).flatMap((check) => {
     const ratio = ratioOf(check);
-    return ratio === null ? [] : [{ at: Date.parse(check.at), ratio }];
+    return ratio === null ? [] : [{ at: timeOf(check), ratio }];
   });
 }
 
@@ -88,7 +88,8 @@ function measure(facts: Facts, settings: Settings): Measurement {
   const required = settings.worst ?? settings.mean ?? 0;
   const ratios = listRatios(facts, settings.within);
   const actual = compute(ratios, settings);
-  if (actual >= required || settings.worst !== undefined) return { required, actual, passed: actual >= required };
+  if (actual >= required || settings.worst !== undefined)
+    return { required, actual, passed: actual >= required };
   // The mean rises when low scores leave the window.
   const ends = ratios.map(({ at }) => at + toMs(settings.within)).toSorted((a, b) => a - b);
   const nextLookAt = ends.find((end) => {
@@ -106,7 +107,7 @@ function aCheckAt(settings: Settings, place: string): Lever {
     kind: "figure",
     scale: required,
     limit: (evidence: Evidence) => required * (evidence.weighed?.length ?? 0) + 2 * required + 1,
-    apply: (evidence, size) => addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }]),
+    apply: (evidence, size, at) => addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }], at),
     describe: (size) => `a check with a score ${formatRatio(size)} times its threshold`,
   };
 }

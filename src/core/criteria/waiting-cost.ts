@@ -79,7 +79,9 @@ function estimateHours({ trainings, buffer }: Evidence, { assume }: Settings): n
   const meanSeconds = mean(durations.map(({ seconds }) => seconds));
   const spread = mean(durations.map(({ rows }) => (rows - meanRows) ** 2));
   const slope =
-    spread === 0 ? 0 : mean(durations.map(({ rows, seconds }) => (rows - meanRows) * (seconds - meanSeconds))) / spread;
+    spread === 0
+      ? 0
+      : mean(durations.map(({ rows, seconds }) => (rows - meanRows) * (seconds - meanSeconds))) / spread;
   // Extrapolation must not predict less than the quickest training took.
   const quickest = Math.min(...durations.map(({ seconds }) => seconds));
   return Math.max(quickest, meanSeconds + slope * ((trainings.nextRows ?? buffer.size) - meanRows)) / 3600;

@@ -1,11 +1,11 @@
 import { listCriteria } from "../condition.ts";
 import { describeSpan, toMs } from "../duration.ts";
 import type { Evidence } from "../evidence.ts";
-import { weighedChecks } from "../facts.ts";
+import { timeOf, weighedChecks } from "../facts.ts";
 import { judge } from "../judge.ts";
 import type { Policy } from "../policy.ts";
 import type { Change, Flip } from "./explanation.ts";
-import { moreRows } from "./levers.ts";
+import { addRows } from "./levers.ts";
 
 /**
  * When changes may come about: rows at the pace at which the buffer has grown, time by itself. Null if one of them cannot be
@@ -21,14 +21,16 @@ export function estimate(changes: readonly Change[], evidence: Evidence, policy:
   const at = Math.max(...times.map(Number));
   if (!Number.isFinite(at) || at > now + MAX_AHEAD_MS) return null;
   const rows = changes.find(({ kind }) => kind === "more_rows");
-  const grown = rows ? moreRows("", 1).apply(evidence, rows.size ?? 0) : evidence;
+  const grown = rows ? addRows(evidence, rows.size ?? 0) : evidence;
   const pace =
     rows && evidence.buffer.earlier
       ? ` at the pace of the last ${describeSpan(now - Date.parse(evidence.buffer.earlier.at))}`
       : "";
   const fades = findFading(grown, policy, at);
   const fading =
-    fades === null ? "" : `; what calls for it now leaves the window in ${describeSpan(fades - now)}, before that`;
+    fades === null
+      ? ""
+      : `; what calls for it now leaves the window in ${describeSpan(fades - now)}, before that`;
   return {
     at: new Date(at).toISOString(),
     text: `${rows ? "about " : "in "}${describeSpan(at - now)}${pace}${fading}`,
@@ -50,9 +52,11 @@ function findArrival(rows: number, { takenAt, buffer: { size, earlier } }: Evide
 function findFading(evidence: Evidence, policy: Policy, at: number): number | null {
   if (judge(evidence, policy, at).decision === "trigger") return null;
   const now = Date.parse(evidence.takenAt);
-  const windows = listCriteria(policy.when).flatMap(({ criterion, settings }) => criterion.needs(settings).within ?? []);
+  const windows = listCriteria(policy.when).flatMap(
+    ({ criterion, settings }) => criterion.needs(settings).within ?? [],
+  );
   const ends = weighedChecks(evidence)
-    .flatMap((check) => windows.map((within) => Date.parse(check.at) + toMs(within)))
+    .flatMap((check) => windows.map((within) => timeOf(check) + toMs(within)))
     .filter((end) => end > now && end <= at)
     .toSorted((a, b) => a - b);
   const condition = judge(evidence, policy, now).condition;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { listCriteria } from "../condition.ts";
+import { DriftRuns, judgeDriftRuns } from "../drift-runs.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Judgement } from "../judge.ts";
 import type { Policy } from "../policy.ts";
@@ -52,6 +53,8 @@ export const Explanation = z.object({
   /** What would turn the verdict, nearest first. */
   nearestFlips: z.array(Flip),
   notCounted: z.array(Uncounted),
+  /** Whether drift monitoring still runs; null if the settings expect no drift runs at intervals. */
+  driftRuns: DriftRuns.nullable().default(null),
 });
 export type Explanation = z.infer<typeof Explanation>;
 
@@ -63,5 +66,6 @@ export function explain(evidence: Evidence, policy: Policy, judgement: Judgement
       eta: judgement.decision === "trigger" ? null : estimate(changes, evidence, policy),
     })),
     notCounted: listUncounted(evidence, policy, listCriteria(policy.when)),
+    driftRuns: judgeDriftRuns(evidence, Date.parse(evidence.takenAt)),
   };
 }

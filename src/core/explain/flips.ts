@@ -14,7 +14,7 @@ const MAX_CHANGES = 5;
 /** Bounds the search in a policy of many alternatives. */
 const MAX_JUDGEMENTS = 2_000;
 /** How many ends of guards the search for an instant passes. */
-const MAX_ENDS = 100;
+const MAX_ENDS = 40;
 
 /** What would turn a verdict: changes, and how long to wait. */
 interface Attempt {
@@ -55,39 +55,55 @@ class Search {
     );
   }
 
-  /** The minimal sets of levers, each with its smallest sizes. Waiting is tried with each set, unless it is not needed. */
+  /** The minimal sets of changes, each with its smallest sizes. */
   run(): Attempt[] {
-    const everything = this.#levers;
-    const found: (readonly Lever[])[] = [];
+    const everything = this.#findEnough();
+    if (everything === null) return [];
+    const needed = everything.filter(
+      (lever) => !this.#turnsAtLimits(everything.filter((other) => other !== lever)),
+    );
+    const optional = everything.filter((lever) => !needed.includes(lever));
+    const found: { set: readonly Lever[]; isWaiting: boolean }[] = [];
     const attempts: Attempt[] = [];
-    if (everything.length > 0 && !this.#turnsAtLimits(everything)) {
-      // Levers may be in each other's way: then try small sets only.
-      if (everything.length > 12) return [];
-    }
-    const needed = everything.filter((lever) => !this.#turnsAtLimits(everything.filter((other) => other !== lever)));
-    const isConsistent = everything.length === 0 || this.#turnsAtLimits(everything);
-    const always = isConsistent ? needed : [];
-    const optional = everything.filter((lever) => !always.includes(lever));
-    const waits = new Set<readonly Lever[]>();
-    for (let size = 0; size <= Math.min(optional.length, MAX_CHANGES); size += 1) {
+    const most = Math.min(optional.length, MAX_CHANGES - needed.length);
+    for (let size = 0; size <= most && attempts.length < MAX_FLIPS; size += 1) {
       for (const subset of listSubsets(optional, size)) {
         if (this.#judgements > MAX_JUDGEMENTS) return attempts;
-        const set = [...always, ...subset];
-        if (set.length > MAX_CHANGES || found.some((smaller) => isPartOf(smaller, set) && !waits.has(smaller))) continue;
-        const limits = set.map((lever) => ({ lever, size: lever.limit(this.#evidence) }));
-        const isImmediate = set.length > 0 && this.#turns({ moves: limits, at: this.#now });
-        if (!isImmediate && found.some((smaller) => isPartOf(smaller, set))) continue;
-        const at = isImmediate ? this.#now : this.#findInstant(limits);
-        if (at === null) continue;
-        const attempt = this.#shrink({ moves: limits, at });
-        if (!this.#isMinimal(attempt)) continue;
-        found.push(set);
-        if (at !== this.#now) waits.add(set);
+        const set = [...needed, ...subset];
+        const smaller = found.filter((known) => known.set.every((lever) => set.includes(lever)));
+        if (smaller.some(({ isWaiting }) => !isWaiting)) continue;
+        // What a smaller set turns in time is of interest only if this one turns it at once.
+        const attempt = this.#try(set, smaller.length === 0);
+        if (attempt === null) continue;
+        found.push({ set, isWaiting: attempt.at !== this.#now });
         attempts.push(attempt);
       }
-      if (attempts.length >= MAX_FLIPS) break;
     }
     return attempts;
+  }
+
+  /**
+   * Levers that turn the verdict together; null if none do. All of them, unless one is in the way: a further check may also
+   * lower a mean, say.
+   */
+  #findEnough(): readonly Lever[] | null {
+    const all = this.#levers;
+    if (this.#turnsAtLimits(all)) return all;
+    for (const lever of all) {
+      const others = all.filter((other) => other !== lever);
+      if (this.#turnsAtLimits(others)) return others;
+    }
+    return null;
+  }
+
+  /** The smallest sizes with which a set of levers turns the verdict; null if it does not, or if a part of it does. */
+  #try(set: readonly Lever[], mayWait: boolean): Attempt | null {
+    const moves = this.#atLimits(set);
+    const isImmediate = this.#turns({ moves, at: this.#now });
+    const at = isImmediate ? this.#now : mayWait ? this.#findInstant(moves) : null;
+    if (at === null) return null;
+    const attempt = this.#shrink({ moves, at });
+    return this.#isMinimal(attempt) ? attempt : null;
   }
 
   describe({ moves, at }: Attempt): Change[] {
@@ -112,9 +128,10 @@ class Search {
 
   #describeWait(moves: Attempt["moves"], at: number): Change {
     // What ends at that instant objected up to the second before it.
-    const before = judge(this.#apply(moves), this.#policy, at - 1000);
+    const before = judge(this.#apply(moves, at), this.#policy, at - 1000);
     const ended = [...before.guards, ...before.criteria].filter(
-      ({ passed, nextLookAt }) => !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at,
+      ({ passed, nextLookAt }) =>
+        !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at,
     );
     const [check] = ended;
     const time = new Date(at).toISOString().replace(".000Z", "Z");
@@ -127,32 +144,35 @@ class Search {
     };
   }
 
-  #apply(moves: Attempt["moves"]): Evidence {
-    return moves.reduce((changed, { lever, size }) => lever.apply(changed, size), this.#evidence);
+  #atLimits(levers: readonly Lever[]): Attempt["moves"] {
+    return levers.map((lever) => ({ lever, size: lever.limit(this.#evidence) }));
+  }
+
+  #apply(moves: Attempt["moves"], at: number): Evidence {
+    return moves.reduce((changed, { lever, size }) => lever.apply(changed, size, at), this.#evidence);
   }
 
   #turns({ moves, at }: Attempt): boolean {
     this.#judgements += 1;
-    return judge(this.#apply(moves), this.#policy, at).decision !== this.#decision;
+    return judge(this.#apply(moves, at), this.#policy, at).decision !== this.#decision;
   }
 
   /** Whether levers at their limits turn the verdict, now or at some later instant. */
   #turnsAtLimits(levers: readonly Lever[]): boolean {
-    const moves = levers.map((lever) => ({ lever, size: lever.limit(this.#evidence) }));
+    const moves = this.#atLimits(levers);
     return this.#turns({ moves, at: this.#now }) || this.#findInstant(moves) !== null;
   }
 
   /**
-   * The first second at which the verdict differs; null if it never does by time alone. Only the end of something that objects
+   * The first second at which changes made then turn the verdict; null if they never do. Only the end of something that objects
    * can turn it, so it is judged at each such end.
    */
   #findInstant(moves: Attempt["moves"]): number | null {
     if (this.#decision === "trigger") return null;
-    const changed = this.#apply(moves);
     let at = this.#now;
     for (let ends = 0; ends < MAX_ENDS; ends += 1) {
       this.#judgements += 1;
-      const judgement = judge(changed, this.#policy, at);
+      const judgement = judge(this.#apply(moves, at), this.#policy, at);
       if (judgement.decision === "trigger") return at;
       const next = findNextEnd(judgement);
       if (next === null) return null;
@@ -169,7 +189,10 @@ class Search {
       if (!move || move.lever.kind === "switch") continue;
       const turnsWith = (size: number): boolean =>
         this.#turns({ moves: moves.with(index, { ...move, size }), at: attempt.at });
-      const size = (move.lever.kind === "count" ? findSmallestCount : findSmallestFigure)(move.size, turnsWith);
+      const size = (move.lever.kind === "count" ? findSmallestCount : findSmallestFigure)(
+        move.size,
+        turnsWith,
+      );
       moves = moves.with(index, { ...move, size });
     }
     return { moves, at: attempt.at };
@@ -179,7 +202,8 @@ class Search {
     const { moves, at } = attempt;
     if (!this.#turns(attempt)) return false;
     const isWaiting = at !== this.#now;
-    if (isWaiting && (this.#turns({ moves, at: this.#now }) || this.#turns({ moves, at: at - 1000 }))) return false;
+    if (isWaiting && (this.#turns({ moves, at: this.#now }) || this.#turns({ moves, at: at - 1000 })))
+      return false;
     return moves.every((_, index) => !this.#turns({ moves: moves.toSpliced(index, 1), at }));
   }
 }
@@ -230,13 +254,11 @@ function* listSubsets<T>(items: readonly T[], size: number, start = 0): Generato
     for (const rest of listSubsets(items, size - 1, index + 1)) yield [items[index] as T, ...rest];
 }
 
-function isPartOf<T>(part: readonly T[], whole: readonly T[]): boolean {
-  return part.every((item) => whole.includes(item));
-}
-
 /** The smallest whole number from 1 to `limit` for which it holds, given that it holds for `limit`. */
 function findSmallestCount(limit: number, holds: (count: number) => boolean): number {
-  let [low, high] = [0, limit];
+  // The limit is often the answer.
+  if (limit <= 1 || !holds(limit - 1)) return limit;
+  let [low, high] = [0, limit - 1];
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
     if (holds(middle)) high = middle;

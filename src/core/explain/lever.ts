@@ -12,7 +12,8 @@ export interface Lever {
   kind: "count" | "figure" | "switch";
   /** The largest change that makes sense; 0 if the lever has nothing to move. */
   limit(evidence: Evidence): number;
-  apply(evidence: Evidence, size: number): Evidence;
+  /** The evidence after the change, which happens at an instant (Unix milliseconds). */
+  apply(evidence: Evidence, size: number, at: number): Evidence;
   /** "12,400 more ratings". */
   describe(size: number, evidence: Evidence): string;
   /** What the size is measured against, to tell near from far. */

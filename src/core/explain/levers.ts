@@ -3,33 +3,34 @@ import { weighedChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
 import type { Lever } from "./lever.ts";
 
-/** More rows in the buffer. @param required So many rows are enough. */
-export function moreRows(check: string, required: number): Lever {
+/** More rows in the buffer. @param actualOf How many of the required ones there are. */
+export function moreRows(check: string, required: number, actualOf: (evidence: Evidence) => number): Lever {
   return {
     id: "more_rows",
     check,
     kind: "count",
     scale: Math.max(1, required),
-    limit: () => required,
-    apply: (evidence, size) => changeRows(evidence, size),
+    limit: (evidence) => Math.max(0, required - actualOf(evidence)),
+    apply: (evidence, size) => addRows(evidence, size),
     describe: (size, { buffer }) => `${formatCount(size)} more ${buffer.unit}`,
   };
 }
 
-/** Fewer rows in the buffer. */
-export function fewerRows(check: string, scale: number): Lever {
+/** Fewer rows in the buffer: one less than required. */
+export function fewerRows(check: string, required: number, actualOf: (evidence: Evidence) => number): Lever {
   return {
     id: "fewer_rows",
     check,
     kind: "count",
-    scale: Math.max(1, scale),
-    limit: ({ buffer }) => buffer.size,
-    apply: (evidence, size) => changeRows(evidence, -size),
+    scale: Math.max(1, required),
+    limit: (evidence) => (required === 0 ? 0 : Math.max(0, actualOf(evidence) - required + 1)),
+    apply: (evidence, size) => addRows(evidence, -size),
     describe: (size, { buffer }) => `${formatCount(size)} fewer ${buffer.unit}`,
   };
 }
 
-function changeRows(evidence: Evidence, change: number): Evidence {
+/** Evidence with more, or fewer, rows in the buffer. */
+export function addRows(evidence: Evidence, change: number): Evidence {
   const { buffer } = evidence;
   const { waiting, grown } = buffer;
   return {
@@ -52,10 +53,11 @@ export function moreAlerts(check: string, scale: number, limit: number): Lever {
     kind: "count",
     scale: Math.max(1, scale),
     limit: () => limit,
-    apply: (evidence, size) =>
+    apply: (evidence, size, at) =>
       addChecks(
         evidence,
         Array.from({ length: size }, () => ({})),
+        at,
       ),
     describe: (size) => (size === 1 ? "1 more alert" : `${formatCount(size)} more alerts`),
   };
@@ -97,33 +99,41 @@ export function switchOver(
   id: string,
   check: string,
   text: string,
-  apply: (evidence: Evidence) => Evidence,
+  apply: (evidence: Evidence, at: number) => Evidence,
   isOpen: (evidence: Evidence) => boolean = () => true,
 ): Lever {
-  return { id, check, kind: "switch", scale: 1, limit: (evidence) => Number(isOpen(evidence)), apply, describe: () => text };
+  return {
+    id,
+    check,
+    kind: "switch",
+    scale: 1,
+    limit: (evidence) => Number(isOpen(evidence)),
+    apply: (evidence, _, at) => apply(evidence, at),
+    describe: () => text,
+  };
 }
 
-/** Evidence with further checks, made just now on enough samples; triggered unless they say otherwise. */
-export function addChecks(evidence: Evidence, added: readonly Partial<WeighedCheck>[]): Evidence {
-  const rows = added.map(
-    (own, index): WeighedCheck => ({
-      id: `added-${index}-${evidence.checks.total}`,
-      at: evidence.takenAt,
-      feature: null,
-      score: null,
-      threshold: null,
-      triggered: true,
-      samples: Number.MAX_SAFE_INTEGER,
-      answeredBy: null,
-      failed: null,
-      ...own,
-    }),
-  );
+/**
+ * Evidence with further checks, made at an instant (Unix milliseconds) on enough samples; triggered unless they say otherwise.
+ */
+export function addChecks(evidence: Evidence, added: readonly Partial<WeighedCheck>[], at: number): Evidence {
+  const rows = added.map((own, index): WeighedCheck => ({
+    id: `added-${index}-${evidence.checks.total}`,
+    at: evidence.takenAt,
+    feature: null,
+    score: null,
+    threshold: null,
+    triggered: true,
+    samples: Number.MAX_SAFE_INTEGER,
+    answeredBy: null,
+    failed: null,
+    ...own,
+  }));
   const triggered = rows.filter((row) => row.triggered);
   const { checks, alerts } = evidence;
   return {
     ...evidence,
-    weighed: [...rows.toReversed(), ...weighedChecks(evidence)],
+    weighed: mergeNewestFirst(rows.toReversed(), weighedChecks(evidence)),
     checks: {
       total: checks.total + rows.length,
       triggered: checks.triggered + triggered.length,
@@ -132,6 +142,14 @@ export function addChecks(evidence: Evidence, added: readonly Partial<WeighedChe
     },
     alerts: { ...alerts, unanswered: alerts.unanswered + triggered.length },
   };
+}
+
+function mergeNewestFirst(added: readonly WeighedCheck[], known: readonly WeighedCheck[]): WeighedCheck[] {
+  const all = [...added, ...known];
+  const [newest] = known;
+  // An earlier change may have added drift runs that are yet to come.
+  const isInOrder = newest === undefined || added.every(({ at }) => Date.parse(at) >= Date.parse(newest.at));
+  return isInOrder ? all : all.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at));
 }
 
 function toListed({ id, at, feature, score, threshold, triggered }: WeighedCheck): DriftCheck {

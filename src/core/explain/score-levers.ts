@@ -1,6 +1,6 @@
 import { toMs } from "../duration.ts";
 import type { Evidence } from "../evidence.ts";
-import { weighedChecks } from "../facts.ts";
+import { timeOf, weighedChecks } from "../facts.ts";
 import { formatRatio } from "../format.ts";
 import type { Lever } from "./lever.ts";
 
@@ -15,7 +15,7 @@ export function capScores(check: string, within: string): Lever {
     apply: scale,
     describe: (size, evidence) => {
       const start = Date.parse(evidence.takenAt) - toMs(within);
-      const count = weighedChecks(evidence).filter(({ at }) => Date.parse(at) > start).length;
+      const count = weighedChecks(evidence).filter((check) => timeOf(check) > start).length;
       return `${count === 1 ? "a score" : "scores"} ${formatRatio(100 * size)} % lower`;
     },
   };

@@ -2,7 +2,7 @@ import { computeBackoffEnd } from "../backoff.ts";
 import type { PlacedCriterion } from "../condition.ts";
 import { toMs } from "../duration.ts";
 import type { Evidence } from "../evidence.ts";
-import { weighedChecks } from "../facts.ts";
+import { timeOf, weighedChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
 import { backoffOf, hasRetriggerGuard, type Policy, sampleFloorOf } from "../policy.ts";
 import type { Uncounted } from "./explanation.ts";
@@ -49,7 +49,7 @@ function listSmall(evidence: Evidence, policy: Policy, criteria: readonly Placed
   const windows = criteria.flatMap(({ criterion, settings }) => criterion.needs(settings).within ?? []);
   const start = Date.parse(evidence.takenAt) - Math.max(...windows.map(toMs));
   const small = weighedChecks(evidence).filter(
-    ({ samples, at }) => (samples ?? 0) < floor && Date.parse(at) > start,
+    (check) => (check.samples ?? 0) < floor && timeOf(check) > start,
   );
   if (small.length === 0) return [];
   const unknown = small.filter(({ samples }) => samples === null).length;

@@ -39,7 +39,8 @@ export const alreadyActedOn = {
     ];
   },
   advise: () => ["Wait for the training of that decision; a new alert starts another one"],
-  levers: () => [moreAlerts("already_acted_on", 1, 1_000)],
+  // The criterion that counts alerts knows how many are enough; for the others one is.
+  levers: () => [moreAlerts("already_acted_on", 1, 1)],
 } as const satisfies Guard;
 
 function countUnanswered(evidence: Evidence): number {

@@ -22,7 +22,9 @@ export const budget = {
   },
   needs: ({ per }) => ({ requestedWithin: per }),
   evaluate: ({ evidence, now }, settings) => measureBudget(evidence.trainings.requestedAt, now, settings),
-  report: ({ actual, required }) => [`trainings requested: ${formatCount(actual)}, at most ${formatCount(required)}`],
+  report: ({ actual, required }) => [
+    `trainings requested: ${formatCount(actual)}, at most ${formatCount(required)}`,
+  ],
   explain: ({ result: { actual, nextLookAt }, settings: { atMost, per } }) => [
     `Budget: ${formatCount(actual)} training(s) requested in the last ${per}, ${formatCount(atMost)} allowed, until ${nextLookAt ?? "one is older"}`,
   ],

@@ -10,7 +10,8 @@ const fields = {
   since: {
     schema: z.enum(["training", "success"], { error: "expected training or success" }),
     default: "training",
-    meaning: "`training`: since the last training was requested; `success`: since the last successful one ended.",
+    meaning:
+      "`training`: since the last training was requested; `success`: since the last successful one ended.",
   },
 } as const satisfies Fields;
 
@@ -38,7 +39,9 @@ export const cooldown = {
     if (last === null) return { required, actual: required, passed: true };
     const end = last + toMs(settings.for);
     const actual = Math.max(0, Math.floor(((now - last) / DAY_MS) * 1000) / 1000);
-    return now >= end ? { required, actual, passed: true } : { required, actual, passed: false, nextLookAt: end };
+    return now >= end
+      ? { required, actual, passed: true }
+      : { required, actual, passed: false, nextLookAt: end };
   },
   report: ({ actual, required }) => [
     `days since the last training: ${formatRatio(actual)} of ${formatRatio(required)} required`,
@@ -46,7 +49,8 @@ export const cooldown = {
   explain({ evidence, now, settings }) {
     const last = findLast(evidence, settings) ?? now;
     const end = last + toMs(settings.for);
-    const what = settings.since === "success" ? "the last successful training ended" : "the last training was requested";
+    const what =
+      settings.since === "success" ? "the last successful training ended" : "the last training was requested";
     return [
       `Cooldown: ${what} ${describeSpan(now - last)} ago; ${settings.for} required, until ${new Date(end).toISOString()}`,
     ];

@@ -2,7 +2,7 @@ import type { Guard } from "../check.ts";
 import { duration, toMs } from "../duration.ts";
 import type { WeighedCheck, Evidence } from "../evidence.ts";
 import { addChecks, switchOver } from "../explain/levers.ts";
-import { weighedChecks } from "../facts.ts";
+import { timeOf, weighedChecks } from "../facts.ts";
 import { featureNames, type Fields, type FieldValues } from "../fields.ts";
 import { formatCount, toPlain } from "../format.ts";
 
@@ -31,28 +31,34 @@ export const dataQuality = {
   evaluate({ evidence, now }, settings) {
     const vetoes = listVetoes(evidence, settings, now);
     if (vetoes.length === 0) return { required: 0, actual: 0, passed: true };
-    const nextLookAt = Math.max(...vetoes.map(({ at }) => Date.parse(at) + toMs(settings.within)));
+    const nextLookAt = Math.max(...vetoes.map((check) => timeOf(check) + toMs(settings.within)));
     return { required: 0, actual: vetoes.length, passed: false, nextLookAt };
   },
   report: ({ actual }) => [`features with broken data: ${formatCount(actual)}, none allowed`],
   explain: ({ evidence, settings, now }) =>
     listVetoes(evidence, settings, now).map(
-      ({ feature, at }) => `Data quality: ${toPlain(feature ?? "")} has an alert of ${at}, which vetoes a training`,
+      ({ feature, at }) =>
+        `Data quality: ${toPlain(feature ?? "")} has an alert of ${at}, which vetoes a training`,
     ),
   advise: () => ["Repair the data; the next check without an alert lifts the veto"],
   levers: ({ veto }) => [
-    switchOver("quality_check", "data_quality", `a check without an alert on ${veto.map(toPlain).join(" and ")}`, (evidence) =>
-      addChecks(
-        evidence,
-        veto.map((feature) => ({ feature, triggered: false })),
-      ),
+    switchOver(
+      "quality_check",
+      "data_quality",
+      `a check without an alert on ${veto.map(toPlain).join(" and ")}`,
+      (evidence, at) =>
+        addChecks(
+          evidence,
+          veto.map((feature) => ({ feature, triggered: false })),
+          at,
+        ),
     ),
   ],
 } as const satisfies Guard<typeof fields>;
 
 /** The newest check of each named feature, if it has an alert. */
 function listVetoes(evidence: Evidence, { veto, within }: Settings, now: number): WeighedCheck[] {
-  const recent = weighedChecks(evidence).filter(({ at }) => Date.parse(at) > now - toMs(within));
+  const recent = weighedChecks(evidence).filter((check) => timeOf(check) > now - toMs(within));
   return veto.flatMap((name) => {
     const newest = recent.find(({ feature }) => feature === name);
     return newest?.triggered ? [newest] : [];

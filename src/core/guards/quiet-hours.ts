@@ -24,7 +24,8 @@ const fields = {
         error: "expected two different times; leave hours out for the whole day",
       }),
     optional: true,
-    meaning: "From when to when, on the clock of the zone; the whole day if left out. The day is the one on which they begin.",
+    meaning:
+      "From when to when, on the clock of the zone; the whole day if left out. The day is the one on which they begin.",
   },
   zone: {
     schema: z
@@ -53,7 +54,12 @@ export const quietHours = {
     if (days === undefined && hours === undefined)
       return [{ path: [], message: "quietHours needs days or hours: else it would never end" }];
     if (hours === undefined && new Set(days).size === DAYS.length)
-      return [{ path: ["days"], message: "expected at least one day without quiet hours: else they would never end" }];
+      return [
+        {
+          path: ["days"],
+          message: "expected at least one day without quiet hours: else they would never end",
+        },
+      ];
     return [];
   },
   evaluate({ now }, settings) {
@@ -75,9 +81,19 @@ function describe({ days, hours, zone }: Settings): string {
 
 /** When the quiet hours end that cover an instant; null outside of them. Unix milliseconds. */
 function findEnd(now: number, settings: Settings): number | null {
-  if (!isQuiet(now, settings)) return null;
-  return listChanges(now, settings).find((at) => at > now && !isQuiet(at, settings)) ?? null;
+  const spells = knownSpells.get(settings) ?? [];
+  const known = spells.find(({ from, to }) => from <= now && now < to);
+  if (known) return known.isQuiet ? known.to : null;
+  const quiet = isQuiet(now, settings);
+  const to = listChanges(now, settings).find((at) => at > now && isQuiet(at, settings) !== quiet);
+  if (to === undefined) return null;
+  knownSpells.set(settings, [{ from: now, to, isQuiet: quiet }, ...spells.slice(0, MAX_SPELLS)]);
+  return quiet ? to : null;
 }
+
+/** Spells of quiet hours and the time between them, as far as they were computed: an explanation asks for the same often. */
+const knownSpells = new WeakMap<Settings, { from: number; to: number; isQuiet: boolean }[]>();
+const MAX_SPELLS = 50;
 
 /** Whether the clock of the zone shows quiet hours. Hours over midnight belong to the day on which they begin. */
 function isQuiet(at: number, { days, hours, zone }: Settings): boolean {

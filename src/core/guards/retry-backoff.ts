@@ -10,7 +10,8 @@ const fields = {
   base: {
     schema: duration("1s", "7d"),
     default: "1h",
-    meaning: "How long a failed training holds the model back; doubled with each failure in a row, at most a week.",
+    meaning:
+      "How long a failed training holds the model back; doubled with each failure in a row, at most a week.",
   },
 } as const satisfies Fields;
 
@@ -57,7 +58,7 @@ export const retryBackoff = {
     ];
   },
   advise: () => ["Find out why the training failed; a follow-up re-evaluates when the backoff ends"],
-  levers: () => [moreAlerts("retry_backoff", 1, 1_000)],
+  levers: () => [moreAlerts("retry_backoff", 1, 1)],
 } as const satisfies Guard<typeof fields>;
 
 /** Whether nothing that calls for a training at an instant is held back by a failure. */

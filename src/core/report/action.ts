@@ -132,5 +132,7 @@ function recordLine({ recorded, superseded }: ReportInput): string {
     newer_decision: "⏭️ Not logged: another run decided first, so this decision is superseded",
     stale_evidence: "⏭️ Not logged: the evidence is too old to act on, so this decision is superseded",
     training_ended: "⏭️ Not logged: the training that blocked it has ended, so this decision is superseded",
+    budget_spent:
+      "⏭️ Not logged: other models have spent the budget meanwhile, so this decision is superseded",
   }[superseded.because];
 }

@@ -11,12 +11,12 @@ export interface Announced extends Pick<DispatchOutcome, "state" | "url" | "erro
 /** "🚨 films: retraining triggered ...", with the trainer's response. */
 export function announceTrigger(
   dispatch: Announced,
-  figures: { driftScore: number | null; feature: string | null; bufferSize: number },
+  figures: { driftScore: number | null; feature: string | null; bufferSize: number; unit?: string },
 ): string {
-  const { driftScore, feature, bufferSize } = figures;
+  const { driftScore, feature, bufferSize, unit = "rows" } = figures;
   return [
     `🚨 ${dispatch.model}: retraining triggered by decision #${dispatch.decisionId}`,
-    `Drift ${formatScore(driftScore)} in ${toPlain(feature ?? "N/A")}, buffer ${formatCount(bufferSize)} ratings`,
+    `Drift ${formatScore(driftScore)} in ${toPlain(feature ?? "N/A")}, buffer ${formatCount(bufferSize)} ${unit}`,
     `Trainer ${dispatch.trainer}: ${dispatch.state}${withUrl(dispatch)}`,
     ...withError(dispatch),
   ].join("\n");
@@ -59,6 +59,28 @@ export function announceExtraRuns(dispatch: Announced, extraRuns: readonly strin
     `⚠️ ${dispatch.model}: the trainer started ${formatCount(extraRuns.length + 1)} runs for the request of decision #${dispatch.decisionId}`,
     `Followed:${withUrl(dispatch)}; duplicates: ${extraRuns.join(", ")}`,
   ].join("\n");
+}
+
+/** "🙋 films: decision #7 awaits an approval ...", with the two commands that answer it. */
+export function announceApproval(
+  { model, decisionId }: Pick<Announced, "model" | "decisionId">,
+  { until, reason }: { until: string; reason: string },
+): string {
+  return [
+    `🙋 ${model}: decision #${decisionId} awaits an approval until ${until} (${reason})`,
+    `npx retrigger approve ${decisionId} --by NAME --reason TEXT`,
+    `npx retrigger reject ${decisionId} --by NAME --reason TEXT`,
+  ].join("\n");
+}
+
+/** "🔇 films: no drift run since ...". */
+export function announceMissingRuns(model: string, lastSeenAt: string | null, every: string): string {
+  const since = lastSeenAt === null ? "none has been seen yet" : `the last sign of one was at ${lastSeenAt}`;
+  return `🔇 ${model}: a drift run is expected every ${every}, but ${since}`;
+}
+
+export function announceRunsBack(model: string, lastSeenAt: string | null): string {
+  return `🔊 ${model}: drift runs are back${lastSeenAt === null ? "" : ` (${lastSeenAt})`}`;
 }
 
 export function announceFailedChain(model: string, stage: string, runId: string, error: string): string {

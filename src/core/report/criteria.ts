@@ -3,6 +3,7 @@ import { type ConditionResult, listCriteria } from "../condition.ts";
 import { CRITERIA } from "../criteria/registry.ts";
 import { GUARDS } from "../guards/registry.ts";
 import { settingsOf } from "../policy.ts";
+import { explanationLines } from "./explanation.ts";
 import type { ReportInput } from "./input.ts";
 
 type Evaluated = Pick<ReportInput, "evidence" | "policy" | "verdict">;
@@ -12,7 +13,8 @@ const RULE = "=".repeat(70);
 
 /** Evaluate's part of the report: every criterion, the guards that object, and the verdict with its reasons. */
 export function renderCriteria(input: Evaluated): string {
-  const isTrigger = input.verdict.decision === "trigger";
+  const { verdict } = input;
+  const isTrigger = verdict.decision === "trigger";
   return [
     "📋 Decision Criteria:",
     ...conditionLines(input),
@@ -23,7 +25,7 @@ export function renderCriteria(input: Evaluated): string {
     RULE,
     "",
     ...(isTrigger ? allMetLines(input) : explainFailures(input)),
-    ...explanationLines(input),
+    ...(verdict.explanation ? explanationLines(verdict.decision, verdict.explanation) : []),
   ].join("\n");
 }
 
@@ -94,7 +96,11 @@ function conditionLines(input: Evaluated): string[] {
     }
     if (isOutermost && result.kind === "all")
       return result.children.flatMap((child) => lines(child, indent, false));
-    const name = { all: "All of:", any: "Any of:", atLeast: `At least ${"count" in result ? result.count : ""} of:` };
+    const name = {
+      all: "All of:",
+      any: "Any of:",
+      atLeast: `At least ${"count" in result ? result.count : ""} of:`,
+    };
     return [
       "",
       `${indent}${name[result.kind]} ${result.passed ? "✅ YES" : "❌ NO"}`,
@@ -135,14 +141,18 @@ function guardLines(input: Evaluated): string[] {
 function headline({ verdict }: Evaluated): string {
   if (verdict.decision === "trigger")
     return `🚨 DECISION: TRIGGER RETRAINING${verdict.forced ? ` (FORCED BY ${verdict.forced.by})` : ""}`;
-  return isDriftWaiting(verdict) ? "⏳ DECISION: DRIFT DETECTED, BUT WAITING" : "✅ DECISION: NO ACTION NEEDED";
+  return isDriftWaiting(verdict)
+    ? "⏳ DECISION: DRIFT DETECTED, BUT WAITING"
+    : "✅ DECISION: NO ACTION NEEDED";
 }
 
 /** Whether drift was found, but something else keeps the model from being retrained. */
 export function isDriftWaiting({ decision, criteria }: Evaluated["verdict"]): boolean {
   return (
     decision === "no_action" &&
-    criteria.some(({ id, passed }) => passed && CRITERIA.some((criterion) => criterion.id === id && criterion.isDrift))
+    criteria.some(
+      ({ id, passed }) => passed && CRITERIA.some((criterion) => criterion.id === id && criterion.isDrift),
+    )
   );
 }
 
@@ -165,21 +175,4 @@ function allMetLines(input: Evaluated): string[] {
 function explainFailures(input: Evaluated): string[] {
   const lines = listFailures(input).flatMap(({ check, failure }) => check.explain(failure as never));
   return ["❌ Not met:", ...lines.map((line) => (line.startsWith("  ") ? `   ${line}` : `   • ${line}`))];
-}
-
-/** What would turn the decision, and what did not count. */
-export function explanationLines({ verdict }: Pick<Evaluated, "verdict">): string[] {
-  if (verdict.explanation === null) return [];
-  const { nearestFlips, notCounted } = verdict.explanation;
-  const title = verdict.decision === "trigger" ? "🔎 What would have held it back:" : "🔎 What would turn it:";
-  return [
-    ...(nearestFlips.length === 0
-      ? []
-      : [
-          "",
-          title,
-          ...nearestFlips.map(({ text, eta }) => `   • ${text}${eta === null ? "" : ` (${eta.text})`}`),
-        ]),
-    ...(notCounted.length === 0 ? [] : ["", "🙈 Not counted:", ...notCounted.map(({ text }) => `   • ${text}`)]),
-  ];
 }

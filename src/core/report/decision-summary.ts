@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { CheckResult } from "../check.ts";
+import { ConditionResult } from "../condition.ts";
 import { DispatchOutcome, DispatchState } from "../dispatch/dispatch.ts";
 import { DispatchRequest } from "../dispatch/request.ts";
+import { Explanation } from "../explain/explanation.ts";
 import type { ReportInput } from "./input.ts";
 import { renderReport } from "./report.ts";
 
@@ -16,7 +18,13 @@ export const DecisionSummary = z.object({
   driftScore: z.number().nullable(),
   feature: z.string().nullable(),
   criteria: z.array(CheckResult),
+  /** The condition of the policy, with the result of every criterion and combination. */
+  condition: ConditionResult.nullable().default(null),
   guards: z.array(CheckResult).default([]),
+  /** Who forced the decision past its guards, and why. */
+  forced: z.object({ by: z.string(), reason: z.string() }).nullable().default(null),
+  /** What would turn the decision, and what did not count. */
+  explanation: Explanation.nullable().default(null),
   dispatch: z
     .object({
       trainer: z.string(),
@@ -52,7 +60,10 @@ export function summarizeDecision(
     driftScore: verdict.driftScore,
     feature: verdict.feature,
     criteria: verdict.criteria,
+    condition: verdict.condition,
     guards: verdict.guards,
+    forced: verdict.forced,
+    explanation: verdict.explanation,
     dispatch: dispatch && request && { ...dispatch, request },
     decisionId: recorded?.id ?? null,
     decidedAt: recorded?.decidedAt ?? null,

@@ -1,8 +1,10 @@
 import { Router } from "express";
 import { z } from "zod";
 import { resumeTraining } from "../../../queues/training.ts";
+import type { Config } from "../../config/config.ts";
+import type { DispatchRecord } from "../../postgres/dispatches.ts";
 import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
-import { settingsOf } from "../../trainers/trainer.ts";
+import { listSettings, settingsOf } from "../../trainers/trainer.ts";
 import { Outcome, outcomePath, toStatus } from "../../trainers/webhook/outcome.ts";
 import { webhookTrainer } from "../../trainers/webhook/webhook.ts";
 import { applyInput } from "../../use-cases/settle-dispatch.ts";
@@ -16,13 +18,12 @@ export const trainingOutcome: Route = {
   create({ config, database, queues }) {
     const router = Router();
     router.post(outcomePath(":runId"), readBody, async (request, response) => {
-      const secret = settingsOf(config.trainer, webhookTrainer)?.secret;
-      const body = await requireSigned(request, secret, SIGNATURE_HEADER);
-      const { decision_id: runId, ...outcome } = parseBody(SignedOutcome, body);
+      const { runId } = RunAddress.parse(request.params);
+      const dispatch = RunId.safeParse(runId).success ? await database.readDispatch(runId) : null;
+      const body = await requireSigned(request, listSecrets(config, dispatch), SIGNATURE_HEADER);
+      const { decision_id: namedRunId, ...outcome } = parseBody(SignedOutcome, body);
       // Only the body is signed: without this check, an outcome could be replayed to another training.
-      if (runId !== request.params["runId"])
-        throw new RequestError(400, "decision_id does not match the URL");
-      const dispatch = await database.readDispatch(runId);
+      if (namedRunId !== runId) throw new RequestError(400, "decision_id does not match the URL");
       if (!dispatch) throw new RequestError(404, `No training has the id ${runId}`);
       const input = { kind: "reported", ...toStatus(outcome) } as const;
       const isNew = await applyInput(config, database, dispatch, input);
@@ -33,4 +34,16 @@ export const trainingOutcome: Route = {
   },
 };
 
-const SignedOutcome = Outcome.extend({ decision_id: z.uuid() });
+const RunId = z.uuid();
+const RunAddress = z.object({ runId: z.string() });
+const SignedOutcome = Outcome.extend({ decision_id: RunId });
+
+/**
+ * The secrets that may sign an outcome: for a training, only that of its model, so that the receiver of one model cannot end
+ * the trainings of another. For an unknown training any, because only a receiver of ours may learn that it is unknown.
+ */
+function listSecrets(config: Config, dispatch: DispatchRecord | null): (string | undefined)[] {
+  if (dispatch === null) return listSettings(config, webhookTrainer).map(({ secret }) => secret);
+  if (dispatch.trainer !== webhookTrainer.name) return [];
+  return [settingsOf(config.models.get(dispatch.model)?.trainer ?? config.trainer, webhookTrainer)?.secret];
+}

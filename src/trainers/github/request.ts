@@ -25,12 +25,6 @@ export function targetOf(targets: ReadonlyMap<string, GitHubTarget>, model: stri
   return target;
 }
 
-/** The workflow of a model; for a removed model, that of any other one, because they share the repository. */
-export function anyTargetOf(targets: ReadonlyMap<string, GitHubTarget>, model: string): GitHubTarget {
-  const [first = model] = targets.keys();
-  return targetOf(targets, targets.has(model) ? model : first);
-}
-
 /** The URL of a target's workflow in GitHub's API. */
 export function workflowUrl({ apiUrl, owner, repo, workflow }: GitHubTarget): string {
   return `${apiUrl}/repos/${owner}/${repo}/actions/workflows/${workflow}`;

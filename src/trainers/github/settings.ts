@@ -105,7 +105,8 @@ export function toTargets(
   return new Map([...models].map(([model, values]) => [model, toTarget(values)]));
 }
 
-function toTarget(values: ValuesOf<typeof TARGET_SETTINGS>): GitHubTarget {
+/** The workflow that settings name. */
+export function toTarget(values: ValuesOf<typeof TARGET_SETTINGS>): GitHubTarget {
   const { apiUrl, apiVersion, owner, repo, workflow, ref, inputNames, extraInputs } = values;
   const ownNames = Object.fromEntries(
     GITHUB_INPUTS.map((name) => [name, name]),

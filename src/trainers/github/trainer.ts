@@ -14,7 +14,7 @@ import {
 import { createClient } from "./client.ts";
 import { connectGitHub, type GitHubLogin } from "./connection.ts";
 import { preflightGitHub } from "./preflight.ts";
-import { anyTargetOf, type GitHubTarget, renderGitHubRequest, targetOf, workflowUrl } from "./request.ts";
+import { type GitHubTarget, renderGitHubRequest, targetOf, workflowUrl } from "./request.ts";
 
 /** GitHub ends requests after ten seconds. */
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -32,6 +32,8 @@ export interface GitHubOptions {
   login: GitHubLogin;
   /** The workflow of each model. */
   targets: ReadonlyMap<string, GitHubTarget>;
+  /** Where the trainings of a removed model are looked for. */
+  fallback: GitHubTarget;
   redact: Redact;
 }
 
@@ -39,9 +41,8 @@ export interface GitHubOptions {
  * Dispatches GitHub Actions workflows, and never repeats a request that may have been accepted. GitHub has no idempotency
  * key, so a dispatch is identified by the name of its run.
  */
-export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): Trainer {
-  const apiUrl = [...targets.values()][0]?.apiUrl ?? "https://api.github.com";
-  const github = connectGitHub(apiUrl, login);
+export function createGitHubTrainer({ login, targets, fallback, redact }: GitHubOptions): Trainer {
+  const github = connectGitHub(fallback.apiUrl, login);
   const { send, read, explain } = createClient(github, login, redact);
 
   return {
@@ -70,7 +71,7 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
       },
 
       async search({ key, model, requestedAgoMs }: SearchedTraining): Promise<Training[]> {
-        const target = anyTargetOf(targets, model);
+        const target = targets.get(model) ?? fallback;
         const since = new Date(Date.now() - requestedAgoMs - CLOCK_MARGIN_MS).toISOString().slice(0, 19);
         const found: z.infer<typeof Run>[] = [];
         for (let page = 1; page <= MAX_PAGES; page += 1) {
@@ -104,7 +105,7 @@ export function createGitHubTrainer({ login, targets, redact }: GitHubOptions): 
       },
 
       async poll({ externalId, model, etag }: PolledTraining): Promise<PollResult> {
-        const target = anyTargetOf(targets, model);
+        const target = targets.get(model) ?? fallback;
         const { owner, repo } = target;
         // A tampered row must not lead to another URL.
         if (!/^\d+$/.test(externalId))

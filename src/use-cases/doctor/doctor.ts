@@ -3,7 +3,8 @@ import type { Finding } from "../../core/finding.ts";
 import { createDatabase } from "../../postgres/database.ts";
 import type { Logger } from "../../process/logger.ts";
 import { createRedactor } from "../../process/redact.ts";
-import { createTrainer } from "../../trainers/registry.ts";
+import { preflightTrainers } from "../../trainers/preflight.ts";
+import { createTrainers } from "../../trainers/registry.ts";
 import { describeConfig } from "./describe-config.ts";
 import { diagnosePostgres } from "./postgres.ts";
 import { diagnoseRedis } from "./redis.ts";
@@ -12,12 +13,12 @@ import { diagnoseRedis } from "./redis.ts";
 export async function diagnose(config: Config, log: Logger): Promise<Finding[]> {
   const database = createDatabase(config, log);
   try {
-    const trainer = await createTrainer(config, createRedactor(config.secrets));
+    const trainers = await createTrainers(config, createRedactor(config.secrets));
     return [
       ...describeConfig(config),
       ...(await diagnosePostgres(config, database)),
       ...(await diagnoseRedis(config, log)),
-      ...(await trainer.preflight()),
+      ...(await preflightTrainers(trainers)),
     ];
   } finally {
     await database.close();

@@ -27,55 +27,14 @@ export async function diagnosePostgres(config: Config, database: Database): Prom
   return findings;
 }
 
-const SOURCE_COLUMNS = {
-  driftAlertsTable: [
-    "id",
-    "alert_date",
-    "feature_name",
-    "drift_score",
-    "threshold",
-    "alert_triggered",
-    "notes",
-  ],
-  ratingsBufferTable: ["timestamp", "batch_id"],
-} as const;
-
 async function diagnoseSources(
   database: Database,
   model: string,
-  modelConfig: ModelConfig,
+  { source }: ModelConfig,
 ): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const [key, needed] of Object.entries(SOURCE_COLUMNS)) {
-    const table = modelConfig[key as keyof typeof SOURCE_COLUMNS];
-    const setting = key === "driftAlertsTable" ? "DRIFT_ALERTS_TABLE" : "RATINGS_BUFFER_TABLE";
-    const columns = await database.listColumns(table);
-    const missing = needed.filter((column) => !columns?.readable.includes(column));
-    if (columns === null) {
-      findings.push(
-        fault(
-          `${model}: the table or view ${table} does not exist`,
-          `create it, or name another one in ${setting}`,
-        ),
-      );
-    } else if (missing.some((column) => !columns.all.includes(column))) {
-      const absent = missing.filter((column) => !columns.all.includes(column));
-      findings.push(
-        fault(
-          `${model}: ${table} has no column ${absent.join(", ")}`,
-          `add it, or name a view that has it in ${setting}`,
-        ),
-      );
-    } else if (missing.length > 0) {
-      findings.push(
-        fault(
-          `${model}: this user may not read ${table}`,
-          `GRANT SELECT ON ${table} TO the user of DATABASE_URL`,
-        ),
-      );
-    } else {
-      findings.push(ok(`${model}: ${table} has the required columns`));
-    }
-  }
-  return findings;
+  const faults = await database.findSourceFaults(model, source);
+  if (faults.length > 0) return faults.map(({ message, remedy }) => fault(message, remedy));
+  return [source.checks, source.buffer].map((part) =>
+    ok(`${model}: ${part.kind === "table" ? part.table : "what is reported"} has the required columns`),
+  );
 }

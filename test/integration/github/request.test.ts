@@ -6,7 +6,7 @@ import {
   type GitHubWorld,
   listDispatches,
 } from "../../support/github-world.ts";
-import { addCheck, until } from "../../support/world.ts";
+import { addCheck, until, withTrainer } from "../../support/world.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -17,8 +17,8 @@ afterEach(() => closeGitHubWorld(world));
 describe("a training requested from GitHub", () => {
   it("sends exactly the request that the mock shows, once, and follows the run to its end", async () => {
     world.github.course = { queuedMs: 100, runningMs: 4_000, conclusion: "success" };
-    const shown = (await world.dryRun({ trainer: { ...world.config.trainer, name: "mock" } })).dispatch
-      ?.request;
+    const shown = (await world.dryRun(withTrainer(world.config, { ...world.config.trainer, name: "mock" })))
+      .dispatch?.request;
     await world.startApp();
     const { runId, decision, dispatch, report } = await world.decide();
     expect(decision).toBe("trigger");

@@ -101,22 +101,22 @@ describe("a training", () => {
 });
 
 describe("the end of a training", () => {
-  const guarded = { retriggerGuard: true };
+  const guarded = { hasRetriggerGuard: true };
   const held = { takenAt: NOW, isHeldByTraining: true };
   const free = { takenAt: NOW, isHeldByTraining: false };
   const before = { takenAt: NOW - 900_000, isHeldByTraining: false };
 
   it.each([
     ["a success that a decision waited for", SUCCEEDED, held, guarded, true],
-    ["a success that nothing waited for", SUCCEEDED, before, { retriggerGuard: false }, false],
+    ["a success that nothing waited for", SUCCEEDED, before, { hasRetriggerGuard: false }, false],
     ["a failure that no decision has seen", { ...FAILED, endedAt: NOW - 200 }, before, guarded, true],
     ["a failure that a later decision has seen", { ...FAILED, endedAt: NOW - 100_000 }, free, guarded, false],
-    ["a failure, without the guard", FAILED, before, { retriggerGuard: false }, false],
+    ["a failure, without the guard", FAILED, before, { hasRetriggerGuard: false }, false],
     [
       "a failure that a decision waited for, without the guard",
       FAILED,
       held,
-      { retriggerGuard: false },
+      { hasRetriggerGuard: false },
       true,
     ],
     ["a refusal that a decision waited for", REJECTED, held, guarded, true],

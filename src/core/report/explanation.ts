@@ -1,0 +1,20 @@
+import type { Explanation } from "../explain/explanation.ts";
+import { toPlain } from "../format.ts";
+
+/** What would turn the decision, what did not count, and whether drift monitoring is missing. */
+export function explanationLines(
+  decision: string,
+  { nearestFlips, notCounted, driftRuns }: Explanation,
+): string[] {
+  const flips = nearestFlips.map(
+    ({ text, eta }) => `   • ${toPlain(text)}${eta === null ? "" : ` (${eta.text})`}`,
+  );
+  const title = decision === "trigger" ? "🔎 What would have held it back:" : "🔎 What would turn it:";
+  return [
+    ...(flips.length === 0 ? [] : ["", title, ...flips]),
+    ...(notCounted.length === 0 ? [] : ["", "Not counted:", ...notCounted.map(({ text }) => `   • ${text}`)]),
+    ...(driftRuns?.state === "missing"
+      ? ["", `🔇 Drift runs are missing: expected every ${driftRuns.every}, due since ${driftRuns.dueAt}`]
+      : []),
+  ];
+}

@@ -1,0 +1,142 @@
+import { EVIDENCE_LIMITS } from "../core/evidence.ts";
+import {
+  mayBeAfter,
+  toFigure,
+  toInstant,
+  toInstantText,
+  toTriggered,
+  toWallClockText,
+  type Value,
+} from "./column-sql.ts";
+import type { Parameters } from "./parameters.ts";
+import { quoteName, quoteTable, type TableColumn } from "./source-columns.ts";
+import type { ChecksTable, SourceTable } from "./source-tables.ts";
+
+export interface ChecksReading {
+  /** The placeholder of the time zone of times that have none. */
+  zone: string;
+  /** Placeholders of how far back checks count, in seconds, and, if checks without an alert are read, of how far back these go. */
+  within: string;
+  reach: string | null;
+  /** Whether a decision records the checks without an alert too. */
+  weighsScores: boolean;
+  /** Whether another database will read them, which need not sort by a type of this one. */
+  isRemote: boolean;
+}
+
+/** Named parts of a statement, and an expression of its result. */
+export interface StatementPart {
+  ctes: string[];
+  json: string;
+}
+
+/**
+ * Reads the drift checks: `checks` has those of the time, `weighed` the ones that a policy may weigh, with the names under
+ * which decisions recorded them. The result is the `checks` of the evidence.
+ */
+export function buildChecks(
+  table: ChecksTable,
+  reading: ChecksReading,
+  parameters: Parameters,
+): StatementPart {
+  const { zone, within, reach, weighsScores, isRemote } = reading;
+  const { checks: limit, weighed, texts } = EVIDENCE_LIMITS;
+  const { columns } = table;
+  const checkedAt = valueOf(columns.checkedAt);
+  if (checkedAt === null) throw new Error(`${table.table} has no column with the time of a check`);
+  const isRecent = reach === null ? "true" : "is_recent";
+  const start = `(now() - make_interval(secs => ${reach ?? within}))`;
+  // Ids may repeat, and need not exist.
+  const order = "checked_at DESC, tie DESC";
+  const rank = isRemote ? "row_number() OVER (ORDER BY checked_at, tie)" : "tie";
+  const identity = describeIdentity(checkedAt, zone);
+  const triggeredOnes = `SELECT *, true AS is_recorded FROM checks WHERE triggered AND ${isRecent}
+    ORDER BY ${order} LIMIT ${weighed}`;
+  const others = `SELECT *, ${weighsScores ? "is_recent" : "false"} FROM checks WHERE NOT (triggered AND is_recent)
+    ORDER BY ${order} LIMIT ${weighed}`;
+  const figure = (name: "score" | "threshold" | "samples"): string =>
+    toFigure(columns[name] ? { sql: name, kind: columns[name].kind } : null);
+  const list = (condition: string): string => `COALESCE((SELECT json_agg(json_build_object(
+      'id', (${identity})[1], 'checkedAt', checked_at, 'feature', left(feature::text, ${texts}),
+      'score', ${figure("score")}, 'threshold', ${figure("threshold")}, 'triggered', triggered,
+      'notes', left(notes::text, ${texts})) ORDER BY ${order})
+    FROM (SELECT * FROM checks WHERE ${condition} ORDER BY ${order} LIMIT ${limit}) AS newest), '[]')`;
+  return {
+    ctes: [
+      `checks AS MATERIALIZED (
+  SELECT *${reach === null ? "" : `, checked_at > now() - make_interval(secs => ${within}) AS is_recent`}
+  FROM (
+    SELECT ${describeTie(table)} AS tie, ${sqlOf(columns.feature)} AS feature, ${sqlOf(columns.score)} AS score,
+      ${sqlOf(columns.threshold)} AS threshold, ${sqlOf(columns.samples)} AS samples, ${sqlOf(columns.notes)} AS notes,
+      ${checkedAt.sql} AS own_time, ${toInstant(checkedAt, zone)} AS checked_at, ${describeTriggered(table)} AS triggered
+    FROM ${quoteTable(table.table)} AS source
+    ${whereAll([mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
+  ) AS source
+  WHERE checked_at > ${start}
+)`,
+      `weighed AS MATERIALIZED (
+  SELECT ${identity} AS names, checked_at, ${rank} AS tie, left(feature::text, ${texts}) AS feature,
+    ${figure("score")} AS score, ${figure("threshold")} AS threshold, ${figure("samples")} AS samples, triggered, is_recorded
+  FROM (${reach === null ? triggeredOnes : `(${triggeredOnes}) UNION ALL (${others})`}) AS listed
+)`,
+    ],
+    json: `(SELECT json_build_object('total', count(*), 'triggered', count(*) FILTER (WHERE triggered),
+    'newest', ${list(isRecent)},
+    'newestTriggered', ${list(`triggered AND ${isRecent}`)}) FROM checks WHERE ${isRecent})`,
+  };
+}
+
+/** The columns of `weighed`, as JSON describes them to another database. */
+export const WEIGHED_COLUMNS = `names text[], checked_at timestamptz, tie integer, feature text, score float8,
+  threshold float8, samples float8, triggered boolean, is_recorded boolean`;
+
+/** A column of the table that is read under the name `source`; null if there is none. */
+export function valueOf(column: TableColumn | undefined): Value | null {
+  return column ? { sql: `source.${quoteName(column.name)}`, kind: column.kind } : null;
+}
+
+function sqlOf(column: TableColumn | undefined): string {
+  return valueOf(column)?.sql ?? "NULL::text";
+}
+
+/** The fixed conditions of a source, each compared by its column's type. */
+export function describeConditions({ where }: SourceTable<string>, parameters: Parameters): string[] {
+  return where.map(({ column, value }) => `${sqlOf(column)} = ${parameters.text(value)}::${column.type}`);
+}
+
+export function whereAll(conditions: readonly (string | null)[]): string {
+  const list = conditions.filter((condition) => condition !== null);
+  return list.length === 0 ? "" : `WHERE ${list.join(" AND ")}`;
+}
+
+function describeTriggered({ columns }: ChecksTable): string {
+  const triggered = valueOf(columns.triggered);
+  if (triggered !== null) return toTriggered(triggered);
+  const score = toFigure(valueOf(columns.score));
+  // Postgres sorts NaN above every number.
+  return `COALESCE(${score} > ${toFigure(valueOf(columns.threshold))} AND ${score} <> 'NaN', false)`;
+}
+
+/** What tells checks of the same time apart: the id, or the feature if there is none. */
+function describeTie({ columns }: ChecksTable): string {
+  return columns.id ? sqlOf(columns.id) : `left(${sqlOf(columns.feature)}::text, ${EVIDENCE_LIMITS.texts})`;
+}
+
+/**
+ * The identity of a check, independent of the session's settings, as the first of its names: its id, or its feature if it has
+ * none, and its time, because ids restart if a table is cleared, and may be NULL in a view. A column with a zone gives the
+ * instant; one without gives the local time. The other names are those under which it was recorded if the column had another
+ * type then, or, by an earlier version, as the session printed it.
+ */
+function describeIdentity({ kind }: Value, zone: string): string {
+  const instant = toInstantText("checked_at");
+  const hasZone = ["timestamptz", "integer", "float", "numeric"].includes(kind);
+  const own = hasZone ? instant : toWallClockText("own_time::timestamp");
+  const names = [
+    `COALESCE(${own}, checked_at::text)`,
+    instant,
+    toWallClockText(`checked_at AT TIME ZONE ${zone}`),
+    "own_time::text",
+  ];
+  return `ARRAY[${names.map((name) => `COALESCE(tie::text, '') || '@' || ${name}`).join(",\n    ")}]`;
+}

@@ -1,0 +1,119 @@
+import pg from "pg";
+
+/** How the values of a column are read. */
+export type ColumnKind =
+  "timestamptz" | "timestamp" | "date" | "integer" | "float" | "numeric" | "text" | "boolean" | "other";
+
+/** A column of a source table. */
+export interface TableColumn {
+  name: string;
+  kind: ColumnKind;
+  /** The type as SQL, without a length: `character varying`. */
+  type: string;
+  typeId: string;
+  isReadable: boolean;
+}
+
+export interface TableColumns {
+  /** The table's id in the catalog. */
+  id: string;
+  columns: ReadonlyMap<string, TableColumn>;
+}
+
+/** Looks up the columns of tables and views, and remembers them. */
+export interface ColumnCache {
+  /** Null if the table does not exist. */
+  find(table: string): Promise<TableColumns | null>;
+  forget(table: string): void;
+}
+
+export function createColumnCache(pool: pg.Pool): ColumnCache {
+  const known = new Map<string, Promise<TableColumns | null>>();
+
+  async function lookUp(table: string): Promise<TableColumns | null> {
+    const { rows } = await pool.query<ColumnRow>(LIST_COLUMNS, [quoteTable(table)]);
+    if (!rows[0]) return null;
+    return { id: rows[0].tableId, columns: new Map(rows.map((row) => [row.name, toColumn(row)])) };
+  }
+
+  return {
+    find(table) {
+      const found = known.get(table);
+      if (found) return found;
+      const lookup = lookUp(table);
+      known.set(table, lookup);
+      const forget = (): void => {
+        if (known.get(table) === lookup) known.delete(table);
+      };
+      // It may exist by the next time.
+      lookup.then((columns) => columns ?? forget(), forget);
+      return lookup;
+    },
+    forget: (table) => known.delete(table),
+  };
+}
+
+interface ColumnRow extends Omit<TableColumn, "kind"> {
+  tableId: string;
+  baseType: string;
+  category: string;
+}
+
+// A domain counts as the type that it restricts. With the modifier -1 the type has no length, so casts do not truncate.
+const LIST_COLUMNS = `
+SELECT attrelid::text AS "tableId", attname AS name, format_type(atttypid, -1) AS type, atttypid::text AS "typeId",
+  has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable", base.typname AS "baseType", base.typcategory AS category
+FROM pg_attribute
+JOIN pg_type AS own ON own.oid = atttypid
+JOIN pg_type AS base ON base.oid = COALESCE(NULLIF(own.typbasetype, 0), own.oid)
+WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;
+
+function toColumn(row: ColumnRow): TableColumn {
+  const { name, type, typeId, isReadable } = row;
+  return { name, type, typeId, isReadable, kind: kindOf(row) };
+}
+
+function kindOf({ baseType, category }: ColumnRow): ColumnKind {
+  switch (baseType) {
+    case "timestamptz":
+    case "timestamp":
+    case "date":
+    case "numeric":
+      return baseType;
+    case "int2":
+    case "int4":
+    case "int8":
+      return "integer";
+    case "float4":
+    case "float8":
+      return "float";
+    case "bool":
+      return "boolean";
+    default:
+      return category === "S" ? "text" : "other";
+  }
+}
+
+/**
+ * The types of columns as the catalog has them at the statement's snapshot, by `tableId.name`, as SQL: to notice columns that
+ * were added, dropped or changed since they were looked up.
+ */
+export function describeColumns(tables: readonly { id: string; watched: readonly string[] }[]): string {
+  const names = new Set(tables.flatMap(({ watched }) => watched.map((name) => pg.escapeLiteral(name))));
+  return `(SELECT json_object_agg(attrelid || '.' || attname, atttypid::text) FROM pg_attribute
+    WHERE attrelid IN (${tables.map(({ id }) => id).join(", ")}) AND attname IN (${[...names].join(", ")}))`;
+}
+
+/** A table name from the settings as quoted SQL identifiers, so that its case is kept. */
+export function quoteTable(name: string): string {
+  return name
+    .split(".")
+    .map((part) => quoteName(part))
+    .join(".");
+}
+
+/** A quoted identifier. A dollar is escaped, because it could be taken for a parameter. */
+export function quoteName(name: string): string {
+  if (!name.includes("$")) return pg.escapeIdentifier(name);
+  return `U&${pg.escapeIdentifier(name.replaceAll("\\", "\\\\").replaceAll("$", "\\0024"))}`;
+}

@@ -1,0 +1,232 @@
+import { PermanentError } from "../core/errors.ts";
+import {
+  BUFFER_COLUMNS,
+  type BufferColumn,
+  type BufferSource,
+  CHECKS_COLUMNS,
+  type ChecksColumn,
+  type ChecksSource,
+  type Sources,
+} from "../settings/sources.ts";
+import { REPORTED_BUFFER, REPORTED_CHECKS } from "./reported-tables.ts";
+import type { ColumnCache, ColumnKind, TableColumn } from "./source-columns.ts";
+
+/** A source as it is in the database. */
+export interface SourceTable<C extends string> {
+  table: string;
+  /** Its id in the catalog. */
+  id: string;
+  /** The columns that it has. */
+  columns: Readonly<Partial<Record<C, TableColumn>>>;
+  /** Only rows in which the columns have these values. */
+  where: readonly { column: TableColumn; value: string }[];
+  /** Every column that the source could use, whether the table has it or not. */
+  watched: readonly string[];
+  /** All columns of the table. */
+  found: ReadonlyMap<string, TableColumn>;
+}
+
+export type ChecksTable = SourceTable<ChecksColumn>;
+
+export interface BufferTable extends SourceTable<BufferColumn> {
+  /** The column with the number of rows that a row stands for; null if each stands for itself. */
+  weight: TableColumn | null;
+}
+
+export interface SourceTables {
+  checks: ChecksTable;
+  buffer: BufferTable;
+}
+
+/** What is wrong with a source. */
+export interface SourceFault {
+  code: "MISSING_TABLE" | "MISSING_COLUMN" | "NO_PRIVILEGE" | "SOURCE_DATA";
+  /** What is wrong, with the place in the settings. */
+  message: string;
+  remedy: string;
+}
+
+/** How a source says which table and columns it has. */
+interface Definition<C extends string> {
+  part: "checks" | "buffer";
+  /** The variable that names the table if there is no YAML file. */
+  variable: string;
+  table: string;
+  columns: Readonly<Partial<Record<C, string | null>>>;
+  guideNames: Readonly<Record<C, string>>;
+  where: Readonly<Record<string, string | number | boolean>>;
+  kinds: Readonly<Record<C, readonly ColumnKind[] | "any">>;
+}
+
+const NUMBERS: readonly ColumnKind[] = ["integer", "float", "numeric"];
+const FIGURES: readonly ColumnKind[] = [...NUMBERS, "text"];
+const TIMES: readonly ColumnKind[] = [...FIGURES, "timestamp", "timestamptz", "date"];
+
+function defineChecks(model: string, source: ChecksSource): Definition<ChecksColumn> {
+  return {
+    part: "checks",
+    variable: "DRIFT_ALERTS_TABLE",
+    guideNames: CHECKS_COLUMNS,
+    ...(source.kind === "table" ? source : { ...REPORTED_CHECKS, where: { model } }),
+    kinds: {
+      id: "any",
+      checkedAt: TIMES,
+      feature: "any",
+      score: FIGURES,
+      threshold: FIGURES,
+      triggered: [...FIGURES, "boolean"],
+      samples: FIGURES,
+      notes: "any",
+    },
+  };
+}
+
+function defineBuffer(model: string, source: BufferSource): Definition<BufferColumn> {
+  return {
+    part: "buffer",
+    variable: "RATINGS_BUFFER_TABLE",
+    guideNames: BUFFER_COLUMNS,
+    ...(source.kind === "table" ? source : { ...REPORTED_BUFFER, where: { model } }),
+    kinds: { batch: "any", time: TIMES, ingestedAt: TIMES },
+  };
+}
+
+/** Finds a model's sources in the database, or everything that is wrong with them. */
+export async function findSources(
+  cache: ColumnCache,
+  model: string,
+  { checks, buffer }: Sources,
+): Promise<{ tables: SourceTables; faults: SourceFault[] }> {
+  const faults: SourceFault[] = [];
+  const [checksTable, bufferTable] = await Promise.all([
+    findTable(cache, model, defineChecks(model, checks), faults),
+    findTable(cache, model, defineBuffer(model, buffer), faults),
+  ]);
+  if (checksTable.found.size > 0) faults.push(...findChecksFaults(model, checksTable));
+  if (
+    bufferTable.found.size > 0 &&
+    buffer.since !== null &&
+    !bufferTable.columns.ingestedAt &&
+    !bufferTable.columns.time
+  )
+    faults.push({
+      code: "MISSING_COLUMN",
+      message: `models.${model}.source.buffer.since: ${bufferTable.table} has no column that says when a row arrived`,
+      remedy: `Name it in models.${model}.source.buffer.columns.ingestedAt, or remove since`,
+    });
+  const weight = buffer.kind === "reported" ? (bufferTable.found.get("rows") ?? null) : null;
+  return { tables: { checks: checksTable, buffer: { ...bufferTable, weight } }, faults };
+}
+
+/** @throws PermanentError that names every fault. */
+export function throwIfAny(faults: readonly SourceFault[], address: string): void {
+  const [first] = faults;
+  if (!first) return;
+  const texts = faults.map(({ message, remedy }) => `${message}. ${remedy}`);
+  throw new PermanentError(first.code, `${TITLES[first.code]} in ${address}: ${texts.join("; ")}`);
+}
+
+const TITLES = {
+  MISSING_TABLE: "Missing table",
+  MISSING_COLUMN: "Missing column",
+  NO_PRIVILEGE: "No privilege",
+  SOURCE_DATA: "Unexpected type",
+} as const;
+
+async function findTable<C extends string>(
+  cache: ColumnCache,
+  model: string,
+  definition: Definition<C>,
+  faults: SourceFault[],
+): Promise<SourceTable<C>> {
+  const { table, guideNames, where, part, variable } = definition;
+  const place = `models.${model}.source.${part}`;
+  const names = Object.keys(guideNames) as C[];
+  const watched = [
+    ...new Set([...names.map((name) => definition.columns[name] ?? guideNames[name]), ...Object.keys(where)]),
+  ];
+  const known = await cache.find(table);
+  const found = known?.columns ?? new Map<string, TableColumn>();
+  const columns: Partial<Record<C, TableColumn>> = {};
+  const result: SourceTable<C> = { table, id: known?.id ?? "", columns, where: [], watched, found };
+  if (known === null) {
+    faults.push({
+      code: "MISSING_TABLE",
+      message: `${place}.table: the table or view ${table} does not exist`,
+      remedy: table.startsWith("retraining_")
+        ? "Create it with: npx retrigger migrate"
+        : `Correct the name there or in ${variable}, or create a view: see docs/source-tables.md`,
+    });
+    return result;
+  }
+  for (const name of names) {
+    const column = findColumn(definition, name, found, `${place}.columns.${name}`, faults);
+    if (column) columns[name] = column;
+  }
+  const conditions = Object.entries(where).flatMap(([name, value]) => {
+    const column = found.get(name);
+    if (!column) faults.push(missingColumn(`${place}.where.${name}`, table, name, found));
+    return column ? [{ column, value: String(value) }] : [];
+  });
+  const used = [
+    ...Object.values<TableColumn | undefined>(columns),
+    ...conditions.map(({ column }) => column),
+  ];
+  const hidden = used.flatMap((column) => (column && !column.isReadable ? [column.name] : []));
+  if (hidden.length > 0)
+    faults.push({
+      code: "NO_PRIVILEGE",
+      message: `${place}.table: permission denied for table ${table}: this user may not read ${hidden.join(", ")}`,
+      remedy: `Run as its owner: GRANT SELECT ON ${table} TO this user`,
+    });
+  return { ...result, where: conditions };
+}
+
+/** The column of a figure; null if there is none. A column that nobody named is used only if it can be read. */
+function findColumn<C extends string>(
+  { columns, guideNames, kinds, table }: Definition<C>,
+  name: C,
+  found: SourceTable<C>["found"],
+  place: string,
+  faults: SourceFault[],
+): TableColumn | null {
+  const named = columns[name];
+  if (named === null) return null;
+  const column = found.get(named ?? guideNames[name]);
+  if (!column) {
+    if (named !== undefined) faults.push(missingColumn(place, table, named, found));
+    return null;
+  }
+  const allowed = kinds[name];
+  if (allowed === "any" || allowed.includes(column.kind)) return column;
+  const isOptional = named === undefined && ["samples", "ingestedAt", "time"].includes(name);
+  if (!isOptional)
+    faults.push({
+      code: "SOURCE_DATA",
+      message: `${place}: the column ${column.name} of ${table} is of type ${column.type}`,
+      remedy: `Name a column that holds ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/source-tables.md`,
+    });
+  return null;
+}
+
+function missingColumn(
+  place: string,
+  table: string,
+  name: string,
+  found: SourceTable<string>["found"],
+): SourceFault {
+  return {
+    code: "MISSING_COLUMN",
+    message: `${place}: ${table} has no column ${name} (it has ${[...found.keys()].join(", ")})`,
+    remedy: "Correct the name there. A view can supply the column",
+  };
+}
+
+/** Without a time nothing can be counted, and without a mark or both figures nothing can be an alert. */
+function findChecksFaults(model: string, { table, columns, found }: ChecksTable): SourceFault[] {
+  const place = `models.${model}.source.checks.columns`;
+  const missing = (name: ChecksColumn): SourceFault =>
+    missingColumn(`${place}.${name}`, table, CHECKS_COLUMNS[name], found);
+  const isMarked = columns.triggered !== undefined || (columns.score && columns.threshold);
+  return [...(columns.checkedAt ? [] : [missing("checkedAt")]), ...(isMarked ? [] : [missing("triggered")])];
+}

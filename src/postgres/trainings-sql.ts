@@ -1,0 +1,108 @@
+import { isOverdue, type OwnReading } from "./answers-sql.ts";
+
+/** What to read of the model's trainings. The limits are placeholders of seconds; null if it is not read. */
+export interface TrainingsReading {
+  lastTraining: boolean;
+  durations: boolean;
+  requestedWithin: string | null;
+  requestedByAllWithin: string | null;
+}
+
+/** The mock trainer starts no trainings: a decision counts as one that succeeded at once. */
+export const MOCK = "mock";
+
+const REQUESTED_AT = "COALESCE(asked_at, created_at)";
+
+/** Whether a training was requested or is about to be: the condition of the indexes on requests. */
+const IS_REQUESTED = "state <> 'rejected' AND (state <> 'cancelled' OR asked_at IS NOT NULL)";
+
+/** Backoff grows with each failure in a row, up to a limit that is reached long before so many. */
+const MOST_FAILURES = 30;
+const MOST_REQUESTS = 1_000;
+const MOST_DURATIONS = 20;
+
+/** An earlier size must be this old, so that a pace can be told from it, and not older. */
+const EARLIER = { from: "interval '8 days'", to: "interval '1 day'" } as const;
+
+/** The last successful training, with the snapshot of its decision. @param trainer The name of the configured trainer. */
+export function buildLastSuccess(
+  own: OwnReading,
+  trainer: string,
+  toInstant: (column: string) => string,
+): string {
+  const newest =
+    trainer === MOCK
+      ? `SELECT decision_id, ${REQUESTED_AT} AS at FROM retraining_dispatches
+    WHERE model_name = ${own.model} AND trainer = ${own.trainer} AND ${IS_REQUESTED}
+    ORDER BY ${REQUESTED_AT} DESC LIMIT 1`
+      : `SELECT decision_id, ended_at AS at FROM retraining_dispatches
+    WHERE model_name = ${own.model} AND trainer = ${own.trainer} AND state = 'succeeded' AND ended_at IS NOT NULL
+    ORDER BY ended_at DESC LIMIT 1`;
+  return `last_success AS MATERIALIZED (
+  SELECT decision_id, at, buffer_size, COALESCE(taken_at, ${toInstant("decision_date")}) AS taken_at
+  FROM (${newest}) AS newest JOIN retraining_decisions AS decision ON decision.id = decision_id
+)`;
+}
+
+/** The snapshot since which data is new, or `-infinity`. */
+export const LAST_TRAINING = "COALESCE((SELECT taken_at FROM last_success), '-infinity')";
+
+export const LAST_SUCCESS = `(SELECT json_build_object('decisionId', decision_id, 'at', at, 'bufferSize', buffer_size)
+    FROM last_success)`;
+
+/** The size that an earlier decision saw; NULL if a training has succeeded since, which may have emptied the buffer. */
+export function describeEarlierSize({ model }: OwnReading): string {
+  return `(SELECT json_build_object('size', buffer_size, 'at', taken_at) FROM (
+      SELECT buffer_size, taken_at FROM retraining_decisions
+      WHERE model = ${model} AND taken_at > now() - ${EARLIER.from} AND taken_at <= now() - ${EARLIER.to}
+      ORDER BY taken_at LIMIT 1) AS oldest
+    WHERE buffer_size IS NOT NULL AND NOT EXISTS (SELECT FROM last_success WHERE last_success.at > oldest.taken_at))`;
+}
+
+/** The trainings of the model, as the store completes them. */
+export function describeTrainings(
+  own: OwnReading,
+  reading: TrainingsReading,
+  toInstant: (column: string) => string,
+): string {
+  const isOfModel = `model_name = ${own.model} AND trainer = ${own.trainer}`;
+  const isCounted = `${IS_REQUESTED} AND NOT ${isOverdue(own.evidenceMaxAge)}`;
+  const requests = (
+    condition: string,
+    within: string,
+  ): string => `COALESCE((SELECT json_agg(at ORDER BY at DESC) FROM (
+      SELECT ${REQUESTED_AT} AS at FROM retraining_dispatches AS dispatch
+      WHERE ${condition} AND ${isCounted} AND ${REQUESTED_AT} > now() - make_interval(secs => ${within})
+      ORDER BY ${REQUESTED_AT} DESC LIMIT ${MOST_REQUESTS}) AS requested), '[]')`;
+  const parts = [
+    ...(reading.lastTraining
+      ? [
+          `'newest', COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'state', state,
+        'requestedAt', at, 'endedAt', ended_at) ORDER BY at DESC, decision_id DESC) FROM (
+      SELECT decision_id, state, ${REQUESTED_AT} AS at, ended_at FROM retraining_dispatches AS dispatch
+      WHERE ${isOfModel} AND ${isCounted}
+      ORDER BY ${REQUESTED_AT} DESC, decision_id DESC LIMIT ${MOST_FAILURES}) AS newest), '[]')`,
+          `'firstDecisionAt', (SELECT COALESCE(taken_at, ${toInstant("decision_date")}) FROM retraining_decisions
+      WHERE model = ${own.model} ORDER BY id LIMIT 1)`,
+        ]
+      : []),
+    ...(reading.durations
+      ? [
+          `'durations', COALESCE((SELECT json_agg(json_build_object('rows', buffer_size, 'seconds', seconds)
+        ORDER BY ended_at DESC) FROM (
+      SELECT buffer_size, ended_at, COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)::float8) AS seconds
+      FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
+      WHERE model_name = ${own.model} AND dispatch.trainer = ${own.trainer} AND state = 'succeeded' AND ended_at IS NOT NULL
+        AND buffer_size IS NOT NULL AND COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)) >= 0
+      ORDER BY ended_at DESC LIMIT ${MOST_DURATIONS}) AS past), '[]')`,
+        ]
+      : []),
+    ...(reading.requestedWithin === null
+      ? []
+      : [`'requestedAt', ${requests(isOfModel, reading.requestedWithin)}`]),
+    ...(reading.requestedByAllWithin === null
+      ? []
+      : [`'requestedByAll', ${requests(`trainer = ${own.trainer}`, reading.requestedByAllWithin)}`]),
+  ];
+  return parts.length === 0 ? "NULL::json" : `json_build_object(${parts.join(",\n    ")})`;
+}
