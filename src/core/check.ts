@@ -41,6 +41,8 @@ export interface CheckDefinition<F extends Fields = Fields> extends FieldOwner {
   readonly shorthand?: string;
   /** For docs/policies.md: the rule in one sentence, an example as YAML, and where known the formula and its source. */
   readonly docs: { rule: string; example: string; formula?: string; source?: string };
+  /** The columns of drift checks that it cannot do without, by their keys in the YAML file. */
+  readonly columns?: readonly string[];
   /** Contradictions that the fields do not show by themselves. */
   findFaults?(settings: FieldValues<F>): Pick<Fault, "message" | "path">[];
 }
