@@ -51,9 +51,9 @@ export const cusum = {
         kind: "figure",
         scale: 1 + settings.atLeast + settings.slack,
         limit: () => 2 * (settings.atLeast + settings.slack + 1),
-        apply: (evidence, size) =>
+        apply: (evidence, size, original) =>
           addChecks(evidence, [
-            { triggered: false, feature: featureOf(evidence, settings), score: size, threshold: 1 },
+            { triggered: false, feature: featureOf(original, settings), score: size, threshold: 1 },
           ]),
         describe: (size, evidence) => {
           const feature = featureOf(evidence, settings);

@@ -110,8 +110,8 @@ function anUnusualScore(settings: Settings, place: string): Lever {
       const target = targetOf(evidence);
       return target === null ? 0 : Math.max(1, 2 * target.bar);
     },
-    apply: (evidence, size) =>
-      addChecks(evidence, [{ triggered: false, feature: targetOf(evidence)?.feature ?? null, score: size }]),
+    apply: (evidence, size, original) =>
+      addChecks(evidence, [{ triggered: false, feature: targetOf(original)?.feature ?? null, score: size }]),
     describe: (size, evidence) =>
       `a score of ${formatRatio(size)} or more for ${toPlain(targetOf(evidence)?.feature ?? "a feature")}`,
   };

@@ -21,7 +21,7 @@ export function estimate(changes: readonly Change[], evidence: Evidence, policy:
   const at = Math.max(...times.map(Number));
   if (!Number.isFinite(at) || at > now + MAX_AHEAD_MS) return null;
   const rows = changes.find(({ kind }) => kind === "more_rows");
-  const grown = rows ? moreRows("", 1).apply(evidence, rows.size ?? 0) : evidence;
+  const grown = rows ? moreRows("", 1).apply(evidence, rows.size ?? 0, evidence) : evidence;
   const pace =
     rows && evidence.buffer.earlier
       ? ` at the pace of the last ${describeSpan(now - Date.parse(evidence.buffer.earlier.at))}`

@@ -128,7 +128,7 @@ class Search {
   }
 
   #apply(moves: Attempt["moves"]): Evidence {
-    return moves.reduce((changed, { lever, size }) => lever.apply(changed, size), this.#evidence);
+    return moves.reduce((changed, { lever, size }) => lever.apply(changed, size, this.#evidence), this.#evidence);
   }
 
   #turns({ moves, at }: Attempt): boolean {

@@ -12,7 +12,8 @@ export interface Lever {
   kind: "count" | "figure" | "switch";
   /** The largest change that makes sense; 0 if the lever has nothing to move. */
   limit(evidence: Evidence): number;
-  apply(evidence: Evidence, size: number): Evidence;
+  /** @param original The evidence before any change: what the change acts on, such as a feature, is found there. */
+  apply(evidence: Evidence, size: number, original: Evidence): Evidence;
   /** "12,400 more ratings". */
   describe(size: number, evidence: Evidence): string;
   /** What the size is measured against, to tell near from far. */
