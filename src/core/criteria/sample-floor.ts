@@ -10,7 +10,7 @@ const fields = {
   within: { schema: duration("1m"), default: "7d", meaning: "A check on enough samples must exist within this time." },
 } as const satisfies Fields;
 
-/** Checks on too few samples say little, so the whole policy ignores them. */
+/** Checks on too few samples say little, so every criterion ignores them; a veto of `dataQuality` counts all the same. */
 export const sampleFloor = {
   id: "sample_floor",
   key: "sampleFloor",
@@ -21,7 +21,7 @@ export const sampleFloor = {
   fields,
   shorthand: "atLeast",
   docs: {
-    rule: "Ignores, in the whole policy, checks on fewer samples; holds if one check within the time has enough.",
+    rule: "Makes every criterion ignore checks on fewer samples; holds if one check within the time has enough.",
     example: "sampleFloor: 200",
     source: "False alarms of PSI become rare above about 200 samples",
   },

@@ -47,7 +47,10 @@ function applyOne(evidence: Evidence, { kind, size, settings, before, policy }: 
     case "fewer_rows":
       return withRows(evidence, -size);
     case "more_alerts":
-      return withChecks(evidence, Array(size).fill({ triggered: true }));
+      return withChecks(
+        evidence,
+        Array.from({ length: size }, () => ({ triggered: true })),
+      );
     case "fewer_alerts":
       return withoutAlerts(evidence, size);
     case "more_features":
@@ -240,9 +243,9 @@ function mostAccumulated(evidence: Evidence, settings: Settings): string | null 
 
 /** The feature whose newest score is nearest to its bar. */
 function nearestToUnusual(evidence: Evidence, settings: Settings): string | null {
-  const [nearest] = groupByFeature(evidence.weighed ?? [])
-    .flatMap((checks) => {
-      const scored = listScored(checks, settings, Date.parse(evidence.takenAt));
+  // Of equals, the one that has the newest score.
+  const [nearest] = groupByFeature(listScored(evidence.weighed ?? [], settings, Date.parse(evidence.takenAt)))
+    .flatMap((scored) => {
       const bar = barOf(scored, settings);
       return bar === null
         ? []

@@ -124,6 +124,20 @@ describe("dataQuality", () => {
   });
 });
 
+describe("dataQuality beside a sampleFloor", () => {
+  it("vetoes whatever the number of samples", () => {
+    const policy = policyFrom({
+      when: { sampleFloor: 100, bufferSize: 0 },
+      guards: { dataQuality: { veto: ["null_rate"] } },
+    });
+    const checks = [
+      { feature: "null_rate", triggered: true, samples: 1 },
+      { feature: "ks", samples: 100 },
+    ];
+    expect(judgeWith(policy, withChecks(checks)).reason).toBe("data_quality");
+  });
+});
+
 describe("snooze", () => {
   const until = (text: string) => ({
     interventions: { snooze: { until: text, reason: "a release", by: "operator" } },
