@@ -149,7 +149,10 @@ class Search {
   }
 
   #apply(moves: Attempt["moves"], at: number): Evidence {
-    return moves.reduce((changed, { lever, size }) => lever.apply(changed, size, at), this.#evidence);
+    return moves.reduce(
+      (changed, { lever, size }) => lever.apply(changed, size, { at, original: this.#evidence }),
+      this.#evidence,
+    );
   }
 
   #turns({ moves, at }: Attempt): boolean {
