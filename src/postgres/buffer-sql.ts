@@ -1,6 +1,6 @@
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import { describeConditions, type StatementPart, valueOf, whereAll } from "./checks-sql.ts";
-import { mayBeAfter, toInstant, toUnixSeconds } from "./column-sql.ts";
+import { hasKind, mayBeAfter, toInstant, toUnixSeconds } from "./column-sql.ts";
 import type { Parameters } from "./parameters.ts";
 import { quoteTable } from "./source-columns.ts";
 import type { BufferTable } from "./source-tables.ts";
@@ -18,7 +18,11 @@ export interface BufferReading {
 }
 
 /** Counts the buffer. The result is the `buffer` of the evidence, and in `fresh` what arrived since the last training. */
-export function buildBuffer(table: BufferTable, reading: BufferReading, parameters: Parameters): StatementPart {
+export function buildBuffer(
+  table: BufferTable,
+  reading: BufferReading,
+  parameters: Parameters,
+): StatementPart {
   const { zone, lastTraining, isSinceTraining } = reading;
   const { batches, texts } = EVIDENCE_LIMITS;
   const batch = valueOf(table.columns.batch);
@@ -36,6 +40,8 @@ export function buildBuffer(table: BufferTable, reading: BufferReading, paramete
     reading.waiting ? `sum(${waited}) FILTER (WHERE ${isFresh}) AS waited` : "NULL::float8 AS waited",
   ];
   const conditions = [
+    time && hasKind(time),
+    isGrowthRead || isSinceTraining ? arrival && hasKind(arrival) : null,
     ...(isSinceTraining && arrival
       ? [mayBeAfter(arrival, lastTraining), `${arrivedAt} > ${lastTraining}`]
       : []),

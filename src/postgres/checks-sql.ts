@@ -1,5 +1,6 @@
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import {
+  hasKind,
   mayBeAfter,
   toFigure,
   toInstant,
@@ -34,7 +35,11 @@ export interface StatementPart {
  * Reads the drift checks: `checks` has those of the time, `weighed` the ones that a policy may weigh, with the names under
  * which decisions recorded them. The result is the `checks` of the evidence.
  */
-export function buildChecks(table: ChecksTable, reading: ChecksReading, parameters: Parameters): StatementPart {
+export function buildChecks(
+  table: ChecksTable,
+  reading: ChecksReading,
+  parameters: Parameters,
+): StatementPart {
   const { zone, within, reach, weighsScores, isRemote } = reading;
   const { checks: limit, weighed, texts } = EVIDENCE_LIMITS;
   const { columns } = table;
@@ -66,7 +71,7 @@ export function buildChecks(table: ChecksTable, reading: ChecksReading, paramete
       ${sqlOf(columns.threshold)} AS threshold, ${sqlOf(columns.samples)} AS samples, ${sqlOf(columns.notes)} AS notes,
       ${checkedAt.sql} AS own_time, ${toInstant(checkedAt, zone)} AS checked_at, ${describeTriggered(table)} AS triggered
     FROM ${quoteTable(table.table)} AS source
-    ${whereAll([mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
+    ${whereAll([hasKind(checkedAt), mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
   ) AS source
   WHERE checked_at > ${start}
 )`,

@@ -73,6 +73,15 @@ export function mayBeAfter({ sql, kind }: Value, instant: string): string | null
   }
 }
 
+/**
+ * A condition that always holds, and that Postgres removes when it plans the statement; but it accepts the statement only if
+ * the column still has this type. Otherwise another type of time would be read silently, and wrongly.
+ */
+export function hasKind({ sql, kind }: Value): string | null {
+  const range = { timestamptz: "tstzrange", timestamp: "tsrange", date: "daterange" }[kind as string];
+  return range === undefined ? null : `(${sql} <@ NULL::${range}) IS NULL`;
+}
+
 /** No time zone is more than a day away from UTC. */
 export const ZONE_MARGIN = "interval '2 days'";
 
