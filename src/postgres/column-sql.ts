@@ -16,10 +16,9 @@ export function toInstant({ sql, kind }: Value, zone: string): string {
     case "date":
       return `(${sql}::timestamp AT TIME ZONE ${zone})`;
     case "integer":
-      return `to_timestamp(${toSeconds(sql)}::float8)`;
     case "float":
     case "numeric":
-      return `to_timestamp(${toSeconds(`NULLIF(${sql}, 'NaN')`)}::float8)`;
+      return `to_timestamp(${toSeconds(`NULLIF(${sql}::float8, 'NaN')`)})`;
     case "text":
       return `(CASE WHEN ${sql} ~ ${HAS_OFFSET} THEN ${sql}::timestamptz ELSE ${sql}::timestamp AT TIME ZONE ${zone} END)`;
     case "boolean":
@@ -109,10 +108,9 @@ export function toTriggered({ sql, kind }: Value): string {
     case "boolean":
       return `COALESCE(${sql}, false)`;
     case "integer":
-      return `COALESCE(${sql} <> 0, false)`;
     case "float":
     case "numeric":
-      return `COALESCE(${sql} NOT IN (0, 'NaN'), false)`;
+      return `COALESCE(${sql}::float8 NOT IN (0, 'NaN'), false)`;
     default:
       return `COALESCE(CASE lower(btrim(${sql})) WHEN '' THEN false WHEN '0.0' THEN false WHEN '1.0' THEN true
         ELSE btrim(${sql})::boolean END, false)`;

@@ -26,7 +26,9 @@ export function createColumnCache(pool: pg.Pool): ColumnCache {
   const known = new Map<string, Promise<TableColumns | null>>();
 
   async function lookUp(table: string): Promise<TableColumns | null> {
-    const { rows } = await pool.query<ColumnRow>(LIST_COLUMNS, [quoteTable(table)]);
+    const { rows } = await pool.query<ColumnRow>(LIST_COLUMNS, [
+      quoteParts(table, (part) => pg.escapeIdentifier(part)),
+    ]);
     return rows.length === 0 ? null : new Map(rows.map((row) => [row.name, toColumn(row)]));
   }
 
@@ -89,10 +91,11 @@ function kindOf({ baseType, category }: ColumnRow): ColumnKind {
 
 /** A table name from the settings as quoted SQL identifiers, so that its case is kept. */
 export function quoteTable(name: string): string {
-  return name
-    .split(".")
-    .map((part) => quoteName(part))
-    .join(".");
+  return quoteParts(name, quoteName);
+}
+
+function quoteParts(name: string, quote: (part: string) => string): string {
+  return name.split(".").map(quote).join(".");
 }
 
 /** A quoted identifier. A dollar is escaped, because it could be taken for a parameter. */
