@@ -1,6 +1,6 @@
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import { describeConditions, type StatementPart, valueOf, whereAll } from "./checks-sql.ts";
-import { mayBeAfter, toInstant, toUnixSeconds } from "./column-sql.ts";
+import { hasKind, mayBeAfter, toInstant, toUnixSeconds } from "./column-sql.ts";
 import type { Parameters } from "./parameters.ts";
 import { quoteTable } from "./source-columns.ts";
 import type { BufferTable } from "./source-tables.ts";
@@ -40,6 +40,8 @@ export function buildBuffer(
     reading.waiting ? `sum(${waited}) FILTER (WHERE ${isFresh}) AS waited` : "NULL::float8 AS waited",
   ];
   const conditions = [
+    time && hasKind(time),
+    isGrowthRead || isSinceTraining ? arrival && hasKind(arrival) : null,
     ...(isSinceTraining && arrival
       ? [mayBeAfter(arrival, lastTraining), `${arrivedAt} > ${lastTraining}`]
       : []),

@@ -1,16 +1,23 @@
 import { toMs } from "../core/duration.ts";
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
-import { buildAnswers, describeAlerts, IN_FLIGHT, type OwnReading, WEIGHED } from "./answers-sql.ts";
+import {
+  buildAnswers,
+  describeAnswered,
+  FAILURES,
+  IN_FLIGHT,
+  type OwnReading,
+  WEIGHED,
+} from "./answers-sql.ts";
 import { buildBuffer } from "./buffer-sql.ts";
 import { buildChecks, type StatementPart } from "./checks-sql.ts";
 import { describeInterventions } from "./interventions.ts";
 import { createParameters, type Parameters, type Statement } from "./parameters.ts";
-import { describeColumns } from "./source-columns.ts";
 import type { SourceTables } from "./source-tables.ts";
 import {
   buildLastSuccess,
   describeEarlierSize,
+  describeLastSuccess,
   describeTrainings,
   LAST_SUCCESS,
   LAST_TRAINING,
@@ -20,6 +27,7 @@ import {
 export interface EvidenceReading {
   model: string;
   needs: PolicyNeeds;
+  /** Whether the buffer counts only what arrived since the last successful training. */
   isSinceTraining: boolean;
   /** Only a training of this trainer counts as an answer to an alert. */
   trainer: string;
@@ -35,33 +43,39 @@ export interface EvidenceReading {
 export function buildEvidence(reading: EvidenceReading, tables: SourceTables): Statement {
   const parameters = createParameters();
   const own = addOwnParameters(parameters, reading);
-  const sources = buildSources(reading, tables, { ...own, lastTraining: LAST_TRAINING }, parameters);
+  const source = { zone: own.zone, lastTraining: LAST_TRAINING, isRemote: false };
+  const { checks, buffer } = buildSources(reading, tables, source, parameters);
   const { ctes, entries } = describeOwn(reading, own, parameters);
   return {
-    text: assemble([lastSuccess(reading, own), ...sources.checks.ctes, ...sources.buffer.ctes, ...ctes], {
-      columns: sources.columns,
-      checks: sources.checks.json,
-      buffer: sources.buffer.json,
+    text: assemble([...ctes.before, ...checks.ctes, ...buffer.ctes, ...ctes.after], {
+      checks: checks.json,
+      buffer: buffer.json,
       ...entries,
     }),
     parameters: parameters.list,
   };
 }
 
+interface SourceReading {
+  zone: string;
+  /** The snapshot since which data is new, as SQL. */
+  lastTraining: string;
+  isRemote: boolean;
+}
+
 /** The parts that read the source tables. */
 function buildSources(
   { needs, isSinceTraining }: EvidenceReading,
-  { checks, buffer }: SourceTables,
-  { zone, lastTraining }: Pick<OwnReading, "zone"> & { lastTraining: string },
+  tables: SourceTables,
+  source: SourceReading,
   parameters: Parameters,
-): { checks: StatementPart; buffer: StatementPart; columns: string } {
+): { checks: StatementPart; buffer: StatementPart } {
   const { quietChecks, weighsScores, growth, waiting } = needs;
   const within = parameters.integer(toSeconds(needs.within));
   const reach = quietChecks ? parameters.integer(toSeconds(needs.reach)) : null;
   return {
-    checks: buildChecks(checks, { zone, within, reach, weighsScores, isRemote: false }, parameters),
-    buffer: buildBuffer(buffer, { zone, lastTraining, isSinceTraining, growth, waiting }, parameters),
-    columns: describeColumns([checks, buffer]),
+    checks: buildChecks(tables.checks, { ...source, within, reach, weighsScores }, parameters),
+    buffer: buildBuffer(tables.buffer, { ...source, isSinceTraining, growth, waiting }, parameters),
   };
 }
 
@@ -77,16 +91,12 @@ function addOwnParameters(parameters: Parameters, reading: EvidenceReading): Own
   };
 }
 
-function lastSuccess({ trainer }: EvidenceReading, own: OwnReading): string {
-  return buildLastSuccess(own, trainer, decisionInstant(own));
-}
-
-/** The parts that read our own tables. They need `weighed` and `last_success`. */
+/** The parts that read our own tables. They stand before and after the part that makes `weighed`. */
 function describeOwn(
-  { needs }: EvidenceReading,
+  { needs, trainer, isSinceTraining }: EvidenceReading,
   own: OwnReading,
   parameters: Parameters,
-): { ctes: string[]; entries: Record<string, string> } {
+): { ctes: { before: string[]; after: string[] }; entries: Record<string, string> } {
   const toInstant = decisionInstant(own);
   const secondsOf = (duration: string | null): string | null =>
     duration === null ? null : parameters.integer(toSeconds(duration));
@@ -96,21 +106,26 @@ function describeOwn(
     requestedWithin: secondsOf(needs.requestedWithin),
     requestedByAllWithin: secondsOf(needs.requestedByAllWithin),
   };
+  const isSuccessRead = isSinceTraining || needs.growth || needs.waiting || needs.lastTraining;
   return {
-    ctes: [
-      ...buildAnswers(own),
-      `latest_decisions AS (
+    ctes: {
+      before: isSuccessRead ? [buildLastSuccess(own, trainer, toInstant)] : [],
+      after: [
+        ...buildAnswers(own),
+        `latest_decisions AS (
   SELECT id, ${toInstant("decision_date")} AS decided_at, decision, buffer_size, drift_score, next_look_at,
     explanation #>> '{driftRuns,state}' AS drift_runs
   FROM retraining_decisions WHERE model = ${own.model} ORDER BY id DESC LIMIT ${EVIDENCE_LIMITS.decisions}
 )`,
-    ],
+      ],
+    },
     entries: {
       takenAt: "now()",
       weighed: WEIGHED,
-      alerts: describeAlerts(toInstant("min(decision_date)")),
+      answered: describeAnswered(toInstant("decision_date")),
+      failures: FAILURES,
       inFlight: IN_FLIGHT,
-      lastSuccess: LAST_SUCCESS,
+      lastSuccess: isSuccessRead ? LAST_SUCCESS : describeLastSuccess(own, trainer),
       earlier: describeEarlierSize(own),
       trainings: describeTrainings(own, trainings, toInstant),
       interventions: describeInterventions(own.model),

@@ -3,14 +3,9 @@ import { hasCode } from "./explain-error.ts";
 import type { ColumnCache } from "./source-columns.ts";
 import { findSources, type SourceTables, throwIfAny } from "./source-tables.ts";
 
-/** The types of the source tables' columns as a statement saw them. */
-export interface SeenColumns {
-  columns: Readonly<Record<string, string>> | null;
-}
-
 /**
- * Keeps what was prepared for each model, which takes longer than reading a small table, as long as its tables have the same
- * columns.
+ * Keeps what was prepared for each model, which takes longer than reading a small table, until a statement fails because the
+ * columns have changed.
  *
  * @param address The database, for messages.
  */
@@ -19,13 +14,12 @@ export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
 
   return {
     /**
-     * Reads by a plan that fits the columns that the tables have. If these have changed since the plan was made, it makes
-     * another one and reads once more.
+     * Reads by a plan. If the columns have changed since it was made, it makes another one and reads once more.
      *
      * @param key The plan is kept as long as this object lives.
      * @throws PermanentError that names each table or column that is missing.
      */
-    async read<Result extends SeenColumns>(
+    async read<Result>(
       { model, source, key }: { model: string; source: Sources; key: object },
       prepare: (tables: SourceTables) => Plan,
       read: (plan: Plan) => Promise<Result>,
@@ -34,8 +28,7 @@ export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
         const current = known.get(key) ?? (await make());
         known.set(key, current);
         try {
-          const result = await read(current.plan);
-          if (isRetry || areCurrent(current.tables, result)) return result;
+          return await read(current.plan);
         } catch (error) {
           if (isRetry || !hasCode(error, COLUMN_ERRORS)) throw error;
         }
@@ -59,11 +52,5 @@ export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
   };
 }
 
-/** SQLSTATE: a missing table or column, and the ones of an expression whose column now has another type. */
-const COLUMN_ERRORS = ["42P01", "42703", "42883", "42804", "42846"];
-
-function areCurrent({ checks, buffer }: SourceTables, { columns }: SeenColumns): boolean {
-  return [checks, buffer].every(({ id, watched, found }) =>
-    watched.every((name) => found.get(name)?.typeId === columns?.[`${id}.${name}`]),
-  );
-}
+/** SQLSTATE: a missing table or column, and those of an expression whose column now has another type. */
+const COLUMN_ERRORS = ["42P01", "42703", "42883", "42804", "42846", "22P02"];

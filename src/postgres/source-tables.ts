@@ -9,21 +9,17 @@ import {
   type Sources,
 } from "../settings/sources.ts";
 import { REPORTED_BUFFER, REPORTED_CHECKS } from "./reported-tables.ts";
-import type { ColumnCache, ColumnKind, TableColumn } from "./source-columns.ts";
+import type { ColumnCache, ColumnKind, TableColumn, TableColumns } from "./source-columns.ts";
 
 /** A source as it is in the database. */
 export interface SourceTable<C extends string> {
   table: string;
-  /** Its id in the catalog. */
-  id: string;
   /** The columns that it has. */
   columns: Readonly<Partial<Record<C, TableColumn>>>;
   /** Only rows in which the columns have these values. */
   where: readonly { column: TableColumn; value: string }[];
-  /** Every column that the source could use, whether the table has it or not. */
-  watched: readonly string[];
-  /** All columns of the table. */
-  found: ReadonlyMap<string, TableColumn>;
+  /** All columns of the table; none if it does not exist. */
+  found: TableColumns;
 }
 
 export type ChecksTable = SourceTable<ChecksColumn>;
@@ -142,13 +138,10 @@ async function findTable<C extends string>(
   const { table, guideNames, where, part, variable } = definition;
   const place = `models.${model}.source.${part}`;
   const names = Object.keys(guideNames) as C[];
-  const watched = [
-    ...new Set([...names.map((name) => definition.columns[name] ?? guideNames[name]), ...Object.keys(where)]),
-  ];
   const known = await cache.find(table);
-  const found = known?.columns ?? new Map<string, TableColumn>();
+  const found: TableColumns = known ?? new Map();
   const columns: Partial<Record<C, TableColumn>> = {};
-  const result: SourceTable<C> = { table, id: known?.id ?? "", columns, where: [], watched, found };
+  const result: SourceTable<C> = { table, columns, where: [], found };
   if (known === null) {
     faults.push({
       code: "MISSING_TABLE",
@@ -186,7 +179,7 @@ async function findTable<C extends string>(
 function findColumn<C extends string>(
   { columns, guideNames, kinds, table }: Definition<C>,
   name: C,
-  found: SourceTable<C>["found"],
+  found: TableColumns,
   place: string,
   faults: SourceFault[],
 ): TableColumn | null {
@@ -209,12 +202,7 @@ function findColumn<C extends string>(
   return null;
 }
 
-function missingColumn(
-  place: string,
-  table: string,
-  name: string,
-  found: SourceTable<string>["found"],
-): SourceFault {
+function missingColumn(place: string, table: string, name: string, found: TableColumns): SourceFault {
   return {
     code: "MISSING_COLUMN",
     message: `${place}: ${table} has no column ${name} (it has ${[...found.keys()].join(", ")})`,
