@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { formatDuration } from "../core/duration.ts";
 import { PermanentError } from "../core/errors.ts";
 import { Evidence } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
@@ -6,6 +7,7 @@ import { isGuide, type Sources } from "../settings/sources.ts";
 
 /** What the statement returns; the parts that are taken over as they are remain unknown. */
 export interface EvidenceResult {
+  takenAt: string;
   /** The types of the source tables' columns, by `tableId.name`, as they were at the snapshot. */
   columns: Readonly<Record<string, string>> | null;
   weighed: RecordedCheck[];
@@ -15,6 +17,8 @@ export interface EvidenceResult {
   lastSuccess: { decisionId: number; at: string; bufferSize: number | null } | null;
   earlier: unknown;
   trainings: { newest?: RequestedTraining[]; firstDecisionAt?: string | null } | null;
+  /** Of drift monitoring; only if drift runs are expected. */
+  signs?: { lastSeenAt: string | null; firstDecisionAt: string | null };
 }
 
 /** A weighed check, and whether a decision records it. */
@@ -42,7 +46,11 @@ interface RequestedTraining {
 /** Completes the evidence by what the database does not know or compute. */
 export function toEvidence(
   result: EvidenceResult,
-  { needs, source }: { needs: PolicyNeeds; source: Sources },
+  {
+    needs,
+    source,
+    expectDriftRunEveryMs,
+  }: { needs: PolicyNeeds; source: Sources; expectDriftRunEveryMs: number | null },
 ): Evidence {
   const { buffer, lastSuccess, earlier, trainings, alerts } = result;
   const recorded = result.weighed.filter(({ isRecorded }) => isRecorded);
@@ -71,12 +79,22 @@ export function toEvidence(
       lastFailed: findLastFailed(newest),
       nextRows: needs.waiting ? buffer.size : null,
     },
+    monitoring: findMonitoring(result, expectDriftRunEveryMs),
   });
   if (parsed.success) return parsed.data;
   throw new PermanentError(
     "SOURCE_DATA",
     `The source tables contain unexpected data: ${z.prettifyError(parsed.error)}. Check the types of their columns`,
   );
+}
+
+function findMonitoring(
+  { signs, takenAt }: EvidenceResult,
+  everyMs: number | null,
+): z.input<typeof Evidence>["monitoring"] {
+  if (signs === undefined || everyMs === null) return null;
+  const { lastSeenAt, firstDecisionAt } = signs;
+  return { lastSeenAt, since: lastSeenAt ?? firstDecisionAt ?? takenAt, every: formatDuration(everyMs) };
 }
 
 /** The rows since the last successful training. */

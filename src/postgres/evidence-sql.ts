@@ -5,6 +5,7 @@ import { buildAnswers, describeAlerts, IN_FLIGHT, type OwnReading, WEIGHED } fro
 import { buildBuffer } from "./buffer-sql.ts";
 import { buildChecks, type StatementPart } from "./checks-sql.ts";
 import { describeInterventions } from "./interventions.ts";
+import { describeSigns, selectNewestCheck } from "./monitoring-sql.ts";
 import { createParameters, type Parameters, type Statement } from "./parameters.ts";
 import { describeColumns } from "./source-columns.ts";
 import type { SourceTables } from "./source-tables.ts";
@@ -21,6 +22,8 @@ export interface EvidenceReading {
   model: string;
   needs: PolicyNeeds;
   isSinceTraining: boolean;
+  /** Whether drift runs are expected at intervals, so that their last sign is read. */
+  expectsDriftRuns: boolean;
   /** Only a training of this trainer counts as an answer to an alert. */
   trainer: string;
   /** How long after its last sign of life a training holds its model. */
@@ -37,12 +40,14 @@ export function buildEvidence(reading: EvidenceReading, tables: SourceTables): S
   const own = addOwnParameters(parameters, reading);
   const sources = buildSources(reading, tables, { ...own, lastTraining: LAST_TRAINING }, parameters);
   const { ctes, entries } = describeOwn(reading, own, parameters);
+  const newestCheck = reading.expectsDriftRuns && selectNewestCheck(tables.checks, own.zone, parameters);
   return {
     text: assemble([lastSuccess(reading, own), ...sources.checks.ctes, ...sources.buffer.ctes, ...ctes], {
       columns: sources.columns,
       checks: sources.checks.json,
       buffer: sources.buffer.json,
       ...entries,
+      ...(newestCheck ? { signs: describeSigns({ ...own, newestCheck }, decisionInstant(own)) } : {}),
     }),
     parameters: parameters.list,
   };
