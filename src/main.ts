@@ -11,6 +11,7 @@ import { runUntilSignal } from "./process/signals.ts";
 async function main(): Promise<void> {
   const config = parseConfig(loadEnvironment());
   const log = createLogger(config.logLevel, createRedactor(config.secrets));
+  for (const note of config.notes) log.warn({ note }, "the YAML file overrides a variable");
   const app = buildApp(config, log);
   await runUntilSignal({
     // A start that waits for a server must not delay a shutdown.

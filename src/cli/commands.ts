@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { createApprove, createReject } from "./approve.ts";
+import { createConfig } from "./config.ts";
 import { createDecide } from "./decide.ts";
 import { createDispatch } from "./dispatch.ts";
 import { createDoctor } from "./doctor.ts";
@@ -22,4 +23,5 @@ export const COMMANDS: readonly (() => Command)[] = [
   createDispatch,
   createHistory,
   createDoctor,
+  createConfig,
 ];

@@ -9,7 +9,7 @@ import type { Client } from "../use-cases/client.ts";
 import { dryRun } from "../use-cases/dry-run.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
 import { warnIfNoWorkerRuns, withClient, withDatabase, withLocalWorkers } from "./connections.ts";
-import { modelOption, parseBetween, parseText, print, printNote } from "./output.ts";
+import { modelOption, parseBetween, parseText, print, printNote, printNotes } from "./output.ts";
 
 interface DecideOptions {
   model: string;
@@ -56,6 +56,7 @@ async function showDryRun(options: DecideOptions): Promise<void> {
   const { model, json } = options;
   const forced = parseForce(options);
   const config = parseConfigWithoutRedis(loadEnvironment());
+  printNotes(config);
   const summary = await withDatabase(config, (database) => dryRun({ config, database, model, forced }));
   print(json ? JSON.stringify(summary, null, 2) : summary.report);
 }
@@ -63,6 +64,7 @@ async function showDryRun(options: DecideOptions): Promise<void> {
 async function decide(options: DecideOptions): Promise<void> {
   const forced = parseForce(options);
   const config = parseConfig(loadEnvironment());
+  printNotes(config);
   const { model } = options;
   await withClient(config, model, async (client) => {
     const isWaiting = options.wait !== undefined || options.json === true;

@@ -7,6 +7,11 @@ export const print = (line: string): void => console.log(line);
 /** Prints a message to stderr, separate from the output. */
 export const printNote = (line: string): void => console.error(line);
 
+/** Prints what the user should know about the settings although nothing is wrong. */
+export function printNotes({ notes }: { notes: readonly string[] }): void {
+  for (const note of notes) printNote(note);
+}
+
 export const modelOption = (): Option => new Option("-m, --model <name>", "the model").default("default");
 
 /** Parses a whole number. @throws InvalidArgumentError, which commander reports. */

@@ -1,31 +1,21 @@
-import { readFileSync } from "node:fs";
-import { parse as parseYaml } from "yaml";
 import type { DispatchLimits } from "../core/dispatch/transition.ts";
-import { ConfigError, messageOf } from "../core/errors.ts";
-import { type Policy, policyOf, POLICY_SETTINGS, VARIABLE_OF } from "../core/policy.ts";
-import type { Settings, ValuesOf } from "../core/setting.ts";
-import { GUIDE_TABLES, type Sources } from "../settings/sources.ts";
-import { TRAINERS } from "../trainers/registry.ts";
-import type { ConfiguredTrainer, ModelTrainer } from "../trainers/trainer.ts";
-import { describeFault, findContradictions, findTrainerFaults, findUnknownSettings } from "./faults.ts";
-import { collectSecrets, collectTrainerSecrets } from "./secrets.ts";
+import { ConfigError } from "../core/errors.ts";
+import { POLICY_SETTINGS } from "../core/policy.ts";
+import type { ValuesOf } from "../core/setting.ts";
+import { inPlainWords } from "../settings/schemas.ts";
+import type { ConfiguredTrainer } from "../trainers/trainer.ts";
+import { type ConfigFile, readConfigFile } from "./config-file.ts";
+import { dropEmptySettings, type Environment, FROM_DOT_ENV } from "./environment.ts";
+import { describeFault, findTimingFaults, findTrainerFaults, findUnknownSettings } from "./faults.ts";
+import { environmentLayer, type Layer, toModelConfig } from "./layer.ts";
+import type { ModelConfig } from "./model-config.ts";
+import { listOverridden } from "./notes.ts";
+import { collectSecrets } from "./secrets.ts";
 import { SERVICE_SETTINGS } from "./service-settings.ts";
-import { ALL_SETTINGS, ConfigFile, type ModelValues, readValues, SETTING_NAMES } from "./settings.ts";
+import { ALL_SETTINGS, readValues } from "./settings.ts";
+import { createTrainerReader } from "./trainer-section.ts";
 
-/** One model's policy, sources and schedule. */
-export interface ModelConfig {
-  policy: Policy;
-  /** How the user named each check of the policy, by its key: its variable, or its place in the YAML file. */
-  settingNames: Readonly<Record<string, string>>;
-  source: Sources;
-  /** Cron pattern in UTC; null if the model has no schedule. */
-  schedule: string | null;
-  /** The schedule fires up to this much later, by a stable share of it, in milliseconds. */
-  spreadMs: number;
-  /** How often a drift run is expected, in milliseconds; null if none is. */
-  expectDriftRunEveryMs: number | null;
-  trainer: ModelTrainer;
-}
+export type { ModelConfig } from "./model-config.ts";
 
 /** Where notifications go; null if not configured. */
 export interface NotificationSettings {
@@ -69,110 +59,127 @@ export interface Config extends Omit<ServiceValues, CombinedSetting> {
   /** The values that no log, job, report or page may show, by a description of each. */
   secrets: ReadonlyMap<string, string>;
   models: ReadonlyMap<string, ModelConfig>;
+  /** What the user should know although nothing is wrong: variables that the YAML file overrides. */
+  notes: readonly string[];
 }
 
 /** The settings of a process that uses only Postgres. */
 export type ConfigWithoutRedis = Omit<Config, "redisUrl">;
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** The settings of a process that uses neither server. */
+export type ConfigWithoutServers = Omit<Config, "redisUrl" | "databaseUrl">;
 
 /**
  * Reads the settings from the environment and, if RETRIGGER_CONFIG names one, the YAML file.
- * @throws ConfigError with every fault at once: empty, out of range, not a number, unknown.
+ * @throws ConfigError with every fault at once: out of range, not a number, contradictory, unknown.
  */
 export function parseConfig(env: Environment): Config {
-  return parseSettings(env, { needsRedis: true });
+  return parseSettings(env, ["postgres", "redis"]);
 }
 
 /** The same, except that REDIS_URL is optional; if given, it must still be valid. */
 export function parseConfigWithoutRedis(env: Environment): ConfigWithoutRedis {
-  return parseSettings(env, { needsRedis: false });
+  return parseSettings(env, ["postgres"]);
 }
 
-function parseSettings(env: Environment, { needsRedis }: { needsRedis: boolean }): Config {
-  const given = Object.fromEntries(
-    SETTING_NAMES.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
-  );
-  const { values, faults: malformed } = parseEnvironment(given);
+/** The same, without DATABASE_URL too. */
+export function parseConfigWithoutServers(env: Environment): ConfigWithoutServers {
+  return parseSettings(env, []);
+}
+
+type Server = "postgres" | "redis";
+
+function parseSettings(given: Environment, servers: readonly Server[]): Config {
+  const env = dropEmptySettings(given);
+  const { values, faults: malformed } = parseEnvironment(env);
+  const isGiven = (variable: string): boolean => env[variable] !== undefined;
+  const isOnlyInDotEnv = (variable: string): boolean => given[FROM_DOT_ENV]?.has(variable) ?? false;
+  const base = environmentLayer(values);
+  const readTrainer = createTrainerReader(values);
+  const findFaultyTrainers = (layers: Iterable<Layer>) =>
+    findTrainerFaults(layers, (trainer) => readTrainer(trainer).trainer.settings, isGiven);
+  const variables = { env, named: new Set<string>() };
+  const path = env["RETRIGGER_CONFIG"];
+  const file: ConfigFile =
+    path === undefined
+      ? { layers: new Map([["default", base]]), faults: [] }
+      : readConfigFile({
+          path,
+          base,
+          variables,
+          thresholds: readValues(POLICY_SETTINGS, values),
+          findTrainerFaults: (layers) => findFaultyTrainers(layers).filter((fault) => fault.path.length > 0),
+        });
+  const service = readValues(SERVICE_SETTINGS, values);
+  const layers = file.layers.size > 0 ? [...file.layers.values()] : [base];
+  const ofEnvironment = layers.filter(({ trainer }) => trainer.place === null);
   const faults = [
-    ...findUnknownSettings(env),
+    ...findUnknownSettings(withoutNames(env, variables.named), isOnlyInDotEnv),
     ...malformed,
-    ...(env["DATABASE_URL"] === undefined && env["NEON_CONNECTION_STRING"] === undefined
+    ...findMissingServers(env, servers),
+    // A trainer that is not known is a fault already.
+    ...(isGiven("TRAINER") && values["TRAINER"] === undefined
+      ? []
+      : findFaultyTrainers(ofEnvironment).map(({ message }) => message)),
+    ...findTimingFaults(service),
+  ];
+  if (faults.length + file.faults.length > 0)
+    throw new ConfigError(faults, { path: path ?? "", faults: file.faults });
+  return toConfig(service, {
+    trainer: {
+      name: service.trainer,
+      settings: readTrainer(base.trainer).trainer.settings,
+      environment: env,
+    },
+    secrets: collectSecrets(ALL_SETTINGS, values, file.layers.values()),
+    models: new Map(
+      [...file.layers].map(([name, layer]) => [name, toModelConfig(layer, readTrainer(layer.trainer))]),
+    ),
+    notes: listOverridden(file.layers, {
+      file: path ?? "",
+      env,
+      isForCommand: (variable) => !isOnlyInDotEnv(variable),
+    }),
+  });
+}
+
+/** Leaves out the variables that the file names. */
+function withoutNames(env: Record<string, string | undefined>, names: ReadonlySet<string>) {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.has(name)));
+}
+
+function findMissingServers(env: Environment, servers: readonly Server[]): string[] {
+  const hasDatabase = env["DATABASE_URL"] !== undefined || env["NEON_CONNECTION_STRING"] !== undefined;
+  return [
+    ...(servers.includes("postgres") && !hasDatabase
       ? [
           "DATABASE_URL is not set: set it to the Postgres database, such as postgres://user:password@localhost:5432/db",
         ]
       : []),
-    ...(needsRedis && env["REDIS_URL"] === undefined
+    ...(servers.includes("redis") && env["REDIS_URL"] === undefined
       ? ["REDIS_URL is not set: set it to the Redis server, such as redis://localhost:6379"]
       : []),
-    ...findTrainerFaults(given),
   ];
-  const file = readConfigFile(given["RETRIGGER_CONFIG"], faults);
-  stopIfAny(faults);
-  const service = readValues(SERVICE_SETTINGS, values);
-  const models = Object.entries(file?.models ?? { default: {} });
-  const definition = TRAINERS.find(({ name }) => name === service.trainer);
-  const trainerSettings: Settings = definition?.settings ?? {};
-  const configs = models.map(([name, own]) => {
-    const trainer = { name: service.trainer, settings: readValues(trainerSettings, values, own) };
-    return [name, toModelConfig(values, own, trainer)] as const;
-  });
-  stopIfAny(
-    configs.flatMap(([name, { trainer }]) => definition?.findModelFaults?.(name, trainer.settings) ?? []),
-  );
-  stopIfAny(findContradictions(service));
-  const secrets = collectSecrets(ALL_SETTINGS, values);
-  const modelConfigs = new Map(configs);
-  return toConfig(service, {
-    trainer: {
-      name: service.trainer,
-      settings: readValues(trainerSettings, values),
-      environment: env,
-    },
-    secrets: new Map([...secrets, ...collectTrainerSecrets(modelConfigs, secrets)]),
-    models: modelConfigs,
-  });
-}
-
-function stopIfAny(faults: readonly string[]): void {
-  if (faults.length > 0) throw new ConfigError(faults);
 }
 
 /** Parses the given settings. Returns the values by variable. */
-function parseEnvironment(given: Environment): { values: Record<string, unknown>; faults: string[] } {
+function parseEnvironment(env: Environment): { values: Record<string, unknown>; faults: string[] } {
   const values: Record<string, unknown> = {};
   const faults: string[] = [];
   for (const setting of ALL_SETTINGS) {
-    const text = given[setting.variable];
+    const text = env[setting.variable];
     if (text === undefined) continue;
-    if (text.trim() === "") {
-      faults.push(`${setting.variable} is empty: give it a value, or remove it`);
-      continue;
-    }
-    const parsed = setting.schema.safeParse(text);
+    const parsed = setting.schema.safeParse(text, { error: inPlainWords });
     if (parsed.success) values[setting.variable] = parsed.data;
     else faults.push(...parsed.error.issues.map((issue) => describeFault(setting, issue, text)));
   }
   return { values, faults };
 }
 
-function readConfigFile(path: string | undefined, faults: string[]): ConfigFile | null {
-  if (path === undefined || path.trim() === "") return null;
-  try {
-    const parsed = ConfigFile.safeParse(parseYaml(readFileSync(path, "utf8")));
-    if (parsed.success) return parsed.data;
-    faults.push(
-      ...parsed.error.issues.map(
-        (issue) => `${path}: ${issue.path.join(".") || "the file"}: ${issue.message}`,
-      ),
-    );
-  } catch (error) {
-    faults.push(`RETRIGGER_CONFIG: cannot read ${path}: ${messageOf(error)}`);
-  }
-  return null;
-}
-
-function toConfig(service: ServiceValues, others: Pick<Config, "trainer" | "secrets" | "models">): Config {
+function toConfig(
+  service: ServiceValues,
+  others: Pick<Config, "trainer" | "secrets" | "models" | "notes">,
+): Config {
   return {
     ...service,
     ...others,
@@ -195,31 +202,3 @@ function toConfig(service: ServiceValues, others: Pick<Config, "trainer" | "secr
 
 /** GitHub's list of runs lags, sometimes by minutes; no upper bound is documented. */
 const SEARCH_MS = 5 * 60_000;
-
-function toModelConfig(
-  values: Record<string, unknown>,
-  own: ModelValues,
-  trainer: ModelTrainer,
-): ModelConfig {
-  const { driftAlertsTable, ratingsBufferTable, schedule } = readValues(SERVICE_SETTINGS, values, own);
-  return {
-    policy: policyOf(readValues(POLICY_SETTINGS, values, own)),
-    settingNames: VARIABLE_OF,
-    source: {
-      checks: { kind: "table", table: driftAlertsTable, columns: {}, where: {} },
-      buffer: {
-        kind: "table",
-        table: ratingsBufferTable,
-        columns: {},
-        where: {},
-        unit: ratingsBufferTable === GUIDE_TABLES.buffer ? "ratings" : "rows",
-        since: null,
-      },
-      database: null,
-    },
-    schedule: schedule === "off" ? null : schedule,
-    spreadMs: 0,
-    expectDriftRunEveryMs: null,
-    trainer,
-  };
-}

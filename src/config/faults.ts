@@ -1,25 +1,50 @@
 import type { z } from "zod";
+import type { Fault } from "../core/fields.ts";
+import { findNearest } from "../core/nearest.ts";
 import type { Setting } from "../core/setting.ts";
 import { TRAINERS } from "../trainers/registry.ts";
+import type { Layer } from "./layer.ts";
 import { SETTING_NAMES } from "./settings.ts";
+import type { TrainerLayer } from "./trainer-section.ts";
 
-/** The settings that are set, as written, by variable. */
-type Given = Readonly<Record<string, string | undefined>>;
-
-/** Finds the missing settings of the configured trainer, and the faults that the trainer itself reports. */
-export function findTrainerFaults(given: Given): string[] {
-  const trainer = TRAINERS.find(({ name }) => name === given["TRAINER"]);
-  if (!trainer) return [];
-  const missing = Object.values(trainer.settings).flatMap(({ variable, required }: Setting) =>
-    required === undefined || given[variable] !== undefined
-      ? []
-      : [`${variable} is not set: TRAINER=${trainer.name} needs ${required}`],
-  );
-  return [...missing, ...(trainer.findFaults?.(given) ?? [])];
+/**
+ * Finds the missing settings of the models' trainers, and the faults that the trainers themselves report. The path is empty
+ * for a trainer that the environment names.
+ *
+ * @param readSettings Returns the settings of a trainer, the environment's included.
+ * @param isGiven Whether a variable is set.
+ */
+export function findTrainerFaults(
+  layers: Iterable<Pick<Layer, "trainer">>,
+  readSettings: (trainer: TrainerLayer) => Readonly<Record<string, unknown>>,
+  isGiven: (variable: string) => boolean,
+): Fault[] {
+  // Models without a trainer of their own share that of the defaults or of the environment.
+  const trainers = new Set([...layers].map(({ trainer }) => trainer));
+  return [...trainers].flatMap((trainer) => {
+    const { name, own, place } = trainer;
+    const definition = TRAINERS.find((known) => known.name === name);
+    if (!definition) return [];
+    const { settings } = definition;
+    const words = {
+      nameOf: (key: string) =>
+        place !== null && Object.hasOwn(own, key) ? key : (settings[key]?.variable ?? key),
+      trainer: place === null ? `TRAINER=${name}` : name,
+    };
+    const missing = Object.entries(settings).flatMap(([key, { variable, required }]) =>
+      required === undefined || Object.hasOwn(own, key) || isGiven(variable)
+        ? []
+        : [
+            `${place === null ? variable : `${key} (or ${variable})`} is not set: ${words.trainer} needs ${required}`,
+          ],
+    );
+    const faults = [...missing, ...(definition.findFaults?.(readSettings(trainer), words) ?? [])];
+    return faults.map((message) => ({ path: place ?? [], message }));
+  });
 }
 
 /** A training that is polled too rarely would count as lost while it runs, and another one would start. */
-export function findContradictions({
+export function findTimingFaults({
   pollSeconds,
   lostAfterSeconds,
 }: {
@@ -38,26 +63,35 @@ const MIN_POLLS = 4;
 
 /** A fault found by a schema, with the variable's name and, unless it may hold a secret, its value. */
 export function describeFault({ variable, secret }: Setting, issue: z.core.$ZodIssue, value: string): string {
-  const shown = secret === undefined ? ` is "${value}":` : "";
-  const message =
-    issue.code === "invalid_value" ? `must be one of ${issue.values.join(", ")}` : issue.message;
-  return `${variable}${shown} ${issue.message.startsWith("must") ? issue.message : message}`;
+  return `${variable}${secret === undefined ? ` is "${value}":` : ""} ${issue.message}`;
 }
 
-/** Finds unknown variables that are one typo away from a setting that is not set, or start with RETRIGGER_. */
-export function findUnknownSettings(env: Readonly<Record<string, string | undefined>>): string[] {
+/**
+ * Finds unknown variables that are one typo away from a setting that is not set, or start with RETRIGGER_.
+ *
+ * @param isOurs Whether a variable is known to be meant for this program: only `.env` sets it.
+ */
+export function findUnknownSettings(
+  env: Readonly<Record<string, string | undefined>>,
+  isOurs: (name: string) => boolean,
+): string[] {
   return Object.keys(env)
-    .filter((name) => !SETTING_NAMES.includes(name))
+    .filter((name) => !SETTING_NAMES.includes(name) && env[name]?.trim() !== "")
     .flatMap((name) => {
+      const where = isOurs(name) ? `${name} in .env` : name;
+      const shortest = isOurs(name) ? 4 : 8;
       const meant = SETTING_NAMES.find(
-        (known) => known.length >= 8 && env[known] === undefined && isOneTypoApart(name, known),
+        (known) => known.length >= shortest && env[known] === undefined && isOneTypoApart(name, known),
       );
-      if (meant) return [`${name} is not a setting: did you mean ${meant}?`];
+      if (meant) return [`${where} is not a setting: did you mean ${meant}?`];
       // Kubernetes sets these variables in every pod if there is a service named retrigger.
       const isFromKubernetes = /^RETRIGGER_(SERVICE|PORT)(_|$)/.test(name);
-      return name.startsWith("RETRIGGER_") && !isFromKubernetes
-        ? [`${name} is not a setting: see docs/settings.md`]
-        : [];
+      if (!name.startsWith("RETRIGGER_") || isFromKubernetes) return [];
+      const near =
+        findNearest(name, SETTING_NAMES) ?? findNearest(name.slice("RETRIGGER_".length), SETTING_NAMES);
+      return [
+        `${where} is not a setting: ${near === undefined ? "see docs/settings.md" : `did you mean ${near}?`}`,
+      ];
     });
 }
 

@@ -1,11 +1,15 @@
 import type { Setting, Settings } from "../core/setting.ts";
 import { TRAINERS } from "../trainers/registry.ts";
-import type { ModelTrainer } from "../trainers/trainer.ts";
+import type { Layer } from "./layer.ts";
 
-/** The values that must never be shown, by a description of each. */
+/**
+ * The values that must never be shown, by a description of each: those of the environment, and those of the variables that
+ * the YAML file names.
+ */
 export function collectSecrets(
   settings: readonly Setting[],
   environment: Readonly<Record<string, unknown>>,
+  layers: Iterable<Layer>,
 ): Map<string, string> {
   const secrets = new Map<string, string>();
   for (const { variable, secret } of settings) {
@@ -14,29 +18,18 @@ export function collectSecrets(
     if (secret === "value") secrets.set(variable, value);
     if (secret === "login") collectLogin(variable, new URL(value), secrets);
   }
+  for (const layer of layers) collectOfLayer(layer, secrets);
   return secrets;
 }
 
-/** The secrets in the trainer settings of models that are not the environment's, by a description of each. */
-export function collectTrainerSecrets(
-  models: ReadonlyMap<string, { trainer: ModelTrainer }>,
-  known: ReadonlyMap<string, string>,
-): Map<string, string> {
-  const found = new Map<string, string>();
-  const values = new Set(known.values());
-  for (const [model, { trainer }] of models) {
-    const settings: Settings = TRAINERS.find(({ name }) => name === trainer.name)?.settings ?? {};
-    const byVariable = Object.entries(settings).map(([key, { variable }]) => [
-      variable,
-      trainer.settings[key],
-    ]);
-    for (const [name, value] of collectSecrets(Object.values(settings), Object.fromEntries(byVariable))) {
-      if (values.has(value)) continue;
-      values.add(value);
-      found.set(`${name} of ${model}`, value);
-    }
+function collectOfLayer({ database, trainer }: Layer, secrets: Map<string, string>): void {
+  if (database !== null) collectLogin(database.variable, new URL(database.url), secrets);
+  const settings: Settings = TRAINERS.find(({ name }) => name === trainer.name)?.settings ?? {};
+  for (const [key, variable] of Object.entries(trainer.variables)) {
+    const value = String(trainer.own[key]);
+    if (settings[key]?.secret === "login") collectLogin(variable, new URL(value), secrets);
+    else secrets.set(variable, value);
   }
-  return found;
 }
 
 /** Anything shorter is a user name or a switch, not a key. */

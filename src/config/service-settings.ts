@@ -37,21 +37,18 @@ export const SERVICE_SETTINGS = {
   },
   schedule: {
     variable: "SCHEDULE",
-    modelKey: "schedule",
     schema: cronOrOff,
     default: "0 6 * * *",
     meaning: "When to decide without an event: a cron pattern in UTC, or `off`.",
   },
   driftAlertsTable: {
     variable: "DRIFT_ALERTS_TABLE",
-    modelKey: "driftAlertsTable",
     schema: tableName,
     default: "drift_alerts",
     meaning: "Table or view with the drift checks, with or without a schema.",
   },
   ratingsBufferTable: {
     variable: "RATINGS_BUFFER_TABLE",
-    modelKey: "ratingsBufferTable",
     schema: tableName,
     default: "ratings_buffer",
     meaning: "Table or view with the new data, with or without a schema.",

@@ -41,6 +41,8 @@ export interface CheckDefinition<F extends Fields = Fields> extends FieldOwner {
   readonly shorthand?: string;
   /** For docs/policies.md: the rule in one sentence, an example as YAML, and where known the formula and its source. */
   readonly docs: { rule: string; example: string; formula?: string; source?: string };
+  /** The columns of drift checks that it cannot do without, by their keys in the YAML file. */
+  readonly columns?: readonly string[];
   /** Contradictions that the fields do not show by themselves. */
   findFaults?(settings: FieldValues<F>): Pick<Fault, "message" | "path">[];
 }
@@ -109,6 +111,11 @@ export interface GuardInput {
    * if criteria that do not measure drift are still in its way.
    */
   loses(counting: Counting, than: Counting, at?: number): boolean;
+  /**
+   * The first instant at which a guard that judges the condition no longer objects, Unix milliseconds: it is tried when a
+   * criterion passes through time alone, and at the given instants. Null for never.
+   */
+  findEnd(objects: (at: number) => boolean, counting: Counting, instants?: readonly number[]): number | null;
   /** Whether the condition holds and every guard before this one passed. */
   othersPass: boolean;
   /** How many alerts the policy requires. */

@@ -16,7 +16,7 @@ export const LONGEST_DURATION = "3650d";
 export function duration(min: Duration = "1s", max: Duration = LONGEST_DURATION) {
   return z
     .string({ error: EXPECTED })
-    .regex(FORM, EXPECTED)
+    .regex(FORM, { error: EXPECTED, abort: true })
     .refine((text) => toMs(text) >= toMs(min) && toMs(text) <= toMs(max), {
       error: `expected a duration from ${min} to ${max}`,
     })

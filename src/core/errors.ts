@@ -9,18 +9,29 @@ export class PermanentError extends Error {
   }
 }
 
-/** Invalid settings; lists every fault. */
+/** Invalid settings. The message lists the first faults of the environment and of the YAML file, `faults` has every one. */
 export class ConfigError extends PermanentError {
   override readonly name = "ConfigError";
   readonly faults: readonly string[];
 
-  constructor(faults: readonly string[]) {
-    super(
-      "CONFIG",
-      `${faults.length} fault(s) in the settings:\n${faults.map((fault) => `  - ${fault}`).join("\n")}`,
-    );
-    this.faults = faults;
+  constructor(faults: readonly string[], file?: { path: string; faults: readonly string[] }) {
+    const parts = [listFaults("the settings", faults), listFaults(file?.path ?? "", file?.faults ?? [])];
+    super("CONFIG", parts.filter((part) => part !== "").join("\n"));
+    this.faults = [...faults, ...(file?.faults ?? []).map((fault) => `${file?.path}: ${fault}`)];
   }
+}
+
+/** As many as fit on a page. */
+const SHOWN_FAULTS = 40;
+
+function listFaults(where: string, faults: readonly string[]): string {
+  if (faults.length === 0) return "";
+  const more = faults.length - SHOWN_FAULTS;
+  return [
+    `${faults.length} fault(s) in ${where}:`,
+    ...faults.slice(0, SHOWN_FAULTS).map((fault) => `  - ${fault}`),
+    ...(more > 0 ? [`  and ${more} more: npx retrigger config check`] : []),
+  ].join("\n");
 }
 
 /** An error that a retry may fix: an unreachable server, a chain that did not end in time. */

@@ -62,7 +62,7 @@ export function parseFields(
     Object.entries(fields).flatMap(([name, field]) => {
       const own = given[name] ?? field.default;
       if (own === undefined) {
-        if (!field.optional) faults.push({ path, message: `${key} needs ${name}` });
+        if (!field.optional) faults.push({ path, message: `the setting "${name}" is missing` });
         return [];
       }
       const parsed = field.schema.safeParse(own);
@@ -108,14 +108,18 @@ export function whole(min: number, max = Number.MAX_SAFE_INTEGER) {
   return z
     .number({ error: "expected a whole number" })
     .refine((value) => Number.isSafeInteger(value), { error: "expected a whole number", abort: true })
-    .refine((value) => value >= min && value <= max, { error: `expected a whole number ${limits}` });
+    .refine((value) => value >= min && value <= max, { error: `expected a whole number ${limits}` })
+    .meta({ type: "integer", minimum: min, maximum: max });
 }
 
 /** A number above `above` and at most `max`. */
 export function figure({ above, max = 1e9 }: { above: number; max?: number }) {
-  return z.number({ error: "expected a number" }).refine((value) => value > above && value <= max, {
-    error: `expected a number above ${above}${max === 1e9 ? "" : `, at most ${max}`}`,
-  });
+  return z
+    .number({ error: "expected a number" })
+    .refine((value) => value > above && value <= max, {
+      error: `expected a number above ${above}${max === 1e9 ? "" : `, at most ${max}`}`,
+    })
+    .meta({ exclusiveMinimum: above, maximum: max });
 }
 
 /** Names of features, as the source has them. */

@@ -4,8 +4,6 @@ import { z } from "zod";
 export interface Setting<S extends z.ZodType = z.ZodType> {
   /** Its environment variable. */
   variable: string;
-  /** Its key in the YAML file, if each model may have its own value. */
-  modelKey?: string;
   /** Parses what a user writes, and an already parsed value (from a policy stored as JSON). */
   schema: S;
   /** The default, as a user would write it in the environment. */

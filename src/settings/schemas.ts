@@ -1,5 +1,5 @@
 import { createPrivateKey } from "node:crypto";
-import { CronExpressionParser } from "cron-parser";
+import { type CronExpression, CronExpressionParser } from "cron-parser";
 import { z } from "zod";
 import { parseJson } from "../core/parse.ts";
 
@@ -21,18 +21,24 @@ export const urlWithoutLogin = serverUrl(["http", "https"])
 /** A host name or address to listen on. */
 export const hostName = z.string().regex(/^\S+$/, "must be a host name or address");
 
-const identifier = "[A-Za-z_][A-Za-z0-9_$]*";
-export const tableName = z
-  .string()
-  .regex(new RegExp(`^(${identifier}\\.)?${identifier}$`), "must be a table name, or schema.table");
+/** A name as Postgres has it: any characters, but cut after 63 bytes. */
+const isName = (text: string): boolean =>
+  text !== "" && text.trim() === text && !/[\p{Cc}\p{Cs}]/u.test(text) && Buffer.byteLength(text) <= 63;
 
+const TABLE = "must be a table name, or schema.table";
+export const tableName = z
+  .string({ error: TABLE })
+  .refine((text) => text.split(".").length <= 2 && text.split(".").every(isName), TABLE);
+
+const COLUMN = "must be the name of a column";
+/** The name of a column; null if there is none. */
+export const columnName = z.string({ error: COLUMN }).refine(isName, COLUMN).nullable();
+
+const CRON = 'must be a cron pattern in UTC such as "0 6 * * *", or off';
 export const cronOrOff = z
-  .string()
-  .refine((text) => text === "off" || isCronPattern(text), {
-    message: 'must be a cron pattern in UTC such as "0 6 * * *", or off',
-    abort: true,
-  })
-  .refine((text) => text === "off" || nextFiring(text) !== null, {
+  .string({ error: CRON })
+  .refine((text) => text === "off" || isCronPattern(text), { message: CRON, abort: true })
+  .refine((text) => text === "off" || everFires(text), {
     message: "must fire at least once: none of its months has that day. Correct it, or set it to off",
   });
 
@@ -40,19 +46,64 @@ export const timeZone = z
   .string()
   .refine(isTimeZone, "must be an IANA time zone such as UTC or Europe/Paris, not an offset or abbreviation");
 
+/** What a schema says that has no message of its own, in place of Zod's words. */
+export function inPlainWords(issue: z.core.$ZodRawIssue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${PLAIN_TYPES[issue.expected] ?? issue.expected}`;
+    case "invalid_value":
+      return `must be ${listChoices(issue.values.map(String))}`;
+    case "too_small":
+      return `must have at least ${issue.minimum} ${issue.origin === "string" ? "characters" : "entries"}`;
+    case "too_big":
+      return `must have at most ${issue.maximum} ${issue.origin === "string" ? "characters" : "entries"}`;
+    case "invalid_key":
+      return issue.issues[0]?.message ?? "must be another name";
+    case "unrecognized_keys":
+      return `there is no ${issue.keys.join(", ")}`;
+    default:
+      return "must have another form";
+  }
+}
+
+const PLAIN_TYPES: Readonly<Record<string, string>> = {
+  string: "text",
+  number: "a number",
+  boolean: "true or false",
+  array: "a list",
+  object: "a mapping",
+  record: "a mapping",
+};
+
+/** "mock, github or webhook" */
+export function listChoices(names: readonly string[]): string {
+  return names.length > 1 ? `${names.slice(0, -1).join(", ")} or ${names.at(-1)}` : (names[0] ?? "");
+}
+
 /** A structured value: JSON in the environment, YAML in the file. */
 export function json<S extends z.ZodType>(schema: S, form: string) {
-  return z.unknown().transform((value, context): z.infer<S> => {
-    const parsed = schema.safeParse(typeof value === "string" ? parseJson(value) : value);
-    if (parsed.success) return parsed.data;
-    // In the file, the issue names the faulty key.
-    if (typeof value === "string")
-      context.issues.push({ code: "custom", message: `must be ${form}`, input: value });
-    else
-      for (const { path, message } of parsed.error.issues)
-        context.issues.push({ code: "custom", path, message, input: value });
-    return z.NEVER;
-  });
+  return z
+    .unknown()
+    .transform((value, context): z.infer<S> => {
+      const parsed = schema.safeParse(typeof value === "string" ? parseJson(value) : value, {
+        error: inPlainWords,
+      });
+      if (parsed.success) return parsed.data;
+      // In the file, the issue names the faulty key.
+      if (typeof value === "string")
+        context.issues.push({ code: "custom", message: `must be ${form}`, input: value });
+      else
+        for (const { path, message } of parsed.error.issues)
+          context.issues.push({ code: "custom", path, message, input: value });
+      return z.NEVER;
+    })
+    .meta(toJsonSchema(schema));
+}
+
+/** What a user may write, as a JSON Schema. */
+export function toJsonSchema(schema: z.ZodType): Record<string, unknown> {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  return rest;
 }
 
 export const secret = z.string().min(8, "must have at least 8 characters");
@@ -86,22 +137,49 @@ function isServerUrl(text: string, schemes: readonly string[]): boolean {
   }
 }
 
+/** What is known about parts of patterns: thousands of models may have a schedule, and the parser is slow. */
+const KNOWN_FIELDS = new Map<string, boolean>();
+const KNOWN_DAYS = new Map<string, boolean>();
+
+function recall(known: Map<string, boolean>, key: string, compute: (key: string) => boolean): boolean {
+  const result = known.get(key) ?? compute(key);
+  known.set(key, result);
+  return result;
+}
+
 /**
- * Whether each of the five or six fields is valid. The parser also accepts missing fields and hashed times (`H`). Day and
- * month are parsed separately, because the parser rejects some days that do not exist in their month.
+ * Whether each of the five or six fields is valid. The parser also accepts missing fields and hashed times (`H`). Each field is
+ * parsed separately, because the parser rejects some days that do not exist in their month.
  */
 function isCronPattern(text: string): boolean {
   if (!/^\S+(\s+\S+){4,5}$/.test(text) || /\bH\b/.test(text)) return false;
   const fields = text.split(/\s+/);
-  return [-3, -2].every((freed) => nextFiring(fields.with(freed, "*").join(" ")) !== null);
+  const all = fields.map(() => "*");
+  return fields.every((field, index) =>
+    recall(KNOWN_FIELDS, all.with(index, field).join(" "), (pattern) => parseCron(pattern) !== null),
+  );
 }
 
-/** When a pattern fires next, computed like in BullMQ; null if never. */
-function nextFiring(pattern: string): Date | null {
+function parseCron(pattern: string): CronExpression | null {
   try {
-    return CronExpressionParser.parse(pattern, { tz: "UTC" }).next().toDate();
+    return CronExpressionParser.parse(pattern, { tz: "UTC" });
   } catch {
     return null;
+  }
+}
+
+/** Whether there is a day on which a valid pattern fires: its last three fields decide. */
+function everFires(pattern: string): boolean {
+  const days = pattern.split(/\s+/).slice(-3).join(" ");
+  return /^\* \* [^#L]*$/i.test(days) || recall(KNOWN_DAYS, `0 0 ${days}`, hasNextFiring);
+}
+
+/** Computed like in BullMQ. */
+function hasNextFiring(pattern: string): boolean {
+  try {
+    return parseCron(pattern)?.next() !== undefined;
+  } catch {
+    return false;
   }
 }
 

@@ -7,7 +7,7 @@ export const mockTrainer: TrainerDefinition<typeof TARGET_SETTINGS> = {
   name: "mock",
   meaning: "Shows the GitHub Actions call and sends nothing.",
   settings: TARGET_SETTINGS,
-  findModelFaults: findFaultyInputs,
+  findFaults: findFaultyInputs,
   // It connects to nothing.
   connectionOf: () => null,
   create({ models }) {

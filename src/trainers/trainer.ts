@@ -12,13 +12,19 @@ export interface TrainerDefinition<S extends Settings = Settings> {
   /** What it does, as Markdown for the documentation. */
   readonly meaning: string;
   readonly settings: S;
-  /** Finds faults that span several settings. `given` holds the settings as written, by variable. */
-  findFaults?(given: Readonly<Record<string, string | undefined>>): string[];
-  /** Finds faults in the resulting values of one model. */
-  findModelFaults?(model: string, values: ValuesOf<S>): string[];
+  /** Finds faults that span several settings. */
+  findFaults?(values: Readonly<Partial<ValuesOf<S>>>, words: FaultWords<S>): string[];
   /** The settings that one trainer has in common for all its models; absent: all of them. */
   connectionOf?(values: ValuesOf<S>): unknown;
   create(options: TrainerOptions<S>): Trainer | Promise<Trainer>;
+}
+
+/** How a fault calls what it is about. */
+export interface FaultWords<S extends Settings = Settings> {
+  /** The name by which the user knows a setting: its variable, or its key in the YAML file. */
+  nameOf(key: keyof S): string;
+  /** `TRAINER=github`, or `github` in the YAML file. */
+  trainer: string;
 }
 
 /** What a trainer is created from. */

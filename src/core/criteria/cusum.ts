@@ -28,6 +28,7 @@ export const cusum = {
   isDrift: true,
   label: "Drift accumulated?",
   fields,
+  columns: ["score", "threshold"],
   shorthand: "atLeast",
   docs: {
     rule: "The scores of one feature, each less its threshold and a slack, have accumulated to at least so much.",

@@ -38,6 +38,7 @@ export const features = {
   isDrift: true,
   label: "Enough features drifting?",
   fields,
+  columns: ["feature"],
   shorthand: "atLeast",
   docs: {
     rule: "At least so many distinct features have an alert within the time, or the weights of these features sum up to it.",

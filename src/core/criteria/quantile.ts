@@ -34,6 +34,7 @@ export const quantile = {
   isDrift: true,
   label: "Unusually high score?",
   fields,
+  columns: ["score"],
   shorthand: "q",
   docs: {
     rule: "A score within the time is above the 1 - q quantile of the scores of its feature before it.",

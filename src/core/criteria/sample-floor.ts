@@ -27,6 +27,7 @@ export const sampleFloor = {
   isDrift: false,
   label: "A check on enough samples?",
   fields,
+  columns: ["samples"],
   shorthand: "atLeast",
   docs: {
     rule: "Ignores, in the whole policy, checks on fewer samples; holds if one check within the time has enough.",

@@ -33,6 +33,7 @@ export const severity = {
   isDrift: true,
   label: "Drift severe enough?",
   fields,
+  columns: ["score", "threshold"],
   shorthand: "worst",
   docs: {
     rule: "The worst (or the mean) of score / threshold within the time is at least so high.",

@@ -20,6 +20,7 @@ export const dataQuality = {
   reason: "data_quality",
   label: "Data quality intact?",
   fields,
+  columns: ["feature"],
   shorthand: "veto",
   default: null,
   docs: {

@@ -31,10 +31,16 @@ const SETTINGS = {
   },
   environment: {
     variable: "TRAINER_COMMAND_ENVIRONMENT",
-    schema: z
-      .string()
-      .regex(/^\w+(\s*,\s*\w+)*$/, "must be variable names separated by commas")
-      .transform((text) => text.split(/\s*,\s*/)),
+    schema: z.union(
+      [
+        z
+          .string()
+          .regex(/^\w+(\s*,\s*\w+)*$/)
+          .transform((text) => text.split(/\s*,\s*/)),
+        z.array(z.string().regex(/^\w+$/)).min(1),
+      ],
+      { error: "must be variable names separated by commas" },
+    ),
     default: "PATH,HOME,LANG",
     meaning: "The only environment variables that the program gets.",
   },

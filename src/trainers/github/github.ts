@@ -7,8 +7,7 @@ export const githubTrainer: TrainerDefinition<typeof GITHUB_SETTINGS> = {
   name: "github",
   meaning: "Dispatches a GitHub Actions workflow and follows its run.",
   settings: GITHUB_SETTINGS,
-  findFaults: findMissingLogin,
-  findModelFaults: findFaultyInputs,
+  findFaults: (values, words) => [...findMissingLogin(values, words), ...findFaultyInputs(values, words)],
   connectionOf: ({ token, appId, privateKey, apiUrl }) => [token, appId, privateKey, apiUrl],
   async create({ settings, models, redact }) {
     // Loaded on demand: the other trainers do not need Octokit in memory.

@@ -1,9 +1,15 @@
 import { z } from "zod";
 import type { Settings, ValuesOf } from "../../core/setting.ts";
 import { json, namePart, privateKey, secret, urlWithoutLogin } from "../../settings/schemas.ts";
+import type { FaultWords } from "../trainer.ts";
 import { GITHUB_INPUTS, type GitHubTarget } from "./request.ts";
 
-const inputName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,99}$/);
+const inputName = z
+  .string()
+  .regex(
+    /^[A-Za-z_][A-Za-z0-9_-]{0,99}$/,
+    "must be the name of an input: letters, digits, dashes and underscores",
+  );
 const ExtraInputs = z.record(inputName, z.string());
 const InputNames = z.partialRecord(z.enum(GITHUB_INPUTS), inputName);
 
@@ -23,7 +29,6 @@ export const TARGET_SETTINGS = {
   },
   workflow: {
     variable: "GITHUB_WORKFLOW",
-    modelKey: "githubWorkflow",
     schema: namePart,
     default: "model_training.yml",
     meaning: "File name of the workflow.",
@@ -57,7 +62,6 @@ export const TARGET_SETTINGS = {
   },
   extraInputs: {
     variable: "GITHUB_EXTRA_INPUTS",
-    modelKey: "githubExtraInputs",
     schema: json(ExtraInputs, "a JSON object of strings"),
     default: "{}",
     meaning: "JSON object: further inputs, the same for every training.",
@@ -120,42 +124,44 @@ export function toTarget(values: ValuesOf<typeof TARGET_SETTINGS>): GitHubTarget
 }
 
 /** Checks GitHub's limits: github.com allows 25 inputs with 65,535 characters in total. */
-export function findFaultyInputs(model: string, values: ValuesOf<typeof TARGET_SETTINGS>): string[] {
-  const { inputNames, extraInputs } = toTarget(values);
-  const names = [...Object.values(inputNames), ...Object.keys(extraInputs)];
+export function findFaultyInputs(
+  given: Partial<ValuesOf<typeof TARGET_SETTINGS>>,
+  { nameOf }: Pick<FaultWords<typeof TARGET_SETTINGS>, "nameOf">,
+): string[] {
+  const { inputNames, extraInputs = {} } = given;
+  const own = GITHUB_INPUTS.map((name) => inputNames?.[name] ?? name);
+  const names = [...own, ...Object.keys(extraInputs)];
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   return [
     ...(twice
-      ? [`GITHUB_INPUT_NAMES and GITHUB_EXTRA_INPUTS of ${model} name the input "${twice}" twice`]
+      ? [`${nameOf("inputNames")} and ${nameOf("extraInputs")} name the input "${twice}" twice`]
       : []),
     ...(names.length > 25
-      ? [`GITHUB_EXTRA_INPUTS of ${model} makes ${names.length} inputs in total; GitHub allows 25`]
+      ? [`${nameOf("extraInputs")} makes ${names.length} inputs in total; GitHub allows 25`]
       : []),
     ...(JSON.stringify(extraInputs).length > 60_000
-      ? [`GITHUB_EXTRA_INPUTS of ${model} is too long: GitHub allows 65,535 characters in total`]
+      ? [`${nameOf("extraInputs")} is too long: GitHub allows 65,535 characters in total`]
       : []),
   ];
 }
 
-type Given = Readonly<Record<string, string | undefined>>;
-
 /** Requires a token, or an App's id and key. */
-export function findMissingLogin(given: Given): string[] {
-  const [token, appId, key] = [GITHUB_SETTINGS.token, GITHUB_SETTINGS.appId, GITHUB_SETTINGS.privateKey].map(
-    ({ variable }) => given[variable],
-  );
+export function findMissingLogin(
+  { token, appId, privateKey: key }: Partial<ValuesOf<typeof GITHUB_SETTINGS>>,
+  { nameOf, trainer }: FaultWords<typeof GITHUB_SETTINGS>,
+): string[] {
   if (appId === undefined && key === undefined)
     return token === undefined
       ? [
-          "GITHUB_TOKEN is not set: TRAINER=github needs a token (or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY)",
+          `${nameOf("token")} is not set: ${trainer} needs a token (or ${nameOf("appId")} and ${nameOf("privateKey")})`,
         ]
       : [];
   return [
     ...(appId === undefined
-      ? ["GITHUB_APP_ID is not set: TRAINER=github needs the App's id as well as its key"]
+      ? [`${nameOf("appId")} is not set: ${trainer} needs the App's id as well as its key`]
       : []),
     ...(key === undefined
-      ? ["GITHUB_APP_PRIVATE_KEY is not set: TRAINER=github needs the App's key as well as its id"]
+      ? [`${nameOf("privateKey")} is not set: ${trainer} needs the App's key as well as its id`]
       : []),
   ];
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Settings, ValuesOf } from "../../core/setting.ts";
+import type { FaultWords } from "../trainer.ts";
 import { secret, serverUrl, urlWithoutLogin } from "../../settings/schemas.ts";
 
 export const WEBHOOK_SETTINGS = {
@@ -35,10 +36,13 @@ export const WEBHOOK_SETTINGS = {
 export type WebhookSettings = ValuesOf<typeof WEBHOOK_SETTINGS>;
 
 /** Without a way to learn the outcome, every training would count as lost, and its alerts would train again and again. */
-export function findMissingOutcome(given: Readonly<Record<string, string | undefined>>): string[] {
-  const outcome = given["TRAINER_OUTCOME"] ?? "callback";
-  if (outcome !== "callback" || given["PUBLIC_URL"] !== undefined) return [];
+export function findMissingOutcome(
+  { outcome, publicUrl }: Partial<WebhookSettings>,
+  { nameOf, trainer }: FaultWords<typeof WEBHOOK_SETTINGS>,
+): string[] {
+  if (outcome !== "callback" || publicUrl !== undefined) return [];
+  const [url, way] = [nameOf("publicUrl"), nameOf("outcome")];
   return [
-    "PUBLIC_URL is not set: TRAINER=webhook needs a way to learn how a training ended. Set PUBLIC_URL, to which the receiver reports the outcome; or TRAINER_OUTCOME=status_url if its responses name a status URL; or TRAINER_OUTCOME=accepted if an accepted request counts as a success",
+    `${url} is not set: ${trainer} needs a way to learn how a training ended. Set ${url}, to which the receiver reports the outcome; or ${way}=status_url if its responses name a status URL; or ${way}=accepted if an accepted request counts as a success`,
   ];
 }

@@ -1,0 +1,66 @@
+import { type Duration, toMs } from "../core/duration.ts";
+import type { Fault } from "../core/fields.ts";
+import { type Policy, policyOf, POLICY_SETTINGS, VARIABLE_OF } from "../core/policy.ts";
+import { type BufferSource, type ChecksSource, GUIDE_TABLES, type Sources } from "../settings/sources.ts";
+import type { ModelConfig } from "./model-config.ts";
+import { SERVICE_SETTINGS } from "./service-settings.ts";
+import { readValues } from "./settings.ts";
+import type { TrainerLayer } from "./trainer-section.ts";
+
+/** The settings of a model as far as the environment, then `defaults`, then the model's own section decide them. */
+export interface Layer {
+  /** A cron pattern, or `off`. */
+  schedule: string;
+  spread: Duration;
+  expectDriftRunEvery: Duration | "off";
+  policy: Policy;
+  settingNames: ModelConfig["settingNames"];
+  checks: ChecksSource;
+  /** `unit` is null unless somebody named it. */
+  buffer: DistributiveOmit<BufferSource, "unit"> & { unit: string | null };
+  database: Sources["database"];
+  trainer: TrainerLayer;
+  /** Where the file decides what a variable would have decided, by the variable. */
+  places: Readonly<Record<string, Fault["path"]>>;
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** The settings that the environment gives to every model. @param values By variable. */
+export function environmentLayer(values: Readonly<Record<string, unknown>>): Layer {
+  const { schedule, trainer, driftAlertsTable, ratingsBufferTable } = readValues(SERVICE_SETTINGS, values);
+  return {
+    schedule,
+    spread: "0s",
+    expectDriftRunEvery: "off",
+    policy: policyOf(readValues(POLICY_SETTINGS, values)),
+    settingNames: VARIABLE_OF,
+    checks: { kind: "table", table: driftAlertsTable, columns: {}, where: {} },
+    buffer: { kind: "table", table: ratingsBufferTable, columns: {}, where: {}, unit: null, since: null },
+    database: null,
+    trainer: { name: trainer, own: {}, variables: {}, place: null },
+    places: {},
+  };
+}
+
+/** @param trainer The settings of the layer's trainer. */
+export function toModelConfig(
+  layer: Layer,
+  trainer: Pick<ModelConfig, "trainer" | "secretVariables">,
+): ModelConfig {
+  const { schedule, spread, expectDriftRunEvery, policy, settingNames, checks, buffer, database } = layer;
+  const isGuideTable = buffer.kind === "table" && buffer.table === GUIDE_TABLES.buffer && database === null;
+  return {
+    policy,
+    settingNames,
+    source: {
+      checks,
+      buffer: { ...buffer, unit: buffer.unit ?? (isGuideTable ? "ratings" : "rows") },
+      database,
+    },
+    schedule: schedule === "off" ? null : schedule,
+    spreadMs: toMs(spread),
+    expectDriftRunEveryMs: expectDriftRunEvery === "off" ? null : toMs(expectDriftRunEvery),
+    ...trainer,
+  };
+}
