@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { formatDuration } from "../core/duration.ts";
 import { PermanentError } from "../core/errors.ts";
 import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
@@ -6,6 +7,7 @@ import { isGuide, type Sources } from "../settings/sources.ts";
 
 /** What the statement returns; the parts that are taken over as they are remain unknown. */
 export interface EvidenceResult {
+  takenAt: string;
   weighed: readonly { id: string; triggered: boolean; isRecorded: boolean }[];
   /** The training that was for a check, by the check's id. */
   answered: readonly Answer[];
@@ -14,6 +16,8 @@ export interface EvidenceResult {
   lastSuccess: { decisionId: number; at: string; takenAt?: string; bufferSize?: number | null } | null;
   earlier: { size: number | null; at: string } | null;
   trainings: { newest?: RequestedTraining[] } | null;
+  /** Of drift monitoring; only if drift runs are expected. */
+  signs?: { lastSeenAt: string | null; firstDecisionAt: string | null };
 }
 
 interface Answer {
@@ -47,7 +51,11 @@ interface RequestedTraining {
 /** Completes the evidence by what the statement leaves to compute. */
 export function toEvidence(
   result: EvidenceResult,
-  { needs, source }: { needs: PolicyNeeds; source: Sources },
+  {
+    needs,
+    source,
+    expectDriftRunEveryMs,
+  }: { needs: PolicyNeeds; source: Sources; expectDriftRunEveryMs: number | null },
 ): Evidence {
   const { buffer, lastSuccess, trainings } = result;
   const newest = trainings?.newest ?? [];
@@ -71,6 +79,7 @@ export function toEvidence(
       lastFailed: findLastFailed(newest),
       nextRows: needs.waiting ? buffer.size : null,
     },
+    monitoring: findMonitoring(result, expectDriftRunEveryMs),
   });
   if (parsed.success) return parsed.data;
   throw new PermanentError(
@@ -125,6 +134,15 @@ function countByDecision<T extends { id: string; decisionId: number; failures?: 
 function findEarlier({ earlier, lastSuccess }: EvidenceResult): EvidenceResult["earlier"] {
   if (earlier === null || earlier.size === null) return null;
   return lastSuccess !== null && Date.parse(lastSuccess.at) > Date.parse(earlier.at) ? null : earlier;
+}
+
+function findMonitoring(
+  { signs, takenAt }: EvidenceResult,
+  everyMs: number | null,
+): z.input<typeof Evidence>["monitoring"] {
+  if (signs === undefined || everyMs === null) return null;
+  const { lastSeenAt, firstDecisionAt } = signs;
+  return { lastSeenAt, since: lastSeenAt ?? firstDecisionAt ?? takenAt, every: formatDuration(everyMs) };
 }
 
 /** The rows since the last successful training. */

@@ -12,6 +12,7 @@ import {
 import { buildBuffer } from "./buffer-sql.ts";
 import { buildChecks, type StatementPart } from "./checks-sql.ts";
 import { describeInterventions } from "./interventions.ts";
+import { describeSigns, selectNewestCheck } from "./monitoring-sql.ts";
 import { createParameters, type Parameters, type Statement } from "./parameters.ts";
 import type { SourceTables } from "./source-tables.ts";
 import {
@@ -29,6 +30,8 @@ export interface EvidenceReading {
   needs: PolicyNeeds;
   /** Whether the buffer counts only what arrived since the last successful training. */
   isSinceTraining: boolean;
+  /** Whether drift runs are expected at intervals, so that their last sign is read. */
+  expectsDriftRuns: boolean;
   /** Only a training of this trainer counts as an answer to an alert. */
   trainer: string;
   /** How long after its last sign of life a training holds its model. */
@@ -46,11 +49,13 @@ export function buildEvidence(reading: EvidenceReading, tables: SourceTables): S
   const source = { zone: own.zone, lastTraining: LAST_TRAINING, isRemote: false };
   const { checks, buffer } = buildSources(reading, tables, source, parameters);
   const { ctes, entries } = describeOwn(reading, own, parameters);
+  const newestCheck = reading.expectsDriftRuns && selectNewestCheck(tables.checks, own.zone, parameters);
   return {
     text: assemble([...ctes.before, ...checks.ctes, ...buffer.ctes, ...ctes.after], {
       checks: checks.json,
       buffer: buffer.json,
       ...entries,
+      ...(newestCheck ? { signs: describeSigns({ ...own, newestCheck }, decisionInstant(own)) } : {}),
     }),
     parameters: parameters.list,
   };

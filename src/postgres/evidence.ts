@@ -17,6 +17,8 @@ export interface ModelSources {
   source: Sources;
   /** Only a training of this trainer counts as an answer to an alert. */
   trainer: { name: string };
+  /** How often a drift run is expected, in milliseconds; null if none is. */
+  expectDriftRunEveryMs: number | null;
 }
 
 export interface EvidenceStoreOptions extends Pick<
@@ -50,13 +52,21 @@ export function createEvidenceStore({ pool, databaseUrl, ...options }: EvidenceS
      * @throws PermanentError that names each table or column that is missing, and its place in the settings.
      */
     async fetchEvidence(model: string, config: ModelSources, limitMs = READING_LIMIT_MS): Promise<Evidence> {
-      const { source, policy, trainer } = config;
+      const { source, policy, trainer, expectDriftRunEveryMs } = config;
       const result = await plans.read(
         { model, source, key: config },
         (tables) => {
           const needs = needsOf(policy);
           const isSinceTraining = source.buffer.since !== null;
-          const reading = { ...options, model, needs, isSinceTraining, trainer: trainer.name };
+          const expectsDriftRuns = expectDriftRunEveryMs !== null;
+          const reading = {
+            ...options,
+            model,
+            needs,
+            isSinceTraining,
+            expectsDriftRuns,
+            trainer: trainer.name,
+          };
           return { needs, statement: buildEvidence(reading, tables) };
         },
         async ({ needs, statement: { text, parameters } }) => {
@@ -64,7 +74,7 @@ export function createEvidenceStore({ pool, databaseUrl, ...options }: EvidenceS
           return { needs, ...(rows[0]?.["evidence"] as EvidenceResult) };
         },
       );
-      return toEvidence(result, { needs: result.needs, source });
+      return toEvidence(result, { needs: result.needs, source, expectDriftRunEveryMs });
     },
 
     /** What is wrong with a model's tables and columns. */
