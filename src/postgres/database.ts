@@ -13,6 +13,8 @@ import { explainPostgresError } from "./explain-error.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createModelStateStore } from "./model-states.ts";
 import { createPool } from "./pool.ts";
+import { createReportStore } from "./reports.ts";
+import { createSourcePools } from "./source-pools.ts";
 
 /** All access to Postgres. Every error says where it happened, why, and what to do. */
 export type Database = ReturnType<typeof createDatabase>;
@@ -36,6 +38,7 @@ export function createDatabase(
   const options = {
     pool,
     databaseUrl,
+    sourcePools: createSourcePools(log),
     trainer: trainer.name,
     timeZone,
     evidenceMaxAgeSeconds,
@@ -44,6 +47,7 @@ export function createDatabase(
   const methods = {
     ...createEventStore(options),
     ...createEvidenceStore(options),
+    ...createReportStore(options),
     ...createDecisionStore(options),
     ...createDecisionLog(options),
     ...createModelStateStore(options),
@@ -58,7 +62,10 @@ export function createDatabase(
     findPendingMigrations: () => findPendingMigrations(pool),
   };
   const state = createServerState("Postgres", log);
-  return { ...observeCalls(methods, databaseUrl, state), close: () => pool.end() };
+  const close = async (): Promise<void> => {
+    await Promise.all([options.sourcePools.close(), pool.end()]);
+  };
+  return { ...observeCalls(methods, databaseUrl, state), close };
 }
 
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
