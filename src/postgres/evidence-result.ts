@@ -18,6 +18,8 @@ export interface EvidenceResult {
   trainings: { newest?: RequestedTraining[] } | null;
   /** Of drift monitoring; only if drift runs are expected. */
   signs?: { lastSeenAt: string | null; firstDecisionAt: string | null };
+  /** The newest drift check, if the checks are in a database of their own. */
+  newestCheckAt?: string | null;
 }
 
 interface Answer {
@@ -137,11 +139,13 @@ function findEarlier({ earlier, lastSuccess }: EvidenceResult): EvidenceResult["
 }
 
 function findMonitoring(
-  { signs, takenAt }: EvidenceResult,
+  { signs, newestCheckAt = null, takenAt }: EvidenceResult,
   everyMs: number | null,
 ): z.input<typeof Evidence>["monitoring"] {
   if (signs === undefined || everyMs === null) return null;
-  const { lastSeenAt, firstDecisionAt } = signs;
+  const { firstDecisionAt } = signs;
+  const seen = [signs.lastSeenAt, newestCheckAt].filter((at) => at !== null);
+  const lastSeenAt = seen.toSorted((a, b) => Date.parse(b) - Date.parse(a))[0] ?? null;
   return { lastSeenAt, since: lastSeenAt ?? firstDecisionAt ?? takenAt, every: formatDuration(everyMs) };
 }
 

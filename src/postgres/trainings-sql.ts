@@ -25,7 +25,7 @@ const MOST_DURATIONS = 20;
 const EARLIER = { from: "interval '8 days'", to: "interval '1 day'" } as const;
 
 /** The newest training that succeeded. @param trainer The name of the configured trainer. */
-function selectLastSuccess(own: OwnReading, trainer: string): string {
+function selectLastSuccess(own: Pick<OwnReading, "model" | "trainer">, trainer: string): string {
   const [at, condition] =
     trainer === MOCK
       ? [REQUESTED_AT, IS_REQUESTED]
@@ -36,7 +36,7 @@ function selectLastSuccess(own: OwnReading, trainer: string): string {
 
 /** The last successful training, with what its decision saw. */
 export function buildLastSuccess(
-  own: OwnReading,
+  own: Pick<OwnReading, "model" | "trainer">,
   trainer: string,
   toInstant: (column: string) => string,
 ): string {

@@ -24,7 +24,8 @@ describe("npx retrigger", () => {
   it("migrates, once", async () => {
     expect(await retrigger(["migrate"])).toMatchObject({
       code: 0,
-      stdout: "Migrated: 001_decisions, 002_open_runs, 003_trainings, 004_codes_and_versions, 005_policies, 006_reports\n",
+      stdout:
+        "Migrated: 001_decisions, 002_open_runs, 003_trainings, 004_codes_and_versions, 005_policies, 006_reports\n",
     });
     expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "The tables are up to date.\n" });
   });

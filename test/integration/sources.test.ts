@@ -12,7 +12,7 @@ let database: Database;
 
 beforeAll(async () => {
   world = await createWorld();
-  database = createDatabase({ ...world.config, trainer: { name: "github" } }, createLogger("silent"));
+  database = createDatabase(world.config, createLogger("silent"));
   await database.migrate();
 });
 afterAll(async () => {
@@ -51,7 +51,12 @@ const policyOf = (when: unknown, guards: unknown = {}): Policy => Policy.parse({
 const ALERTS = policyOf({ driftAlerts: { atLeast: 1, within: "7d" } });
 
 function read(source: Sources, policy = ALERTS, model = "films"): Promise<Evidence> {
-  return database.fetchEvidence(model, { policy, source });
+  return database.fetchEvidence(model, {
+    policy,
+    source,
+    trainer: { name: "github" },
+    expectDriftRunEveryMs: null,
+  });
 }
 
 /** Records a decision as `retraining_decisions` keeps it; `age` is an SQL interval. Returns its id. */
@@ -303,16 +308,16 @@ describe("the trainings", () => {
   });
 
   it("of the mock trainer succeed when they are decided", async () => {
-    const mock = createDatabase(world.config, createLogger("silent"));
-    try {
-      await addTraining({ state: "sent", asked: null, age: "4 hours", trainer: "mock", size: 5 });
-      const evidence = await mock.fetchEvidence("films", { policy: TRAINED, source: sourcesOf() });
-      expect(evidence.trainings.lastSucceeded?.bufferSize).toBe(5);
-      expect(agesOf([evidence.trainings.lastSucceeded?.at ?? ""], evidence)).toEqual([4]);
-      expect(agesOf(evidence.trainings.requestedAt, evidence)).toEqual([4]);
-    } finally {
-      await mock.close();
-    }
+    await addTraining({ state: "sent", asked: null, age: "4 hours", trainer: "mock", size: 5 });
+    const evidence = await database.fetchEvidence("films", {
+      policy: TRAINED,
+      source: sourcesOf(),
+      trainer: { name: "mock" },
+      expectDriftRunEveryMs: null,
+    });
+    expect(evidence.trainings.lastSucceeded?.bufferSize).toBe(5);
+    expect(agesOf([evidence.trainings.lastSucceeded?.at ?? ""], evidence)).toEqual([4]);
+    expect(agesOf(evidence.trainings.requestedAt, evidence)).toEqual([4]);
   });
 
   it("show how long they took, for the time of the next one", async () => {
