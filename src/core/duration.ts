@@ -25,9 +25,17 @@ export function duration(min: Duration = "1s", max: Duration = LONGEST_DURATION)
 
 /** @param duration Must have the form of a duration. */
 export function toMs(duration: Duration): number {
+  const known = parsed.get(duration);
+  if (known !== undefined) return known;
   const [, figure = "", unit = "s"] = FORM.exec(duration) ?? [];
-  return Math.round(Number(figure) * UNIT_MS[unit as Unit]);
+  const ms = Math.round(Number(figure) * UNIT_MS[unit as Unit]);
+  // The settings name few durations, but anything may be written there.
+  if (parsed.size < MAX_PARSED) parsed.set(duration, ms);
+  return ms;
 }
+
+const parsed = new Map<Duration, number>();
+const MAX_PARSED = 1_000;
 
 /** The shortest exact form of a duration in whole seconds: 604,800,000 -> "7d". Weeks are shown as days. */
 export function formatDuration(ms: number): Duration {

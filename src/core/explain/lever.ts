@@ -20,6 +20,8 @@ export interface Lever {
   kind: "count" | "figure" | "switch";
   /** The largest change that makes sense; 0 if the lever has nothing to move. */
   limit(evidence: Evidence): number;
+  /** For a figure: about how large it must be, which saves a search. */
+  guess?(evidence: Evidence): number;
   /** The evidence after the change. */
   apply(evidence: Evidence, size: number, context: ChangeContext): Evidence;
   /** "12,400 more ratings". */

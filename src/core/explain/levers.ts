@@ -1,5 +1,5 @@
 import type { DriftCheck, Evidence, WeighedCheck } from "../evidence.ts";
-import { weighedChecks } from "../facts.ts";
+import { timeOf, weighedChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
 import type { Lever } from "./lever.ts";
 
@@ -148,8 +148,8 @@ function mergeNewestFirst(added: readonly WeighedCheck[], known: readonly Weighe
   const all = [...added, ...known];
   const [newest] = known;
   // An earlier change may have added drift runs that are yet to come.
-  const isInOrder = newest === undefined || added.every(({ at }) => Date.parse(at) >= Date.parse(newest.at));
-  return isInOrder ? all : all.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  const isInOrder = newest === undefined || added.every((check) => timeOf(check) >= timeOf(newest));
+  return isInOrder ? all : all.toSorted((a, b) => timeOf(b) - timeOf(a));
 }
 
 function toListed({ id, at, feature, score, threshold, triggered }: WeighedCheck): DriftCheck {

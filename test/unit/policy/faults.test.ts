@@ -90,7 +90,7 @@ describe("a fault in a condition", () => {
     [
       "a missing setting",
       { waitingCost: { assume: "1h" } },
-      `${at}.waitingCost: the setting \"hourWorth\" is missing`,
+      `${at}.waitingCost: the setting "hourWorth" is missing`,
     ],
     [
       "more than there is",
@@ -217,7 +217,7 @@ describe("a fault in a guard", () => {
     [
       "a cooldown without a length",
       { cooldown: { since: "success" } },
-      `${at}.cooldown: the setting \"for\" is missing`,
+      `${at}.cooldown: the setting "for" is missing`,
     ],
     ["a cooldown that never ends", { cooldown: "forever" }, `${at}.cooldown: expected a duration such as 7d`],
     [
@@ -230,7 +230,7 @@ describe("a fault in a guard", () => {
       { budget: { atMost: 0, per: "7d" } },
       `${at}.budget.atMost: expected a whole number from 1 to 1000`,
     ],
-    ["a budget without a period", { budget: { atMost: 1 } }, `${at}.budget: the setting \"per\" is missing`],
+    ["a budget without a period", { budget: { atMost: 1 } }, `${at}.budget: the setting "per" is missing`],
     ["a budget as a plain value", { budget: 4 }, `${at}.budget: expected a mapping with atMost and per`],
     [
       "a veto of no feature",
