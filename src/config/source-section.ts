@@ -90,7 +90,7 @@ function mergeTable<Column extends string>(
   const inherited: Partial<Table<Column>> = base.kind === "table" ? base : {};
   return {
     table: given.table ?? inherited.table ?? "",
-    columns: { ...inherited.columns, ...given.columns },
+    columns: { ...inherited.columns, ...given.columns } as Table<Column>["columns"],
     where: given.where ?? inherited.where ?? {},
   };
 }
