@@ -111,6 +111,11 @@ export interface GuardInput {
    * if criteria that do not measure drift are still in its way.
    */
   loses(counting: Counting, than: Counting, at?: number): boolean;
+  /**
+   * The first instant at which a guard that judges the condition no longer objects, Unix milliseconds: it is tried when a
+   * criterion passes through time alone, and at the given instants. Null for never.
+   */
+  findEnd(objects: (at: number) => boolean, counting: Counting, instants?: readonly number[]): number | null;
   /** Whether the condition holds and every guard before this one passed. */
   othersPass: boolean;
   /** How many alerts the policy requires. */

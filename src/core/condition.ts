@@ -242,7 +242,7 @@ function parseSettings(
   // `consecutiveRuns:` without a value stands for its defaults.
   const settings = parseFields(criterion, value ?? undefined, path, own);
   if (own.length === 0)
-    for (const fault of criterion.findFaults?.(settings as never) ?? [])
+    for (const fault of criterion.findFaults?.(settings) ?? [])
       own.push({ ...fault, path: [...path, ...fault.path] });
   faults.push(...own);
   return settings;

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { CheckResult } from "./check.ts";
 import { ConditionResult } from "./condition.ts";
 import type { Evidence } from "./evidence.ts";
-import { explain, Explanation } from "./explain/explanation.ts";
+import { explain } from "./explain/explain.ts";
+import { Explanation } from "./explain/explanation.ts";
 import { judge, NoActionReason } from "./judge.ts";
 import type { Policy } from "./policy.ts";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type CheckResult, type Guard, toResult } from "./check.ts";
+import { type CheckResult, type Guard, type GuardInput, toResult } from "./check.ts";
 import {
   type ConditionResult,
   evaluateCondition,
@@ -27,6 +27,9 @@ export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) =
 
 /** The reason of a `trigger` of which drift was part. */
 export const DRIFT_REASON = "drift_detected";
+
+/** How many ends of criteria the search for the end of a guard passes. */
+const MAX_ENDS = 100;
 
 /** What a policy says about evidence at an instant; `Verdict` describes the fields. */
 export interface Judgement {
@@ -57,7 +60,7 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
     ...(isForced ? [] : objections.map(({ reason }) => reason)),
   ];
   const shared = {
-    criteria: listResults(condition).map(({ kind: _, ...result }) => result),
+    criteria: listResults(condition).map(({ kind: _kind, ...result }) => result),
     condition,
     guards: isForced
       ? results.map((result) => (result.passed ? result : { ...result, overridden: true as const }))
@@ -114,11 +117,24 @@ function runGuards(
     holdsAsDriftGoes(policy.when, factsOf(evidence, policy, at, counting));
   const loses = (counting: Counting, than: Counting, at = now): boolean =>
     (holds(counting, at) && !holds(than, at)) || (drifts(counting, at) && !drifts(than, at));
+  const findEnd: GuardInput["findEnd"] = (objects, counting, instants = []) => {
+    let at = now;
+    for (let ends = 0; ends < MAX_ENDS; ends += 1) {
+      const condition = evaluateCondition(policy.when, factsOf(evidence, policy, at, counting));
+      const next = findNextLook(listFailed(condition), null);
+      const later = [...instants, ...(next === null ? [] : [Date.parse(next)])].filter((end) => end > at);
+      if (later.length === 0) return null;
+      at = Math.min(...later);
+      if (!objects(at)) return at;
+    }
+    return null;
+  };
   const shared = {
     evidence,
     now,
     holds,
     loses,
+    findEnd,
     requiredAlerts: countRequiredAlerts(policy),
     backoff: backoffOf(policy),
   };
@@ -128,7 +144,7 @@ function runGuards(
     const settings = settingsOf(policy, guard);
     if (settings === null) continue;
     const othersPass = conditionHolds && objections.length === 0;
-    const result = toResult(guard, guard.evaluate({ ...shared, othersPass }, settings as never));
+    const result = toResult(guard, guard.evaluate({ ...shared, othersPass }, settings));
     results.push(result);
     if (!result.passed) objections.push(guard);
   }

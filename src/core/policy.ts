@@ -164,7 +164,7 @@ function parseGuard(
   }
   const settings = parseFields(guard, isOn ? undefined : value, path, own);
   if (own.length === 0)
-    for (const fault of guard.findFaults?.(settings as never) ?? [])
+    for (const fault of guard.findFaults?.(settings) ?? [])
       own.push({ ...fault, path: [...path, ...fault.path] });
   faults.push(...own);
   return settings;
@@ -249,7 +249,7 @@ export function needsOf(policy: Policy): PolicyNeeds {
     ...criteria.map(({ criterion, settings }: PlacedCriterion) => criterion.needs(settings)),
     ...GUARDS.map((guard) => {
       const settings = settingsOf(policy, guard);
-      return settings === null ? {} : (guard.needs?.(settings as never) ?? {});
+      return settings === null ? {} : (guard.needs?.(settings) ?? {});
     }),
   ];
   const longest = (lengths: readonly (string | undefined)[]): string | null =>

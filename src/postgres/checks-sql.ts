@@ -1,5 +1,6 @@
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import {
+  hasKind,
   mayBeAfter,
   toFigure,
   toInstant,
@@ -70,7 +71,7 @@ export function buildChecks(
       ${sqlOf(columns.threshold)} AS threshold, ${sqlOf(columns.samples)} AS samples, ${sqlOf(columns.notes)} AS notes,
       ${checkedAt.sql} AS own_time, ${toInstant(checkedAt, zone)} AS checked_at, ${describeTriggered(table)} AS triggered
     FROM ${quoteTable(table.table)} AS source
-    ${whereAll([mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
+    ${whereAll([hasKind(checkedAt), mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
   ) AS source
   WHERE checked_at > ${start}
 )`,

@@ -24,7 +24,8 @@ describe("npx retrigger", () => {
   it("migrates, once", async () => {
     expect(await retrigger(["migrate"])).toMatchObject({
       code: 0,
-      stdout: "Migrated: 001_decisions, 002_open_runs, 003_trainings, 004_codes_and_versions\n",
+      stdout:
+        "Migrated: 001_decisions, 002_open_runs, 003_trainings, 004_codes_and_versions, 005_policies, 006_reports\n",
     });
     expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "The tables are up to date.\n" });
   });
@@ -52,7 +53,10 @@ describe("npx retrigger", () => {
       "driftScore",
       "feature",
       "criteria",
+      "condition",
       "guards",
+      "forced",
+      "explanation",
       "dispatch",
       "decisionId",
       "decidedAt",
@@ -112,7 +116,7 @@ describe("npx retrigger", () => {
   it("finds each problem, and says in one line what to do", async () => {
     const before = await retrigger(["doctor"], { SCHEDULE: "0 6 * * *" });
     expect(before.code).toBe(0);
-    expect(before.stdout).toContain("✅ default: the default policy");
+    expect(before.stdout).toContain("✅ default: all of (recentDriftChecks 7d, driftAlerts 1, bufferSize 0)");
     expect(before.stdout).toContain("✅ default: drift_alerts has the required columns");
     expect(before.stdout).toContain("⚠️  default: the schedule 0 6 * * * is not running");
     expect(before.stdout).toContain("Redis evicts nothing");

@@ -123,9 +123,15 @@ describe("evaluate", () => {
   );
   const states = fc.tuple(figures, failures, flights).map(([given, failed, inFlight]) => {
     const heldBack = failed.reduce((sum, { alerts }) => sum + alerts, 0);
-    const unanswered = Math.min(given.unanswered + heldBack, given.triggered);
-    const evidence = evidenceOf({ ...given, unanswered });
-    return { given, unanswered, evidence: { ...evidence, alerts: { ...evidence.alerts, failed }, inFlight } };
+    // The alerts of failed trainings are among the triggered ones.
+    const triggered = Math.max(given.triggered, heldBack);
+    const unanswered = Math.min(given.unanswered + heldBack, triggered);
+    const evidence = evidenceOf({ ...given, triggered, unanswered });
+    return {
+      given: { ...given, triggered },
+      unanswered,
+      evidence: { ...evidence, alerts: { ...evidence.alerts, failed }, inFlight },
+    };
   });
 
   type State = typeof states extends fc.Arbitrary<infer T> ? T : never;

@@ -90,7 +90,7 @@ function moreRuns({ atLeast: required, gap }: Settings, place: string): Lever {
     kind: "count",
     scale: required,
     limit: () => required,
-    apply(evidence, size, at) {
+    apply(evidence, size, { at }) {
       // Each run just far enough from the one before.
       const step = toMs(gap) + 1;
       const runs = Array.from({ length: size }, (_, index) => ({

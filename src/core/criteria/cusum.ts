@@ -53,10 +53,10 @@ export const cusum = {
         kind: "figure",
         scale: 1 + settings.atLeast + settings.slack,
         limit: () => 2 * (settings.atLeast + settings.slack + 1),
-        apply: (evidence, size, at) =>
+        apply: (evidence, size, { at, original }) =>
           addChecks(
             evidence,
-            [{ triggered: false, feature: featureOf(evidence, settings), score: size, threshold: 1 }],
+            [{ triggered: false, feature: featureOf(original, settings), score: size, threshold: 1 }],
             at,
           ),
         describe: (size, evidence) => {

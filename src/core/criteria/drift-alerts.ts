@@ -1,9 +1,10 @@
+import { computeBackoffEnd } from "../backoff.ts";
 import { atLeast, type Criterion } from "../check.ts";
 import { duration } from "../duration.ts";
 import { EVIDENCE_LIMITS } from "../evidence.ts";
 import { fewerAlerts, moreAlerts } from "../explain/levers.ts";
 import { whole, type Fields } from "../fields.ts";
-import { listChecksWithin, weighedChecks } from "../facts.ts";
+import { type Facts, listChecksWithin } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 const fields = {
@@ -31,17 +32,15 @@ export const driftAlerts = {
   },
   needs: ({ within }) => ({ within }),
   evaluate(facts, { atLeast: required, within }) {
-    const { evidence, now, counting, sampleFloor } = facts;
+    const { evidence, now, sampleFloor } = facts;
     const listed = listChecksWithin(facts, within).filter(({ triggered }) => triggered).length;
-    // The list is bounded, the count in the snapshot is not.
-    const isSnapshot =
-      counting === "all" &&
+    // The list is bounded, the counts in the snapshot are not.
+    const isCounted =
+      (evidence.weighed?.length ?? 0) >= EVIDENCE_LIMITS.weighed &&
       sampleFloor === 0 &&
       within === (evidence.window ?? within) &&
       now === Date.parse(evidence.takenAt);
-    const all = weighedChecks(evidence).filter(({ triggered }) => triggered).length;
-    const unlisted = isSnapshot ? Math.max(0, evidence.checks.triggered - all) : 0;
-    return atLeast(required, listed + unlisted);
+    return atLeast(required, isCounted ? Math.max(listed, countInSnapshot(facts)) : listed);
   },
   report: ({ actual, required }) => [`Count: ${formatCount(actual)}`, `Required: ${formatCount(required)}`],
   summarize: ({ actual }) => `Drift detected: ${formatCount(actual)} alert(s)`,
@@ -54,3 +53,11 @@ export const driftAlerts = {
     lower: [fewerAlerts("drift_alerts")],
   }),
 } as const satisfies Criterion<typeof fields>;
+
+/** The alerts of the window that count, by the exact counts of the snapshot. */
+function countInSnapshot({ evidence: { checks, alerts }, now, counting, backoff }: Facts): number {
+  if (counting === "all") return checks.triggered;
+  if (counting === "unanswered" || backoff === null) return alerts.unanswered;
+  const held = alerts.failed.filter((failure) => computeBackoffEnd(failure, backoff) > now);
+  return alerts.unanswered - held.reduce((sum, { alerts: count }) => sum + count, 0);
+}

@@ -120,8 +120,8 @@ function anUnusualScore(settings: Settings, place: string): Lever {
       const target = targetOf(evidence);
       return target === null ? 0 : Math.max(1, 2 * target.bar);
     },
-    apply(evidence, size, at) {
-      const feature = targetOf(evidence)?.feature ?? null;
+    apply(evidence, size, { at, original }) {
+      const feature = targetOf(original)?.feature ?? null;
       return addChecks(evidence, [{ triggered: false, feature, score: size }], at);
     },
     describe: (size, evidence) =>

@@ -107,7 +107,8 @@ function aCheckAt(settings: Settings, place: string): Lever {
     kind: "figure",
     scale: required,
     limit: (evidence: Evidence) => required * (evidence.weighed?.length ?? 0) + 2 * required + 1,
-    apply: (evidence, size, at) => addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }], at),
+    apply: (evidence, size, { at }) =>
+      addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }], at),
     describe: (size) => `a check with a score ${formatRatio(size)} times its threshold`,
   };
 }

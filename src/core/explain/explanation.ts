@@ -1,12 +1,5 @@
 import { z } from "zod";
-import { listCriteria } from "../condition.ts";
-import { DriftRuns, judgeDriftRuns } from "../drift-runs.ts";
-import type { Evidence } from "../evidence.ts";
-import type { Judgement } from "../judge.ts";
-import type { Policy } from "../policy.ts";
-import { estimate } from "./estimate.ts";
-import { findFlips } from "./flips.ts";
-import { listUncounted } from "./uncounted.ts";
+import { DriftRuns } from "../drift-runs.ts";
 
 /** One change that is part of a flip. */
 export const Change = z.object({
@@ -57,15 +50,3 @@ export const Explanation = z.object({
   driftRuns: DriftRuns.nullable().default(null),
 });
 export type Explanation = z.infer<typeof Explanation>;
-
-export function explain(evidence: Evidence, policy: Policy, judgement: Judgement): Explanation {
-  return {
-    nearestFlips: findFlips(evidence, policy, judgement).map((changes) => ({
-      changes,
-      text: changes.map(({ text }) => text).join(", and "),
-      eta: judgement.decision === "trigger" ? null : estimate(changes, evidence, policy),
-    })),
-    notCounted: listUncounted(evidence, policy, listCriteria(policy.when)),
-    driftRuns: judgeDriftRuns(evidence, Date.parse(evidence.takenAt)),
-  };
-}

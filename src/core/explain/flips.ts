@@ -1,4 +1,4 @@
-import type { Criterion, Guard } from "../check.ts";
+import type { Criterion } from "../check.ts";
 import { listCriteria } from "../condition.ts";
 import type { Evidence } from "../evidence.ts";
 import { GUARDS } from "../guards/registry.ts";
@@ -149,7 +149,10 @@ class Search {
   }
 
   #apply(moves: Attempt["moves"], at: number): Evidence {
-    return moves.reduce((changed, { lever, size }) => lever.apply(changed, size, at), this.#evidence);
+    return moves.reduce(
+      (changed, { lever, size }) => lever.apply(changed, size, { at, original: this.#evidence }),
+      this.#evidence,
+    );
   }
 
   #turns({ moves, at }: Attempt): boolean {
@@ -215,9 +218,9 @@ function listLevers(policy: Policy, direction: "raise" | "lower"): Lever[] {
       criterion.levers(settings, place)[direction],
   );
   if (direction === "raise")
-    for (const guard of GUARDS as readonly Guard[]) {
+    for (const guard of GUARDS) {
       const settings = settingsOf(policy, guard);
-      if (settings !== null) all.push(...(guard.levers?.(settings as never) ?? []));
+      if (settings !== null) all.push(...(guard.levers?.(settings) ?? []));
     }
   const levers = new Map<string, Lever>();
   for (const lever of all) {

@@ -53,7 +53,7 @@ export function moreAlerts(check: string, scale: number, limit: number): Lever {
     kind: "count",
     scale: Math.max(1, scale),
     limit: () => limit,
-    apply: (evidence, size, at) =>
+    apply: (evidence, size, { at }) =>
       addChecks(
         evidence,
         Array.from({ length: size }, () => ({})),
@@ -108,7 +108,7 @@ export function switchOver(
     kind: "switch",
     scale: 1,
     limit: (evidence) => Number(isOpen(evidence)),
-    apply: (evidence, _, at) => apply(evidence, at),
+    apply: (evidence, _, { at }) => apply(evidence, at),
     describe: () => text,
   };
 }
@@ -119,7 +119,7 @@ export function switchOver(
 export function addChecks(evidence: Evidence, added: readonly Partial<WeighedCheck>[], at: number): Evidence {
   const rows = added.map((own, index): WeighedCheck => ({
     id: `added-${index}-${evidence.checks.total}`,
-    at: evidence.takenAt,
+    at: new Date(at).toISOString(),
     feature: null,
     score: null,
     threshold: null,

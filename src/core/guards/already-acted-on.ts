@@ -19,11 +19,12 @@ export const alreadyActedOn = {
     rule: "An alert starts one training; only if that training fails may it start another one.",
     example: "alreadyActedOn: on",
   },
-  evaluate: ({ evidence, loses, requiredAlerts }) => ({
-    required: requiredAlerts,
-    actual: countUnanswered(evidence),
-    passed: !loses("all", "unanswered"),
-  }),
+  evaluate({ evidence, loses, findEnd, requiredAlerts }) {
+    const measured = { required: requiredAlerts, actual: countUnanswered(evidence) };
+    if (!loses("all", "unanswered")) return { ...measured, passed: true };
+    const objects = (at: number): boolean => loses("all", "unanswered", at);
+    return { ...measured, passed: false, nextLookAt: findEnd(objects, "unanswered") };
+  },
   report: ({ actual, required }) => [
     `alerts not acted on yet: ${formatCount(actual)} of ${formatCount(required)} required`,
   ],

@@ -73,13 +73,13 @@ function isReleased({ evidence, holds, loses }: GuardInput, at: number, base: st
 }
 
 function findRelease(input: GuardInput, base: string): number | null {
-  const { evidence, now } = input;
+  const { evidence } = input;
   const failures = weighedChecks(evidence).flatMap(({ failed, answeredBy }) =>
     failed === null || answeredBy !== null ? [] : [failed],
   );
   const { lastFailed } = evidence.trainings;
-  const ends = [...failures, ...(lastFailed === null ? [] : [lastFailed])]
-    .map((failure) => computeBackoffEnd(failure, base))
-    .filter((end) => end > now);
-  return [...new Set(ends)].toSorted((a, b) => a - b).find((end) => isReleased(input, end, base)) ?? null;
+  const ends = [...failures, ...(lastFailed === null ? [] : [lastFailed])].map((failure) =>
+    computeBackoffEnd(failure, base),
+  );
+  return input.findEnd((at) => !isReleased(input, at, base), "released", ends);
 }

@@ -1,0 +1,22 @@
+import { listCriteria } from "../condition.ts";
+import { judgeDriftRuns } from "../drift-runs.ts";
+import type { Evidence } from "../evidence.ts";
+import type { Judgement } from "../judge.ts";
+import type { Policy } from "../policy.ts";
+import { estimate } from "./estimate.ts";
+import type { Explanation } from "./explanation.ts";
+import { findFlips } from "./flips.ts";
+import { listUncounted } from "./uncounted.ts";
+
+/** Explains a judgement from the evidence alone. */
+export function explain(evidence: Evidence, policy: Policy, judgement: Judgement): Explanation {
+  return {
+    nearestFlips: findFlips(evidence, policy, judgement).map((changes) => ({
+      changes,
+      text: changes.map(({ text }) => text).join(", and "),
+      eta: judgement.decision === "trigger" ? null : estimate(changes, evidence, policy),
+    })),
+    notCounted: listUncounted(evidence, policy, listCriteria(policy.when)),
+    driftRuns: judgeDriftRuns(evidence, Date.parse(evidence.takenAt)),
+  };
+}
