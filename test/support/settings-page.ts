@@ -1,7 +1,6 @@
 import { format, resolveConfig } from "prettier";
 import { BUFFER_FIELDS, CHECKS_FIELDS, MODEL_FIELDS, SOURCE_MEANINGS } from "../../src/config/file-fields.ts";
 import { SERVICE_SETTINGS } from "../../src/config/service-settings.ts";
-import type { Fields } from "../../src/core/fields.ts";
 import { POLICY_SETTINGS } from "../../src/core/policy.ts";
 import type { Setting } from "../../src/core/setting.ts";
 import { TRAINERS } from "../../src/trainers/registry.ts";
@@ -71,7 +70,7 @@ function renderFile(): string[] {
   ];
 }
 
-type Described = Readonly<Record<string, Pick<Fields[string], "meaning" | "default">>>;
+type Described = Readonly<Record<string, { meaning: string; default?: unknown }>>;
 
 function meaningOf(meaning: string): Described[string] {
   return { meaning };
@@ -83,13 +82,15 @@ function renderFields(fields: Described): string {
     "| --- | --- | --- |",
     ...Object.entries(fields).map(
       ([key, { default: standard, meaning }]) =>
-        `| \`${key}\` | ${standard === undefined ? "" : `\`${String(standard)}\``} | ${meaning} |`,
+        `| \`${key}\` | ${typeof standard === "string" ? `\`${standard}\`` : ""} | ${meaning} |`,
     ),
   ].join("\n");
 }
 
 function listColumns(fields: Described): string {
-  const names = Object.entries(fields).map(([key, { default: name }]) => `\`${key}\` (\`${String(name)}\`)`);
+  const names = Object.entries(fields).map(
+    ([key, { default: name }]) => `\`${key}\` (\`${name as string}\`)`,
+  );
   return `Columns, with the names that they have in the guide: ${names.join(", ")}.`;
 }
 
