@@ -88,7 +88,7 @@ function lastSuccess({ trainer }: EvidenceReading, own: OwnReading): string {
 
 /** The parts that read our own tables. They need `weighed` and `last_success`. */
 function describeOwn(
-  { needs }: EvidenceReading,
+  { needs, trainer }: EvidenceReading,
   own: OwnReading,
   parameters: Parameters,
 ): { ctes: string[]; entries: Record<string, string> } {
@@ -96,6 +96,7 @@ function describeOwn(
   const secondsOf = (duration: string | null): string | null =>
     duration === null ? null : parameters.integer(toSeconds(duration));
   const trainings = {
+    trainer,
     lastTraining: needs.lastTraining,
     durations: needs.waiting,
     requestedWithin: secondsOf(needs.requestedWithin),
