@@ -20,6 +20,8 @@ const SHARED_TABLES = `CREATE SCHEMA monitoring;
 export interface PolicyWorld extends World {
   /** Runs a command in this process. `failure`: what it printed or with which code it would exit; null if it succeeded. */
   run(...args: string[]): Promise<{ stdout: string; failure: string | null }>;
+  /** The same with other settings. */
+  runWith(settings: Record<string, string>, ...args: string[]): ReturnType<PolicyWorld["run"]>;
   /** Describes the models anew, for the services that are started from now on. */
   describe(models: Models): Promise<Pick<Config, "models">>;
 }
@@ -37,7 +39,8 @@ export async function createPolicyWorld(
   await world.sql(SHARED_TABLES);
   return {
     ...world,
-    run: (...args) => runCommand(world, args),
+    run: (...args) => runCommand(world.settings, args),
+    runWith: (changed, ...args) => runCommand(changed, args),
     async describe(changed) {
       await writeFile(path, describeModels(changed));
       return { models: parseConfig(world.settings).models };
@@ -137,6 +140,7 @@ export function listDecisions(world: Pick<World, "sql">, model: string) {
     forced: { by: string; reason: string } | null;
     explanation: { nearestFlips: { text: string }[]; driftRuns: { state: string } | null };
     state: string | null;
+    drift_score: number | null;
     takenAt: number;
   }>(
     `SELECT decision.*, dispatch.state, extract(epoch FROM taken_at)::float8 * 1000 AS "takenAt" FROM retraining_decisions AS decision
@@ -153,7 +157,7 @@ export async function emptyRedis({ redis, config }: Pick<World, "redis" | "confi
 
 /** Runs a command with the settings of the world as its environment. */
 async function runCommand(
-  { settings }: Pick<World, "settings">,
+  settings: Record<string, string>,
   [name = "", ...args]: readonly string[],
 ): Promise<{ stdout: string; failure: string | null }> {
   const before = { ...process.env };
