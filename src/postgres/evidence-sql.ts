@@ -162,6 +162,7 @@ function describeOwn(
   const secondsOf = (duration: string | null): string | null =>
     duration === null ? null : parameters.integer(toSeconds(duration));
   const trainings = {
+    trainer,
     lastTraining: needs.lastTraining,
     durations: needs.waiting,
     requestedWithin: secondsOf(needs.requestedWithin),

@@ -2,6 +2,8 @@ import { isOverdue, type OwnReading } from "./answers-sql.ts";
 
 /** What to read of the model's trainings. The limits are placeholders of seconds; null if it is not read. */
 export interface TrainingsReading {
+  /** The name of the configured trainer. */
+  trainer: string;
   lastTraining: boolean;
   durations: boolean;
   requestedWithin: string | null;
@@ -11,10 +13,15 @@ export interface TrainingsReading {
 /** The mock trainer starts no trainings: a decision counts as one that succeeded at once. */
 export const MOCK = "mock";
 
-const REQUESTED_AT = "COALESCE(asked_at, created_at)";
+export const REQUESTED_AT = "COALESCE(asked_at, created_at)";
 
 /** Whether a training was requested or is about to be: the condition of the indexes on requests. */
-const IS_REQUESTED = "state <> 'rejected' AND (state <> 'cancelled' OR asked_at IS NOT NULL)";
+export const IS_REQUESTED = "state <> 'rejected' AND (state <> 'cancelled' OR asked_at IS NOT NULL)";
+
+/** Whether a dispatch counts for all models together: what the mock only shows is no training, except to the mock itself. */
+export function isOfAll(trainer: string): string {
+  return trainer === MOCK ? "true" : `trainer <> '${MOCK}'`;
+}
 
 /** Backoff grows with each failure in a row, up to a limit that is reached long before so many. */
 const MOST_FAILURES = 30;
@@ -108,7 +115,7 @@ export function describeTrainings(
       : [`'requestedAt', ${requests(isOfModel, reading.requestedWithin)}`]),
     ...(reading.requestedByAllWithin === null
       ? []
-      : [`'requestedByAll', ${requests(`trainer = ${own.trainer}`, reading.requestedByAllWithin)}`]),
+      : [`'requestedByAll', ${requests(isOfAll(reading.trainer), reading.requestedByAllWithin)}`]),
   ];
   return parts.length === 0 ? "NULL::json" : `json_build_object(${parts.join(",\n    ")})`;
 }

@@ -1,82 +1,80 @@
+import { randomBytes } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { vi } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
-import type { Config, ModelConfig } from "../../src/config/config.ts";
+import { type Config, parseConfig } from "../../src/config/config.ts";
 import { messageOf } from "../../src/core/errors.ts";
-import type { Fault } from "../../src/core/fields.ts";
-import { GUIDE_POLICY, parsePolicy, type Policy } from "../../src/core/policy.ts";
-import type { World } from "./world.ts";
+import { createWorld, type World } from "./world.ts";
 
-/** Parses a policy as the YAML file gives it. @throws Error that names every fault. */
-export function policyFrom(value: unknown): Policy {
-  const faults: Fault[] = [];
-  const policy = parsePolicy(value, GUIDE_POLICY, [], faults);
-  if (faults.length > 0)
-    throw new Error(faults.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
-  return policy;
-}
-
-/** The tables that `withModels` gives every model as its source. */
 const CHECKS_TABLE = "monitoring.drift_log";
 const BUFFER_TABLE = "monitoring.arrivals";
 
-/** Creates the tables of `withModels`, which all models share. */
-export async function createSharedSources(world: Pick<World, "sql">): Promise<void> {
-  await world.sql(`CREATE SCHEMA monitoring;
-    CREATE TABLE ${CHECKS_TABLE} (id SERIAL PRIMARY KEY, model TEXT NOT NULL, metric TEXT, value FLOAT, limit_value FLOAT,
-      fired BOOLEAN, n INTEGER, created_at TIMESTAMPTZ NOT NULL);
-    CREATE INDEX ON ${CHECKS_TABLE} (model, created_at);
-    CREATE TABLE ${BUFFER_TABLE} (model TEXT NOT NULL, loaded_at TIMESTAMPTZ NOT NULL);`);
+const SHARED_TABLES = `CREATE SCHEMA monitoring;
+  CREATE TABLE ${CHECKS_TABLE} (id SERIAL PRIMARY KEY, model TEXT NOT NULL, metric TEXT, value FLOAT, limit_value FLOAT,
+    fired BOOLEAN, n INTEGER, created_at TIMESTAMPTZ NOT NULL);
+  CREATE INDEX ON ${CHECKS_TABLE} (model, created_at);
+  CREATE TABLE ${BUFFER_TABLE} (model TEXT NOT NULL, loaded_at TIMESTAMPTZ NOT NULL);`;
+
+/** A world whose models are described by a YAML file, each reading its own rows of shared source tables. */
+export interface PolicyWorld extends World {
+  /** Runs a command in this process. `failure`: what it printed or with which code it would exit; null if it succeeded. */
+  run(...args: string[]): Promise<{ stdout: string; failure: string | null }>;
+  /** The same with other settings. */
+  runWith(settings: Record<string, string>, ...args: string[]): ReturnType<PolicyWorld["run"]>;
+  /** Describes the models anew, for the services that are started from now on. */
+  describe(models: Models): Promise<Pick<Config, "models">>;
 }
 
-/** What a test says about a model; the rest is as without any settings. */
-export interface TestModel extends Partial<Omit<ModelConfig, "policy">> {
-  policy: unknown;
-}
+/** The models of the YAML file, without their source. */
+export type Models = Readonly<Record<string, object>>;
 
-/** Changes of the settings: these models, each reading its own rows of the shared tables. */
-export function withModels(
-  { config }: Pick<World, "config">,
-  models: Readonly<Record<string, TestModel>>,
-): Pick<Config, "models"> {
-  const base = config.models.get("default");
-  if (!base) throw new Error("no default model");
+export async function createPolicyWorld(
+  models: Models,
+  settings: Record<string, string> = {},
+): Promise<PolicyWorld> {
+  const path = join(process.cwd(), ".data", `policies-${randomBytes(6).toString("hex")}.yaml`);
+  await writeFile(path, describeModels(models));
+  const world = await createWorld({ settings: { RETRIGGER_CONFIG: path, ...settings }, isEmpty: true });
+  await world.sql(SHARED_TABLES);
   return {
-    models: new Map(
-      Object.entries(models).map(([model, { policy, ...changes }]) => [
-        model,
-        { ...base, source: sourceOf(model), ...changes, policy: policyFrom(policy) },
-      ]),
-    ),
+    ...world,
+    run: (...args) => runCommand(world.settings, args),
+    runWith: (changed, ...args) => runCommand(changed, args),
+    async describe(changed) {
+      await writeFile(path, describeModels(changed));
+      return { models: parseConfig(world.settings).models };
+    },
+    async close() {
+      await world.close();
+      await rm(path);
+    },
   };
 }
 
-function sourceOf(model: string): ModelConfig["source"] {
-  const where = { model };
-  return {
+/** JSON is YAML. */
+function describeModels(models: Models): string {
+  const columns = {
     checks: {
-      kind: "table",
-      table: CHECKS_TABLE,
-      columns: {
-        checkedAt: "created_at",
-        feature: "metric",
-        score: "value",
-        threshold: "limit_value",
-        triggered: "fired",
-        samples: "n",
-        notes: null,
-      },
-      where,
+      checkedAt: "created_at",
+      feature: "metric",
+      score: "value",
+      threshold: "limit_value",
+      triggered: "fired",
+      samples: "n",
+      notes: null,
     },
-    buffer: {
-      kind: "table",
-      table: BUFFER_TABLE,
-      columns: { batch: null, time: null, ingestedAt: "loaded_at" },
-      where,
-      unit: "events",
-      since: null,
-    },
-    database: null,
+    buffer: { batch: null, time: null, ingestedAt: "loaded_at" },
   };
+  const described = Object.entries(models).map(([model, own]) => {
+    const where = { model };
+    const source = {
+      checks: { table: CHECKS_TABLE, columns: columns.checks, where },
+      buffer: { table: BUFFER_TABLE, columns: columns.buffer, where, unit: "events" },
+    };
+    return [model, { source, ...own }];
+  });
+  return JSON.stringify({ models: Object.fromEntries(described) as object });
 }
 
 /** Adds one drift check of a model; by default an alert of one hour ago. `age` is an SQL interval. */
@@ -142,6 +140,7 @@ export function listDecisions(world: Pick<World, "sql">, model: string) {
     forced: { by: string; reason: string } | null;
     explanation: { nearestFlips: { text: string }[]; driftRuns: { state: string } | null };
     state: string | null;
+    drift_score: number | null;
     takenAt: number;
   }>(
     `SELECT decision.*, dispatch.state, extract(epoch FROM taken_at)::float8 * 1000 AS "takenAt" FROM retraining_decisions AS decision
@@ -156,9 +155,9 @@ export async function emptyRedis({ redis, config }: Pick<World, "redis" | "confi
   if (keys.length > 0) await redis.del(keys);
 }
 
-/** Runs a command in this process, with the settings of the world as its environment. `failure`: what it would exit with. */
-export async function runCommand(
-  { settings }: Pick<World, "settings">,
+/** Runs a command with the settings of the world as its environment. */
+async function runCommand(
+  settings: Record<string, string>,
   [name = "", ...args]: readonly string[],
 ): Promise<{ stdout: string; failure: string | null }> {
   const before = { ...process.env };

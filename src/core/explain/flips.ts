@@ -1,4 +1,4 @@
-import type { Criterion } from "../check.ts";
+import type { CheckResult, Criterion } from "../check.ts";
 import { listCriteria } from "../condition.ts";
 import type { Evidence } from "../evidence.ts";
 import { GUARDS } from "../guards/registry.ts";
@@ -132,15 +132,17 @@ class Search {
   #describeWait(moves: Attempt["moves"], at: number): Change {
     // What ends at that instant objected up to the second before it.
     const before = judge(this.#apply(moves, at), this.#policy, at - 1000);
-    const ended = [...before.guards, ...before.criteria].filter(
-      ({ passed, nextLookAt }) =>
-        !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at,
-    );
-    const [check] = ended;
+    const hasEnded = ({ passed, nextLookAt }: CheckResult): boolean =>
+      !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at;
+    const guards = before.guards.filter(hasEnded);
+    const criteria = before.criteria.filter(hasEnded);
     const time = new Date(at).toISOString().replace(".000Z", "Z");
-    const named = ended.map(({ id }) => describeEnd(id));
+    const named = [
+      ...guards.map(({ id }) => `${id.replaceAll("_", " ")} ends`),
+      ...criteria.map(({ id }) => `${id.replaceAll("_", " ")} is reached`),
+    ];
     return {
-      check: check?.id ?? "time",
+      check: [...guards, ...criteria][0]?.id ?? "time",
       kind: "time",
       at: time,
       text: `${named.length === 0 ? "waiting until" : named.join(" and ")} ${time.slice(0, 16).replace("T", " ")} UTC`,
@@ -212,12 +214,6 @@ class Search {
       return false;
     return moves.every((_, index) => !this.#turns({ moves: moves.toSpliced(index, 1), at }));
   }
-}
-
-/** "cooldown ends", "max age reached". */
-function describeEnd(id: string): string {
-  const isGuard = GUARDS.some((guard) => guard.id === id);
-  return `${id.replaceAll("_", " ")} ${isGuard ? "ends" : "reached"}`;
 }
 
 /** Every lever of a policy once, in one direction. */
