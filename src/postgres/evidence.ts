@@ -11,13 +11,7 @@ import { createColumnCache } from "./source-columns.ts";
 import { explainSourceError, readRemoteEvidence } from "./remote-evidence.ts";
 import { createSourcePlans } from "./source-plans.ts";
 import type { SourcePools } from "./source-pools.ts";
-import { findSources, locateParts, type SourceFault } from "./source-tables.ts";
-
-/** What a model is judged by, and where its evidence is. */
-export interface ModelSources {
-  policy: Policy;
-  source: Sources;
-}
+import { findSources, locateParts, type ModelSources, type SourceFault } from "./source-tables.ts";
 
 export interface EvidenceStoreOptions extends Pick<
   EvidenceReading,
