@@ -5,7 +5,6 @@ import type { Sources } from "../settings/sources.ts";
 import { type EvidenceResult, toEvidence } from "./evidence-result.ts";
 import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
 import { databaseAddress } from "./explain-error.ts";
-import type { Statement } from "./parameters.ts";
 import { sendPrepared } from "./prepared.ts";
 import { createColumnCache } from "./source-columns.ts";
 import { explainSourceError, readRemoteEvidence } from "./remote-evidence.ts";
@@ -30,7 +29,7 @@ export const READING_LIMIT_MS = 115_000;
 /** Reads the source tables. */
 export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options }: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
-  const plans = createSourcePlans<Statement>(columns, databaseAddress(databaseUrl));
+  const plans = createSourcePlans(columns, databaseAddress(databaseUrl));
   const needsOfPolicy = createNeedsCache();
 
   return {
