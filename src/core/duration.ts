@@ -10,7 +10,7 @@ const FORM = /^(\d+(?:\.\d+)?)\s*([smhdw])$/;
 const EXPECTED = "expected a duration such as 7d, 24h, 10m or 30s";
 
 /** The longest duration that a policy may use. */
-export const LONGEST_DURATION = "3650d";
+const LONGEST_DURATION = "3650d";
 
 /** Parses a duration between two limits. */
 export function duration(min: Duration = "1s", max: Duration = LONGEST_DURATION) {

@@ -21,7 +21,7 @@ export interface Facts {
 }
 
 /** The checks of the evidence that count, newest first. */
-export function listChecks(facts: Facts): readonly WeighedCheck[] {
+function listChecks(facts: Facts): readonly WeighedCheck[] {
   const { counting, evidence } = facts;
   if (counting === "all" || !isDiscounted(evidence)) return listAllChecks(facts);
   return remember(facts, counting, () => listAllChecks(facts).filter((check) => counts(check, facts)));
@@ -38,7 +38,7 @@ export function listAllChecksWithin(facts: Facts, within: Duration): readonly We
 }
 
 /** All checks on enough samples, also those that a training was for, newest first. */
-export function listAllChecks(facts: Facts): readonly WeighedCheck[] {
+function listAllChecks(facts: Facts): readonly WeighedCheck[] {
   const { evidence, sampleFloor } = facts;
   const checks = weighedChecks(evidence);
   if (sampleFloor === 0) return checks;

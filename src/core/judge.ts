@@ -27,7 +27,7 @@ import {
 export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));
 
 /** The reason of a `trigger` of which drift was part. */
-export const DRIFT_REASON = "drift_detected";
+const DRIFT_REASON = "drift_detected";
 
 /** How many ends of criteria the search for the end of a guard passes. */
 const MAX_ENDS = 100;

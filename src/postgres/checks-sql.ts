@@ -93,7 +93,9 @@ export const WEIGHED_COLUMNS = `names text[], checked_at timestamptz, tie intege
 
 /** A column of the table that is read under the name `source`; null if there is none. */
 export function valueOf(column: TableColumn | undefined): Value | null {
-  return column ? { sql: `source.${quoteName(column.name)}`, kind: column.kind } : null;
+  return column
+    ? { sql: `source.${quoteName(column.name)}`, kind: column.kind, isDomain: column.isDomain }
+    : null;
 }
 
 function sqlOf(column: TableColumn | undefined): string {

@@ -4,6 +4,8 @@ import type { ColumnKind } from "./source-columns.ts";
 export interface Value {
   sql: string;
   kind: ColumnKind;
+  /** Its type is a domain, which has no operators of its own. */
+  isDomain?: boolean;
 }
 
 /** A value as an instant: one without a zone is in `zone`; a number is Unix seconds, or milliseconds if it is that large. */
@@ -76,9 +78,9 @@ export function mayBeAfter({ sql, kind }: Value, instant: string): string | null
  * A condition that always holds, and that Postgres removes when it plans the statement; but it accepts the statement only if
  * the column still has this type. Otherwise another type of time would be read silently, and wrongly.
  */
-export function hasKind({ sql, kind }: Value): string | null {
+export function hasKind({ sql, kind, isDomain = false }: Value): string | null {
   const range = { timestamptz: "tstzrange", timestamp: "tsrange", date: "daterange" }[kind as string];
-  return range === undefined ? null : `(${sql} <@ NULL::${range}) IS NULL`;
+  return range === undefined || isDomain ? null : `(${sql} <@ NULL::${range}) IS NULL`;
 }
 
 /** No time zone is more than a day away from UTC. */

@@ -127,16 +127,15 @@ function buildSources(
   source: SourceReading,
   parameters: Parameters,
 ): { checks: StatementPart | null; buffer: StatementPart | null } {
+  const { checks, buffer } = tables;
   const { quietChecks, weighsScores, growth, waiting } = needs;
-  const within = parameters.integer(toSeconds(needs.within));
-  const reach = quietChecks ? parameters.integer(toSeconds(needs.reach)) : null;
+  const windows = (): { within: string; reach: string | null } => ({
+    within: parameters.integer(toSeconds(needs.within)),
+    reach: quietChecks ? parameters.integer(toSeconds(needs.reach)) : null,
+  });
   return {
-    checks: tables.checks
-      ? buildChecks(tables.checks, { ...source, within, reach, weighsScores }, parameters)
-      : null,
-    buffer: tables.buffer
-      ? buildBuffer(tables.buffer, { ...source, isSinceTraining, growth, waiting }, parameters)
-      : null,
+    checks: checks ? buildChecks(checks, { ...source, ...windows(), weighsScores }, parameters) : null,
+    buffer: buffer ? buildBuffer(buffer, { ...source, isSinceTraining, growth, waiting }, parameters) : null,
   };
 }
 

@@ -5,23 +5,12 @@ import type { Sources } from "../settings/sources.ts";
 import { type EvidenceResult, toEvidence } from "./evidence-result.ts";
 import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
 import { databaseAddress } from "./explain-error.ts";
-import type { Statement } from "./parameters.ts";
 import { sendPrepared } from "./prepared.ts";
 import { createColumnCache } from "./source-columns.ts";
 import { explainSourceError, readRemoteEvidence } from "./remote-evidence.ts";
 import { createSourcePlans } from "./source-plans.ts";
 import type { SourcePools } from "./source-pools.ts";
-import { findSources, locateParts, type SourceFault } from "./source-tables.ts";
-
-/** What a model is judged by, and where its evidence is. */
-export interface ModelSources {
-  policy: Policy;
-  source: Sources;
-  /** Only a training of this trainer counts as an answer to an alert. */
-  trainer: { name: string };
-  /** How often a drift run is expected, in milliseconds; null if none is. */
-  expectDriftRunEveryMs: number | null;
-}
+import { findSources, locateParts, type ModelSources, type SourceFault } from "./source-tables.ts";
 
 export interface EvidenceStoreOptions extends Pick<
   EvidenceReading,
@@ -40,7 +29,7 @@ export const READING_LIMIT_MS = 115_000;
 /** Reads the source tables. */
 export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options }: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
-  const plans = createSourcePlans<Statement>(columns, databaseAddress(databaseUrl));
+  const plans = createSourcePlans(columns, databaseAddress(databaseUrl));
   const needsOfPolicy = createNeedsCache();
 
   return {

@@ -1,13 +1,12 @@
 import type pg from "pg";
 import { PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
-import type { ModelSources } from "./evidence.ts";
 import type { EvidenceResult } from "./evidence-result.ts";
 import { buildSourceReading, buildStart, type EvidenceReading } from "./evidence-sql.ts";
 import { explainPostgresError } from "./explain-error.ts";
 import type { Statement } from "./parameters.ts";
 import { sendPrepared } from "./prepared.ts";
 import type { SourcePools } from "./source-pools.ts";
-import type { SourcePart } from "./source-tables.ts";
+import type { ModelSources, SourcePart } from "./source-tables.ts";
 
 /** What another database returned: the parts of the evidence that are there. */
 type SourceResult = Partial<Pick<EvidenceResult, "buffer" | "newestCheckAt">> & {

@@ -11,6 +11,8 @@ export interface TableColumn {
   /** The type as SQL, without a length: `character varying`. */
   type: string;
   isReadable: boolean;
+  /** Its type is a domain; `kind` is that of the type which the domain restricts. */
+  isDomain: boolean;
 }
 
 export type TableColumns = ReadonlyMap<string, TableColumn>;
@@ -57,15 +59,16 @@ interface ColumnRow extends Omit<TableColumn, "kind"> {
 // A domain counts as the type that it restricts. With the modifier -1 the type has no length, so casts do not truncate.
 const LIST_COLUMNS = `
 SELECT attname AS name, format_type(atttypid, -1) AS type,
-  has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable", base.typname AS "baseType", base.typcategory AS category
+  has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable", own.typbasetype <> 0 AS "isDomain",
+  base.typname AS "baseType", base.typcategory AS category
 FROM pg_attribute
 JOIN pg_type AS own ON own.oid = atttypid
 JOIN pg_type AS base ON base.oid = COALESCE(NULLIF(own.typbasetype, 0), own.oid)
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;
 
 function toColumn(row: ColumnRow): TableColumn {
-  const { name, type, isReadable } = row;
-  return { name, type, isReadable, kind: kindOf(row) };
+  const { name, type, isReadable, isDomain } = row;
+  return { name, type, isReadable, isDomain, kind: kindOf(row) };
 }
 
 function kindOf({ baseType, category }: ColumnRow): ColumnKind {

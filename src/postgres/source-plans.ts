@@ -1,46 +1,62 @@
 import type { Sources } from "../settings/sources.ts";
 import { hasCode } from "./explain-error.ts";
+import type { Statement } from "./parameters.ts";
 import type { ColumnCache } from "./source-columns.ts";
 import { findSources, type SourcePart, type SourceTables, throwIfAny } from "./source-tables.ts";
 
-/** What a plan is for. */
-export interface PlanOwner {
+/** What a statement reads. */
+export interface StatementOwner {
   model: string;
   source: Sources;
   /** The parts of the source that are in this database. */
   parts: readonly SourcePart[];
-  /** The plan is kept as long as this object lives. */
+  /** The statement is kept as long as this object lives. */
   key: object;
 }
 
+interface Kept {
+  model: string;
+  tables: Partial<SourceTables>;
+  statement: Statement;
+}
+
 /**
- * Keeps what was prepared for each model, which takes longer than reading a small table, until a statement fails because the
+ * Keeps the statement of each model, building which takes longer than reading a small table, until a statement fails because the
  * columns have changed.
  *
  * @param address The database, for messages.
  */
-export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
+export function createSourcePlans(cache: ColumnCache, address: string) {
   const forget = ({ checks, buffer }: Partial<SourceTables>): void => {
     for (const table of [checks, buffer]) if (table) cache.forget(table.table);
   };
-  const known = new WeakMap<object, { tables: Partial<SourceTables>; plan: Plan }>();
+  // Most models differ in their parameters only.
+  const texts = new Map<string, string>();
+  const shareText = ({ text, parameters }: Statement): Statement => {
+    const shared = texts.get(text) ?? text;
+    texts.set(shared, shared);
+    return { text: shared, parameters };
+  };
+  const known = new WeakMap<object, Kept>();
 
   return {
     /**
-     * Reads by a plan. If the columns have changed since it was made, it makes another one and reads once more.
+     * Reads by the model's statement. If the columns have changed since it was built, it builds another one and reads once
+     * more.
      *
      * @throws PermanentError that names each table or column that is missing.
      */
     async read<Result>(
-      { model, source, parts, key }: PlanOwner,
-      prepare: (tables: Partial<SourceTables>) => Plan,
-      read: (plan: Plan) => Promise<Result>,
+      { model, source, parts, key }: StatementOwner,
+      prepare: (tables: Partial<SourceTables>) => Statement,
+      read: (statement: Statement) => Promise<Result>,
     ): Promise<Result> {
       for (let isRetry = false; ; isRetry = true) {
-        const current = known.get(key) ?? (await make());
+        const kept = known.get(key);
+        const current = kept?.model === model ? kept : await make();
         known.set(key, current);
         try {
-          return await read(current.plan);
+          return await read(current.statement);
         } catch (error) {
           if (isRetry || !hasCode(error, COLUMN_ERRORS)) throw error;
         }
@@ -48,7 +64,7 @@ export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
         forget(current.tables);
       }
 
-      async function make(): Promise<{ tables: Partial<SourceTables>; plan: Plan }> {
+      async function make(): Promise<Kept> {
         let { tables, faults } = await findSources(cache, model, source, parts);
         if (faults.length > 0) {
           // Another model may have looked them up before they were repaired.
@@ -56,7 +72,7 @@ export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
           ({ tables, faults } = await findSources(cache, model, source, parts));
         }
         throwIfAny(faults, address);
-        return { tables, plan: prepare(tables) };
+        return { model, tables, statement: shareText(prepare(tables)) };
       }
     },
   };

@@ -1,7 +1,6 @@
 import type pg from "pg";
 import type { Logger } from "../process/logger.ts";
 import { databaseAddress } from "./explain-error.ts";
-import type { Statement } from "./parameters.ts";
 import { createPool } from "./pool.ts";
 import { type ColumnCache, createColumnCache } from "./source-columns.ts";
 import { createSourcePlans } from "./source-plans.ts";
@@ -10,7 +9,7 @@ import { createSourcePlans } from "./source-plans.ts";
 export interface SourceDatabase {
   pool: pg.Pool;
   columns: ColumnCache;
-  plans: ReturnType<typeof createSourcePlans<Statement>>;
+  plans: ReturnType<typeof createSourcePlans>;
 }
 
 /** Connections to the databases that models have of their own. */

@@ -1,4 +1,5 @@
 import { PermanentError } from "../core/errors.ts";
+import type { Policy } from "../core/policy.ts";
 import {
   BUFFER_COLUMNS,
   type BufferColumn,
@@ -10,6 +11,16 @@ import {
 } from "../settings/sources.ts";
 import { REPORTED_BUFFER, REPORTED_CHECKS } from "./reported-tables.ts";
 import type { ColumnCache, ColumnKind, TableColumn, TableColumns } from "./source-columns.ts";
+
+/** What a model is judged by, and where its evidence is. */
+export interface ModelSources {
+  policy: Policy;
+  source: Sources;
+  /** Only a training of this trainer counts as an answer to an alert. */
+  trainer: { name: string };
+  /** How often a drift run is expected, in milliseconds; null if none is. */
+  expectDriftRunEveryMs: number | null;
+}
 
 /** A source as it is in the database. */
 export interface SourceTable<C extends string> {

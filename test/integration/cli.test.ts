@@ -135,14 +135,20 @@ describe("npx retrigger", () => {
     expect(lost.stdout).toContain("Cannot reach Redis at 127.0.0.1:1");
   });
 
-  it.each([["migrate"], ["emit"], ["decide"], ["dispatch"], ["history"], ["doctor"]])(
-    "explains %s",
-    async (command) => {
-      const { code, stdout } = await retrigger([command, "--help"]);
-      expect(code).toBe(0);
-      expect(stdout).toContain(`Usage: retrigger ${command}`);
-    },
-  );
+  it.each([
+    ["migrate"],
+    ["emit"],
+    ["report-checks"],
+    ["report-buffer"],
+    ["decide"],
+    ["dispatch"],
+    ["history"],
+    ["doctor"],
+  ])("explains %s", async (command) => {
+    const { code, stdout } = await retrigger([command, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: retrigger ${command}`);
+  });
 
   it.each([
     [["decide", "--model", "books"], {}, 'model: "books" is not in the settings'],

@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createRunId } from "../../queues/run-id.ts";
+import { evaluate } from "../../src/core/evaluate.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
 import { Policy } from "../../src/core/policy.ts";
 import { createDatabase, type Database } from "../../src/postgres/database.ts";
@@ -255,6 +257,37 @@ describe("the checks that a policy weighs", () => {
   });
 });
 
+describe("a decision", () => {
+  it("records every check that its policy weighs by its score, and the time of the newest", async () => {
+    await addCheck(world, { age: "1 day", triggered: false });
+    await addCheck(world, { age: "2 days" });
+    const policy = policyOf({ quantile: { last: 2 } });
+    const evidence = await read(sourcesOf(), policy);
+    const verdict = evaluate(evidence, policy);
+    await database.recordDecision({
+      runId: createRunId(),
+      model: "films",
+      cause: "manual",
+      decision: verdict.decision,
+      notes: "",
+      trainer: "github",
+      evidence,
+      policy,
+      policyHash: "",
+      verdict,
+      request: null,
+      settingsHash: "",
+      dispatchState: "pending",
+    });
+    const [row] = await world.sql<{ ids: string[]; age: number }>(
+      `SELECT alert_ids AS ids, round(extract(epoch FROM taken_at - newest_alert_at) / 3600)::int AS age
+       FROM retraining_decisions`,
+    );
+    expect(row?.ids.map((id) => Number.parseInt(id, 10))).toEqual([1, 2]);
+    expect(row?.age).toBe(24);
+  });
+});
+
 describe("the trainings", () => {
   const TRAINED = policyOf(
     { maxAge: "60d" },
@@ -395,6 +428,7 @@ describe("the buffer", () => {
 });
 
 describe("any table", () => {
+  beforeAll(() => world.sql("CREATE DOMAIN local_time AS timestamp"));
   beforeEach(() => world.sql('CREATE SCHEMA "My $1 Schema"'));
   afterEach(() => world.sql('DROP SCHEMA "My $1 Schema" CASCADE'));
 
@@ -434,6 +468,7 @@ describe("any table", () => {
     ["timestamptz", "at"],
     ["timestamp", "at AT TIME ZONE 'UTC'"],
     ["date", "(at AT TIME ZONE 'UTC')::date"],
+    ["local_time", "at AT TIME ZONE 'UTC'"],
     ["text", "(at AT TIME ZONE 'UTC')::text"],
     ["text", "to_char(at AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM-DD\"T\"HH24:MI:SS\"+09:00\"')"],
     ["varchar(40)", "to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"],
