@@ -1,5 +1,6 @@
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import {
+  hasKind,
   mayBeAfter,
   toFigure,
   toInstant,
@@ -70,7 +71,7 @@ export function buildChecks(
       ${sqlOf(columns.threshold)} AS threshold, ${sqlOf(columns.samples)} AS samples, ${sqlOf(columns.notes)} AS notes,
       ${checkedAt.sql} AS own_time, ${toInstant(checkedAt, zone)} AS checked_at, ${describeTriggered(table)} AS triggered
     FROM ${quoteTable(table.table)} AS source
-    ${whereAll([mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
+    ${whereAll([hasKind(checkedAt), mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
   ) AS source
   WHERE checked_at > ${start}
 )`,
@@ -92,7 +93,9 @@ export const WEIGHED_COLUMNS = `names text[], checked_at timestamptz, tie intege
 
 /** A column of the table that is read under the name `source`; null if there is none. */
 export function valueOf(column: TableColumn | undefined): Value | null {
-  return column ? { sql: `source.${quoteName(column.name)}`, kind: column.kind } : null;
+  return column
+    ? { sql: `source.${quoteName(column.name)}`, kind: column.kind, isDomain: column.isDomain }
+    : null;
 }
 
 function sqlOf(column: TableColumn | undefined): string {

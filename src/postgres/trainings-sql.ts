@@ -11,7 +11,7 @@ export interface TrainingsReading {
 }
 
 /** The mock trainer starts no trainings: a decision counts as one that succeeded at once. */
-export const MOCK = "mock";
+const MOCK = "mock";
 
 export const REQUESTED_AT = "COALESCE(asked_at, created_at)";
 
@@ -31,39 +31,45 @@ const MOST_DURATIONS = 20;
 /** An earlier size must be this old, so that a pace can be told from it, and not older. */
 const EARLIER = { from: "interval '8 days'", to: "interval '1 day'" } as const;
 
-/** The last successful training, with the snapshot of its decision. @param trainer The name of the configured trainer. */
+/** The newest training that succeeded. @param trainer The name of the configured trainer. */
+function selectLastSuccess(own: Pick<OwnReading, "model" | "trainer">, trainer: string): string {
+  const [at, condition] =
+    trainer === MOCK
+      ? [REQUESTED_AT, IS_REQUESTED]
+      : ["ended_at", "state = 'succeeded' AND ended_at IS NOT NULL"];
+  return `SELECT decision_id, ${at} AS at FROM retraining_dispatches
+    WHERE model_name = ${own.model} AND trainer = ${own.trainer} AND ${condition} ORDER BY ${at} DESC LIMIT 1`;
+}
+
+/** The last successful training, with what its decision saw. */
 export function buildLastSuccess(
-  own: OwnReading,
+  own: Pick<OwnReading, "model" | "trainer">,
   trainer: string,
   toInstant: (column: string) => string,
 ): string {
-  const newest =
-    trainer === MOCK
-      ? `SELECT decision_id, ${REQUESTED_AT} AS at FROM retraining_dispatches
-    WHERE model_name = ${own.model} AND trainer = ${own.trainer} AND ${IS_REQUESTED}
-    ORDER BY ${REQUESTED_AT} DESC LIMIT 1`
-      : `SELECT decision_id, ended_at AS at FROM retraining_dispatches
-    WHERE model_name = ${own.model} AND trainer = ${own.trainer} AND state = 'succeeded' AND ended_at IS NOT NULL
-    ORDER BY ended_at DESC LIMIT 1`;
   return `last_success AS MATERIALIZED (
   SELECT decision_id, at, buffer_size, COALESCE(taken_at, ${toInstant("decision_date")}) AS taken_at
-  FROM (${newest}) AS newest JOIN retraining_decisions AS decision ON decision.id = decision_id
+  FROM (${selectLastSuccess(own, trainer)}) AS newest JOIN retraining_decisions AS decision ON decision.id = decision_id
 )`;
 }
 
 /** The snapshot since which data is new, or `-infinity`. */
 export const LAST_TRAINING = "COALESCE((SELECT taken_at FROM last_success), '-infinity')";
 
-export const LAST_SUCCESS = `(SELECT json_build_object('decisionId', decision_id, 'at', at, 'bufferSize', buffer_size)
-    FROM last_success)`;
+/** The last successful training, as `buildLastSuccess` read it. */
+export const LAST_SUCCESS = `(SELECT json_build_object('decisionId', decision_id, 'at', at, 'takenAt', taken_at,
+    'bufferSize', buffer_size) FROM last_success)`;
 
-/** The size that an earlier decision saw; NULL if a training has succeeded since, which may have emptied the buffer. */
+/** Only when the last successful training ended. */
+export function describeLastSuccess(own: OwnReading, trainer: string): string {
+  return `(SELECT json_build_object('decisionId', decision_id, 'at', at) FROM (${selectLastSuccess(own, trainer)}) AS newest)`;
+}
+
+/** The size that an earlier decision saw. */
 export function describeEarlierSize({ model }: OwnReading): string {
-  return `(SELECT json_build_object('size', buffer_size, 'at', taken_at) FROM (
-      SELECT buffer_size, taken_at FROM retraining_decisions
-      WHERE model = ${model} AND taken_at > now() - ${EARLIER.from} AND taken_at <= now() - ${EARLIER.to}
-      ORDER BY taken_at LIMIT 1) AS oldest
-    WHERE buffer_size IS NOT NULL AND NOT EXISTS (SELECT FROM last_success WHERE last_success.at > oldest.taken_at))`;
+  return `(SELECT json_build_object('size', buffer_size, 'at', taken_at) FROM retraining_decisions
+    WHERE model = ${model} AND taken_at > now() - ${EARLIER.from} AND taken_at <= now() - ${EARLIER.to}
+    ORDER BY taken_at LIMIT 1)`;
 }
 
 /** The trainings of the model, as the store completes them. */

@@ -157,7 +157,7 @@ describe("the files shipped with the program", () => {
 
   it("include a valid retrigger.example.yaml", () => {
     const env = { ...parseEnv(read(".env.example")), RETRIGGER_CONFIG: pathOf("retrigger.example.yaml") };
-    expect([...parseConfig(env).models.keys()]).toEqual(["default", "films"]);
+    expect([...parseConfig(env).models.keys()]).toEqual(["films", "fraud", "prices"]);
   });
 
   it("include an example workflow that passes doctor, and that exits early if an older run has the same name", () => {
