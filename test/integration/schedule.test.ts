@@ -65,12 +65,12 @@ describe("two services with different models on one prefix", () => {
   it("remove the schedules of a killed service once its claims have expired", async () => {
     world = await createWorld();
     const { redisPrefix } = world.config;
-    const killed = createModelClaims(world.redis, redisPrefix, ["films"], { ttlMs: 4_000 });
+    const killed = createModelClaims(world.redis, redisPrefix, () => ["films"], { ttlMs: 4_000 });
     await syncSchedules(world.client.inbox, new Map([["films", "0 6 * * *"]]), killed);
     const first = await startServiceOf(["books"]);
     expect(await listSchedules()).toEqual(["schedule-books", "schedule-films"]);
     await first.stop();
-    const other = createModelClaims(world.redis, redisPrefix, []);
+    const other = createModelClaims(world.redis, redisPrefix, () => []);
     await until("the claim has expired", async () => !(await other.listElsewhere()).has("films"));
     await startServiceOf(["books"]);
     expect(await listSchedules()).toEqual(["schedule-books"]);
@@ -118,7 +118,7 @@ describe("two services with different models on one prefix", () => {
   it("fail a job of a model that only a killed service had, after its claims have expired", async () => {
     world = await createWorld();
     await startServiceOf(["books"]);
-    const killed = createModelClaims(world.redis, world.config.redisPrefix, ["films"], { ttlMs: 4_000 });
+    const killed = createModelClaims(world.redis, world.config.redisPrefix, () => ["films"], { ttlMs: 4_000 });
     await killed.refresh();
     const jobId = await world.client.send("drift_monitoring.completed", { runId: "x", model: "films" });
     await until("it was delayed", async () => (await world.client.inbox.getJobState(jobId)) === "delayed");
