@@ -25,11 +25,11 @@ export interface ActDependencies extends ReportSettings {
   lock: DecisionLock;
   chain: Chain;
   database: Pick<Database, "recordDecision" | "moveEvents" | "readDispatch" | "findLaterRequest">;
-  trainers: Pick<Trainers, "of">;
+  trainers: Pick<Trainers, "of" | "before">;
   dispatcher: Dispatcher;
   notify: Notify;
-  /** @throws PermanentError for a model that the settings do not name. */
-  findModel(model: string): unknown;
+  /** @throws PermanentError for a model that the settings never named; one that a reload removed ends its run. */
+  findForRun(model: string): unknown;
 }
 
 /** The outcome of the dispatch, or a pause if it is not settled yet. */
@@ -41,14 +41,14 @@ type Dispatched = { kind: "settled"; dispatch: DispatchOutcome | null } | StageP
  * is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainers, database, chain, notify, findModel } = dependencies;
+  const { trainers, database, chain, notify, findForRun } = dependencies;
   return async (
     job: StageJob,
     evaluated: Evaluated,
     retry: ManualRetry,
   ): Promise<StageOutput<Acted> | StagePause> => {
     // Never dispatch to this service's trainer for a model of another service.
-    findModel(job.model);
+    findForRun(job.model);
     const trainer = trainers.of(job.model);
     const { evidence, policy, verdict } = evaluated;
     const recorded = await database.recordDecision({
