@@ -192,7 +192,7 @@ export const Evidence = z.object({
     /** An earlier size, for the pace of growth; null if none is known. */
     earlier: z.object({ size: z.number().nonnegative(), at: z.string() }).nullable().default(null),
   }),
-  /** Whether checks and buffer come from the guide's own tables. */
+  /** Whether the guide's course is played, with its own tables and the mock trainer: some texts are meant for it only. */
   isGuide: z.boolean().default(true),
   trainings: TrainingHistory.default(TrainingHistory.parse({})),
   interventions: Interventions.default(Interventions.parse({})),

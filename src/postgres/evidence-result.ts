@@ -4,6 +4,7 @@ import { PermanentError } from "../core/errors.ts";
 import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
 import { isGuide, type Sources } from "../settings/sources.ts";
+import { MOCK } from "./trainings-sql.ts";
 
 /** What the statement returns; the parts that are taken over as they are remain unknown. */
 export interface EvidenceResult {
@@ -56,8 +57,14 @@ export function toEvidence(
   {
     needs,
     source,
+    trainer,
     expectDriftRunEveryMs,
-  }: { needs: PolicyNeeds; source: Sources; expectDriftRunEveryMs: number | null },
+  }: {
+    needs: PolicyNeeds;
+    source: Sources;
+    trainer: { name: string };
+    expectDriftRunEveryMs: number | null;
+  },
 ): Evidence {
   const { buffer, lastSuccess, trainings } = result;
   const newest = trainings?.newest ?? [];
@@ -66,7 +73,7 @@ export function toEvidence(
     ...joinChecks(result),
     window: needs.within,
     hasQuietChecks: needs.quietChecks,
-    isGuide: isGuide(source),
+    isGuide: isGuide(source) && trainer.name === MOCK,
     buffer: {
       ...buffer,
       unit: source.buffer.unit,

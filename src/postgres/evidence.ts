@@ -77,7 +77,7 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
               limitMs,
               readOwn,
             });
-      return toEvidence(result, { needs, source, expectDriftRunEveryMs });
+      return toEvidence(result, { needs, source, trainer, expectDriftRunEveryMs });
     },
 
     /** What is wrong with a model's tables and columns. */

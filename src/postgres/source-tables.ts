@@ -133,7 +133,7 @@ async function findTable<C extends string>(
       message: `${place}.table: the table or view ${table} does not exist`,
       remedy: table.startsWith("retraining_")
         ? "Create it with: npx retrigger migrate"
-        : `Correct the name there or in ${variable}, or create a view: see docs/source-tables.md`,
+        : `Correct the name there or in ${variable}, or create a view: see docs/sources.md`,
     });
     return result;
   }
@@ -182,7 +182,7 @@ function findColumn<C extends string>(
     faults.push({
       code: "SOURCE_DATA",
       message: `${place}: the column ${column.name} of ${table} is of type ${column.type}`,
-      remedy: `Name a column of ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/source-tables.md`,
+      remedy: `Name a column of ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/sources.md`,
     });
   return null;
 }
