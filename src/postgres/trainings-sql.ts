@@ -11,7 +11,7 @@ export interface TrainingsReading {
 }
 
 /** The mock trainer starts no trainings: a decision counts as one that succeeded at once. */
-const MOCK = "mock";
+export const MOCK = "mock";
 
 export const REQUESTED_AT = "COALESCE(asked_at, created_at)";
 
