@@ -32,6 +32,8 @@ const POLICY = Policy.parse({
 
 const CONFIG = {
   policy: POLICY,
+  trainer: { name: "github" },
+  expectDriftRunEveryMs: null,
   source: {
     checks: { kind: "table", table: GUIDE_TABLES.checks, columns: {}, where: {} },
     buffer: {
