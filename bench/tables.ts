@@ -46,6 +46,8 @@ const CONFIG = {
     },
     database: null,
   },
+  trainer: { name: "github" },
+  expectDriftRunEveryMs: null,
 } as const;
 
 const servers = await startEmbeddedServers({ isDurable: false, say: console.log });

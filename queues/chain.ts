@@ -1,4 +1,4 @@
-import type { FlowProducer, Queue } from "bullmq";
+import type { FlowProducer, JobState, Queue } from "bullmq";
 import { buildFlow } from "./flow.ts";
 import type { DecisionRequest, FollowUpRequest, StageJob } from "./jobs.ts";
 import { INBOX_JOBS } from "./names.ts";
@@ -9,8 +9,8 @@ export interface Chain {
   /** The state of a run's chain in Redis: absent, open (a failed one can be retried by hand) or done. */
   stateOf(runId: string): Promise<"absent" | "open" | "done">;
   start(job: StageJob): Promise<void>;
-  /** Whether a run's follow-up is on the inbox or still in its history. */
-  hasFollowUp(runId: string): Promise<boolean>;
+  /** The follow-up of a run on the inbox: absent, open (a failed one can be retried by hand) or done. */
+  followUpStateOf(runId: string): Promise<"absent" | "open" | "done">;
   /**
    * Puts a follow-up on the inbox, where it waits until the lock is free. Returns "over" if it has already started its run,
    * which may not cover this request.
@@ -53,15 +53,11 @@ export function createChain(queues: {
   const nextLookJobId = (model: string, decisionId: number): string => `next-look-${model}-${decisionId}`;
   return {
     // The chain is added as a whole, so its last stage stands for all of it.
-    async stateOf(runId) {
-      const state = await summarize.getJobState(runId);
-      if (state === "unknown") return "absent";
-      return state === "completed" ? "done" : "open";
-    },
+    stateOf: async (runId) => toState(await summarize.getJobState(runId)),
     async start(job) {
       await flow.add(buildFlow(job));
     },
-    hasFollowUp: async (runId) => (await inbox.getJobState(followUpJobId(runId))) !== "unknown",
+    followUpStateOf: async (runId) => toState(await inbox.getJobState(followUpJobId(runId))),
     async requestFollowUp(model, runId, because) {
       const job = await inbox.add(INBOX_JOBS.followup, { model, runId, because } satisfies FollowUpRequest, {
         ...INBOX_JOB_OPTIONS,
@@ -107,4 +103,9 @@ export function createChain(queues: {
       await job.promote().catch(() => {});
     },
   };
+}
+
+function toState(state: JobState | "unknown"): "absent" | "open" | "done" {
+  if (state === "unknown") return "absent";
+  return state === "completed" ? "done" : "open";
 }

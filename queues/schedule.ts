@@ -1,13 +1,21 @@
 import type { Queue } from "bullmq";
+import { CronExpressionParser } from "cron-parser";
+import { forEachAtOnce, REQUESTS_AT_ONCE } from "./at-once.ts";
 import type { DecisionRequest } from "./jobs.ts";
 import { INBOX_JOBS } from "./names.ts";
 import { INBOX_JOB_OPTIONS } from "./options.ts";
+import { computeSpreadOffsetMs } from "./spread.ts";
 
 const TIME_ZONE = "UTC";
 
 /** The id of a model's job scheduler. */
 export function schedulerId(model: string): string {
   return `schedule-${model}`;
+}
+
+/** The id of the job that a scheduler creates for an instant, in Unix milliseconds. */
+function scheduledJobId(id: string, instant: number): string {
+  return `repeat:${id}:${instant}`;
 }
 
 /** Which models the services on the same prefix serve. */
@@ -28,19 +36,19 @@ export async function syncSchedules(
   // Claim first, schedule second: another service may read both at any moment.
   await claims.refresh();
   const present = new Map((await inbox.getJobSchedulers()).map((scheduler) => [scheduler.key, scheduler]));
-  for (const [model, pattern] of patterns) {
-    if (pattern === null) continue;
+  await forEachAtOnce([...patterns], REQUESTS_AT_ONCE, async ([model, pattern]) => {
+    if (pattern === null) return;
     const id = schedulerId(model);
     const known = present.get(id);
     present.delete(id);
     if (known?.pattern === pattern && known.tz === TIME_ZONE && (await hasNextJob(inbox, id, known.next)))
-      continue;
+      return;
     await inbox.upsertJobScheduler(
       id,
       { pattern, tz: TIME_ZONE },
       { name: INBOX_JOBS.schedule, data: { model } satisfies DecisionRequest, opts: INBOX_JOB_OPTIONS },
     );
-  }
+  });
   await removeUnclaimed(inbox, [...present.keys()], claims);
 }
 
@@ -50,10 +58,10 @@ async function removeUnclaimed(inbox: Queue, keys: readonly string[], claims: Cl
   if (leftOver.length === 0) return;
   // Read after the schedulers: a service claims a model before it creates its scheduler.
   const claimed = await claims.listElsewhere();
-  for (const key of leftOver) {
+  await forEachAtOnce(leftOver, REQUESTS_AT_ONCE, async (key) => {
     const model = key.slice(schedulerId("").length);
     if (!claimed.has(model)) await inbox.removeJobScheduler(key);
-  }
+  });
 }
 
 /**
@@ -62,6 +70,36 @@ async function removeUnclaimed(inbox: Queue, keys: readonly string[], claims: Cl
  */
 async function hasNextJob(inbox: Queue, id: string, next: number | undefined): Promise<boolean> {
   if (next === undefined) return false;
-  const state = await inbox.getJobState(`repeat:${id}:${next}`);
+  const state = await inbox.getJobState(scheduledJobId(id, next));
   return ["delayed", "waiting", "prioritized", "active"].includes(state);
+}
+
+/** When a schedule makes its next request, in Unix milliseconds. */
+export interface NextFiring {
+  /** The time in the cron pattern for which a job waits. */
+  dueAt: number;
+  /** The earliest request, with the model's share of the spread. */
+  firesAt: number;
+}
+
+/** Returns null if the model has no scheduler. */
+export async function findNextFiring(
+  inbox: Queue,
+  model: string,
+  { schedule, spreadMs }: { schedule: string; spreadMs: number },
+  now: number,
+): Promise<NextFiring | null> {
+  const id = schedulerId(model);
+  const dueAt = (await inbox.getJobScheduler(id))?.next;
+  if (dueAt === undefined) return null;
+  const offsetMs = computeSpreadOffsetMs(model, spreadMs);
+  // The job of an earlier instant may still wait for its share of the spread.
+  const earlier = CronExpressionParser.parse(schedule, {
+    tz: TIME_ZONE,
+    currentDate: new Date(now - offsetMs),
+  })
+    .next()
+    .getTime();
+  const isWaiting = earlier < dueAt && (await inbox.getJobState(scheduledJobId(id, earlier))) === "delayed";
+  return { dueAt, firesAt: (isWaiting ? earlier : dueAt) + offsetMs };
 }

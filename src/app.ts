@@ -17,20 +17,23 @@ import { createSummarize } from "../workers/summarize.ts";
 import { createTraining } from "../workers/training.ts";
 import type { Config } from "./config/config.ts";
 import { findModel } from "./config/find-model.ts";
+import { createLiveConfig } from "./config/live-config.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { createReleasers, retryUntilReady } from "./process/lifecycle.ts";
 import type { Logger } from "./process/logger.ts";
-import { createRedactor } from "./process/redact.ts";
+import { createGrowingRedactor, type GrowingRedactor } from "./process/redact.ts";
 import { createServerState } from "./process/server-state.ts";
 import { requireRedis } from "./redis/check.ts";
 import { connectRedis } from "./redis/connection.ts";
 import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts";
 import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
+import { answerReloads, type ReloadReply } from "./redis/reload-channel.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
+import { createLiveTrainers } from "./trainers/live-trainers.ts";
 import { logTrainerProblems } from "./trainers/preflight.ts";
-import { createTrainers } from "./trainers/registry.ts";
 import type { Trainers } from "./trainers/trainers.ts";
+import { createReload, type ReloadedWork } from "./use-cases/reload.ts";
 
 /** How many programs of the command trainer run in this process at once. The others wait. */
 const MAX_LOCAL_RUNS = 8;
@@ -43,6 +46,8 @@ export interface App {
   start(signal?: AbortSignal): Promise<void>;
   /** Stops in reverse order: HTTP, workers (drained), queues, Redis, Postgres. */
   stop(): Promise<void>;
+  /** Reads the settings of the models again, and puts them in force without dropping work. Never rejects. */
+  reload(): Promise<ReloadReply>;
   /** The address of the pages; null before `start` and if the role has none. */
   address(): string | null;
 }
@@ -60,6 +65,10 @@ export interface AppOptions {
   isService?: boolean;
   /** A short-lived process leaves trainings to other processes, or follows only those that run elsewhere. */
   trainings?: "run" | "followed" | "none";
+  /** Reads the settings again for `reload`; null if no file can change them. */
+  readConfig?: (() => Config) | null;
+  /** The redactor of `log`, if it has one: it must know the secrets of new settings too. */
+  redactor?: GrowingRedactor;
   /** For tests: replaces parts, for example with a lock that locks nothing or with steps that kill the process. */
   replaceParts?: (parts: Parts) => Parts;
   replaceProcessors?: (processors: Processors) => Processors;
@@ -67,12 +76,17 @@ export interface AppOptions {
 
 /** Composes the service from its parts. */
 export function buildApp(config: Config, log: Logger, options: AppOptions = {}): App {
-  const { isService = true, trainings = "run" } = options;
+  const { isService = true, trainings = "run", readConfig = null } = options;
+  const { redactor = createGrowingRedactor(config.secrets) } = options;
   const { replaceParts = same, replaceProcessors = same } = options;
-  const { timing, timeZone, lockTtlMs, models, redisPrefix: prefix } = config;
+  const { timing, timeZone, lockTtlMs, redisPrefix: prefix } = config;
   const releasers = createReleasers(log);
   const redisState = createServerState("Redis", log);
-  const redact = createRedactor(config.secrets);
+  const { redact } = redactor;
+  const live = createLiveConfig(config);
+  let work: ReloadedWork | null = null;
+  const { role } = config;
+  const reload = createReload({ role, live, redactor, readConfig, findWork: () => work, log });
   const stopping = new AbortController();
   let address: string | null = null;
   let redisWatch: RedisWatch | undefined;
@@ -85,7 +99,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   }
 
   /** Opens the fail-fast connection, which the watch shares with the web pages. */
-  async function startWatch(): Promise<{ options: QueueOptions; watch: RedisWatch }> {
+  async function startWatch(): Promise<{ options: ReturnType<typeof openRedis>; watch: RedisWatch }> {
     const options = openRedis(true);
     const { connection: redis } = options;
     if (redis.status !== "ready") await new Promise((resolve) => redis.once("ready", resolve));
@@ -114,11 +128,12 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   async function startWork(database: Database, watch: RedisWatch): Promise<void> {
     const { connection } = openRedis(false);
     const queues = openQueues({ connection, prefix });
+    const liveTrainers = await createLiveTrainers(config, redact);
     const parts = replaceParts({
       database,
       lock: createDecisionLock(connection, prefix, lockTtlMs),
       chain: createChain(queues),
-      trainers: await createTrainers(config, redact),
+      trainers: liveTrainers,
     });
     const { chain, trainers } = parts;
     const shared = {
@@ -135,27 +150,33 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       // A local program starts at once; elsewhere a training takes a while to begin.
       followTraining: (job: { runId: string; model: string }) =>
         followTraining(queues.training, job, trainers.of(job.model).remote?.run ? 0 : timing.pollMs),
-      findModel: (model: string) => findModel(models, model),
-      hasModel: (model: string) => models.has(model),
+      findModel: (model: string) => findModel(live.models(), model),
+      findForRun: live.findForRun,
+      hasModel: (model: string) => live.models().has(model),
       // A model that was removed from the settings may still have a run to report.
-      settingNamesOf: (model: string) => models.get(model)?.settingNames ?? {},
+      settingNamesOf: (model: string) => live.models().get(model)?.settingNames ?? {},
+      spreadMsOf: (model: string) => live.models().get(model)?.spreadMs ?? 0,
+      listSchedules: () => new Map([...live.models()].map(([name, { schedule }]) => [name, schedule])),
       reevaluate: (model: string) => reevaluate(parts, model),
-      claims: createModelClaims(connection, prefix, [...models.keys()]),
+      claims: createModelClaims(connection, prefix, () => [...live.models().keys()]),
     };
     const dispatcher = createDispatcher(shared);
     if (isService) releasers.add("model claims", shared.claims.release, QUEUE_CLOSE_LIMIT_MS);
-    const schedules = new Map([...models].map(([name, { schedule }]) => [name, schedule]));
     const reconciler = isService
-      ? await startReconciler({ ...shared, inbox: queues.inbox, training: queues.training, schedules })
+      ? await startReconciler({ ...shared, inbox: queues.inbox, training: queues.training })
       : null;
-    if (reconciler) releasers.add("reconciler", reconciler.stop, QUEUE_CLOSE_LIMIT_MS);
+    if (reconciler) {
+      releasers.add("reconciler", reconciler.stop, QUEUE_CLOSE_LIMIT_MS);
+      work = { prepare: liveTrainers.prepare, follow: reconciler.follow };
+    }
     const workers = startWorkers({
       ...shared,
       followsTrainings: trainings !== "none",
-      // One worker follows all trainings, so a single model that trains here decides.
-      trainingLockMs: trainers.all().some(({ remote }) => remote?.run)
-        ? timing.runLockMs
-        : timing.followLockMs,
+      // One worker follows all trainings, so a single model that trains here decides; a reload may add one.
+      trainingLockMs:
+        readConfig !== null || trainers.all().some(({ remote }) => remote?.run)
+          ? timing.runLockMs
+          : timing.followLockMs,
       stopping: stopping.signal,
       listModelsElsewhere: shared.claims.listElsewhere,
       onInboxFailure: () => reconciler?.runSoon(),
@@ -192,7 +213,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     for (const queue of queues) releasers.add("queue", () => queue.close(), QUEUE_CLOSE_LIMIT_MS);
     // Loaded on demand: a worker without pages does not need Express and Bull Board in memory.
     const { startServer } = await import("./http/server.ts");
-    const server = await startServer({ config, database, redisWatch, queues, log });
+    const server = await startServer({ config, live, database, redisWatch, queues, log });
     releasers.add("HTTP", server.close);
     ({ address } = server);
   }
@@ -207,9 +228,16 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       const { options, watch } = await startWatch();
       if (config.role !== "web") await startWork(database, watch);
       if (config.role !== "worker") await startWeb(database, options, watch);
-      log.info({ role: config.role, address, models: [...models.keys()].slice(0, 20) }, "Retrigger is ready");
+      if (isService)
+        await answerReloads(
+          { redis: openRedis(false).connection, replies: options.connection, prefix },
+          reload,
+        );
+      const names = [...live.models().keys()].slice(0, 20);
+      log.info({ role: config.role, address, models: names }, "Retrigger is ready");
     },
     stop: releasers.releaseAll,
+    reload,
     address: () => address,
   };
 }

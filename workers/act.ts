@@ -4,6 +4,7 @@ import type { Notify } from "../queues/notifications.ts";
 import { type DispatchOutcome, toOutcome } from "../src/core/dispatch/dispatch.ts";
 import { effectsOf } from "../src/core/dispatch/effects.ts";
 import { evaluate } from "../src/core/evaluate.ts";
+import { toKept } from "../src/core/facts.ts";
 import { renderAction } from "../src/core/report/action.ts";
 import { announceTrigger, describeConflict } from "../src/core/report/announce.ts";
 import type { Superseded } from "../src/core/superseded.ts";
@@ -24,11 +25,11 @@ export interface ActDependencies extends ReportSettings {
   lock: DecisionLock;
   chain: Chain;
   database: Pick<Database, "recordDecision" | "moveEvents" | "readDispatch" | "findLaterRequest">;
-  trainers: Pick<Trainers, "of">;
+  trainers: Pick<Trainers, "of" | "before">;
   dispatcher: Dispatcher;
   notify: Notify;
-  /** @throws PermanentError for a model that the settings do not name. */
-  findModel(model: string): unknown;
+  /** @throws PermanentError for a model that the settings never named; one that a reload removed ends its run. */
+  findForRun(model: string): unknown;
 }
 
 /** The outcome of the dispatch, or a pause if it is not settled yet. */
@@ -40,14 +41,14 @@ type Dispatched = { kind: "settled"; dispatch: DispatchOutcome | null } | StageP
  * is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainers, database, chain, notify, findModel } = dependencies;
+  const { trainers, database, chain, notify, findForRun } = dependencies;
   return async (
     job: StageJob,
     evaluated: Evaluated,
     retry: ManualRetry,
   ): Promise<StageOutput<Acted> | StagePause> => {
     // Never dispatch to this service's trainer for a model of another service.
-    findModel(job.model);
+    findForRun(job.model);
     const trainer = trainers.of(job.model);
     const { evidence, policy, verdict } = evaluated;
     const recorded = await database.recordDecision({
@@ -86,7 +87,8 @@ export function createAct(dependencies: ActDependencies) {
 
 function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageOutput<Acted> {
   const log = renderAction(toReportInput(job, acted, settings));
-  return { kind: "done", result: acted, log, endsRun: acted.recording.outcome === "superseded" };
+  const result = { ...acted, evidence: toKept(acted.evidence) };
+  return { kind: "done", result, log, endsRun: acted.recording.outcome === "superseded" };
 }
 
 /** What the recorded decision was based on: the evidence of an earlier attempt, if that one recorded it. */

@@ -11,7 +11,7 @@ import { createDispatchEffects, type DispatchEffects, type EffectDependencies } 
 import { fromError, fromResult } from "./dispatch-input.ts";
 
 export interface DispatcherDependencies extends EffectDependencies {
-  trainers: Pick<Trainers, "of">;
+  trainers: Pick<Trainers, "of" | "before">;
   database: Pick<Database, "claimDispatch" | "updateDispatch" | "readLatestDecision">;
   timing: TrainingTiming;
 }
@@ -84,10 +84,10 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
 
   /** Sends the request, if it still equals the recorded one and no other worker has claimed it. */
   async function request(record: DispatchRecord): Promise<DispatchStep> {
-    // Never dispatch to this service's trainer for a model that its settings do not name.
-    if (findPolicy(record.model) === null)
+    const trainer = trainers.of(record.model);
+    // Never dispatch to this service's trainer for a model that its settings do not name, nor to one that a reload replaced.
+    if (findPolicy(record.model) === null || trainer.name !== record.trainer || !trainer.remote)
       return apply(record, { kind: "request_differs", haveSettingsChanged: true });
-    const trainer = requireTrainer(trainers, record);
     const rendered = compareRequest(trainer, record);
     if (rendered.kind === "differs")
       return apply(record, { kind: "request_differs", haveSettingsChanged: rendered.haveSettingsChanged });
@@ -169,9 +169,10 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
 /** Callers leave the dispatches of other trainers alone, so an error here is a bug; it keeps the request from being sent. */
 function requireTrainer(
   trainers: DispatcherDependencies["trainers"],
-  { decisionId, model, trainer: name }: DispatchRecord,
+  record: DispatchRecord,
 ): Trainer & { remote: RemoteTrainer } {
-  const trainer = findTrainer(trainers, { model, trainer: name });
+  const { decisionId, model, trainer: name } = record;
+  const trainer = findTrainer(trainers, record);
   if (!trainer?.remote)
     throw new Error(`decision ${decisionId}: ${model} does not start trainings with ${name}`);
   return { ...trainer, remote: trainer.remote };

@@ -6,7 +6,8 @@ import { createEvidenceReader, QUICK_LIMIT_MS, SLOW_SLOTS } from "./evidence-rea
 import type { StageOutput, StagePause } from "./stage.ts";
 
 export interface GatherDependencies {
-  findModel(model: string): ModelConfig;
+  /** @throws PermanentError for a model that the settings never named; one that a reload removed ends its run. */
+  findForRun(model: string): ModelConfig;
   database: Pick<Database, "fetchEvidence">;
   timeZone: string;
 }
@@ -18,10 +19,10 @@ const NO_SLOT_PAUSE_MS = 3_000;
  * Reads all the evidence in one snapshot, and pins the policy to evaluate it against. A model whose database is slow may
  * have to wait for a slot; its run keeps the decision lock in the meantime.
  */
-export function createGather({ findModel, database, timeZone }: GatherDependencies) {
+export function createGather({ findForRun, database, timeZone }: GatherDependencies) {
   const read = createEvidenceReader({ fetchEvidence: database.fetchEvidence, now: () => performance.now() });
   return async ({ model }: StageJob): Promise<StageOutput<Gathered> | StagePause> => {
-    const config = findModel(model);
+    const config = findForRun(model);
     const { policy } = config;
     const reading = await read(model, config);
     switch (reading.outcome) {

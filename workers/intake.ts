@@ -53,21 +53,24 @@ export function createIntake(dependencies: IntakeDependencies) {
         const event = parseInput(DriftMonitoringCompleted, data, "event");
         return taken(await takeEvent(dependencies, job, event, modelOf(dependencies, event)));
       }
-      case INBOX_JOBS.schedule:
       case INBOX_JOBS.manual: {
         const model = modelOf(dependencies, parseInput(DecisionRequest, data, "request"));
-        const cause = name === INBOX_JOBS.schedule ? "schedule" : "manual";
-        return taken(await startOrFold(dependencies, job, model, cause));
+        return taken(await startOrFold(dependencies, job, model, "manual"));
       }
+      case INBOX_JOBS.schedule:
       case INBOX_JOBS.nextLook: {
-        const { model = "default" } = parseInput(DecisionRequest, data, "follow-up");
+        const { model = "default" } = parseInput(DecisionRequest, data, "request");
         // A model that was removed from the settings is not evaluated. That is not a failure.
         if (!dependencies.hasModel(model)) return taken({ outcome: "model_removed" });
-        return taken(await startOrFold(dependencies, job, model, "followup"));
+        const cause = name === INBOX_JOBS.schedule ? "schedule" : "followup";
+        return taken(await startOrFold(dependencies, job, model, cause));
       }
       case INBOX_JOBS.followup: {
         const { model, runId } = parseInput(FollowUpRequest, data, "follow-up");
-        return takeFollowUp(dependencies, job, modelOf(dependencies, { model }), runId);
+        if (dependencies.hasModel(model)) return takeFollowUp(dependencies, job, model, runId);
+        // If the model returns, its requests need a follow-up that still runs.
+        await dependencies.lock.unfold(model, runId);
+        return taken({ outcome: "model_removed" });
       }
       default:
         throw new PermanentError(

@@ -1,5 +1,6 @@
 import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
+import { forEachAtOnce, REQUESTS_AT_ONCE } from "../queues/at-once.ts";
 import type { Chain } from "../queues/chain.ts";
 import { type Claims, syncSchedules } from "../queues/schedule.ts";
 import { messageOf } from "../src/core/errors.ts";
@@ -20,13 +21,13 @@ export interface ReconcilerDependencies {
   /** Prefix of the key whose absence shows that Redis was emptied. */
   prefix: string;
   inbox: Queue;
-  /** Cron pattern of each model, null for none. */
-  schedules: ReadonlyMap<string, string | null>;
+  /** Cron pattern of each model in force, null for none. */
+  listSchedules(): ReadonlyMap<string, string | null>;
   /** Which models the services on this prefix serve. */
   claims: Claims;
-  database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents">;
+  database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents" | "readLatestDecision">;
   training: Queue;
-  trainers: Pick<Trainers, "of">;
+  trainers: Pick<Trainers, "of" | "before">;
   /** Makes sure that a job follows the training to its end. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
   log: Logger;
@@ -35,7 +36,17 @@ export interface ReconcilerDependencies {
 export interface Reconciler {
   /** Runs soon, instead of within the hour. */
   runSoon(): void;
+  /** Carries out what a reload of the settings leads to: now, or once the servers are back. */
+  follow(changes: ReloadedModels): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** The models that a reload of the settings leaves work for. */
+export interface ReloadedModels {
+  /** Their scheduled follow-up is removed, unless another live service serves them. */
+  removed: readonly string[];
+  /** They are re-evaluated, because their latest decision says by an old policy when to look next. */
+  rejudged: readonly string[];
 }
 
 const INTERVAL_MS = 5_000;
@@ -53,13 +64,14 @@ const PASSES = 2;
  * seconds.
  */
 export async function startReconciler(dependencies: ReconcilerDependencies): Promise<Reconciler> {
-  const { redis, redisState, prefix, inbox, schedules, claims, log } = dependencies;
+  const { redis, redisState, prefix, inbox, listSchedules, claims, log } = dependencies;
   const marker = `${prefix}:reconciled`;
   let passesLeft = PASSES;
   let ranAt = 0;
   let lastFailure = "";
   let isStopped = false;
   let timer: NodeJS.Timeout | undefined;
+  const left = { removed: new Set<string>(), rejudged: new Set<string>() };
 
   const runSoon = (): void => {
     passesLeft = PASSES;
@@ -72,7 +84,9 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     if ((await reply) === 0) runSoon();
     redisState.back("reconciler");
     if (passesLeft === 0 && performance.now() - ranAt < PERIOD_MS) return;
-    await syncSchedules(inbox, schedules, claims);
+    await syncSchedules(inbox, listSchedules(), claims);
+    await removeFollowUps(dependencies, left.removed);
+    await rejudgeModels(dependencies, left.rejudged);
     await resumeModels(dependencies);
     await resumeDispatches(dependencies);
     await redis.set(marker, new Date().toISOString());
@@ -98,6 +112,16 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
   await current;
   return {
     runSoon,
+    async follow({ removed, rejudged }) {
+      for (const model of removed) left.removed.add(model);
+      for (const model of rejudged) left.rejudged.add(model);
+      current = current.then(() => {
+        clearTimeout(timer);
+        runSoon();
+        return isStopped ? undefined : runAndReschedule();
+      });
+      await current;
+    },
     async stop() {
       isStopped = true;
       redis.off("ready", runSoon);
@@ -107,12 +131,39 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
   };
 }
 
+/** Removes the scheduled follow-ups of removed models. @param left Emptied once that is done. */
+async function removeFollowUps(
+  { chain, database, claims, listSchedules }: ReconcilerDependencies,
+  left: Set<string>,
+): Promise<void> {
+  if (left.size === 0) return;
+  const models = [...left];
+  // After the claims were synced: of several services that remove a model, the last one finds that no other has it.
+  const elsewhere = await claims.listElsewhere();
+  const gone = models.filter((model) => !elsewhere.has(model) && !listSchedules().has(model));
+  await forEachAtOnce(await database.listModelStates(gone), REQUESTS_AT_ONCE, async ({ model, nextLook }) => {
+    if (nextLook) await chain.cancelNextLook(model, nextLook.decisionId);
+  });
+  for (const model of models) left.delete(model);
+}
+
+/** Requests a follow-up of each model that has a decision. @param left Those that are done are removed. */
+async function rejudgeModels(dependencies: ReconcilerDependencies, left: Set<string>): Promise<void> {
+  await forEachAtOnce([...left], REQUESTS_AT_ONCE, async (model) => {
+    const isServed = dependencies.listSchedules().has(model);
+    if (isServed && (await dependencies.database.readLatestDecision(model)))
+      await reevaluate(dependencies, model);
+    left.delete(model);
+  });
+}
+
 /**
  * Restores each model's scheduled follow-up, and each run that events wait for if it is neither in Redis nor finished.
  */
 async function resumeModels(dependencies: ReconcilerDependencies): Promise<void> {
-  const { chain, database, schedules, log } = dependencies;
-  for (const state of await database.listModelStates([...schedules.keys()])) {
+  const { chain, database, listSchedules, log } = dependencies;
+  const states = await database.listModelStates([...listSchedules().keys()]);
+  await forEachAtOnce(states, REQUESTS_AT_ONCE, async (state) => {
     const { model, nextLook, isOverdue, openRunIds } = state;
     // The follow-up of an overdue evaluation ran without recording a decision, for instance because its run failed.
     if (isOverdue && openRunIds.length === 0) {
@@ -121,7 +172,7 @@ async function resumeModels(dependencies: ReconcilerDependencies): Promise<void>
     } else if (nextLook) await chain.scheduleNextLook({ model, ...nextLook });
     for (const runId of openRunIds)
       if (await resumeRun(dependencies, model, runId)) log.info({ runId, model }, "run resumed");
-  }
+  });
 }
 
 async function resumeRun(
@@ -130,9 +181,11 @@ async function resumeRun(
   runId: string,
 ): Promise<boolean> {
   const state = await chain.stateOf(runId);
-  if (state === "open" || (state === "absent" && (await chain.hasFollowUp(runId)))) return false;
-  if (state === "absent") await chain.requestFollowUp(model, runId, "missing");
-  // Its chain ended without covering the event: it was superseded, and handed over its events before this one arrived.
+  const followUp = state === "absent" ? await chain.followUpStateOf(runId) : "done";
+  if (state === "open" || followUp === "open") return false;
+  if (followUp === "absent") await chain.requestFollowUp(model, runId, "missing");
+  // It ended without covering the event: its chain was superseded, and handed over its events before this one arrived, or its
+  // follow-up started no chain, because the model had been removed from the settings.
   else await reevaluate({ lock, chain, database }, model, runId);
   return true;
 }

@@ -12,7 +12,7 @@ import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
 import type { Slots } from "./slots.ts";
 
 export interface TrainingDependencies {
-  trainers: Pick<Trainers, "of">;
+  trainers: Pick<Trainers, "of" | "before">;
   database: Pick<Database, "readDispatch">;
   dispatcher: Dispatcher;
   timing: { pollMs: number; lostAfterMs: number };

@@ -103,6 +103,30 @@ export function withScore(check: WeighedCheck, score: number | null): WeighedChe
   return changed;
 }
 
+/** The triggered alerts of the evidence's window that no training was for, except failed ones. */
+export function listUnanswered(evidence: Evidence, now: number): WeighedCheck[] {
+  const start = evidence.window === null ? Number.NEGATIVE_INFINITY : now - toMs(evidence.window);
+  return weighedChecks(evidence).filter(
+    (check) => check.triggered && check.answeredBy === null && timeOf(check) > start,
+  );
+}
+
+/** How many of the newest checks a completed stage keeps. */
+const KEPT_CHECKS = 50;
+
+/** The evidence as a completed stage keeps it, for the report: the newest checks, and the newest alert of each feature. */
+export function toKept(evidence: Evidence): Evidence {
+  if (evidence.weighed === null || evidence.weighed.length <= KEPT_CHECKS) return evidence;
+  const seen = new Set<string | null>();
+  let others = KEPT_CHECKS;
+  const weighed = evidence.weighed.filter(({ feature }, index) => {
+    const isNewest = !seen.has(feature);
+    seen.add(feature);
+    return index < KEPT_CHECKS || (isNewest && others-- > 0);
+  });
+  return { ...evidence, weighed };
+}
+
 /** Whether a check counts. */
 export function counts({ answeredBy, failed }: WeighedCheck, { counting, now, backoff }: Facts): boolean {
   if (counting === "all") return true;

@@ -1,13 +1,16 @@
 import type { Queue } from "bullmq";
 import type { Router } from "express";
 import type { Config } from "../config/config.ts";
+import type { LiveConfig } from "../config/live-config.ts";
 import type { Database } from "../postgres/database.ts";
 import type { Logger } from "../process/logger.ts";
 import type { RedisWatch } from "../redis/watch.ts";
 
 /** Dependencies of the routes. */
 export interface RouteDependencies {
-  config: Config;
+  /** What a reload of the settings does not change; the models are in `live`. */
+  config: Omit<Config, "models" | "secrets" | "notes">;
+  live: LiveConfig;
   database: Database;
   redisWatch: RedisWatch;
   /** Must fail fast: pages respond at once even while Redis is away. */

@@ -43,7 +43,7 @@ function toMiddleware(need: Route["requires"][number], { database, redisWatch }:
   }
 }
 
-async function listen(app: express.Express, { host, port }: Config) {
+async function listen(app: express.Express, { host, port }: Pick<Config, "host" | "port">) {
   const server = app.listen(port, host);
   await new Promise<void>((resolve, reject) => {
     server.once("listening", resolve);

@@ -29,7 +29,8 @@ export function buildAnswers({ model, trainer, reach, flightLimit, evidenceMaxAg
     // No older decision can have seen a check of that time.
     `trained AS MATERIALIZED (
   SELECT DISTINCT alert_id, decision.id AS decision_id, decision.decision_date,
-    COALESCE(dispatch.state, 'sent') AS state, dispatch.ended_at, dispatch.conclusion, ${isOverdue(evidenceMaxAge)} AS is_overdue
+    COALESCE(dispatch.state, 'sent') AS state, dispatch.ended_at, dispatch.conclusion,
+    ${isOverdue(evidenceMaxAge)} AS is_overdue
   FROM retraining_decisions AS decision
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
   CROSS JOIN LATERAL unnest(decision.alert_ids) AS seen (name)
@@ -63,13 +64,15 @@ export function buildAnswers({ model, trainer, reach, flightLimit, evidenceMaxAg
 }
 
 /** The checks that a policy weighs. */
-export const WEIGHED = `COALESCE((SELECT json_agg(json_build_object('id', names[1], 'at', checked_at, 'feature', feature,
-      'score', score, 'threshold', threshold, 'triggered', triggered, 'samples', samples, 'isRecorded', is_recorded)
+export const WEIGHED = `COALESCE((SELECT json_agg(json_build_object('id', names[1], 'at', checked_at,
+      'feature', feature, 'score', score, 'threshold', threshold, 'triggered', triggered,
+      'samples', samples, 'isRecorded', is_recorded)
       ORDER BY checked_at DESC, tie DESC) FROM weighed), '[]')`;
 
 /** The earliest training, not a failed one, that was for a check. @param decidedAt When it was decided, as SQL. */
 export function describeAnswered(decidedAt: string): string {
-  return `COALESCE((SELECT json_agg(json_build_object('id', alert_id, 'decisionId', decision_id, 'decidedAt', ${decidedAt}))
+  return `COALESCE((SELECT json_agg(json_build_object('id', alert_id, 'decisionId', decision_id,
+      'decidedAt', ${decidedAt}))
     FROM answered), '[]')`;
 }
 

@@ -17,7 +17,9 @@ export interface BufferReading {
   waiting: boolean;
 }
 
-/** Counts the buffer. The result is the `buffer` of the evidence, and in `fresh` what arrived since the last training. */
+/**
+ * Counts the buffer. The result is the `buffer` of the evidence, with what arrived since the last training as `fresh`.
+ */
 export function buildBuffer(
   table: BufferTable,
   reading: BufferReading,
@@ -34,12 +36,15 @@ export function buildBuffer(
   const arrivedAt = arrival && toInstant(arrival, zone);
   const isFresh = `${arrivedAt ?? "NULL"} > ${lastTraining} AND ${arrivedAt ?? "NULL"} < 'infinity'`;
   const isGrowthRead = (reading.growth || reading.waiting) && arrivedAt !== null;
-  const waited = `GREATEST(0, extract(epoch FROM now() - ${arrivedAt})::float8)${weight === null ? "" : ` * ${weight}`}`;
+  const weighted = weight === null ? "" : ` * ${weight}`;
+  const waited = `GREATEST(0, extract(epoch FROM now() - ${arrivedAt})::float8)${weighted}`;
+  const ends = time?.sql ?? "NULL::float8";
   const fresh = [
     `${countRows(` FILTER (WHERE ${isFresh})`)} AS fresh`,
     `count(${arrival?.sql ?? "NULL"}) AS timed`,
     reading.waiting ? `sum(${waited}) FILTER (WHERE ${isFresh}) AS waited` : "NULL::float8 AS waited",
   ];
+  const figures = [`min(${ends}) AS earliest`, `max(${ends}) AS latest`, ...(isGrowthRead ? fresh : [])];
   const conditions = [
     time && hasKind(time),
     isGrowthRead || isSinceTraining ? arrival && hasKind(arrival) : null,
@@ -54,7 +59,7 @@ export function buildBuffer(
     ctes: [
       `batches AS MATERIALIZED (
   SELECT ${batch ? `left(${batch.sql}::text, ${texts})` : "NULL::text"} AS batch, ${countRows()} AS ratings,
-    min(${time?.sql ?? "NULL::float8"}) AS earliest, max(${time?.sql ?? "NULL::float8"}) AS latest${isGrowthRead ? `,\n    ${fresh.join(",\n    ")}` : ""}
+    ${figures.join(",\n    ")}
   FROM ${quoteTable(table.table)} AS source
   ${whereAll(conditions)}
   ${batch ? `GROUP BY ${batch.sql}` : "HAVING count(*) > 0"}
@@ -66,7 +71,8 @@ export function buildBuffer(
     json: `(SELECT json_build_object('size', COALESCE(sum(ratings), 0), 'batchCount', count(*),
     'fresh', ${isGrowthRead ? FRESH : "NULL::json"},
     'batches', COALESCE((SELECT json_agg(json_build_object(
-        'batch', batch, 'ratings', ratings, 'earliestRating', ${seconds("earliest")}, 'latestRating', ${seconds("latest")})
+        'batch', batch, 'ratings', ratings, 'earliestRating', ${seconds("earliest")},
+        'latestRating', ${seconds("latest")})
         ORDER BY length(batch), batch) FROM latest_batches), '[]')) FROM batches)`,
   };
 }

@@ -16,7 +16,10 @@ import type { ChecksTable, SourceTable } from "./source-tables.ts";
 export interface ChecksReading {
   /** The placeholder of the time zone of times that have none. */
   zone: string;
-  /** Placeholders of how far back checks count, in seconds, and, if checks without an alert are read, of how far back these go. */
+  /**
+   * Placeholders of how far back checks count, in seconds, and, if checks without an alert are read too, of how far
+   * back these go.
+   */
   within: string;
   reach: string | null;
   /** Whether a decision records the checks without an alert too. */
@@ -32,8 +35,8 @@ export interface StatementPart {
 }
 
 /**
- * Reads the drift checks: `checks` has those of the time, `weighed` the ones that a policy may weigh, with the names under
- * which decisions recorded them. The result is the `checks` of the evidence.
+ * Reads the drift checks: `checks` has those of the window, `weighed` those that a policy may weigh, with the names
+ * that decisions recorded them under. The result is the `checks` of the evidence.
  */
 export function buildChecks(
   table: ChecksTable,
@@ -77,7 +80,8 @@ export function buildChecks(
 )`,
       `weighed AS MATERIALIZED (
   SELECT ${identity} AS names, checked_at, ${rank} AS tie, left(feature::text, ${texts}) AS feature,
-    ${figure("score")} AS score, ${figure("threshold")} AS threshold, ${figure("samples")} AS samples, triggered, is_recorded
+    ${figure("score")} AS score, ${figure("threshold")} AS threshold, ${figure("samples")} AS samples,
+    triggered, is_recorded
   FROM (${reach === null ? triggeredOnes : `(${triggeredOnes}) UNION ALL (${others})`}) AS listed
 )`,
     ],
@@ -126,10 +130,10 @@ function describeTie({ columns }: ChecksTable): string {
 }
 
 /**
- * The identity of a check, independent of the session's settings, as the first of its names: its id, or its feature if it has
- * none, and its time, because ids restart if a table is cleared, and may be NULL in a view. A column with a zone gives the
- * instant; one without gives the local time. The other names are those under which it was recorded if the column had another
- * type then, or, by an earlier version, as the session printed it.
+ * The identity of a check, independent of the session's settings, as the first of its names: its id, or its feature if
+ * it has none, and its time, because ids restart if a table is cleared, and may be NULL in a view. A column with a
+ * zone gives the instant; one without gives the local time. The other names are those under which it was recorded if
+ * the column had another type then, or, by an earlier version, as the session printed it.
  */
 function describeIdentity({ kind }: Value, zone: string): string {
   const instant = toInstantText("checked_at");

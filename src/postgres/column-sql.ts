@@ -8,7 +8,10 @@ export interface Value {
   isDomain?: boolean;
 }
 
-/** A value as an instant: one without a zone is in `zone`; a number is Unix seconds, or milliseconds if it is that large. */
+/**
+ * A value as an instant: one without a zone is in `zone`; a number is Unix seconds, or milliseconds if it is that
+ * large.
+ */
 export function toInstant({ sql, kind }: Value, zone: string): string {
   switch (kind) {
     case "timestamptz":
@@ -22,7 +25,8 @@ export function toInstant({ sql, kind }: Value, zone: string): string {
     case "numeric":
       return `to_timestamp(${toSeconds(`NULLIF(${sql}::float8, 'NaN')`)})`;
     case "text":
-      return `(CASE WHEN ${sql} ~ ${HAS_OFFSET} THEN ${sql}::timestamptz ELSE ${sql}::timestamp AT TIME ZONE ${zone} END)`;
+      return `(CASE WHEN ${sql} ~ ${HAS_OFFSET} THEN ${sql}::timestamptz
+        ELSE ${sql}::timestamp AT TIME ZONE ${zone} END)`;
     case "boolean":
     case "other":
       throw new Error(`${sql} holds no times`);
@@ -48,8 +52,8 @@ export function toUnixSeconds(value: Value, zone: string): string {
 }
 
 /**
- * A condition that every row later than an instant meets, and that can use an index on the column; null if there is none.
- * The exact comparison has to follow.
+ * A condition that every row later than an instant meets, and that can use an index on the column; null if there is
+ * none. The exact comparison has to follow.
  */
 export function mayBeAfter({ sql, kind }: Value, instant: string): string | null {
   switch (kind) {
@@ -75,8 +79,8 @@ export function mayBeAfter({ sql, kind }: Value, instant: string): string | null
 }
 
 /**
- * A condition that always holds, and that Postgres removes when it plans the statement; but it accepts the statement only if
- * the column still has this type. Otherwise another type of time would be read silently, and wrongly.
+ * A condition that always holds, and that Postgres removes when it plans the statement; but it accepts the statement
+ * only if the column still has this type. Otherwise another type of time would be read silently, and wrongly.
  */
 export function hasKind({ sql, kind, isDomain = false }: Value): string | null {
   const range = { timestamptz: "tstzrange", timestamp: "tsrange", date: "daterange" }[kind as string];

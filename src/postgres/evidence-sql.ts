@@ -43,8 +43,8 @@ export interface EvidenceReading {
 }
 
 /**
- * Reads our own tables, and the source tables that are in the same database, in one statement: one snapshot, one round trip.
- * If the checks are elsewhere, the first parameter is `weighed` as `buildSourceReading` returned it.
+ * Reads our own tables, and the source tables that are in the same database, in one statement: one snapshot, one round
+ * trip. If the checks are elsewhere, the first parameter is `weighed` as `buildSourceReading` returned it.
  */
 export function buildEvidence(reading: EvidenceReading, tables: Partial<SourceTables>): Statement {
   const parameters = createParameters();
@@ -74,7 +74,8 @@ export function buildEvidence(reading: EvidenceReading, tables: Partial<SourceTa
 }
 
 /**
- * Reads the source tables of another database. The first parameter is the snapshot since which data is new, or `-infinity`.
+ * Reads the source tables of another database. The first parameter is the snapshot since which data is new, or
+ * `-infinity`.
  */
 export function buildSourceReading(reading: EvidenceReading, tables: Partial<SourceTables>): Statement {
   const parameters = createParameters();
@@ -201,7 +202,8 @@ function describeOwn(
 /** `decision_date` has no zone unless somebody changed the DAG's table. */
 function decisionInstant({ zone }: Pick<OwnReading, "zone">): (column: string) => string {
   return (column) =>
-    `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz ELSE ${column}::timestamp AT TIME ZONE ${zone} END`;
+    `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz
+      ELSE ${column}::timestamp AT TIME ZONE ${zone} END`;
 }
 
 function assemble(ctes: readonly string[], entries: Readonly<Record<string, string>>): string {

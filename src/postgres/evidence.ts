@@ -34,9 +34,9 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
 
   return {
     /**
-     * Reads all the evidence for a decision with one statement: one snapshot, one round trip. The database compares all
-     * times, on its own clock. The columns of the source tables are looked up before the first time. A source in another
-     * database takes two more round trips.
+     * Reads all the evidence for a decision with one statement: one snapshot, one round trip. The database compares
+     * all times, on its own clock. The columns of the source tables are looked up before the first time. A source in
+     * another database takes two more round trips.
      *
      * @param limitMs After this long the server cancels a query: TransientError READING_TOO_SLOW.
      * @throws PermanentError that names each table or column that is missing, and its place in the settings.

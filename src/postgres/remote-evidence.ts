@@ -28,9 +28,10 @@ export interface RemoteReading {
 const MAX_ATTEMPTS = 3;
 
 /**
- * Reads evidence of which a part is in a database of the model's own: first our clock, then the source there, by its own clock,
- * then our tables. The time of the evidence is not later than either snapshot, so that a decision covers no event that it
- * has not seen. If a training succeeded in the meantime, what is new since the last one is counted again.
+ * Reads evidence of which a part is in a database of the model's own: first our clock, then the source there, by its
+ * own clock, then our tables. The time of the evidence is not later than either snapshot, so that a decision covers no
+ * event that it has not seen. If a training succeeded in the meantime, what is new since the last one is counted
+ * again.
  */
 export async function readRemoteEvidence({
   pool,

@@ -6,7 +6,8 @@ import type { ReportedCheck, ReportedGrowth } from "../../queues/reports.ts";
 export function createReportStore({ pool }: { pool: pg.Pool }) {
   return {
     /**
-     * Saves the checks of a report and returns how many are new: a check that the same run reported before is kept as it was.
+     * Saves the checks of a report and returns how many are new: a check that the same run reported before is kept as
+     * it was.
      *
      * @param report Its drift run's id, without which each report is a new one, and its sender.
      */
@@ -41,8 +42,8 @@ export function createReportStore({ pool }: { pool: pg.Pool }) {
 const SAVE_CHECKS = `
 INSERT INTO retraining_reported_checks (model, feature, score, threshold, triggered, samples, checked_at, run_id, source)
 SELECT $1, feature, score, threshold, triggered, samples, COALESCE(checked_at, now()), $3, $4
-FROM json_to_recordset($2::json) AS reported (feature text, score float8, threshold float8, triggered boolean, samples bigint,
-  checked_at timestamptz)
+FROM json_to_recordset($2::json) AS reported (feature text, score float8, threshold float8, triggered boolean,
+  samples bigint, checked_at timestamptz)
 ON CONFLICT (model, run_id, feature) DO NOTHING`;
 
 const SAVE_GROWTH = `

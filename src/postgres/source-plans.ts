@@ -21,8 +21,8 @@ interface Kept {
 }
 
 /**
- * Keeps the statement of each model, building which takes longer than reading a small table, until a statement fails because the
- * columns have changed.
+ * Keeps the statement of each model, building which takes longer than reading a small table, until a statement fails
+ * because the columns have changed.
  *
  * @param address The database, for messages.
  */
@@ -41,8 +41,8 @@ export function createSourcePlans(cache: ColumnCache, address: string) {
 
   return {
     /**
-     * Reads by the model's statement. If the columns have changed since it was built, it builds another one and reads once
-     * more.
+     * Reads by the model's statement. If the columns have changed since it was built, it builds another one and reads
+     * once more.
      *
      * @throws PermanentError that names each table or column that is missing.
      */

@@ -24,7 +24,9 @@ const MAX_CONNECTIONS = 2;
 const IDLE_LIMIT_MS = 10_000;
 const MAX_POOLS = 20;
 
-/** @param maxPools So many databases are kept open; of those that are not in use, the one used longest ago is closed. */
+/**
+ * @param maxPools So many databases are kept open; of those that are not in use, the one used longest ago is closed.
+ */
 export function createSourcePools(log: Logger, maxPools = MAX_POOLS): SourcePools {
   // In the order of their last use.
   const open = new Map<string, SourceDatabase & { users: number }>();

@@ -1,7 +1,6 @@
 import { PermanentError } from "../core/errors.ts";
 import type { Policy } from "../core/policy.ts";
 import {
-  BUFFER_COLUMNS,
   type BufferColumn,
   type BufferSource,
   CHECKS_COLUMNS,
@@ -9,8 +8,8 @@ import {
   type ChecksSource,
   type Sources,
 } from "../settings/sources.ts";
-import { REPORTED_BUFFER, REPORTED_CHECKS } from "./reported-tables.ts";
-import type { ColumnCache, ColumnKind, TableColumn, TableColumns } from "./source-columns.ts";
+import type { ColumnCache, TableColumn, TableColumns } from "./source-columns.ts";
+import { defineBuffer, defineChecks, type SourceDefinition, TIMES } from "./source-definitions.ts";
 
 /** What a model is judged by, and where its evidence is. */
 export interface ModelSources {
@@ -51,51 +50,6 @@ export interface SourceFault {
   /** What is wrong, with the place in the settings. */
   message: string;
   remedy: string;
-}
-
-/** How a source says which table and columns it has. */
-interface Definition<C extends string> {
-  part: "checks" | "buffer";
-  /** The variable that names the table if there is no YAML file. */
-  variable: string;
-  table: string;
-  columns: Readonly<Partial<Record<C, string | null>>>;
-  guideNames: Readonly<Record<C, string>>;
-  where: Readonly<Record<string, string | number | boolean>>;
-  kinds: Readonly<Record<C, readonly ColumnKind[] | "any">>;
-}
-
-const NUMBERS: readonly ColumnKind[] = ["integer", "float", "numeric"];
-const FIGURES: readonly ColumnKind[] = [...NUMBERS, "text"];
-const TIMES: readonly ColumnKind[] = [...FIGURES, "timestamp", "timestamptz", "date"];
-
-function defineChecks(model: string, source: ChecksSource): Definition<ChecksColumn> {
-  return {
-    part: "checks",
-    variable: "DRIFT_ALERTS_TABLE",
-    guideNames: CHECKS_COLUMNS,
-    ...(source.kind === "table" ? source : { ...REPORTED_CHECKS, where: { model } }),
-    kinds: {
-      id: "any",
-      checkedAt: TIMES,
-      feature: "any",
-      score: FIGURES,
-      threshold: FIGURES,
-      triggered: [...FIGURES, "boolean"],
-      samples: FIGURES,
-      notes: "any",
-    },
-  };
-}
-
-function defineBuffer(model: string, source: BufferSource): Definition<BufferColumn> {
-  return {
-    part: "buffer",
-    variable: "RATINGS_BUFFER_TABLE",
-    guideNames: BUFFER_COLUMNS,
-    ...(source.kind === "table" ? source : { ...REPORTED_BUFFER, where: { model } }),
-    kinds: { batch: "any", time: TIMES, ingestedAt: TIMES },
-  };
 }
 
 export type SourcePart = keyof SourceTables;
@@ -163,7 +117,7 @@ const TITLES = {
 async function findTable<C extends string>(
   cache: ColumnCache,
   model: string,
-  definition: Definition<C>,
+  definition: SourceDefinition<C>,
   faults: SourceFault[],
 ): Promise<SourceTable<C>> {
   const { table, guideNames, where, part, variable } = definition;
@@ -208,7 +162,7 @@ async function findTable<C extends string>(
 
 /** The column of a figure; null if there is none. A column that nobody named is used only if it can be read. */
 function findColumn<C extends string>(
-  { columns, guideNames, kinds, table }: Definition<C>,
+  { columns, guideNames, kinds, table }: SourceDefinition<C>,
   name: C,
   found: TableColumns,
   place: string,
@@ -228,7 +182,7 @@ function findColumn<C extends string>(
     faults.push({
       code: "SOURCE_DATA",
       message: `${place}: the column ${column.name} of ${table} is of type ${column.type}`,
-      remedy: `Name a column that holds ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/source-tables.md`,
+      remedy: `Name a column of ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/source-tables.md`,
     });
   return null;
 }

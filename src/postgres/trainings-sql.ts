@@ -62,7 +62,8 @@ export const LAST_SUCCESS = `(SELECT json_build_object('decisionId', decision_id
 
 /** Only when the last successful training ended. */
 export function describeLastSuccess(own: OwnReading, trainer: string): string {
-  return `(SELECT json_build_object('decisionId', decision_id, 'at', at) FROM (${selectLastSuccess(own, trainer)}) AS newest)`;
+  return `(SELECT json_build_object('decisionId', decision_id, 'at', at)
+    FROM (${selectLastSuccess(own, trainer)}) AS newest)`;
 }
 
 /** The size that an earlier decision saw. */
@@ -103,9 +104,11 @@ export function describeTrainings(
       ? [
           `'durations', COALESCE((SELECT json_agg(json_build_object('rows', buffer_size, 'seconds', seconds)
         ORDER BY ended_at DESC) FROM (
-      SELECT buffer_size, ended_at, COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)::float8) AS seconds
+      SELECT buffer_size, ended_at,
+        COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)::float8) AS seconds
       FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
-      WHERE model_name = ${own.model} AND dispatch.trainer = ${own.trainer} AND state = 'succeeded' AND ended_at IS NOT NULL
+      WHERE model_name = ${own.model} AND dispatch.trainer = ${own.trainer} AND state = 'succeeded'
+        AND ended_at IS NOT NULL
         AND buffer_size IS NOT NULL AND COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)) >= 0
       ORDER BY ended_at DESC LIMIT ${MOST_DURATIONS}) AS past), '[]')`,
         ]

@@ -24,3 +24,21 @@ export function createRedactor(secrets: ReadonlyMap<string, string>): Redact {
       .reduce((left, { form, name }) => left.replaceAll(form, () => name), text)
       .replace(GITHUB_TOKEN, "[GitHub token]");
 }
+
+/** A redactor that may learn of more secrets. It forgets none, because work may still depend on the old settings. */
+export interface GrowingRedactor {
+  redact: Redact;
+  add(secrets: ReadonlyMap<string, string>): void;
+}
+
+export function createGrowingRedactor(initial: ReadonlyMap<string, string>): GrowingRedactor {
+  let secrets = initial;
+  let redact = createRedactor(secrets);
+  return {
+    redact: (text) => redact(text),
+    add(more) {
+      secrets = new Map([...secrets, ...more]);
+      redact = createRedactor(secrets);
+    },
+  };
+}

@@ -1,20 +1,30 @@
+import { writeSync } from "node:fs";
 import type { Logger } from "./logger.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** Starts, runs until SIGINT, SIGTERM or `endsBy`, then stops. A second signal ends the process at once. */
+/**
+ * Starts, runs until SIGINT, SIGTERM or `endsBy`, then stops. A second signal ends the process at once.
+ *
+ * @param onHangup Called on SIGHUP, at the earliest after the start; without it, SIGHUP ends the process at once. It also
+ * stops if SIGHUP means that its terminal was closed.
+ */
 export async function runUntilSignal({
   start,
   stop,
   log,
   endsBy,
+  onHangup,
 }: {
   start: (signal: AbortSignal) => Promise<unknown>;
   stop: () => Promise<void>;
   log: Logger;
   endsBy?: AbortSignal;
+  onHangup?: () => void;
 }): Promise<void> {
   const aborted = new AbortController();
+  let isStarted = false;
+  let isHangupMissed = false;
   const signalled = new Promise<void>((resolve) => {
     const onSignal = (signal: NodeJS.Signals): void => {
       if (aborted.signal.aborted) process.exit(1);
@@ -23,16 +33,35 @@ export async function runUntilSignal({
       resolve();
     };
     for (const signal of SIGNALS) process.on(signal, onSignal);
+    if (onHangup)
+      process.on("SIGHUP", () => {
+        if (hasTerminalClosed()) onSignal("SIGHUP");
+        else if (isStarted) onHangup();
+        else isHangupMissed = true;
+      });
     endsBy?.addEventListener("abort", () => resolve());
   });
   try {
     await start(aborted.signal);
+    isStarted = true;
+    if (isHangupMissed) onHangup?.();
     await signalled;
   } catch (error) {
     // A signal during the start is not a failure.
     if (!aborted.signal.aborted) throw error;
   } finally {
     await stop();
-    for (const signal of SIGNALS) process.removeAllListeners(signal);
+    for (const signal of [...SIGNALS, "SIGHUP"]) process.removeAllListeners(signal);
+  }
+}
+
+/** Whether the process ran in a terminal that no longer exists. */
+function hasTerminalClosed(): boolean {
+  if (!process.stdout.isTTY) return false;
+  try {
+    writeSync(1, "");
+    return false;
+  } catch {
+    return true;
   }
 }

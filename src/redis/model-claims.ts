@@ -18,24 +18,31 @@ const TTL_MS = 2.5 * 60 * 60_000;
 const RESTART_LIMIT_MS = 15 * 60_000;
 const RELEASED = "released-";
 
-/** Claims are members "<instance> <model>" of one sorted set. Their score is the time of expiry on the clock of Redis. */
+/**
+ * Claims are members "<instance> <model>" of one sorted set. Their score is the time of expiry on the clock of Redis.
+ *
+ * @param listModels The models of this process. They may change between two refreshes.
+ */
 export function createModelClaims(
   redis: Redis,
   prefix: string,
-  models: readonly string[],
+  listModels: () => readonly string[],
   { ttlMs = TTL_MS, instanceId = randomUUID() }: { ttlMs?: number; instanceId?: string } = {},
 ): ModelClaims {
   const key = `${prefix}:model-claims`;
-  const members = models.map((model) => `${instanceId} ${model}`);
+  let members: readonly string[] = [];
   return {
     async refresh() {
       const now = await readClock(redis);
-      await redis
-        .multi()
-        .zremrangebyscore(key, "-inf", now)
-        .zadd(key, ...members.flatMap((member) => [now + ttlMs, member]))
-        .exec();
-      await dropPredecessors();
+      const models = new Set(listModels());
+      const current = new Set([...models].map((model) => `${instanceId} ${model}`));
+      const dropped = members.filter((member) => !current.has(member));
+      const changes = redis.multi().zremrangebyscore(key, "-inf", now);
+      if (dropped.length > 0) changes.zrem(key, ...dropped);
+      if (current.size > 0) changes.zadd(key, ...[...current].flatMap((member) => [now + ttlMs, member]));
+      await changes.exec();
+      members = [...current];
+      await dropPredecessors(models);
     },
     async listElsewhere() {
       const live = await redis.zrangebyscore(key, `(${await readClock(redis)}`, "+inf");
@@ -47,6 +54,7 @@ export function createModelClaims(
       );
     },
     async release() {
+      if (members.length === 0) return;
       const expiresAt = (await readClock(redis)) + Math.min(ttlMs, RESTART_LIMIT_MS);
       await redis
         .multi()
@@ -57,11 +65,11 @@ export function createModelClaims(
   };
 
   /** Drops all claims of a stopped process that shared a model with this one: this process is its successor. */
-  async function dropPredecessors(): Promise<void> {
+  async function dropPredecessors(models: ReadonlySet<string>): Promise<void> {
     const released = (await redis.zrange(key, "0", "-1")).filter((member) => member.startsWith(RELEASED));
     const instanceOf = (member: string): string => member.split(" ")[0] ?? "";
     const predecessors = new Set(
-      released.filter((member) => models.includes(member.split(" ")[1] ?? "")).map(instanceOf),
+      released.filter((member) => models.has(member.split(" ")[1] ?? "")).map(instanceOf),
     );
     const dropped = released.filter((member) => predecessors.has(instanceOf(member)));
     if (dropped.length > 0) await redis.zrem(key, ...dropped);

@@ -46,6 +46,7 @@ export async function createTrainers(
   };
   return {
     of: (model) => get(keys.get(model) ?? fallbackKey),
+    before: () => [],
     all: () => [...new Set(keys.values())].map(get),
   };
 }

@@ -62,16 +62,6 @@ export function settingsOf<S extends Settings>(
   return configured.name === name ? (configured.settings as ValuesOf<S>) : null;
 }
 
-/** The settings of a trainer wherever it is configured: in the environment and for models. */
-export function listSettings<S extends Settings>(
-  { trainer, models }: TrainerConfig,
-  definition: TrainerDefinition<S>,
-): ValuesOf<S>[] {
-  return [trainer, ...[...models.values()].map((model) => model.trainer)]
-    .map((configured) => settingsOf(configured, definition))
-    .filter((settings) => settings !== null);
-}
-
 /** The port behind which training runs. */
 export interface Trainer {
   readonly name: string;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { type Config, parseConfig } from "../../src/config/config.ts";
+import { createLiveConfig } from "../../src/config/live-config.ts";
 import { preflightTrainers } from "../../src/trainers/preflight.ts";
 import { createTrainers } from "../../src/trainers/registry.ts";
-import { listSettings } from "../../src/trainers/trainer.ts";
+import { settingsOf } from "../../src/trainers/trainer.ts";
 import { findTrainer } from "../../src/trainers/trainers.ts";
 import { webhookTrainer } from "../../src/trainers/webhook/webhook.ts";
 
@@ -88,7 +89,8 @@ describe("the settings of the trainers", () => {
 
   it("are found wherever they are set", () => {
     const config = configOf({ a: WEBHOOK, b: two, c: { TRAINER: "mock" } });
-    expect(listSettings(config, webhookTrainer).map(({ secret }) => secret)).toEqual([
+    const trainers = createLiveConfig(config).listAllTrainers();
+    expect(trainers.flatMap((own) => settingsOf(own, webhookTrainer)?.secret ?? [])).toEqual([
       WEBHOOK.TRAINER_SECRET,
       two.TRAINER_SECRET,
     ]);

@@ -1,5 +1,8 @@
+import type { Job } from "bullmq";
 import type { IntakeResult } from "../../queues/jobs.ts";
+import { INBOX_JOBS } from "../../queues/names.ts";
 import { FOLLOW_UP_DELAY_MS } from "../../queues/options.ts";
+import { computeSpreadOffsetMs } from "../../queues/spread.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { InboxJob, IntakeOutcome } from "../intake.ts";
 import { delay, elapsedMs, isPermanent, type Processor, retryLater, toBullError } from "./job-control.ts";
@@ -9,14 +12,23 @@ export interface InboxOptions {
   prefix: string;
   log: Logger;
   intake(job: InboxJob): Promise<IntakeOutcome>;
+  /** Over how long the schedules of models with the same pattern are spread; 0 for none, or an unknown model. */
+  spreadMsOf(model: string): number;
 }
 
 /** The processor of the inbox. */
-export function createInboxProcessor({ intake, prefix, log }: InboxOptions): Processor<IntakeResult> {
+export function createInboxProcessor({
+  intake,
+  spreadMsOf,
+  prefix,
+  log,
+}: InboxOptions): Processor<IntakeResult> {
   return async (job, token) => {
     const startedAt = performance.now();
     const jobLog = log.child({ stage: "intake", jobId: job.id });
     try {
+      const waitMs = computeSpreadWaitMs(job, spreadMsOf(modelOf(job)));
+      if (waitMs > 0) return await delay(job, waitMs, token);
       const outcome = await intake({
         name: job.name,
         data: job.data,
@@ -34,4 +46,14 @@ export function createInboxProcessor({ intake, prefix, log }: InboxOptions): Pro
       throw toBullError(error);
     }
   };
+}
+
+/**
+ * How long the job of a schedule still has to wait for its model's share of the spread. Counted from the instant in the cron
+ * pattern, so that a restart in between neither shortens nor repeats the wait.
+ */
+function computeSpreadWaitMs(job: Job, spreadMs: number): number {
+  const { prevMillis: instant } = job.opts;
+  if (job.name !== INBOX_JOBS.schedule || instant === undefined) return 0;
+  return instant + computeSpreadOffsetMs(modelOf(job), spreadMs) - Date.now();
 }

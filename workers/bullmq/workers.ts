@@ -25,7 +25,7 @@ export interface Processors
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 
-export interface WorkerOptions extends FailureOptions, ForeignModelOptions {
+export interface WorkerOptions extends FailureOptions, ForeignModelOptions, Pick<InboxOptions, "spreadMsOf"> {
   connection: Redis;
   processors: Processors;
   lockTtlMs: number;

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { wakeTraining } from "../../../queues/training.ts";
 import type { Database } from "../../postgres/database.ts";
 import { githubTrainer } from "../../trainers/github/github.ts";
-import { listSettings } from "../../trainers/trainer.ts";
+import { settingsOf } from "../../trainers/trainer.ts";
 import type { Route } from "../route.ts";
 import { parseBody, readBody, requireSigned } from "../signed-body.ts";
 
@@ -14,11 +14,13 @@ import { parseBody, readBody, requireSigned } from "../signed-body.ts";
 export const githubWebhook: Route = {
   paths: ["/api/v1/github"],
   requires: ["postgres", "redis writes"],
-  create({ config, database, queues, log }) {
+  create({ live, database, queues, log }) {
     const router = Router();
     router.post("/api/v1/github/webhook", readBody, async (request, response) => {
       // Any secret will do: a forged hint costs no more than a poll.
-      const secrets = listSettings(config, githubTrainer).map(({ webhookSecret }) => webhookSecret);
+      const secrets = live
+        .listAllTrainers()
+        .map((trainer) => settingsOf(trainer, githubTrainer)?.webhookSecret);
       const body = await requireSigned(request, secrets, "X-Hub-Signature-256");
       const event = request.get("X-GitHub-Event") ?? "no event";
       const runId =

@@ -1,10 +1,10 @@
 import { Router } from "express";
 import { z } from "zod";
 import { resumeTraining } from "../../../queues/training.ts";
-import type { Config } from "../../config/config.ts";
+import type { LiveConfig } from "../../config/live-config.ts";
 import type { DispatchRecord } from "../../postgres/dispatches.ts";
 import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
-import { listSettings, settingsOf } from "../../trainers/trainer.ts";
+import { settingsOf } from "../../trainers/trainer.ts";
 import { Outcome, outcomePath, toStatus } from "../../trainers/webhook/outcome.ts";
 import { webhookTrainer } from "../../trainers/webhook/webhook.ts";
 import { applyInput } from "../../use-cases/settle-dispatch.ts";
@@ -15,12 +15,12 @@ import { parseBody, readBody, RequestError, requireSigned } from "../signed-body
 export const trainingOutcome: Route = {
   paths: ["/api/v1/trainings"],
   requires: ["postgres", "redis writes"],
-  create({ config, database, queues }) {
+  create({ config, live, database, queues }) {
     const router = Router();
     router.post(outcomePath(":runId"), readBody, async (request, response) => {
       const { runId } = RunAddress.parse(request.params);
       const dispatch = RunId.safeParse(runId).success ? await database.readDispatch(runId) : null;
-      const body = await requireSigned(request, listSecrets(config, dispatch), SIGNATURE_HEADER);
+      const body = await requireSigned(request, listSecrets(live, dispatch), SIGNATURE_HEADER);
       const { decision_id: namedRunId, ...outcome } = parseBody(SignedOutcome, body);
       // Only the body is signed: without this check, an outcome could be replayed to another training.
       if (namedRunId !== runId) throw new RequestError(400, "decision_id does not match the URL");
@@ -42,8 +42,8 @@ const SignedOutcome = Outcome.extend({ decision_id: RunId });
  * The secrets that may sign an outcome: for a training, only that of its model, so that the receiver of one model cannot end
  * the trainings of another. For an unknown training any, because only a receiver of ours may learn that it is unknown.
  */
-function listSecrets(config: Config, dispatch: DispatchRecord | null): (string | undefined)[] {
-  if (dispatch === null) return listSettings(config, webhookTrainer).map(({ secret }) => secret);
-  if (dispatch.trainer !== webhookTrainer.name) return [];
-  return [settingsOf(config.models.get(dispatch.model)?.trainer ?? config.trainer, webhookTrainer)?.secret];
+function listSecrets(live: LiveConfig, dispatch: DispatchRecord | null): (string | undefined)[] {
+  if (dispatch !== null && dispatch.trainer !== webhookTrainer.name) return [];
+  const trainers = dispatch === null ? live.listAllTrainers() : live.listTrainers(dispatch.model);
+  return trainers.map((trainer) => settingsOf(trainer, webhookTrainer)?.secret);
 }

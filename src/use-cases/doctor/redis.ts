@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { INBOX } from "../../../queues/names.ts";
-import { schedulerId } from "../../../queues/schedule.ts";
+import { findNextFiring } from "../../../queues/schedule.ts";
 import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../core/errors.ts";
 import { fault, type Finding, ok, warning } from "../../core/finding.ts";
@@ -70,17 +70,17 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
         ? ok(`${workers} worker process(es) take jobs`)
         : warning("No worker is running, so events wait", "npm start"),
     ];
-    for (const [model, { schedule }] of config.models) {
+    for (const [model, { schedule, spreadMs }] of config.models) {
       if (schedule === null) {
         findings.push(ok(`${model}: no schedule (SCHEDULE=off)`));
         continue;
       }
-      const next = (await inbox.getJobScheduler(schedulerId(model)))?.next;
+      const next = await findNextFiring(inbox, model, { schedule, spreadMs }, Date.now());
       // A due job may have to wait for a worker, so a schedule counts as stopped only after a minute.
-      const isAlive = next !== undefined && next > Date.now() - 60_000;
+      const isAlive = next !== null && next.dueAt > Date.now() - 60_000;
       findings.push(
         isAlive
-          ? ok(`${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next).toISOString()}`)
+          ? ok(`${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next.firesAt).toISOString()}`)
           : (workers > 0 ? fault : warning)(
               `${model}: the schedule ${schedule} is not running`,
               "npm start restores it",
