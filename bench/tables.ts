@@ -32,8 +32,6 @@ const POLICY = Policy.parse({
 
 const CONFIG = {
   policy: POLICY,
-  trainer: { name: "github" },
-  expectDriftRunEveryMs: null,
   source: {
     checks: { kind: "table", table: GUIDE_TABLES.checks, columns: {}, where: {} },
     buffer: {
