@@ -5,6 +5,7 @@ import type { Evidence } from "./evidence.ts";
 import { explain } from "./explain/explain.ts";
 import { Explanation } from "./explain/explanation.ts";
 import { judge, NoActionReason } from "./judge.ts";
+import { asTrained } from "./explain/levers.ts";
 import type { Policy } from "./policy.ts";
 
 export const Verdict = z.object({
@@ -25,7 +26,8 @@ export const Verdict = z.object({
   feature: z.string().nullable(),
   /**
    * The earliest instant (ISO 8601, the database's clock) at which a failed check could pass through time alone, whatever
-   * the other checks say, or at which an expected drift run will be missing. Null if time alone changes nothing.
+   * the other checks say, or at which an expected drift run will be missing; of a trigger, also at which time alone could call
+   * for another training. Null if time alone changes nothing.
    */
   nextLookAt: z.string().nullable().default(null),
   /** What would turn the verdict, and what did not count. */
@@ -39,5 +41,24 @@ export type Verdict = z.infer<typeof Verdict>;
  */
 export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   const judgement = judge(evidence, policy);
-  return { ...judgement, explanation: explain(evidence, policy, judgement) };
+  const nextLookAt =
+    judgement.decision === "trigger"
+      ? findEarliest([judgement.nextLookAt, ...listNextCalls(evidence, policy)])
+      : judgement.nextLookAt;
+  return { ...judgement, nextLookAt, explanation: explain(evidence, policy, judgement) };
+}
+
+/**
+ * When time alone could call for another training after this one, such as the maximum age. Counted as if this training
+ * succeeded at once, so that no look is too late; a failed one is re-evaluated when it ends.
+ */
+function listNextCalls(evidence: Evidence, policy: Policy): string[] {
+  return judge(asTrained(evidence), policy).criteria.flatMap(({ passed, nextLookAt }) =>
+    passed || nextLookAt === undefined ? [] : [nextLookAt],
+  );
+}
+
+function findEarliest(times: readonly (string | null)[]): string | null {
+  const known = times.filter((time) => time !== null);
+  return known.toSorted((a, b) => Date.parse(a) - Date.parse(b))[0] ?? null;
 }

@@ -158,19 +158,22 @@ function toListed({ id, at, feature, score, threshold, triggered }: WeighedCheck
 
 /** A training that succeeded just now. */
 export function trainNow(check: string): Lever {
-  return switchOver("trained", check, "a training that has just succeeded", (evidence) => {
-    const { buffer, trainings, takenAt } = evidence;
-    return {
-      ...evidence,
-      buffer: {
-        ...buffer,
-        grown: buffer.grown === null ? null : 0,
-        waiting: buffer.waiting === null ? null : { rows: 0, rowDays: 0 },
-      },
-      trainings: {
-        ...trainings,
-        lastSucceeded: { decisionId: 0, at: takenAt, bufferSize: buffer.size },
-      },
-    };
-  });
+  return switchOver("trained", check, "a training that has just succeeded", asTrained);
+}
+
+/** The evidence if a training had just succeeded. */
+export function asTrained(evidence: Evidence): Evidence {
+  const { buffer, trainings, takenAt } = evidence;
+  return {
+    ...evidence,
+    buffer: {
+      ...buffer,
+      grown: buffer.grown === null ? null : 0,
+      waiting: buffer.waiting === null ? null : { rows: 0, rowDays: 0 },
+    },
+    trainings: {
+      ...trainings,
+      lastSucceeded: { decisionId: 0, at: takenAt, bufferSize: buffer.size },
+    },
+  };
 }

@@ -1,6 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { evaluate } from "../../../src/core/evaluate.ts";
+import { Evidence } from "../../../src/core/evidence.ts";
 import { judge } from "../../../src/core/judge.ts";
+import { GUIDE_POLICY, parsePolicy } from "../../../src/core/policy.ts";
+import { guideEvidence } from "../../support/evidence.ts";
 import { cases, runsOf } from "./arbitraries.ts";
 import { decide } from "./second-evaluator.ts";
 
@@ -51,5 +55,27 @@ describe("the next look", () => {
       }),
       { numRuns: runsOf(3_000) },
     );
+  });
+});
+
+describe("the next look of a trigger", () => {
+  const evidence = Evidence.parse({ ...guideEvidence(), takenAt: "2025-12-21T15:30:00Z" });
+  const lookOf = (when: unknown, own: Evidence = evidence): string | null => {
+    const { decision, nextLookAt } = evaluate(own, parsePolicy({ when }, GUIDE_POLICY, [], []));
+    expect(decision).toBe("trigger");
+    return nextLookAt;
+  };
+  const maxAge = { maxAge: "60d" };
+
+  it("is when the model will have reached its maximum age, at the earliest", () => {
+    const at = "2026-02-19T15:30:00.000Z";
+    expect(lookOf({ any: [{ driftAlerts: 1 }, maxAge] })).toBe(at);
+    const trainings = { ...evidence.trainings, firstDecisionAt: "2025-01-01T00:00:00Z" };
+    expect(lookOf(maxAge, { ...evidence, trainings })).toBe(at);
+  });
+
+  it("is never, if only data calls for another training", () => {
+    expect(lookOf({ driftAlerts: 1 })).toBeNull();
+    expect(lookOf({ any: [{ bufferSize: 1 }, { bufferGrowth: 1 }, { waitingCost: 1 }] })).toBeNull();
   });
 });
