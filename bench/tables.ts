@@ -1,7 +1,9 @@
 import pg from "pg";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
+import { Policy } from "../src/core/policy.ts";
 import type { Database } from "../src/postgres/database.ts";
+import { GUIDE_TABLES } from "../src/settings/sources.ts";
 import { openDatabase } from "./open-database.ts";
 
 /**
@@ -13,6 +15,38 @@ const DECISIONS = 100_000;
 const DISPATCHES = 1_000_000;
 const MODELS = Array.from({ length: 100 }, (_, index) => `m${index}`);
 const REPEATS = 20;
+
+/** A policy that needs all the evidence there is. */
+const POLICY = Policy.parse({
+  when: {
+    any: [
+      { driftAlerts: 1 },
+      { quantile: { q: 0.05 } },
+      { maxAge: "60d" },
+      { bufferGrowth: 1 },
+      { waitingCost: { hourWorth: 1 } },
+    ],
+  },
+  guards: { cooldown: "7d", budget: { atMost: 4, per: "90d" }, totalBudget: { atMost: 20, per: "90d" } },
+});
+
+const CONFIG = {
+  policy: POLICY,
+  source: {
+    checks: { kind: "table", table: GUIDE_TABLES.checks, columns: {}, where: {} },
+    buffer: {
+      kind: "table",
+      table: GUIDE_TABLES.buffer,
+      columns: {},
+      where: {},
+      unit: "ratings",
+      since: null,
+    },
+    database: null,
+  },
+  trainer: { name: "github" },
+  expectDriftRunEveryMs: null,
+} as const;
 
 const servers = await startEmbeddedServers({ isDurable: false, say: console.log });
 try {
@@ -80,6 +114,8 @@ async function measure(pool: pg.Pool, database: Database): Promise<void> {
     "findTraining by id": () => database.findTraining({ externalId, key: null }),
     "findTraining by key": () => database.findTraining({ externalId: "none", key: runId }),
     countDispatches: () => database.countDispatches(),
+    "evidence of m1": () => database.fetchEvidence("m1", CONFIG),
+    "evidence of old1": () => database.fetchEvidence("old1", CONFIG),
     readLatestDecision: () => database.readLatestDecision("m1"),
   };
   console.log("| statement              | median ms | worst ms |");

@@ -4,6 +4,7 @@ import type { Notify } from "../queues/notifications.ts";
 import { type DispatchOutcome, toOutcome } from "../src/core/dispatch/dispatch.ts";
 import { effectsOf } from "../src/core/dispatch/effects.ts";
 import { evaluate } from "../src/core/evaluate.ts";
+import { toKept } from "../src/core/facts.ts";
 import { renderAction } from "../src/core/report/action.ts";
 import { announceTrigger, describeConflict } from "../src/core/report/announce.ts";
 import type { Superseded } from "../src/core/superseded.ts";
@@ -86,7 +87,8 @@ export function createAct(dependencies: ActDependencies) {
 
 function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageOutput<Acted> {
   const log = renderAction(toReportInput(job, acted, settings));
-  return { kind: "done", result: acted, log, endsRun: acted.recording.outcome === "superseded" };
+  const result = { ...acted, evidence: toKept(acted.evidence) };
+  return { kind: "done", result, log, endsRun: acted.recording.outcome === "superseded" };
 }
 
 /** What the recorded decision was based on: the evidence of an earlier attempt, if that one recorded it. */

@@ -5,7 +5,7 @@ import { messageOf, PermanentError } from "../core/errors.ts";
 import { explanationLines } from "../core/report/explanation.ts";
 import { explainModel, type Why } from "../use-cases/why.ts";
 import { withDatabase } from "./connections.ts";
-import { print, printNote } from "./output.ts";
+import { print, printNote, printNotes } from "./output.ts";
 
 interface WhyOptions {
   all?: true;
@@ -27,6 +27,7 @@ const CONCURRENCY = 4;
 
 async function why(model: string, { all, json }: WhyOptions): Promise<void> {
   const config = parseConfigWithoutRedis(loadEnvironment());
+  printNotes(config);
   await withDatabase(config, async (database) => {
     if (!all) {
       const answer = await explainModel(config, database, model);

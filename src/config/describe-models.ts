@@ -22,6 +22,7 @@ export function describeModels(models: ReadonlyMap<string, ModelConfig>): string
 
 function describeModel({ schedule, spreadMs, source, trainer, policy }: ModelConfig): string {
   const { checks, buffer, database } = source;
+  const criteria = listCriteria(policy.when).length;
   const guards = GUARDS.filter((guard) => settingsOf(policy, guard) !== null).length;
   return [
     schedule === null ? "no schedule" : `schedule ${schedule}${spreadMs === 0 ? "" : " (spread)"}`,
@@ -29,7 +30,7 @@ function describeModel({ schedule, spreadMs, source, trainer, policy }: ModelCon
     `checks ${checks.kind === "table" ? checks.table : "reported"}`,
     `${buffer.unit} ${buffer.kind === "table" ? `in ${buffer.table}` : "reported"}`,
     ...(database === null ? [] : [`database of ${database.variable}`]),
-    `${listCriteria(policy.when).length} criteria, ${guards} guards`,
+    `${criteria === 1 ? "1 criterion" : `${criteria} criteria`}, ${guards} guards`,
   ].join("; ");
 }
 

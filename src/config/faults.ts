@@ -87,12 +87,16 @@ export function findUnknownSettings(
       // Kubernetes sets these variables in every pod if there is a service named retrigger.
       const isFromKubernetes = /^RETRIGGER_(SERVICE|PORT)(_|$)/.test(name);
       if (!name.startsWith("RETRIGGER_") || isFromKubernetes) return [];
-      const near =
-        findNearest(name, SETTING_NAMES) ?? findNearest(name.slice("RETRIGGER_".length), SETTING_NAMES);
+      const near = findNearest(withoutPrefix(name), SETTING_NAMES.map(withoutPrefix));
+      const meantNow = SETTING_NAMES.find((known) => near !== undefined && withoutPrefix(known) === near);
       return [
-        `${where} is not a setting: ${near === undefined ? "see docs/settings.md" : `did you mean ${near}?`}`,
+        `${where} is not a setting: ${meantNow === undefined ? "see docs/settings.md" : `did you mean ${meantNow}?`}`,
       ];
     });
+}
+
+function withoutPrefix(name: string): string {
+  return name.replace(/^RETRIGGER_/, "");
 }
 
 /** Whether one letter was added, omitted, changed, or swapped with its neighbour. */

@@ -62,12 +62,7 @@ function renderSection(): JsonSchema {
     policy: mapping({
       when: describe("When the model is retrained: a criterion, or several combined.", CONDITION),
       guards: mapping(
-        Object.fromEntries(
-          GUARDS.map((guard) => [
-            guard.key,
-            renderCheck(guard, [{ enum: ["on", "off", true, false, null] }]),
-          ]),
-        ),
+        Object.fromEntries(GUARDS.map((guard) => [guard.key, renderCheck(guard, ["off", false])])),
       ),
     }),
   });
@@ -97,18 +92,23 @@ function renderCondition(): JsonSchema {
   };
 }
 
-/** A criterion or guard: its settings, the value that stands for one of them, or nothing if all have defaults. */
-function renderCheck({ fields, shorthand, docs }: CheckDefinition, others: JsonSchema[] = []): JsonSchema {
+/**
+ * A criterion or guard: its settings, the value that stands for one of them, or nothing if all have defaults.
+ *
+ * @param off What switches a guard off.
+ */
+function renderCheck({ fields, shorthand, docs }: CheckDefinition, off: unknown[] = []): JsonSchema {
   const required = Object.entries(fields)
     .filter(([, field]) => field.default === undefined && field.optional === undefined)
     .map(([name]) => name);
   const short = shorthand === undefined ? undefined : fields[shorthand];
+  const on = required.length > 0 ? [] : [null, ...(off.length > 0 ? ["on", true] : [])];
+  const words = [...on, ...off];
   return describe(docs.rule, {
     anyOf: [
       { ...mapping(renderFields(fields)), ...(required.length === 0 ? {} : { required }) },
       ...(short ? [toJsonSchema(short.schema)] : []),
-      ...(required.length === 0 && others.length === 0 ? [{ type: "null" }] : []),
-      ...others,
+      ...(words.length > 0 ? [{ enum: words }] : []),
     ],
   });
 }

@@ -12,7 +12,8 @@ export interface Layer {
   /** A cron pattern, or `off`. */
   schedule: string;
   spread: Duration;
-  expectDriftRunEvery: Duration | "off";
+  /** A duration, or `off`. */
+  expectDriftRunEvery: string;
   policy: Policy;
   settingNames: ModelConfig["settingNames"];
   checks: ChecksSource;

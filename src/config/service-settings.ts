@@ -137,6 +137,6 @@ export const SERVICE_SETTINGS = {
   configFile: {
     variable: "RETRIGGER_CONFIG",
     schema: z.string(),
-    meaning: "YAML file for several models, such as [retrigger.example.yaml](../retrigger.example.yaml).",
+    meaning: "YAML file for several models, other policies and sources: see [the file](#the-file).",
   },
 } as const satisfies Settings;

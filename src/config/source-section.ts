@@ -87,12 +87,11 @@ function mergeTable<Column extends string>(
   given: Given<Column>,
   base: ({ kind: "table" } & Table<Column>) | { kind: "reported" },
 ): Table<Column> {
-  const { table, columns, where } =
-    base.kind === "table" ? base : ({ table: "", columns: {}, where: {} } as Table<Column>);
+  const inherited: Partial<Table<Column>> = base.kind === "table" ? base : {};
   return {
-    table: given.table ?? table,
-    columns: { ...columns, ...given.columns },
-    where: given.where ?? where,
+    table: given.table ?? inherited.table ?? "",
+    columns: { ...inherited.columns, ...given.columns } as Table<Column>["columns"],
+    where: given.where ?? inherited.where ?? {},
   };
 }
 

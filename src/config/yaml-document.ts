@@ -137,7 +137,7 @@ function nameOf(key: unknown): string | undefined {
 /** The node of a path, if it exists, and the nearest key or item on the way to it. */
 function findNode(document: Document, path: Path): { node: unknown; nearest: Node | null } {
   let node: unknown = document.contents;
-  let nearest = document.contents as Node | null;
+  let nearest: Node | null = document.contents;
   for (const part of path) {
     const found = findChild(resolve(node, document), part, document);
     if (found === undefined) return { node: undefined, nearest };

@@ -113,14 +113,37 @@ export function evaluateCondition(condition: Condition, facts: Facts): Condition
   }
 }
 
+/** Whether a condition holds, without the results. */
+export function holds(condition: Condition, facts: Facts): boolean {
+  return test(condition, ({ criterion, settings }) => criterion.evaluate(facts, settings).passed);
+}
+
 /** Whether a condition holds, as far as drift decides: every criterion that does not measure drift is taken as met. */
 export function holdsAsDriftGoes(condition: Condition, facts: Facts): boolean {
+  return test(
+    condition,
+    ({ criterion, settings }) => !criterion.isDrift || criterion.evaluate(facts, settings).passed,
+  );
+}
+
+/** Tests criteria until it is known whether a condition holds. */
+function test(
+  condition: Condition,
+  passes: (part: Extract<Part, { kind: "criterion" }>) => boolean,
+): boolean {
   const part = partOf(condition);
-  if (part.kind === "criterion")
-    return !part.criterion.isDrift || part.criterion.evaluate(facts, part.settings).passed;
-  const count = part.children.filter((child) => holdsAsDriftGoes(child, facts)).length;
-  if (part.kind === "atLeast") return count >= part.count;
-  return part.kind === "any" ? count > 0 : count === part.children.length;
+  if (part.kind === "criterion") return passes(part);
+  const { children } = part;
+  switch (part.kind) {
+    case "all":
+      return children.every((child) => test(child, passes));
+    case "any":
+      return children.some((child) => test(child, passes));
+    case "atLeast":
+      return children.filter((child) => test(child, passes)).length >= part.count;
+    default:
+      return part satisfies never;
+  }
 }
 
 type Outcome = ConditionResult & { kind: "criterion" };

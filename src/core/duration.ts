@@ -10,7 +10,7 @@ const FORM = /^(\d+(?:\.\d+)?)\s*([smhdw])$/;
 const EXPECTED = "expected a duration such as 7d, 24h, 10m or 30s";
 
 /** The longest duration that a policy may use. */
-export const LONGEST_DURATION = "3650d";
+const LONGEST_DURATION = "3650d";
 
 /** Parses a duration between two limits. */
 export function duration(min: Duration = "1s", max: Duration = LONGEST_DURATION) {
@@ -25,9 +25,17 @@ export function duration(min: Duration = "1s", max: Duration = LONGEST_DURATION)
 
 /** @param duration Must have the form of a duration. */
 export function toMs(duration: Duration): number {
+  const known = parsed.get(duration);
+  if (known !== undefined) return known;
   const [, figure = "", unit = "s"] = FORM.exec(duration) ?? [];
-  return Math.round(Number(figure) * UNIT_MS[unit as Unit]);
+  const ms = Math.round(Number(figure) * UNIT_MS[unit as Unit]);
+  // The settings name few durations, but anything may be written there.
+  if (parsed.size < MAX_PARSED) parsed.set(duration, ms);
+  return ms;
 }
+
+const parsed = new Map<Duration, number>();
+const MAX_PARSED = 1_000;
 
 /** The shortest exact form of a duration in whole seconds: 604,800,000 -> "7d". Weeks are shown as days. */
 export function formatDuration(ms: number): Duration {

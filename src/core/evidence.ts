@@ -217,7 +217,7 @@ export type Evidence = z.infer<typeof Evidence>;
 export const EVIDENCE_LIMITS = {
   checks: 20,
   alertIds: 1000,
-  weighed: 1000,
+  weighed: 500,
   batches: 50,
   decisions: 5,
   failed: 20,

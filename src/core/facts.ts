@@ -21,8 +21,68 @@ export interface Facts {
 }
 
 /** The checks of the evidence that count, newest first. */
-export function listChecks(facts: Facts): WeighedCheck[] {
-  return listAllChecks(facts).filter((check) => counts(check, facts));
+function listChecks(facts: Facts): readonly WeighedCheck[] {
+  const { counting, evidence } = facts;
+  if (counting === "all" || !isDiscounted(evidence)) return listAllChecks(facts);
+  return remember(facts, counting, () => listAllChecks(facts).filter((check) => counts(check, facts)));
+}
+
+/** The checks that count and are younger than `within`, newest first. */
+export function listChecksWithin(facts: Facts, within: Duration): readonly WeighedCheck[] {
+  return remember(facts, within, () => takeWithin(listChecks(facts), facts.now - toMs(within)));
+}
+
+/** All checks that are younger than `within`, also those that a training was for, newest first. */
+export function listAllChecksWithin(facts: Facts, within: Duration): readonly WeighedCheck[] {
+  return remember(facts, `all ${within}`, () => takeWithin(listAllChecks(facts), facts.now - toMs(within)));
+}
+
+/** All checks on enough samples, also those that a training was for, newest first. */
+function listAllChecks(facts: Facts): readonly WeighedCheck[] {
+  const { evidence, sampleFloor } = facts;
+  const checks = weighedChecks(evidence);
+  if (sampleFloor === 0) return checks;
+  return remember(facts, "enough samples", () =>
+    checks.filter(({ samples }) => (samples ?? 0) >= sampleFloor),
+  );
+}
+
+/** Whether some of the checks do not always count: a training was for them. */
+export function isDiscounted(evidence: Evidence): boolean {
+  const checks = weighedChecks(evidence);
+  const known = discounted.get(checks);
+  if (known !== undefined) return known;
+  const found = checks.some(({ answeredBy, failed }) => answeredBy !== null || failed !== null);
+  discounted.set(checks, found);
+  return found;
+}
+
+const discounted = new WeakMap<readonly WeighedCheck[], boolean>();
+
+const lists = new WeakMap<Facts, Map<string, readonly WeighedCheck[]>>();
+
+/** Several criteria need the same list. */
+function remember(
+  facts: Facts,
+  name: string,
+  compute: () => readonly WeighedCheck[],
+): readonly WeighedCheck[] {
+  const known = lists.get(facts) ?? new Map<string, readonly WeighedCheck[]>();
+  lists.set(facts, known);
+  const list = known.get(name) ?? compute();
+  known.set(name, list);
+  return list;
+}
+
+/** The checks after an instant, given newest first. */
+function takeWithin(checks: readonly WeighedCheck[], start: number): readonly WeighedCheck[] {
+  let [low, high] = [0, checks.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (timeOf(checks[middle] as WeighedCheck) > start) low = middle + 1;
+    else high = middle;
+  }
+  return low === checks.length ? checks : checks.slice(0, low);
 }
 
 const times = new WeakMap<WeighedCheck, number>();
@@ -36,19 +96,39 @@ export function timeOf(check: WeighedCheck): number {
   return time;
 }
 
-/** The checks that count and are younger than `within`, newest first. */
-export function listChecksWithin(facts: Facts, within: Duration): WeighedCheck[] {
-  const start = facts.now - toMs(within);
-  return listChecks(facts).filter((check) => timeOf(check) > start);
+/** The check with another score. */
+export function withScore(check: WeighedCheck, score: number | null): WeighedCheck {
+  const changed = { ...check, score };
+  times.set(changed, timeOf(check));
+  return changed;
 }
 
-/** All checks on enough samples, also those that a training was for, newest first. */
-export function listAllChecks({ evidence, sampleFloor }: Facts): WeighedCheck[] {
-  const checks = weighedChecks(evidence);
-  return sampleFloor === 0 ? checks : checks.filter(({ samples }) => (samples ?? 0) >= sampleFloor);
+/** The triggered alerts of the evidence's window that no training was for, except failed ones. */
+export function listUnanswered(evidence: Evidence, now: number): WeighedCheck[] {
+  const start = evidence.window === null ? Number.NEGATIVE_INFINITY : now - toMs(evidence.window);
+  return weighedChecks(evidence).filter(
+    (check) => check.triggered && check.answeredBy === null && timeOf(check) > start,
+  );
 }
 
-function counts({ answeredBy, failed }: WeighedCheck, { counting, now, backoff }: Facts): boolean {
+/** How many of the newest checks a completed stage keeps. */
+const KEPT_CHECKS = 50;
+
+/** The evidence as a completed stage keeps it, for the report: the newest checks, and the newest alert of each feature. */
+export function toKept(evidence: Evidence): Evidence {
+  if (evidence.weighed === null || evidence.weighed.length <= KEPT_CHECKS) return evidence;
+  const seen = new Set<string | null>();
+  let others = KEPT_CHECKS;
+  const weighed = evidence.weighed.filter(({ feature }, index) => {
+    const isNewest = !seen.has(feature);
+    seen.add(feature);
+    return index < KEPT_CHECKS || (isNewest && others-- > 0);
+  });
+  return { ...evidence, weighed };
+}
+
+/** Whether a check counts. */
+export function counts({ answeredBy, failed }: WeighedCheck, { counting, now, backoff }: Facts): boolean {
   if (counting === "all") return true;
   if (answeredBy !== null) return false;
   return (

@@ -3,6 +3,7 @@ import { type CheckResult, type Guard, type GuardInput, toResult } from "./check
 import {
   type ConditionResult,
   evaluateCondition,
+  holds,
   holdsAsDriftGoes,
   listCarrying,
   listFailed,
@@ -11,7 +12,7 @@ import {
 import { CRITERIA } from "./criteria/registry.ts";
 import { findDriftRunsDue } from "./drift-runs.ts";
 import type { Evidence } from "./evidence.ts";
-import type { Counting, Facts } from "./facts.ts";
+import { type Counting, type Facts, isDiscounted } from "./facts.ts";
 import { GUARDS } from "./guards/registry.ts";
 import {
   backoffOf,
@@ -26,7 +27,7 @@ import {
 export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) => reason));
 
 /** The reason of a `trigger` of which drift was part. */
-export const DRIFT_REASON = "drift_detected";
+const DRIFT_REASON = "drift_detected";
 
 /** How many ends of criteria the search for the end of a guard passes. */
 const MAX_ENDS = 100;
@@ -102,6 +103,16 @@ function factsOf(evidence: Evidence, policy: Policy, now: number, counting: Coun
   return { evidence, now, counting, sampleFloor: sampleFloorOf(policy), backoff: backoffOf(policy) };
 }
 
+/** Whether evidence leads to a trigger at an instant (Unix milliseconds): the decision of `judge`, in a fraction of the time. */
+export function wouldTrigger(evidence: Evidence, policy: Policy, now: number): boolean {
+  if (!holds(policy.when, factsOf(evidence, policy, now, "all"))) return false;
+  if (evidence.interventions.override !== null) return true;
+  const input = createGuardInput(evidence, policy, now, true);
+  return listGuards(policy).every(
+    ({ guard, settings }) => guard.evaluate({ ...input, othersPass: true }, settings).passed,
+  );
+}
+
 /** Runs the guards that are on, each knowing whether the condition holds and all before it passed. */
 function runGuards(
   evidence: Evidence,
@@ -109,18 +120,44 @@ function runGuards(
   now: number,
   conditionHolds: boolean,
 ): { results: CheckResult[]; objections: Guard[] } {
-  const holds = (counting: Counting, at = now): boolean =>
-    counting === "all" && at === now
-      ? conditionHolds
-      : evaluateCondition(policy.when, factsOf(evidence, policy, at, counting)).passed;
+  const input = createGuardInput(evidence, policy, now, conditionHolds);
+  const results: CheckResult[] = [];
+  const objections: Guard[] = [];
+  for (const { guard, settings } of listGuards(policy)) {
+    const othersPass = conditionHolds && objections.length === 0;
+    const result = toResult(guard, guard.evaluate({ ...input, othersPass }, settings));
+    results.push(result);
+    if (!result.passed) objections.push(guard);
+  }
+  return { results, objections };
+}
+
+/** The guards that are on, with their settings. */
+function listGuards(policy: Policy): { guard: Guard; settings: Record<string, unknown> }[] {
+  return GUARDS.flatMap((guard) => {
+    const settings = settingsOf(policy, guard);
+    return settings === null ? [] : [{ guard, settings }];
+  });
+}
+
+function createGuardInput(
+  evidence: Evidence,
+  policy: Policy,
+  now: number,
+  conditionHolds: boolean,
+): Omit<GuardInput, "othersPass"> {
+  const facts = (counting: Counting, at: number): Facts => factsOf(evidence, policy, at, counting);
+  const holdsAt = (counting: Counting, at: number): boolean =>
+    counting === "all" && at === now ? conditionHolds : holds(policy.when, facts(counting, at));
   const drifts = (counting: Counting, at: number): boolean =>
-    holdsAsDriftGoes(policy.when, factsOf(evidence, policy, at, counting));
+    holdsAsDriftGoes(policy.when, facts(counting, at));
   const loses = (counting: Counting, than: Counting, at = now): boolean =>
-    (holds(counting, at) && !holds(than, at)) || (drifts(counting, at) && !drifts(than, at));
+    canLose(evidence) &&
+    ((holdsAt(counting, at) && !holdsAt(than, at)) || (drifts(counting, at) && !drifts(than, at)));
   const findEnd: GuardInput["findEnd"] = (objects, counting, instants = []) => {
     let at = now;
     for (let ends = 0; ends < MAX_ENDS; ends += 1) {
-      const condition = evaluateCondition(policy.when, factsOf(evidence, policy, at, counting));
+      const condition = evaluateCondition(policy.when, facts(counting, at));
       const next = findNextLook(listFailed(condition), null);
       const later = [...instants, ...(next === null ? [] : [Date.parse(next)])].filter((end) => end > at);
       if (later.length === 0) return null;
@@ -129,26 +166,20 @@ function runGuards(
     }
     return null;
   };
-  const shared = {
+  return {
     evidence,
     now,
-    holds,
+    holds: (counting, at = now) => holdsAt(counting, at),
     loses,
     findEnd,
     requiredAlerts: countRequiredAlerts(policy),
     backoff: backoffOf(policy),
   };
-  const results: CheckResult[] = [];
-  const objections: Guard[] = [];
-  for (const guard of GUARDS) {
-    const settings = settingsOf(policy, guard);
-    if (settings === null) continue;
-    const othersPass = conditionHolds && objections.length === 0;
-    const result = toResult(guard, guard.evaluate({ ...shared, othersPass }, settings));
-    results.push(result);
-    if (!result.passed) objections.push(guard);
-  }
-  return { results, objections };
+}
+
+/** Whether a training was for any check, listed or not. */
+function canLose(evidence: Evidence): boolean {
+  return isDiscounted(evidence) || evidence.alerts.unanswered < evidence.checks.triggered;
 }
 
 /** What carried the condition: drift if it was part of it, else the first criterion that is a reason by itself. */

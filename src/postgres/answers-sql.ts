@@ -19,17 +19,18 @@ export function isOverdue(evidenceMaxAge: string): string {
     AND dispatch.created_at < now() - make_interval(secs => ${evidenceMaxAge}))`;
 }
 
-/** Joins the checks in `weighed` with the decisions whose trainings were for them, and finds the trainings in flight. */
+/** Finds the decisions whose trainings were for the checks in `weighed`, and the trainings in flight. */
 export function buildAnswers({ model, trainer, reach, flightLimit, evidenceMaxAge }: OwnReading): string[] {
-  const { failed, inFlight } = EVIDENCE_LIMITS;
+  const { inFlight } = EVIDENCE_LIMITS;
   return [
     `named AS MATERIALIZED (
-  SELECT DISTINCT names[1] AS alert_id, is_recorded, name FROM weighed CROSS JOIN LATERAL unnest(names) AS known (name)
+  SELECT DISTINCT names[1] AS alert_id, name FROM weighed CROSS JOIN LATERAL unnest(names) AS known (name)
 )`,
     // No older decision can have seen a check of that time.
     `trained AS MATERIALIZED (
-  SELECT DISTINCT alert_id, is_recorded, decision.id AS decision_id, decision.decision_date,
-    COALESCE(dispatch.state, 'sent') AS state, dispatch.ended_at, dispatch.conclusion, ${isOverdue(evidenceMaxAge)} AS is_overdue
+  SELECT DISTINCT alert_id, decision.id AS decision_id, decision.decision_date,
+    COALESCE(dispatch.state, 'sent') AS state, dispatch.ended_at, dispatch.conclusion,
+    ${isOverdue(evidenceMaxAge)} AS is_overdue
   FROM retraining_decisions AS decision
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
   CROSS JOIN LATERAL unnest(decision.alert_ids) AS seen (name)
@@ -40,20 +41,16 @@ export function buildAnswers({ model, trainer, reach, flightLimit, evidenceMaxAg
     AND decision.newest_alert_at > now() - make_interval(secs => ${reach}) - ${ZONE_MARGIN}
 )`,
     `answered AS MATERIALIZED (
-  SELECT DISTINCT ON (alert_id) alert_id, is_recorded, decision_id, decision_date FROM trained
+  SELECT DISTINCT ON (alert_id) alert_id, decision_id, decision_date FROM trained
   WHERE state NOT IN ('rejected', 'failed', 'cancelled') AND is_overdue IS NOT TRUE
   ORDER BY alert_id, decision_id
 )`,
-    `failures AS MATERIALIZED (
-  SELECT DISTINCT ON (alert_id) alert_id, is_recorded, decision_id, ended_at, conclusion,
+    `failures AS (
+  SELECT DISTINCT ON (alert_id) alert_id, decision_id, ended_at, conclusion,
     count(*) OVER (PARTITION BY alert_id) AS failures
   FROM trained
   WHERE state IN ('failed', 'cancelled') AND ended_at IS NOT NULL AND alert_id NOT IN (SELECT alert_id FROM answered)
   ORDER BY alert_id, decision_id DESC
-)`,
-    `failed_trainings AS (
-  SELECT decision_id, ended_at, conclusion, failures, count(*) AS alerts FROM failures WHERE is_recorded
-  GROUP BY decision_id, ended_at, conclusion, failures ORDER BY decision_id DESC LIMIT ${failed}
 )`,
     `in_flight AS (
   SELECT decision_id, dispatch.trainer, state, COALESCE(asked_at, created_at) AS since, url,
@@ -66,25 +63,22 @@ export function buildAnswers({ model, trainer, reach, flightLimit, evidenceMaxAg
   ];
 }
 
-/** The checks that a policy weighs, each with what has become of it. */
-export const WEIGHED = `COALESCE((SELECT json_agg(json_build_object('id', names[1], 'at', checked_at, 'feature', feature,
-      'score', score, 'threshold', threshold, 'triggered', triggered, 'samples', samples,
-      'answeredBy', answered.decision_id, 'failed', CASE WHEN failures.decision_id IS NOT NULL
-        THEN json_build_object('endedAt', failures.ended_at, 'failures', failures.failures) END,
-      'isRecorded', weighed.is_recorded) ORDER BY checked_at DESC, tie DESC)
-    FROM weighed LEFT JOIN answered ON answered.alert_id = names[1] LEFT JOIN failures ON failures.alert_id = names[1]), '[]')`;
+/** The checks that a policy weighs. */
+export const WEIGHED = `COALESCE((SELECT json_agg(json_build_object('id', names[1], 'at', checked_at,
+      'feature', feature, 'score', score, 'threshold', threshold, 'triggered', triggered,
+      'samples', samples, 'isRecorded', is_recorded)
+      ORDER BY checked_at DESC, tie DESC) FROM weighed), '[]')`;
 
-/** @param decidedAt When the earliest of the decisions was made, as SQL. */
-export function describeAlerts(decidedAt: string): string {
-  return `json_build_object(
-    'answeredBy', COALESCE((SELECT json_agg(json_build_object(
-        'decisionId', decision_id, 'decidedAt', decided_at, 'alerts', alerts) ORDER BY decision_id DESC)
-      FROM (SELECT decision_id, ${decidedAt} AS decided_at, count(*) AS alerts FROM answered WHERE is_recorded
-            GROUP BY decision_id ORDER BY decision_id DESC LIMIT ${EVIDENCE_LIMITS.decisions}) AS earlier), '[]'),
-    'failed', COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'endedAt', ended_at,
-        'conclusion', conclusion, 'failures', failures, 'alerts', alerts) ORDER BY decision_id DESC)
-      FROM failed_trainings), '[]'))`;
+/** The earliest training, not a failed one, that was for a check. @param decidedAt When it was decided, as SQL. */
+export function describeAnswered(decidedAt: string): string {
+  return `COALESCE((SELECT json_agg(json_build_object('id', alert_id, 'decisionId', decision_id,
+      'decidedAt', ${decidedAt}))
+    FROM answered), '[]')`;
 }
+
+/** The last failed training that was for a check without an answer, and how many have failed. */
+export const FAILURES = `COALESCE((SELECT json_agg(json_build_object('id', alert_id, 'decisionId', decision_id,
+      'endedAt', ended_at, 'conclusion', conclusion, 'failures', failures)) FROM failures), '[]')`;
 
 export const IN_FLIGHT = `COALESCE((SELECT json_agg(json_build_object('decisionId', decision_id, 'trainer', trainer,
       'state', state, 'since', since, 'until', until, 'url', url) ORDER BY decision_id DESC) FROM in_flight), '[]')`;

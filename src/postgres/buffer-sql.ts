@@ -1,6 +1,6 @@
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import { describeConditions, type StatementPart, valueOf, whereAll } from "./checks-sql.ts";
-import { mayBeAfter, toInstant, toUnixSeconds } from "./column-sql.ts";
+import { hasKind, mayBeAfter, toInstant, toUnixSeconds } from "./column-sql.ts";
 import type { Parameters } from "./parameters.ts";
 import { quoteTable } from "./source-columns.ts";
 import type { BufferTable } from "./source-tables.ts";
@@ -17,7 +17,9 @@ export interface BufferReading {
   waiting: boolean;
 }
 
-/** Counts the buffer. The result is the `buffer` of the evidence, and in `fresh` what arrived since the last training. */
+/**
+ * Counts the buffer. The result is the `buffer` of the evidence, with what arrived since the last training as `fresh`.
+ */
 export function buildBuffer(
   table: BufferTable,
   reading: BufferReading,
@@ -29,17 +31,23 @@ export function buildBuffer(
   const time = valueOf(table.columns.time);
   const arrival = valueOf(table.columns.ingestedAt) ?? time;
   const weight = valueOf(table.weight ?? undefined)?.sql ?? null;
-  const rows = weight === null ? "count(*)" : `COALESCE(sum(${weight}), 0)`;
+  const countRows = (filter = ""): string =>
+    weight === null ? `count(*)${filter}` : `COALESCE(sum(${weight})${filter}, 0)`;
   const arrivedAt = arrival && toInstant(arrival, zone);
   const isFresh = `${arrivedAt ?? "NULL"} > ${lastTraining} AND ${arrivedAt ?? "NULL"} < 'infinity'`;
   const isGrowthRead = (reading.growth || reading.waiting) && arrivedAt !== null;
-  const waited = `GREATEST(0, extract(epoch FROM now() - ${arrivedAt})::float8)${weight === null ? "" : ` * ${weight}`}`;
+  const weighted = weight === null ? "" : ` * ${weight}`;
+  const waited = `GREATEST(0, extract(epoch FROM now() - ${arrivedAt})::float8)${weighted}`;
+  const ends = time?.sql ?? "NULL::float8";
   const fresh = [
-    `${rows} FILTER (WHERE ${isFresh}) AS fresh`,
+    `${countRows(` FILTER (WHERE ${isFresh})`)} AS fresh`,
     `count(${arrival?.sql ?? "NULL"}) AS timed`,
     reading.waiting ? `sum(${waited}) FILTER (WHERE ${isFresh}) AS waited` : "NULL::float8 AS waited",
   ];
+  const figures = [`min(${ends}) AS earliest`, `max(${ends}) AS latest`, ...(isGrowthRead ? fresh : [])];
   const conditions = [
+    time && hasKind(time),
+    isGrowthRead || isSinceTraining ? arrival && hasKind(arrival) : null,
     ...(isSinceTraining && arrival
       ? [mayBeAfter(arrival, lastTraining), `${arrivedAt} > ${lastTraining}`]
       : []),
@@ -50,8 +58,8 @@ export function buildBuffer(
   return {
     ctes: [
       `batches AS MATERIALIZED (
-  SELECT ${batch ? `left(${batch.sql}::text, ${texts})` : "NULL::text"} AS batch, ${rows} AS ratings,
-    min(${time?.sql ?? "NULL::float8"}) AS earliest, max(${time?.sql ?? "NULL::float8"}) AS latest${isGrowthRead ? `,\n    ${fresh.join(",\n    ")}` : ""}
+  SELECT ${batch ? `left(${batch.sql}::text, ${texts})` : "NULL::text"} AS batch, ${countRows()} AS ratings,
+    ${figures.join(",\n    ")}
   FROM ${quoteTable(table.table)} AS source
   ${whereAll(conditions)}
   ${batch ? `GROUP BY ${batch.sql}` : "HAVING count(*) > 0"}
@@ -63,7 +71,8 @@ export function buildBuffer(
     json: `(SELECT json_build_object('size', COALESCE(sum(ratings), 0), 'batchCount', count(*),
     'fresh', ${isGrowthRead ? FRESH : "NULL::json"},
     'batches', COALESCE((SELECT json_agg(json_build_object(
-        'batch', batch, 'ratings', ratings, 'earliestRating', ${seconds("earliest")}, 'latestRating', ${seconds("latest")})
+        'batch', batch, 'ratings', ratings, 'earliestRating', ${seconds("earliest")},
+        'latestRating', ${seconds("latest")})
         ORDER BY length(batch), batch) FROM latest_batches), '[]')) FROM batches)`,
   };
 }

@@ -1,5 +1,6 @@
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import {
+  hasKind,
   mayBeAfter,
   toFigure,
   toInstant,
@@ -15,7 +16,10 @@ import type { ChecksTable, SourceTable } from "./source-tables.ts";
 export interface ChecksReading {
   /** The placeholder of the time zone of times that have none. */
   zone: string;
-  /** Placeholders of how far back checks count, in seconds, and, if checks without an alert are read, of how far back these go. */
+  /**
+   * Placeholders of how far back checks count, in seconds, and, if checks without an alert are read too, of how far
+   * back these go.
+   */
   within: string;
   reach: string | null;
   /** Whether a decision records the checks without an alert too. */
@@ -31,8 +35,8 @@ export interface StatementPart {
 }
 
 /**
- * Reads the drift checks: `checks` has those of the time, `weighed` the ones that a policy may weigh, with the names under
- * which decisions recorded them. The result is the `checks` of the evidence.
+ * Reads the drift checks: `checks` has those of the window, `weighed` those that a policy may weigh, with the names
+ * that decisions recorded them under. The result is the `checks` of the evidence.
  */
 export function buildChecks(
   table: ChecksTable,
@@ -70,13 +74,14 @@ export function buildChecks(
       ${sqlOf(columns.threshold)} AS threshold, ${sqlOf(columns.samples)} AS samples, ${sqlOf(columns.notes)} AS notes,
       ${checkedAt.sql} AS own_time, ${toInstant(checkedAt, zone)} AS checked_at, ${describeTriggered(table)} AS triggered
     FROM ${quoteTable(table.table)} AS source
-    ${whereAll([mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
+    ${whereAll([hasKind(checkedAt), mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
   ) AS source
   WHERE checked_at > ${start}
 )`,
       `weighed AS MATERIALIZED (
   SELECT ${identity} AS names, checked_at, ${rank} AS tie, left(feature::text, ${texts}) AS feature,
-    ${figure("score")} AS score, ${figure("threshold")} AS threshold, ${figure("samples")} AS samples, triggered, is_recorded
+    ${figure("score")} AS score, ${figure("threshold")} AS threshold, ${figure("samples")} AS samples,
+    triggered, is_recorded
   FROM (${reach === null ? triggeredOnes : `(${triggeredOnes}) UNION ALL (${others})`}) AS listed
 )`,
     ],
@@ -92,7 +97,9 @@ export const WEIGHED_COLUMNS = `names text[], checked_at timestamptz, tie intege
 
 /** A column of the table that is read under the name `source`; null if there is none. */
 export function valueOf(column: TableColumn | undefined): Value | null {
-  return column ? { sql: `source.${quoteName(column.name)}`, kind: column.kind } : null;
+  return column
+    ? { sql: `source.${quoteName(column.name)}`, kind: column.kind, isDomain: column.isDomain }
+    : null;
 }
 
 function sqlOf(column: TableColumn | undefined): string {
@@ -123,10 +130,10 @@ function describeTie({ columns }: ChecksTable): string {
 }
 
 /**
- * The identity of a check, independent of the session's settings, as the first of its names: its id, or its feature if it has
- * none, and its time, because ids restart if a table is cleared, and may be NULL in a view. A column with a zone gives the
- * instant; one without gives the local time. The other names are those under which it was recorded if the column had another
- * type then, or, by an earlier version, as the session printed it.
+ * The identity of a check, independent of the session's settings, as the first of its names: its id, or its feature if
+ * it has none, and its time, because ids restart if a table is cleared, and may be NULL in a view. A column with a
+ * zone gives the instant; one without gives the local time. The other names are those under which it was recorded if
+ * the column had another type then, or, by an earlier version, as the session printed it.
  */
 function describeIdentity({ kind }: Value, zone: string): string {
   const instant = toInstantText("checked_at");

@@ -4,9 +4,14 @@ import type { ColumnKind } from "./source-columns.ts";
 export interface Value {
   sql: string;
   kind: ColumnKind;
+  /** Its type is a domain, which has no operators of its own. */
+  isDomain?: boolean;
 }
 
-/** A value as an instant: one without a zone is in `zone`; a number is Unix seconds, or milliseconds if it is that large. */
+/**
+ * A value as an instant: one without a zone is in `zone`; a number is Unix seconds, or milliseconds if it is that
+ * large.
+ */
 export function toInstant({ sql, kind }: Value, zone: string): string {
   switch (kind) {
     case "timestamptz":
@@ -16,12 +21,12 @@ export function toInstant({ sql, kind }: Value, zone: string): string {
     case "date":
       return `(${sql}::timestamp AT TIME ZONE ${zone})`;
     case "integer":
-      return `to_timestamp(${toSeconds(sql)}::float8)`;
     case "float":
     case "numeric":
-      return `to_timestamp(${toSeconds(`NULLIF(${sql}, 'NaN')`)}::float8)`;
+      return `to_timestamp(${toSeconds(`NULLIF(${sql}::float8, 'NaN')`)})`;
     case "text":
-      return `(CASE WHEN ${sql} ~ ${HAS_OFFSET} THEN ${sql}::timestamptz ELSE ${sql}::timestamp AT TIME ZONE ${zone} END)`;
+      return `(CASE WHEN ${sql} ~ ${HAS_OFFSET} THEN ${sql}::timestamptz
+        ELSE ${sql}::timestamp AT TIME ZONE ${zone} END)`;
     case "boolean":
     case "other":
       throw new Error(`${sql} holds no times`);
@@ -47,8 +52,8 @@ export function toUnixSeconds(value: Value, zone: string): string {
 }
 
 /**
- * A condition that every row later than an instant meets, and that can use an index on the column; null if there is none.
- * The exact comparison has to follow.
+ * A condition that every row later than an instant meets, and that can use an index on the column; null if there is
+ * none. The exact comparison has to follow.
  */
 export function mayBeAfter({ sql, kind }: Value, instant: string): string | null {
   switch (kind) {
@@ -71,6 +76,15 @@ export function mayBeAfter({ sql, kind }: Value, instant: string): string | null
     default:
       return kind satisfies never;
   }
+}
+
+/**
+ * A condition that always holds, and that Postgres removes when it plans the statement; but it accepts the statement
+ * only if the column still has this type. Otherwise another type of time would be read silently, and wrongly.
+ */
+export function hasKind({ sql, kind, isDomain = false }: Value): string | null {
+  const range = { timestamptz: "tstzrange", timestamp: "tsrange", date: "daterange" }[kind as string];
+  return range === undefined || isDomain ? null : `(${sql} <@ NULL::${range}) IS NULL`;
 }
 
 /** No time zone is more than a day away from UTC. */
@@ -100,10 +114,9 @@ export function toTriggered({ sql, kind }: Value): string {
     case "boolean":
       return `COALESCE(${sql}, false)`;
     case "integer":
-      return `COALESCE(${sql} <> 0, false)`;
     case "float":
     case "numeric":
-      return `COALESCE(${sql} NOT IN (0, 'NaN'), false)`;
+      return `COALESCE(${sql}::float8 NOT IN (0, 'NaN'), false)`;
     default:
       return `COALESCE(CASE lower(btrim(${sql})) WHEN '' THEN false WHEN '0.0' THEN false WHEN '1.0' THEN true
         ELSE btrim(${sql})::boolean END, false)`;

@@ -81,7 +81,7 @@ export function createDecisionStore(options: DecisionStoreOptions) {
       for (let attempt = 1; ; attempt += 1) {
         const isCached = ids.isCached();
         const values = toValues(decision, options, await ids.findSequence());
-        const rows = await insert(pool, decision, values).catch((error: unknown) => {
+        const rows = await insert(options, decision, values).catch((error: unknown) => {
           // The cached sequence may have been dropped in the meantime.
           if (!isCached || !hasCode(error, ["42P01"])) throw error;
           return [];
@@ -104,7 +104,7 @@ export function createDecisionStore(options: DecisionStoreOptions) {
 type InsertedRow = Omit<RecordedDecision, "earlier" | "request">;
 
 async function insert(
-  pool: pg.Pool,
+  { pool, evidenceMaxAgeSeconds }: DecisionStoreOptions,
   decision: NewDecision,
   values: readonly unknown[],
 ): Promise<InsertedRow[] | "spent"> {
@@ -113,7 +113,13 @@ async function insert(
   const all = [...values, ...interventions];
   const budget = budgetOf(decision.policy, decision.verdict);
   if (budget === null) return (await queryPrepared<InsertedRow>(pool, sql, all)).rows;
-  return insertWithinBudget(pool, budget, async (client) => (await client.query<InsertedRow>(sql, all)).rows);
+  const { trainer } = decision;
+  return insertWithinBudget(
+    pool,
+    budget,
+    { trainer, evidenceMaxAgeSeconds },
+    async (client) => (await client.query<InsertedRow>(sql, all)).rows,
+  );
 }
 
 function toValues(

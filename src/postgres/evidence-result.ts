@@ -1,28 +1,39 @@
 import { z } from "zod";
+import { formatDuration } from "../core/duration.ts";
 import { PermanentError } from "../core/errors.ts";
-import { Evidence } from "../core/evidence.ts";
+import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
 import { isGuide, type Sources } from "../settings/sources.ts";
 
 /** What the statement returns; the parts that are taken over as they are remain unknown. */
 export interface EvidenceResult {
-  /** The types of the source tables' columns, by `tableId.name`, as they were at the snapshot. */
-  columns: Readonly<Record<string, string>> | null;
-  weighed: RecordedCheck[];
-  /** Without the ids, and the number of unanswered ones. */
-  alerts: object;
+  takenAt: string;
+  weighed: readonly { id: string; triggered: boolean; isRecorded: boolean }[];
+  /** The training that was for a check, by the check's id. */
+  answered: readonly Answer[];
+  failures: readonly Failure[];
   buffer: { size: number; fresh: Fresh | null };
-  lastSuccess: { decisionId: number; at: string; bufferSize: number | null } | null;
-  earlier: unknown;
-  trainings: { newest?: RequestedTraining[]; firstDecisionAt?: string | null } | null;
+  lastSuccess: { decisionId: number; at: string; takenAt?: string; bufferSize?: number | null } | null;
+  earlier: { size: number | null; at: string } | null;
+  trainings: { newest?: RequestedTraining[] } | null;
+  /** Of drift monitoring; only if drift runs are expected. */
+  signs?: { lastSeenAt: string | null; firstDecisionAt: string | null };
+  /** The newest drift check, if the checks are in a database of their own. */
+  newestCheckAt?: string | null;
 }
 
-/** A weighed check, and whether a decision records it. */
-interface RecordedCheck {
+interface Answer {
   id: string;
-  triggered: boolean;
-  answeredBy: number | null;
-  isRecorded: boolean;
+  decisionId: number;
+  decidedAt: string;
+}
+
+interface Failure {
+  id: string;
+  decisionId: number;
+  endedAt: string;
+  conclusion: string | null;
+  failures: number;
 }
 
 /** The rows that arrived since the last successful training. `timed`: how many of all rows have a time of arrival. */
@@ -39,30 +50,29 @@ interface RequestedTraining {
   endedAt: string | null;
 }
 
-/** Completes the evidence by what the database does not know or compute. */
+/** Completes the evidence by what the statement leaves to compute. */
 export function toEvidence(
   result: EvidenceResult,
-  { needs, source }: { needs: PolicyNeeds; source: Sources },
+  {
+    needs,
+    source,
+    expectDriftRunEveryMs,
+  }: { needs: PolicyNeeds; source: Sources; expectDriftRunEveryMs: number | null },
 ): Evidence {
-  const { buffer, lastSuccess, earlier, trainings, alerts } = result;
-  const recorded = result.weighed.filter(({ isRecorded }) => isRecorded);
+  const { buffer, lastSuccess, trainings } = result;
   const newest = trainings?.newest ?? [];
   const parsed = Evidence.safeParse({
     ...result,
+    ...joinChecks(result),
     window: needs.within,
     hasQuietChecks: needs.quietChecks,
     isGuide: isGuide(source),
-    alerts: {
-      ...alerts,
-      ids: recorded.map(({ id }) => id),
-      unanswered: recorded.filter(({ triggered, answeredBy }) => triggered && answeredBy === null).length,
-    },
     buffer: {
       ...buffer,
       unit: source.buffer.unit,
-      earlier,
+      earlier: findEarlier(result),
       grown: needs.growth ? findGrowth(result, source) : null,
-      waiting: needs.waiting && buffer.fresh ? buffer.fresh : null,
+      waiting: needs.waiting ? buffer.fresh : null,
     },
     trainings: {
       ...trainings,
@@ -71,12 +81,72 @@ export function toEvidence(
       lastFailed: findLastFailed(newest),
       nextRows: needs.waiting ? buffer.size : null,
     },
+    monitoring: findMonitoring(result, expectDriftRunEveryMs),
   });
   if (parsed.success) return parsed.data;
   throw new PermanentError(
     "SOURCE_DATA",
     `The source tables contain unexpected data: ${z.prettifyError(parsed.error)}. Check the types of their columns`,
   );
+}
+
+/** Joins the checks with the trainings that were for them, and sums up those that a decision records. */
+function joinChecks({
+  weighed,
+  answered,
+  failures,
+}: EvidenceResult): Pick<z.input<typeof Evidence>, "alerts"> & { weighed: unknown } {
+  const answerOf = new Map(answered.map((answer) => [answer.id, answer]));
+  const failureOf = new Map(failures.map((failure) => [failure.id, failure]));
+  const recorded = weighed.filter(({ isRecorded }) => isRecorded);
+  const ids = recorded.map(({ id }) => id);
+  const known = new Set(ids);
+  return {
+    weighed: weighed.map((check) => ({
+      ...check,
+      answeredBy: answerOf.get(check.id)?.decisionId ?? null,
+      failed: failureOf.get(check.id) ?? null,
+    })),
+    alerts: {
+      ids,
+      unanswered: recorded.filter(({ id, triggered }) => triggered && !answerOf.has(id)).length,
+      answeredBy: countByDecision(answered, known).slice(0, EVIDENCE_LIMITS.decisions),
+      failed: countByDecision(failures, known).slice(0, EVIDENCE_LIMITS.failed),
+    },
+  };
+}
+
+/** How many of the known checks each decision was for, newest decision first. */
+function countByDecision<T extends { id: string; decisionId: number; failures?: number }>(
+  rows: readonly T[],
+  known: ReadonlySet<string>,
+): (T & { alerts: number })[] {
+  const counts = new Map<string, T & { alerts: number }>();
+  for (const row of rows) {
+    if (!known.has(row.id)) continue;
+    const key = `${row.decisionId}/${row.failures ?? 0}`;
+    const counted = counts.get(key);
+    if (counted) counted.alerts += 1;
+    else counts.set(key, { ...row, alerts: 1 });
+  }
+  return [...counts.values()].toSorted((a, b) => b.decisionId - a.decisionId);
+}
+
+/** The earlier size; null if a training has succeeded since, after which the buffer may have been emptied. */
+function findEarlier({ earlier, lastSuccess }: EvidenceResult): EvidenceResult["earlier"] {
+  if (earlier === null || earlier.size === null) return null;
+  return lastSuccess !== null && Date.parse(lastSuccess.at) > Date.parse(earlier.at) ? null : earlier;
+}
+
+function findMonitoring(
+  { signs, newestCheckAt = null, takenAt }: EvidenceResult,
+  everyMs: number | null,
+): z.input<typeof Evidence>["monitoring"] {
+  if (signs === undefined || everyMs === null) return null;
+  const { firstDecisionAt } = signs;
+  const seen = [signs.lastSeenAt, newestCheckAt].filter((at) => at !== null);
+  const lastSeenAt = seen.toSorted((a, b) => Date.parse(b) - Date.parse(a))[0] ?? null;
+  return { lastSeenAt, since: lastSeenAt ?? firstDecisionAt ?? takenAt, every: formatDuration(everyMs) };
 }
 
 /** The rows since the last successful training. */

@@ -1,16 +1,24 @@
 import { toMs } from "../core/duration.ts";
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
-import { buildAnswers, describeAlerts, IN_FLIGHT, type OwnReading, WEIGHED } from "./answers-sql.ts";
+import {
+  buildAnswers,
+  describeAnswered,
+  FAILURES,
+  IN_FLIGHT,
+  type OwnReading,
+  WEIGHED,
+} from "./answers-sql.ts";
 import { buildBuffer } from "./buffer-sql.ts";
-import { buildChecks, type StatementPart } from "./checks-sql.ts";
+import { buildChecks, type StatementPart, WEIGHED_COLUMNS } from "./checks-sql.ts";
 import { describeInterventions } from "./interventions.ts";
+import { describeSigns, selectNewestCheck } from "./monitoring-sql.ts";
 import { createParameters, type Parameters, type Statement } from "./parameters.ts";
-import { describeColumns } from "./source-columns.ts";
 import type { SourceTables } from "./source-tables.ts";
 import {
   buildLastSuccess,
   describeEarlierSize,
+  describeLastSuccess,
   describeTrainings,
   LAST_SUCCESS,
   LAST_TRAINING,
@@ -20,7 +28,10 @@ import {
 export interface EvidenceReading {
   model: string;
   needs: PolicyNeeds;
+  /** Whether the buffer counts only what arrived since the last successful training. */
   isSinceTraining: boolean;
+  /** Whether drift runs are expected at intervals, so that their last sign is read. */
+  expectsDriftRuns: boolean;
   /** Only a training of this trainer counts as an answer to an alert. */
   trainer: string;
   /** How long after its last sign of life a training holds its model. */
@@ -31,37 +42,101 @@ export interface EvidenceReading {
   timeZone: string;
 }
 
-/** Reads everything in one statement: one snapshot, one round trip. */
-export function buildEvidence(reading: EvidenceReading, tables: SourceTables): Statement {
+/**
+ * Reads our own tables, and the source tables that are in the same database, in one statement: one snapshot, one round
+ * trip. If the checks are elsewhere, the first parameter is `weighed` as `buildSourceReading` returned it.
+ */
+export function buildEvidence(reading: EvidenceReading, tables: Partial<SourceTables>): Statement {
   const parameters = createParameters();
+  const rows = tables.checks ? null : parameters.text("[]");
   const own = addOwnParameters(parameters, reading);
-  const sources = buildSources(reading, tables, { ...own, lastTraining: LAST_TRAINING }, parameters);
+  const source = { zone: own.zone, lastTraining: LAST_TRAINING, isRemote: false };
+  const { checks, buffer } = buildSources(reading, tables, source, parameters);
   const { ctes, entries } = describeOwn(reading, own, parameters);
+  const newestCheck =
+    reading.expectsDriftRuns &&
+    (tables.checks ? selectNewestCheck(tables.checks, own.zone, parameters) : "NULL::timestamptz");
+  const weighed =
+    rows === null
+      ? []
+      : [
+          `weighed AS MATERIALIZED (SELECT * FROM json_to_recordset(${rows}::json) AS listed (${WEIGHED_COLUMNS}))`,
+        ];
   return {
-    text: assemble([lastSuccess(reading, own), ...sources.checks.ctes, ...sources.buffer.ctes, ...ctes], {
-      columns: sources.columns,
-      checks: sources.checks.json,
-      buffer: sources.buffer.json,
+    text: assemble([...ctes.before, ...(checks?.ctes ?? weighed), ...(buffer?.ctes ?? []), ...ctes.after], {
+      ...(checks && { checks: checks.json }),
+      ...(buffer && { buffer: buffer.json }),
       ...entries,
+      ...(newestCheck ? { signs: describeSigns({ ...own, newestCheck }, decisionInstant(own)) } : {}),
     }),
     parameters: parameters.list,
   };
 }
 
+/**
+ * Reads the source tables of another database. The first parameter is the snapshot since which data is new, or
+ * `-infinity`.
+ */
+export function buildSourceReading(reading: EvidenceReading, tables: Partial<SourceTables>): Statement {
+  const parameters = createParameters();
+  const lastTraining = `${parameters.text("-infinity")}::timestamptz`;
+  const source = { zone: parameters.text(reading.timeZone), lastTraining, isRemote: true };
+  const { checks, buffer } = buildSources(reading, tables, source, parameters);
+  return {
+    text: assemble([...(checks?.ctes ?? []), ...(buffer?.ctes ?? [])], {
+      ...(checks && {
+        checks: checks.json,
+        weighed: "COALESCE((SELECT json_agg(weighed) FROM weighed), '[]')",
+      }),
+      ...(buffer && { buffer: buffer.json }),
+      ...(reading.expectsDriftRuns && tables.checks
+        ? { newestCheckAt: selectNewestCheck(tables.checks, source.zone, parameters) }
+        : {}),
+    }),
+    parameters: parameters.list,
+  };
+}
+
+/** Reads the clock and, before the source is read, since when its data is new. */
+export function buildStart(reading: Pick<EvidenceReading, "model" | "timeZone" | "trainer">): Statement {
+  const parameters = createParameters();
+  const { model, zone, trainer } = {
+    model: parameters.text(reading.model),
+    zone: parameters.text(reading.timeZone),
+    trainer: parameters.text(reading.trainer),
+  };
+  return {
+    text: assemble([buildLastSuccess({ model, trainer }, reading.trainer, decisionInstant({ zone }))], {
+      takenAt: "now()",
+      lastSuccess: LAST_SUCCESS,
+    }),
+    parameters: parameters.list,
+  };
+}
+
+interface SourceReading {
+  zone: string;
+  /** The snapshot since which data is new, as SQL. */
+  lastTraining: string;
+  isRemote: boolean;
+}
+
 /** The parts that read the source tables. */
 function buildSources(
   { needs, isSinceTraining }: EvidenceReading,
-  { checks, buffer }: SourceTables,
-  { zone, lastTraining }: Pick<OwnReading, "zone"> & { lastTraining: string },
+  tables: Partial<SourceTables>,
+  source: SourceReading,
   parameters: Parameters,
-): { checks: StatementPart; buffer: StatementPart; columns: string } {
+): { checks: StatementPart | null; buffer: StatementPart | null } {
+  const { checks, buffer } = tables;
   const { quietChecks, weighsScores, growth, waiting } = needs;
-  const within = parameters.integer(toSeconds(needs.within));
-  const reach = quietChecks ? parameters.integer(toSeconds(needs.reach)) : null;
+  const windows = (): { within: string; reach: string | null } => ({
+    within: parameters.integer(toSeconds(needs.within)),
+    reach: quietChecks ? parameters.integer(toSeconds(needs.reach)) : null,
+  });
   return {
-    checks: buildChecks(checks, { zone, within, reach, weighsScores, isRemote: false }, parameters),
-    buffer: buildBuffer(buffer, { zone, lastTraining, isSinceTraining, growth, waiting }, parameters),
-    columns: describeColumns([checks, buffer]),
+    checks: checks ? buildChecks(checks, { ...source, ...windows(), weighsScores }, parameters) : null,
+    buffer: buffer ? buildBuffer(buffer, { ...source, isSinceTraining, growth, waiting }, parameters) : null,
   };
 }
 
@@ -77,40 +152,42 @@ function addOwnParameters(parameters: Parameters, reading: EvidenceReading): Own
   };
 }
 
-function lastSuccess({ trainer }: EvidenceReading, own: OwnReading): string {
-  return buildLastSuccess(own, trainer, decisionInstant(own));
-}
-
-/** The parts that read our own tables. They need `weighed` and `last_success`. */
+/** The parts that read our own tables. They stand before and after the part that makes `weighed`. */
 function describeOwn(
-  { needs }: EvidenceReading,
+  { needs, trainer, isSinceTraining }: EvidenceReading,
   own: OwnReading,
   parameters: Parameters,
-): { ctes: string[]; entries: Record<string, string> } {
+): { ctes: { before: string[]; after: string[] }; entries: Record<string, string> } {
   const toInstant = decisionInstant(own);
   const secondsOf = (duration: string | null): string | null =>
     duration === null ? null : parameters.integer(toSeconds(duration));
   const trainings = {
+    trainer,
     lastTraining: needs.lastTraining,
     durations: needs.waiting,
     requestedWithin: secondsOf(needs.requestedWithin),
     requestedByAllWithin: secondsOf(needs.requestedByAllWithin),
   };
+  const isSuccessRead = isSinceTraining || needs.growth || needs.waiting || needs.lastTraining;
   return {
-    ctes: [
-      ...buildAnswers(own),
-      `latest_decisions AS (
+    ctes: {
+      before: isSuccessRead ? [buildLastSuccess(own, trainer, toInstant)] : [],
+      after: [
+        ...buildAnswers(own),
+        `latest_decisions AS (
   SELECT id, ${toInstant("decision_date")} AS decided_at, decision, buffer_size, drift_score, next_look_at,
     explanation #>> '{driftRuns,state}' AS drift_runs
   FROM retraining_decisions WHERE model = ${own.model} ORDER BY id DESC LIMIT ${EVIDENCE_LIMITS.decisions}
 )`,
-    ],
+      ],
+    },
     entries: {
       takenAt: "now()",
       weighed: WEIGHED,
-      alerts: describeAlerts(toInstant("min(decision_date)")),
+      answered: describeAnswered(toInstant("decision_date")),
+      failures: FAILURES,
       inFlight: IN_FLIGHT,
-      lastSuccess: LAST_SUCCESS,
+      lastSuccess: isSuccessRead ? LAST_SUCCESS : describeLastSuccess(own, trainer),
       earlier: describeEarlierSize(own),
       trainings: describeTrainings(own, trainings, toInstant),
       interventions: describeInterventions(own.model),
@@ -123,9 +200,10 @@ function describeOwn(
 }
 
 /** `decision_date` has no zone unless somebody changed the DAG's table. */
-function decisionInstant({ zone }: OwnReading): (column: string) => string {
+function decisionInstant({ zone }: Pick<OwnReading, "zone">): (column: string) => string {
   return (column) =>
-    `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz ELSE ${column}::timestamp AT TIME ZONE ${zone} END`;
+    `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz
+      ELSE ${column}::timestamp AT TIME ZONE ${zone} END`;
 }
 
 function assemble(ctes: readonly string[], entries: Readonly<Record<string, string>>): string {

@@ -10,15 +10,12 @@ export interface TableColumn {
   kind: ColumnKind;
   /** The type as SQL, without a length: `character varying`. */
   type: string;
-  typeId: string;
   isReadable: boolean;
+  /** Its type is a domain; `kind` is that of the type which the domain restricts. */
+  isDomain: boolean;
 }
 
-export interface TableColumns {
-  /** The table's id in the catalog. */
-  id: string;
-  columns: ReadonlyMap<string, TableColumn>;
-}
+export type TableColumns = ReadonlyMap<string, TableColumn>;
 
 /** Looks up the columns of tables and views, and remembers them. */
 export interface ColumnCache {
@@ -31,9 +28,10 @@ export function createColumnCache(pool: pg.Pool): ColumnCache {
   const known = new Map<string, Promise<TableColumns | null>>();
 
   async function lookUp(table: string): Promise<TableColumns | null> {
-    const { rows } = await pool.query<ColumnRow>(LIST_COLUMNS, [quoteTable(table)]);
-    if (!rows[0]) return null;
-    return { id: rows[0].tableId, columns: new Map(rows.map((row) => [row.name, toColumn(row)])) };
+    const { rows } = await pool.query<ColumnRow>(LIST_COLUMNS, [
+      quoteParts(table, (part) => pg.escapeIdentifier(part)),
+    ]);
+    return rows.length === 0 ? null : new Map(rows.map((row) => [row.name, toColumn(row)]));
   }
 
   return {
@@ -54,23 +52,23 @@ export function createColumnCache(pool: pg.Pool): ColumnCache {
 }
 
 interface ColumnRow extends Omit<TableColumn, "kind"> {
-  tableId: string;
   baseType: string;
   category: string;
 }
 
 // A domain counts as the type that it restricts. With the modifier -1 the type has no length, so casts do not truncate.
 const LIST_COLUMNS = `
-SELECT attrelid::text AS "tableId", attname AS name, format_type(atttypid, -1) AS type, atttypid::text AS "typeId",
-  has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable", base.typname AS "baseType", base.typcategory AS category
+SELECT attname AS name, format_type(atttypid, -1) AS type,
+  has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable", own.typbasetype <> 0 AS "isDomain",
+  base.typname AS "baseType", base.typcategory AS category
 FROM pg_attribute
 JOIN pg_type AS own ON own.oid = atttypid
 JOIN pg_type AS base ON base.oid = COALESCE(NULLIF(own.typbasetype, 0), own.oid)
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;
 
 function toColumn(row: ColumnRow): TableColumn {
-  const { name, type, typeId, isReadable } = row;
-  return { name, type, typeId, isReadable, kind: kindOf(row) };
+  const { name, type, isReadable, isDomain } = row;
+  return { name, type, isReadable, isDomain, kind: kindOf(row) };
 }
 
 function kindOf({ baseType, category }: ColumnRow): ColumnKind {
@@ -94,22 +92,13 @@ function kindOf({ baseType, category }: ColumnRow): ColumnKind {
   }
 }
 
-/**
- * The types of columns as the catalog has them at the statement's snapshot, by `tableId.name`, as SQL: to notice columns that
- * were added, dropped or changed since they were looked up.
- */
-export function describeColumns(tables: readonly { id: string; watched: readonly string[] }[]): string {
-  const names = new Set(tables.flatMap(({ watched }) => watched.map((name) => pg.escapeLiteral(name))));
-  return `(SELECT json_object_agg(attrelid || '.' || attname, atttypid::text) FROM pg_attribute
-    WHERE attrelid IN (${tables.map(({ id }) => id).join(", ")}) AND attname IN (${[...names].join(", ")}))`;
-}
-
 /** A table name from the settings as quoted SQL identifiers, so that its case is kept. */
 export function quoteTable(name: string): string {
-  return name
-    .split(".")
-    .map((part) => quoteName(part))
-    .join(".");
+  return quoteParts(name, quoteName);
+}
+
+function quoteParts(name: string, quote: (part: string) => string): string {
+  return name.split(".").map(quote).join(".");
 }
 
 /** A quoted identifier. A dollar is escaped, because it could be taken for a parameter. */

@@ -1,69 +1,82 @@
 import type { Sources } from "../settings/sources.ts";
 import { hasCode } from "./explain-error.ts";
+import type { Statement } from "./parameters.ts";
 import type { ColumnCache } from "./source-columns.ts";
-import { findSources, type SourceTables, throwIfAny } from "./source-tables.ts";
+import { findSources, type SourcePart, type SourceTables, throwIfAny } from "./source-tables.ts";
 
-/** The types of the source tables' columns as a statement saw them. */
-export interface SeenColumns {
-  columns: Readonly<Record<string, string>> | null;
+/** What a statement reads. */
+export interface StatementOwner {
+  model: string;
+  source: Sources;
+  /** The parts of the source that are in this database. */
+  parts: readonly SourcePart[];
+  /** The statement is kept as long as this object lives. */
+  key: object;
+}
+
+interface Kept {
+  model: string;
+  tables: Partial<SourceTables>;
+  statement: Statement;
 }
 
 /**
- * Keeps what was prepared for each model, which takes longer than reading a small table, as long as its tables have the same
- * columns.
+ * Keeps the statement of each model, building which takes longer than reading a small table, until a statement fails
+ * because the columns have changed.
  *
  * @param address The database, for messages.
  */
-export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
-  const known = new WeakMap<object, { tables: SourceTables; plan: Plan }>();
+export function createSourcePlans(cache: ColumnCache, address: string) {
+  const forget = ({ checks, buffer }: Partial<SourceTables>): void => {
+    for (const table of [checks, buffer]) if (table) cache.forget(table.table);
+  };
+  // Most models differ in their parameters only.
+  const texts = new Map<string, string>();
+  const shareText = ({ text, parameters }: Statement): Statement => {
+    const shared = texts.get(text) ?? text;
+    texts.set(shared, shared);
+    return { text: shared, parameters };
+  };
+  const known = new WeakMap<object, Kept>();
 
   return {
     /**
-     * Reads by a plan that fits the columns that the tables have. If these have changed since the plan was made, it makes
-     * another one and reads once more.
+     * Reads by the model's statement. If the columns have changed since it was built, it builds another one and reads
+     * once more.
      *
-     * @param key The plan is kept as long as this object lives.
      * @throws PermanentError that names each table or column that is missing.
      */
-    async read<Result extends SeenColumns>(
-      { model, source, key }: { model: string; source: Sources; key: object },
-      prepare: (tables: SourceTables) => Plan,
-      read: (plan: Plan) => Promise<Result>,
+    async read<Result>(
+      { model, source, parts, key }: StatementOwner,
+      prepare: (tables: Partial<SourceTables>) => Statement,
+      read: (statement: Statement) => Promise<Result>,
     ): Promise<Result> {
       for (let isRetry = false; ; isRetry = true) {
-        const current = known.get(key) ?? (await make());
+        const kept = known.get(key);
+        const current = kept?.model === model ? kept : await make();
         known.set(key, current);
         try {
-          const result = await read(current.plan);
-          if (isRetry || areCurrent(current.tables, result)) return result;
+          return await read(current.statement);
         } catch (error) {
           if (isRetry || !hasCode(error, COLUMN_ERRORS)) throw error;
         }
         known.delete(key);
-        cache.forget(current.tables.checks.table);
-        cache.forget(current.tables.buffer.table);
+        forget(current.tables);
       }
 
-      async function make(): Promise<{ tables: SourceTables; plan: Plan }> {
-        let { tables, faults } = await findSources(cache, model, source);
+      async function make(): Promise<Kept> {
+        let { tables, faults } = await findSources(cache, model, source, parts);
         if (faults.length > 0) {
           // Another model may have looked them up before they were repaired.
-          cache.forget(tables.checks.table);
-          cache.forget(tables.buffer.table);
-          ({ tables, faults } = await findSources(cache, model, source));
+          forget(tables);
+          ({ tables, faults } = await findSources(cache, model, source, parts));
         }
         throwIfAny(faults, address);
-        return { tables, plan: prepare(tables) };
+        return { model, tables, statement: shareText(prepare(tables)) };
       }
     },
   };
 }
 
-/** SQLSTATE: a missing table or column, and the ones of an expression whose column now has another type. */
-const COLUMN_ERRORS = ["42P01", "42703", "42883", "42804", "42846"];
-
-function areCurrent({ checks, buffer }: SourceTables, { columns }: SeenColumns): boolean {
-  return [checks, buffer].every(({ id, watched, found }) =>
-    watched.every((name) => found.get(name)?.typeId === columns?.[`${id}.${name}`]),
-  );
-}
+/** SQLSTATE: a missing table or column, and those of an expression whose column now has another type. */
+const COLUMN_ERRORS = ["42P01", "42703", "42883", "42804", "42846", "22P02"];

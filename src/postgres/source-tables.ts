@@ -1,6 +1,6 @@
 import { PermanentError } from "../core/errors.ts";
+import type { Policy } from "../core/policy.ts";
 import {
-  BUFFER_COLUMNS,
   type BufferColumn,
   type BufferSource,
   CHECKS_COLUMNS,
@@ -8,22 +8,28 @@ import {
   type ChecksSource,
   type Sources,
 } from "../settings/sources.ts";
-import { REPORTED_BUFFER, REPORTED_CHECKS } from "./reported-tables.ts";
-import type { ColumnCache, ColumnKind, TableColumn } from "./source-columns.ts";
+import type { ColumnCache, TableColumn, TableColumns } from "./source-columns.ts";
+import { defineBuffer, defineChecks, type SourceDefinition, TIMES } from "./source-definitions.ts";
+
+/** What a model is judged by, and where its evidence is. */
+export interface ModelSources {
+  policy: Policy;
+  source: Sources;
+  /** Only a training of this trainer counts as an answer to an alert. */
+  trainer: { name: string };
+  /** How often a drift run is expected, in milliseconds; null if none is. */
+  expectDriftRunEveryMs: number | null;
+}
 
 /** A source as it is in the database. */
 export interface SourceTable<C extends string> {
   table: string;
-  /** Its id in the catalog. */
-  id: string;
   /** The columns that it has. */
   columns: Readonly<Partial<Record<C, TableColumn>>>;
   /** Only rows in which the columns have these values. */
   where: readonly { column: TableColumn; value: string }[];
-  /** Every column that the source could use, whether the table has it or not. */
-  watched: readonly string[];
-  /** All columns of the table. */
-  found: ReadonlyMap<string, TableColumn>;
+  /** All columns of the table; none if it does not exist. */
+  found: TableColumns;
 }
 
 export type ChecksTable = SourceTable<ChecksColumn>;
@@ -46,76 +52,51 @@ export interface SourceFault {
   remedy: string;
 }
 
-/** How a source says which table and columns it has. */
-interface Definition<C extends string> {
-  part: "checks" | "buffer";
-  /** The variable that names the table if there is no YAML file. */
-  variable: string;
-  table: string;
-  columns: Readonly<Partial<Record<C, string | null>>>;
-  guideNames: Readonly<Record<C, string>>;
-  where: Readonly<Record<string, string | number | boolean>>;
-  kinds: Readonly<Record<C, readonly ColumnKind[] | "any">>;
-}
+export type SourcePart = keyof SourceTables;
 
-const NUMBERS: readonly ColumnKind[] = ["integer", "float", "numeric"];
-const FIGURES: readonly ColumnKind[] = [...NUMBERS, "text"];
-const TIMES: readonly ColumnKind[] = [...FIGURES, "timestamp", "timestamptz", "date"];
-
-function defineChecks(model: string, source: ChecksSource): Definition<ChecksColumn> {
+/** Where the parts of a model's source are: in a database of its own, or in Retrigger's, as what is reported is. */
+export function locateParts({ checks, buffer, database }: Sources): {
+  own: SourcePart[];
+  remote: SourcePart[];
+} {
+  const isRemote = ({ kind }: ChecksSource | BufferSource): boolean => database !== null && kind === "table";
+  const parts: readonly [SourcePart, boolean][] = [
+    ["checks", isRemote(checks)],
+    ["buffer", isRemote(buffer)],
+  ];
   return {
-    part: "checks",
-    variable: "DRIFT_ALERTS_TABLE",
-    guideNames: CHECKS_COLUMNS,
-    ...(source.kind === "table" ? source : { ...REPORTED_CHECKS, where: { model } }),
-    kinds: {
-      id: "any",
-      checkedAt: TIMES,
-      feature: "any",
-      score: FIGURES,
-      threshold: FIGURES,
-      triggered: [...FIGURES, "boolean"],
-      samples: FIGURES,
-      notes: "any",
-    },
+    own: parts.flatMap(([part, remote]) => (remote ? [] : [part])),
+    remote: parts.flatMap(([part, remote]) => (remote ? [part] : [])),
   };
 }
 
-function defineBuffer(model: string, source: BufferSource): Definition<BufferColumn> {
-  return {
-    part: "buffer",
-    variable: "RATINGS_BUFFER_TABLE",
-    guideNames: BUFFER_COLUMNS,
-    ...(source.kind === "table" ? source : { ...REPORTED_BUFFER, where: { model } }),
-    kinds: { batch: "any", time: TIMES, ingestedAt: TIMES },
-  };
-}
-
-/** Finds a model's sources in the database, or everything that is wrong with them. */
+/** Finds parts of a model's source in one database, or everything that is wrong with them. */
 export async function findSources(
   cache: ColumnCache,
   model: string,
   { checks, buffer }: Sources,
-): Promise<{ tables: SourceTables; faults: SourceFault[] }> {
+  parts: readonly SourcePart[],
+): Promise<{ tables: Partial<SourceTables>; faults: SourceFault[] }> {
   const faults: SourceFault[] = [];
-  const [checksTable, bufferTable] = await Promise.all([
-    findTable(cache, model, defineChecks(model, checks), faults),
-    findTable(cache, model, defineBuffer(model, buffer), faults),
-  ]);
-  if (checksTable.found.size > 0) faults.push(...findChecksFaults(model, checksTable));
-  if (
-    bufferTable.found.size > 0 &&
-    buffer.since !== null &&
-    !bufferTable.columns.ingestedAt &&
-    !bufferTable.columns.time
-  )
-    faults.push({
-      code: "MISSING_COLUMN",
-      message: `models.${model}.source.buffer.since: ${bufferTable.table} has no column that says when a row arrived`,
-      remedy: `Name it in models.${model}.source.buffer.columns.ingestedAt, or remove since`,
-    });
-  const weight = buffer.kind === "reported" ? (bufferTable.found.get("rows") ?? null) : null;
-  return { tables: { checks: checksTable, buffer: { ...bufferTable, weight } }, faults };
+  const tables: Partial<SourceTables> = {};
+  if (parts.includes("checks")) {
+    tables.checks = await findTable(cache, model, defineChecks(model, checks), faults);
+    if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks));
+  }
+  if (parts.includes("buffer")) {
+    const table = await findTable(cache, model, defineBuffer(model, buffer), faults);
+    tables.buffer = {
+      ...table,
+      weight: buffer.kind === "reported" ? (table.found.get("rows") ?? null) : null,
+    };
+    if (table.found.size > 0 && buffer.since !== null && !table.columns.ingestedAt && !table.columns.time)
+      faults.push({
+        code: "MISSING_COLUMN",
+        message: `models.${model}.source.buffer.since: ${table.table} has no column that says when a row arrived`,
+        remedy: `Name it in models.${model}.source.buffer.columns.ingestedAt, or remove since`,
+      });
+  }
+  return { tables, faults };
 }
 
 /** @throws PermanentError that names every fault. */
@@ -136,19 +117,16 @@ const TITLES = {
 async function findTable<C extends string>(
   cache: ColumnCache,
   model: string,
-  definition: Definition<C>,
+  definition: SourceDefinition<C>,
   faults: SourceFault[],
 ): Promise<SourceTable<C>> {
   const { table, guideNames, where, part, variable } = definition;
   const place = `models.${model}.source.${part}`;
   const names = Object.keys(guideNames) as C[];
-  const watched = [
-    ...new Set([...names.map((name) => definition.columns[name] ?? guideNames[name]), ...Object.keys(where)]),
-  ];
   const known = await cache.find(table);
-  const found = known?.columns ?? new Map<string, TableColumn>();
+  const found: TableColumns = known ?? new Map();
   const columns: Partial<Record<C, TableColumn>> = {};
-  const result: SourceTable<C> = { table, id: known?.id ?? "", columns, where: [], watched, found };
+  const result: SourceTable<C> = { table, columns, where: [], found };
   if (known === null) {
     faults.push({
       code: "MISSING_TABLE",
@@ -184,9 +162,9 @@ async function findTable<C extends string>(
 
 /** The column of a figure; null if there is none. A column that nobody named is used only if it can be read. */
 function findColumn<C extends string>(
-  { columns, guideNames, kinds, table }: Definition<C>,
+  { columns, guideNames, kinds, table }: SourceDefinition<C>,
   name: C,
-  found: SourceTable<C>["found"],
+  found: TableColumns,
   place: string,
   faults: SourceFault[],
 ): TableColumn | null {
@@ -204,17 +182,12 @@ function findColumn<C extends string>(
     faults.push({
       code: "SOURCE_DATA",
       message: `${place}: the column ${column.name} of ${table} is of type ${column.type}`,
-      remedy: `Name a column that holds ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/source-tables.md`,
+      remedy: `Name a column of ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/source-tables.md`,
     });
   return null;
 }
 
-function missingColumn(
-  place: string,
-  table: string,
-  name: string,
-  found: SourceTable<string>["found"],
-): SourceFault {
+function missingColumn(place: string, table: string, name: string, found: TableColumns): SourceFault {
   return {
     code: "MISSING_COLUMN",
     message: `${place}: ${table} has no column ${name} (it has ${[...found.keys()].join(", ")})`,

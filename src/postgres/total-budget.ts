@@ -3,6 +3,8 @@ import { toMs } from "../core/duration.ts";
 import type { Verdict } from "../core/evaluate.ts";
 import { totalBudget } from "../core/guards/budget.ts";
 import { type Policy, settingsOf } from "../core/policy.ts";
+import { isOverdue } from "./answers-sql.ts";
+import { IS_REQUESTED, isOfAll, REQUESTED_AT } from "./trainings-sql.ts";
 
 /** How many trainings all models together may request in how long a time. */
 export interface TotalBudget {
@@ -26,13 +28,17 @@ export function budgetOf(policy: Policy, verdict: Pick<Verdict, "decision" | "fo
 export async function insertWithinBudget<T>(
   pool: pg.Pool,
   { atMost, seconds }: TotalBudget,
+  { trainer, evidenceMaxAgeSeconds }: { trainer: string; evidenceMaxAgeSeconds: number },
   insert: (client: pg.PoolClient) => Promise<T>,
 ): Promise<T | "spent"> {
   const client = await pool.connect();
   try {
     await client.query("BEGIN");
     await client.query("SELECT pg_advisory_xact_lock(hashtext('retrigger total budget'))");
-    const { rows } = await client.query<{ count: number }>(COUNT_REQUESTED, [seconds]);
+    const { rows } = await client.query<{ count: number }>(countRequested(trainer), [
+      seconds,
+      evidenceMaxAgeSeconds,
+    ]);
     if ((rows[0]?.count ?? 0) >= atMost) {
       await client.query("ROLLBACK");
       client.release();
@@ -49,10 +55,9 @@ export async function insertWithinBudget<T>(
   }
 }
 
-/** Whether a decision's training counts: every trigger, unless its request was refused or never sent. */
-export const IS_REQUESTED = `decision.decision IN ('trigger', 'trigger_mock') AND dispatch.state IS DISTINCT FROM 'rejected'
-  AND NOT (COALESCE(dispatch.state, 'sent') = 'cancelled' AND dispatch.asked_at IS NULL)`;
-
-const COUNT_REQUESTED = `SELECT count(*)::integer AS count FROM retraining_decisions AS decision
-LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
-WHERE ${IS_REQUESTED} AND decision.taken_at > now() - make_interval(secs => $1)`;
+/** The same that the evidence counts, so that a decision on fresh evidence finds the budget that it saw, or less. */
+function countRequested(trainer: string): string {
+  return `SELECT count(*)::integer AS count FROM retraining_dispatches AS dispatch
+WHERE ${isOfAll(trainer)} AND ${IS_REQUESTED} AND NOT ${isOverdue("$2")}
+  AND ${REQUESTED_AT} > now() - make_interval(secs => $1)`;
+}

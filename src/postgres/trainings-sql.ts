@@ -2,6 +2,8 @@ import { isOverdue, type OwnReading } from "./answers-sql.ts";
 
 /** What to read of the model's trainings. The limits are placeholders of seconds; null if it is not read. */
 export interface TrainingsReading {
+  /** The name of the configured trainer. */
+  trainer: string;
   lastTraining: boolean;
   durations: boolean;
   requestedWithin: string | null;
@@ -9,12 +11,17 @@ export interface TrainingsReading {
 }
 
 /** The mock trainer starts no trainings: a decision counts as one that succeeded at once. */
-export const MOCK = "mock";
+const MOCK = "mock";
 
-const REQUESTED_AT = "COALESCE(asked_at, created_at)";
+export const REQUESTED_AT = "COALESCE(asked_at, created_at)";
 
 /** Whether a training was requested or is about to be: the condition of the indexes on requests. */
-const IS_REQUESTED = "state <> 'rejected' AND (state <> 'cancelled' OR asked_at IS NOT NULL)";
+export const IS_REQUESTED = "state <> 'rejected' AND (state <> 'cancelled' OR asked_at IS NOT NULL)";
+
+/** Whether a dispatch counts for all models together: what the mock only shows is no training, except to the mock itself. */
+export function isOfAll(trainer: string): string {
+  return trainer === MOCK ? "true" : `trainer <> '${MOCK}'`;
+}
 
 /** Backoff grows with each failure in a row, up to a limit that is reached long before so many. */
 const MOST_FAILURES = 30;
@@ -24,39 +31,46 @@ const MOST_DURATIONS = 20;
 /** An earlier size must be this old, so that a pace can be told from it, and not older. */
 const EARLIER = { from: "interval '8 days'", to: "interval '1 day'" } as const;
 
-/** The last successful training, with the snapshot of its decision. @param trainer The name of the configured trainer. */
+/** The newest training that succeeded. @param trainer The name of the configured trainer. */
+function selectLastSuccess(own: Pick<OwnReading, "model" | "trainer">, trainer: string): string {
+  const [at, condition] =
+    trainer === MOCK
+      ? [REQUESTED_AT, IS_REQUESTED]
+      : ["ended_at", "state = 'succeeded' AND ended_at IS NOT NULL"];
+  return `SELECT decision_id, ${at} AS at FROM retraining_dispatches
+    WHERE model_name = ${own.model} AND trainer = ${own.trainer} AND ${condition} ORDER BY ${at} DESC LIMIT 1`;
+}
+
+/** The last successful training, with what its decision saw. */
 export function buildLastSuccess(
-  own: OwnReading,
+  own: Pick<OwnReading, "model" | "trainer">,
   trainer: string,
   toInstant: (column: string) => string,
 ): string {
-  const newest =
-    trainer === MOCK
-      ? `SELECT decision_id, ${REQUESTED_AT} AS at FROM retraining_dispatches
-    WHERE model_name = ${own.model} AND trainer = ${own.trainer} AND ${IS_REQUESTED}
-    ORDER BY ${REQUESTED_AT} DESC LIMIT 1`
-      : `SELECT decision_id, ended_at AS at FROM retraining_dispatches
-    WHERE model_name = ${own.model} AND trainer = ${own.trainer} AND state = 'succeeded' AND ended_at IS NOT NULL
-    ORDER BY ended_at DESC LIMIT 1`;
   return `last_success AS MATERIALIZED (
   SELECT decision_id, at, buffer_size, COALESCE(taken_at, ${toInstant("decision_date")}) AS taken_at
-  FROM (${newest}) AS newest JOIN retraining_decisions AS decision ON decision.id = decision_id
+  FROM (${selectLastSuccess(own, trainer)}) AS newest JOIN retraining_decisions AS decision ON decision.id = decision_id
 )`;
 }
 
 /** The snapshot since which data is new, or `-infinity`. */
 export const LAST_TRAINING = "COALESCE((SELECT taken_at FROM last_success), '-infinity')";
 
-export const LAST_SUCCESS = `(SELECT json_build_object('decisionId', decision_id, 'at', at, 'bufferSize', buffer_size)
-    FROM last_success)`;
+/** The last successful training, as `buildLastSuccess` read it. */
+export const LAST_SUCCESS = `(SELECT json_build_object('decisionId', decision_id, 'at', at, 'takenAt', taken_at,
+    'bufferSize', buffer_size) FROM last_success)`;
 
-/** The size that an earlier decision saw; NULL if a training has succeeded since, which may have emptied the buffer. */
+/** Only when the last successful training ended. */
+export function describeLastSuccess(own: OwnReading, trainer: string): string {
+  return `(SELECT json_build_object('decisionId', decision_id, 'at', at)
+    FROM (${selectLastSuccess(own, trainer)}) AS newest)`;
+}
+
+/** The size that an earlier decision saw. */
 export function describeEarlierSize({ model }: OwnReading): string {
-  return `(SELECT json_build_object('size', buffer_size, 'at', taken_at) FROM (
-      SELECT buffer_size, taken_at FROM retraining_decisions
-      WHERE model = ${model} AND taken_at > now() - ${EARLIER.from} AND taken_at <= now() - ${EARLIER.to}
-      ORDER BY taken_at LIMIT 1) AS oldest
-    WHERE buffer_size IS NOT NULL AND NOT EXISTS (SELECT FROM last_success WHERE last_success.at > oldest.taken_at))`;
+  return `(SELECT json_build_object('size', buffer_size, 'at', taken_at) FROM retraining_decisions
+    WHERE model = ${model} AND taken_at > now() - ${EARLIER.from} AND taken_at <= now() - ${EARLIER.to}
+    ORDER BY taken_at LIMIT 1)`;
 }
 
 /** The trainings of the model, as the store completes them. */
@@ -90,9 +104,11 @@ export function describeTrainings(
       ? [
           `'durations', COALESCE((SELECT json_agg(json_build_object('rows', buffer_size, 'seconds', seconds)
         ORDER BY ended_at DESC) FROM (
-      SELECT buffer_size, ended_at, COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)::float8) AS seconds
+      SELECT buffer_size, ended_at,
+        COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)::float8) AS seconds
       FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
-      WHERE model_name = ${own.model} AND dispatch.trainer = ${own.trainer} AND state = 'succeeded' AND ended_at IS NOT NULL
+      WHERE model_name = ${own.model} AND dispatch.trainer = ${own.trainer} AND state = 'succeeded'
+        AND ended_at IS NOT NULL
         AND buffer_size IS NOT NULL AND COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)) >= 0
       ORDER BY ended_at DESC LIMIT ${MOST_DURATIONS}) AS past), '[]')`,
         ]
@@ -102,7 +118,7 @@ export function describeTrainings(
       : [`'requestedAt', ${requests(isOfModel, reading.requestedWithin)}`]),
     ...(reading.requestedByAllWithin === null
       ? []
-      : [`'requestedByAll', ${requests(`trainer = ${own.trainer}`, reading.requestedByAllWithin)}`]),
+      : [`'requestedByAll', ${requests(isOfAll(reading.trainer), reading.requestedByAllWithin)}`]),
   ];
   return parts.length === 0 ? "NULL::json" : `json_build_object(${parts.join(",\n    ")})`;
 }

@@ -54,9 +54,9 @@ export function inPlainWords(issue: z.core.$ZodRawIssue): string {
     case "invalid_value":
       return `must be ${listChoices(issue.values.map(String))}`;
     case "too_small":
-      return `must have at least ${issue.minimum} ${issue.origin === "string" ? "characters" : "entries"}`;
+      return `must have at least ${countOf(issue.minimum, issue.origin)}`;
     case "too_big":
-      return `must have at most ${issue.maximum} ${issue.origin === "string" ? "characters" : "entries"}`;
+      return `must have at most ${countOf(issue.maximum, issue.origin)}`;
     case "invalid_key":
       return issue.issues[0]?.message ?? "must be another name";
     case "unrecognized_keys":
@@ -64,6 +64,11 @@ export function inPlainWords(issue: z.core.$ZodRawIssue): string {
     default:
       return "must have another form";
   }
+}
+
+function countOf(figure: number | bigint, origin: string): string {
+  if (origin === "string") return `${figure} character${figure === 1 ? "" : "s"}`;
+  return figure === 1 ? "one entry" : `${figure} entries`;
 }
 
 const PLAIN_TYPES: Readonly<Record<string, string>> = {

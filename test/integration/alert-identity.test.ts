@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createDatabase } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/process/logger.ts";
@@ -71,7 +71,7 @@ describe("an alert that started a training", () => {
       await world.sql(
         "ALTER TABLE drift_alerts ALTER COLUMN alert_date TYPE timestamptz USING alert_date AT TIME ZONE 'UTC'",
       );
-    await rerunLastMigration();
+    await rerunMigrations();
     await world.startApp();
     expect((await world.decide()).reason).toBe("already_acted_on");
   });
@@ -121,11 +121,15 @@ async function addCheckNow(): Promise<void> {
   );
 }
 
-/** Reverts the last migration, so that it runs again on the existing rows. */
-async function rerunLastMigration(): Promise<void> {
-  const text = await readFile("src/postgres/migrations/004_codes_and_versions.sql", "utf8");
-  await world.sql(text.split("-- Down Migration")[1] ?? "");
-  await world.sql("DELETE FROM retrigger_migrations WHERE name LIKE '004%'");
+/** Reverts the migrations from 004 on, so that they run again on the existing rows. */
+async function rerunMigrations(): Promise<void> {
+  const directory = "src/postgres/migrations";
+  const files = (await readdir(directory)).filter((file) => file >= "004").toSorted();
+  for (const file of files.toReversed()) {
+    const text = await readFile(`${directory}/${file}`, "utf8");
+    await world.sql(text.split("-- Down Migration")[1] ?? "");
+  }
+  await world.sql("DELETE FROM retrigger_migrations WHERE name >= '004'");
   await until("the migration is reverted", async () => {
     const columns = await world.sql(
       "SELECT FROM information_schema.columns WHERE table_name = 'retraining_events' AND column_name = 'decision_id'",

@@ -24,7 +24,8 @@ describe("npx retrigger", () => {
   it("migrates, once", async () => {
     expect(await retrigger(["migrate"])).toMatchObject({
       code: 0,
-      stdout: "Migrated: 001_decisions, 002_open_runs, 003_trainings, 004_codes_and_versions, 005_policies, 006_reports\n",
+      stdout:
+        "Migrated: 001_decisions, 002_open_runs, 003_trainings, 004_codes_and_versions, 005_policies, 006_reports\n",
     });
     expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "The tables are up to date.\n" });
   });
@@ -134,14 +135,20 @@ describe("npx retrigger", () => {
     expect(lost.stdout).toContain("Cannot reach Redis at 127.0.0.1:1");
   });
 
-  it.each([["migrate"], ["emit"], ["decide"], ["dispatch"], ["history"], ["doctor"]])(
-    "explains %s",
-    async (command) => {
-      const { code, stdout } = await retrigger([command, "--help"]);
-      expect(code).toBe(0);
-      expect(stdout).toContain(`Usage: retrigger ${command}`);
-    },
-  );
+  it.each([
+    ["migrate"],
+    ["emit"],
+    ["report-checks"],
+    ["report-buffer"],
+    ["decide"],
+    ["dispatch"],
+    ["history"],
+    ["doctor"],
+  ])("explains %s", async (command) => {
+    const { code, stdout } = await retrigger([command, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: retrigger ${command}`);
+  });
 
   it.each([
     [["decide", "--model", "books"], {}, 'model: "books" is not in the settings'],

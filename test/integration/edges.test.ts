@@ -181,10 +181,10 @@ describe("a decision that cannot be made", () => {
       "ALTER TABLE elsewhere RENAME TO drift_alerts",
     ],
     [
-      "ALTER TABLE ratings_buffer DROP COLUMN batch_id",
-      "batch_id",
-      "A view can supply them",
-      "ALTER TABLE ratings_buffer ADD COLUMN batch_id text",
+      "ALTER TABLE drift_alerts RENAME COLUMN alert_date TO checked",
+      "models.default.source.checks.columns.checkedAt",
+      "A view can supply the column",
+      "ALTER TABLE drift_alerts RENAME COLUMN checked TO alert_date",
     ],
   ])(
     "after %s says what is missing and what to do, and is made once that is fixed and the job is retried in Bull Board",

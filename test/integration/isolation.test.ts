@@ -19,12 +19,15 @@ afterEach(async () => {
 describe("a model that is short of ratings", () => {
   it("gets a report that names the setting which its minimum comes from", async () => {
     const file = join(directory, "models.yaml");
-    writeFileSync(file, "models:\n  films: { minBufferSize: 7 }\n  books: {}\n");
+    writeFileSync(
+      file,
+      "models:\n  films: { policy: { when: { driftAlerts: 1, bufferSize: 7 } } }\n  books: {}\n",
+    );
     world = await createWorld({ settings: { RETRIGGER_CONFIG: file } });
     await addCheck(world);
     await world.startApp();
     for (const [model, setting] of [
-      ["films", `minBufferSize of films in ${file}`],
+      ["films", "bufferSize of films in models.yaml"],
       ["books", "MIN_BUFFER_SIZE"],
     ] as const) {
       const advice = `   • Ingest more batches or lower ${setting}\n`;
@@ -46,9 +49,9 @@ describe("one model's slow or broken database", () => {
       file,
       `models:
   healthy: {}
-  slow: { ratingsBufferTable: slow_buffer }
-  broken: { ratingsBufferTable: broken_buffer }
-  missing: { ratingsBufferTable: nowhere }`,
+  slow: { source: { buffer: { table: slow_buffer } } }
+  broken: { source: { buffer: { table: broken_buffer } } }
+  missing: { source: { buffer: { table: nowhere } } }`,
     );
     world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", RETRIGGER_CONFIG: file } });
     await world.sql(

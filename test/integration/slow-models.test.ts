@@ -11,6 +11,11 @@ const HEALTHY = ["healthy-1", "healthy-2", "healthy-3"];
 
 const tableOf = (model: string): string => `buffer_${model.replace("-", "_")}`;
 
+function withBuffer(own: ModelConfig, table: string): ModelConfig {
+  const buffer = { kind: "table", table, columns: {}, where: {}, unit: "rows", since: null } as const;
+  return { ...own, source: { ...own.source, buffer } };
+}
+
 async function startWorld(): Promise<void> {
   world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", LOCK_TTL_MS: String(LOCK_TTL_MS) } });
   await addCheck(world);
@@ -18,7 +23,7 @@ async function startWorld(): Promise<void> {
   const own = world.config.models.get("default") as ModelConfig;
   const models = new Map([
     ...HEALTHY.map((model) => [model, own] as const),
-    ...TROUBLED.map((model) => [model, { ...own, ratingsBufferTable: tableOf(model) }] as const),
+    ...TROUBLED.map((model) => [model, withBuffer(own, tableOf(model))] as const),
   ]);
   await world.startApp({ models });
 }

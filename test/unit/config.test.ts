@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parseConfig, parseConfigWithoutRedis } from "../../src/config/config.ts";
+import { FROM_DOT_ENV } from "../../src/config/environment.ts";
 import { ConfigError } from "../../src/core/errors.ts";
 import { GUIDE_POLICY } from "../support/evidence.ts";
 
@@ -23,15 +21,29 @@ describe("the settings", () => {
     const config = parseConfig(SERVERS);
     expect(config.models.get("default")).toEqual({
       policy: GUIDE_POLICY,
-      settingNames: expect.objectContaining({ minBufferSize: "MIN_BUFFER_SIZE" }) as object,
+      settingNames: expect.objectContaining({ bufferSize: "MIN_BUFFER_SIZE" }) as object,
       trainer: {
         name: "mock",
         settings: expect.objectContaining({ workflow: "model_training.yml", ref: "main" }) as object,
       },
-      driftAlertsTable: "drift_alerts",
-      ratingsBufferTable: "ratings_buffer",
+      secretVariables: {},
+      source: {
+        checks: { kind: "table", table: "drift_alerts", columns: {}, where: {} },
+        buffer: {
+          kind: "table",
+          table: "ratings_buffer",
+          columns: {},
+          where: {},
+          unit: "ratings",
+          since: null,
+        },
+        database: null,
+      },
       schedule: "0 6 * * *",
+      spreadMs: 0,
+      expectDriftRunEveryMs: null,
     });
+    expect(config.notes).toEqual([]);
     expect(config).toMatchObject({
       host: "127.0.0.1",
       port: 3000,
@@ -53,7 +65,7 @@ describe("the settings", () => {
     const faults = faultsOf({
       MIN_BUFFER_SIZE: "-1",
       DRIFT_LOOKBACK_HOURS: "a week",
-      MIN_ALERTS_TRIGGERED: "",
+      MIN_ALERTS_TRIGGERED: "0",
       SCHEDULE: "every day",
       TRAINER: "sagemaker",
       RETRIGGER_GUARD: "perhaps",
@@ -83,7 +95,7 @@ describe("the settings", () => {
   it.each(["MIN_BUFFER_SIZE", "DRIFT_LOOKBACK_HOURS", "MIN_ALERTS_TRIGGERED", "PORT", "LOCK_TTL_MS"])(
     "require a whole number for %s",
     (name) => {
-      for (const value of ["", " ", "-5", "1.5", "1e3", "0x10", "NaN", "50,000", "99999999999999999999"]) {
+      for (const value of ["-5", "1.5", "1e3", "0x10", "NaN", "50,000", "99999999999999999999"]) {
         expect(faultsOf({ ...SERVERS, [name]: value }), `${name}=${value}`).toHaveLength(1);
       }
     },
@@ -93,8 +105,61 @@ describe("the settings", () => {
     expect(faultsOf({ ...SERVERS, MIN_BUFER_SIZE: "3" })).toEqual([
       "MIN_BUFER_SIZE is not a setting: did you mean MIN_BUFFER_SIZE?",
     ]);
-    expect(faultsOf({ ...SERVERS, RETRIGGER_SPEED: "3" })).toHaveLength(1);
+    expect(faultsOf({ ...SERVERS, RETRIGGER_MIN_BUFFER_SIZE: "3", RETRIGGER_SPEED: "3" })).toEqual([
+      "RETRIGGER_MIN_BUFFER_SIZE is not a setting: did you mean MIN_BUFFER_SIZE?",
+      "RETRIGGER_SPEED is not a setting: see docs/settings.md",
+    ]);
     expect(faultsOf({ ...SERVERS, HOME: "/", PATH: "/bin", HOSTNAME: "x", REDIS_URI: "x" })).toEqual([]);
+  });
+
+  it("suggest more for a variable that only .env sets, which is meant for this program", () => {
+    const env = { ...SERVERS, PROT: "3", [FROM_DOT_ENV]: new Set(["PROT"]) };
+    expect(() => parseConfig(env)).toThrow("PROT in .env is not a setting: did you mean PORT?");
+    expect(faultsOf({ ...SERVERS, PROT: "3" })).toEqual([]);
+  });
+
+  it("take an empty variable as one that is not set", () => {
+    const empty = {
+      TRAINER: "",
+      DATABASE_URL: "",
+      MIN_BUFFER_SIZE: " ",
+      RETRIGGER_CONFIG: "",
+      MIN_BUFER_SIZE: "",
+    };
+    const config = parseConfig({
+      ...SERVERS,
+      ...empty,
+      NEON_CONNECTION_STRING: "postgres://neon.example/db",
+    });
+    expect(config.databaseUrl).toBe("postgres://neon.example/db");
+    expect(config.trainer.name).toBe("mock");
+    expect(faultsOf({ ...SERVERS, REDIS_URL: "" })).toEqual([
+      "REDIS_URL is not set: set it to the Redis server, such as redis://localhost:6379",
+    ]);
+  });
+
+  it.each([
+    [
+      { TRAINER: "github" },
+      [
+        "GITHUB_REPO_OWNER is not set: TRAINER=github needs the owner of the repository",
+        "GITHUB_REPO_NAME is not set: TRAINER=github needs the name of the repository",
+        "GITHUB_TOKEN is not set: TRAINER=github needs a token (or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY)",
+      ],
+    ],
+    [
+      { GITHUB_EXTRA_INPUTS: '{"reason":"x"}' },
+      ['GITHUB_INPUT_NAMES and GITHUB_EXTRA_INPUTS name the input "reason" twice'],
+    ],
+    [
+      { GITHUB_EXTRA_INPUTS: '{"epochs":10}', TRAINER: "sagemaker" },
+      [
+        'TRAINER is "sagemaker": must be mock, github, webhook or command',
+        'GITHUB_EXTRA_INPUTS is "{"epochs":10}": must be a JSON object of strings',
+      ],
+    ],
+  ] as [Record<string, string>, string[]][])("say what is wrong with the trainer of %o", (env, faults) => {
+    expect(faultsOf({ ...SERVERS, ...env })).toEqual(faults);
   });
 
   it.each([
@@ -186,30 +251,5 @@ describe("the settings", () => {
   it("never repeat a password", () => {
     const faults = faultsOf({ DATABASE_URL: "mysql://u:hunter2@h/db", REDIS_URL: "redis:hunter2" });
     expect(faults.join()).not.toContain("hunter2");
-  });
-});
-
-describe("the models file", () => {
-  const directory = mkdtempSync(join(tmpdir(), "retrigger-config-"));
-  const path = join(directory, "retrigger.yaml");
-  afterAll(() => rmSync(directory, { recursive: true }));
-
-  it("gives each model its own thresholds, and takes the rest from the environment", () => {
-    writeFileSync(path, "models:\n  films:\n    minBufferSize: 10\n    schedule: off\n  books:\n");
-    const { models } = parseConfig({ ...SERVERS, RETRIGGER_CONFIG: path, MIN_ALERTS_TRIGGERED: "2" });
-    expect([...models.keys()]).toEqual(["films", "books"]);
-    expect(models.get("films")).toMatchObject({
-      policy: { minBufferSize: 10, minAlertsTriggered: 2 },
-      schedule: null,
-    });
-    expect(models.get("books")).toMatchObject({ policy: { minBufferSize: 50_000 }, schedule: "0 6 * * *" });
-  });
-
-  it("is refused with the faulty key named", () => {
-    writeFileSync(path, "models:\n  films:\n    minBufferSise: 10\n  'bad name':\n    minBufferSize: -1\n");
-    const faults = faultsOf({ ...SERVERS, RETRIGGER_CONFIG: path }).join("\n");
-    expect(faults).toContain("minBufferSise");
-    expect(faults).toContain("bad name");
-    expect(faultsOf({ ...SERVERS, RETRIGGER_CONFIG: `${path}.none` })[0]).toContain("cannot read");
   });
 });

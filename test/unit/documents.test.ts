@@ -9,13 +9,16 @@ import { parse as parseYaml } from "yaml";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { SETTING_NAMES } from "../../src/config/settings.ts";
-import { CHECKS } from "../../src/core/policy.ts";
+import type { Fault } from "../../src/core/fields.ts";
+import { GUARDS } from "../../src/core/guards/registry.ts";
+import { CHECKS, GUIDE_POLICY, parsePolicy } from "../../src/core/policy.ts";
 import type { ValuesOf } from "../../src/core/setting.ts";
 import { ROUTES } from "../../src/http/routes.ts";
 import { checkWorkflowText } from "../../src/trainers/github/preflight.ts";
 import { TARGET_SETTINGS, toTargets } from "../../src/trainers/github/settings.ts";
 import { followDockerfile } from "../support/docker-image.ts";
 import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
+import { renderPoliciesPage } from "../support/policies-page.ts";
 import { renderSettingsPage } from "../support/settings-page.ts";
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
@@ -64,6 +67,35 @@ interface Compose {
 }
 
 describe("the files shipped with the program", () => {
+  it("include a page of policies that matches the registries (npm run docs writes it)", async () => {
+    const path = pathOf("docs/policies.md");
+    await expect(await renderPoliciesPage(path, read("docs/policies.md"))).toMatchFileSnapshot(path);
+  });
+
+  it("include only policies that can be copied", () => {
+    const blocks = [...read("docs/policies.md").matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text ?? "");
+    const files = blocks.filter((text) => text.startsWith("models:"));
+    expect(files.length).toBe(4);
+    const directory = mkdtempSync(join(tmpdir(), "policies-"));
+    for (const [index, text] of files.entries()) {
+      const path = join(directory, `${index}.yaml`);
+      writeFileSync(path, text);
+      const servers = { DATABASE_URL: "postgres://localhost/db", REDIS_URL: "redis://localhost" };
+      const { models } = parseConfig({ ...servers, RETRIGGER_CONFIG: path });
+      if (models.has("default")) expect(models.get("default")?.policy).toEqual(GUIDE_POLICY);
+    }
+    rmSync(directory, { recursive: true });
+    for (const text of blocks.filter((block) => !block.startsWith("models:"))) {
+      const part = parseYaml(text) as Record<string, unknown>;
+      const [key = ""] = Object.keys(part);
+      const isGuard = GUARDS.some((guard) => guard.key === key);
+      const faults: Fault[] = [];
+      const when = key === "when" ? part["when"] : [{ driftAlerts: 1 }, part];
+      parsePolicy(isGuard ? { guards: part } : { when }, GUIDE_POLICY, [], faults);
+      expect(faults).toEqual([]);
+    }
+  });
+
   it("include a page of settings that matches the registries (npm run docs writes it)", async () => {
     const path = pathOf("docs/settings.md");
     await expect(await renderSettingsPage(path)).toMatchFileSnapshot(path);
@@ -125,7 +157,7 @@ describe("the files shipped with the program", () => {
 
   it("include a valid retrigger.example.yaml", () => {
     const env = { ...parseEnv(read(".env.example")), RETRIGGER_CONFIG: pathOf("retrigger.example.yaml") };
-    expect([...parseConfig(env).models.keys()]).toEqual(["default", "films"]);
+    expect([...parseConfig(env).models.keys()]).toEqual(["films", "fraud", "prices"]);
   });
 
   it("include an example workflow that passes doctor, and that exits early if an older run has the same name", () => {

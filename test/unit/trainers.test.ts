@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Config, parseConfig } from "../../src/config/config.ts";
 import { createLiveConfig } from "../../src/config/live-config.ts";
-import { collectTrainerSecrets } from "../../src/config/secrets.ts";
 import { preflightTrainers } from "../../src/trainers/preflight.ts";
 import { createTrainers } from "../../src/trainers/registry.ts";
 import { settingsOf } from "../../src/trainers/trainer.ts";
@@ -95,15 +94,5 @@ describe("the settings of the trainers", () => {
       WEBHOOK.TRAINER_SECRET,
       two.TRAINER_SECRET,
     ]);
-  });
-
-  it("give up every secret for redaction, each value once", () => {
-    const { models } = configOf({ a: WEBHOOK, b: two, c: two });
-    expect([...collectTrainerSecrets(models, new Map([["TRAINER_SECRET", WEBHOOK.TRAINER_SECRET]]))]).toEqual(
-      [
-        ["password of TRAINER_URL of b", "hidden"],
-        ["TRAINER_SECRET of b", two.TRAINER_SECRET],
-      ],
-    );
   });
 });

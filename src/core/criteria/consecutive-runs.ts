@@ -1,10 +1,9 @@
 import { atLeast, type Criterion } from "../check.ts";
 import { duration, formatDuration, toMs } from "../duration.ts";
-import type { WeighedCheck } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks, fewerAlerts } from "../explain/levers.ts";
 import { whole, type Fields, type FieldValues } from "../fields.ts";
-import { type Facts, listAllChecks, listChecks, timeOf } from "../facts.ts";
+import { counts, type Facts, listAllChecksWithin, timeOf } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 const fields = {
@@ -54,33 +53,24 @@ export const consecutiveRuns = {
   }),
 } as const satisfies Criterion<typeof fields>;
 
-/** How many of the newest drift runs have a triggered check that counts. */
+/** How many of the newest drift runs in a row have a triggered check that counts. */
 function countDrifted(facts: Facts, { gap, within }: Settings): number {
-  const start = facts.now - toMs(within);
-  const counting = new Set(listChecks(facts));
+  const gapMs = toMs(gap);
   let drifted = 0;
-  for (const run of listRuns(
-    listAllChecks(facts).filter((check) => timeOf(check) > start),
-    toMs(gap),
-  )) {
-    if (!run.some((check) => check.triggered && counting.has(check))) break;
-    drifted += 1;
-  }
-  return drifted;
-}
-
-/** Groups checks, newest first, into runs. */
-function listRuns(checks: readonly WeighedCheck[], gapMs: number): WeighedCheck[][] {
-  const runs: WeighedCheck[][] = [];
-  let previous = Number.POSITIVE_INFINITY;
-  for (const check of checks) {
+  let isDrifted = false;
+  let previous: number | null = null;
+  for (const check of listAllChecksWithin(facts, within)) {
     const at = timeOf(check);
-    const run = runs.at(-1);
-    if (run && previous - at <= gapMs) run.push(check);
-    else runs.push([check]);
+    // The checks come newest first: after a gap, an earlier run begins.
+    if (previous !== null && previous - at > gapMs) {
+      if (!isDrifted) return drifted;
+      drifted += 1;
+      isDrifted = false;
+    }
+    isDrifted ||= check.triggered && counts(check, facts);
     previous = at;
   }
-  return runs;
+  return isDrifted ? drifted + 1 : drifted;
 }
 
 function moreRuns({ atLeast: required, gap }: Settings, place: string): Lever {
@@ -90,7 +80,7 @@ function moreRuns({ atLeast: required, gap }: Settings, place: string): Lever {
     kind: "count",
     scale: required,
     limit: () => required,
-    apply(evidence, size, at) {
+    apply(evidence, size, { at }) {
       // Each run just far enough from the one before.
       const step = toMs(gap) + 1;
       const runs = Array.from({ length: size }, (_, index) => ({

@@ -1,5 +1,6 @@
 import { atLeast, type Criterion } from "../check.ts";
 import { duration } from "../duration.ts";
+import type { Evidence } from "../evidence.ts";
 import { addChecks } from "../explain/levers.ts";
 import { capScores } from "../explain/score-levers.ts";
 import { type Fields, type FieldValues, figure } from "../fields.ts";
@@ -53,10 +54,12 @@ export const cusum = {
         kind: "figure",
         scale: 1 + settings.atLeast + settings.slack,
         limit: () => 2 * (settings.atLeast + settings.slack + 1),
-        apply: (evidence, size, at) =>
+        guess: (evidence) =>
+          settings.atLeast - findHighest(unansweredFacts(evidence), settings).sum + 1 + settings.slack,
+        apply: (evidence, size, { at, original }) =>
           addChecks(
             evidence,
-            [{ triggered: false, feature: featureOf(evidence, settings), score: size, threshold: 1 }],
+            [{ triggered: false, feature: featureOf(original, settings), score: size, threshold: 1 }],
             at,
           ),
         describe: (size, evidence) => {
@@ -81,8 +84,11 @@ function findHighest(facts: Facts, { slack, within }: Settings): { feature: stri
   return highest ?? { feature: null, sum: 0 };
 }
 
-function featureOf(evidence: Facts["evidence"], settings: Settings): string | null {
+function featureOf(evidence: Evidence, settings: Settings): string | null {
+  return findHighest(unansweredFacts(evidence), settings).feature;
+}
+
+function unansweredFacts(evidence: Evidence): Facts {
   const now = Date.parse(evidence.takenAt);
-  return findHighest({ evidence, now, counting: "unanswered", sampleFloor: 0, backoff: null }, settings)
-    .feature;
+  return { evidence, now, counting: "unanswered", sampleFloor: 0, backoff: null };
 }

@@ -128,10 +128,10 @@ function moreFeatures(settings: Settings, place: string): Lever {
     kind: "count",
     scale: Math.max(1, settings.atLeast),
     limit: (evidence) => findMissing(evidence).length,
-    apply: (evidence, size, at) =>
+    apply: (evidence, size, { at, original }) =>
       addChecks(
         evidence,
-        findMissing(evidence)
+        findMissing(original)
           .slice(0, size)
           .map((feature) => ({ feature })),
         at,

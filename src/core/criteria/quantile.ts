@@ -4,7 +4,7 @@ import type { WeighedCheck } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { type Fields, type FieldValues, figure, whole } from "../fields.ts";
-import { type Facts, listAllChecks, listChecks, timeOf } from "../facts.ts";
+import { counts, type Facts, listAllChecksWithin, timeOf } from "../facts.ts";
 import { formatCount, formatRatio, toPlain } from "../format.ts";
 
 const fields = {
@@ -59,10 +59,9 @@ export const quantile = {
 type Series = { check: WeighedCheck; score: number }[];
 
 function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
-  const start = facts.now - toMs(reach);
   const series = new Map<string | null, Series>();
-  for (const check of listAllChecks(facts)) {
-    if (check.score === null || timeOf(check) <= start) continue;
+  for (const check of listAllChecksWithin(facts, reach)) {
+    if (check.score === null) continue;
     const known = series.get(check.feature);
     if (known) known.push({ check, score: check.score });
     else series.set(check.feature, [{ check, score: check.score }]);
@@ -72,13 +71,13 @@ function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
 
 function countUnusual(facts: Facts, { q, last, within, reach }: Settings): number {
   const start = facts.now - toMs(within);
-  const counting = new Set(listChecks(facts).filter((check) => timeOf(check) > start));
   let unusual = 0;
   for (const scores of listSeries(facts, reach).values()) {
     scores.forEach(({ check, score }, index) => {
-      const bar = counting.has(check)
-        ? findBar(scores.slice(index + 1, index + 1 + last), { q, last })
-        : null;
+      const bar =
+        timeOf(check) > start && counts(check, facts)
+          ? findBar(scores.slice(index + 1, index + 1 + last), { q, last })
+          : null;
       if (bar !== null && score > bar) unusual += 1;
     });
   }
@@ -120,8 +119,9 @@ function anUnusualScore(settings: Settings, place: string): Lever {
       const target = targetOf(evidence);
       return target === null ? 0 : Math.max(1, 2 * target.bar);
     },
-    apply(evidence, size, at) {
-      const feature = targetOf(evidence)?.feature ?? null;
+    guess: (evidence) => targetOf(evidence)?.bar ?? 0,
+    apply(evidence, size, { at, original }) {
+      const feature = targetOf(original)?.feature ?? null;
       return addChecks(evidence, [{ triggered: false, feature, score: size }], at);
     },
     describe: (size, evidence) =>

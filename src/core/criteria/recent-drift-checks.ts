@@ -2,7 +2,7 @@ import { atLeast, type Criterion } from "../check.ts";
 import { describeSpan, duration, toMs } from "../duration.ts";
 import { addChecks, switchOver } from "../explain/levers.ts";
 import type { Fields } from "../fields.ts";
-import { listAllChecks } from "../facts.ts";
+import { listAllChecksWithin } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 const fields = {
@@ -33,11 +33,10 @@ export const recentDriftChecks = {
     const isSnapshot =
       now === Date.parse(evidence.takenAt) && within === (evidence.window ?? within) && sampleFloor === 0;
     if (isSnapshot) return atLeast(1, evidence.checks.total);
+    if (evidence.hasQuietChecks) return atLeast(1, listAllChecksWithin(facts, within).length);
     const start = now - toMs(within);
-    const times = evidence.hasQuietChecks
-      ? listAllChecks(facts).map(({ at }) => at)
-      : evidence.checks.newest.map(({ checkedAt }) => checkedAt);
-    return atLeast(1, times.filter((at) => Date.parse(at) > start).length);
+    const recent = evidence.checks.newest.filter(({ checkedAt }) => Date.parse(checkedAt) > start);
+    return atLeast(1, recent.length);
   },
   report: () => [],
   explain: ({ settings: { within } }) => [

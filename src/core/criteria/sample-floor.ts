@@ -18,7 +18,7 @@ const fields = {
   },
 } as const satisfies Fields;
 
-/** Checks on too few samples say little, so the whole policy ignores them. */
+/** Checks on too few samples say little, so every criterion ignores them; a veto of `dataQuality` counts all the same. */
 export const sampleFloor = {
   id: "sample_floor",
   key: "sampleFloor",
@@ -30,7 +30,7 @@ export const sampleFloor = {
   columns: ["samples"],
   shorthand: "atLeast",
   docs: {
-    rule: "Ignores, in the whole policy, checks on fewer samples; holds if one check within the time has enough.",
+    rule: "Makes every criterion ignore checks on fewer samples; holds if one check within the time has enough.",
     example: "sampleFloor: 200",
     source: "False alarms of PSI become rare above about 200 samples",
   },

@@ -107,7 +107,14 @@ function aCheckAt(settings: Settings, place: string): Lever {
     kind: "figure",
     scale: required,
     limit: (evidence: Evidence) => required * (evidence.weighed?.length ?? 0) + 2 * required + 1,
-    apply: (evidence, size, at) => addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }], at),
+    guess: (evidence) => {
+      const facts = { evidence, now: Date.parse(evidence.takenAt), sampleFloor: 0, backoff: null };
+      const ratios = listRatios({ ...facts, counting: "unanswered" }, settings.within);
+      const sum = ratios.reduce((total, { ratio }) => total + ratio, 0);
+      return settings.worst ?? required * (ratios.length + 1) - sum;
+    },
+    apply: (evidence, size, { at }) =>
+      addChecks(evidence, [{ triggered: false, score: size, threshold: 1 }], at),
     describe: (size) => `a check with a score ${formatRatio(size)} times its threshold`,
   };
 }

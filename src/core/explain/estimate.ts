@@ -60,6 +60,14 @@ function findFading(evidence: Evidence, policy: Policy, at: number): number | nu
     .filter((end) => end > now && end <= at)
     .toSorted((a, b) => a - b);
   const condition = judge(evidence, policy, now).condition;
-  if (!condition.passed) return null;
-  return ends.find((end) => !judge(evidence, policy, end).condition.passed) ?? null;
+  const holdsAt = (end: number): boolean => judge(evidence, policy, end).condition.passed;
+  const last = ends.at(-1);
+  if (!condition.passed || last === undefined || holdsAt(last)) return null;
+  let [low, high] = [0, ends.length - 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (holdsAt(ends[middle] ?? last)) low = middle + 1;
+    else high = middle;
+  }
+  return ends[high] ?? null;
 }

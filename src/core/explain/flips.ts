@@ -1,8 +1,8 @@
-import type { Criterion } from "../check.ts";
+import type { CheckResult, Criterion } from "../check.ts";
 import { listCriteria } from "../condition.ts";
 import type { Evidence } from "../evidence.ts";
 import { GUARDS } from "../guards/registry.ts";
-import { type Judgement, judge } from "../judge.ts";
+import { type Judgement, judge, wouldTrigger } from "../judge.ts";
 import { type Policy, settingsOf } from "../policy.ts";
 import type { Change } from "./explanation.ts";
 import type { Lever } from "./lever.ts";
@@ -41,7 +41,8 @@ class Search {
   readonly #evidence: Evidence;
   readonly #policy: Policy;
   readonly #decision: Judgement["decision"];
-  readonly #levers: readonly Lever[];
+  /** Each with its limit, which may take a search of its own. */
+  readonly #limits: ReadonlyMap<Lever, number>;
   readonly #now: number;
   #judgements = 0;
 
@@ -50,8 +51,10 @@ class Search {
     this.#policy = policy;
     this.#decision = decision;
     this.#now = Date.parse(evidence.takenAt);
-    this.#levers = listLevers(policy, decision === "trigger" ? "lower" : "raise").filter(
-      (lever) => lever.limit(evidence) > 0,
+    this.#limits = new Map(
+      listLevers(policy, decision === "trigger" ? "lower" : "raise")
+        .map((lever) => [lever, lever.limit(evidence)] as const)
+        .filter(([, limit]) => limit > 0),
     );
   }
 
@@ -87,7 +90,7 @@ class Search {
    * lower a mean, say.
    */
   #findEnough(): readonly Lever[] | null {
-    const all = this.#levers;
+    const all = [...this.#limits.keys()];
     if (this.#turnsAtLimits(all)) return all;
     for (const lever of all) {
       const others = all.filter((other) => other !== lever);
@@ -129,32 +132,37 @@ class Search {
   #describeWait(moves: Attempt["moves"], at: number): Change {
     // What ends at that instant objected up to the second before it.
     const before = judge(this.#apply(moves, at), this.#policy, at - 1000);
-    const ended = [...before.guards, ...before.criteria].filter(
-      ({ passed, nextLookAt }) =>
-        !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at,
-    );
-    const [check] = ended;
+    const hasEnded = ({ passed, nextLookAt }: CheckResult): boolean =>
+      !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at;
+    const guards = before.guards.filter(hasEnded);
+    const criteria = before.criteria.filter(hasEnded);
     const time = new Date(at).toISOString().replace(".000Z", "Z");
-    const named = ended.map(({ id }) => id.replaceAll("_", " "));
+    const named = [
+      ...guards.map(({ id }) => `${id.replaceAll("_", " ")} ends`),
+      ...criteria.map(({ id }) => `${id.replaceAll("_", " ")} is reached`),
+    ];
     return {
-      check: check?.id ?? "time",
+      check: [...guards, ...criteria][0]?.id ?? "time",
       kind: "time",
       at: time,
-      text: `${named.length === 0 ? "time" : named.join(" and ")} ends ${time.slice(0, 16).replace("T", " ")} UTC`,
+      text: `${named.length === 0 ? "waiting until" : named.join(" and ")} ${time.slice(0, 16).replace("T", " ")} UTC`,
     };
   }
 
   #atLimits(levers: readonly Lever[]): Attempt["moves"] {
-    return levers.map((lever) => ({ lever, size: lever.limit(this.#evidence) }));
+    return levers.map((lever) => ({ lever, size: this.#limits.get(lever) ?? 0 }));
   }
 
   #apply(moves: Attempt["moves"], at: number): Evidence {
-    return moves.reduce((changed, { lever, size }) => lever.apply(changed, size, at), this.#evidence);
+    return moves.reduce(
+      (changed, { lever, size }) => lever.apply(changed, size, { at, original: this.#evidence }),
+      this.#evidence,
+    );
   }
 
   #turns({ moves, at }: Attempt): boolean {
     this.#judgements += 1;
-    return judge(this.#apply(moves, at), this.#policy, at).decision !== this.#decision;
+    return wouldTrigger(this.#apply(moves, at), this.#policy, at) !== (this.#decision === "trigger");
   }
 
   /** Whether levers at their limits turn the verdict, now or at some later instant. */
@@ -189,10 +197,10 @@ class Search {
       if (!move || move.lever.kind === "switch") continue;
       const turnsWith = (size: number): boolean =>
         this.#turns({ moves: moves.with(index, { ...move, size }), at: attempt.at });
-      const size = (move.lever.kind === "count" ? findSmallestCount : findSmallestFigure)(
-        move.size,
-        turnsWith,
-      );
+      const size =
+        move.lever.kind === "count"
+          ? findSmallestCount(move.size, turnsWith)
+          : findSmallestFigure(move.size, turnsWith, move.lever.guess?.(this.#evidence));
       moves = moves.with(index, { ...move, size });
     }
     return { moves, at: attempt.at };
@@ -269,10 +277,21 @@ function findSmallestCount(limit: number, holds: (count: number) => boolean): nu
 
 const bits = new DataView(new ArrayBuffer(8));
 
-/** The smallest number from 0 to `limit` for which it holds, to the last bit, given that it holds for `limit`. */
-function findSmallestFigure(limit: number, holds: (figure: number) => boolean): number {
+/**
+ * The smallest number from 0 to `limit` for which it holds, to the last bit, given that it holds for `limit`. The search begins
+ * around the guess, if there is one.
+ */
+function findSmallestFigure(limit: number, holds: (figure: number) => boolean, guess?: number): number {
   // Positive floating-point numbers are ordered as their bits are.
   let [low, high] = [-1n, toBits(limit)];
+  if (guess !== undefined && guess > 0 && guess < limit) {
+    const start = toBits(guess);
+    for (let step = 1n; step < STEP_LIMIT && high - low > 2n * step; step *= 8n) {
+      const [below, above] = [start - step, start + step];
+      if (above < high && holds(fromBits(above))) high = above;
+      if (below > low && below >= 0n && !holds(fromBits(below))) low = below;
+    }
+  }
   while (high - low > 1n) {
     const middle = (low + high) / 2n;
     if (holds(fromBits(middle))) high = middle;
@@ -280,6 +299,9 @@ function findSmallestFigure(limit: number, holds: (figure: number) => boolean): 
   }
   return fromBits(high);
 }
+
+/** A guess that is further off than so many steps to the next number saves nothing. */
+const STEP_LIMIT = 1n << 12n;
 
 function toBits(figure: number): bigint {
   bits.setFloat64(0, figure);

@@ -1,5 +1,5 @@
 import type { DriftCheck, Evidence, WeighedCheck } from "../evidence.ts";
-import { weighedChecks } from "../facts.ts";
+import { timeOf, weighedChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
 import type { Lever } from "./lever.ts";
 
@@ -53,7 +53,7 @@ export function moreAlerts(check: string, scale: number, limit: number): Lever {
     kind: "count",
     scale: Math.max(1, scale),
     limit: () => limit,
-    apply: (evidence, size, at) =>
+    apply: (evidence, size, { at }) =>
       addChecks(
         evidence,
         Array.from({ length: size }, () => ({})),
@@ -108,7 +108,7 @@ export function switchOver(
     kind: "switch",
     scale: 1,
     limit: (evidence) => Number(isOpen(evidence)),
-    apply: (evidence, _, at) => apply(evidence, at),
+    apply: (evidence, _, { at }) => apply(evidence, at),
     describe: () => text,
   };
 }
@@ -148,8 +148,8 @@ function mergeNewestFirst(added: readonly WeighedCheck[], known: readonly Weighe
   const all = [...added, ...known];
   const [newest] = known;
   // An earlier change may have added drift runs that are yet to come.
-  const isInOrder = newest === undefined || added.every(({ at }) => Date.parse(at) >= Date.parse(newest.at));
-  return isInOrder ? all : all.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  const isInOrder = newest === undefined || added.every((check) => timeOf(check) >= timeOf(newest));
+  return isInOrder ? all : all.toSorted((a, b) => timeOf(b) - timeOf(a));
 }
 
 function toListed({ id, at, feature, score, threshold, triggered }: WeighedCheck): DriftCheck {

@@ -1,6 +1,6 @@
 import { toMs } from "../duration.ts";
 import type { Evidence } from "../evidence.ts";
-import { timeOf, weighedChecks } from "../facts.ts";
+import { timeOf, weighedChecks, withScore } from "../facts.ts";
 import { formatRatio } from "../format.ts";
 import type { Lever } from "./lever.ts";
 
@@ -24,9 +24,8 @@ export function capScores(check: string, within: string): Lever {
 function scale(evidence: Evidence, size: number): Evidence {
   return {
     ...evidence,
-    weighed: weighedChecks(evidence).map((check) => ({
-      ...check,
-      score: check.score === null ? null : check.score * (1 - size),
-    })),
+    weighed: weighedChecks(evidence).map((check) =>
+      withScore(check, check.score === null ? null : check.score * (1 - size)),
+    ),
   };
 }

@@ -1,7 +1,7 @@
 import type { Guard } from "../check.ts";
-import type { Evidence } from "../evidence.ts";
+import { type Evidence, EVIDENCE_LIMITS } from "../evidence.ts";
 import { moreAlerts } from "../explain/levers.ts";
-import { weighedChecks } from "../facts.ts";
+import { listUnanswered } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 /**
@@ -19,8 +19,8 @@ export const alreadyActedOn = {
     rule: "An alert starts one training; only if that training fails may it start another one.",
     example: "alreadyActedOn: on",
   },
-  evaluate({ evidence, loses, findEnd, requiredAlerts }) {
-    const measured = { required: requiredAlerts, actual: countUnanswered(evidence) };
+  evaluate({ evidence, now, loses, findEnd, requiredAlerts }) {
+    const measured = { required: requiredAlerts, actual: countUnanswered(evidence, now) };
     if (!loses("all", "unanswered")) return { ...measured, passed: true };
     const objects = (at: number): boolean => loses("all", "unanswered", at);
     return { ...measured, passed: false, nextLookAt: findEnd(objects, "unanswered") };
@@ -28,14 +28,13 @@ export const alreadyActedOn = {
   report: ({ actual, required }) => [
     `alerts not acted on yet: ${formatCount(actual)} of ${formatCount(required)} required`,
   ],
-  explain: ({ evidence }) => {
-    const { ids, answeredBy } = evidence.alerts;
-    const unanswered = countUnanswered(evidence);
+  explain: ({ evidence, result }) => {
+    const count = Math.min(evidence.checks.triggered, EVIDENCE_LIMITS.weighed);
     return [
-      `Re-trigger guard: ${formatCount(ids.length - unanswered)} of ${formatCount(ids.length)} alert(s) already acted on`,
-      ...answeredBy.map(
-        ({ decisionId, decidedAt, alerts: count }) =>
-          `  by decision #${decisionId} of ${decidedAt} (${formatCount(count)} alert(s))`,
+      `Re-trigger guard: ${formatCount(count - result.actual)} of ${formatCount(count)} alert(s) already acted on`,
+      ...evidence.alerts.answeredBy.map(
+        ({ decisionId, decidedAt, alerts }) =>
+          `  by decision #${decisionId} of ${decidedAt} (${formatCount(alerts)} alert(s))`,
       ),
     ];
   },
@@ -44,8 +43,6 @@ export const alreadyActedOn = {
   levers: () => [moreAlerts("already_acted_on", 1, 1)],
 } as const satisfies Guard;
 
-function countUnanswered(evidence: Evidence): number {
-  return evidence.weighed === null
-    ? evidence.alerts.unanswered
-    : weighedChecks(evidence).filter(({ triggered, answeredBy }) => triggered && answeredBy === null).length;
+function countUnanswered(evidence: Evidence, now: number): number {
+  return evidence.weighed === null ? evidence.alerts.unanswered : listUnanswered(evidence, now).length;
 }

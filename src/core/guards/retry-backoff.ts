@@ -2,7 +2,7 @@ import { computeBackoffEnd } from "../backoff.ts";
 import type { Guard, GuardInput } from "../check.ts";
 import { duration } from "../duration.ts";
 import { moreAlerts } from "../explain/levers.ts";
-import { weighedChecks } from "../facts.ts";
+import { listUnanswered, weighedChecks } from "../facts.ts";
 import type { Fields } from "../fields.ts";
 import { formatCount } from "../format.ts";
 
@@ -31,9 +31,8 @@ export const retryBackoff = {
   },
   evaluate(input, { base }) {
     const { evidence, now, requiredAlerts: required } = input;
-    const released = weighedChecks(evidence).filter(
-      ({ triggered, answeredBy, failed }) =>
-        triggered && answeredBy === null && (failed === null || now >= computeBackoffEnd(failed, base)),
+    const released = listUnanswered(evidence, now).filter(
+      ({ failed }) => failed === null || now >= computeBackoffEnd(failed, base),
     );
     const measured = { required, actual: released.length };
     if (input.backoff === null || isReleased(input, now, base)) return { ...measured, passed: true };
@@ -67,9 +66,7 @@ function isReleased({ evidence, holds, loses }: GuardInput, at: number, base: st
   const { lastFailed } = evidence.trainings;
   if (lastFailed === null || at >= computeBackoffEnd(lastFailed, base) || !holds("released", at)) return true;
   // A new alert need not wait for the failure of an earlier training.
-  return weighedChecks(evidence).some(
-    ({ triggered, answeredBy, failed }) => triggered && answeredBy === null && failed === null,
-  );
+  return listUnanswered(evidence, at).some(({ failed }) => failed === null);
 }
 
 function findRelease(input: GuardInput, base: string): number | null {

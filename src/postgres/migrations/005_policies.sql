@@ -47,8 +47,12 @@ CREATE TABLE retraining_overrides (
 COMMENT ON COLUMN retraining_overrides.decision_id IS 'The decision that was forced; NULL until it is made.';
 CREATE INDEX retraining_overrides_open ON retraining_overrides (model, id DESC) WHERE decision_id IS NULL;
 
+-- The newest event of a model, for those that expect drift runs at intervals.
+CREATE INDEX retraining_events_newest ON retraining_events (model, received_at);
+
 -- Down Migration
 
+DROP INDEX retraining_events_newest;
 DROP TABLE retraining_overrides;
 DROP TABLE retraining_approvals;
 DROP TABLE retraining_snoozes;

@@ -39,7 +39,7 @@ CREATE INDEX retraining_decisions_taken ON retraining_decisions (model, taken_at
 -- The newest requests of a model, and of all models, without those that no trainer has received.
 CREATE INDEX retraining_dispatches_requested ON retraining_dispatches (model_name, trainer, (COALESCE(asked_at, created_at)))
     WHERE state <> 'rejected' AND (state <> 'cancelled' OR asked_at IS NOT NULL);
-CREATE INDEX retraining_dispatches_requested_by_all ON retraining_dispatches (trainer, (COALESCE(asked_at, created_at)))
+CREATE INDEX retraining_dispatches_requested_by_all ON retraining_dispatches ((COALESCE(asked_at, created_at)))
     WHERE state <> 'rejected' AND (state <> 'cancelled' OR asked_at IS NOT NULL);
 CREATE INDEX retraining_dispatches_succeeded ON retraining_dispatches (model_name, trainer, ended_at)
     WHERE state = 'succeeded';

@@ -251,9 +251,9 @@ function mostAccumulated(evidence: Evidence, settings: Settings): string | null 
 
 /** The feature whose newest score is nearest to its bar. */
 function nearestToUnusual(evidence: Evidence, settings: Settings): string | null {
-  const [nearest] = groupByFeature(evidence.weighed ?? [])
-    .flatMap((checks) => {
-      const scored = listScored(checks, settings, Date.parse(evidence.takenAt));
+  // Of equals, the one that has the newest score.
+  const [nearest] = groupByFeature(listScored(evidence.weighed ?? [], settings, Date.parse(evidence.takenAt)))
+    .flatMap((scored) => {
       const bar = barOf(scored, settings);
       return bar === null
         ? []

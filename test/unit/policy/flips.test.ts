@@ -9,6 +9,7 @@ import { applyChanges } from "./apply-changes.ts";
 import { cases, runsOf } from "./arbitraries.ts";
 import { decide } from "./second-evaluator.ts";
 
+const RUNS = runsOf(600);
 const FIGURES = ["score", "cusum_score", "unusual_score", "lower_scores"];
 
 /** The decision once changes have come true, on which both evaluators must agree. */
@@ -43,16 +44,15 @@ function nextDown(figure: number): number {
 }
 
 describe("a flip", () => {
-  const seen = { flips: 0, verdicts: 0, timed: 0, several: 0 };
+  const seen = { trigger: 0, no_action: 0, timed: 0, several: 0 };
 
   it("turns the verdict, and neither a part of it nor a smaller change does", { timeout: 3_600_000 }, () => {
     fc.assert(
       fc.property(cases, fc.double({ min: 0, max: 1, noNaN: true }), ({ policy, evidence }, moment) => {
         const { decision, explanation } = evaluate(evidence, policy);
         const flips = explanation?.nearestFlips ?? [];
-        seen.verdicts += Number(flips.length > 0);
+        seen[decision] += Number(flips.length > 0);
         for (const { changes } of flips) {
-          seen.flips += 1;
           seen.several += Number(changes.length > 1);
           expect(decideAfter(evidence, policy, changes)).not.toBe(decision);
           for (const part of listParts(changes)) expect(decideAfter(evidence, policy, part)).toBe(decision);
@@ -70,13 +70,14 @@ describe("a flip", () => {
           }
         }
       }),
-      { numRuns: runsOf(1_000) },
+      { numRuns: RUNS },
     );
   });
 
-  it("is found for most verdicts, of every form", () => {
-    expect(seen.verdicts).toBeGreaterThan(runsOf(1_000) / 2);
-    expect(seen.timed).toBeGreaterThan(runsOf(1_000) / 20);
-    expect(seen.several).toBeGreaterThan(runsOf(1_000) / 20);
+  it("was found for most verdicts, of every form", () => {
+    expect(seen.no_action).toBeGreaterThan(RUNS / 3);
+    expect(seen.trigger).toBeGreaterThan(RUNS / 20);
+    expect(seen.timed).toBeGreaterThan(RUNS / 20);
+    expect(seen.several).toBeGreaterThan(RUNS / 20);
   });
 });

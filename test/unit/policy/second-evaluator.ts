@@ -4,8 +4,8 @@ import { ageMs, judgeDrift, ms, sum } from "./second-drift.ts";
 import { isQuiet } from "./second-quiet-hours.ts";
 
 /*
- * The rules of policies a second time, written from their documentation and apart from src/core: plain, slow, and without the
- * parts that find out when a verdict changes. It reads evidence that lists its checks (`weighed`).
+ * The rules of policies a second time, written from their documentation and apart from src/core: plain, slow, and without
+ * the parts that find out when a verdict changes. It reads evidence that lists its checks (`weighed`).
  */
 
 /** Which checks count: all, those that no training was for, or of these those that no failure holds back. */
@@ -163,7 +163,7 @@ function hasWaitedEnough({ evidence, now }: World, settings: Settings): boolean 
   return rowDays >= Number(settings["hourWorth"]) * trainingHours(evidence, ms(settings["assume"]));
 }
 
-/** A straight line through past trainings (rows, seconds), at the rows of the next one; never quicker than the quickest. */
+/** A straight line through past trainings, at the rows of the next one; never quicker than the quickest. */
 function trainingHours({ trainings, buffer }: Evidence, assumeMs: number): number {
   const { durations, nextRows } = trainings;
   const count = durations.length;

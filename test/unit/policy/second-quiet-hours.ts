@@ -19,7 +19,7 @@ function clockOf(timeZone: string): Intl.DateTimeFormat {
   return clock;
 }
 
-/** Whether an instant (Unix milliseconds) is in quiet hours. Hours over midnight belong to the day on which they begin. */
+/** Whether an instant is in quiet hours. Hours over midnight belong to the day on which they begin. */
 export function isQuiet(now: number, { days, hours, zone }: Settings): boolean {
   const parts = clockOf(String(zone)).formatToParts(now);
   const show = (type: string): string => parts.find((part) => part.type === type)?.value ?? "";

@@ -73,3 +73,13 @@ export function judgeWith(policy: Policy, evidence: Evidence, now = Date.parse(e
   expect({ decision, failed, reason }).toEqual(decide(gathered, policy, now));
   return judgement;
 }
+
+/** Whether a criterion holds, by itself, on checks that were made so many milliseconds ago. */
+export function holds(
+  when: object,
+  checks: readonly (Partial<WeighedCheck> & { ago?: number })[],
+  changes: object = {},
+): boolean {
+  const policy = policyFrom({ when: [when, { any: [{ maxAge: "1m" }, { bufferSize: 0 }] }] });
+  return judgeWith(policy, withChecks(checks, changes)).criteria[0]?.passed ?? false;
+}

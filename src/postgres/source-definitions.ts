@@ -1,0 +1,77 @@
+import {
+  BUFFER_COLUMNS,
+  type BufferColumn,
+  type BufferSource,
+  CHECKS_COLUMNS,
+  type ChecksColumn,
+  type ChecksSource,
+} from "../settings/sources.ts";
+import type { ColumnKind } from "./source-columns.ts";
+
+/** How a source says which table and columns it has. */
+export interface SourceDefinition<C extends string> {
+  part: "checks" | "buffer";
+  /** The variable that names the table if there is no YAML file. */
+  variable: string;
+  table: string;
+  columns: Readonly<Partial<Record<C, string | null>>>;
+  guideNames: Readonly<Record<C, string>>;
+  where: Readonly<Record<string, string | number | boolean>>;
+  kinds: Readonly<Record<C, readonly ColumnKind[] | "any">>;
+}
+
+const NUMBERS: readonly ColumnKind[] = ["integer", "float", "numeric"];
+const FIGURES: readonly ColumnKind[] = [...NUMBERS, "text"];
+/** The kinds of columns that hold times. */
+export const TIMES: readonly ColumnKind[] = [...FIGURES, "timestamp", "timestamptz", "date"];
+
+/** The checks of a model. */
+export function defineChecks(model: string, source: ChecksSource): SourceDefinition<ChecksColumn> {
+  return {
+    part: "checks",
+    variable: "DRIFT_ALERTS_TABLE",
+    guideNames: CHECKS_COLUMNS,
+    ...(source.kind === "table" ? source : { ...REPORTED_CHECKS, where: { model } }),
+    kinds: {
+      id: "any",
+      checkedAt: TIMES,
+      feature: "any",
+      score: FIGURES,
+      threshold: FIGURES,
+      triggered: [...FIGURES, "boolean"],
+      samples: FIGURES,
+      notes: "any",
+    },
+  };
+}
+
+/** The buffer of a model. */
+export function defineBuffer(model: string, source: BufferSource): SourceDefinition<BufferColumn> {
+  return {
+    part: "buffer",
+    variable: "RATINGS_BUFFER_TABLE",
+    guideNames: BUFFER_COLUMNS,
+    ...(source.kind === "table" ? source : { ...REPORTED_BUFFER, where: { model } }),
+    kinds: { batch: "any", time: TIMES, ingestedAt: TIMES },
+  };
+}
+
+/** The tables of ours that hold what detectors and pipelines reported, as sources. */
+const REPORTED_CHECKS = {
+  table: "retraining_reported_checks",
+  columns: {
+    id: "id",
+    checkedAt: "checked_at",
+    feature: "feature",
+    score: "score",
+    threshold: "threshold",
+    triggered: "triggered",
+    samples: "samples",
+    notes: null,
+  },
+} as const;
+
+const REPORTED_BUFFER = {
+  table: "retraining_reported_growth",
+  columns: { batch: "batch", time: "arrived_at", ingestedAt: "arrived_at" },
+} as const;
