@@ -1,5 +1,6 @@
 import type { CheckResult } from "../core/check.ts";
 import type { ConditionResult } from "../core/condition.ts";
+import { CRITERIA } from "../core/criteria/registry.ts";
 import { formatCount, formatRatio, formatTime } from "../core/format.ts";
 import type { DecisionSummary } from "../core/report/decision-summary.ts";
 import { explanationLines } from "../core/report/explanation.ts";
@@ -17,7 +18,7 @@ export function resultLines(summary: DecisionSummary, timeZone: string): string[
     ...(explanation === null
       ? []
       : explanationLines(isTrigger ? "trigger" : decision, explanation).filter((line) => line !== "")),
-    ...(nextLookAt === null
+    ...(isTrigger || nextLookAt === null
       ? []
       : [`⏰ Re-evaluated by itself at ${formatTime(nextLookAt, timeZone)} ${timeZone} at the latest`]),
   ];
@@ -40,8 +41,9 @@ function mark({ passed }: { passed: boolean }): string {
   return passed ? "✅" : "❌";
 }
 
-function figures({ actual, required }: Pick<CheckResult, "actual" | "required">): string {
-  return `${format(actual)} (at least ${format(required)})`;
+function figures({ id, actual, required }: CheckResult): string {
+  const unit = CRITERIA.find((criterion) => criterion.id === id)?.unit;
+  return `${format(actual)} (at least ${[format(required), unit].filter(Boolean).join(" ")})`;
 }
 
 function format(figure: number): string {
