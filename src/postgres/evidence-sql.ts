@@ -18,8 +18,8 @@ import {
   buildLastSuccess,
   describeEarlierSize,
   describeLastSuccess,
+  describeReadSuccess,
   describeTrainings,
-  LAST_SUCCESS,
   LAST_TRAINING,
 } from "./trainings-sql.ts";
 
@@ -125,7 +125,7 @@ function describeOwn(
       answered: describeAnswered(toInstant("decision_date")),
       failures: FAILURES,
       inFlight: IN_FLIGHT,
-      lastSuccess: isSuccessRead ? LAST_SUCCESS : describeLastSuccess(own, trainer),
+      lastSuccess: isSuccessRead ? describeReadSuccess(own) : describeLastSuccess(own, trainer),
       earlier: describeEarlierSize(own),
       trainings: describeTrainings(own, trainings, toInstant),
       interventions: describeInterventions(own.model),
