@@ -19,10 +19,10 @@ export const Cause = z.enum(["event", "schedule", "manual", "followup"]);
 export type Cause = z.infer<typeof Cause>;
 
 // Postgres cannot store NUL or lone surrogates, and other control characters are unreadable.
-const PlainText = z
+export const PlainText = z
   .string()
-  .min(1)
-  .max(200)
+  .min(1, "must not be empty")
+  .max(200, "must be at most 200 characters")
   .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not contain control characters or lone surrogates");
 
 const TIME_EXPECTED = "must be an ISO 8601 time such as 2026-11-23T06:00:00Z";
@@ -31,6 +31,11 @@ const TIME_EXPECTED = "must be an ISO 8601 time such as 2026-11-23T06:00:00Z";
 export function toInstant(text: string): Date {
   return new Date(/(Z|[+-]\d{2}:?\d{2})$/.test(text) ? text : `${text}Z`);
 }
+
+/** An ISO 8601 time; one without a zone is in UTC. */
+export const IsoTime = z.iso
+  .datetime({ offset: true, local: true, error: TIME_EXPECTED, abort: true })
+  .refine((text) => toInstant(text).getUTCFullYear() > 0, { error: TIME_EXPECTED });
 
 const EVENT_LIMITS = { bytes: 64 * 1024, depth: 32 } as const;
 
@@ -50,10 +55,7 @@ export const DriftMonitoringCompleted = z
     /** The drift run's own id. Two events with the same model and id are one event. */
     runId: PlainText,
     model: ModelName.optional(),
-    completedAt: z.iso
-      .datetime({ offset: true, local: true, error: TIME_EXPECTED })
-      .refine((text) => toInstant(text).getUTCFullYear() > 0, { error: TIME_EXPECTED })
-      .optional(),
+    completedAt: IsoTime.optional(),
     status: z.enum(["success", "failed"]).optional(),
     source: PlainText.optional(),
   })

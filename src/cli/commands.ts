@@ -7,6 +7,8 @@ import { createDoctor } from "./doctor.ts";
 import { createEmit } from "./emit.ts";
 import { createHistory } from "./history.ts";
 import { createMigrate } from "./migrate.ts";
+import { createReportBuffer } from "./report-buffer.ts";
+import { createReportChecks } from "./report-checks.ts";
 import { createSnooze, createUnsnooze } from "./snooze.ts";
 import { createWhy } from "./why.ts";
 
@@ -14,6 +16,8 @@ import { createWhy } from "./why.ts";
 export const COMMANDS: readonly (() => Command)[] = [
   createMigrate,
   createEmit,
+  createReportChecks,
+  createReportBuffer,
   createDecide,
   createWhy,
   createSnooze,

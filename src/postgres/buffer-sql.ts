@@ -29,13 +29,14 @@ export function buildBuffer(
   const time = valueOf(table.columns.time);
   const arrival = valueOf(table.columns.ingestedAt) ?? time;
   const weight = valueOf(table.weight ?? undefined)?.sql ?? null;
-  const rows = weight === null ? "count(*)" : `COALESCE(sum(${weight}), 0)`;
+  const countRows = (filter = ""): string =>
+    weight === null ? `count(*)${filter}` : `COALESCE(sum(${weight})${filter}, 0)`;
   const arrivedAt = arrival && toInstant(arrival, zone);
   const isFresh = `${arrivedAt ?? "NULL"} > ${lastTraining} AND ${arrivedAt ?? "NULL"} < 'infinity'`;
   const isGrowthRead = (reading.growth || reading.waiting) && arrivedAt !== null;
   const waited = `GREATEST(0, extract(epoch FROM now() - ${arrivedAt})::float8)${weight === null ? "" : ` * ${weight}`}`;
   const fresh = [
-    `${rows} FILTER (WHERE ${isFresh}) AS fresh`,
+    `${countRows(` FILTER (WHERE ${isFresh})`)} AS fresh`,
     `count(${arrival?.sql ?? "NULL"}) AS timed`,
     reading.waiting ? `sum(${waited}) FILTER (WHERE ${isFresh}) AS waited` : "NULL::float8 AS waited",
   ];
@@ -52,7 +53,7 @@ export function buildBuffer(
   return {
     ctes: [
       `batches AS MATERIALIZED (
-  SELECT ${batch ? `left(${batch.sql}::text, ${texts})` : "NULL::text"} AS batch, ${rows} AS ratings,
+  SELECT ${batch ? `left(${batch.sql}::text, ${texts})` : "NULL::text"} AS batch, ${countRows()} AS ratings,
     min(${time?.sql ?? "NULL::float8"}) AS earliest, max(${time?.sql ?? "NULL::float8"}) AS latest${isGrowthRead ? `,\n    ${fresh.join(",\n    ")}` : ""}
   FROM ${quoteTable(table.table)} AS source
   ${whereAll(conditions)}

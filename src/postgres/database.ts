@@ -14,6 +14,8 @@ import { createInterventionStore } from "./interventions.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createModelStateStore } from "./model-states.ts";
 import { createPool } from "./pool.ts";
+import { createReportStore } from "./reports.ts";
+import { createSourcePools } from "./source-pools.ts";
 
 /** All access to Postgres. Every error says where it happened, why, and what to do. */
 export type Database = ReturnType<typeof createDatabase>;
@@ -35,6 +37,7 @@ export function createDatabase(
   const options = {
     pool,
     databaseUrl,
+    sourcePools: createSourcePools(log),
     timeZone,
     evidenceMaxAgeSeconds,
     flightLimitSeconds: computeFlightLimitMs(timing.lostAfterMs) / 1000,
@@ -42,6 +45,7 @@ export function createDatabase(
   const methods = {
     ...createEventStore(options),
     ...createEvidenceStore(options),
+    ...createReportStore(options),
     ...createDecisionStore(options),
     ...createDecisionLog(options),
     ...createModelStateStore(options),
@@ -57,7 +61,10 @@ export function createDatabase(
     findPendingMigrations: () => findPendingMigrations(pool),
   };
   const state = createServerState("Postgres", log);
-  return { ...observeCalls(methods, databaseUrl, state), close: () => pool.end() };
+  const close = async (): Promise<void> => {
+    await Promise.all([options.sourcePools.close(), pool.end()]);
+  };
+  return { ...observeCalls(methods, databaseUrl, state), close };
 }
 
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;

@@ -6,6 +6,7 @@ import { isGuide, type Sources } from "../settings/sources.ts";
 
 /** What the statement returns; the parts that are taken over as they are remain unknown. */
 export interface EvidenceResult {
+  takenAt: string;
   weighed: readonly { id: string; triggered: boolean; isRecorded: boolean }[];
   /** The training that was for a check, by the check's id. */
   answered: readonly Answer[];

@@ -10,7 +10,7 @@ import {
   WEIGHED,
 } from "./answers-sql.ts";
 import { buildBuffer } from "./buffer-sql.ts";
-import { buildChecks, type StatementPart } from "./checks-sql.ts";
+import { buildChecks, type StatementPart, WEIGHED_COLUMNS } from "./checks-sql.ts";
 import { describeInterventions } from "./interventions.ts";
 import { createParameters, type Parameters, type Statement } from "./parameters.ts";
 import type { SourceTables } from "./source-tables.ts";
@@ -39,18 +39,65 @@ export interface EvidenceReading {
   timeZone: string;
 }
 
-/** Reads everything in one statement: one snapshot, one round trip. */
-export function buildEvidence(reading: EvidenceReading, tables: SourceTables): Statement {
+/**
+ * Reads our own tables, and the source tables that are in the same database, in one statement: one snapshot, one round trip.
+ * If the checks are elsewhere, the first parameter is `weighed` as `buildSourceReading` returned it.
+ */
+export function buildEvidence(reading: EvidenceReading, tables: Partial<SourceTables>): Statement {
   const parameters = createParameters();
+  const rows = tables.checks ? null : parameters.text("[]");
   const own = addOwnParameters(parameters, reading);
   const source = { zone: own.zone, lastTraining: LAST_TRAINING, isRemote: false };
   const { checks, buffer } = buildSources(reading, tables, source, parameters);
   const { ctes, entries } = describeOwn(reading, own, parameters);
+  const weighed =
+    rows === null
+      ? []
+      : [
+          `weighed AS MATERIALIZED (SELECT * FROM json_to_recordset(${rows}::json) AS listed (${WEIGHED_COLUMNS}))`,
+        ];
   return {
-    text: assemble([...ctes.before, ...checks.ctes, ...buffer.ctes, ...ctes.after], {
-      checks: checks.json,
-      buffer: buffer.json,
+    text: assemble([...ctes.before, ...(checks?.ctes ?? weighed), ...(buffer?.ctes ?? []), ...ctes.after], {
+      ...(checks && { checks: checks.json }),
+      ...(buffer && { buffer: buffer.json }),
       ...entries,
+    }),
+    parameters: parameters.list,
+  };
+}
+
+/**
+ * Reads the source tables of another database. The first parameter is the snapshot since which data is new, or `-infinity`.
+ */
+export function buildSourceReading(reading: EvidenceReading, tables: Partial<SourceTables>): Statement {
+  const parameters = createParameters();
+  const lastTraining = `${parameters.text("-infinity")}::timestamptz`;
+  const source = { zone: parameters.text(reading.timeZone), lastTraining, isRemote: true };
+  const { checks, buffer } = buildSources(reading, tables, source, parameters);
+  return {
+    text: assemble([...(checks?.ctes ?? []), ...(buffer?.ctes ?? [])], {
+      ...(checks && {
+        checks: checks.json,
+        weighed: "COALESCE((SELECT json_agg(weighed) FROM weighed), '[]')",
+      }),
+      ...(buffer && { buffer: buffer.json }),
+    }),
+    parameters: parameters.list,
+  };
+}
+
+/** Reads the clock and, before the source is read, since when its data is new. */
+export function buildStart(reading: Pick<EvidenceReading, "model" | "timeZone" | "trainer">): Statement {
+  const parameters = createParameters();
+  const { model, zone, trainer } = {
+    model: parameters.text(reading.model),
+    zone: parameters.text(reading.timeZone),
+    trainer: parameters.text(reading.trainer),
+  };
+  return {
+    text: assemble([buildLastSuccess({ model, trainer }, reading.trainer, decisionInstant({ zone }))], {
+      takenAt: "now()",
+      lastSuccess: describeReadSuccess({ model }),
     }),
     parameters: parameters.list,
   };
@@ -66,16 +113,20 @@ interface SourceReading {
 /** The parts that read the source tables. */
 function buildSources(
   { needs, isSinceTraining }: EvidenceReading,
-  tables: SourceTables,
+  tables: Partial<SourceTables>,
   source: SourceReading,
   parameters: Parameters,
-): { checks: StatementPart; buffer: StatementPart } {
+): { checks: StatementPart | null; buffer: StatementPart | null } {
   const { quietChecks, weighsScores, growth, waiting } = needs;
   const within = parameters.integer(toSeconds(needs.within));
   const reach = quietChecks ? parameters.integer(toSeconds(needs.reach)) : null;
   return {
-    checks: buildChecks(tables.checks, { ...source, within, reach, weighsScores }, parameters),
-    buffer: buildBuffer(tables.buffer, { ...source, isSinceTraining, growth, waiting }, parameters),
+    checks: tables.checks
+      ? buildChecks(tables.checks, { ...source, within, reach, weighsScores }, parameters)
+      : null,
+    buffer: tables.buffer
+      ? buildBuffer(tables.buffer, { ...source, isSinceTraining, growth, waiting }, parameters)
+      : null,
   };
 }
 
@@ -138,7 +189,7 @@ function describeOwn(
 }
 
 /** `decision_date` has no zone unless somebody changed the DAG's table. */
-function decisionInstant({ zone }: OwnReading): (column: string) => string {
+function decisionInstant({ zone }: Pick<OwnReading, "zone">): (column: string) => string {
   return (column) =>
     `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz ELSE ${column}::timestamp AT TIME ZONE ${zone} END`;
 }

@@ -8,8 +8,10 @@ import { databaseAddress } from "./explain-error.ts";
 import type { Statement } from "./parameters.ts";
 import { sendPrepared } from "./prepared.ts";
 import { createColumnCache } from "./source-columns.ts";
+import { explainSourceError, readRemoteEvidence } from "./remote-evidence.ts";
 import { createSourcePlans } from "./source-plans.ts";
-import { findSources, type SourceFault } from "./source-tables.ts";
+import type { SourcePools } from "./source-pools.ts";
+import { findSources, locateParts, type SourceFault } from "./source-tables.ts";
 
 /** What a model is judged by, and where its evidence is. */
 export interface ModelSources {
@@ -26,50 +28,83 @@ export interface EvidenceStoreOptions extends Pick<
   pool: pg.Pool;
   /** For messages. */
   databaseUrl: string;
+  /** The databases that models have of their own. */
+  sourcePools: SourcePools;
 }
 
 /** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
 export const READING_LIMIT_MS = 115_000;
 
-interface EvidencePlan {
-  needs: PolicyNeeds;
-  statement: Statement;
-}
-
 /** Reads the source tables. */
-export function createEvidenceStore({ pool, databaseUrl, ...options }: EvidenceStoreOptions) {
+export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options }: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
-  const plans = createSourcePlans<EvidencePlan>(columns, databaseAddress(databaseUrl));
+  const plans = createSourcePlans<Statement>(columns, databaseAddress(databaseUrl));
+  const needsOfPolicy = createNeedsCache();
 
   return {
     /**
      * Reads all the evidence for a decision with one statement: one snapshot, one round trip. The database compares all
-     * times, on its own clock. The columns of the source tables are looked up before the first time.
+     * times, on its own clock. The columns of the source tables are looked up before the first time. A source in another
+     * database takes two more round trips.
      *
-     * @param limitMs After this long the server cancels the query: TransientError READING_TOO_SLOW.
+     * @param limitMs After this long the server cancels a query: TransientError READING_TOO_SLOW.
      * @throws PermanentError that names each table or column that is missing, and its place in the settings.
      */
     async fetchEvidence(model: string, config: ModelSources, limitMs = READING_LIMIT_MS): Promise<Evidence> {
       const { source, policy, trainer } = config;
-      const result = await plans.read(
-        { model, source, key: config },
-        (tables) => {
-          const needs = needsOf(policy);
-          const isSinceTraining = source.buffer.since !== null;
-          const reading = { ...options, model, needs, isSinceTraining, trainer: trainer.name };
-          return { needs, statement: buildEvidence(reading, tables) };
-        },
-        async ({ needs, statement: { text, parameters } }) => {
-          const { rows } = await sendPrepared(pool, text, parameters, limitMs);
-          return { needs, ...(rows[0]?.["evidence"] as EvidenceResult) };
-        },
-      );
-      return toEvidence(result, { needs: result.needs, source });
+      const needs = needsOfPolicy(policy);
+      const isSinceTraining = source.buffer.since !== null;
+      const reading = { ...options, model, needs, isSinceTraining, trainer: trainer.name };
+      const { own, remote } = locateParts(source);
+      const readOwn = (weighed?: unknown[]): Promise<EvidenceResult> =>
+        plans.read(
+          { model, source, parts: own, key: config },
+          (tables) => buildEvidence(reading, tables),
+          async ({ text, parameters }) => {
+            const list = weighed
+              ? [{ type: "text", value: JSON.stringify(weighed) } as const, ...parameters.slice(1)]
+              : parameters;
+            const { rows } = await sendPrepared(pool, text, list, limitMs);
+            return rows[0]?.["evidence"] as EvidenceResult;
+          },
+        );
+      const result =
+        remote.length === 0
+          ? await readOwn()
+          : await readRemoteEvidence({
+              pool,
+              pools: sourcePools,
+              reading,
+              config,
+              parts: remote,
+              limitMs,
+              readOwn,
+            });
+      return toEvidence(result, { needs, source });
     },
 
     /** What is wrong with a model's tables and columns. */
     async findSourceFaults(model: string, source: Sources): Promise<SourceFault[]> {
-      return (await findSources(columns, model, source)).faults;
+      const { own, remote } = locateParts(source);
+      const { faults } = await findSources(columns, model, source, own);
+      if (source.database === null || remote.length === 0) return faults;
+      const { url, variable } = source.database;
+      const others = await sourcePools
+        .withSource(url, (database) => findSources(database.columns, model, source, remote))
+        .catch((error: unknown) => {
+          throw explainSourceError(error, url, variable);
+        });
+      return [...faults, ...others.faults];
     },
+  };
+}
+
+/** What a policy needs, computed once. */
+function createNeedsCache(): (policy: Policy) => PolicyNeeds {
+  const known = new WeakMap<Policy, PolicyNeeds>();
+  return (policy) => {
+    const needs = known.get(policy) ?? needsOf(policy);
+    known.set(policy, needs);
+    return needs;
   };
 }

@@ -22,9 +22,12 @@ interface Explanation {
   contains?: string;
   error: new (code: string, message: string, options: ErrorOptions) => Explained;
   code: string;
-  text: (address: string, message: string) => string;
-  remedy: string;
+  text: (address: string, message: string, variable: string) => string;
+  remedy: string | ((variable: string) => string);
 }
+
+/** The variable of Retrigger's own database. */
+const DEFAULT_VARIABLE = "DATABASE_URL";
 
 /** The first one that applies is used. */
 const EXPLANATIONS: readonly Explanation[] = [
@@ -85,14 +88,14 @@ const EXPLANATIONS: readonly Explanation[] = [
     error: PermanentError,
     code: "WRONG_PASSWORD",
     text: (address, message) => `Postgres at ${address} rejected the login: ${message}`,
-    remedy: "Check the user and password in DATABASE_URL",
+    remedy: (variable) => `Check the user and password in ${variable}`,
   },
   {
     states: ["3D000"],
     error: PermanentError,
     code: "MISSING_DATABASE",
     text: (address, message) => `Postgres at ${address}: ${message}`,
-    remedy: "Create it, or correct DATABASE_URL",
+    remedy: (variable) => `Create it, or correct ${variable}`,
   },
   {
     states: ["57014"],
@@ -105,7 +108,7 @@ const EXPLANATIONS: readonly Explanation[] = [
     states: ["ENOTFOUND", "EAI_AGAIN"],
     error: ServerAwayError,
     code: "UNKNOWN_HOST",
-    text: (address) => `Unknown host in DATABASE_URL: ${address}`,
+    text: (address, _, variable) => `Unknown host in ${variable}: ${address}`,
     remedy: "Correct the name",
   },
   {
@@ -113,7 +116,10 @@ const EXPLANATIONS: readonly Explanation[] = [
     error: ServerAwayError,
     code: "POSTGRES_AWAY",
     text: (address) => `Cannot reach Postgres at ${address}`,
-    remedy: "Start it with: docker compose up -d postgres",
+    remedy: (variable) =>
+      variable === DEFAULT_VARIABLE
+        ? "Start it with: docker compose up -d postgres"
+        : `Start it, or correct ${variable}`,
   },
 ];
 
@@ -121,8 +127,14 @@ const EXPLANATIONS: readonly Explanation[] = [
  * Turns an error of `pg` into one that says what failed and what to do. Permanent: only a person can fix it (a missing table
  * or column, no privilege, a wrong password). Away: the server cannot be reached, or closed the connection. Transient: the
  * rest.
+ *
+ * @param variable The one that holds the URL.
  */
-export function explainPostgresError(error: unknown, databaseUrl: string): Explained {
+export function explainPostgresError(
+  error: unknown,
+  databaseUrl: string,
+  variable = DEFAULT_VARIABLE,
+): Explained {
   if (error instanceof PermanentError || error instanceof TransientError) return error;
   const address = databaseAddress(databaseUrl);
   const message = messageOf(error);
@@ -132,7 +144,9 @@ export function explainPostgresError(error: unknown, databaseUrl: string): Expla
   );
   if (!explanation) return explainByClass(error, address);
   const { error: ErrorClass, code, text, remedy } = explanation;
-  return new ErrorClass(code, `${text(address, message)}. ${remedy}`, { cause: error });
+  const what = text(address, message, variable);
+  const advice = typeof remedy === "string" ? remedy : remedy(variable);
+  return new ErrorClass(code, `${what}. ${advice}`, { cause: error });
 }
 
 /** Explains an error that the table does not list. */

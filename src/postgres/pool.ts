@@ -5,7 +5,7 @@ import type { Logger } from "../process/logger.ts";
 const QUERY_LIMIT_MS = 15_000;
 
 /** A pool of Postgres connections. It connects on first use; an idle connection that breaks is only logged. */
-export function createPool(databaseUrl: string, log: Logger): pg.Pool {
+export function createPool(databaseUrl: string, log: Logger, options: pg.PoolConfig = {}): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     application_name: "retrigger",
@@ -13,6 +13,7 @@ export function createPool(databaseUrl: string, log: Logger): pg.Pool {
     connectionTimeoutMillis: 5_000,
     query_timeout: QUERY_LIMIT_MS,
     keepAlive: true,
+    ...options,
   });
   // Without a listener, a connection that the server closes while idle would end the process.
   pool.on("error", (error) => log.debug({ err: error }, "an idle Postgres connection broke"));

@@ -1,7 +1,17 @@
 import type { Sources } from "../settings/sources.ts";
 import { hasCode } from "./explain-error.ts";
 import type { ColumnCache } from "./source-columns.ts";
-import { findSources, type SourceTables, throwIfAny } from "./source-tables.ts";
+import { findSources, type SourcePart, type SourceTables, throwIfAny } from "./source-tables.ts";
+
+/** What a plan is for. */
+export interface PlanOwner {
+  model: string;
+  source: Sources;
+  /** The parts of the source that are in this database. */
+  parts: readonly SourcePart[];
+  /** The plan is kept as long as this object lives. */
+  key: object;
+}
 
 /**
  * Keeps what was prepared for each model, which takes longer than reading a small table, until a statement fails because the
@@ -10,18 +20,20 @@ import { findSources, type SourceTables, throwIfAny } from "./source-tables.ts";
  * @param address The database, for messages.
  */
 export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
-  const known = new WeakMap<object, { tables: SourceTables; plan: Plan }>();
+  const forget = ({ checks, buffer }: Partial<SourceTables>): void => {
+    for (const table of [checks, buffer]) if (table) cache.forget(table.table);
+  };
+  const known = new WeakMap<object, { tables: Partial<SourceTables>; plan: Plan }>();
 
   return {
     /**
      * Reads by a plan. If the columns have changed since it was made, it makes another one and reads once more.
      *
-     * @param key The plan is kept as long as this object lives.
      * @throws PermanentError that names each table or column that is missing.
      */
     async read<Result>(
-      { model, source, key }: { model: string; source: Sources; key: object },
-      prepare: (tables: SourceTables) => Plan,
+      { model, source, parts, key }: PlanOwner,
+      prepare: (tables: Partial<SourceTables>) => Plan,
       read: (plan: Plan) => Promise<Result>,
     ): Promise<Result> {
       for (let isRetry = false; ; isRetry = true) {
@@ -33,17 +45,15 @@ export function createSourcePlans<Plan>(cache: ColumnCache, address: string) {
           if (isRetry || !hasCode(error, COLUMN_ERRORS)) throw error;
         }
         known.delete(key);
-        cache.forget(current.tables.checks.table);
-        cache.forget(current.tables.buffer.table);
+        forget(current.tables);
       }
 
-      async function make(): Promise<{ tables: SourceTables; plan: Plan }> {
-        let { tables, faults } = await findSources(cache, model, source);
+      async function make(): Promise<{ tables: Partial<SourceTables>; plan: Plan }> {
+        let { tables, faults } = await findSources(cache, model, source, parts);
         if (faults.length > 0) {
           // Another model may have looked them up before they were repaired.
-          cache.forget(tables.checks.table);
-          cache.forget(tables.buffer.table);
-          ({ tables, faults } = await findSources(cache, model, source));
+          forget(tables);
+          ({ tables, faults } = await findSources(cache, model, source, parts));
         }
         throwIfAny(faults, address);
         return { tables, plan: prepare(tables) };

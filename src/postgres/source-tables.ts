@@ -87,31 +87,51 @@ function defineBuffer(model: string, source: BufferSource): Definition<BufferCol
   };
 }
 
-/** Finds a model's sources in the database, or everything that is wrong with them. */
+export type SourcePart = keyof SourceTables;
+
+/** Where the parts of a model's source are: in a database of its own, or in Retrigger's, as what is reported is. */
+export function locateParts({ checks, buffer, database }: Sources): {
+  own: SourcePart[];
+  remote: SourcePart[];
+} {
+  const isRemote = ({ kind }: ChecksSource | BufferSource): boolean => database !== null && kind === "table";
+  const parts: readonly [SourcePart, boolean][] = [
+    ["checks", isRemote(checks)],
+    ["buffer", isRemote(buffer)],
+  ];
+  return {
+    own: parts.flatMap(([part, remote]) => (remote ? [] : [part])),
+    remote: parts.flatMap(([part, remote]) => (remote ? [part] : [])),
+  };
+}
+
+/** Finds parts of a model's source in one database, or everything that is wrong with them. */
 export async function findSources(
   cache: ColumnCache,
   model: string,
   { checks, buffer }: Sources,
-): Promise<{ tables: SourceTables; faults: SourceFault[] }> {
+  parts: readonly SourcePart[],
+): Promise<{ tables: Partial<SourceTables>; faults: SourceFault[] }> {
   const faults: SourceFault[] = [];
-  const [checksTable, bufferTable] = await Promise.all([
-    findTable(cache, model, defineChecks(model, checks), faults),
-    findTable(cache, model, defineBuffer(model, buffer), faults),
-  ]);
-  if (checksTable.found.size > 0) faults.push(...findChecksFaults(model, checksTable));
-  if (
-    bufferTable.found.size > 0 &&
-    buffer.since !== null &&
-    !bufferTable.columns.ingestedAt &&
-    !bufferTable.columns.time
-  )
-    faults.push({
-      code: "MISSING_COLUMN",
-      message: `models.${model}.source.buffer.since: ${bufferTable.table} has no column that says when a row arrived`,
-      remedy: `Name it in models.${model}.source.buffer.columns.ingestedAt, or remove since`,
-    });
-  const weight = buffer.kind === "reported" ? (bufferTable.found.get("rows") ?? null) : null;
-  return { tables: { checks: checksTable, buffer: { ...bufferTable, weight } }, faults };
+  const tables: Partial<SourceTables> = {};
+  if (parts.includes("checks")) {
+    tables.checks = await findTable(cache, model, defineChecks(model, checks), faults);
+    if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks));
+  }
+  if (parts.includes("buffer")) {
+    const table = await findTable(cache, model, defineBuffer(model, buffer), faults);
+    tables.buffer = {
+      ...table,
+      weight: buffer.kind === "reported" ? (table.found.get("rows") ?? null) : null,
+    };
+    if (table.found.size > 0 && buffer.since !== null && !table.columns.ingestedAt && !table.columns.time)
+      faults.push({
+        code: "MISSING_COLUMN",
+        message: `models.${model}.source.buffer.since: ${table.table} has no column that says when a row arrived`,
+        remedy: `Name it in models.${model}.source.buffer.columns.ingestedAt, or remove since`,
+      });
+  }
+  return { tables, faults };
 }
 
 /** @throws PermanentError that names every fault. */

@@ -36,7 +36,7 @@ export function selectLastSuccess(own: Pick<OwnReading, "model" | "trainer">, tr
 
 /** The last successful training, with what its decision saw. */
 export function buildLastSuccess(
-  own: OwnReading,
+  own: Pick<OwnReading, "model" | "trainer">,
   trainer: string,
   toInstant: (column: string) => string,
 ): string {
@@ -50,7 +50,7 @@ export function buildLastSuccess(
 export const LAST_TRAINING = "COALESCE((SELECT taken_at FROM last_success), '-infinity')";
 
 /** The last successful training, as `buildLastSuccess` read it. */
-export function describeReadSuccess({ model }: OwnReading): string {
+export function describeReadSuccess({ model }: Pick<OwnReading, "model">): string {
   return `(SELECT json_build_object('decisionId', decision_id, 'at', at, 'takenAt', taken_at,
     'bufferSize', buffer_size, 'smallestSince', ${selectSmallestSince(model)}) FROM last_success AS newest)`;
 }
