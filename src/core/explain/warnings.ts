@@ -27,7 +27,7 @@ export function findUnshrunkBuffer({ buffer, trainings }: BufferHistory, policy:
   if (Math.min(size, smallestSince ?? size) < before) return null;
   return {
     code: "buffer_did_not_shrink",
-    text: `The buffer did not shrink after the training of decision #${decisionId} (${formatCount(before)} ${unit} before, ${formatCount(size)} now): the same ${unit} count again. Empty it after training, or set source.buffer.since: lastTraining`,
+    text: `the buffer did not shrink after the training of decision #${decisionId} (${formatCount(before)} ${unit} before, ${formatCount(size)} now): the same ${unit} count again. Empty it after training, or set source.buffer.since: lastTraining`,
   };
 }
 

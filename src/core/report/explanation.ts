@@ -13,7 +13,7 @@ export function explanationLines(
   return [
     ...(flips.length === 0 ? [] : ["", title, ...flips]),
     ...(notCounted.length === 0 ? [] : ["", "Not counted:", ...notCounted.map(({ text }) => `   • ${text}`)]),
-    ...(warnings.length === 0 ? [] : ["", ...warnings.map(({ text }) => `⚠️ ${text}`)]),
+    ...(warnings.length === 0 ? [] : ["", ...warnings.map(({ text }) => `⚠️ Warning: ${text}`)]),
     ...(driftRuns?.state === "missing"
       ? ["", `🔇 Drift runs are missing: expected every ${driftRuns.every}, due since ${driftRuns.dueAt}`]
       : []),

@@ -3,7 +3,7 @@ import { INBOX } from "../../../queues/names.ts";
 import { schedulerId } from "../../../queues/schedule.ts";
 import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../core/errors.ts";
-import { fault, type Finding, ok, warning } from "../../core/finding.ts";
+import { about, fault, type Finding, ok, warning } from "../../core/finding.ts";
 import type { Logger } from "../../process/logger.ts";
 import { createServerState } from "../../process/server-state.ts";
 import { checkRedis, parseInfo } from "../../redis/check.ts";
@@ -70,26 +70,44 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
         ? ok(`${workers} worker process(es) take jobs`)
         : warning("No worker is running, so events wait", "npm start"),
     ];
+    const scheduled = [...config.models].filter(([, { schedule }]) => schedule !== null);
+    const next = await readNextTimes(
+      inbox,
+      scheduled.map(([model]) => model),
+    );
     for (const [model, { schedule }] of config.models) {
       if (schedule === null) {
-        findings.push(ok(`${model}: no schedule (SCHEDULE=off)`));
+        findings.push(about(model, ok("no schedule (SCHEDULE=off)")));
         continue;
       }
-      const next = (await inbox.getJobScheduler(schedulerId(model)))?.next;
+      const at = next.get(model);
       // A due job may have to wait for a worker, so a schedule counts as stopped only after a minute.
-      const isAlive = next !== undefined && next > Date.now() - 60_000;
-      findings.push(
-        isAlive
-          ? ok(`${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next).toISOString()}`)
-          : (workers > 0 ? fault : warning)(
-              `${model}: the schedule ${schedule} is not running`,
-              "npm start restores it",
-            ),
-      );
+      const isAlive = at !== undefined && at > Date.now() - 60_000;
+      const finding = isAlive
+        ? ok(`the schedule ${schedule} (UTC) fires next at ${new Date(at).toISOString()}`)
+        : (workers > 0 ? fault : warning)(`the schedule ${schedule} is not running`, "npm start restores it");
+      findings.push(about(model, finding, "the schedule is not running"));
     }
     return findings;
   } finally {
     await inbox.close();
     connection.disconnect();
   }
+}
+
+/** How many schedules are read at once. */
+const CONCURRENCY = 100;
+
+/** When the schedules of models fire next, Unix milliseconds. */
+async function readNextTimes(
+  inbox: ReturnType<typeof openQueue>,
+  models: readonly string[],
+): Promise<Map<string, number | undefined>> {
+  const next = new Map<string, number | undefined>();
+  for (let start = 0; start < models.length; start += CONCURRENCY) {
+    const names = models.slice(start, start + CONCURRENCY);
+    const schedules = await Promise.all(names.map((model) => inbox.getJobScheduler(schedulerId(model))));
+    for (const [index, model] of names.entries()) next.set(model, schedules[index]?.next);
+  }
+  return next;
 }

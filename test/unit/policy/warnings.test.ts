@@ -37,7 +37,7 @@ describe("a buffer that did not shrink after a successful training", () => {
   it("is reported with its sizes and the setting", () => {
     expect(warn()).toEqual({
       code: "buffer_did_not_shrink",
-      text: "The buffer did not shrink after the training of decision #12 (200,000 events before, 200,000 now): the same events count again. Empty it after training, or set source.buffer.since: lastTraining",
+      text: "the buffer did not shrink after the training of decision #12 (200,000 events before, 200,000 now): the same events count again. Empty it after training, or set source.buffer.since: lastTraining",
     });
     expect(warn({ size: 260_000, smallestSince: 200_000 })?.text).toContain("260,000 now");
   });
