@@ -2,11 +2,11 @@ import { Command } from "commander";
 import { type Config, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
-import { describeFinding, type Finding } from "../core/finding.ts";
 import { createLogger } from "../process/logger.ts";
 import { diagnose } from "../use-cases/doctor/doctor.ts";
+import { renderFindings } from "../use-cases/doctor/render.ts";
 import { suggestViews } from "../use-cases/doctor/suggest-view.ts";
-import { FEW_MODELS, summarize } from "../use-cases/doctor/summarize.ts";
+import { FEW_MODELS } from "../use-cases/doctor/summarize.ts";
 import { withDatabase } from "./connections.ts";
 import { print, printNote, printNotes } from "./output.ts";
 
@@ -15,8 +15,6 @@ interface DoctorOptions {
   verbose?: true;
   suggestView?: true;
 }
-
-const ICONS = { ok: "✅", warning: "⚠️ ", fault: "❌" } as const;
 
 /** `retrigger doctor` */
 export function createDoctor(): Command {
@@ -33,14 +31,9 @@ async function printFindings({ model, verbose }: DoctorOptions): Promise<void> {
   printNotes(all);
   const config = { ...all, models: selectModels(all.models, model) };
   const findings = await diagnose(config, createLogger("silent"), { checksAllTrainers: verbose === true });
-  const isShort = verbose === true || config.models.size <= FEW_MODELS;
-  for (const finding of isShort ? findings : summarize(findings, config.models.size)) printFinding(finding);
+  const options = { models: config.models.size, showsAll: verbose === true };
+  for (const line of renderFindings(findings, options)) print(line);
   if (findings.some(({ level }) => level === "fault")) process.exitCode = 1;
-}
-
-function printFinding(finding: Finding): void {
-  print(`${ICONS[finding.level]} ${describeFinding(finding)}`);
-  if (finding.remedy) print(`   → ${finding.remedy}`);
 }
 
 async function printViews({ model }: DoctorOptions): Promise<void> {

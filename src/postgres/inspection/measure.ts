@@ -175,5 +175,5 @@ async function planRows(
 }
 
 function isTooSlow(error: unknown): boolean {
-  return hasCode(error, ["57014", "55P03"]) || /^Query read timeout/.test(messageOf(error));
+  return hasCode(error, ["57014", "55P03"]) || messageOf(error).startsWith("Query read timeout");
 }
