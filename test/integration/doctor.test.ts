@@ -24,7 +24,7 @@ let fileCount = 0;
 async function settingsOf(models: object): Promise<Record<string, string>> {
   fileCount += 1;
   const path = join(folder, `${fileCount}.yaml`);
-  await writeFile(path, stringify({ models }));
+  await writeFile(path, stringify({ models }, { aliasDuplicateObjects: false }));
   return { ...world.settings, RETRIGGER_CONFIG: path };
 }
 
@@ -281,7 +281,7 @@ describe("retrigger doctor, on times", () => {
       });
       expect(code).toBe(0);
       expect(stdout).not.toContain("holds times");
-      expect(stdout).toMatch(/fine has 1 checks, the newest of 20\d\d-/);
+      expect(stdout).toMatch(/fine has 1 check, the newest of 20\d\d-/);
     }
     await world.sql("DROP TABLE fine");
   });
@@ -330,7 +330,7 @@ describe("retrigger doctor --suggest-view", () => {
       default: { source: { checks: { table: "odd_log_for_retrigger", where } } },
     });
     expect(after.stdout).toContain(
-      "default: odd_log_for_retrigger has 1 checks, the newest of 2026-01-02 03:04 UTC",
+      "default: odd_log_for_retrigger has 1 check, the newest of 2026-01-02 03:04 UTC",
     );
     await world.sql("DROP TABLE odd_log CASCADE");
   });

@@ -54,7 +54,7 @@ function describeRows({ measured, index }: PartInspection, what: string): string
   const { count, isExact } = measured.rows;
   const newest = measured.times.find(({ key }) => key === "checkedAt" || key === "time") ?? measured.times[0];
   return [
-    `has ${isExact ? "" : "about "}${formatCount(count)} ${what}`,
+    `has ${isExact ? "" : "about "}${formatCount(count)} ${count === 1 && what === "checks" ? "check" : what}`,
     ...(isExact ? [] : [" by the planner's estimate, because counting them would take longer than 2 s"]),
     ...(newest && newest.newest !== null
       ? [`, the newest of ${describeInstant(toSeconds(newest.newest, newest))}`]
@@ -76,10 +76,6 @@ function describeIndex({ model, table, catalog, measured, index }: PartInspectio
   return [
     rows >= SMALL
       ? about(model, warning(text, create), group)
-      : about(
-          model,
-          ok(`${text}; it needs none at ${formatCount(rows)} rows. If it grows: ${create}`),
-          group,
-        ),
+      : about(model, ok(`${text}, and needs none yet. If it grows: ${create}`), group),
   ];
 }
