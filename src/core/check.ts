@@ -81,6 +81,8 @@ export interface Needs {
   growth?: boolean;
   waiting?: boolean;
   lastTraining?: boolean;
+  /** Of the trainings only the last successful one, with the buffer that its decision saw. */
+  lastSuccess?: boolean;
   /** When trainings of this model, or of all models together, were requested within this time. */
   requestedWithin?: string;
   requestedByAllWithin?: string;

@@ -189,6 +189,10 @@ export const Evidence = z.object({
       .object({ rows: z.number().nonnegative(), rowDays: z.number().nonnegative() })
       .nullable()
       .default(null),
+    /** Whether only what arrived since the last successful training is counted. */
+    isSinceTraining: z.boolean().default(false),
+    /** The smallest size that the first decisions after the last successful training saw; null if unknown or not read. */
+    smallestSince: Figure.default(null),
     /** An earlier size, for the pace of growth; null if none is known. */
     earlier: z.object({ size: z.number().nonnegative(), at: z.string() }).nullable().default(null),
   }),

@@ -14,7 +14,13 @@ export interface EvidenceResult {
   answered: readonly Answer[];
   failures: readonly Failure[];
   buffer: { size: number; fresh: Fresh | null };
-  lastSuccess: { decisionId: number; at: string; takenAt?: string; bufferSize?: number | null } | null;
+  lastSuccess: {
+    decisionId: number;
+    at: string;
+    takenAt?: string;
+    bufferSize: number | null;
+    smallestSince: number | null;
+  } | null;
   earlier: { size: number | null; at: string } | null;
   trainings: { newest?: RequestedTraining[] } | null;
   /** Of drift monitoring; only if drift runs are expected. */
@@ -77,6 +83,8 @@ export function toEvidence(
     buffer: {
       ...buffer,
       unit: source.buffer.unit,
+      isSinceTraining: source.buffer.since !== null,
+      smallestSince: needs.lastSuccess ? (lastSuccess?.smallestSince ?? null) : null,
       earlier: findEarlier(result),
       grown: needs.growth ? findGrowth(result, source) : null,
       waiting: needs.waiting ? buffer.fresh : null,
@@ -84,7 +92,7 @@ export function toEvidence(
     trainings: {
       ...trainings,
       lastRequestedAt: newest[0]?.requestedAt ?? null,
-      lastSucceeded: needs.lastTraining ? lastSuccess : null,
+      lastSucceeded: needs.lastTraining || needs.lastSuccess ? lastSuccess : null,
       lastFailed: findLastFailed(newest),
       nextRows: needs.waiting ? buffer.size : null,
     },

@@ -8,6 +8,7 @@ import {
   type ChecksSource,
   type Sources,
 } from "../settings/sources.ts";
+import { guessColumn } from "../settings/guess-column.ts";
 import type { ColumnCache, TableColumn, TableColumns } from "./source-columns.ts";
 import { defineBuffer, defineChecks, type SourceDefinition, TIMES } from "./source-definitions.ts";
 
@@ -188,10 +189,12 @@ function findColumn<C extends string>(
 }
 
 function missingColumn(place: string, table: string, name: string, found: TableColumns): SourceFault {
+  const key = place.slice(place.lastIndexOf(".") + 1);
+  const nearest = guessColumn(key, [...found.keys()], name);
   return {
     code: "MISSING_COLUMN",
     message: `${place}: ${table} has no column ${name} (it has ${[...found.keys()].join(", ")})`,
-    remedy: "Correct the name there. A view can supply the column",
+    remedy: `${nearest === undefined ? "" : `Did you mean ${nearest}? `}Correct the name there. A view can supply the column`,
   };
 }
 

@@ -7,6 +7,7 @@ import { estimate } from "./estimate.ts";
 import type { Explanation } from "./explanation.ts";
 import { findFlips } from "./flips.ts";
 import { listUncounted } from "./uncounted.ts";
+import { listWarnings } from "./warnings.ts";
 
 /** Explains a judgement from the evidence alone. */
 export function explain(evidence: Evidence, policy: Policy, judgement: Judgement): Explanation {
@@ -17,6 +18,7 @@ export function explain(evidence: Evidence, policy: Policy, judgement: Judgement
       eta: judgement.decision === "trigger" ? null : estimate(changes, evidence, policy),
     })),
     notCounted: listUncounted(evidence, policy, listCriteria(policy.when)),
+    warnings: listWarnings(evidence, policy),
     driftRuns: judgeDriftRuns(evidence, Date.parse(evidence.takenAt)),
   };
 }

@@ -105,10 +105,17 @@ function ratingTimes({ batches, unit }: Evidence["buffer"], timeZone: string): s
   );
   if (known.length === 0) return [];
   const at = (seconds: number): string => {
-    const time = new Date(seconds * 1000);
+    const time = new Date(toSeconds(seconds) * 1000);
     return Number.isNaN(time.getTime()) ? String(seconds) : formatTime(time.toISOString(), timeZone);
   };
   const earliest = at(Math.min(...known.map(({ earliestRating }) => earliestRating)));
   const latest = at(Math.max(...known.map(({ latestRating }) => latestRating)));
   return [`   ${unit === "ratings" ? "Ratings given from" : "From"} ${earliest} to ${latest}`];
+}
+
+/** Larger figures are milliseconds, or a smaller unit still: as seconds, this is the year 5138. */
+const LARGEST_SECONDS = 1e11;
+
+function toSeconds(time: number): number {
+  return Math.abs(time) > LARGEST_SECONDS && Number.isFinite(time) ? toSeconds(time / 1000) : time;
 }
