@@ -44,6 +44,7 @@ function findSettings({ when, guards }: Policy): PolicySettings | null {
 
 /** Whether two policies are the same, whatever the order of their guards. */
 function isEqual(a: Policy, b: Policy): boolean {
-  const guardsOf = ({ guards }: Policy): string => JSON.stringify(Object.entries(guards).toSorted());
+  const guardsOf = ({ guards }: Policy): string =>
+    JSON.stringify(Object.entries(guards).toSorted(([a], [b]) => a.localeCompare(b)));
   return JSON.stringify(a.when) === JSON.stringify(b.when) && guardsOf(a) === guardsOf(b);
 }

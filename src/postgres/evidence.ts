@@ -1,7 +1,6 @@
 import type pg from "pg";
 import type { Evidence } from "../core/evidence.ts";
 import { needsOf, type Policy, type PolicyNeeds } from "../core/policy.ts";
-import type { Sources } from "../settings/sources.ts";
 import { type EvidenceResult, toEvidence } from "./evidence-result.ts";
 import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
 import { databaseAddress } from "./explain-error.ts";

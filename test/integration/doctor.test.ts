@@ -107,10 +107,10 @@ describe("retrigger doctor, per model", () => {
     const models = { films: { source: ofModel("films") }, books: { source: ofModel("books") } };
     const before = await doctor(models);
     expect(before.code).toBe(0);
-    const [{ newest = "" } = {}] = await world.sql<{ newest: string }>(
+    const [row] = await world.sql<{ newest: string }>(
       `SELECT to_char(max(created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS newest FROM films.drift_log`,
     );
-    expect(before.stdout).toContain(`✅ films: films.drift_log has 12 checks, the newest of ${newest} UTC`);
+    expect(before.stdout).toContain(`✅ films: films.drift_log has 12 checks, the newest of ${row?.newest} UTC`);
     expect(before.stdout).toContain("✅ books: films.drift_log has 3 checks");
     expect(before.stdout).toMatch(/✅ films: films.events has 5 events, the newest of /);
     expect(before.stdout).toContain("✅ books: films.events has 0 events\n");

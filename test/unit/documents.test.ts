@@ -73,7 +73,9 @@ describe("the files shipped with the program", () => {
   });
 
   it("include only policies that can be copied", () => {
-    const blocks = [...read("docs/policies.md").matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text ?? "");
+    const blocks = [...read("docs/policies.md").matchAll(/```yaml\n(.*?)```/gs)].map(
+      ([, text]) => text ?? "",
+    );
     const files = blocks.filter((text) => text.startsWith("models:"));
     expect(files.length).toBe(4);
     const directory = mkdtempSync(join(tmpdir(), "policies-"));

@@ -213,7 +213,7 @@ function completeFaults(
 }
 
 /** The statements that let a role read a table. */
-export function describeGrants({ schema, relation }: CatalogTable, role: string): string {
+function describeGrants({ schema, relation }: CatalogTable, role: string): string {
   const [namespace, table, grantee] = [schema, relation, role].map((name) => pg.escapeIdentifier(name));
   return `GRANT USAGE ON SCHEMA ${namespace} TO ${grantee}; GRANT SELECT ON ${namespace}.${table} TO ${grantee};`;
 }
