@@ -9,7 +9,7 @@ import { computeSpreadOffsetMs } from "./spread.ts";
 const TIME_ZONE = "UTC";
 
 /** The id of a model's job scheduler. */
-export function schedulerId(model: string): string {
+function schedulerId(model: string): string {
   return `schedule-${model}`;
 }
 

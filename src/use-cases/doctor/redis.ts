@@ -80,7 +80,9 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
       const isAlive = next !== null && next.dueAt > Date.now() - 60_000;
       findings.push(
         isAlive
-          ? ok(`${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next.firesAt).toISOString()}`)
+          ? ok(
+              `${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next.firesAt).toISOString()}`,
+            )
           : (workers > 0 ? fault : warning)(
               `${model}: the schedule ${schedule} is not running`,
               "npm start restores it",
