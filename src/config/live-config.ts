@@ -1,4 +1,4 @@
-import type { ModelTrainer, TrainerConfig } from "../trainers/trainer.ts";
+import type { ModelTrainer } from "../trainers/trainer.ts";
 import type { Config } from "./config.ts";
 import { findModel } from "./find-model.ts";
 import { compareModels, type ModelChanges } from "./model-changes.ts";
@@ -24,7 +24,7 @@ export interface LiveConfig {
 export function createLiveConfig({
   trainer,
   models: initial,
-}: TrainerConfig & Pick<Config, "models">): LiveConfig {
+}: Pick<Config, "trainer" | "models">): LiveConfig {
   let models = initial;
   const removed = new Map<string, ModelConfig>();
   const earlier = new Map<string, ModelTrainer[]>();
@@ -53,7 +53,12 @@ export function createLiveConfig({
       }
       for (const model of changes.removed) removed.set(model, findModel(models, model));
       for (const model of changes.added) removed.delete(model);
-      models = next.models;
+      // What is kept about a model, such as its statements, is kept by the object of its settings.
+      const before = models;
+      const changed = new Set(changes.changed);
+      models = new Map(
+        [...next.models].map(([name, own]) => [name, changed.has(name) ? own : (before.get(name) ?? own)]),
+      );
       return changes;
     },
   };

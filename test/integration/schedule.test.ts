@@ -95,7 +95,7 @@ describe("a schedule that is spread", () => {
     expect(job.processedOn).toBeGreaterThanOrEqual(firesAt);
     expect(job.returnvalue).toMatchObject({ outcome: "started" });
     expect(await nextFiring()).toEqual({ dueAt: tomorrow, firesAt: afterTomorrow });
-    expect((await inbox.getJobs()).map(({ id }) => id ?? "").toSorted((a, b) => a.localeCompare(b))).toEqual([
+    expect((await inbox.getJobs()).map(({ id }) => String(id)).toSorted()).toEqual([
       jobId,
       `repeat:schedule-${model}:${tomorrow}`,
     ]);

@@ -64,6 +64,14 @@ describe("the settings of a running process", () => {
     expect(() => live.findForRun("books")).toThrow('model: "books" is not in the settings');
   });
 
+  it("stay the same object for a model that does not change", () => {
+    const first = configOf({ films: {}, games: {} });
+    const live = createLiveConfig(first);
+    live.replace(configOf({ films: { MIN_BUFFER_SIZE: "7" }, games: {} }));
+    expect(live.models().get("games")).toBe(first.models.get("games"));
+    expect(live.models().get("films")).not.toBe(first.models.get("films"));
+  });
+
   it("are the new ones for a model that returns", () => {
     const live = createLiveConfig(configOf({ films: WEBHOOK }));
     live.replace(configOf({ games: {} }));
