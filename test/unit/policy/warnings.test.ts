@@ -16,7 +16,7 @@ function policy(when: object): Policy {
 function warn(
   {
     size = 200_000,
-    before = 200_000 as number | null,
+    before = 200_000,
     ...buffer
   }: Partial<Evidence["buffer"]> & {
     before?: number | null;
