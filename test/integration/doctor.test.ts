@@ -107,10 +107,12 @@ describe("retrigger doctor, per model", () => {
     const models = { films: { source: ofModel("films") }, books: { source: ofModel("books") } };
     const before = await doctor(models);
     expect(before.code).toBe(0);
-    const [row] = await world.sql<{ newest: string }>(
+    const [latest] = await world.sql<{ newest: string }>(
       `SELECT to_char(max(created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS newest FROM films.drift_log`,
     );
-    expect(before.stdout).toContain(`✅ films: films.drift_log has 12 checks, the newest of ${row?.newest} UTC`);
+    expect(before.stdout).toContain(
+      `✅ films: films.drift_log has 12 checks, the newest of ${latest?.newest} UTC`,
+    );
     expect(before.stdout).toContain("✅ books: films.drift_log has 3 checks");
     expect(before.stdout).toMatch(/✅ films: films.events has 5 events, the newest of /);
     expect(before.stdout).toContain("✅ books: films.events has 0 events\n");
@@ -120,7 +122,7 @@ describe("retrigger doctor, per model", () => {
 
     await world.sql(create);
     const after = await doctor(models);
-    expect(after.stdout).toMatch(/films has|12 checks, .* found by the index drift_log_model_created_at_idx/);
+    expect(after.stdout).toMatch(/has 12 checks, .* found by the index drift_log_model_created_at_idx/);
     expect(after.stdout).not.toContain("CREATE INDEX");
     await world.sql("DROP INDEX films.drift_log_model_created_at_idx");
   });
@@ -238,7 +240,7 @@ describe("retrigger doctor, on times", () => {
       "TIMESTAMPTZ",
       "to_timestamp(1787900000000)",
       "fault",
-      "read|the year 58626",
+      "up to the year 58626",
       "milliseconds that were taken for seconds",
     ],
     [

@@ -1,4 +1,4 @@
-import pg from "pg";
+import type pg from "pg";
 import { messageOf } from "../../core/errors.ts";
 import type { BufferSource, ChecksSource, Sources } from "../../settings/sources.ts";
 import { explainPostgresError } from "../explain-error.ts";
@@ -15,6 +15,7 @@ import {
 } from "../source-tables.ts";
 import { type Catalog, type CatalogTable, readCatalog } from "./catalog.ts";
 import { type CheckIndex, findCheckIndex } from "./check-index.ts";
+import { completeFaults } from "./complete-faults.ts";
 import { measure, type Measurement, type SharedSource } from "./measure.ts";
 import { forEachWithin } from "./parallel.ts";
 
@@ -187,35 +188,6 @@ async function findPart(
     index: null,
   };
   return { inspection, weight: tables.buffer?.weight ?? null };
-}
-
-interface FaultContext extends Pick<PartInspection, "model" | "part" | "table"> {
-  own: CatalogTable | null;
-  catalog: Catalog;
-}
-
-/** Adds what only the catalog tells: the statements that grant a right, and the name that is most likely meant. */
-function completeFaults(
-  faults: readonly SourceFault[],
-  { model, part, table, own, catalog }: FaultContext,
-): SourceFault[] {
-  const place = `models.${model}.source.${part}.table`;
-  const completed = faults.map((fault) => {
-    const similar = fault.code === "MISSING_TABLE" ? catalog.findSimilar(table.table) : undefined;
-    if (similar !== undefined) return { ...fault, remedy: `Did you mean ${similar}? ${fault.remedy}` };
-    return fault.code === "NO_PRIVILEGE" && own
-      ? { ...fault, remedy: describeGrants(own, catalog.role) }
-      : fault;
-  });
-  if (!own || own.isSchemaUsable || completed.some(({ code }) => code === "NO_PRIVILEGE")) return completed;
-  const message = `${place}: permission denied for schema ${own.schema}: this user may not use it`;
-  return [...completed, { code: "NO_PRIVILEGE", message, remedy: describeGrants(own, catalog.role) }];
-}
-
-/** The statements that let a role read a table. */
-function describeGrants({ schema, relation }: CatalogTable, role: string): string {
-  const [namespace, table, grantee] = [schema, relation, role].map((name) => pg.escapeIdentifier(name));
-  return `GRANT USAGE ON SCHEMA ${namespace} TO ${grantee}; GRANT SELECT ON ${namespace}.${table} TO ${grantee};`;
 }
 
 function tableName(source: ChecksSource | BufferSource, part: SourcePart): string {
