@@ -27,6 +27,8 @@ const LIMIT_MS = 180_000;
 interface Service {
   child: ChildProcess;
   readyMs: number;
+  /** How long a core has worked for the process so far, which other load on the machine hardly changes. */
+  readCpuMs(): Promise<number>;
   /** Waits for a line of the log that was not waited for before. */
   untilLogged(message: string): Promise<void>;
   stop(): Promise<void>;
@@ -91,11 +93,12 @@ async function main(): Promise<void> {
   let service = await startService(settings);
   await until("all schedules exist", async () => (await countSchedules()) === MODELS);
   add("first start until ready", seconds(service.readyMs));
+  add("  of which CPU", seconds(await service.readCpuMs()));
   add("first start until all schedules exist", seconds(performance.now() - startedAt));
   add("RSS once settled", await settledRss(service));
 
   const before = await countCommands(redis);
-  const burstAt = performance.now();
+  const [burstAt, burstCpuMs] = [performance.now(), await service.readCpuMs()];
   const events = Array.from({ length: MODELS }, (_, index) => ({
     name: INBOX_JOBS.event,
     data: { runId: "burst", model: nameOf(index), status: "success" },
@@ -104,6 +107,7 @@ async function main(): Promise<void> {
   await inbox.addBulk(events);
   await until("all models are decided", async () => (await countDecisions(database)) >= MODELS);
   add("one event for each model, until all are decided", seconds(performance.now() - burstAt));
+  add("  of which CPU", seconds((await service.readCpuMs()) - burstCpuMs));
   add("RSS once settled after that", await settledRss(service));
   add("Redis commands per decision", (((await countCommands(redis)) - before) / MODELS).toFixed(0));
 
@@ -111,12 +115,13 @@ async function main(): Promise<void> {
   const restartedAt = performance.now();
   service = await startService(settings);
   add("restart until ready", seconds(service.readyMs));
+  add("  of which CPU", seconds(await service.readCpuMs()));
   await until("all schedules exist", async () => (await countSchedules()) === MODELS);
   add("restart until all schedules exist", seconds(performance.now() - restartedAt));
   add("RSS once settled after the restart", await settledRss(service));
 
   await writeFile(path, renderFile(CHANGED, MODELS + CHANGED, CHANGED));
-  const reloadedAt = performance.now();
+  const [reloadedAt, reloadCpuMs] = [performance.now(), await service.readCpuMs()];
   service.child.kill("SIGHUP");
   await service.untilLogged("the settings were reloaded");
   add("reload until in force", seconds(performance.now() - reloadedAt));
@@ -131,6 +136,7 @@ async function main(): Promise<void> {
     async () => (await countDecisions(database)) >= MODELS + CHANGED,
   );
   add("reload until changed models are decided again", seconds(performance.now() - reloadedAt));
+  add("  of which CPU", seconds((await service.readCpuMs()) - reloadCpuMs));
   add("RSS once settled after the reload", await settledRss(service));
   await service.stop();
 
@@ -186,14 +192,15 @@ async function startService(settings: Record<string, string>): Promise<Service> 
     text = "";
   };
   await untilLogged("Retrigger is ready");
-  return { child, readyMs: performance.now() - startedAt, untilLogged, stop };
+  const readyMs = performance.now() - startedAt;
+  return { child, readyMs, untilLogged, stop, readCpuMs: () => readCpuMs(child) };
 }
 
 async function until(what: string, check: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + LIMIT_MS;
   while (!(await check())) {
     if (performance.now() > deadline) throw new Error(`Not within ${LIMIT_MS} ms: ${what}`);
-    await pause(20);
+    await pause(100);
   }
 }
 
@@ -210,6 +217,12 @@ async function settledRss({ child }: Service): Promise<string> {
 async function readRss({ pid }: ChildProcess): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+}
+
+/** User and system time; Linux counts in hundredths of a second. */
+async function readCpuMs({ pid }: ChildProcess): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 async function countDecisions(database: Client): Promise<number> {

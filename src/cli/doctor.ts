@@ -1,24 +1,49 @@
 import { Command } from "commander";
-import { parseConfig } from "../config/config.ts";
+import { type Config, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
+import { findModel } from "../config/find-model.ts";
 import { createLogger } from "../process/logger.ts";
 import { diagnose } from "../use-cases/doctor/doctor.ts";
-import { print, printNotes } from "./output.ts";
+import { renderFindings } from "../use-cases/doctor/render.ts";
+import { suggestViews } from "../use-cases/doctor/suggest-view.ts";
+import { FEW_MODELS } from "../use-cases/doctor/summarize.ts";
+import { withDatabase } from "./connections.ts";
+import { print, printNote, printNotes } from "./output.ts";
 
-const ICONS = { ok: "✅", warning: "⚠️ ", fault: "❌" } as const;
+interface DoctorOptions {
+  model?: string;
+  verbose?: true;
+  suggestView?: true;
+}
 
 /** `retrigger doctor` */
 export function createDoctor(): Command {
   return new Command("doctor")
-    .description("check servers, tables, migrations, policies, schedules and trainer, and suggest fixes")
-    .action(async () => {
-      const config = parseConfig(loadEnvironment());
-      printNotes(config);
-      const findings = await diagnose(config, createLogger("silent"));
-      for (const { level, text, remedy } of findings) {
-        print(`${ICONS[level]} ${text}`);
-        if (remedy) print(`   → ${remedy}`);
-      }
-      if (findings.some(({ level }) => level === "fault")) process.exitCode = 1;
-    });
+    .description("check servers, sources, migrations, policies, schedules and trainers, and suggest fixes")
+    .option("-m, --model <name>", "only this model, in full")
+    .option("--verbose", `show everything; with more than ${FEW_MODELS} models, only what is wrong is shown`)
+    .option("--suggest-view", "print a view for each source table of another shape, as SQL")
+    .action((options: DoctorOptions) => (options.suggestView ? printViews(options) : printFindings(options)));
+}
+
+async function printFindings({ model, verbose }: DoctorOptions): Promise<void> {
+  const all = parseConfig(loadEnvironment());
+  printNotes(all);
+  const config = { ...all, models: selectModels(all.models, model) };
+  const findings = await diagnose(config, createLogger("silent"), { checksAllTrainers: verbose === true });
+  const options = { models: config.models.size, showsAll: verbose === true };
+  for (const line of renderFindings(findings, options)) print(line);
+  if (findings.some(({ level }) => level === "fault")) process.exitCode = 1;
+}
+
+async function printViews({ model }: DoctorOptions): Promise<void> {
+  const config = parseConfigWithoutRedis(loadEnvironment());
+  const models = selectModels(config.models, model);
+  const lines = await withDatabase(config, (database) => suggestViews({ models }, database));
+  for (const line of lines) print(line);
+  if (lines.length === 0) printNote("Every source table that exists has columns that Retrigger can read");
+}
+
+function selectModels(models: Config["models"], model: string | undefined): Config["models"] {
+  return model === undefined ? models : new Map([[model, findModel(models, model)]]);
 }

@@ -1,7 +1,7 @@
 import { toMs } from "./duration.ts";
 import type { Verdict } from "./evaluate.ts";
 import type { Evidence } from "./evidence.ts";
-import { approval } from "./guards/approval.ts";
+import { approval, findRejectionEnd } from "./guards/approval.ts";
 import { type Policy, settingsOf } from "./policy.ts";
 
 /** What recording a decision does to the model's approvals. */
@@ -12,26 +12,43 @@ export interface ApprovalPlan {
   settle: { decisionId: number; state: "used" | "void" } | null;
 }
 
+type ApprovalEvidence = { interventions: Pick<Evidence["interventions"], "approval"> } & Pick<
+  Evidence,
+  "takenAt"
+>;
+
 /**
  * Plans what becomes of approvals. A trigger uses up its approval. An approval whose evidence has faded is void: should the
  * condition hold again, a new one is requested. A request that is still open is kept.
  */
 export function planApproval(
-  { interventions: { approval: request }, takenAt }: Pick<Evidence, "interventions" | "takenAt">,
+  { interventions: { approval: request }, takenAt }: ApprovalEvidence,
   policy: Policy,
   verdict: Pick<Verdict, "decision" | "failed" | "condition">,
 ): ApprovalPlan {
-  const settings = settingsOf(policy, approval) as { expires: string } | null;
+  const settings = expiryOf(policy);
   const isOpen = request?.state === "open" && Date.parse(request.expiresAt) > Date.parse(takenAt);
-  const isRejected =
-    request?.state === "rejected" &&
-    settings !== null &&
-    Date.parse(request.answeredAt ?? request.requestedAt) + toMs(settings.expires) > Date.parse(takenAt);
-  const isAwaited = verdict.failed.some((code) => code === approval.reason);
+  const isAwaited = isApprovalAwaited({ interventions: { approval: request }, takenAt }, policy, verdict);
   return {
-    requestForMs: settings !== null && isAwaited && !isOpen && !isRejected ? toMs(settings.expires) : null,
+    requestForMs: settings !== null && isAwaited && !isOpen ? toMs(settings.expires) : null,
     settle: request && findSettlement(request, verdict),
   };
+}
+
+/** Whether a person may approve the training now: nothing else is missing, and the request has not been rejected. */
+export function isApprovalAwaited(
+  { interventions: { approval: request }, takenAt }: ApprovalEvidence,
+  policy: Policy,
+  { failed }: Pick<Verdict, "failed">,
+): boolean {
+  const settings = expiryOf(policy);
+  const rejectedUntil = settings && findRejectionEnd(request, toMs(settings.expires));
+  const isRejected = rejectedUntil !== null && rejectedUntil > Date.parse(takenAt);
+  return !isRejected && failed.some((code) => code === approval.reason);
+}
+
+function expiryOf(policy: Policy): { expires: string } | null {
+  return settingsOf(policy, approval) as { expires: string } | null;
 }
 
 function findSettlement(

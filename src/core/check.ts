@@ -54,6 +54,8 @@ export interface Failure<S> {
   settings: S;
   /** Unix milliseconds. */
   now: number;
+  /** The decision that is reported; null if it is not recorded, or not yet. */
+  decisionId: number | null;
 }
 
 /** How a check shows itself in the report. */
@@ -79,6 +81,8 @@ export interface Needs {
   growth?: boolean;
   waiting?: boolean;
   lastTraining?: boolean;
+  /** Of the trainings only the last successful one, with the buffer that its decision saw. */
+  lastSuccess?: boolean;
   /** When trainings of this model, or of all models together, were requested within this time. */
   requestedWithin?: string;
   requestedByAllWithin?: string;
@@ -91,6 +95,8 @@ export interface Criterion<F extends Fields = Fields>
   readonly carries: string | null;
   /** Whether it measures drift: such a criterion goes before any other as a trigger's reason. */
   readonly isDrift: boolean;
+  /** What its figures count, if that is not plain from the label. */
+  readonly unit?: string;
   needs(settings: FieldValues<F>): Needs;
   evaluate(facts: Facts, settings: FieldValues<F>): Measurement;
   /** What was found, in one line, for the report of a trigger. */
@@ -130,6 +136,8 @@ export interface Guard<F extends Fields = Fields> extends CheckDefinition<F>, Ch
   readonly default: Record<string, unknown> | null;
   /** When it ends, it begins anew: time alone never makes it pass. */
   readonly isRenewed?: true;
+  /** How to say that it no longer objects, if "<id> ends" does not. */
+  readonly ending?: string;
   needs?(settings: FieldValues<F>): Needs;
   evaluate(input: GuardInput, settings: FieldValues<F>): Measurement;
   /** What else than time could make it pass: a switch, such as an approval. */

@@ -189,10 +189,14 @@ export const Evidence = z.object({
       .object({ rows: z.number().nonnegative(), rowDays: z.number().nonnegative() })
       .nullable()
       .default(null),
+    /** Whether only what arrived since the last successful training is counted. */
+    isSinceTraining: z.boolean().default(false),
+    /** The smallest size that the first decisions after the last successful training saw; null if unknown or not read. */
+    smallestSince: Figure.default(null),
     /** An earlier size, for the pace of growth; null if none is known. */
     earlier: z.object({ size: z.number().nonnegative(), at: z.string() }).nullable().default(null),
   }),
-  /** Whether checks and buffer come from the guide's own tables. */
+  /** Whether the guide's course is played, with its own tables and the mock trainer: some texts are meant for it only. */
   isGuide: z.boolean().default(true),
   trainings: TrainingHistory.default(TrainingHistory.parse({})),
   interventions: Interventions.default(Interventions.parse({})),

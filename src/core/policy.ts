@@ -243,6 +243,8 @@ export interface PolicyNeeds extends Omit<
   requestedByAllWithin: string | null;
 }
 
+type BooleanNeed = "growth" | "waiting" | "lastTraining" | "lastSuccess" | "weighsScores" | "quietChecks";
+
 export function needsOf(policy: Policy): PolicyNeeds {
   const criteria = listCriteria(policy.when);
   const all: Needs[] = [
@@ -256,8 +258,7 @@ export function needsOf(policy: Policy): PolicyNeeds {
     lengths.filter((length) => length !== undefined).toSorted((a, b) => toMs(b) - toMs(a))[0] ?? null;
   const windows = all.map(({ within }) => within).filter((within) => within !== undefined);
   const within = longest(windows) ?? "7d";
-  const any = (key: "growth" | "waiting" | "lastTraining" | "weighsScores" | "quietChecks"): boolean =>
-    all.some((needs) => needs[key] === true);
+  const any = (key: BooleanNeed): boolean => all.some((needs) => needs[key] === true);
   return {
     within,
     reach: longest([within, ...all.map(({ reach }) => reach)]) ?? within,
@@ -267,6 +268,7 @@ export function needsOf(policy: Policy): PolicyNeeds {
     growth: any("growth"),
     waiting: any("waiting"),
     lastTraining: any("lastTraining"),
+    lastSuccess: any("lastSuccess"),
     requestedWithin: longest(all.map(({ requestedWithin }) => requestedWithin)),
     requestedByAllWithin: longest(all.map(({ requestedByAllWithin }) => requestedByAllWithin)),
   };

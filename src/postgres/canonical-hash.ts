@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
 import type { Policy } from "../core/policy.ts";
+import { toRecordedPolicy } from "../core/recorded-policy.ts";
 
 /** Identifies a policy, whatever the order of its fields. */
 export function hashPolicy(policy: Policy): string {
-  return hashCanonical(policy);
+  return hashCanonical(toRecordedPolicy(policy));
 }
 
 /**

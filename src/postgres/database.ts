@@ -10,6 +10,8 @@ import { createDispatchStore } from "./dispatches.ts";
 import { createEventStore } from "./events.ts";
 import { createEvidenceStore } from "./evidence.ts";
 import { explainPostgresError } from "./explain-error.ts";
+import { createSourceInspector } from "./inspection/inspect.ts";
+import { createOverviewStore } from "./inspection/model-overview.ts";
 import { createInterventionStore } from "./interventions.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createModelStateStore } from "./model-states.ts";
@@ -46,6 +48,8 @@ export function createDatabase(
     ...createEventStore(options),
     ...createEvidenceStore(options),
     ...createReportStore(options),
+    ...createSourceInspector(options),
+    ...createOverviewStore(options),
     ...createDecisionStore(options),
     ...createDecisionLog(options),
     ...createModelStateStore(options),

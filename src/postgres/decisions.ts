@@ -8,6 +8,7 @@ import { Evidence, findInFlight } from "../core/evidence.ts";
 import { trainingInFlight } from "../core/guards/training-in-flight.ts";
 import { parseInput } from "../core/parse.ts";
 import { Policy } from "../core/policy.ts";
+import { toRecordedPolicy } from "../core/recorded-policy.ts";
 import type { Superseded } from "../core/superseded.ts";
 import { createDecisionIds, noSequence } from "./decision-ids.ts";
 import { FIND_RECORDED, INSERT_DECISION, INSERT_WITH_INTERVENTIONS } from "./decision-sql.ts";
@@ -140,7 +141,7 @@ function toValues(
     decision.trainer,
     JSON.stringify(evidence),
     JSON.stringify(verdict.criteria),
-    JSON.stringify(decision.policy),
+    JSON.stringify(toRecordedPolicy(decision.policy)),
     decision.policyHash,
     evidence.alerts.ids,
     lastSeenId(decision),

@@ -4,6 +4,7 @@ import { PermanentError } from "../core/errors.ts";
 import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
 import { isGuide, type Sources } from "../settings/sources.ts";
+import { MOCK } from "./trainings-sql.ts";
 
 /** What the statement returns; the parts that are taken over as they are remain unknown. */
 export interface EvidenceResult {
@@ -13,7 +14,13 @@ export interface EvidenceResult {
   answered: readonly Answer[];
   failures: readonly Failure[];
   buffer: { size: number; fresh: Fresh | null };
-  lastSuccess: { decisionId: number; at: string; takenAt?: string; bufferSize?: number | null } | null;
+  lastSuccess: {
+    decisionId: number;
+    at: string;
+    takenAt?: string;
+    bufferSize: number | null;
+    smallestSince: number | null;
+  } | null;
   earlier: { size: number | null; at: string } | null;
   trainings: { newest?: RequestedTraining[] } | null;
   /** Of drift monitoring; only if drift runs are expected. */
@@ -56,8 +63,14 @@ export function toEvidence(
   {
     needs,
     source,
+    trainer,
     expectDriftRunEveryMs,
-  }: { needs: PolicyNeeds; source: Sources; expectDriftRunEveryMs: number | null },
+  }: {
+    needs: PolicyNeeds;
+    source: Sources;
+    trainer: { name: string };
+    expectDriftRunEveryMs: number | null;
+  },
 ): Evidence {
   const { buffer, lastSuccess, trainings } = result;
   const newest = trainings?.newest ?? [];
@@ -66,10 +79,12 @@ export function toEvidence(
     ...joinChecks(result),
     window: needs.within,
     hasQuietChecks: needs.quietChecks,
-    isGuide: isGuide(source),
+    isGuide: isGuide(source) && trainer.name === MOCK,
     buffer: {
       ...buffer,
       unit: source.buffer.unit,
+      isSinceTraining: source.buffer.since !== null,
+      smallestSince: needs.lastSuccess ? (lastSuccess?.smallestSince ?? null) : null,
       earlier: findEarlier(result),
       grown: needs.growth ? findGrowth(result, source) : null,
       waiting: needs.waiting ? buffer.fresh : null,
@@ -77,7 +92,7 @@ export function toEvidence(
     trainings: {
       ...trainings,
       lastRequestedAt: newest[0]?.requestedAt ?? null,
-      lastSucceeded: needs.lastTraining ? lastSuccess : null,
+      lastSucceeded: needs.lastTraining || needs.lastSuccess ? lastSuccess : null,
       lastFailed: findLastFailed(newest),
       nextRows: needs.waiting ? buffer.size : null,
     },

@@ -19,8 +19,8 @@ import {
   buildLastSuccess,
   describeEarlierSize,
   describeLastSuccess,
+  describeReadSuccess,
   describeTrainings,
-  LAST_SUCCESS,
   LAST_TRAINING,
 } from "./trainings-sql.ts";
 
@@ -108,7 +108,7 @@ export function buildStart(reading: Pick<EvidenceReading, "model" | "timeZone" |
   return {
     text: assemble([buildLastSuccess({ model, trainer }, reading.trainer, decisionInstant({ zone }))], {
       takenAt: "now()",
-      lastSuccess: LAST_SUCCESS,
+      lastSuccess: describeReadSuccess({ model }),
     }),
     parameters: parameters.list,
   };
@@ -187,7 +187,7 @@ function describeOwn(
       answered: describeAnswered(toInstant("decision_date")),
       failures: FAILURES,
       inFlight: IN_FLIGHT,
-      lastSuccess: isSuccessRead ? LAST_SUCCESS : describeLastSuccess(own, trainer),
+      lastSuccess: isSuccessRead ? describeReadSuccess(own) : describeLastSuccess(own, trainer),
       earlier: describeEarlierSize(own),
       trainings: describeTrainings(own, trainings, toInstant),
       interventions: describeInterventions(own.model),

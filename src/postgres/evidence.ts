@@ -7,10 +7,10 @@ import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
 import { databaseAddress } from "./explain-error.ts";
 import { sendPrepared } from "./prepared.ts";
 import { createColumnCache } from "./source-columns.ts";
-import { explainSourceError, readRemoteEvidence } from "./remote-evidence.ts";
+import { readRemoteEvidence } from "./remote-evidence.ts";
 import { createSourcePlans } from "./source-plans.ts";
 import type { SourcePools } from "./source-pools.ts";
-import { findSources, locateParts, type ModelSources, type SourceFault } from "./source-tables.ts";
+import { locateParts, type ModelSources } from "./source-tables.ts";
 
 export interface EvidenceStoreOptions extends Pick<
   EvidenceReading,
@@ -77,21 +77,7 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
               limitMs,
               readOwn,
             });
-      return toEvidence(result, { needs, source, expectDriftRunEveryMs });
-    },
-
-    /** What is wrong with a model's tables and columns. */
-    async findSourceFaults(model: string, source: Sources): Promise<SourceFault[]> {
-      const { own, remote } = locateParts(source);
-      const { faults } = await findSources(columns, model, source, own);
-      if (source.database === null || remote.length === 0) return faults;
-      const { url, variable } = source.database;
-      const others = await sourcePools
-        .withSource(url, (database) => findSources(database.columns, model, source, remote))
-        .catch((error: unknown) => {
-          throw explainSourceError(error, url, variable);
-        });
-      return [...faults, ...others.faults];
+      return toEvidence(result, { needs, source, trainer, expectDriftRunEveryMs });
     },
   };
 }

@@ -44,7 +44,7 @@ const EXPLANATIONS: readonly Explanation[] = [
     error: PermanentError,
     code: "MISSING_TABLE",
     text: (address, message) => `Missing table in ${address}: ${message}`,
-    remedy: "Correct DRIFT_ALERTS_TABLE or RATINGS_BUFFER_TABLE, or create a view: see docs/source-tables.md",
+    remedy: "Correct DRIFT_ALERTS_TABLE or RATINGS_BUFFER_TABLE, or create a view: see docs/sources.md",
   },
   {
     states: ["42703"],

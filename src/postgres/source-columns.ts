@@ -28,7 +28,7 @@ export function createColumnCache(pool: pg.Pool): ColumnCache {
   const known = new Map<string, Promise<TableColumns | null>>();
 
   async function lookUp(table: string): Promise<TableColumns | null> {
-    const { rows } = await pool.query<ColumnRow>(LIST_COLUMNS, [
+    const { rows } = await pool.query<ColumnRow>(selectColumns("to_regclass($1)"), [
       quoteParts(table, (part) => pg.escapeIdentifier(part)),
     ]);
     return rows.length === 0 ? null : new Map(rows.map((row) => [row.name, toColumn(row)]));
@@ -51,22 +51,30 @@ export function createColumnCache(pool: pg.Pool): ColumnCache {
   };
 }
 
-interface ColumnRow extends Omit<TableColumn, "kind"> {
+/** A column as the catalog has it. */
+export interface ColumnRow extends Omit<TableColumn, "kind"> {
   baseType: string;
   category: string;
 }
 
-// A domain counts as the type that it restricts. With the modifier -1 the type has no length, so casts do not truncate.
-const LIST_COLUMNS = `
+/**
+ * The columns of a table as `ColumnRow`. A domain counts as the type that it restricts. With the modifier -1 the type has no
+ * length, so casts do not truncate.
+ *
+ * @param table Its id, as SQL.
+ */
+export function selectColumns(table: string): string {
+  return `
 SELECT attname AS name, format_type(atttypid, -1) AS type,
   has_column_privilege(attrelid, attnum, 'SELECT') AS "isReadable", own.typbasetype <> 0 AS "isDomain",
   base.typname AS "baseType", base.typcategory AS category
 FROM pg_attribute
 JOIN pg_type AS own ON own.oid = atttypid
 JOIN pg_type AS base ON base.oid = COALESCE(NULLIF(own.typbasetype, 0), own.oid)
-WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`;
+WHERE attrelid = ${table} AND attnum > 0 AND NOT attisdropped`;
+}
 
-function toColumn(row: ColumnRow): TableColumn {
+export function toColumn(row: ColumnRow): TableColumn {
   const { name, type, isReadable, isDomain } = row;
   return { name, type, isReadable, isDomain, kind: kindOf(row) };
 }

@@ -57,7 +57,7 @@ export function defineBuffer(model: string, source: BufferSource): SourceDefinit
 }
 
 /** The tables of ours that hold what detectors and pipelines reported, as sources. */
-const REPORTED_CHECKS = {
+export const REPORTED_CHECKS = {
   table: "retraining_reported_checks",
   columns: {
     id: "id",
@@ -71,7 +71,7 @@ const REPORTED_CHECKS = {
   },
 } as const;
 
-const REPORTED_BUFFER = {
+export const REPORTED_BUFFER = {
   table: "retraining_reported_growth",
   columns: { batch: "batch", time: "arrived_at", ingestedAt: "arrived_at" },
 } as const;

@@ -8,6 +8,7 @@ import {
   type ChecksSource,
   type Sources,
 } from "../settings/sources.ts";
+import { guessColumn } from "../settings/guess-column.ts";
 import type { ColumnCache, TableColumn, TableColumns } from "./source-columns.ts";
 import { defineBuffer, defineChecks, type SourceDefinition, TIMES } from "./source-definitions.ts";
 
@@ -133,7 +134,7 @@ async function findTable<C extends string>(
       message: `${place}.table: the table or view ${table} does not exist`,
       remedy: table.startsWith("retraining_")
         ? "Create it with: npx retrigger migrate"
-        : `Correct the name there or in ${variable}, or create a view: see docs/source-tables.md`,
+        : `Correct the name there or in ${variable}, or create a view: see docs/sources.md`,
     });
     return result;
   }
@@ -182,16 +183,18 @@ function findColumn<C extends string>(
     faults.push({
       code: "SOURCE_DATA",
       message: `${place}: the column ${column.name} of ${table} is of type ${column.type}`,
-      remedy: `Name a column of ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/source-tables.md`,
+      remedy: `Name a column of ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/sources.md`,
     });
   return null;
 }
 
 function missingColumn(place: string, table: string, name: string, found: TableColumns): SourceFault {
+  const key = place.slice(place.lastIndexOf(".") + 1);
+  const nearest = guessColumn(key, [...found.keys()], name);
   return {
     code: "MISSING_COLUMN",
     message: `${place}: ${table} has no column ${name} (it has ${[...found.keys()].join(", ")})`,
-    remedy: "Correct the name there. A view can supply the column",
+    remedy: `${nearest === undefined ? "" : `Did you mean ${nearest}? `}Correct the name there. A view can supply the column`,
   };
 }
 

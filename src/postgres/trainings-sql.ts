@@ -11,7 +11,7 @@ export interface TrainingsReading {
 }
 
 /** The mock trainer starts no trainings: a decision counts as one that succeeded at once. */
-const MOCK = "mock";
+export const MOCK = "mock";
 
 export const REQUESTED_AT = "COALESCE(asked_at, created_at)";
 
@@ -32,7 +32,7 @@ const MOST_DURATIONS = 20;
 const EARLIER = { from: "interval '8 days'", to: "interval '1 day'" } as const;
 
 /** The newest training that succeeded. @param trainer The name of the configured trainer. */
-function selectLastSuccess(own: Pick<OwnReading, "model" | "trainer">, trainer: string): string {
+export function selectLastSuccess(own: Pick<OwnReading, "model" | "trainer">, trainer: string): string {
   const [at, condition] =
     trainer === MOCK
       ? [REQUESTED_AT, IS_REQUESTED]
@@ -57,13 +57,25 @@ export function buildLastSuccess(
 export const LAST_TRAINING = "COALESCE((SELECT taken_at FROM last_success), '-infinity')";
 
 /** The last successful training, as `buildLastSuccess` read it. */
-export const LAST_SUCCESS = `(SELECT json_build_object('decisionId', decision_id, 'at', at, 'takenAt', taken_at,
-    'bufferSize', buffer_size) FROM last_success)`;
+export function describeReadSuccess({ model }: Pick<OwnReading, "model">): string {
+  return `(SELECT json_build_object('decisionId', decision_id, 'at', at, 'takenAt', taken_at,
+    'bufferSize', buffer_size, 'smallestSince', ${selectSmallestSince(model)}) FROM last_success AS newest)`;
+}
 
-/** Only when the last successful training ended. */
+/** The last successful training, without the snapshot of its decision. */
 export function describeLastSuccess(own: OwnReading, trainer: string): string {
-  return `(SELECT json_build_object('decisionId', decision_id, 'at', at)
-    FROM (${selectLastSuccess(own, trainer)}) AS newest)`;
+  return `(SELECT json_build_object('decisionId', decision_id, 'at', at,
+    'bufferSize', (SELECT buffer_size FROM retraining_decisions WHERE id = decision_id),
+    'smallestSince', ${selectSmallestSince(own.model)}) FROM (${selectLastSuccess(own, trainer)}) AS newest)`;
+}
+
+/** A buffer is emptied soon after the training, so the first decisions after it show whether it was. */
+const FIRST_DECISIONS = 50;
+
+/** The smallest buffer that decisions after the training named `newest` saw. @param model The model, as SQL. */
+export function selectSmallestSince(model: string): string {
+  return `(SELECT min(buffer_size) FROM (SELECT buffer_size FROM retraining_decisions
+      WHERE model = ${model} AND taken_at > newest.at ORDER BY taken_at LIMIT ${FIRST_DECISIONS}) AS seen)`;
 }
 
 /** The size that an earlier decision saw. */

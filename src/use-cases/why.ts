@@ -30,6 +30,6 @@ export async function explainModel(
     reason,
     failed,
     nextLookAt,
-    ...(explanation ?? { nearestFlips: [], notCounted: [], driftRuns: null }),
+    ...(explanation ?? { nearestFlips: [], notCounted: [], driftRuns: null, warnings: [] }),
   };
 }

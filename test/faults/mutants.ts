@@ -146,13 +146,37 @@ export const TESTED_MUTANTS: TestedMutant[] = [
     guard: "the time of the next evaluation",
     changes: [
       {
-        file: "src/core/evaluate.ts",
+        file: "src/core/judge.ts",
         find: "return ends.length === 0 ? null",
         replace: "return ends.length >= 0 ? null",
       },
     ],
     test: "test/integration/next-look.test.ts",
     name: "is re-evaluated at once, says when its alerts are released",
+  },
+  {
+    guard: "the end of a guard of the policy",
+    changes: [
+      {
+        file: "src/core/judge.ts",
+        find: "[...failedCriteria, ...(isForced ? [] : results.filter(({ passed }) => !passed))],",
+        replace: "[...failedCriteria],",
+      },
+    ],
+    test: "test/integration/policies/guards.test.ts",
+    name: "budget: there is room again",
+  },
+  {
+    guard: "the second look after an approval",
+    changes: [
+      {
+        file: "src/core/judge.ts",
+        find: "if (failed.length > 0) {",
+        replace: 'if (failed.length > 0 && evidence.interventions.approval?.state !== "approved") {',
+      },
+    ],
+    test: "test/integration/policies/approval.test.ts",
+    name: "whose alerts were deleted does not go out",
   },
   {
     guard: "a manual retry is recognised",

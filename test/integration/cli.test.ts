@@ -117,7 +117,7 @@ describe("npx retrigger", () => {
     const before = await retrigger(["doctor"], { SCHEDULE: "0 6 * * *" });
     expect(before.code).toBe(0);
     expect(before.stdout).toContain("✅ default: all of (recentDriftChecks 7d, driftAlerts 1, bufferSize 0)");
-    expect(before.stdout).toContain("✅ default: drift_alerts has the required columns");
+    expect(before.stdout).toContain("✅ default: drift_alerts has 1 check, the newest of 20");
     expect(before.stdout).toContain("⚠️  default: the schedule 0 6 * * * is not running");
     expect(before.stdout).toContain("Redis evicts nothing");
 

@@ -125,7 +125,7 @@ describe("the guide's tables", () => {
     expect(evidence).toMatchObject({
       window: "7d",
       hasQuietChecks: false,
-      isGuide: true,
+      isGuide: false,
       checks: { total: 2, triggered: 1 },
       weighed: [
         {

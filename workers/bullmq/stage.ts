@@ -6,6 +6,8 @@ import { StageJob } from "../../queues/jobs.ts";
 import type { Stage } from "../../queues/names.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import { parseInput } from "../../src/core/parse.ts";
+import type { Policy } from "../../src/core/policy.ts";
+import { toRecordedPolicy } from "../../src/core/recorded-policy.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { DecisionLock } from "../../src/redis/decision-lock.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
@@ -101,7 +103,13 @@ async function runStage<T>(
   if (output.kind === "pause") return pauseStage(options, output, data, { job, token }, stageLog);
   if (output.endsRun) await endRun(lock, chain, data.model, data.runId);
   stageLog.info({ durationMs: elapsedMs(startedAt) }, "stage completed");
-  return output.result;
+  return toStored(output.result);
+}
+
+/** The result as the next stage of another version can read it, too. */
+function toStored<T>(result: T): T {
+  const { policy } = result as { policy?: Policy };
+  return policy === undefined ? result : { ...result, policy: toRecordedPolicy(policy) };
 }
 
 async function pauseStage(

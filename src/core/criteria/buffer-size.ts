@@ -18,7 +18,8 @@ export const bufferSize = {
   fields,
   shorthand: "atLeast",
   docs: { rule: "The buffer holds at least so many rows.", example: "bufferSize: 50000" },
-  needs: () => ({}),
+  // A buffer that is never emptied meets it for ever, which is worth a warning.
+  needs: ({ atLeast: required }) => (required === 0 ? {} : { lastSuccess: true }),
   evaluate: ({ evidence: { buffer } }, { atLeast: required }) => atLeast(required, buffer.size),
   report: ({ actual, required }, { evidence: { buffer } }) => [
     `Size: ${formatCount(actual)} ${buffer.unit}`,

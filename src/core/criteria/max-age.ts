@@ -23,6 +23,7 @@ export const maxAge = {
   carries: "max_age",
   isDrift: false,
   label: "Maximum age reached?",
+  unit: "days",
   fields,
   shorthand: "atLeast",
   docs: {

@@ -30,6 +30,7 @@ export const waitingCost = {
   carries: "waiting_cost",
   isDrift: false,
   label: "Waiting costs more than training?",
+  unit: "row-days",
   fields,
   shorthand: "hourWorth",
   docs: {

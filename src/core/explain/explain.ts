@@ -7,16 +7,25 @@ import { estimate } from "./estimate.ts";
 import type { Explanation } from "./explanation.ts";
 import { findFlips } from "./flips.ts";
 import { listUncounted } from "./uncounted.ts";
+import { listWarnings } from "./warnings.ts";
 
 /** Explains a judgement from the evidence alone. */
 export function explain(evidence: Evidence, policy: Policy, judgement: Judgement): Explanation {
   return {
     nearestFlips: findFlips(evidence, policy, judgement).map((changes) => ({
       changes,
-      text: changes.map(({ text }) => text).join(", and "),
+      text: joinTexts(changes.map(({ text }) => text)),
       eta: judgement.decision === "trigger" ? null : estimate(changes, evidence, policy),
     })),
     notCounted: listUncounted(evidence, policy, listCriteria(policy.when)),
+    warnings: listWarnings(evidence, policy),
     driftRuns: judgeDriftRuns(evidence, Date.parse(evidence.takenAt)),
   };
+}
+
+/** "a, b, and c" */
+function joinTexts(texts: readonly string[]): string {
+  return texts
+    .map((text, index) => (index > 0 && index === texts.length - 1 ? `and ${text}` : text))
+    .join(", ");
 }

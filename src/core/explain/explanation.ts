@@ -41,6 +41,13 @@ export const Uncounted = z.object({
 });
 export type Uncounted = z.infer<typeof Uncounted>;
 
+/** What is likely wrong with the sources, although a decision can be made. */
+export const Warning = z.object({
+  code: z.enum(["buffer_did_not_shrink"]),
+  text: z.string(),
+});
+export type Warning = z.infer<typeof Warning>;
+
 /** Why the verdict is what it is, and what would turn it: computed from the evidence alone. */
 export const Explanation = z.object({
   /** What would turn the verdict, nearest first. */
@@ -48,5 +55,6 @@ export const Explanation = z.object({
   notCounted: z.array(Uncounted),
   /** Whether drift monitoring still runs; null if the settings expect no drift runs at intervals. */
   driftRuns: DriftRuns.nullable().default(null),
+  warnings: z.array(Warning).default([]),
 });
 export type Explanation = z.infer<typeof Explanation>;

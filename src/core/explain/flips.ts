@@ -1,4 +1,4 @@
-import type { CheckResult, Criterion } from "../check.ts";
+import type { CheckResult, Criterion, Guard } from "../check.ts";
 import { listCriteria } from "../condition.ts";
 import type { Evidence } from "../evidence.ts";
 import { GUARDS } from "../guards/registry.ts";
@@ -138,7 +138,7 @@ class Search {
     const criteria = before.criteria.filter(hasEnded);
     const time = new Date(at).toISOString().replace(".000Z", "Z");
     const named = [
-      ...guards.map(({ id }) => `${id.replaceAll("_", " ")} ends`),
+      ...guards.map(({ id }) => endingOf(id)),
       ...criteria.map(({ id }) => `${id.replaceAll("_", " ")} is reached`),
     ];
     return {
@@ -214,6 +214,11 @@ class Search {
       return false;
     return moves.every((_, index) => !this.#turns({ moves: moves.toSpliced(index, 1), at }));
   }
+}
+
+function endingOf(id: string): string {
+  const guard: Guard | undefined = GUARDS.find((one) => one.id === id);
+  return guard?.ending ?? `${id.replaceAll("_", " ")} ends`;
 }
 
 /** Every lever of a policy once, in one direction. */

@@ -1,5 +1,6 @@
 import type { Guard, GuardInput, Measurement } from "../check.ts";
 import { duration, toMs } from "../duration.ts";
+import type { Evidence } from "../evidence.ts";
 import { switchOver } from "../explain/levers.ts";
 import type { Fields } from "../fields.ts";
 import { toPlain } from "../format.ts";
@@ -34,17 +35,25 @@ export const approval = {
   report: () => ["a training needs an approval"],
   explain({ evidence, now, settings: { expires } }) {
     const { approval: request } = evidence.interventions;
-    if (request?.state === "rejected" && Date.parse(request.answeredAt ?? "") + toMs(expires) > now) {
-      const until = new Date(Date.parse(request.answeredAt ?? "") + toMs(expires)).toISOString();
+    const rejectedUntil = findRejectionEnd(request, toMs(expires));
+    if (request && rejectedUntil !== null && rejectedUntil > now)
       return [
-        `Approval: rejected by ${toPlain(request.by ?? "")} (${toPlain(request.reason ?? "")}); asked again after ${until}`,
+        `Approval: rejected by ${toPlain(request.by ?? "")} (${toPlain(request.reason ?? "")}); requested again after ${new Date(rejectedUntil).toISOString()}`,
       ];
-    }
     if (request?.state === "open" && Date.parse(request.expiresAt) > now)
       return [`Approval: requested by decision #${request.decisionId}, until ${request.expiresAt}`];
-    return [`Approval: requested by this decision, for ${expires}`];
+    return [`Approval: requested by this decision; the request expires after ${expires}`];
   },
-  advise: () => ["Approve it with: npx retrigger approve <decision> --by NAME --reason TEXT"],
+  advise({ evidence, now, decisionId, settings: { expires } }) {
+    const { approval: request } = evidence.interventions;
+    if ((findRejectionEnd(request, toMs(expires)) ?? now) > now) return [];
+    const isOpen = request?.state === "open" && Date.parse(request.expiresAt) > now;
+    const id = (isOpen ? request.decisionId : decisionId) ?? "<decision>";
+    return [
+      `Approve it: npx retrigger approve ${id} --by NAME --reason TEXT`,
+      `Reject it:  npx retrigger reject ${id} --by NAME --reason TEXT`,
+    ];
+  },
   levers: () => [
     switchOver("approved", "approval", "an approval", (evidence) => ({
       ...evidence,
@@ -64,6 +73,16 @@ export const approval = {
   ],
 } as const satisfies Guard<typeof fields>;
 
+/** Until when a rejection holds, Unix milliseconds; null if the request was not rejected. */
+export function findRejectionEnd(
+  request: Evidence["interventions"]["approval"],
+  expiresMs: number,
+): number | null {
+  return request?.state === "rejected"
+    ? Date.parse(request.answeredAt ?? request.requestedAt) + expiresMs
+    : null;
+}
+
 function measure(passed: boolean): Measurement {
   return { required: 1, actual: passed ? 1 : 0, passed };
 }
@@ -80,7 +99,7 @@ function findEnd({ evidence, now }: GuardInput, expiresMs: number): number | nul
     case "open":
       return now < expiresAt ? expiresAt : newRequestEnd;
     case "rejected": {
-      const end = Date.parse(request.answeredAt ?? request.requestedAt) + expiresMs;
+      const end = findRejectionEnd(request, expiresMs) ?? now;
       return now < end ? end : newRequestEnd;
     }
     case "used":

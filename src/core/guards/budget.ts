@@ -14,6 +14,7 @@ export const budget = {
   key: "budget",
   reason: "budget_spent",
   label: "Budget left?",
+  ending: "the budget has room again",
   fields,
   default: null,
   docs: {
@@ -37,6 +38,7 @@ export const totalBudget = {
   key: "totalBudget",
   reason: "total_budget_spent",
   label: "Budget of all models left?",
+  ending: "the budget of all models has room again",
   fields,
   default: null,
   docs: {

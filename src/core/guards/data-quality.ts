@@ -19,6 +19,7 @@ export const dataQuality = {
   key: "dataQuality",
   reason: "data_quality",
   label: "Data quality intact?",
+  ending: "the data quality alert leaves its window",
   fields,
   columns: ["feature"],
   shorthand: "veto",

@@ -44,6 +44,7 @@ export const quietHours = {
   key: "quietHours",
   reason: "quiet_hours",
   label: "Outside quiet hours?",
+  ending: "the quiet hours end",
   fields,
   default: null,
   docs: {

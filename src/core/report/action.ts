@@ -2,7 +2,7 @@ import { isUnrequested } from "../dispatch/dispatch.ts";
 import type { DispatchRequest } from "../dispatch/request.ts";
 import { formatCount, formatScore, formatTime } from "../format.ts";
 import { settleCommands } from "./announce.ts";
-import { isDriftWaiting, recommend } from "./criteria.ts";
+import { findWaiting, recommend } from "./criteria.ts";
 import { featureName } from "./findings.ts";
 import type { ReportInput } from "./input.ts";
 import { requestLines } from "./request.ts";
@@ -25,21 +25,24 @@ function mockSection(input: ReportInput, request: DispatchRequest): string[] {
   return [
     "🎬 MOCK RETRAINING TRIGGER",
     "",
-    "📝 This is a MOCK trigger - no actual GitHub Actions call",
-    "   In production, this would:",
-    "   1. Call GitHub Actions API",
-    `   2. Trigger ${workflowOf(request)} workflow`,
-    "   3. Pass drift information as parameters",
-    "",
-    "🔧 Mock GitHub Actions Call:",
+    ...(evidence.isGuide
+      ? [
+          "📝 This is a MOCK trigger - no actual GitHub Actions call",
+          "   In production, this would:",
+          "   1. Call GitHub Actions API",
+          `   2. Trigger ${workflowOf(request)} workflow`,
+          "   3. Pass drift information as parameters",
+          "",
+          "🔧 Mock GitHub Actions Call:",
+        ]
+      : ["📝 The mock trainer sends nothing. The github trainer would send:"]),
     "",
     ...requestLines(request),
     "",
     recordLine(input),
     "",
     "📊 Summary:",
-    `   • Drift detected: ${featureName(verdict.feature)}`,
-    `   • Drift score: ${formatScore(verdict.driftScore)}`,
+    ...triggerLines(verdict),
     `   • Buffer size: ${formatCount(evidence.buffer.size)} ${evidence.buffer.unit}`,
     "   • Action: MOCK trigger logged",
     ...(evidence.isGuide
@@ -52,6 +55,13 @@ function mockSection(input: ReportInput, request: DispatchRequest): string[] {
         ]
       : []),
   ];
+}
+
+/** The drift, or for a trigger without an alert its reason. */
+function triggerLines({ reason, feature, driftScore }: ReportInput["verdict"]): string[] {
+  if (feature === null && driftScore === null && reason !== "drift_detected")
+    return [`   • Reason: ${reason}`];
+  return [`   • Drift detected: ${featureName(feature)}`, `   • Drift score: ${formatScore(driftScore)}`];
 }
 
 function dispatchSection(input: ReportInput, request: DispatchRequest): string[] {
@@ -107,15 +117,16 @@ function workflowOf(request: DispatchRequest): string {
 
 function noActionSection(input: ReportInput): string[] {
   const { evidence, verdict, timeZone } = input;
+  const waiting = findWaiting(input);
   return [
-    isDriftWaiting(verdict) ? "⏳ NO RETRAINING YET" : "✅ NO RETRAINING NEEDED",
+    waiting === "nothing" ? "✅ NO RETRAINING NEEDED" : "⏳ NO RETRAINING YET",
     "",
     recordLine(input),
     "",
     "📊 Current Status:",
     `   • Triggered alerts: ${formatCount(evidence.checks.triggered)}`,
     `   • Buffer size: ${formatCount(evidence.buffer.size)} ${evidence.buffer.unit}`,
-    "   • Action: Continue monitoring",
+    `   • Action: ${waiting === "approval" ? "Wait for the approval" : "Continue monitoring"}`,
     ...(verdict.nextLookAt === null
       ? []
       : [`   • Next re-evaluation: ${formatTime(verdict.nextLookAt, timeZone)} ${timeZone} at the latest`]),

@@ -14,9 +14,11 @@ export function announceTrigger(
   figures: { driftScore: number | null; feature: string | null; bufferSize: number; unit?: string },
 ): string {
   const { driftScore, feature, bufferSize, unit = "rows" } = figures;
+  const hasAlert = driftScore !== null || feature !== null;
+  const drift = hasAlert ? [`drift ${formatScore(driftScore)} in ${toPlain(feature ?? "N/A")}`] : [];
   return [
     `🚨 ${dispatch.model}: retraining triggered by decision #${dispatch.decisionId}`,
-    `Drift ${formatScore(driftScore)} in ${toPlain(feature ?? "N/A")}, buffer ${formatCount(bufferSize)} ${unit}`,
+    capitalize([...drift, `buffer ${formatCount(bufferSize)} ${unit}`].join(", ")),
     `Trainer ${dispatch.trainer}: ${dispatch.state}${withUrl(dispatch)}`,
     ...withError(dispatch),
   ].join("\n");
@@ -98,6 +100,10 @@ export function settleCommands(decisionId: number): string[] {
     `It started:        npx retrigger dispatch confirm ${decisionId} <run>`,
     `It did not start:  npx retrigger dispatch resend ${decisionId}`,
   ];
+}
+
+function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function withUrl({ url }: Pick<Announced, "url">): string {

@@ -1,4 +1,5 @@
 import type { CheckDefinition, CheckReport, CheckResult, Failure } from "../check.ts";
+import { isApprovalAwaited } from "../approval-plan.ts";
 import { type ConditionResult, listCriteria } from "../condition.ts";
 import { CRITERIA } from "../criteria/registry.ts";
 import { GUARDS } from "../guards/registry.ts";
@@ -29,21 +30,24 @@ export function renderCriteria(input: Evaluated): string {
   ].join("\n");
 }
 
-/** What to do next: the advice of the failed checks, then the guide's lines. */
+/** What to do next: the advice of the failed checks; on the guide's tables also the guide's lines. */
 export function recommend({
   settingNames,
+  recorded,
   ...input
-}: Evaluated & Pick<ReportInput, "settingNames">): string[] {
-  const advice = listFailures(input).flatMap(({ check, failure }) =>
+}: Evaluated & Pick<ReportInput, "settingNames" | "recorded">): string[] {
+  const advice = listFailures(input, recorded?.id ?? null).flatMap(({ check, failure }) =>
     check.advise(failure as never, settingNames[check.key] ?? check.key),
   );
-  return [
-    ...new Set(advice),
-    "Keep ingesting new batches",
-    "Run drift_monitoring after each batch",
-    ...(input.evidence.isGuide ? ["This DAG will auto-trigger when criteria met"] : []),
-  ];
+  if (input.evidence.isGuide) return [...new Set(advice), ...GUIDE_ADVICE];
+  return advice.length > 0 ? [...new Set(advice)] : ["Nothing to do: the model is re-evaluated by itself"];
 }
+
+const GUIDE_ADVICE = [
+  "Keep ingesting new batches",
+  "Run drift_monitoring after each batch",
+  "This DAG will auto-trigger when criteria met",
+];
 
 /** A criterion's result with its settings, in the order of the condition. */
 interface Listed {
@@ -68,9 +72,9 @@ interface ReportedFailure {
 }
 
 /** The failed criteria, then the guards that object. */
-function listFailures(input: Evaluated): ReportedFailure[] {
+function listFailures(input: Evaluated, decisionId: number | null = null): ReportedFailure[] {
   const { verdict, evidence, policy } = input;
-  const shared = { evidence, now: Date.parse(evidence.takenAt) };
+  const shared = { evidence, now: Date.parse(evidence.takenAt), decisionId };
   const isFailed = (check: Reported): boolean => verdict.failed.some((code) => code === check.reason);
   const criteria = listListed(input)
     .filter(({ check, result }) => !result.passed && isFailed(check))
@@ -137,29 +141,42 @@ function guardLines(input: Evaluated): string[] {
   return lines.length === 0 ? [] : ["", ...lines.map((line) => `   Guard: ${line}`)];
 }
 
-/** Drift that waits, for data say, is not the same as nothing to do. */
-function headline({ verdict }: Evaluated): string {
-  if (verdict.decision === "trigger")
-    return `🚨 DECISION: TRIGGER RETRAINING${verdict.forced ? ` (FORCED BY ${verdict.forced.by})` : ""}`;
-  return isDriftWaiting(verdict)
-    ? "⏳ DECISION: DRIFT DETECTED, BUT WAITING"
-    : "✅ DECISION: NO ACTION NEEDED";
+function headline(input: Evaluated): string {
+  const { decision, forced } = input.verdict;
+  if (decision === "trigger")
+    return `🚨 DECISION: TRIGGER RETRAINING${forced ? ` (FORCED BY ${forced.by})` : ""}`;
+  return {
+    approval: "🙋 DECISION: AN APPROVAL IS NEEDED",
+    drift: "⏳ DECISION: DRIFT DETECTED, BUT WAITING",
+    due: "⏳ DECISION: RETRAINING IS DUE, BUT WAITING",
+    nothing: "✅ DECISION: NO ACTION NEEDED",
+  }[findWaiting(input)];
 }
 
-/** Whether drift was found, but something else keeps the model from being retrained. */
-export function isDriftWaiting({ decision, criteria }: Evaluated["verdict"]): boolean {
-  return (
-    decision === "no_action" &&
-    criteria.some(
-      ({ id, passed }) => passed && CRITERIA.some((criterion) => criterion.id === id && criterion.isDrift),
-    )
+/**
+ * What waits although nothing is done: a training for its approval, drift for something else, such as data, or what the
+ * condition calls for without drift, for a guard.
+ */
+export function findWaiting({
+  verdict,
+  evidence,
+  policy,
+}: Evaluated): "approval" | "drift" | "due" | "nothing" {
+  const { criteria, condition } = verdict;
+  if (isApprovalAwaited(evidence, policy, verdict)) return "approval";
+  const isDrift = criteria.some(
+    ({ id, passed }) => passed && CRITERIA.some((criterion) => criterion.id === id && criterion.isDrift),
   );
+  if (isDrift) return "drift";
+  return condition?.passed ? "due" : "nothing";
 }
 
 function allMetLines(input: Evaluated): string[] {
   const { verdict, evidence } = input;
   return [
-    "✅ All criteria met!",
+    verdict.criteria.every(({ passed }) => passed)
+      ? "✅ All criteria met!"
+      : "✅ The condition of the policy is met:",
     ...listListed(input)
       .filter(({ result }) => result.passed)
       .flatMap(({ check, result, settings }) => {

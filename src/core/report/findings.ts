@@ -62,12 +62,15 @@ export function featureName(feature: string | null): string {
   return feature === null ? "(no feature name)" : toPlain(feature);
 }
 
-function bufferSection({ evidence: { buffer }, policy, timeZone }: Findings): string[] {
+function bufferSection({ evidence: { buffer, isGuide }, policy, timeZone }: Findings): string[] {
   const lines = [
     `📊 Current buffer size: ${formatCount(buffer.size)} ${buffer.unit}`,
     ...requiredLines(buffer, policy),
   ];
   if (buffer.batches.length === 0) return lines;
+  // The guide's tables have batches, even if nobody names them.
+  if (!isGuide && buffer.batches.every(({ batch }) => batch === null))
+    return [...lines, ...ratingTimes(buffer, timeZone)];
   const more = buffer.batchCount - buffer.batches.length;
   return [
     ...lines,
@@ -102,11 +105,17 @@ function ratingTimes({ batches, unit }: Evidence["buffer"], timeZone: string): s
   );
   if (known.length === 0) return [];
   const at = (seconds: number): string => {
-    const time = new Date(seconds * 1000);
+    const time = new Date(toSeconds(seconds) * 1000);
     return Number.isNaN(time.getTime()) ? String(seconds) : formatTime(time.toISOString(), timeZone);
   };
   const earliest = at(Math.min(...known.map(({ earliestRating }) => earliestRating)));
   const latest = at(Math.max(...known.map(({ latestRating }) => latestRating)));
-  const name = unit === "ratings" ? "Ratings given" : "Times";
-  return [`   ${name} from ${earliest} to ${latest}`];
+  return [`   ${unit === "ratings" ? "Ratings given from" : "From"} ${earliest} to ${latest}`];
+}
+
+/** Larger figures are milliseconds, or a smaller unit still: as seconds, this is the year 5138. */
+const LARGEST_SECONDS = 1e11;
+
+function toSeconds(time: number): number {
+  return Math.abs(time) > LARGEST_SECONDS && Number.isFinite(time) ? toSeconds(time / 1000) : time;
 }

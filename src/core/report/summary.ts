@@ -2,6 +2,7 @@ import { isUnrequested } from "../dispatch/dispatch.ts";
 import { EVIDENCE_LIMITS, type PastDecision } from "../evidence.ts";
 import { formatCount, formatScore, formatTime } from "../format.ts";
 import { isMock } from "./action.ts";
+import { findWaiting } from "./criteria.ts";
 import type { ReportInput } from "./input.ts";
 
 /** The end of the report: the latest decisions, and the status of this one. */
@@ -40,8 +41,14 @@ function decisionLine(
 function finalStatus(input: ReportInput): string {
   const { verdict, recorded, superseded } = input;
   if (superseded) return `SUPERSEDED - RUN ${superseded.by} RE-EVALUATES`;
-  const status = verdict.decision === "trigger" ? triggerStatus(input) : "NO ACTION - CONTINUE MONITORING";
+  const status = verdict.decision === "trigger" ? triggerStatus(input) : noActionStatus(input);
   return recorded ? status : `${status} - DRY RUN`;
+}
+
+function noActionStatus(input: ReportInput): string {
+  return findWaiting(input) === "approval"
+    ? "NO ACTION - WAITING FOR AN APPROVAL"
+    : "NO ACTION - CONTINUE MONITORING";
 }
 
 function triggerStatus(input: ReportInput): string {

@@ -1,15 +1,16 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "../../config/config.ts";
 import { describeCondition } from "../../core/describe-condition.ts";
-import { type Finding, ok } from "../../core/finding.ts";
+import { about, type Finding, ok } from "../../core/finding.ts";
 import { GUIDE_POLICY } from "../../core/policy.ts";
 
 /** Summarizes the settings: the policy of each model, as far as it is not the default, and the trainers. */
 export function describeConfig({ models }: Pick<Config, "models">): Finding[] {
   return [
     ...[...models].map(([model, { policy }]) =>
-      ok(
-        `${model}: ${isDeepStrictEqual(policy, GUIDE_POLICY) ? "the default policy" : describeCondition(policy)}`,
+      about(
+        model,
+        ok(isDeepStrictEqual(policy, GUIDE_POLICY) ? "the default policy" : describeCondition(policy)),
       ),
     ),
     ...describeTrainers(models),

@@ -1,40 +1,59 @@
-import type { Config, ModelConfig } from "../../config/config.ts";
+import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../core/errors.ts";
-import { fault, type Finding, ok } from "../../core/finding.ts";
+import { about, fault, type Finding, ok } from "../../core/finding.ts";
 import type { Database } from "../../postgres/database.ts";
 import { databaseAddress } from "../../postgres/explain-error.ts";
+import type { PartInspection, SourceInspection } from "../../postgres/inspection/inspect.ts";
+import { describePart } from "./sources.ts";
+import { describeState } from "./states.ts";
 
-/** Checks the database, the source tables of each model, and the migrations. */
+/** Checks the database, the sources and the state of each model, and the migrations. */
 export async function diagnosePostgres(config: Config, database: Database): Promise<Finding[]> {
   try {
     await database.ping();
   } catch (error) {
     return [fault(messageOf(error))];
   }
-  const findings = [ok(`Postgres at ${databaseAddress(config.databaseUrl)} responds`)];
-  for (const [model, modelConfig] of config.models)
-    findings.push(...(await diagnoseSources(database, model, modelConfig)));
-  try {
-    const pending = await database.findPendingMigrations();
-    findings.push(
-      pending.length === 0
-        ? ok("Retrigger's tables are up to date")
-        : fault(`Migrations have not run: ${pending.join(", ")}`, "npx retrigger migrate"),
-    );
-  } catch (error) {
-    findings.push(fault(messageOf(error), "npx retrigger migrate, as a user who may create tables"));
-  }
-  return findings;
+  const inspection = await database.inspectSources(config.models);
+  return [
+    ok(`Postgres at ${databaseAddress(config.databaseUrl)} responds`),
+    ...describeSources(config, inspection),
+    ...(await diagnoseOwnTables(config, database, inspection.parts)),
+  ];
 }
 
-async function diagnoseSources(
+function describeSources({ models }: Config, { parts, failed }: SourceInspection): Finding[] {
+  const now = Date.now() / 1000;
+  return [
+    ...failed.flatMap(({ message, models: names }) => names.map((model) => about(model, fault(message)))),
+    ...parts.flatMap((part) => describePart(part, models.get(part.model)?.source.buffer.unit ?? "rows", now)),
+  ];
+}
+
+/** The migrations and, if they have run, the states of the models. */
+async function diagnoseOwnTables(
+  { models }: Config,
   database: Database,
-  model: string,
-  { source }: ModelConfig,
+  parts: readonly PartInspection[],
 ): Promise<Finding[]> {
-  const faults = await database.findSourceFaults(model, source);
-  if (faults.length > 0) return faults.map(({ message, remedy }) => fault(message, remedy));
-  return [source.checks, source.buffer].map((part) =>
-    ok(`${model}: ${part.kind === "table" ? part.table : "what is reported"} has the required columns`),
-  );
+  try {
+    const pending = await database.findPendingMigrations();
+    if (pending.length > 0)
+      return [fault(`Migrations have not run: ${pending.join(", ")}`, "npx retrigger migrate")];
+    const buffers = new Map(
+      parts.flatMap((inspection) =>
+        inspection.part === "buffer" ? [[inspection.model, inspection] as const] : [],
+      ),
+    );
+    const overviews = await database.readModelOverviews(models);
+    return [
+      ok("Retrigger's tables are up to date"),
+      ...overviews.flatMap((overview) => {
+        const config = models.get(overview.model);
+        return config ? describeState(overview, config, buffers.get(overview.model)) : [];
+      }),
+    ];
+  } catch (error) {
+    return [fault(messageOf(error), "npx retrigger migrate, as a user who may create tables")];
+  }
 }

@@ -1,9 +1,9 @@
 import type { Redis } from "ioredis";
 import { INBOX } from "../../../queues/names.ts";
-import { findNextFiring } from "../../../queues/schedule.ts";
+import { findNextFiring, type NextFiring } from "../../../queues/schedule.ts";
 import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../core/errors.ts";
-import { fault, type Finding, ok, warning } from "../../core/finding.ts";
+import { about, fault, type Finding, ok, warning } from "../../core/finding.ts";
 import type { Logger } from "../../process/logger.ts";
 import { createServerState } from "../../process/server-state.ts";
 import { checkRedis, parseInfo } from "../../redis/check.ts";
@@ -70,26 +70,45 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
         ? ok(`${workers} worker process(es) take jobs`)
         : warning("No worker is running, so events wait", "npm start"),
     ];
-    for (const [model, { schedule, spreadMs }] of config.models) {
+    const next = await readNextFirings(inbox, config.models);
+    for (const [model, { schedule }] of config.models) {
       if (schedule === null) {
-        findings.push(ok(`${model}: no schedule (SCHEDULE=off)`));
+        findings.push(about(model, ok("no schedule (SCHEDULE=off)")));
         continue;
       }
-      const next = await findNextFiring(inbox, model, { schedule, spreadMs }, Date.now());
+      const firing = next.get(model) ?? null;
       // A due job may have to wait for a worker, so a schedule counts as stopped only after a minute.
-      const isAlive = next !== null && next.dueAt > Date.now() - 60_000;
-      findings.push(
-        isAlive
-          ? ok(`${model}: the schedule ${schedule} (UTC) fires next at ${new Date(next.firesAt).toISOString()}`)
-          : (workers > 0 ? fault : warning)(
-              `${model}: the schedule ${schedule} is not running`,
-              "npm start restores it",
-            ),
-      );
+      const isAlive = firing !== null && firing.dueAt > Date.now() - 60_000;
+      const finding = isAlive
+        ? ok(`the schedule ${schedule} (UTC) fires next at ${new Date(firing.firesAt).toISOString()}`)
+        : (workers > 0 ? fault : warning)(`the schedule ${schedule} is not running`, "npm start restores it");
+      findings.push(about(model, finding, "the schedule is not running"));
     }
     return findings;
   } finally {
     await inbox.close();
     connection.disconnect();
   }
+}
+
+/** How many schedules are read at once. */
+const CONCURRENCY = 100;
+
+/** When the schedules of models fire next. */
+async function readNextFirings(
+  inbox: ReturnType<typeof openQueue>,
+  models: Config["models"],
+): Promise<Map<string, NextFiring | null>> {
+  const scheduled = [...models].flatMap(([model, { schedule, spreadMs }]) =>
+    schedule === null ? [] : [{ model, schedule, spreadMs }],
+  );
+  const next = new Map<string, NextFiring | null>();
+  for (let start = 0; start < scheduled.length; start += CONCURRENCY) {
+    const some = scheduled.slice(start, start + CONCURRENCY);
+    const firings = await Promise.all(
+      some.map(({ model, ...timing }) => findNextFiring(inbox, model, timing, Date.now())),
+    );
+    for (const [index, { model }] of some.entries()) next.set(model, firings[index] ?? null);
+  }
+  return next;
 }

@@ -1,0 +1,76 @@
+import type { ModelConfig } from "../../config/config.ts";
+import { findUnshrunkBuffer } from "../../core/explain/warnings.ts";
+import { about, type Finding, warning } from "../../core/finding.ts";
+import { toPlain } from "../../core/format.ts";
+import type { PartInspection } from "../../postgres/inspection/inspect.ts";
+import type { ModelOverview } from "../../postgres/inspection/model-overview.ts";
+
+/** What of a model's state is of interest: it is snoozed, awaits an approval, misses drift runs, or keeps its buffer. */
+export function describeState(
+  { model, snooze, approval, missingRuns, lastSucceeded }: ModelOverview,
+  { policy, source, expectDriftRunEveryMs }: ModelConfig,
+  buffer: PartInspection | undefined,
+): Finding[] {
+  const rows = buffer?.measured?.rows;
+  const unshrunk =
+    rows?.isExact === true
+      ? findUnshrunkBuffer(
+          {
+            buffer: {
+              size: rows.count,
+              unit: source.buffer.unit,
+              isSinceTraining: source.buffer.since !== null,
+              smallestSince: lastSucceeded?.smallestSince ?? null,
+            },
+            trainings: { lastSucceeded },
+          },
+          policy,
+        )
+      : null;
+  return [
+    ...(snooze === null
+      ? []
+      : [
+          about(
+            model,
+            warning(
+              `snoozed until ${toMinutes(snooze.until)} by ${toPlain(snooze.by)}: ${toPlain(snooze.reason)}`,
+              `To end it earlier: npx retrigger unsnooze ${model}`,
+            ),
+            "snoozed",
+          ),
+        ]),
+    ...(approval === null
+      ? []
+      : [
+          about(
+            model,
+            warning(
+              `decision #${approval.decisionId} awaits an approval until ${toMinutes(approval.expiresAt)}`,
+              `npx retrigger approve | reject ${approval.decisionId} --by NAME --reason TEXT`,
+            ),
+            "awaiting approval",
+          ),
+        ]),
+    ...(missingRuns === null || expectDriftRunEveryMs === null
+      ? []
+      : [
+          about(
+            model,
+            warning(
+              `drift runs are missing: one is expected every ${missingRuns.every}, ${missingRuns.lastSeenAt === null ? "and none has been seen yet" : `the last was seen at ${toMinutes(missingRuns.lastSeenAt)}`}`,
+              "Run the drift monitoring, or find out why it stopped",
+            ),
+            "drift runs are missing",
+          ),
+        ]),
+    ...(unshrunk === null
+      ? []
+      : [about(model, warning(unshrunk.text), "the buffer did not shrink after the last training")]),
+  ];
+}
+
+/** "2026-11-28 06:00 UTC" */
+function toMinutes(iso: string): string {
+  return `${new Date(iso).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
