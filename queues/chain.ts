@@ -29,8 +29,8 @@ export interface Chain {
   hasActCompleted(runId: string): Promise<boolean>;
   /** Schedules the follow-up of a decision for its `nextLookAt`. */
   scheduleNextLook(look: NextLook): Promise<void>;
-  /** Removes the scheduled follow-up of a decision that is no longer the latest. */
-  cancelNextLook(model: string, decisionId: number): Promise<void>;
+  /** Removes the scheduled follow-up of a decision that is no longer the latest. Returns whether it had started already. */
+  cancelNextLook(model: string, decisionId: number): Promise<boolean>;
   /** Makes a waiting follow-up try to take the lock now. */
   wakeFollowUp(runId: string): Promise<void>;
 }
@@ -92,8 +92,11 @@ export function createChain(queues: {
       });
     },
     async cancelNextLook(model, decisionId) {
+      const jobId = nextLookJobId(model, decisionId);
+      const state = await inbox.getJobState(jobId);
       // It may be starting right now, which is harmless: the model is evaluated once more.
-      await inbox.remove(nextLookJobId(model, decisionId)).catch(() => {});
+      await inbox.remove(jobId).catch(() => {});
+      return state === "active" || state === "completed";
     },
     async wakeFollowUp(runId) {
       const job = await inbox.getJob(followUpJobId(runId));

@@ -34,10 +34,14 @@ export async function replaceNextLook(
   { id: decisionId, nextLookInMs }: Pick<RecordedDecision, "id" | "nextLookInMs">,
 ): Promise<void> {
   const [previous] = evidence.lastDecisions;
-  if (previous && previous.nextLookAt !== null) await chain.cancelNextLook(model, previous.id);
+  const hasStarted =
+    previous !== undefined &&
+    previous.nextLookAt !== null &&
+    (await chain.cancelNextLook(model, previous.id));
   if (nextLookInMs === null || verdict.nextLookAt === null) return;
   // The last follow-up ran early, because the clock of a worker is ahead: the next one must not repeat that at once.
-  const isEarly = cause === "followup" && isSameInstant(previous?.nextLookAt, verdict.nextLookAt);
+  const isEarly =
+    cause === "followup" && hasStarted && isSameInstant(previous?.nextLookAt, verdict.nextLookAt);
   await chain.scheduleNextLook({
     model,
     decisionId,

@@ -81,7 +81,7 @@ const untilDecided = (model: string, count: number, limitMs?: number) =>
     limitMs,
   );
 
-describe("an approval", () => {
+describe("an approval", { timeout: 60_000 }, () => {
   it("is requested with one notification, and leads to exactly one training on fresh evidence", async () => {
     const id = await requestApproval("approved");
     const texts = await until("the request is notified", async () => {
@@ -215,7 +215,7 @@ describe("an approval", () => {
   });
 });
 
-describe("an approval that no worker noticed", () => {
+describe("an approval that no worker noticed", { timeout: 60_000 }, () => {
   const answerOnly = (id: string) =>
     world.sql(
       `UPDATE retraining_approvals SET state = 'approved', answered_at = now(), answered_by = 'Ada', reason = 'a test'
@@ -223,7 +223,7 @@ describe("an approval that no worker noticed", () => {
       [id],
     );
 
-  it("because Redis was emptied right after it, is made up for", { timeout: 60_000 }, async () => {
+  it("because Redis was emptied right after it, is made up for", async () => {
     const id = await requestApproval("emptiedRedis");
     await answerOnly(id);
     await emptyRedis(world);

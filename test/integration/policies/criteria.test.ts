@@ -73,7 +73,7 @@ const ageBy = (model: string, age: string) =>
     [model, age],
   );
 
-describe("each criterion, through the queue", () => {
+describe("each criterion, through the queue", { timeout: 60_000 }, () => {
   it("recentDriftChecks", async () => {
     expect(await reasonHeld("recentDriftChecks", /an alert|alert/)).toBe(
       "no_recent_drift_checks,no_drift_alerts",

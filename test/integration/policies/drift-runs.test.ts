@@ -67,7 +67,7 @@ async function decideByHand(name: string) {
 const statesOf = async (name: string) =>
   (await listDecisions(world, name)).map(({ explanation }) => explanation.driftRuns?.state);
 
-describe.concurrent("a model that expects a drift run every minute", () => {
+describe.concurrent("a model that expects a drift run every minute", { timeout: 60_000 }, () => {
   it("has one notification when none came, without any request, and one when it is over", async () => {
     await world.decide({ model: "evented" });
     await age("evented", "55 s");
@@ -138,7 +138,7 @@ describe.concurrent("a model that expects a drift run every minute", () => {
   });
 });
 
-describe("missing drift runs", () => {
+describe("missing drift runs", { timeout: 60_000 }, () => {
   it(
     "are noticed once although Redis was emptied and the service restarted",
     { timeout: 60_000 },

@@ -65,7 +65,7 @@ const GUARDS = Object.keys(MODELS).filter(
   (model) => !["criteria", "folded", "once"].includes(model),
 ) as Model[];
 
-describe("a forced decision", () => {
+describe("a forced decision", { timeout: 60_000 }, () => {
   it.each(GUARDS)("passes the guard %s, and is recorded as forced", async (model) => {
     await addCheckOf(world, model);
     await PREPARATIONS[model]?.();

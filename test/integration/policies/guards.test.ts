@@ -69,7 +69,7 @@ async function untilTriggered(model: string, end: number, limitMs = 30_000) {
   return row.reason;
 }
 
-describe.concurrent("a guard that ends with time", () => {
+describe.concurrent("a guard that ends with time", { timeout: 60_000 }, () => {
   it.each(["cooldown", "cooldownOfSuccess"])("%s: decides by itself within seconds", async (model) => {
     await alert(model);
     expect((await decide(model)).decision).toBe("trigger_mock");
@@ -127,7 +127,7 @@ describe.concurrent("a guard that ends with time", () => {
   });
 });
 
-describe.concurrent("a criterion that is met with time", () => {
+describe.concurrent("a criterion that is met with time", { timeout: 60_000 }, () => {
   it("maxAge: the model is retrained by itself", async () => {
     await decide("maxAge");
     await world.sql(

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { INBOX_JOBS } from "../../../queues/names.ts";
 import {
   addCheckOf,
   createPolicyWorld,
@@ -7,7 +8,7 @@ import {
   type Models,
   type PolicyWorld,
 } from "../../support/policies.ts";
-import { until, withQueue } from "../../support/world.ts";
+import { holdTable, until, withQueue } from "../../support/world.ts";
 
 const onAlert = (guards: object = {}) => ({ policy: { when: { driftAlerts: 1 }, guards } });
 const BY = ["--by", "Ada", "--reason", "a test"];
@@ -17,6 +18,7 @@ const MODELS: Models = {
   unsnoozed: onAlert(),
   forgotten: onAlert(),
   snoozedAgain: onAlert(),
+  followed: { policy: { when: { driftAlerts: 2 } } },
 };
 
 let world: PolicyWorld;
@@ -39,7 +41,7 @@ const untilLatest = (model: string, reason: string, limitMs = 30_000) =>
     limitMs,
   );
 
-describe("a snooze", () => {
+describe("a snooze", { timeout: 60_000 }, () => {
   it("needs an end, a reason and a name, and a model that exists", async () => {
     const refused = async (...args: string[]) => (await world.run("snooze", ...args)).failure;
     expect(await refused("snoozed", ...BY)).toContain("--for");
@@ -85,14 +87,34 @@ describe("a snooze", () => {
     await untilLatest("snoozedAgain", "drift_detected");
   });
 
-  it("survives FLUSHALL and a restart, and then ends by itself", { timeout: 60_000 }, async () => {
+  it("ends on time, although a follow-up into which an event was folded decided last", async () => {
+    const { stdout } = await world.run("snooze", "followed", "--for", "12s", ...BY);
+    const endsAt = Date.parse(/until (\S+)\./.exec(stdout)?.[1] ?? "");
+    await untilLatest("followed", "no_drift_alerts,snoozed");
+    const hold = await holdTable(world, "monitoring.arrivals");
+    await world.client.send(INBOX_JOBS.event, { runId: "first", model: "followed" });
+    await hold.untilSessionWaits();
+    await world.client.send(INBOX_JOBS.event, { runId: "second", model: "followed" });
+    await hold.release();
+    const { id } = await until("the follow-up has decided", async () => {
+      const last = (await listDecisions(world, "followed")).at(-1);
+      return last?.cause === "followup" ? last : null;
+    });
+    const look = await until("its next look is scheduled", () =>
+      world.client.inbox.getJob(`next-look-followed-${id}`),
+    );
+    expect(look.timestamp + look.delay).toBeLessThan(endsAt + 2_000);
+  });
+
+  it("survives FLUSHALL and a restart, and then ends by itself", async () => {
     await addCheckOf(world, "forgotten");
     await world.run("snooze", "forgotten", "--for", "20s", ...BY);
     const held = await untilLatest("forgotten", "snoozed");
     await world.stopApps();
     await emptyRedis(world);
     await world.startApp();
-    expect(await withQueue(world, "drift_monitoring", (inbox) => inbox.getDelayedCount())).toBe(1);
+    const restored = await withQueue(world, "drift_monitoring", (inbox) => inbox.getDelayed());
+    expect(restored.filter(({ id }) => id?.startsWith("next-look-forgotten-"))).toHaveLength(1);
     expect((await world.decide({ model: "forgotten" })).reason).toBe("snoozed");
     await emptyRedis(world);
     const decision = await untilLatest("forgotten", "drift_detected", 45_000);

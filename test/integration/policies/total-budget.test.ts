@@ -43,7 +43,7 @@ async function findMost(): Promise<number> {
   return row?.most ?? 0;
 }
 
-describe("the budget of all models", () => {
+describe("the budget of all models", { timeout: 60_000 }, () => {
   it("is never exceeded, however many decide at once", { timeout: 90_000 }, async () => {
     world = await createPolicyWorld(Object.fromEntries(NAMES.map((model) => [model, { policy }])));
     await world.startApp();

@@ -58,7 +58,7 @@ const untilEnded = (model: string, state: string) =>
     (await listDecisions(world, model)).find((row) => row.state === state),
   );
 
-describe("the trainer's input reason", () => {
+describe("the trainer's input reason", { timeout: 60_000 }, () => {
   it("is the decision's reason, for a webhook", async () => {
     await addRowsOf(world, "webhook", 10);
     expect(await world.decide({ model: "webhook" })).toMatchObject({
@@ -81,7 +81,7 @@ describe("the trainer's input reason", () => {
   });
 });
 
-describe("a failed training of a trigger that no alert carried", () => {
+describe("a failed training of a trigger that no alert carried", { timeout: 60_000 }, () => {
   it(
     "is held back by its backoff, which grows, and then tried again by itself",
     { timeout: 60_000 },
@@ -122,8 +122,8 @@ describe("a failed training of a trigger that no alert carried", () => {
   });
 });
 
-describe("a model that is retrained for its age alone", () => {
-  it("is retrained again by itself when it has grown old again", { timeout: 60_000 }, async () => {
+describe("a model that is retrained for its age alone", { timeout: 60_000 }, () => {
+  it("is retrained again by itself when it has grown old again", async () => {
     await world.decide({ model: "again" });
     await ageBy("again", "60 s");
     const trigger = await world.decide({ model: "again" });
