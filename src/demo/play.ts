@@ -17,7 +17,7 @@ export async function playOnce(client: Client, { models }: Config, say: Say): Pr
 
 /**
  * Decides about every model in turn, and prints a short result of each, or with `isOnce` the whole reports. A model that
- * fails does not keep the others from being decided about; then the exit code is 1.
+ * fails does not keep the others from being decided about; with `isOnce` the exit code is then 1.
  *
  * @param exports The variables that another shell needs to work with the same servers.
  */
@@ -35,7 +35,7 @@ export async function playModels(
       say(`\n${isOnce ? summary.report : resultLines(summary, timeZone).join("\n")}`);
     } catch (error) {
       say(`\n❌ ${messageOf(error)}`);
-      process.exitCode = 1;
+      if (isOnce) process.exitCode = 1;
     }
   }
   for (const summary of decided) await followTraining(client, summary, say);
@@ -47,13 +47,13 @@ const WIDTH = 70;
 /** What to type in another shell, while the demo serves. */
 function sayCommands(decided: readonly DecisionSummary[], exports: Record<string, string>, say: Say): void {
   say(`\n${"━".repeat(WIDTH)}`);
-  say("\nThe commands work with this demo in another shell, in this directory, after:\n");
+  say("The commands work with this demo in another shell, in this directory, after:\n");
   for (const [name, value] of Object.entries(exports))
     say(`  export ${name}='${value.replaceAll("'", `'\\''`)}'`);
   say("\nThen, for example:\n");
-  for (const { decisionId, guards } of decided)
+  for (const { model, decisionId, guards } of decided)
     if (guards.some(({ id, passed }) => id === "approval" && !passed))
-      say(`  npx retrigger approve ${decisionId} --by YOU --reason "the drift is real"`);
+      say(`  npx retrigger approve ${decisionId} --by YOU --reason "the drift is real"  # ${model}`);
   say("  npx retrigger why --all");
   say("  npx retrigger history");
 }

@@ -1,6 +1,9 @@
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { describe, expect, it } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 import { listCommands, runScript, spawnScript, untilOutput } from "../support/process.ts";
 import { until } from "../support/world.ts";
 
@@ -85,5 +88,89 @@ describe("npm run demo", { timeout: 90_000 }, () => {
     expect(code).toBe(1);
     expect(stderr).toContain(message);
     expect(stdout).not.toContain("on the queue");
+  });
+});
+
+const EXAMPLE = "retrigger.example.yaml";
+
+const directory = mkdtempSync(join(tmpdir(), "demo-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function writeConfig(name: string, text: string): string {
+  const path = join(directory, `${name}.yaml`);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** The variables that the demo says to export. */
+function readExports(text: string): Record<string, string> {
+  return Object.fromEntries(
+    [...text.matchAll(/^ {2}export (\w+)='(.*)'$/gm)].map(([, name, value]) => [name, value]),
+  );
+}
+
+describe("npm run demo -- --config", { timeout: 90_000 }, () => {
+  it("brings the three models of the example to three outcomes, and serves other shells", async () => {
+    const child = spawnScript("src/demo.ts", ["--config", EXAMPLE], {});
+    try {
+      const text = await untilOutput(child, /Serving until Ctrl-C/);
+      const [, films, fraud, prices] = text.split(/^━━ \w+ ━+$/m);
+      expect(films).toContain("Decision #1: trigger_mock (drift_detected)");
+      expect(films).toContain("Enough features drifting? 2 (at least 2)");
+      expect(fraud).toContain("Decision #2: no_action (awaiting_approval)");
+      expect(prices).toContain("Decision #3: no_action (waiting_cost_too_low)");
+      expect(prices).toMatch(/What would turn it:\n {3}• waiting cost is reached .* \(in 5 h\)/);
+      const command = /npx retrigger (approve 2 --by YOU) --reason/.exec(text)?.[1]?.split(" ") ?? [];
+      const settings = readExports(text);
+      const approved = await runScript("src/cli.ts", [...command, "--reason", "the drift is real"], settings);
+      expect(approved).toMatchObject({ code: 0, stderr: "" });
+      await until("the approved training is requested", async () => {
+        const { stdout } = await runScript("src/cli.ts", ["history", "--model", "fraud"], settings);
+        return stdout.includes("trigger_mock");
+      });
+    } finally {
+      child.kill("SIGINT");
+    }
+    expect(await once(child, "exit")).toEqual([0, null]);
+  });
+
+  it("prints the whole reports with --once, without texts that are meant for the guide's tables", async () => {
+    const { code, stdout, stderr } = await runScript("src/demo.ts", ["--once", "--config", EXAMPLE], {});
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout.match(/FINAL STATUS: .*/g)).toEqual([
+      "FINAL STATUS: RETRAINING TRIGGERED (MOCK)",
+      "FINAL STATUS: NO ACTION - WAITING FOR AN APPROVAL",
+      "FINAL STATUS: NO ACTION - CONTINUE MONITORING",
+    ]);
+    expect(stdout).toContain("Approve it: npx retrigger approve 2 --by NAME --reason TEXT");
+    expect(stdout).not.toMatch(
+      /\bratings\b|teammate|\bDAG\b|MOCK trigger -|Run drift_monitoring|no batch id/,
+    );
+  });
+
+  it("makes up no tables of another file: that model fails, and the others are decided about", async () => {
+    const path = writeConfig(
+      "other",
+      `
+models:
+  books:
+    source: { checks: { table: books.log }, buffer: reported }
+  ratings:
+    policy: { when: { driftAlerts: 1, bufferSize: 50000 } }
+`,
+    );
+    const { code, stdout } = await runScript("src/demo.ts", ["--once", "--config", path], {});
+    expect(code).toBe(1);
+    expect(stdout).toContain("models.books.source.checks.table: the table or view books.log does not exist");
+    expect(stdout).toContain("FINAL STATUS: RETRAINING TRIGGERED (MOCK)");
+  });
+
+  it("refuses a faulty file with its faults before anything starts", async () => {
+    const path = writeConfig("faulty", "models:\n  films:\n    policy: { when: { bufferSize: 50k } }\n");
+    const { code, stdout, stderr } = await runScript("src/demo.ts", ["--once", "--config", path], {});
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain(
+      'models.films.policy.when.bufferSize: expected a whole number, got "50k" (line 3)',
+    );
   });
 });

@@ -20,13 +20,14 @@ export function listUncounted(
   ];
 }
 
-function listAnswered({ alerts }: Evidence, policy: Policy): Uncounted[] {
+function listAnswered({ alerts, hasQuietChecks }: Evidence, policy: Policy): Uncounted[] {
   if (!hasRetriggerGuard(policy)) return [];
   return alerts.answeredBy.map(({ decisionId, alerts: count }) => ({
     kind: "already_answered",
     count,
     decisionId,
-    text: `${countAlerts(count)} already acted on by decision #${decisionId}`,
+    // A training also answers checks without an alert, if the policy weighs their scores.
+    text: `${hasQuietChecks ? countChecks(count) : countAlerts(count)} already acted on by decision #${decisionId}`,
   }));
 }
 
@@ -65,4 +66,8 @@ function listSmall(evidence: Evidence, policy: Policy, criteria: readonly Placed
 
 function countAlerts(count: number): string {
   return count === 1 ? "1 alert" : `${formatCount(count)} alerts`;
+}
+
+function countChecks(count: number): string {
+  return count === 1 ? "1 check" : `${formatCount(count)} checks`;
 }
