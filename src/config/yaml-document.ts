@@ -1,4 +1,5 @@
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -39,8 +40,9 @@ export function parseYaml(text: string): YamlDocument {
   });
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   const faults = listSyntaxFaults(document, lineAt);
-  if (faults.length === 0) checkNode(document.contents, { document, lineAt, faults }, []);
-  const locate = (path: Path) => findNode(document, path);
+  const targets: Targets = new Map();
+  if (faults.length === 0) checkNode(document.contents, { anchors: new Map(), targets, lineAt, faults }, []);
+  const locate = (path: Path) => findNode(document, targets, path);
   return {
     value: faults.length === 0 ? toValue(document, faults) : undefined,
     faults,
@@ -65,18 +67,26 @@ function toValue(document: Document, faults: LineFault[]): unknown {
   }
 }
 
+/** The node that each alias stands for. To ask the document for each would search all of it each time. */
+type Targets = Map<Alias, Node>;
+
 interface Checking {
-  document: Document;
+  /** The anchors above the node. */
+  anchors: Map<string, Node>;
+  targets: Targets;
   lineAt(offset: number): number;
   faults: LineFault[];
 }
 
 /** Finds keys that are written twice or are no names, and aliases without an anchor or within it. */
 function checkNode(node: unknown, checking: Checking, path: Path): void {
-  const { document, lineAt, faults } = checking;
+  const { anchors, targets, lineAt, faults } = checking;
+  if ((isScalar(node) || isSeq(node) || isMap(node)) && node.anchor !== undefined)
+    anchors.set(node.anchor, node);
   if (isAlias(node)) {
     const [start = 0] = node.range ?? [];
-    const target = node.resolve(document);
+    const target = anchors.get(node.source);
+    if (target) targets.set(node, target);
     const [from = 0, , to = 0] = target?.range ?? [];
     if (target === undefined)
       faults.push({
@@ -99,9 +109,9 @@ function checkNode(node: unknown, checking: Checking, path: Path): void {
   }
 }
 
-function checkMerge(value: unknown, { document, lineAt, faults }: Checking): void {
+function checkMerge(value: unknown, { targets, lineAt, faults }: Checking): void {
   const sources = isSeq(value) ? value.items : [value];
-  if (sources.every((source) => isMap(resolve(source, document)))) return;
+  if (sources.every((source) => isMap(resolve(source, targets)))) return;
   const [start = 0] = (value as Node | null)?.range ?? [];
   faults.push({ line: lineAt(start), message: "<<: expected an alias (*name) of a mapping" });
 }
@@ -135,22 +145,22 @@ function nameOf(key: unknown): string | undefined {
 }
 
 /** The node of a path, if it exists, and the nearest key or item on the way to it. */
-function findNode(document: Document, path: Path): { node: unknown; nearest: Node | null } {
+function findNode(document: Document, targets: Targets, path: Path): { node: unknown; nearest: Node | null } {
   let node: unknown = document.contents;
   let nearest: Node | null = document.contents;
   for (const part of path) {
-    const found = findChild(resolve(node, document), part, document);
+    const found = findChild(resolve(node, targets), part, targets);
     if (found === undefined) return { node: undefined, nearest };
     ({ node } = found);
     nearest = found.at ?? nearest;
   }
-  return { node: resolve(node, document), nearest };
+  return { node: resolve(node, targets), nearest };
 }
 
 function findChild(
   parent: unknown,
   part: string | number,
-  document: Document,
+  targets: Targets,
 ): { node: unknown; at: Node | null } | undefined {
   if (isSeq(parent)) {
     const item = parent.items[Number(part)] as Node | undefined;
@@ -162,18 +172,18 @@ function findChild(
   const merged = parent.items
     .filter(({ key }) => nameOf(key) === "<<")
     .flatMap(({ value }) => {
-      const source = resolve(value, document);
-      return isSeq(source) ? source.items.map((item) => resolve(item, document)) : [source];
+      const source = resolve(value, targets);
+      return isSeq(source) ? source.items.map((item) => resolve(item, targets)) : [source];
     });
   for (const source of merged) {
-    const found = findChild(source, part, document);
+    const found = findChild(source, part, targets);
     if (found) return found;
   }
   return undefined;
 }
 
-function resolve(node: unknown, document: Document): unknown {
-  return isAlias(node) ? node.resolve(document) : node;
+function resolve(node: unknown, targets: Targets): unknown {
+  return isAlias(node) ? targets.get(node) : node;
 }
 
 /** `models.films.policy.when.all[1]` */
