@@ -148,6 +148,64 @@ describe("the report", () => {
     expect(text).toContain("drift_score: NaN");
   });
 
+  it("says which decision to approve, and that a rejection holds", () => {
+    const evidence: Evidence = { ...guideEvidence(), isGuide: false };
+    const policy: Policy = {
+      ...GUIDE_POLICY,
+      guards: { ...GUIDE_POLICY.guards, approval: { expires: "1d" } },
+    };
+    const text = report(evidence, policy);
+    expect(text).toContain("DECISION: AN APPROVAL IS NEEDED");
+    expect(text).toContain("Approval: requested by this decision; the request expires after 1d");
+    expect(text).toContain("npx retrigger approve 3 --by NAME");
+    expect(text).toContain("FINAL STATUS: NO ACTION - WAITING FOR AN APPROVAL");
+    const request = {
+      decisionId: 2,
+      state: "rejected" as const,
+      requestedAt: "2025-12-21T15:00:00Z",
+      expiresAt: "2025-12-22T15:00:00Z",
+      answeredAt: "2025-12-21T15:10:00Z",
+      by: "Ada",
+      reason: "a promotion",
+    };
+    const rejected = report(
+      { ...evidence, interventions: { ...evidence.interventions, approval: request } },
+      policy,
+    );
+    expect(rejected).toContain(
+      "rejected by Ada (a promotion); requested again after 2025-12-22T15:10:00.000Z",
+    );
+    expect(rejected).toContain("DECISION: DRIFT DETECTED, BUT WAITING");
+    expect(rejected).not.toContain("npx retrigger approve");
+    const open = { ...request, state: "open" as const, answeredAt: null, by: null, reason: null };
+    expect(
+      report({ ...evidence, interventions: { ...evidence.interventions, approval: open } }, policy),
+    ).toContain("npx retrigger approve 2 --by NAME");
+  });
+
+  it("does not call every criterion met if one of several was enough", () => {
+    const any = [{ driftAlerts: { atLeast: 1, within: "7d" } }, { bufferSize: { atLeast: 1_000_000 } }];
+    const text = report({ ...guideEvidence(), isGuide: false }, { ...GUIDE_POLICY, when: { any } });
+    expect(text).toContain("✅ The condition of the policy is met:");
+    expect(text).toContain("The mock trainer sends nothing.");
+    expect(text).not.toMatch(/All criteria met|teammate|In production/);
+  });
+
+  it("lists no batches of a table that has none", () => {
+    const evidence: Evidence = { ...guideEvidence(), isGuide: false };
+    const [batch] = evidence.buffer.batches;
+    if (!batch) throw new Error("The guide's evidence has no batch");
+    const buffer = {
+      ...evidence.buffer,
+      unit: "events",
+      batchCount: 1,
+      batches: [{ ...batch, batch: null }],
+    };
+    const text = report({ ...evidence, buffer });
+    expect(text).toContain("   From 2025-10-09");
+    expect(text).not.toContain("Buffer Batches");
+  });
+
   it("distinguishes a dry run and a superseded run from a recorded decision", () => {
     expect(report(guideEvidence(), GUIDE_POLICY, { recorded: null })).toContain("DRY RUN");
     const supersededBecause = (because: Superseded) =>
