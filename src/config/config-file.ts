@@ -11,6 +11,7 @@ import type { Variables } from "./named-variable.ts";
 import { parseSection, type SectionContext } from "./section.ts";
 import { describeUnknownTop } from "./unknown-key.ts";
 import { formatPath, parseYaml, type YamlDocument } from "./yaml-document.ts";
+import type { LineFault } from "./yaml-syntax.ts";
 
 /** The YAML file: the settings of each model, and what is wrong. */
 export interface ConfigFile {
@@ -33,14 +34,11 @@ export function readConfigFile(context: FileContext): ConfigFile {
   const text = readText(context.path);
   if ("fault" in text) return { layers: new Map(), faults: [text.fault] };
   const document = parseYaml(text.text);
-  if (document.faults.length > 0)
-    return {
-      layers: new Map(),
-      faults: document.faults.map(({ line, message }) => `${message} (line ${line})`),
-    };
+  const describe = ({ line, message }: LineFault): string => `${message} (line ${line})`;
+  if (document.faults.length > 0) return { layers: new Map(), faults: document.faults.map(describe) };
   const faults: Fault[] = [];
   const layers = parseFile(document, faults, context);
-  return { layers, faults: describeFaults(faults, document) };
+  return { layers, faults: [...document.duplicates.map(describe), ...describeFaults(faults, document)] };
 }
 
 function readText(path: string): { text: string } | { fault: string } {

@@ -22,6 +22,8 @@ export interface YamlDocument {
   value: unknown;
   /** What is wrong with the YAML itself, by line. */
   faults: LineFault[];
+  /** Keys that are written twice. The value has the last one of each. */
+  duplicates: LineFault[];
   /** The line of a path, or of the deepest part of it that exists. */
   lineOf(path: Path): number;
   /** The value of a path as it is written. */
@@ -40,12 +42,15 @@ export function parseYaml(text: string): YamlDocument {
   });
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   const faults = listSyntaxFaults(document, lineAt);
+  const duplicates: LineFault[] = [];
   const targets: Targets = new Map();
-  if (faults.length === 0) checkNode(document.contents, { anchors: new Map(), targets, lineAt, faults }, []);
+  const checking = { anchors: new Map<string, Node>(), targets, lineAt, faults, duplicates };
+  if (faults.length === 0) checkNode(document.contents, checking, []);
   const locate = (path: Path) => findNode(document, targets, path);
   return {
     value: faults.length === 0 ? toValue(document, faults) : undefined,
     faults,
+    duplicates,
     lineOf: (path) => lineAt(locate(path).nearest?.range?.[0] ?? 0),
     textOf(path) {
       const { node } = locate(path);
@@ -76,6 +81,7 @@ interface Checking {
   targets: Targets;
   lineAt(offset: number): number;
   faults: LineFault[];
+  duplicates: LineFault[];
 }
 
 /** Finds keys that are written twice or are no names, and aliases without an anchor or within it. */
@@ -116,7 +122,7 @@ function checkMerge(value: unknown, { targets, lineAt, faults }: Checking): void
   faults.push({ line: lineAt(start), message: "<<: expected an alias (*name) of a mapping" });
 }
 
-function checkKeys(map: YAMLMap, { lineAt, faults }: Checking, path: Path): void {
+function checkKeys(map: YAMLMap, { lineAt, faults, duplicates }: Checking, path: Path): void {
   const seen = new Map<string, number>();
   for (const { key } of map.items) {
     const name = nameOf(key);
@@ -127,7 +133,7 @@ function checkKeys(map: YAMLMap, { lineAt, faults }: Checking, path: Path): void
     }
     const first = seen.get(name);
     if (first === undefined) seen.set(name, line);
-    else if (name !== "<<") faults.push({ line, message: describeDuplicate(path, name, first) });
+    else if (name !== "<<") duplicates.push({ line, message: describeDuplicate(path, name, first) });
   }
 }
 
