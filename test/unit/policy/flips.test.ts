@@ -9,7 +9,7 @@ import { applyChanges } from "./apply-changes.ts";
 import { cases, runsOf } from "./arbitraries.ts";
 import { decide } from "./second-evaluator.ts";
 
-const RUNS = runsOf(600);
+const RUNS = runsOf(250);
 const FIGURES = ["score", "cusum_score", "unusual_score", "lower_scores"];
 
 /** The decision once changes have come true, on which both evaluators must agree. */
