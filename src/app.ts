@@ -157,8 +157,6 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       settingNamesOf: (model: string) => live.models().get(model)?.settingNames ?? {},
       spreadMsOf: (model: string) => live.models().get(model)?.spreadMs ?? 0,
       listSchedules: () => new Map([...live.models()].map(([name, { schedule }]) => [name, schedule])),
-      listExpecting: () =>
-        [...live.models()].flatMap(([name, own]) => (own.expectDriftRunEveryMs === null ? [] : [name])),
       reevaluate: (model: string) => reevaluate(parts, model),
       claims: createModelClaims(connection, prefix, () => [...live.models().keys()]),
     };

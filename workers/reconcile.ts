@@ -23,8 +23,6 @@ export interface ReconcilerDependencies {
   inbox: Queue;
   /** Cron pattern of each model in force, null for none. */
   listSchedules(): ReadonlyMap<string, string | null>;
-  /** The models that expect drift runs at intervals. */
-  listExpecting(): string[];
   /** Which models the services on this prefix serve. */
   claims: Claims;
   database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents" | "readLatestDecision">;
@@ -163,8 +161,8 @@ async function rejudgeModels(dependencies: ReconcilerDependencies, left: Set<str
  * Restores each model's scheduled follow-up, and each run that events wait for if it is neither in Redis nor finished.
  */
 async function resumeModels(dependencies: ReconcilerDependencies): Promise<void> {
-  const { chain, database, listSchedules, listExpecting, log } = dependencies;
-  const states = await database.listModelStates([...listSchedules().keys()], { expecting: listExpecting() });
+  const { chain, database, listSchedules, log } = dependencies;
+  const states = await database.listModelStates([...listSchedules().keys()]);
   await forEachAtOnce(states, REQUESTS_AT_ONCE, async (state) => {
     const { model, nextLook, isOverdue, openRunIds } = state;
     // The follow-up of an overdue evaluation ran without recording a decision, for instance because its run failed.

@@ -29,15 +29,11 @@ export function createModelStateStore({ pool }: { pool: pg.Pool }) {
 
     /**
      * The models that need something done. Changes of the last two seconds are left out, because their jobs may be on the
-     * way to Redis; an evaluation is overdue after a minute, and at once for a model of `expecting`, which expects drift runs, that
-     * was never decided about: it would not notice that none come. The time it takes grows with the number of models, not of events
+     * way to Redis; an evaluation is overdue after a minute. The time it takes grows with the number of models, not of events
      * or decisions.
      */
-    async listModelStates(
-      models: readonly string[],
-      { expecting = [] }: { expecting?: readonly string[] } = {},
-    ): Promise<ModelState[]> {
-      return (await pool.query<ModelState>(LIST_MODEL_STATES, [models, expecting])).rows;
+    async listModelStates(models: readonly string[]): Promise<ModelState[]> {
+      return (await pool.query<ModelState>(LIST_MODEL_STATES, [models])).rows;
     },
   };
 }
@@ -62,7 +58,6 @@ LEFT JOIN LATERAL (
         AND state IN (${OPEN}))
     OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'
       AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds')
-    OR latest.id IS NULL AND models.model = ANY($2::text[])
     OR COALESCE(${IS_RELEASED}, false) AS is_overdue
 ) AS due ON true
 LEFT JOIN LATERAL (

@@ -17,7 +17,6 @@ const MODELS = {
   evented: model,
   unseen: model,
   forgotten: model,
-  never: model,
   unexpected: { policy: model.policy },
 };
 
@@ -131,14 +130,6 @@ describe.concurrent("a model that expects a drift run every minute", { timeout: 
     expect(await untilNotified("unseen", 1)).toEqual([
       "🔇 unseen: a drift run is expected every 1m, but none has been seen yet",
     ]);
-  });
-
-  it("is awaited also if nothing was ever decided about the model", async () => {
-    const rows = await until("a first decision", async () => {
-      const found = await listDecisions(world, "never");
-      return found.length > 0 ? found : null;
-    });
-    expect(rows[0]?.explanation.driftRuns).toMatchObject({ state: "seen", lastSeenAt: null });
   });
 
   it("is not watched unless the settings say so", async () => {
