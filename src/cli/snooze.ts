@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { parseConfig } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
+import { findModel } from "../config/find-model.ts";
 import { toMs } from "../core/duration.ts";
 import { snooze as snoozeGuard } from "../core/guards/snooze.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
@@ -18,6 +19,8 @@ export function createSnooze(): Command {
     .requiredOption("--by <name>", "who snoozes it", parseText)
     .action(async (model: string, options: { for: string; reason: string; by: string }) => {
       const config = parseConfig(loadEnvironment());
+      if (findModel(config.models, model).policy.guards[snoozeGuard.key] === "off")
+        throw refuse(`The policy of ${model} has snooze: off, so it cannot be snoozed`);
       const forSeconds = toMs(options.for) / 1000;
       await withClient(config, model, async (client) => {
         const { until } = await withDatabase(config, (database) =>

@@ -66,7 +66,7 @@ class Search {
       (lever) => !this.#turnsAtLimits(everything.filter((other) => other !== lever)),
     );
     const optional = everything.filter((lever) => !needed.includes(lever));
-    const found: { set: readonly Lever[]; isWaiting: boolean }[] = [];
+    const found: { set: readonly Lever[]; at: number }[] = [];
     const attempts: Attempt[] = [];
     const most = Math.min(optional.length, MAX_CHANGES - needed.length);
     for (let size = 0; size <= most && attempts.length < MAX_FLIPS; size += 1) {
@@ -74,11 +74,11 @@ class Search {
         if (this.#judgements > MAX_JUDGEMENTS) return attempts;
         const set = [...needed, ...subset];
         const smaller = found.filter((known) => known.set.every((lever) => set.includes(lever)));
-        if (smaller.some(({ isWaiting }) => !isWaiting)) continue;
-        // What a smaller set turns in time is of interest only if this one turns it at once.
-        const attempt = this.#try(set, smaller.length === 0);
-        if (attempt === null) continue;
-        found.push({ set, isWaiting: attempt.at !== this.#now });
+        if (smaller.some(({ at }) => at === this.#now)) continue;
+        // What a smaller set turns in time is of interest only if this one turns it sooner.
+        const attempt = this.#try(set);
+        if (attempt === null || smaller.some(({ at }) => at <= attempt.at)) continue;
+        found.push({ set, at: attempt.at });
         attempts.push(attempt);
       }
     }
@@ -100,10 +100,10 @@ class Search {
   }
 
   /** The smallest sizes with which a set of levers turns the verdict; null if it does not, or if a part of it does. */
-  #try(set: readonly Lever[], mayWait: boolean): Attempt | null {
+  #try(set: readonly Lever[]): Attempt | null {
     const moves = this.#atLimits(set);
     const isImmediate = this.#turns({ moves, at: this.#now });
-    const at = isImmediate ? this.#now : mayWait ? this.#findInstant(moves) : null;
+    const at = isImmediate ? this.#now : this.#findInstant(moves);
     if (at === null) return null;
     const attempt = this.#shrink({ moves, at });
     return this.#isMinimal(attempt) ? attempt : null;

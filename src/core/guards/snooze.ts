@@ -25,5 +25,5 @@ export const snooze = {
       : [
           `Snoozed: by ${toPlain(interventions.snooze.by)} until ${interventions.snooze.until} (${toPlain(interventions.snooze.reason)})`,
         ],
-  advise: () => ["Wait for its end, or: npx retrigger unsnooze"],
+  advise: () => ["Wait for its end, or: npx retrigger unsnooze MODEL"],
 } as const satisfies Guard;

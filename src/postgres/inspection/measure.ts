@@ -121,8 +121,8 @@ function buildMeasuring({ table, weight, models }: SharedSource, timeZone: strin
   const conditions = table.where.map(
     ({ column }, index) => `source.${quoteName(column.name)} = wanted.v${index}::${column.type}`,
   );
-  return `SELECT n, ${list} FROM (VALUES ${values.join(", ")}) AS wanted (${["n", ...names].join(", ")})
-JOIN ${from} ON ${conditions.join(" AND ")} GROUP BY n`;
+  return `SELECT wanted.n, ${list} FROM (VALUES ${values.join(", ")}) AS wanted (${["n", ...names].join(", ")})
+JOIN ${from} ON ${conditions.join(" AND ")} GROUP BY wanted.n`;
 }
 
 /** A number as the column has it; any other time as Unix seconds. */
