@@ -176,9 +176,7 @@ function findContradictions(policy: Policy, path: Fault["path"]): Fault[] {
   const faults: Fault[] = [];
   const at = [...path, "when"];
   if (holdsWithoutReason(policy.when)) {
-    const keys = criteria.flatMap((own) =>
-      own.criterion.carries === null || isEmptyBuffer(own) ? [own.criterion.key] : [],
-    );
+    const keys = criteria.flatMap(({ criterion }) => (criterion.carries === null ? [criterion.key] : []));
     faults.push({
       path: at,
       message: `expected a criterion that is a reason to retrain, such as driftAlerts or maxAge: ${[...new Set(keys)].join(" and ")} alone would retrain all the time`,
@@ -192,15 +190,10 @@ function findContradictions(policy: Policy, path: Fault["path"]): Fault[] {
 /** Whether a condition can hold although no criterion that is a reason to retrain does. */
 function holdsWithoutReason(condition: Condition): boolean {
   const part = partOf(condition);
-  if (part.kind === "criterion") return part.criterion.carries === null || isEmptyBuffer(part);
+  if (part.kind === "criterion") return part.criterion.carries === null;
   const count = part.children.filter(holdsWithoutReason).length;
   if (part.kind === "atLeast") return count >= part.count;
   return part.kind === "any" ? count > 0 : count === part.children.length;
-}
-
-/** Whether a criterion requires a buffer of no rows, which always holds. */
-function isEmptyBuffer({ criterion, settings }: Pick<PlacedCriterion, "criterion" | "settings">): boolean {
-  return criterion.key === "bufferSize" && (settings as { atLeast: number }).atLeast === 0;
 }
 
 /** The settings of a guard that is on; null if it is off. */
