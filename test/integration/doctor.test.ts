@@ -302,7 +302,7 @@ describe("retrigger doctor, on times", () => {
         return renderFindingsOf({ evidence, policy: model.policy, timeZone: "UTC" });
       });
       await world.sql("DROP TABLE timed");
-      expect(stdout).toMatch(/(Ratings given|Times) from 2025-11-30 \d\d:\d\d to 2025-11-30 \d\d:\d\d/);
+      expect(stdout).toMatch(/(Ratings given from|From) 2025-11-30 \d\d:\d\d to 2025-11-30 \d\d:\d\d/);
     },
   );
 });
