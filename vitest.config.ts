@@ -7,7 +7,7 @@ export default defineConfig({
     globalSetup: "test/support/global-setup.ts",
     // Two cores and tests that mostly wait; each test file has a database and a queue prefix of its own.
     maxWorkers: 4,
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: process.env["CI"]
       ? ["dot", "./test/support/closing-line.ts"]

@@ -138,6 +138,7 @@ describe("migrations", () => {
       "002_open_runs",
       "003_trainings",
       "004_codes_and_versions",
+      "005_policies",
       "006_reports",
     ]);
   });
