@@ -39,7 +39,7 @@ function supervise(sandbox: Sandbox, settings: Record<string, string>) {
 describe("a job that kills its worker every time", () => {
   it(
     "fails after a few attempts, and the slow jobs beside it do not fail with it",
-    { timeout: 150_000 },
+    { timeout: 300_000 },
     async () => {
       const sandbox = await lane.openSandbox({ readingMs: 1_500 });
       const file = join(sandbox.directory, "models.yaml");
@@ -52,7 +52,7 @@ describe("a job that kills its worker every time", () => {
       const failed = await until(
         "the job has failed",
         async () => (await sandbox.redis.zrange(`${gather}:failed`, "0", "-1"))[0],
-        90_000,
+        200_000,
       );
       const reason = await sandbox.redis.hget(`${gather}:${failed}`, "failedReason");
       expect(reason).toContain("stalled more than allowable limit");
