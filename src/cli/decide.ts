@@ -45,7 +45,7 @@ export function createDecide(): Command {
     .action((options: DecideOptions) => (options.dryRun ? showDryRun(options) : decide(options)));
 }
 
-/** Who forces the decision, and why; null if nobody does. @throws PermanentError if one of the options is missing. */
+/** Who forces the decision, and why; null if it is not forced. @throws PermanentError if one of the options is missing. */
 function parseForce({ force, by, reason }: DecideOptions): { by: string; reason: string } | null {
   if (by !== undefined && reason !== undefined && force) return { by, reason };
   if (!force && by === undefined && reason === undefined) return null;

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { forEachAtOnce } from "../../queues/at-once.ts";
 import { parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { messageOf, PermanentError } from "../core/errors.ts";
@@ -34,20 +35,19 @@ async function why(model: string, { all, json }: WhyOptions): Promise<void> {
       return print(json ? JSON.stringify(answer, null, 2) : whyLines(answer).join("\n"));
     }
     const models = [...config.models.keys()];
-    const answers: Why[] = [];
-    for (let start = 0; start < models.length; start += CONCURRENCY) {
-      const names = models.slice(start, start + CONCURRENCY);
-      const results = await Promise.allSettled(names.map((name) => explainModel(config, database, name)));
-      for (const [index, result] of results.entries()) {
-        if (result.status === "fulfilled") answers.push(result.value);
-        else if (result.reason instanceof PermanentError) {
-          printNote(`${names[index] ?? ""}: ${messageOf(result.reason)}`);
-          process.exitCode = 1;
-        } else throw result.reason;
+    const answers = new Map<string, Why>();
+    await forEachAtOnce(models, CONCURRENCY, async (name) => {
+      try {
+        answers.set(name, await explainModel(config, database, name));
+      } catch (error) {
+        if (!(error instanceof PermanentError)) throw error;
+        printNote(`${name}: ${messageOf(error)}`);
+        process.exitCode = 1;
       }
-    }
-    if (json) print(JSON.stringify(answers, null, 2));
-    else for (const answer of answers) print(whyLines(answer).join("\n"));
+    });
+    const inOrder = models.flatMap((name) => answers.get(name) ?? []);
+    if (json) print(JSON.stringify(inOrder, null, 2));
+    else for (const answer of inOrder) print(whyLines(answer).join("\n"));
   });
 }
 

@@ -17,7 +17,7 @@ export interface Layer {
   policy: Policy;
   settingNames: ModelConfig["settingNames"];
   checks: ChecksSource;
-  /** `unit` is null unless somebody named it. */
+  /** `unit` is null unless the file names it. */
   buffer: DistributiveOmit<BufferSource, "unit"> & { unit: string | null };
   database: Sources["database"];
   trainer: TrainerLayer;

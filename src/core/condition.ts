@@ -209,7 +209,8 @@ function parseKey(
   if (key === "all") return { all: parseList(value, path, faults, depth) };
   if (key === "any") return { any: parseList(value, path, faults, depth) };
   const criterion = BY_KEY.get(key);
-  if (criterion) return { [key]: parseSettings(criterion, value, path, faults) };
+  // `consecutiveRuns:` without a value stands for its defaults.
+  if (criterion) return { [key]: parseFields(criterion, value ?? undefined, path, faults) };
   const message =
     key === "atLeast" || key === "of"
       ? "expected both, such as { atLeast: 2, of: [...] }"
@@ -253,20 +254,4 @@ function parseList(value: unknown, path: Fault["path"], faults: Fault[], depth: 
   if (value.length === 0)
     faults.push({ path, message: "expected at least one criterion: an empty condition says nothing" });
   return value.map((child: unknown, index) => parse(child, [...path, index], faults, depth + 1));
-}
-
-function parseSettings(
-  criterion: Criterion,
-  value: unknown,
-  path: Fault["path"],
-  faults: Fault[],
-): Record<string, unknown> {
-  const own: Fault[] = [];
-  // `consecutiveRuns:` without a value stands for its defaults.
-  const settings = parseFields(criterion, value ?? undefined, path, own);
-  if (own.length === 0)
-    for (const fault of criterion.findFaults?.(settings) ?? [])
-      own.push({ ...fault, path: [...path, ...fault.path] });
-  faults.push(...own);
-  return settings;
 }

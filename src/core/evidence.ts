@@ -116,7 +116,7 @@ const Interventions = z.object({
   /** The newest request for an approval. */
   approval: z
     .object({
-      /** The decision that asked for it. */
+      /** The decision that requested it. */
       decisionId: z.number().int(),
       state: z.enum(["open", "approved", "rejected", "used", "void"]),
       requestedAt: z.string(),

@@ -36,10 +36,28 @@ export interface FieldOwner {
   fields: Fields;
   /** The field that a plain value stands for: `maxAge: 60d` is `maxAge: { is: 60d }`. */
   shorthand?: string;
+  /** Contradictions that the fields do not show by themselves. */
+  findFaults?(settings: Record<string, unknown>): Pick<Fault, "message" | "path">[];
 }
 
 /** Parses the settings of a criterion or guard. Adds to `faults` what is wrong; the result is usable only if nothing is. */
 export function parseFields(
+  owner: FieldOwner,
+  value: unknown,
+  path: Fault["path"],
+  faults: Fault[],
+): Record<string, unknown> {
+  const own: Fault[] = [];
+  const settings = parseEach(owner, value, path, own);
+  if (own.length === 0)
+    for (const fault of owner.findFaults?.(settings) ?? [])
+      own.push({ ...fault, path: [...path, ...fault.path] });
+  faults.push(...own);
+  return settings;
+}
+
+/** Parses each field by itself. */
+function parseEach(
   { key, fields, shorthand }: FieldOwner,
   value: unknown,
   path: Fault["path"],

@@ -53,7 +53,8 @@ export interface Judgement {
 export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evidence.takenAt)): Judgement {
   const condition = evaluateCondition(policy.when, factsOf(evidence, policy, now, "all"));
   const { results, objections } = runGuards(evidence, policy, now, condition.passed);
-  const isForced = evidence.interventions.override !== null;
+  const { override } = evidence.interventions;
+  const isForced = override !== null;
   const failedCriteria = listFailed(condition);
   const driftRunsDue = findDriftRunsDue(evidence, now);
   const failed = [
@@ -67,7 +68,7 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
       ? results.map((result) => (result.passed ? result : { ...result, overridden: true as const }))
       : results,
     failed: [...new Set(failed)],
-    forced: evidence.interventions.override && toForced(evidence.interventions.override),
+    forced: override && { by: override.by, reason: override.reason },
   };
   if (failed.length > 0) {
     return {
@@ -95,17 +96,13 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
   };
 }
 
-function toForced({ by, reason }: { by: string; reason: string }): Judgement["forced"] {
-  return { by, reason };
-}
-
 function factsOf(evidence: Evidence, policy: Policy, now: number, counting: Counting): Facts {
   return { evidence, now, counting, sampleFloor: sampleFloorOf(policy), backoff: backoffOf(policy) };
 }
 
 /** Whether evidence leads to a trigger at an instant (Unix milliseconds): the decision of `judge`, in a fraction of the time. */
 export function wouldTrigger(evidence: Evidence, policy: Policy, now: number): boolean {
-  if (!holds(policy.when, factsOf(evidence, policy, now, "all"))) return false;
+  if (!conditionHolds(evidence, policy, now)) return false;
   if (evidence.interventions.override !== null) return true;
   const input = createGuardInput(evidence, policy, now, true);
   return listGuards(policy).every(
@@ -113,18 +110,23 @@ export function wouldTrigger(evidence: Evidence, policy: Policy, now: number): b
   );
 }
 
+/** Whether the condition of the policy holds at an instant (Unix milliseconds), whatever the guards say. */
+export function conditionHolds(evidence: Evidence, policy: Policy, now: number): boolean {
+  return holds(policy.when, factsOf(evidence, policy, now, "all"));
+}
+
 /** Runs the guards that are on, each knowing whether the condition holds and all before it passed. */
 function runGuards(
   evidence: Evidence,
   policy: Policy,
   now: number,
-  conditionHolds: boolean,
+  isConditionMet: boolean,
 ): { results: CheckResult[]; objections: Guard[] } {
-  const input = createGuardInput(evidence, policy, now, conditionHolds);
+  const input = createGuardInput(evidence, policy, now, isConditionMet);
   const results: CheckResult[] = [];
   const objections: Guard[] = [];
   for (const { guard, settings } of listGuards(policy)) {
-    const othersPass = conditionHolds && objections.length === 0;
+    const othersPass = isConditionMet && objections.length === 0;
     const result = toResult(guard, guard.evaluate({ ...input, othersPass }, settings));
     results.push(result);
     if (!result.passed) objections.push(guard);
@@ -144,11 +146,11 @@ function createGuardInput(
   evidence: Evidence,
   policy: Policy,
   now: number,
-  conditionHolds: boolean,
+  isConditionMet: boolean,
 ): Omit<GuardInput, "othersPass"> {
   const facts = (counting: Counting, at: number): Facts => factsOf(evidence, policy, at, counting);
   const holdsAt = (counting: Counting, at: number): boolean =>
-    counting === "all" && at === now ? conditionHolds : holds(policy.when, facts(counting, at));
+    counting === "all" && at === now ? isConditionMet : holds(policy.when, facts(counting, at));
   const drifts = (counting: Counting, at: number): boolean =>
     holdsAsDriftGoes(policy.when, facts(counting, at));
   const loses = (counting: Counting, than: Counting, at = now): boolean =>

@@ -95,7 +95,7 @@ const GUIDE_SETTINGS = Object.fromEntries(
   Object.entries(POLICY_SETTINGS).map(([key, { schema, default: text }]) => [key, schema.parse(text)]),
 ) as PolicySettings;
 
-/** The policy that is in force if nobody sets anything. */
+/** The policy that is in force without any setting. */
 export const GUIDE_POLICY: Policy = policyOf(GUIDE_SETTINGS);
 
 /** Parses what a user writes under `policy`. What it leaves out is taken from `base`. Adds to `faults` what is wrong. */
@@ -153,7 +153,6 @@ function parseGuard(
 ): Record<string, unknown> | "off" {
   if (value === "off" || value === false) return "off";
   const isOn = value === "on" || value === true || value === null;
-  const own: Fault[] = [];
   if (
     !isOn &&
     Object.keys(guard.fields).length === 0 &&
@@ -162,12 +161,7 @@ function parseGuard(
     faults.push({ path, message: "expected on or off", value });
     return "off";
   }
-  const settings = parseFields(guard, isOn ? undefined : value, path, own);
-  if (own.length === 0)
-    for (const fault of guard.findFaults?.(settings) ?? [])
-      own.push({ ...fault, path: [...path, ...fault.path] });
-  faults.push(...own);
-  return settings;
+  return parseFields(guard, isOn ? undefined : value, path, faults);
 }
 
 /** Parts that contradict each other. */

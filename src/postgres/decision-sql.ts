@@ -65,7 +65,7 @@ const INTERVENTIONS = `), overridden AS (
   SELECT $2::text, id, now() + make_interval(secs => $30::float8) FROM decision WHERE $30::float8 IS NOT NULL
 `;
 
-/** The same without $29 to $32, for a decision in which nobody intervenes. */
+/** The same without $29 to $32, for a decision without any intervention. */
 export const INSERT_DECISION = buildInsert("");
 export const INSERT_WITH_INTERVENTIONS = buildInsert(INTERVENTIONS);
 

@@ -199,7 +199,7 @@ function describeOwn(
   };
 }
 
-/** `decision_date` has no zone unless somebody changed the DAG's table. */
+/** `decision_date` has no zone unless the DAG's table was changed. */
 function decisionInstant({ zone }: Pick<OwnReading, "zone">): (column: string) => string {
   return (column) =>
     `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz

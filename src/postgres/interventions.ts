@@ -42,7 +42,7 @@ export function createInterventionStore({ pool }: { pool: pg.Pool }) {
       return (rowCount ?? 0) > 0;
     },
 
-    /** Answers the open request for an approval that a decision made, or that it waited for. */
+    /** Approves or rejects the open request that a decision made or waited for. */
     async answerApproval(answer: {
       decisionId: number;
       state: "approved" | "rejected";

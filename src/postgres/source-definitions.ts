@@ -56,7 +56,7 @@ export function defineBuffer(model: string, source: BufferSource): SourceDefinit
   };
 }
 
-/** The tables of ours that hold what detectors and pipelines reported, as sources. */
+/** Retrigger's own tables that hold what detectors and pipelines reported, as sources. */
 export const REPORTED_CHECKS = {
   table: "retraining_reported_checks",
   columns: {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { WriteStream } from "node:fs";
 import { join } from "node:path";
+import { toArguments } from "../support/compiled.ts";
 import { collectLogLines } from "../support/process.ts";
 
 export interface WorkerProcess {
@@ -17,7 +18,7 @@ export function spawnWorker(
   logFile: WriteStream,
   settings: Record<string, string>,
 ): WorkerProcess {
-  const child = spawn(process.execPath, ["--import", "tsx", join(root, "test/faults/faulty-worker.ts")], {
+  const child = spawn(process.execPath, toArguments(join(root, "test/faults/faulty-worker.ts")), {
     env: { PATH: process.env["PATH"], TSX_DISABLE_CACHE: "1", NODE_ENV: "test", ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
+import { toArguments } from "../support/compiled.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli.ts", import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), "retrigger-command-"));
@@ -22,7 +23,7 @@ function retrigger(args: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
     const child = execFile(
       process.execPath,
-      ["--import", import.meta.resolve("tsx"), CLI, "config", ...args],
+      [...toArguments(CLI), "config", ...args],
       { cwd: directory, env: { PATH: process.env["PATH"], TSX_DISABLE_CACHE: "1", ...env } },
       (_, stdout, stderr) => resolve({ code: child.exitCode ?? -1, stdout, stderr }),
     );

@@ -131,10 +131,10 @@ describe("the service", () => {
     const { code, stderr } = await runScript("src/main.ts", [], {
       ...world.settings,
       PORT: "many",
-      MIN_BUFFER_SIZE: "",
+      MIN_BUFFER_SIZE: "50k",
     });
     expect(code).toBe(1);
     expect(stderr).toContain('PORT is "many"');
-    expect(stderr).toContain("MIN_BUFFER_SIZE is empty");
+    expect(stderr).toContain('MIN_BUFFER_SIZE is "50k"');
   });
 });

@@ -4,6 +4,7 @@ import { createDatabase, type Database } from "../../src/postgres/database.ts";
 import { createSourcePools } from "../../src/postgres/source-pools.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import type { Sources } from "../../src/settings/sources.ts";
+import { GUIDE_SOURCES } from "../support/sources.ts";
 import {
   addCheck,
   addRatings,
@@ -38,15 +39,7 @@ const POLICY = Policy.parse({ when: { all: [{ driftAlerts: 1 }, { bufferGrowth: 
 
 function sourcesOf(changes: Partial<Sources> = {}): Sources {
   return {
-    checks: { kind: "table", table: "drift_alerts", columns: {}, where: {} },
-    buffer: {
-      kind: "table",
-      table: "ratings_buffer",
-      columns: {},
-      where: {},
-      unit: "ratings",
-      since: null,
-    },
+    ...GUIDE_SOURCES,
     database: { variable: "FILMS_DATABASE_URL", url: model.config.databaseUrl },
     ...changes,
   };

@@ -7,6 +7,7 @@ import { createDatabase, type Database } from "../../src/postgres/database.ts";
 import { mayBeAfter } from "../../src/postgres/column-sql.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import type { BufferSource, ChecksSource, Sources } from "../../src/settings/sources.ts";
+import { GUIDE_SOURCES } from "../support/sources.ts";
 import { addCheck, addRatings, createWorld, failureOf, type World } from "../support/world.ts";
 
 let world: World;
@@ -35,16 +36,8 @@ function sourcesOf(
   buffer: Partial<Omit<TableBuffer, "kind">> = {},
 ): Sources {
   return {
-    checks: { kind: "table", table: "drift_alerts", columns: {}, where: {}, ...checks },
-    buffer: {
-      kind: "table",
-      table: "ratings_buffer",
-      columns: {},
-      where: {},
-      unit: "ratings",
-      since: null,
-      ...buffer,
-    },
+    checks: { ...GUIDE_SOURCES.checks, ...checks },
+    buffer: { ...GUIDE_SOURCES.buffer, ...buffer },
     database: null,
   };
 }

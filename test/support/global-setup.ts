@@ -1,5 +1,6 @@
 import type { TestProject } from "vitest/node";
 import { startEmbeddedServers } from "../../src/embedded/servers.ts";
+import { compileScripts } from "./compiled.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -8,8 +9,9 @@ declare module "vitest" {
   }
 }
 
-/** Starts the servers that TEST_DATABASE_URL and TEST_REDIS_URL do not give, and stops them after the last test. */
+/** Compiles what tests start as processes. Starts the servers that TEST_DATABASE_URL and TEST_REDIS_URL do not give, and stops them after the last test. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const removeCompiled = compileScripts();
   const { databaseUrl, redisUrl, stop } = await startEmbeddedServers({
     databaseUrl: process.env["TEST_DATABASE_URL"],
     redisUrl: process.env["TEST_REDIS_URL"],
@@ -18,5 +20,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   project.provide("databaseUrl", databaseUrl);
   project.provide("redisUrl", redisUrl);
-  return stop;
+  return async () => {
+    await stop();
+    removeCompiled();
+  };
 }

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { vi } from "vitest";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { type Config, parseConfig } from "../../src/config/config.ts";
 import { messageOf } from "../../src/core/errors.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
 import { createWorld, type World } from "./world.ts";
 
 const CHECKS_TABLE = "monitoring.drift_log";
@@ -34,6 +35,8 @@ export async function createPolicyWorld(
   settings: Record<string, string> = {},
 ): Promise<PolicyWorld> {
   const path = join(process.cwd(), ".data", `policies-${randomBytes(6).toString("hex")}.yaml`);
+  // Without servers of its own, the tests have made no such directory yet.
+  await mkdir(dirname(path), { recursive: true });
   await writeFile(path, describeModels(models));
   const world = await createWorld({ settings: { RETRIGGER_CONFIG: path, ...settings }, isEmpty: true });
   await world.sql(SHARED_TABLES);
@@ -50,6 +53,21 @@ export async function createPolicyWorld(
       await rm(path);
     },
   };
+}
+
+/** Such a world whose notifications go to Slack, for which a receiver stands. */
+export async function createNotifiedWorld(models: Models): Promise<{ world: PolicyWorld; slack: Receiver }> {
+  const slack = await startReceiver();
+  const world = await createPolicyWorld(models, {
+    SLACK_WEBHOOK_URL: `${slack.url}/services/T0/B0/token-of-slack`,
+  });
+  await world.startApp();
+  return { world, slack };
+}
+
+/** The texts that were sent to Slack. */
+export function listTexts({ received }: Receiver): string[] {
+  return received.map(({ body }) => (JSON.parse(body) as { text: string }).text);
 }
 
 /** JSON is YAML. */

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { toArguments } from "./compiled.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -18,7 +19,7 @@ export interface LogLine extends Record<string, unknown> {
 
 /** Starts one of our scripts as a process, with only the given settings besides PATH and HOME. */
 export function spawnScript(script: string, args: string[], settings: Record<string, string>): ChildProcess {
-  return spawn(process.execPath, ["--import", "tsx", script, ...args], {
+  return spawn(process.execPath, [...toArguments(script), ...args], {
     cwd: ROOT,
     env: {
       PATH: process.env["PATH"],

@@ -22,7 +22,7 @@ export const bufferGrowth = {
   fields,
   shorthand: "atLeast",
   docs: {
-    rule: "At least so many rows have arrived since the last successful training.",
+    rule: "At least N rows have arrived since the last successful training.",
     example: "bufferGrowth: 10000",
     formula:
       "rows whose ingestion time is later than the snapshot of that training's decision; without such a column, the size now less the size then",

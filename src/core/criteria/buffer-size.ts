@@ -17,7 +17,7 @@ export const bufferSize = {
   label: "Sufficient buffer data?",
   fields,
   shorthand: "atLeast",
-  docs: { rule: "The buffer holds at least so many rows.", example: "bufferSize: 50000" },
+  docs: { rule: "The buffer holds at least N rows.", example: "bufferSize: 50000" },
   // A buffer that is never emptied meets it for ever, which is worth a warning.
   needs: ({ atLeast: required }) => (required === 0 ? {} : { lastSuccess: true }),
   evaluate: ({ evidence: { buffer } }, { atLeast: required }) => atLeast(required, buffer.size),

@@ -33,7 +33,7 @@ export const consecutiveRuns = {
   fields,
   shorthand: "atLeast",
   docs: {
-    rule: "The last so many drift runs each triggered an alert; checks within a minute of each other are one run.",
+    rule: "Each of the last N drift runs triggered an alert; checks within a minute of each other are one run.",
     example: "consecutiveRuns: 3",
   },
   needs: ({ within }) => ({ within, quietChecks: true }),

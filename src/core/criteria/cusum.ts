@@ -32,7 +32,7 @@ export const cusum = {
   columns: ["score", "threshold"],
   shorthand: "atLeast",
   docs: {
-    rule: "The scores of one feature, each less its threshold and a slack, have accumulated to at least so much.",
+    rule: "The scores of one feature, each minus its threshold and a slack, add up to the limit.",
     example: "cusum: { atLeast: 4, slack: 0.5 }",
     formula:
       "S = max(0, S + score / threshold - 1 - slack) over the checks of a feature, oldest first; fires at S >= atLeast",

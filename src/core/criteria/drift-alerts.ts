@@ -27,7 +27,7 @@ export const driftAlerts = {
   fields,
   shorthand: "atLeast",
   docs: {
-    rule: "At least so many drift checks triggered an alert within the time.",
+    rule: "At least N drift checks triggered an alert within the time.",
     example: "driftAlerts: { atLeast: 1, within: 7d }",
   },
   needs: ({ within }) => ({ within }),

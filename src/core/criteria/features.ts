@@ -41,7 +41,7 @@ export const features = {
   columns: ["feature"],
   shorthand: "atLeast",
   docs: {
-    rule: "At least so many distinct features have an alert within the time, or the weights of these features sum up to it.",
+    rule: "At least N distinct features have an alert within the time, or the weights of these features add up to N.",
     example: "features: { atLeast: 2, of: [ks, mean, std] }",
   },
   findFaults: ({ atLeast: required, of, weights }) => {

@@ -27,7 +27,7 @@ export const maxAge = {
   fields,
   shorthand: "atLeast",
   docs: {
-    rule: "The last successful training ended at least so long ago; without one, the first decision about the model counts.",
+    rule: "The last successful training ended at least this long ago; without one, the first decision about the model counts.",
     example: "maxAge: 60d",
     source: "21 to 30 days for daily data, up to 8 weeks for weekly data: arXiv 2506.05776 (forecasting)",
   },

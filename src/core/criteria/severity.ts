@@ -12,12 +12,12 @@ const fields = {
   worst: {
     schema: figure({ above: 0 }),
     optional: true,
-    meaning: "The largest score must be at least so many times its threshold.",
+    meaning: "The largest score must be at least this many times its threshold.",
   },
   mean: {
     schema: figure({ above: 0 }),
     optional: true,
-    meaning: "The mean of the scores must be at least so many times their thresholds.",
+    meaning: "The mean of the scores must be at least this many times their thresholds.",
   },
   within: { schema: duration("1m"), default: "7d", meaning: "Older checks do not count." },
 } as const satisfies Fields;
@@ -36,7 +36,7 @@ export const severity = {
   columns: ["score", "threshold"],
   shorthand: "worst",
   docs: {
-    rule: "The worst (or the mean) of score / threshold within the time is at least so high.",
+    rule: "The worst (or the mean) score / threshold within the time reaches the limit.",
     example: "severity: { worst: 2.0 }",
     formula: "max or mean of score / threshold, over checks with a threshold above 0",
   },

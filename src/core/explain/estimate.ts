@@ -2,7 +2,7 @@ import { listCriteria } from "../condition.ts";
 import { describeSpan, toMs } from "../duration.ts";
 import type { Evidence } from "../evidence.ts";
 import { timeOf, weighedChecks } from "../facts.ts";
-import { judge } from "../judge.ts";
+import { conditionHolds, wouldTrigger } from "../judge.ts";
 import type { Policy } from "../policy.ts";
 import type { Change, Flip } from "./explanation.ts";
 import { addRows } from "./levers.ts";
@@ -50,7 +50,7 @@ function findArrival(rows: number, { takenAt, buffer: { size, earlier } }: Evide
 
 /** When the changed evidence would no longer trigger, if that is before `at`, because checks leave their window; else null. */
 function findFading(evidence: Evidence, policy: Policy, at: number): number | null {
-  if (judge(evidence, policy, at).decision === "trigger") return null;
+  if (wouldTrigger(evidence, policy, at)) return null;
   const now = Date.parse(evidence.takenAt);
   const windows = listCriteria(policy.when).flatMap(
     ({ criterion, settings }) => criterion.needs(settings).within ?? [],
@@ -59,10 +59,9 @@ function findFading(evidence: Evidence, policy: Policy, at: number): number | nu
     .flatMap((check) => windows.map((within) => timeOf(check) + toMs(within)))
     .filter((end) => end > now && end <= at)
     .toSorted((a, b) => a - b);
-  const condition = judge(evidence, policy, now).condition;
-  const holdsAt = (end: number): boolean => judge(evidence, policy, end).condition.passed;
+  const holdsAt = (end: number): boolean => conditionHolds(evidence, policy, end);
   const last = ends.at(-1);
-  if (!condition.passed || last === undefined || holdsAt(last)) return null;
+  if (last === undefined || !holdsAt(now) || holdsAt(last)) return null;
   let [low, high] = [0, ends.length - 1];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);

@@ -9,7 +9,7 @@ import type { Lever } from "./lever.ts";
 
 /** How many flips an explanation lists. */
 const MAX_FLIPS = 5;
-/** A flip of more changes helps nobody. */
+/** A flip of more changes is of no use to a reader. */
 const MAX_CHANGES = 5;
 /** Bounds the search in a policy of many alternatives. */
 const MAX_JUDGEMENTS = 2_000;
@@ -102,8 +102,7 @@ class Search {
   /** The smallest sizes with which a set of levers turns the verdict; null if it does not, or if a part of it does. */
   #try(set: readonly Lever[]): Attempt | null {
     const moves = this.#atLimits(set);
-    const isImmediate = this.#turns({ moves, at: this.#now });
-    const at = isImmediate ? this.#now : this.#findInstant(moves);
+    const at = this.#findInstant(moves);
     if (at === null) return null;
     const attempt = this.#shrink({ moves, at });
     return this.#isMinimal(attempt) ? attempt : null;
@@ -167,15 +166,15 @@ class Search {
 
   /** Whether levers at their limits turn the verdict, now or at some later instant. */
   #turnsAtLimits(levers: readonly Lever[]): boolean {
-    const moves = this.#atLimits(levers);
-    return this.#turns({ moves, at: this.#now }) || this.#findInstant(moves) !== null;
+    return this.#findInstant(this.#atLimits(levers)) !== null;
   }
 
   /**
-   * The first second at which changes made then turn the verdict; null if they never do. Only the end of something that objects
-   * can turn it, so it is judged at each such end.
+   * When changes made then turn the verdict: now, or the first later second; null if they never do. Of the seconds to come, only
+   * the end of something that objects can turn it, so it is judged at each such end.
    */
   #findInstant(moves: Attempt["moves"]): number | null {
+    if (this.#turns({ moves, at: this.#now })) return this.#now;
     if (this.#decision === "trigger") return null;
     let at = this.#now;
     for (let ends = 0; ends < MAX_ENDS; ends += 1) {

@@ -13,7 +13,7 @@ const fields = {
   },
 } as const satisfies Fields;
 
-/** Somebody must approve a training that everything else calls for. */
+/** A person must approve a training that everything else calls for. */
 export const approval = {
   id: "approval",
   key: "approval",

@@ -18,7 +18,7 @@ export const budget = {
   fields,
   default: null,
   docs: {
-    rule: "At most so many trainings of the model are requested within any period of this length, failed ones included.",
+    rule: "At most N trainings of the model are requested within any period of this length, including failed ones.",
     example: "budget: { atMost: 4, per: 30d }",
   },
   needs: ({ per }) => ({ requestedWithin: per }),
@@ -42,7 +42,7 @@ export const totalBudget = {
   fields,
   default: null,
   docs: {
-    rule: "At most so many trainings of all models together are requested within any period of this length.",
+    rule: "At most N trainings of all models together are requested within any period of this length.",
     example: "totalBudget: { atMost: 20, per: 1d }",
   },
   needs: ({ per }) => ({ requestedByAllWithin: per }),

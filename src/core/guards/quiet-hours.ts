@@ -48,7 +48,7 @@ export const quietHours = {
   fields,
   default: null,
   docs: {
-    rule: "No training starts on these days, or at these hours, whatever caused the decision; daylight saving is observed.",
+    rule: "No training starts on these days, or at these hours, even if an event requested the decision; daylight saving is observed.",
     example: "quietHours: { days: [sat, sun], zone: Europe/Paris }",
   },
   findFaults: ({ days, hours }) => {
@@ -92,7 +92,7 @@ function findEnd(now: number, settings: Settings): number | null {
   return quiet ? to : null;
 }
 
-/** Spells of quiet hours and the time between them, as far as they were computed: an explanation asks for the same often. */
+/** Spells of quiet hours and the time between them, as far as they were computed: an explanation needs the same ones often. */
 const knownSpells = new WeakMap<Settings, { from: number; to: number; isQuiet: boolean }[]>();
 const MAX_SPELLS = 50;
 

@@ -9,7 +9,10 @@ import { retryBackoff } from "./retry-backoff.ts";
 import { snooze } from "./snooze.ts";
 import { trainingInFlight } from "./training-in-flight.ts";
 
-/** No guard may object. The report lists them in this order, after the criteria. The approval comes last: it is asked for what everything else allows. */
+/**
+ * No guard may object. The report lists them in this order, after the criteria. The approval comes last: it is requested only if
+ * everything else allows the training.
+ */
 export const GUARDS: readonly Guard[] = [
   alreadyActedOn,
   retryBackoff,

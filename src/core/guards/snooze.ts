@@ -1,7 +1,7 @@
 import type { Guard } from "../check.ts";
 import { toPlain } from "../format.ts";
 
-/** Somebody has paused the model, until an instant that had to be named. */
+/** The model is paused until an instant that the person had to name. */
 export const snooze = {
   id: "snooze",
   key: "snooze",

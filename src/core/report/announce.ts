@@ -63,7 +63,7 @@ export function announceExtraRuns(dispatch: Announced, extraRuns: readonly strin
   ].join("\n");
 }
 
-/** "🙋 films: decision #7 awaits an approval ...", with the two commands that answer it. */
+/** "🙋 films: decision #7 awaits an approval ...", with the commands that approve and reject it. */
 export function announceApproval(
   { model, decisionId }: Pick<Announced, "model" | "decisionId">,
   { until, reason }: { until: string; reason: string },

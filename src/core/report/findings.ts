@@ -68,7 +68,7 @@ function bufferSection({ evidence: { buffer, isGuide }, policy, timeZone }: Find
     ...requiredLines(buffer, policy),
   ];
   if (buffer.batches.length === 0) return lines;
-  // The guide's tables have batches, even if nobody names them.
+  // The guide's tables have batches, even without names.
   if (!isGuide && buffer.batches.every(({ batch }) => batch === null))
     return [...lines, ...ratingTimes(buffer, timeZone)];
   const more = buffer.batchCount - buffer.batches.length;

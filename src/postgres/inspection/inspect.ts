@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { forEachAtOnce } from "../../../queues/at-once.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { BufferSource, ChecksSource, Sources } from "../../settings/sources.ts";
 import { explainPostgresError } from "../explain-error.ts";
@@ -17,7 +18,6 @@ import { type Catalog, type CatalogTable, readCatalog } from "./catalog.ts";
 import { type CheckIndex, findCheckIndex } from "./check-index.ts";
 import { completeFaults } from "./complete-faults.ts";
 import { measure, type Measurement, type SharedSource } from "./measure.ts";
-import { forEachWithin } from "./parallel.ts";
 
 /** What was found about one part of a model's source. */
 export interface PartInspection {
@@ -72,7 +72,7 @@ export function createSourceInspector({ pool, databaseUrl, sourcePools, timeZone
       const limitMs = (): number => Math.max(0, Math.min(QUERY_LIMIT_MS, deadline - performance.now()));
       const parts: PartInspection[] = [];
       const failed: { message: string; models: string[] }[] = [];
-      await forEachWithin(listTargets(models), CONCURRENT_DATABASES, async ({ database, models: own }) => {
+      await forEachAtOnce(listTargets(models), CONCURRENT_DATABASES, async ({ database, models: own }) => {
         const inspect = (target: pg.Pool, concurrency: number): Promise<PartInspection[]> =>
           inspectDatabase(own, { pool: target, timeZone, limitMs, concurrency });
         try {
@@ -145,7 +145,7 @@ async function inspectDatabase(
       group.inspections.push(inspection);
       group.models.push({ model, values: table.where.map(({ value }) => value) });
     }
-  await forEachWithin([...groups.values()], concurrency, async (group) => {
+  await forEachAtOnce([...groups.values()], concurrency, async (group) => {
     const { part, table, inspections } = group;
     const measured = await measure(group, { pool, timeZone, limitMs });
     const [first] = inspections;

@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { forEachAtOnce, REQUESTS_AT_ONCE } from "../../../queues/at-once.ts";
 import { INBOX } from "../../../queues/names.ts";
 import { findNextFiring, type NextFiring } from "../../../queues/schedule.ts";
 import type { Config } from "../../config/config.ts";
@@ -91,24 +92,15 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
   }
 }
 
-/** How many schedules are read at once. */
-const CONCURRENCY = 100;
-
 /** When the schedules of models fire next. */
 async function readNextFirings(
   inbox: ReturnType<typeof openQueue>,
   models: Config["models"],
 ): Promise<Map<string, NextFiring | null>> {
-  const scheduled = [...models].flatMap(([model, { schedule, spreadMs }]) =>
-    schedule === null ? [] : [{ model, schedule, spreadMs }],
-  );
   const next = new Map<string, NextFiring | null>();
-  for (let start = 0; start < scheduled.length; start += CONCURRENCY) {
-    const some = scheduled.slice(start, start + CONCURRENCY);
-    const firings = await Promise.all(
-      some.map(({ model, ...timing }) => findNextFiring(inbox, model, timing, Date.now())),
-    );
-    for (const [index, { model }] of some.entries()) next.set(model, firings[index] ?? null);
-  }
+  await forEachAtOnce([...models], REQUESTS_AT_ONCE, async ([model, { schedule, spreadMs }]) => {
+    if (schedule !== null)
+      next.set(model, await findNextFiring(inbox, model, { schedule, spreadMs }, Date.now()));
+  });
   return next;
 }

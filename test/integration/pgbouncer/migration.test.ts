@@ -25,9 +25,7 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       expect(await world.openDatabase().migrate()).toEqual(ALL_MIGRATIONS);
       expect(await world.listAdvisoryLocks()).toEqual([]);
       // As if a newer version had added migrations.
-      await world.sql(
-        "DROP TABLE retraining_decisions, retraining_dispatches, retraining_events, retrigger_migrations CASCADE",
-      );
+      await world.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
       // Two concurrent transactions open both server connections, so the next migration may get either.
       const clients = await Promise.all([
         world.connect(world.pooled.databaseUrl),

@@ -2,14 +2,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   addCheckOf,
   addRowsOf,
-  createPolicyWorld,
+  createNotifiedWorld,
   emptyRedis,
   listDecisions,
+  listTexts,
   type PolicyWorld,
   removeChecksOf,
   removeRowsOf,
 } from "../../support/policies.ts";
-import { type Receiver, startReceiver } from "../../support/receiver.ts";
+import type { Receiver } from "../../support/receiver.ts";
 import { until } from "../../support/world.ts";
 
 const approval = { expires: "24h" };
@@ -34,11 +35,7 @@ const MODELS = {
 let world: PolicyWorld;
 let slack: Receiver;
 beforeAll(async () => {
-  slack = await startReceiver();
-  world = await createPolicyWorld(MODELS, {
-    SLACK_WEBHOOK_URL: `${slack.url}/services/T0/B0/token-of-slack`,
-  });
-  await world.startApp();
+  ({ world, slack } = await createNotifiedWorld(MODELS));
 });
 afterAll(async () => {
   await world.close();
@@ -46,10 +43,7 @@ afterAll(async () => {
 });
 
 /** The requests for an approval that were notified. */
-const listNotified = (model: string) =>
-  slack.received
-    .map(({ body }) => (JSON.parse(body) as { text: string }).text)
-    .filter((text) => text.startsWith(`🙋 ${model}:`));
+const listNotified = (model: string) => listTexts(slack).filter((text) => text.startsWith(`🙋 ${model}:`));
 
 const triggersOf = async (model: string) =>
   (await listDecisions(world, model)).filter(({ decision }) => decision === "trigger_mock");

@@ -2,13 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../../queues/names.ts";
 import {
   addCheckOf,
-  createPolicyWorld,
+  createNotifiedWorld,
   emptyRedis,
   listDecisions,
+  listTexts,
   type PolicyWorld,
   removeChecksOf,
 } from "../../support/policies.ts";
-import { type Receiver, startReceiver } from "../../support/receiver.ts";
+import type { Receiver } from "../../support/receiver.ts";
 import { until } from "../../support/world.ts";
 
 const model = { policy: { when: { driftAlerts: 5 } }, expectDriftRunEvery: "1m" };
@@ -23,11 +24,7 @@ const MODELS = {
 let world: PolicyWorld;
 let slack: Receiver;
 beforeAll(async () => {
-  slack = await startReceiver();
-  world = await createPolicyWorld(MODELS, {
-    SLACK_WEBHOOK_URL: `${slack.url}/services/T0/B0/token-of-slack`,
-  });
-  await world.startApp();
+  ({ world, slack } = await createNotifiedWorld(MODELS));
 });
 afterAll(async () => {
   await world.close();
@@ -35,9 +32,7 @@ afterAll(async () => {
 });
 
 const listNotified = (name: string) =>
-  slack.received
-    .map(({ body }) => (JSON.parse(body) as { text: string }).text)
-    .filter((text) => text.startsWith(`🔇 ${name}:`) || text.startsWith(`🔊 ${name}:`));
+  listTexts(slack).filter((text) => text.startsWith(`🔇 ${name}:`) || text.startsWith(`🔊 ${name}:`));
 
 const untilNotified = (name: string, count: number, limitMs?: number) =>
   until(
