@@ -107,7 +107,7 @@ async function measure(pool: pg.Pool, database: Database): Promise<void> {
   );
   const { id = 0, runId = "", externalId = "" } = rows[0] ?? {};
   const statements: Record<string, () => Promise<unknown>> = {
-    "reconciler: models": () => database.listModelStates(MODELS),
+    "reconciler: models": () => database.listModelStates(new Map(MODELS.map((model) => [model, CONFIG]))),
     "reconciler: dispatches": () => database.listOpenDispatches(),
     "findDispatch by number": () => database.findDispatch(String(id)),
     "findDispatch by run": () => database.findDispatch(runId),

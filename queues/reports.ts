@@ -7,6 +7,11 @@ const NUMBER_EXPECTED = "must be a number";
 const SAMPLES_EXPECTED = "must be a whole number, at least 0";
 const TEXT_EXPECTED = "must be a text of 1 to 200 characters";
 
+/** A time that is far ahead is a mistake: its check would be the newest for years. */
+const ReportedTime = IsoTime.refine((time) => Date.parse(time) < Date.now() + 86_400_000, {
+  error: "must not be more than a day ahead",
+});
+
 /** A drift check as a detector reports it. Unknown fields are ignored. */
 export const ReportedCheck = z
   .object(
@@ -18,7 +23,7 @@ export const ReportedCheck = z
       triggered: z.boolean({ error: "must be true or false" }).nullish(),
       samples: z.int({ error: SAMPLES_EXPECTED }).min(0, SAMPLES_EXPECTED).nullish(),
       /** When it was made; now by default. */
-      checkedAt: IsoTime.nullish(),
+      checkedAt: ReportedTime.nullish(),
     },
     { error: "must be an object with feature and score" },
   )
@@ -38,7 +43,7 @@ export const ReportedGrowth = z.object({
   /** The report's own id: the same id twice is one report. */
   id: PlainText.nullish(),
   /** When it arrived; now by default. */
-  at: IsoTime.nullish(),
+  at: ReportedTime.nullish(),
 });
 export type ReportedGrowth = z.infer<typeof ReportedGrowth>;
 

@@ -156,7 +156,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       // A model that was removed from the settings may still have a run to report.
       settingNamesOf: (model: string) => live.models().get(model)?.settingNames ?? {},
       spreadMsOf: (model: string) => live.models().get(model)?.spreadMs ?? 0,
-      listSchedules: () => new Map([...live.models()].map(([name, { schedule }]) => [name, schedule])),
+      listModels: live.models,
       reevaluate: (model: string) => reevaluate(parts, model),
       claims: createModelClaims(connection, prefix, () => [...live.models().keys()]),
     };

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { forEachAtOnce, REQUESTS_AT_ONCE } from "../queues/at-once.ts";
 import type { Chain } from "../queues/chain.ts";
 import { type Claims, syncSchedules } from "../queues/schedule.ts";
+import type { ModelConfig } from "../src/config/model-config.ts";
 import { messageOf } from "../src/core/errors.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { isSettledWithin } from "../src/process/lifecycle.ts";
@@ -21,8 +22,8 @@ export interface ReconcilerDependencies {
   /** Prefix of the key whose absence shows that Redis was emptied. */
   prefix: string;
   inbox: Queue;
-  /** Cron pattern of each model in force, null for none. */
-  listSchedules(): ReadonlyMap<string, string | null>;
+  /** The models in force. */
+  listModels(): ReadonlyMap<string, Pick<ModelConfig, "policy" | "schedule">>;
   /** Which models the services on this prefix serve. */
   claims: Claims;
   database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents" | "readLatestDecision">;
@@ -64,7 +65,7 @@ const PASSES = 2;
  * seconds.
  */
 export async function startReconciler(dependencies: ReconcilerDependencies): Promise<Reconciler> {
-  const { redis, redisState, prefix, inbox, listSchedules, claims, log } = dependencies;
+  const { redis, redisState, prefix, inbox, listModels, claims, log } = dependencies;
   const marker = `${prefix}:reconciled`;
   let passesLeft = PASSES;
   let ranAt = 0;
@@ -84,7 +85,8 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     if ((await reply) === 0) runSoon();
     redisState.back("reconciler");
     if (passesLeft === 0 && performance.now() - ranAt < PERIOD_MS) return;
-    await syncSchedules(inbox, listSchedules(), claims);
+    const schedules = new Map([...listModels()].map(([model, { schedule }]) => [model, schedule]));
+    await syncSchedules(inbox, schedules, claims);
     await removeFollowUps(dependencies, left.removed);
     await rejudgeModels(dependencies, left.rejudged);
     await resumeModels(dependencies);
@@ -133,15 +135,16 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
 
 /** Removes the scheduled follow-ups of removed models. @param left Emptied once that is done. */
 async function removeFollowUps(
-  { chain, database, claims, listSchedules }: ReconcilerDependencies,
+  { chain, database, claims, listModels }: ReconcilerDependencies,
   left: Set<string>,
 ): Promise<void> {
   if (left.size === 0) return;
   const models = [...left];
   // After the claims were synced: of several services that remove a model, the last one finds that no other has it.
   const elsewhere = await claims.listElsewhere();
-  const gone = models.filter((model) => !elsewhere.has(model) && !listSchedules().has(model));
-  await forEachAtOnce(await database.listModelStates(gone), REQUESTS_AT_ONCE, async ({ model, nextLook }) => {
+  const gone = models.filter((model) => !elsewhere.has(model) && !listModels().has(model));
+  const states = await database.listModelStates(new Map(gone.map((model) => [model, null])));
+  await forEachAtOnce(states, REQUESTS_AT_ONCE, async ({ model, nextLook }) => {
     if (nextLook) await chain.cancelNextLook(model, nextLook.decisionId);
   });
   for (const model of models) left.delete(model);
@@ -150,7 +153,7 @@ async function removeFollowUps(
 /** Requests a follow-up of each model that has a decision. @param left Those that are done are removed. */
 async function rejudgeModels(dependencies: ReconcilerDependencies, left: Set<string>): Promise<void> {
   await forEachAtOnce([...left], REQUESTS_AT_ONCE, async (model) => {
-    const isServed = dependencies.listSchedules().has(model);
+    const isServed = dependencies.listModels().has(model);
     if (isServed && (await dependencies.database.readLatestDecision(model)))
       await reevaluate(dependencies, model);
     left.delete(model);
@@ -161,11 +164,11 @@ async function rejudgeModels(dependencies: ReconcilerDependencies, left: Set<str
  * Restores each model's scheduled follow-up, and each run that events wait for if it is neither in Redis nor finished.
  */
 async function resumeModels(dependencies: ReconcilerDependencies): Promise<void> {
-  const { chain, database, listSchedules, log } = dependencies;
-  const states = await database.listModelStates([...listSchedules().keys()]);
+  const { chain, database, listModels, log } = dependencies;
+  const states = await database.listModelStates(listModels());
   await forEachAtOnce(states, REQUESTS_AT_ONCE, async (state) => {
     const { model, nextLook, isOverdue, openRunIds } = state;
-    // The follow-up of an overdue evaluation ran without recording a decision, for instance because its run failed.
+    // For instance, the run of a follow-up failed, so that it recorded no decision.
     if (isOverdue && openRunIds.length === 0) {
       await reevaluate(dependencies, model);
       log.info({ model }, "overdue evaluation requested");

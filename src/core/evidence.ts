@@ -33,6 +33,8 @@ export const WeighedCheck = z.object({
   triggered: z.boolean(),
   /** How many samples the check is based on; null if unknown. */
   samples: Figure.default(null),
+  /** Whether checks of the same feature between this one and the newer ones were too many to read. */
+  hasGap: z.boolean().default(false),
   /** The decision whose training, not a failed one, was for this check; null if there is none. */
   answeredBy: z.number().int().nullable().default(null),
   /** The last failed training that was for this check, and how many have failed in a row; null if none has. */
@@ -155,19 +157,21 @@ export const Evidence = z.object({
   checks: z.object({
     total: z.number().int().nonnegative(),
     triggered: z.number().int().nonnegative(),
+    /** How many of the checks that the policy may weigh were too many to read. */
+    unread: z.number().int().nonnegative().default(0),
     newest: z.array(DriftCheck),
     newestTriggered: z.array(DriftCheck),
   }),
-  /**
-   * The newest triggered alerts as `id@instant` (UTC, to the microsecond). `unanswered`: how many have started no training,
-   * or only failed ones.
-   */
   /** How far back `checks` and `alerts` reach, as a duration; null if it was gathered by a version that did not say so. */
   window: z.string().nullable().default(null),
   /** Whether `weighed` also lists the checks that triggered no alert. */
   hasQuietChecks: z.boolean().default(false),
   /** Newest first; null if it was gathered by a version that did not read it. */
   weighed: z.array(WeighedCheck).nullable().default(null),
+  /**
+   * The newest triggered alerts as `id@instant` (UTC, to the microsecond). `unanswered`: how many have started no training,
+   * or only failed ones.
+   */
   alerts: z.object({
     ids: z.array(z.string()),
     unanswered: z.number().int().nonnegative(),
@@ -222,6 +226,7 @@ export const EVIDENCE_LIMITS = {
   checks: 20,
   alertIds: 1000,
   weighed: 500,
+  series: 1000,
   batches: 50,
   decisions: 5,
   failed: 20,

@@ -37,6 +37,11 @@ export function listAllChecksWithin(facts: Facts, within: Duration): readonly We
   return remember(facts, `all ${within}`, () => takeWithin(listAllChecks(facts), facts.now - toMs(within)));
 }
 
+/** The checks up to the first that was not read, of each feature: what adds scores or runs up needs every one of them. */
+export function withoutGaps(checks: readonly WeighedCheck[]): readonly WeighedCheck[] {
+  return checks.some(({ hasGap }) => hasGap) ? checks.filter(({ hasGap }) => !hasGap) : checks;
+}
+
 /** All checks on enough samples, also those that a training was for, newest first. */
 function listAllChecks(facts: Facts): readonly WeighedCheck[] {
   const { evidence, sampleFloor } = facts;
@@ -174,6 +179,7 @@ function reconstruct({ checks, alerts, takenAt }: Evidence): WeighedCheck[] {
       threshold,
       triggered: true,
       samples: null,
+      hasGap: false,
       answeredBy: index < alerts.unanswered ? null : (alerts.answeredBy[0]?.decisionId ?? 0),
       failed: index < fresh ? null : (failures[index - fresh] ?? null),
     };

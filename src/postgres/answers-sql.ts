@@ -66,7 +66,7 @@ export function buildAnswers({ model, trainer, reach, flightLimit, evidenceMaxAg
 /** The checks that a policy weighs. */
 export const WEIGHED = `COALESCE((SELECT json_agg(json_build_object('id', names[1], 'at', checked_at,
       'feature', feature, 'score', score, 'threshold', threshold, 'triggered', triggered,
-      'samples', samples, 'isRecorded', is_recorded)
+      'samples', samples, 'isRecorded', is_recorded, 'hasGap', has_gap)
       ORDER BY checked_at DESC, tie DESC) FROM weighed), '[]')`;
 
 /** The earliest training, not a failed one, that was for a check. @param decidedAt When it was decided, as SQL. */

@@ -13,6 +13,9 @@ import type { Parameters } from "./parameters.ts";
 import { quoteName, quoteTable, type TableColumn } from "./source-columns.ts";
 import type { ChecksTable, SourceTable } from "./source-tables.ts";
 
+/** A check that is dated later has a wrong time, and would count as the newest for years. */
+export const LATEST_TIME = "(now() + interval '1 day')";
+
 export interface ChecksReading {
   /** The placeholder of the time zone of times that have none. */
   zone: string;
@@ -54,10 +57,7 @@ export function buildChecks(
   const order = "checked_at DESC, tie DESC";
   const rank = isRemote ? "row_number() OVER (ORDER BY checked_at, tie)" : "tie";
   const identity = describeIdentity(checkedAt, zone);
-  const triggeredOnes = `SELECT *, true AS is_recorded FROM checks WHERE triggered AND ${isRecent}
-    ORDER BY ${order} LIMIT ${weighed}`;
-  const others = `SELECT *, ${weighsScores ? "is_recent" : "false"} FROM checks WHERE NOT (triggered AND is_recent)
-    ORDER BY ${order} LIMIT ${weighed}`;
+  const listed = reach === null ? "newest_alerts" : "series UNION ALL SELECT * FROM older_alerts";
   const figure = (name: "score" | "threshold" | "samples"): string =>
     toFigure(columns[name] ? { sql: name, kind: columns[name].kind } : null);
   const list = (condition: string): string => `COALESCE((SELECT json_agg(json_build_object(
@@ -76,24 +76,58 @@ export function buildChecks(
     FROM ${quoteTable(table.table)} AS source
     ${whereAll([hasKind(checkedAt), mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
   ) AS source
-  WHERE checked_at > ${start}
+  WHERE checked_at > ${start} AND checked_at < ${LATEST_TIME}
 )`,
+      ...(reach === null ? [selectAlerts(order)] : selectSeries(order, weighsScores)),
       `weighed AS MATERIALIZED (
   SELECT ${identity} AS names, checked_at, ${rank} AS tie, left(feature::text, ${texts}) AS feature,
     ${figure("score")} AS score, ${figure("threshold")} AS threshold, ${figure("samples")} AS samples,
-    triggered, is_recorded
-  FROM (${reach === null ? triggeredOnes : `(${triggeredOnes}) UNION ALL (${others})`}) AS listed
+    triggered, is_recorded, has_gap
+  FROM (SELECT * FROM ${listed}) AS listed
 )`,
     ],
     json: `(SELECT json_build_object('total', count(*), 'triggered', count(*) FILTER (WHERE triggered),
+    'unread', ${reach === null ? 0 : "(SELECT count(*) FROM checks) - (SELECT count(*) FROM weighed)"},
     'newest', ${list(isRecent)},
     'newestTriggered', ${list(`triggered AND ${isRecent}`)}) FROM checks WHERE ${isRecent})`,
   };
 }
 
+/** The newest alerts. */
+function selectAlerts(order: string): string {
+  return `newest_alerts AS (
+  SELECT *, true AS is_recorded, false AS has_gap FROM checks WHERE triggered
+  ORDER BY ${order} LIMIT ${EVIDENCE_LIMITS.weighed}
+)`;
+}
+
+/**
+ * The newest checks of each feature without a gap, as many of one feature as of another, and then the newest alerts of
+ * those that are left. A few chatty features do not push the others out.
+ */
+function selectSeries(order: string, weighsScores: boolean): string[] {
+  const { weighed, series, texts } = EVIDENCE_LIMITS;
+  const isRecorded = weighsScores ? "is_recent" : "triggered AND is_recent";
+  return [
+    `ranked AS (
+  SELECT *, row_number() OVER (PARTITION BY name ORDER BY ${order}) AS nth
+  FROM (SELECT *, COALESCE(left(feature::text, ${texts}), '') AS name FROM checks) AS named
+)`,
+    `series AS MATERIALIZED (
+  SELECT *, ${isRecorded} AS is_recorded, false AS has_gap FROM ranked WHERE nth <= ${series}
+  ORDER BY nth, ${order} LIMIT ${series}
+)`,
+    `older_alerts AS (
+  SELECT *, true, true FROM ranked
+  WHERE triggered AND is_recent AND (name, nth) NOT IN (SELECT name, nth FROM series)
+  ORDER BY ${order} LIMIT ${weighed}
+)`,
+  ];
+}
+
 /** The columns of `weighed`, as JSON describes them to another database. */
 export const WEIGHED_COLUMNS = `names text[], checked_at timestamptz, tie integer, feature text, score float8,
-  threshold float8, samples float8, triggered boolean, is_recorded boolean`;
+  threshold float8, samples float8, triggered boolean, is_recorded boolean, has_gap boolean`;
 
 /** A column of the table that is read under the name `source`; null if there is none. */
 export function valueOf(column: TableColumn | undefined): Value | null {

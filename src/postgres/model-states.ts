@@ -1,6 +1,8 @@
 import type pg from "pg";
 import type { LatestDecision } from "../core/dispatch/effects.ts";
 import { trainingInFlight } from "../core/guards/training-in-flight.ts";
+import type { Policy } from "../core/policy.ts";
+import { hashPolicy } from "./canonical-hash.ts";
 import { waitFor } from "./decision-sql.ts";
 import { OPEN } from "./dispatch-sql.ts";
 import { IS_RELEASED } from "./interventions.ts";
@@ -12,7 +14,7 @@ export interface ModelState {
   nextLook: { decisionId: number; waitMs: number } | null;
   /**
    * Whether the model should have been re-evaluated by now: its next evaluation is overdue, the training that held it back has
-   * ended, or its dispatch was cancelled before the request.
+   * ended, its dispatch was cancelled before the request, or its policy has changed since.
    */
   isOverdue: boolean;
   /** Runs of events that no decision covers. */
@@ -31,9 +33,12 @@ export function createModelStateStore({ pool }: { pool: pg.Pool }) {
      * The models that need something done. Changes of the last two seconds are left out, because their jobs may be on the
      * way to Redis; an evaluation is overdue after a minute. The time it takes grows with the number of models, not of events
      * or decisions.
+     *
+     * @param models By their names; null for one that the settings no longer name.
      */
-    async listModelStates(models: readonly string[]): Promise<ModelState[]> {
-      return (await pool.query<ModelState>(LIST_MODEL_STATES, [models])).rows;
+    async listModelStates(models: ReadonlyMap<string, { policy: Policy } | null>): Promise<ModelState[]> {
+      const hashes = [...models.values()].map((model) => model && hashPolicy(model.policy));
+      return (await pool.query<ModelState>(LIST_MODEL_STATES, [[...models.keys()], hashes])).rows;
     },
   };
 }
@@ -46,9 +51,9 @@ const LIST_MODEL_STATES = `
 SELECT models.model, CASE WHEN next_look_at IS NOT NULL THEN json_build_object('decisionId', latest.id,
     'waitMs', ${waitFor("next_look_at")}) END AS "nextLook",
   is_overdue AS "isOverdue", COALESCE(open.run_ids, '{}') AS "openRunIds"
-FROM unnest($1::text[]) AS models (model)
+FROM unnest($1::text[], $2::text[]) AS models (model, policy_hash)
 LEFT JOIN LATERAL (
-  SELECT id, next_look_at, taken_at, reason_codes, decision_date FROM retraining_decisions AS decision
+  SELECT id, next_look_at, taken_at, reason_codes, decision_date, policy_hash FROM retraining_decisions AS decision
   WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
 ) AS latest ON true
 LEFT JOIN LATERAL (
@@ -58,6 +63,7 @@ LEFT JOIN LATERAL (
         AND state IN (${OPEN}))
     OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'
       AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds')
+    OR COALESCE(latest.policy_hash <> models.policy_hash AND latest.taken_at < now() - interval '5 seconds', false)
     OR COALESCE(${IS_RELEASED}, false) AS is_overdue
 ) AS due ON true
 LEFT JOIN LATERAL (

@@ -1,4 +1,4 @@
-import { describeConditions, valueOf, whereAll } from "./checks-sql.ts";
+import { describeConditions, LATEST_TIME, valueOf, whereAll } from "./checks-sql.ts";
 import { toInstant } from "./column-sql.ts";
 import type { Parameters } from "./parameters.ts";
 import { quoteTable } from "./source-columns.ts";
@@ -16,7 +16,7 @@ export function describeSigns(
       WHERE model = ${model} ORDER BY id LIMIT 1))`;
 }
 
-/** The time of the newest drift check of any age, as SQL. A time in the far future is a mistake and no sign of life. */
+/** The time of the newest drift check of any age, as SQL. */
 export function selectNewestCheck(table: ChecksTable, zone: string, parameters: Parameters): string {
   const checkedAt = valueOf(table.columns.checkedAt);
   if (checkedAt === null) throw new Error(`${table.table} has no column with the time of a check`);
@@ -24,6 +24,6 @@ export function selectNewestCheck(table: ChecksTable, zone: string, parameters: 
   // Ordered by the column itself, so that an index on it serves; texts do not sort as times do.
   const order = checkedAt.kind === "text" ? instant : checkedAt.sql;
   return `(SELECT ${instant} FROM ${quoteTable(table.table)} AS source
-    ${whereAll([`${checkedAt.sql} IS NOT NULL`, `${instant} < now() + interval '1 day'`, ...describeConditions(table, parameters)])}
+    ${whereAll([`${checkedAt.sql} IS NOT NULL`, `${instant} < ${LATEST_TIME}`, ...describeConditions(table, parameters)])}
     ORDER BY ${order} DESC LIMIT 1)`;
 }

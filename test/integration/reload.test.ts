@@ -151,6 +151,26 @@ describe("SIGHUP", { timeout: 90_000 }, () => {
   });
 });
 
+describe("a start", () => {
+  it("re-evaluates the models whose policy changed meanwhile, and no others", async () => {
+    await writeModels({ films: COOLDOWN, books: COOLDOWN });
+    await startHere();
+    for (const model of ["films", "books"]) await waitForCooldown(model);
+    await world.stopApps();
+    await world.sql("UPDATE retraining_decisions SET taken_at = taken_at - interval '1 minute'");
+    await writeModels({
+      films: { policy: { guards: { alreadyActedOn: "off", cooldown: "1s" } } },
+      books: COOLDOWN,
+    });
+    await startHere();
+    await until("the films are judged by the new policy", async () => {
+      const decisions = await listDecisions("films");
+      return decisions.length === 3 && decisions[2]?.["decision"] === "trigger_mock";
+    });
+    expect(await listDecisions("books")).toHaveLength(2);
+  });
+});
+
 describe("config reload", { timeout: 90_000 }, () => {
   const reload = (settings: Record<string, string> = {}) =>
     runScript("src/cli.ts", ["config", "reload"], { ...world.settings, ...settings });

@@ -193,16 +193,51 @@ describe("the checks that a policy weighs", () => {
     expect(evidence.checks.newest).toHaveLength(2);
   });
 
-  it("are bounded, the newest first", async () => {
+  it("are bounded: the newest without a gap, then older alerts", async () => {
     await world.sql(
       `INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)
        SELECT (now() AT TIME ZONE 'UTC') - make_interval(secs => n), 'f', 1, 0.5, n % 2 = 0 FROM generate_series(1, 2100) n`,
     );
     const evidence = await read(sourcesOf(), policyOf({ consecutiveRuns: 2 }));
-    expect(evidence.weighed).toHaveLength(1000);
-    expect(evidence.weighed?.slice(0, 3).map(({ id }) => Number.parseInt(id, 10))).toEqual([1, 2, 3]);
-    expect(evidence.alerts.ids).toHaveLength(500);
-    expect(evidence.checks).toMatchObject({ total: 2100, triggered: 1050 });
+    const listed = evidence.weighed?.map(({ id, hasGap }) => [Number.parseInt(id, 10), hasGap]);
+    expect(listed).toEqual([
+      ...Array.from({ length: 1000 }, (_, index) => [index + 1, false]),
+      ...Array.from({ length: 500 }, (_, index) => [1002 + 2 * index, true]),
+    ]);
+    expect(evidence.alerts.ids).toHaveLength(1000);
+    expect(evidence.checks).toMatchObject({ total: 2100, triggered: 1050, unread: 600 });
+    expect(evaluate(evidence, policyOf({ consecutiveRuns: 2 })).explanation?.notCounted).toContainEqual({
+      kind: "not_read",
+      count: 600,
+      text: "600 checks not read: a decision reads the newest 1,000, evenly over the features",
+    });
+  });
+
+  it("include the newest ones of every feature, however many another has", async () => {
+    const addChecks = (feature: string, count: number, seconds: number, triggered: boolean) =>
+      world.sql(
+        `INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)
+         SELECT (now() AT TIME ZONE 'UTC') - make_interval(secs => $3 * n), $1, 1, 0.5, $4 FROM generate_series(1, $2) n`,
+        [feature, count, seconds, triggered],
+      );
+    await addChecks("chatty", 3000, 1, true);
+    await addChecks("quiet", 2, 86_400, false);
+    await addChecks("null_rate", 20, 7200, false);
+    const evidence = await read(
+      sourcesOf(),
+      policyOf({ quantile: { last: 10 } }, { dataQuality: ["null_rate"] }),
+    );
+    const count = (feature: string) =>
+      evidence.weighed?.filter((check) => check.feature === feature && !check.hasGap).length;
+    expect([count("chatty"), count("quiet"), count("null_rate")]).toEqual([978, 2, 20]);
+  });
+
+  it("leave out those that are dated more than a day ahead", async () => {
+    await addCheck(world, { age: "-20 hours" });
+    await addCheck(world, { age: "-2 days" });
+    const evidence = await read(sourcesOf(), policyOf({ consecutiveRuns: 2 }));
+    expect(evidence.weighed?.map(({ id }) => Number.parseInt(id, 10))).toEqual([1]);
+    expect(evidence.checks).toMatchObject({ total: 1, triggered: 1 });
   });
 
   it("know the training that was for them, and the failures before it", async () => {

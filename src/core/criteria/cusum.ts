@@ -4,7 +4,7 @@ import type { Evidence } from "../evidence.ts";
 import { addChecks } from "../explain/levers.ts";
 import { capScores } from "../explain/score-levers.ts";
 import { type Fields, type FieldValues, figure } from "../fields.ts";
-import { type Facts, listChecksWithin } from "../facts.ts";
+import { type Facts, listChecksWithin, withoutGaps } from "../facts.ts";
 import { formatRatio, toPlain } from "../format.ts";
 import { ratioOf } from "./severity.ts";
 
@@ -75,7 +75,7 @@ export const cusum = {
 /** The feature whose drift has accumulated most. */
 function findHighest(facts: Facts, { slack, within }: Settings): { feature: string | null; sum: number } {
   const sums = new Map<string | null, number>();
-  for (const check of listChecksWithin(facts, within).toReversed()) {
+  for (const check of withoutGaps(listChecksWithin(facts, within)).toReversed()) {
     const ratio = ratioOf(check);
     if (ratio !== null)
       sums.set(check.feature, Math.max(0, (sums.get(check.feature) ?? 0) + ratio - 1 - slack));

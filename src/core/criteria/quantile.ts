@@ -4,7 +4,7 @@ import type { WeighedCheck } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { type Fields, type FieldValues, figure, whole } from "../fields.ts";
-import { counts, type Facts, listAllChecksWithin, timeOf } from "../facts.ts";
+import { counts, type Facts, listAllChecksWithin, timeOf, withoutGaps } from "../facts.ts";
 import { formatCount, formatRatio, toPlain } from "../format.ts";
 
 const fields = {
@@ -60,7 +60,7 @@ type Series = { check: WeighedCheck; score: number }[];
 
 function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
   const series = new Map<string | null, Series>();
-  for (const check of listAllChecksWithin(facts, reach)) {
+  for (const check of withoutGaps(listAllChecksWithin(facts, reach))) {
     if (check.score === null) continue;
     const known = series.get(check.feature);
     if (known) known.push({ check, score: check.score });

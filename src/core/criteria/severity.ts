@@ -5,7 +5,7 @@ import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { capScores } from "../explain/score-levers.ts";
 import { type Fields, type FieldValues, figure } from "../fields.ts";
-import { type Facts, listChecksWithin, timeOf } from "../facts.ts";
+import { type Facts, listChecksWithin, timeOf, withoutGaps } from "../facts.ts";
 import { formatRatio } from "../format.ts";
 
 const fields = {
@@ -71,8 +71,9 @@ export function ratioOf({ score, threshold }: Pick<WeighedCheck, "score" | "thre
   return score === null || threshold === null || threshold <= 0 ? null : score / threshold;
 }
 
-function listRatios(facts: Facts, within: string): { at: number; ratio: number }[] {
-  return listChecksWithin(facts, within).flatMap((check) => {
+function listRatios(facts: Facts, { within, worst }: Settings): { at: number; ratio: number }[] {
+  const checks = listChecksWithin(facts, within);
+  return (worst === undefined ? withoutGaps(checks) : checks).flatMap((check) => {
     const ratio = ratioOf(check);
     return ratio === null ? [] : [{ at: timeOf(check), ratio }];
   });
@@ -86,7 +87,7 @@ function compute(ratios: readonly { ratio: number }[], { worst }: Settings): num
 
 function measure(facts: Facts, settings: Settings): Measurement {
   const required = settings.worst ?? settings.mean ?? 0;
-  const ratios = listRatios(facts, settings.within);
+  const ratios = listRatios(facts, settings);
   const actual = compute(ratios, settings);
   if (actual >= required || settings.worst !== undefined)
     return { required, actual, passed: actual >= required };
@@ -109,7 +110,7 @@ function aCheckAt(settings: Settings, place: string): Lever {
     limit: (evidence: Evidence) => required * (evidence.weighed?.length ?? 0) + 2 * required + 1,
     guess: (evidence) => {
       const facts = { evidence, now: Date.parse(evidence.takenAt), sampleFloor: 0, backoff: null };
-      const ratios = listRatios({ ...facts, counting: "unanswered" }, settings.within);
+      const ratios = listRatios({ ...facts, counting: "unanswered" }, settings);
       const sum = ratios.reduce((total, { ratio }) => total + ratio, 0);
       return settings.worst ?? required * (ratios.length + 1) - sum;
     },

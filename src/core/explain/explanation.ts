@@ -34,7 +34,7 @@ export type Flip = z.infer<typeof Flip>;
 
 /** Checks that did not count, and why. */
 export const Uncounted = z.object({
-  kind: z.enum(["already_answered", "held_back", "too_few_samples"]),
+  kind: z.enum(["already_answered", "held_back", "too_few_samples", "not_read"]),
   count: z.number().int().positive(),
   decisionId: z.number().int().optional(),
   text: z.string(),

@@ -125,6 +125,7 @@ export function addChecks(evidence: Evidence, added: readonly Partial<WeighedChe
     threshold: null,
     triggered: true,
     samples: Number.MAX_SAFE_INTEGER,
+    hasGap: false,
     answeredBy: null,
     failed: null,
     ...own,
@@ -135,6 +136,7 @@ export function addChecks(evidence: Evidence, added: readonly Partial<WeighedChe
     ...evidence,
     weighed: mergeNewestFirst(rows.toReversed(), weighedChecks(evidence)),
     checks: {
+      ...checks,
       total: checks.total + rows.length,
       triggered: checks.triggered + triggered.length,
       newest: [...rows.map(toListed).toReversed(), ...checks.newest],

@@ -1,7 +1,7 @@
 import { computeBackoffEnd } from "../backoff.ts";
 import type { PlacedCriterion } from "../condition.ts";
 import { toMs } from "../duration.ts";
-import type { Evidence } from "../evidence.ts";
+import { type Evidence, EVIDENCE_LIMITS } from "../evidence.ts";
 import { timeOf, weighedChecks } from "../facts.ts";
 import { formatCount } from "../format.ts";
 import { backoffOf, hasRetriggerGuard, type Policy, sampleFloorOf } from "../policy.ts";
@@ -17,6 +17,7 @@ export function listUncounted(
     ...listAnswered(evidence, policy),
     ...listHeldBack(evidence, policy),
     ...listSmall(evidence, policy, criteria),
+    ...listUnread(evidence),
   ];
 }
 
@@ -60,6 +61,18 @@ function listSmall(evidence: Evidence, policy: Policy, criteria: readonly Placed
       kind: "too_few_samples",
       count: small.length,
       text: `${formatCount(small.length)} check(s) on fewer than ${formatCount(floor)} samples${note}`,
+    },
+  ];
+}
+
+function listUnread({ checks: { unread } }: Evidence): Uncounted[] {
+  if (unread === 0) return [];
+  const read = formatCount(EVIDENCE_LIMITS.series);
+  return [
+    {
+      kind: "not_read",
+      count: unread,
+      text: `${countChecks(unread)} not read: a decision reads the newest ${read}, evenly over the features`,
     },
   ];
 }

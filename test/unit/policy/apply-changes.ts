@@ -169,6 +169,7 @@ function withChecks(evidence: Evidence, now: number, added: readonly Partial<Wei
     threshold: null,
     triggered: false,
     samples: 1e15,
+    hasGap: false,
     answeredBy: null,
     failed: null,
     ...own,
@@ -235,6 +236,7 @@ function mostAccumulated(evidence: Evidence, settings: Settings): string | null 
     (check) =>
       ageMs(check.at, now) < ms(settings["within"]) &&
       check.answeredBy === null &&
+      !check.hasGap &&
       check.score !== null &&
       (check.threshold ?? 0) > 0,
   );
@@ -252,7 +254,13 @@ function mostAccumulated(evidence: Evidence, settings: Settings): string | null 
 /** The feature whose newest score is nearest to its bar. */
 function nearestToUnusual(evidence: Evidence, settings: Settings): string | null {
   // Of equals, the one that has the newest score.
-  const [nearest] = groupByFeature(listScored(evidence.weighed ?? [], settings, Date.parse(evidence.takenAt)))
+  const [nearest] = groupByFeature(
+    listScored(
+      (evidence.weighed ?? []).filter(({ hasGap }) => !hasGap),
+      settings,
+      Date.parse(evidence.takenAt),
+    ),
+  )
     .flatMap((scored) => {
       const bar = barOf(scored, settings);
       return bar === null

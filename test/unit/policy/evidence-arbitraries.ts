@@ -98,6 +98,8 @@ export const states = fc.record({
       answered: ages,
     }),
   ),
+  /** How many checks of each feature are read. */
+  depth: fc.oneof({ weight: 4, arbitrary: fc.constant(100) }, fc.integer({ min: 1, max: 4 })),
   isForced: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
 });
 type State = typeof states extends fc.Arbitrary<infer T> ? T : never;
@@ -129,7 +131,13 @@ export function gatherFor(state: State, policy: Policy): Evidence {
     },
     window: within,
     hasQuietChecks: quietChecks,
-    weighed: quietChecks ? all.filter(({ age }) => age < ms(reach)).map(({ check }) => check) : alerts,
+    weighed: quietChecks
+      ? leaveOut(
+          all.filter(({ age }) => age < ms(reach)),
+          state.depth,
+          ms(within),
+        )
+      : alerts,
     alerts: {
       ids: alerts.map(({ id }) => id),
       unanswered: alerts.filter(({ answeredBy }) => answeredBy === null).length,
@@ -187,6 +195,21 @@ export function gatherFor(state: State, policy: Policy): Evidence {
   });
 }
 
+/** Of each feature's checks, only so many are read; of the older ones, only recent alerts. */
+function leaveOut(
+  checks: readonly { age: number; check: WeighedCheck }[],
+  depth: number,
+  withinMs: number,
+): WeighedCheck[] {
+  const read = new Map<string | null, number>();
+  return checks.flatMap(({ age, check }) => {
+    const nth = read.get(check.feature) ?? 0;
+    read.set(check.feature, nth + 1);
+    if (nth < depth) return [check];
+    return check.triggered && age < withinMs ? [{ ...check, hasGap: true }] : [];
+  });
+}
+
 function toCheck(row: State["rows"][number], index: number, ago: (age: number) => string): WeighedCheck {
   const { feature, score, threshold, triggered, samples, fate } = row;
   return {
@@ -197,6 +220,7 @@ function toCheck(row: State["rows"][number], index: number, ago: (age: number) =
     threshold,
     triggered,
     samples,
+    hasGap: false,
     answeredBy: fate === "answered" ? 5 : null,
     failed: typeof fate === "string" ? null : { endedAt: ago(fate.ago), failures: fate.failures },
   };
