@@ -7,6 +7,8 @@ export default defineConfig({
     globalSetup: "test/support/global-setup.ts",
     // Two cores and tests that mostly wait; each test file has a database and a queue prefix of its own.
     maxWorkers: 4,
+    // Files share what they import; no test changes a module or the environment.
+    isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: process.env["CI"]
