@@ -108,8 +108,8 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     // A model that the settings no longer name is not evaluated.
     if (policy === null) return;
     const latest = await database.readLatestDecision(model);
-    if (callsForReevaluation(dispatch, latest, { hasRetriggerGuard: hasRetriggerGuard(policy) }))
-      await reevaluate(model);
+    const isGuarded = hasRetriggerGuard(policy) || backoffOf(policy) !== null;
+    if (callsForReevaluation(dispatch, latest, { isGuarded })) await reevaluate(model);
   }
 
   function alertsBackAt(record: DispatchRecord): string | null {

@@ -3,8 +3,8 @@ import { type Duration, toMs } from "./duration.ts";
 import type { Evidence, WeighedCheck } from "./evidence.ts";
 
 /**
- * Which checks count: all of them; those that no training has been for, except failed ones; or of these, those that are not
- * held back after a failure.
+ * Which checks count: all of them; those that no training has been for, except failed ones (all of them too if the re-trigger
+ * guard is off); or of these, those that are not held back after a failure.
  */
 export type Counting = "all" | "unanswered" | "released";
 
@@ -16,6 +16,8 @@ export interface Facts {
   counting: Counting;
   /** Checks on fewer samples do not count; 0 for no limit. */
   sampleFloor: number;
+  /** Whether an alert starts one training only. */
+  isGuarded: boolean;
   /** How long the alerts of a failed training are held back; null for not at all. */
   backoff: Duration | null;
 }
@@ -133,9 +135,10 @@ export function toKept(evidence: Evidence): Evidence {
 }
 
 /** Whether a check counts. */
-export function counts({ answeredBy, failed }: WeighedCheck, { counting, now, backoff }: Facts): boolean {
+export function counts({ answeredBy, failed }: WeighedCheck, facts: Facts): boolean {
+  const { counting, now, backoff, isGuarded } = facts;
   if (counting === "all") return true;
-  if (answeredBy !== null) return false;
+  if (answeredBy !== null) return !isGuarded;
   return (
     counting === "unanswered" ||
     backoff === null ||
@@ -184,4 +187,16 @@ function reconstruct({ checks, alerts, takenAt }: Evidence): WeighedCheck[] {
       failed: index < fresh ? null : (failures[index - fresh] ?? null),
     };
   });
+}
+
+/** The facts of a snapshot, as a change to it would meet them: alerts that a training was for do not count. */
+export function snapshotFacts(evidence: Evidence, counting: Counting = "unanswered"): Facts {
+  return {
+    evidence,
+    now: Date.parse(evidence.takenAt),
+    counting,
+    sampleFloor: 0,
+    isGuarded: true,
+    backoff: null,
+  };
 }

@@ -85,7 +85,7 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
   }
   const newest = evidence.checks.newestTriggered[0];
   // Checks that the guards do not let count have not carried the trigger.
-  const counting = isForced || !hasRetriggerGuard(policy) ? "all" : "released";
+  const counting = isForced ? "all" : "released";
   return {
     ...shared,
     decision: "trigger",
@@ -97,7 +97,14 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
 }
 
 function factsOf(evidence: Evidence, policy: Policy, now: number, counting: Counting): Facts {
-  return { evidence, now, counting, sampleFloor: sampleFloorOf(policy), backoff: backoffOf(policy) };
+  return {
+    evidence,
+    now,
+    counting,
+    sampleFloor: sampleFloorOf(policy),
+    isGuarded: hasRetriggerGuard(policy),
+    backoff: backoffOf(policy),
+  };
 }
 
 /** Whether evidence leads to a trigger at an instant (Unix milliseconds): the decision of `judge`, in a fraction of the time. */

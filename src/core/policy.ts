@@ -41,7 +41,8 @@ export const POLICY_SETTINGS = {
     variable: "RETRIGGER_GUARD",
     schema: onOff,
     default: "on",
-    meaning: "`off`: a recent alert may start one training after another (`alreadyActedOn`).",
+    meaning:
+      "`off`: a recent alert may start one training after another, without a pause after a failed one (`alreadyActedOn`, `retryBackoff`).",
   },
   inFlightGuard: {
     variable: "TRAINING_IN_FLIGHT_GUARD",
@@ -84,7 +85,8 @@ export function policyOf(settings: PolicySettings): Policy {
     },
     guards: {
       alreadyActedOn: settings.retriggerGuard ? {} : "off",
-      retryBackoff: { base: formatDuration(backoffSeconds * 1000) },
+      // Whoever lets one alert start trainings again and again does not want them held back after a failure either.
+      retryBackoff: settings.retriggerGuard ? { base: formatDuration(backoffSeconds * 1000) } : "off",
       trainingInFlight: settings.inFlightGuard ? {} : "off",
       snooze: {},
     },
@@ -216,8 +218,8 @@ export function sampleFloorOf({ when }: Pick<Policy, "when">): number {
 
 /** How long the alerts of a failed training are held back; null if they are not. */
 export function backoffOf(policy: Pick<Policy, "guards">): string | null {
-  const { alreadyActedOn, retryBackoff } = policy.guards;
-  if (alreadyActedOn === "off" || retryBackoff === "off") return null;
+  const { retryBackoff } = policy.guards;
+  if (retryBackoff === "off") return null;
   return (retryBackoff?.["base"] as string | undefined) ?? "1h";
 }
 

@@ -24,7 +24,9 @@ function findSettings({ when, guards }: Policy): PolicySettings | null {
   const minAlertsTriggered = valueOf(alerts, "driftAlerts", "atLeast");
   const minBufferSize = valueOf(buffer, "bufferSize", "atLeast");
   const { retryBackoff } = guards;
-  const base = typeof retryBackoff === "object" ? retryBackoff["base"] : undefined;
+  const isGuarded = guards["alreadyActedOn"] !== "off";
+  const base =
+    typeof retryBackoff === "object" ? retryBackoff["base"] : isGuarded ? undefined : GUIDE_BACKOFF;
   if (
     typeof within !== "string" ||
     typeof minAlertsTriggered !== "number" ||
@@ -36,11 +38,14 @@ function findSettings({ when, guards }: Policy): PolicySettings | null {
     minBufferSize,
     lookbackHours: toMs(within) / 3_600_000,
     minAlertsTriggered,
-    retriggerGuard: guards["alreadyActedOn"] !== "off",
+    retriggerGuard: isGuarded,
     inFlightGuard: guards["trainingInFlight"] !== "off",
     backoffSeconds: toMs(base) / 1000,
   };
 }
+
+/** Without the re-trigger guard there is no pause, whatever its length. */
+const GUIDE_BACKOFF = "1h";
 
 /** Whether two policies are the same, whatever the order of their guards. */
 function isEqual(a: Policy, b: Policy): boolean {

@@ -47,7 +47,7 @@ export function buildChecks(
   parameters: Parameters,
 ): StatementPart {
   const { zone, within, reach, weighsScores, isRemote } = reading;
-  const { checks: limit, weighed, texts } = EVIDENCE_LIMITS;
+  const { checks: limit, texts } = EVIDENCE_LIMITS;
   const { columns } = table;
   const checkedAt = valueOf(columns.checkedAt);
   if (checkedAt === null) throw new Error(`${table.table} has no column with the time of a check`);

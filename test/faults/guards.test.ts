@@ -58,7 +58,7 @@ function runTest(root: string, file: string, name: string): Promise<string> {
           HOME: process.env["HOME"],
           TEST_DATABASE_URL: inject("databaseUrl"),
           TEST_REDIS_URL: inject("redisUrl"),
-          TEST_COMPILED: "off",
+          TEST_BUNDLES: "off",
         },
       },
       (_, stdout, stderr) => resolve(stdout + stderr),

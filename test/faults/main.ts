@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { bundleScripts } from "../support/bundle.ts";
 import { type Lane, openLane } from "./lane.ts";
 import { createGitHubPlans, createPlans, type Plan } from "./plans.ts";
 import { makeRun, type Outcome } from "./runs.ts";
@@ -26,6 +27,7 @@ const queue =
   values.only === undefined ? numbered : numbered.filter(({ number }) => number === Number(values.only));
 
 console.log(`seed ${seed}, ${queue.length} runs`);
+const removeBundles = await bundleScripts();
 const outcomes: Outcome[] = [];
 const startedAt = performance.now();
 await Promise.all(Array.from({ length: Math.min(Number(values.lanes), queue.length) }, work));
@@ -33,6 +35,7 @@ const minutes = (performance.now() - startedAt) / 60_000;
 console.log(
   `\n${values.github ? formatGitHubTable(outcomes) : formatTable(outcomes)}\n\nseed ${seed}, ${minutes.toFixed(1)} minutes`,
 );
+await removeBundles();
 if (outcomes.some(({ violations }) => violations.length > 0)) process.exitCode = 1;
 
 /** Makes one run after another on its own servers. */

@@ -1,5 +1,6 @@
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { bundle } from "../support/bundle.ts";
 import type { Violation } from "./auditor.ts";
 import type { Plan } from "./plans.ts";
 
@@ -214,6 +215,7 @@ export async function buildMutant({ guard, changes }: Pick<Mutant, "guard" | "ch
       throw new Error(`${dirname(file)}: the text of the guard "${guard}" was not found: ${find}`);
     await writeFile(path, text.replace(find, replace));
   }
+  await bundle(root);
   return root;
 }
 

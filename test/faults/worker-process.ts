@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { WriteStream } from "node:fs";
 import { join } from "node:path";
-import { toArguments } from "../support/compiled.ts";
+import { toArguments } from "../support/bundle.ts";
 import { collectLogLines } from "../support/process.ts";
 
 export interface WorkerProcess {

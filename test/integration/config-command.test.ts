@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
-import { toArguments } from "../support/compiled.ts";
+import { toArguments } from "../support/bundle.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli.ts", import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), "retrigger-command-"));

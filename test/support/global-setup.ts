@@ -1,6 +1,6 @@
 import type { TestProject } from "vitest/node";
 import { startEmbeddedServers } from "../../src/embedded/servers.ts";
-import { compileScripts } from "./compiled.ts";
+import { bundleScripts } from "./bundle.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -9,9 +9,9 @@ declare module "vitest" {
   }
 }
 
-/** Compiles what tests start as processes. Starts the servers that TEST_DATABASE_URL and TEST_REDIS_URL do not give, and stops them after the last test. */
+/** Bundles what tests start as processes. Starts the servers that TEST_DATABASE_URL and TEST_REDIS_URL do not give, and stops them after the last test. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const removeCompiled = compileScripts();
+  const removeBundles = await bundleScripts();
   const { databaseUrl, redisUrl, stop } = await startEmbeddedServers({
     databaseUrl: process.env["TEST_DATABASE_URL"],
     redisUrl: process.env["TEST_REDIS_URL"],
@@ -22,6 +22,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide("redisUrl", redisUrl);
   return async () => {
     await stop();
-    removeCompiled();
+    await removeBundles();
   };
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { toArguments } from "./compiled.ts";
+import { toArguments } from "./bundle.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 

@@ -4,7 +4,7 @@ import type { Evidence } from "../evidence.ts";
 import { addChecks } from "../explain/levers.ts";
 import { capScores } from "../explain/score-levers.ts";
 import { type Fields, type FieldValues, figure } from "../fields.ts";
-import { type Facts, listChecksWithin, withoutGaps } from "../facts.ts";
+import { type Facts, listChecksWithin, withoutGaps, snapshotFacts } from "../facts.ts";
 import { formatRatio, toPlain } from "../format.ts";
 import { ratioOf } from "./severity.ts";
 
@@ -55,7 +55,7 @@ export const cusum = {
         scale: 1 + settings.atLeast + settings.slack,
         limit: () => 2 * (settings.atLeast + settings.slack + 1),
         guess: (evidence) =>
-          settings.atLeast - findHighest(unansweredFacts(evidence), settings).sum + 1 + settings.slack,
+          settings.atLeast - findHighest(snapshotFacts(evidence), settings).sum + 1 + settings.slack,
         apply: (evidence, size, { at, original }) =>
           addChecks(
             evidence,
@@ -85,10 +85,5 @@ function findHighest(facts: Facts, { slack, within }: Settings): { feature: stri
 }
 
 function featureOf(evidence: Evidence, settings: Settings): string | null {
-  return findHighest(unansweredFacts(evidence), settings).feature;
-}
-
-function unansweredFacts(evidence: Evidence): Facts {
-  const now = Date.parse(evidence.takenAt);
-  return { evidence, now, counting: "unanswered", sampleFloor: 0, backoff: null };
+  return findHighest(snapshotFacts(evidence), settings).feature;
 }

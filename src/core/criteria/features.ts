@@ -5,7 +5,7 @@ import type { Evidence } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks, fewerAlerts } from "../explain/levers.ts";
 import { featureNames, type Fields, type FieldValues, figure } from "../fields.ts";
-import { type Facts, listChecksWithin } from "../facts.ts";
+import { type Facts, listChecksWithin, snapshotFacts } from "../facts.ts";
 import { formatCount, toPlain } from "../format.ts";
 
 const fields = {
@@ -117,8 +117,7 @@ function moreFeatures(settings: Settings, place: string): Lever {
         { length: Math.ceil(settings.atLeast) },
         (_, index) => `another feature (${index + 1})`,
       );
-    const facts = { evidence, now: Date.parse(evidence.takenAt), sampleFloor: 0, backoff: null };
-    const drifting = listDrifting({ ...facts, counting: "unanswered" }, settings);
+    const drifting = listDrifting(snapshotFacts(evidence), settings);
     const isNew = (name: string): boolean => !drifting.has(name);
     return [...names.filter(isNew), ...names.filter((name) => !isNew(name))];
   };

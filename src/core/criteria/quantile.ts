@@ -1,10 +1,10 @@
 import { atLeast, type Criterion } from "../check.ts";
 import { duration, toMs } from "../duration.ts";
-import type { WeighedCheck } from "../evidence.ts";
+import type { Evidence, WeighedCheck } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { type Fields, type FieldValues, figure, whole } from "../fields.ts";
-import { counts, type Facts, listAllChecksWithin, timeOf, withoutGaps } from "../facts.ts";
+import { counts, type Facts, listAllChecksWithin, timeOf, withoutGaps, snapshotFacts } from "../facts.ts";
 import { formatCount, formatRatio, toPlain } from "../format.ts";
 
 const fields = {
@@ -102,14 +102,7 @@ function anUnusualScore(settings: Settings, place: string): Lever {
     });
     return targets.toSorted((a, b) => a.distance - b.distance)[0] ?? null;
   };
-  const targetOf = (evidence: Parameters<Lever["apply"]>[0]) =>
-    findTarget({
-      evidence,
-      now: Date.parse(evidence.takenAt),
-      counting: "all",
-      sampleFloor: 0,
-      backoff: null,
-    });
+  const targetOf = (evidence: Evidence) => findTarget(snapshotFacts(evidence, "all"));
   return {
     id: `unusual_score@${place}`,
     check: "quantile",

@@ -5,7 +5,7 @@ import type { Lever } from "../explain/lever.ts";
 import { addChecks } from "../explain/levers.ts";
 import { capScores } from "../explain/score-levers.ts";
 import { type Fields, type FieldValues, figure } from "../fields.ts";
-import { type Facts, listChecksWithin, timeOf, withoutGaps } from "../facts.ts";
+import { type Facts, listChecksWithin, timeOf, withoutGaps, snapshotFacts } from "../facts.ts";
 import { formatRatio } from "../format.ts";
 
 const fields = {
@@ -109,8 +109,7 @@ function aCheckAt(settings: Settings, place: string): Lever {
     scale: required,
     limit: (evidence: Evidence) => required * (evidence.weighed?.length ?? 0) + 2 * required + 1,
     guess: (evidence) => {
-      const facts = { evidence, now: Date.parse(evidence.takenAt), sampleFloor: 0, backoff: null };
-      const ratios = listRatios({ ...facts, counting: "unanswered" }, settings);
+      const ratios = listRatios(snapshotFacts(evidence), settings);
       const sum = ratios.reduce((total, { ratio }) => total + ratio, 0);
       return settings.worst ?? required * (ratios.length + 1) - sum;
     },

@@ -218,6 +218,22 @@ describe("trainingInFlight", () => {
   });
 });
 
+describe("retryBackoff without alreadyActedOn", () => {
+  const judgeUnguarded = (checks: Parameters<typeof withChecks>[0]) =>
+    judgeWith(policyFrom({ when: { driftAlerts: 1 }, guards: { alreadyActedOn: "off" } }), withChecks(checks))
+      .reason;
+  const held = { ...alert, failed: { endedAt: ago(0), failures: 1 } };
+
+  it("holds back the alerts of a failed training", () => {
+    expect(judgeUnguarded([held])).toBe("retry_backoff");
+  });
+
+  it("lets an alert whose training succeeded start another one", () => {
+    expect(judgeUnguarded([{ ...alert, answeredBy: 1 }])).toBe("drift_detected");
+    expect(judgeUnguarded([held, { ...alert, answeredBy: 1 }])).toBe("drift_detected");
+  });
+});
+
 describe("alreadyActedOn and retryBackoff", () => {
   const failed = (ms: number, failures = 1) => ({ endedAt: ago(ms), failures });
   const lastFailed = (ms: number) => ({ lastFailed: { decisionId: 2, endedAt: ago(ms), failures: 1 } });

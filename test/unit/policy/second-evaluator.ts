@@ -60,7 +60,7 @@ export function decide(
   ];
   if (failed.length > 0) return { decision: "no_action", failed, reason: failed.join(",") };
   // What the guards do not let count has not carried the trigger.
-  const mode = isForced || isOff(policy, "alreadyActedOn") ? "all" : "released";
+  const mode = isForced ? "all" : "released";
   const carriers = listCarriers(world, policy.when, mode);
   return { decision: "trigger", failed, reason: REASONS.find((code) => carriers.includes(code)) ?? "" };
 }
@@ -114,7 +114,7 @@ function listLargeEnough({ evidence, policy }: World): WeighedCheck[] {
 function countsIn(world: World, mode: Mode): (check: WeighedCheck) => boolean {
   return ({ answeredBy, failed }) => {
     if (mode === "all") return true;
-    if (answeredBy !== null) return false;
+    if (answeredBy !== null) return isOff(world.policy, "alreadyActedOn");
     const base = backoffOf(world.policy);
     return mode === "unanswered" || failed === null || base === null || world.now >= backoffEnd(failed, base);
   };
@@ -184,7 +184,7 @@ function isOff({ guards }: Policy, key: string): boolean {
 
 function backoffOf(policy: Policy): number | null {
   const own = policy.guards["retryBackoff"];
-  if (isOff(policy, "alreadyActedOn") || own === "off") return null;
+  if (own === "off") return null;
   return ms(own?.["base"] ?? "1h");
 }
 
