@@ -1,8 +1,5 @@
-import type { CheckDefinition } from "../core/check.ts";
-import { listCriteria } from "../core/condition.ts";
 import type { Fault } from "../core/fields.ts";
-import { GUARDS } from "../core/guards/registry.ts";
-import { needsOf, settingsOf } from "../core/policy.ts";
+import { listColumnNeeds, needsOf } from "../core/policy.ts";
 import type { Layer } from "./layer.ts";
 
 /** What cannot work although each part of it is right: a policy that needs a column which the source does not have. */
@@ -13,19 +10,12 @@ export function findContradictions(layer: Layer): Fault[] {
 function findMissingColumns({ policy, checks, places }: Layer): Fault[] {
   if (checks.kind === "reported") return [];
   const { columns } = checks;
-  const criteria = listCriteria(policy.when).map(({ criterion }): [CheckDefinition, string] => [
-    criterion,
-    "policy.when",
-  ]);
-  const guards = GUARDS.filter((guard) => settingsOf(policy, guard) !== null).map(
-    (guard): [CheckDefinition, string] => [guard, `policy.guards.${guard.key}`],
-  );
-  return [...criteria, ...guards].flatMap(([check, place]) =>
-    (check.columns ?? [])
+  return listColumnNeeds(policy).flatMap(({ key, place, columns: needed }) =>
+    needed
       .filter((column) => columns[column as keyof typeof columns] === null)
       .map((column) => ({
         path: chooseOwn(places[place], places["columns.checks"]),
-        message: `${check.key} needs the ${column} of a check, but source.checks.columns has ${column}: null`,
+        message: `${key} needs the ${column} of a check, but source.checks.columns has ${column}: null`,
       })),
   );
 }

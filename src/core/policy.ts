@@ -202,6 +202,25 @@ export function settingsOf(
   return own ?? standard;
 }
 
+/** The criteria and guards of a policy that cannot do without a column of the checks, each with the columns. */
+export function listColumnNeeds(
+  policy: Policy,
+): { key: string; place: string; columns: readonly string[] }[] {
+  const criteria = listCriteria(policy.when).map(({ criterion }) => ({
+    check: criterion,
+    place: "policy.when",
+  }));
+  const guards = GUARDS.filter((guard) => settingsOf(policy, guard) !== null).map((guard) => ({
+    check: guard,
+    place: `policy.guards.${guard.key}`,
+  }));
+  return [...criteria, ...guards].map(({ check, place }: { check: CheckDefinition; place: string }) => ({
+    key: check.key,
+    place,
+    columns: check.columns ?? [],
+  }));
+}
+
 /** The smallest number of alerts that any of its criteria requires; 1 if none counts alerts. */
 export function countRequiredAlerts({ when }: Policy): number {
   const counts = listCriteria(when).flatMap(({ criterion, settings }) =>

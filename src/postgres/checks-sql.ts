@@ -13,7 +13,10 @@ import type { Parameters } from "./parameters.ts";
 import { quoteName, quoteTable, type TableColumn } from "./source-columns.ts";
 import type { ChecksTable, SourceTable } from "./source-tables.ts";
 
-/** A check that is dated later has a wrong time, and would count as the newest for years. */
+/**
+ * A check that is dated later has a wrong time, and would be the newest for years. It counts where alerts are only counted, as
+ * in the guide; where the order of checks matters, it does not.
+ */
 export const LATEST_TIME = "(now() + interval '1 day')";
 
 export interface ChecksReading {
@@ -76,7 +79,7 @@ export function buildChecks(
     FROM ${quoteTable(table.table)} AS source
     ${whereAll([hasKind(checkedAt), mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
   ) AS source
-  WHERE checked_at > ${start} AND checked_at < ${LATEST_TIME}
+  WHERE checked_at > ${start}${reach === null ? "" : ` AND checked_at < ${LATEST_TIME}`}
 )`,
       ...(reach === null ? [selectAlerts(order)] : selectSeries(order, weighsScores)),
       `weighed AS MATERIALIZED (

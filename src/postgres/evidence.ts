@@ -54,7 +54,7 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
       const { own, remote } = locateParts(source);
       const readOwn = (weighed?: unknown[]): Promise<EvidenceResult> =>
         plans.read(
-          { model, source, parts: own, key: config },
+          { model, parts: own, config },
           (tables) => buildEvidence(reading, tables),
           async ({ text, parameters }) => {
             const list = weighed

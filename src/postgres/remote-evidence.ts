@@ -67,7 +67,7 @@ export async function readRemoteEvidence({
     return pools
       .withSource(url, (database) =>
         database.plans.read(
-          { model: reading.model, source, parts, key: config },
+          { model: reading.model, parts, config },
           (tables) => buildSourceReading(reading, tables),
           async ({ text, parameters }) => {
             const list = [{ type: "text", value: since } as const, ...parameters.slice(1)];

@@ -1,17 +1,21 @@
-import type { Sources } from "../settings/sources.ts";
 import { hasCode } from "./explain-error.ts";
 import type { Statement } from "./parameters.ts";
 import type { ColumnCache } from "./source-columns.ts";
-import { findSources, type SourcePart, type SourceTables, throwIfAny } from "./source-tables.ts";
+import {
+  findSources,
+  type JudgedSources,
+  type SourcePart,
+  type SourceTables,
+  throwIfAny,
+} from "./source-tables.ts";
 
 /** What a statement reads. */
 export interface StatementOwner {
   model: string;
-  source: Sources;
+  /** The statement is kept as long as this object lives. */
+  config: JudgedSources;
   /** The parts of the source that are in this database. */
   parts: readonly SourcePart[];
-  /** The statement is kept as long as this object lives. */
-  key: object;
 }
 
 interface Kept {
@@ -47,29 +51,29 @@ export function createSourcePlans(cache: ColumnCache, address: string) {
      * @throws PermanentError that names each table or column that is missing.
      */
     async read<Result>(
-      { model, source, parts, key }: StatementOwner,
+      { model, config, parts }: StatementOwner,
       prepare: (tables: Partial<SourceTables>) => Statement,
       read: (statement: Statement) => Promise<Result>,
     ): Promise<Result> {
       for (let isRetry = false; ; isRetry = true) {
-        const kept = known.get(key);
+        const kept = known.get(config);
         const current = kept?.model === model ? kept : await make();
-        known.set(key, current);
+        known.set(config, current);
         try {
           return await read(current.statement);
         } catch (error) {
           if (isRetry || !hasCode(error, COLUMN_ERRORS)) throw error;
         }
-        known.delete(key);
+        known.delete(config);
         forget(current.tables);
       }
 
       async function make(): Promise<Kept> {
-        let { tables, faults } = await findSources(cache, model, source, parts);
+        let { tables, faults } = await findSources(cache, model, config, parts);
         if (faults.length > 0) {
           // Another model may have looked them up before they were repaired.
           forget(tables);
-          ({ tables, faults } = await findSources(cache, model, source, parts));
+          ({ tables, faults } = await findSources(cache, model, config, parts));
         }
         throwIfAny(faults, address);
         return { model, tables, statement: shareText(prepare(tables)) };

@@ -1,5 +1,5 @@
 import { PermanentError } from "../core/errors.ts";
-import type { Policy } from "../core/policy.ts";
+import { listColumnNeeds, needsOf, type Policy } from "../core/policy.ts";
 import {
   type BufferColumn,
   type BufferSource,
@@ -12,10 +12,14 @@ import { guessColumn } from "../settings/guess-column.ts";
 import type { ColumnCache, TableColumn, TableColumns } from "./source-columns.ts";
 import { defineBuffer, defineChecks, type SourceDefinition, TIMES } from "./source-definitions.ts";
 
-/** What a model is judged by, and where its evidence is. */
-export interface ModelSources {
+/** Where a model's evidence is, and the policy that needs it. */
+export interface JudgedSources {
   policy: Policy;
   source: Sources;
+}
+
+/** What a model is judged by, and where its evidence is. */
+export interface ModelSources extends JudgedSources {
   /** Only a training of this trainer counts as an answer to an alert. */
   trainer: { name: string };
   /** How often a drift run is expected, in milliseconds; null if none is. */
@@ -75,14 +79,14 @@ export function locateParts({ checks, buffer, database }: Sources): {
 export async function findSources(
   cache: ColumnCache,
   model: string,
-  { checks, buffer }: Sources,
+  { source: { checks, buffer }, policy }: JudgedSources,
   parts: readonly SourcePart[],
 ): Promise<{ tables: Partial<SourceTables>; faults: SourceFault[] }> {
   const faults: SourceFault[] = [];
   const tables: Partial<SourceTables> = {};
   if (parts.includes("checks")) {
     tables.checks = await findTable(cache, model, defineChecks(model, checks), faults);
-    if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks));
+    if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks, policy));
   }
   if (parts.includes("buffer")) {
     const table = await findTable(cache, model, defineBuffer(model, buffer), faults);
@@ -90,12 +94,8 @@ export async function findSources(
       ...table,
       weight: buffer.kind === "reported" ? (table.found.get("rows") ?? null) : null,
     };
-    if (table.found.size > 0 && buffer.since !== null && !table.columns.ingestedAt && !table.columns.time)
-      faults.push({
-        code: "MISSING_COLUMN",
-        message: `models.${model}.source.buffer.since: ${table.table} has no column that says when a row arrived`,
-        remedy: `Name it in models.${model}.source.buffer.columns.ingestedAt, or remove since`,
-      });
+    if (table.found.size > 0 && !table.columns.ingestedAt && !table.columns.time)
+      faults.push(...findTimeFaults(model, table.table, { needsSince: buffer.since !== null, policy }));
   }
   return { tables, faults };
 }
@@ -199,10 +199,43 @@ function missingColumn(place: string, table: string, name: string, found: TableC
 }
 
 /** Without a time nothing can be counted, and without a mark or both figures nothing can be an alert. */
-function findChecksFaults(model: string, { table, columns, found }: ChecksTable): SourceFault[] {
+function findChecksFaults(
+  model: string,
+  { table, columns, found }: ChecksTable,
+  policy: Policy,
+): SourceFault[] {
   const place = `models.${model}.source.checks.columns`;
   const missing = (name: ChecksColumn): SourceFault =>
     missingColumn(`${place}.${name}`, table, CHECKS_COLUMNS[name], found);
   const isMarked = columns.triggered !== undefined || (columns.score && columns.threshold);
-  return [...(columns.checkedAt ? [] : [missing("checkedAt")]), ...(isMarked ? [] : [missing("triggered")])];
+  const absent = [
+    ...(columns.checkedAt ? [] : [missing("checkedAt")]),
+    ...(isMarked ? [] : [missing("triggered")]),
+  ];
+  const needed = listColumnNeeds(policy).flatMap(({ key, columns: names }) =>
+    names
+      .filter((name) => columns[name as ChecksColumn] === undefined)
+      .map((name): SourceFault => {
+        const { message, ...fault } = missing(name as ChecksColumn);
+        return { ...fault, message: `${message}, which ${key} needs` };
+      }),
+  );
+  return [...absent, ...needed];
+}
+
+/** What needs to know when a row arrived, if no column says so. */
+function findTimeFaults(
+  model: string,
+  table: string,
+  { needsSince, policy }: { needsSince: boolean; policy: Policy },
+): SourceFault[] {
+  const needing = [
+    ...(needsSince ? [`models.${model}.source.buffer.since`] : []),
+    ...(needsOf(policy).waiting ? [`models.${model}.policy.when: waitingCost`] : []),
+  ];
+  return needing.map((place) => ({
+    code: "MISSING_COLUMN",
+    message: `${place}: ${table} has no column that says when a row arrived`,
+    remedy: `Name it in models.${model}.source.buffer.columns.ingestedAt`,
+  }));
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Lane, openLane, takeLane } from "./lane.ts";
+import { createLanes } from "./lane.ts";
 import { createPlans, FAULTS } from "./plans.ts";
 import { makeRun } from "./runs.ts";
 
@@ -8,24 +8,17 @@ const SEED = Math.floor(Date.now() / 86_400_000);
 
 /** The short form of `npm run test:faults`: each fault once. */
 describe(`the service under faults (seed ${SEED})`, () => {
-  const lanes: Lane[] = [];
-  beforeAll(async () => {
-    lanes.push(...(await Promise.all([openLane(), openLane(), openLane()])));
-  }, 60_000);
-  afterAll(() => Promise.all(lanes.map((lane) => lane.close())));
+  const lanes = createLanes(3);
+  beforeAll(() => lanes.open());
+  afterAll(() => lanes.close());
 
   it.concurrent.each(createPlans(FAULTS.length, SEED))(
     "$fault: neither duplicates a decision nor loses an event",
     { timeout: 240_000 },
     async (plan) => {
-      const lane = await takeLane(lanes);
-      try {
-        const { violations, decisions } = await makeRun(lane, plan);
-        expect(violations).toEqual([]);
-        expect(decisions).toBeGreaterThan(0);
-      } finally {
-        lanes.push(lane);
-      }
+      const { violations, decisions } = await lanes.use((lane) => makeRun(lane, plan));
+      expect(violations).toEqual([]);
+      expect(decisions).toBeGreaterThan(0);
     },
   );
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Lane, openLane, takeLane } from "./lane.ts";
+import { createLanes } from "./lane.ts";
 import { createGitHubPlans, TRAINING_KILL_POINTS } from "./plans.ts";
 import { makeRun } from "./runs.ts";
 
@@ -15,22 +15,16 @@ const PLANS = createGitHubPlans(DAY).filter((_, index) => {
 
 /** The short form of `npm run test:faults -- --github`: each misbehaviour once. */
 describe(`a misbehaving GitHub and a worker that is killed meanwhile (day ${DAY})`, () => {
-  const lanes: Lane[] = [];
-  beforeAll(async () => {
-    lanes.push(...(await Promise.all([openLane(), openLane(), openLane()])));
-  }, 60_000);
-  afterAll(() => Promise.all(lanes.map((lane) => lane.close())));
+  const lanes = createLanes(3);
+  beforeAll(() => lanes.open());
+  afterAll(() => lanes.close());
 
   it.concurrent.each(PLANS)(
     "$github, killed at $killAt: one training per decision",
     { timeout: 240_000 },
     async (plan) => {
-      const lane = await takeLane(lanes);
-      try {
-        expect((await makeRun(lane, plan)).violations).toEqual([]);
-      } finally {
-        lanes.push(lane);
-      }
+      const { violations } = await lanes.use((lane) => makeRun(lane, plan));
+      expect(violations).toEqual([]);
     },
   );
 });

@@ -57,11 +57,28 @@ export async function openLane(root = process.cwd()): Promise<Lane> {
   };
 }
 
-/** Takes a lane out of the list once one is free; the caller puts it back. */
-export async function takeLane(lanes: Lane[]): Promise<Lane> {
-  for (;;) {
-    const lane = lanes.pop();
-    if (lane) return lane;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+/** Lends lanes to concurrent runs, first come, first served. */
+export function createLanes(count: number) {
+  const lanes: Lane[] = [];
+  const free: Lane[] = [];
+  const waiting: ((lane: Lane) => void)[] = [];
+  return {
+    async open(): Promise<void> {
+      lanes.push(...(await Promise.all(Array.from({ length: count }, () => openLane()))));
+      free.push(...lanes);
+    },
+    async use<T>(run: (lane: Lane) => Promise<T>): Promise<T> {
+      const lane = free.pop() ?? (await new Promise<Lane>((resolve) => waiting.push(resolve)));
+      try {
+        return await run(lane);
+      } finally {
+        const next = waiting.shift();
+        if (next) next(lane);
+        else free.push(lane);
+      }
+    },
+    async close(): Promise<void> {
+      await Promise.all(lanes.map((lane) => lane.close()));
+    },
+  };
 }

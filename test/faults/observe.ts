@@ -46,7 +46,7 @@ export async function untilAtRest(sandbox: Sandbox, limitMs: number): Promise<nu
         auditLatest({ ...(await readDecisions(sandbox, queues)), hasGuard: isGuarded(sandbox) }).length === 0;
       restsSince = isAtRest ? (restsSince ?? Date.now()) : null;
       if (restsSince !== null && Date.now() - restsSince >= REST_MS) return restsSince;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 200));
     }
     return null;
   });

@@ -121,7 +121,14 @@ describe("a source in a database of its own", () => {
     const missing = await failureOf(read(sourcesOf({ checks })));
     expect(missing).toContain("The source database in FILMS_DATABASE_URL: Missing table");
     expect(missing).toContain("models.films.source.checks.table");
-    const { parts } = await database.inspectSources(new Map([["films", { source: sourcesOf({ checks }) }]]));
+    const { parts } = await database.inspectSources(
+      new Map([
+        [
+          "films",
+          { source: sourcesOf({ checks }), policy: Policy.parse({ when: { driftAlerts: 1 }, guards: {} }) },
+        ],
+      ]),
+    );
     expect(parts.flatMap(({ faults }) => faults)).toMatchObject([{ code: "MISSING_TABLE" }]);
     const urlOf = (change: (url: URL) => void) => {
       const url = new URL(model.config.databaseUrl);

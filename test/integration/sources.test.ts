@@ -437,7 +437,7 @@ describe("the buffer", () => {
     await addTraining({ state: "succeeded", asked: "5 days", ended: "2 days", size: before });
     expect((await read(sourcesOf(), GROWTH)).buffer).toMatchObject({ size: now, grown });
     const source = sourcesOf({}, { columns: { batch: null, time: null, ingestedAt: null } });
-    expect((await read(source, GROWTH)).buffer).toMatchObject({ size: now, grown, waiting: null });
+    expect((await read(source, policyOf({ bufferGrowth: 5 }))).buffer).toMatchObject({ size: now, grown });
   });
 
   it("has an earlier size as long as no training has succeeded since", async () => {
@@ -652,6 +652,31 @@ describe("any table", () => {
     const { latestRating, earliestRating } = buffer.batches[0] ?? {};
     expect((now - (latestRating ?? 0)) / 86_400).toBeCloseTo(1, 3);
     expect((now - (earliestRating ?? 0)) / 86_400).toBeCloseTo(2, 3);
+  });
+
+  it.each([
+    [{ sampleFloor: 100 }, "samples", "sampleFloor"],
+    [{ quantile: {} }, "score", "quantile"],
+    [{ cusum: {} }, "threshold", "cusum"],
+    [{ features: 2 }, "feature", "features"],
+  ])("must have the columns that the policy needs: %j", async (criterion, column, key) => {
+    await world.sql("CREATE TABLE bare (alert_date timestamp, alert_triggered boolean)");
+    const policy = policyOf({ all: [{ driftAlerts: 1 }, criterion] });
+    const failure = await failureOf(read(sourcesOf({ table: "bare" }), policy));
+    await world.sql("DROP TABLE bare");
+    expect(failure).toContain(`models.films.source.checks.columns.${column}: bare has no column `);
+    expect(failure).toContain(`, which ${key} needs`);
+  });
+
+  it("must say when a row arrived if waiting costs", async () => {
+    await world.sql("CREATE TABLE bare (batch_id text)");
+    const failure = await failureOf(
+      read(sourcesOf({}, { table: "bare" }), policyOf({ waitingCost: { hourWorth: 1 } })),
+    );
+    await world.sql("DROP TABLE bare");
+    expect(failure).toContain(
+      "models.films.policy.when: waitingCost: bare has no column that says when a row arrived",
+    );
   });
 
   it("is read by its new columns after it was changed, or says what is missing", async () => {

@@ -179,7 +179,7 @@ export async function until<T>(
     const result = await check();
     if (result) return result;
     if (Date.now() > deadline) throw new Error(`Not within ${limitMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 

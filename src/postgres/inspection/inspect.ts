@@ -9,6 +9,7 @@ import type { SourcePools } from "../source-pools.ts";
 import {
   type BufferTable,
   findSources,
+  type JudgedSources,
   locateParts,
   type SourceFault,
   type SourcePart,
@@ -60,14 +61,14 @@ const SOURCE_CONCURRENCY = 2;
 interface Target {
   /** Null for the database of Retrigger. */
   database: Sources["database"];
-  models: { model: string; source: Sources; parts: readonly SourcePart[] }[];
+  models: { model: string; config: JudgedSources; parts: readonly SourcePart[] }[];
 }
 
 /** Looks into the sources of models: whether they can be read, what they hold, and whether an index serves them. */
 export function createSourceInspector({ pool, databaseUrl, sourcePools, timeZone }: InspectorOptions) {
   return {
     /** Inspects the sources of any number of models; those that share a table are read together. Writes nothing. */
-    async inspectSources(models: ReadonlyMap<string, { source: Sources }>): Promise<SourceInspection> {
+    async inspectSources(models: ReadonlyMap<string, JudgedSources>): Promise<SourceInspection> {
       const deadline = performance.now() + TOTAL_LIMIT_MS;
       const limitMs = (): number => Math.max(0, Math.min(QUERY_LIMIT_MS, deadline - performance.now()));
       const parts: PartInspection[] = [];
@@ -95,7 +96,7 @@ export function createSourceInspector({ pool, databaseUrl, sourcePools, timeZone
 }
 
 /** The databases, with the parts of the sources that are there. */
-function listTargets(models: ReadonlyMap<string, { source: Sources }>): Target[] {
+function listTargets(models: ReadonlyMap<string, JudgedSources>): Target[] {
   const targets = new Map<string, Target>();
   const add = (database: Sources["database"], model: Target["models"][number]): void => {
     if (model.parts.length === 0) return;
@@ -104,10 +105,10 @@ function listTargets(models: ReadonlyMap<string, { source: Sources }>): Target[]
     targets.set(key, target);
     target.models.push(model);
   };
-  for (const [model, { source }] of models) {
-    const { own, remote } = locateParts(source);
-    add(null, { model, source, parts: own });
-    add(source.database, { model, source, parts: remote });
+  for (const [model, config] of models) {
+    const { own, remote } = locateParts(config.source);
+    add(null, { model, config, parts: own });
+    add(config.source.database, { model, config, parts: remote });
   }
   return [...targets.values()];
 }
@@ -129,13 +130,15 @@ async function inspectDatabase(
   models: Target["models"],
   { pool, timeZone, limitMs, concurrency }: DatabaseOptions,
 ): Promise<PartInspection[]> {
-  const names = models.flatMap(({ source, parts }) => parts.map((part) => tableName(source[part], part)));
+  const names = models.flatMap(({ config, parts }) =>
+    parts.map((part) => tableName(config.source[part], part)),
+  );
   const catalog = await readCatalog(pool, names);
   const found: PartInspection[] = [];
   const groups = new Map<string, Group>();
-  for (const { model, source, parts } of models)
+  for (const { model, config, parts } of models)
     for (const part of parts) {
-      const { inspection, weight } = await findPart(catalog, model, source, part);
+      const { inspection, weight } = await findPart(catalog, model, config, part);
       found.push(inspection);
       if (inspection.faults.length > 0) continue;
       const { table } = inspection;
@@ -170,10 +173,10 @@ function describeShape(part: SourcePart, { table, columns, where }: SourceTable<
 async function findPart(
   catalog: Catalog,
   model: string,
-  source: Sources,
+  config: JudgedSources,
   part: SourcePart,
 ): Promise<{ inspection: PartInspection; weight: BufferTable["weight"] }> {
-  const { tables, faults } = await findSources(catalog.columns, model, source, [part]);
+  const { tables, faults } = await findSources(catalog.columns, model, config, [part]);
   const table = tables[part];
   if (!table) throw new Error(`the source has no ${part}`);
   const own = catalog.tables.get(table.table) ?? null;
