@@ -4,7 +4,7 @@ import { INBOX_JOBS } from "../../queues/names.ts";
 import { type Config, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
-import { formatCount } from "../core/format.ts";
+import { formatCount, formatInstant } from "../core/format.ts";
 import type { Client } from "../use-cases/client.ts";
 import { dryRun } from "../use-cases/dry-run.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
@@ -137,5 +137,7 @@ function printTraining(report: TrainingReport): void {
   const parts = [state, status, conclusion, took, url, error].filter((part) => part !== null);
   printNote(`Training: ${parts.join(" · ")}`);
   if (alertsBackAt !== null)
-    printNote(`Its alerts are held back until ${alertsBackAt}; then a follow-up re-evaluates.`);
+    printNote(
+      `Its alerts are held back until ${formatInstant(alertsBackAt)}; then a follow-up re-evaluates.`,
+    );
 }

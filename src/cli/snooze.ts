@@ -1,3 +1,4 @@
+import { formatInstant } from "../core/format.ts";
 import { Command } from "commander";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { parseConfig } from "../config/config.ts";
@@ -28,7 +29,9 @@ export function createSnooze(): Command {
         );
         // The decision that sees the snooze schedules the re-evaluation at its end.
         await client.send(INBOX_JOBS.manual, { model });
-        print(`${model} is snoozed until ${until}. To end it earlier: npx retrigger unsnooze ${model}`);
+        print(
+          `${model} is snoozed until ${formatInstant(until)}. To end it earlier: npx retrigger unsnooze ${model}`,
+        );
         await warnIfNoWorkerRuns(client);
       });
     });

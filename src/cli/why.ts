@@ -1,3 +1,4 @@
+import { formatInstant } from "../core/format.ts";
 import { Command } from "commander";
 import { forEachAtOnce } from "../../queues/at-once.ts";
 import { parseConfigWithoutRedis } from "../config/config.ts";
@@ -17,20 +18,21 @@ interface WhyOptions {
 export function createWhy(): Command {
   return new Command("why")
     .description("say why a model would or would not be retrained now, and what would turn that")
-    .argument("[model]", "the model", "default")
+    .argument("[model]", "the model; the only one by default")
     .option("-a, --all", "every model")
     .option("--json", "print JSON: an object, or with --all an array")
-    .action((model: string, options: WhyOptions) => why(model, options));
+    .action((model: string | undefined, options: WhyOptions) => why(model, options));
 }
 
 /** How many models are read at once. */
 const CONCURRENCY = 4;
 
-async function why(model: string, { all, json }: WhyOptions): Promise<void> {
+async function why(given: string | undefined, { all, json }: WhyOptions): Promise<void> {
   const config = parseConfigWithoutRedis(loadEnvironment());
   printNotes(config);
   await withDatabase(config, async (database) => {
     if (!all) {
+      const model = given ?? (config.models.size === 1 ? [...config.models.keys()].join() : "default");
       const answer = await explainModel(config, database, model);
       return print(json ? JSON.stringify(answer, null, 2) : whyLines(answer).join("\n"));
     }
@@ -56,6 +58,8 @@ function whyLines({ model, decision, reason, nextLookAt, ...explanation }: Why):
   return [
     `${model}: ${verdict} (${reason.replaceAll(",", ", ")})`,
     ...explanationLines(decision, explanation).filter((line) => line !== ""),
-    ...(nextLookAt === null ? [] : [`⏰ Re-evaluated by itself at ${nextLookAt}, or at the next event`]),
+    ...(nextLookAt === null
+      ? []
+      : [`⏰ Re-evaluated by itself at ${formatInstant(nextLookAt)}, or at the next event`]),
   ];
 }

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Fault } from "../core/fields.ts";
+import { distance } from "fastest-levenshtein";
 import { findNearest } from "../core/nearest.ts";
 import type { Setting } from "../core/setting.ts";
 import { TRAINERS } from "../trainers/registry.ts";
@@ -67,7 +68,8 @@ export function describeFault({ variable, secret }: Setting, issue: z.core.$ZodI
 }
 
 /**
- * Finds unknown variables that are one typo away from a setting that is not set, or start with RETRIGGER_.
+ * Finds unknown variables that are one typo away from a setting that is not set (in `.env` two, if they are long), or start with
+ * RETRIGGER_.
  *
  * @param isOurs Whether a variable is known to be meant for this program: only `.env` sets it.
  */
@@ -80,9 +82,10 @@ export function findUnknownSettings(
     .flatMap((name) => {
       const where = isOurs(name) ? `${name} in .env` : name;
       const shortest = isOurs(name) ? 4 : 8;
-      const meant = SETTING_NAMES.find(
-        (known) => known.length >= shortest && env[known] === undefined && isOneTypoApart(name, known),
-      );
+      const free = SETTING_NAMES.filter((known) => env[known] === undefined);
+      const meant =
+        free.find((known) => known.length >= shortest && isOneTypoApart(name, known)) ??
+        free.find((known) => isOurs(name) && name.length >= 10 && distance(name, known) === 2);
       if (meant) return [`${where} is not a setting: did you mean ${meant}?`];
       // Kubernetes sets these variables in every pod if there is a service named retrigger.
       const isFromKubernetes = /^RETRIGGER_(SERVICE|PORT)(_|$)/.test(name);

@@ -18,6 +18,12 @@ export function formatTime(iso: string | null, timeZone: string): string {
   return formatterOf(timeZone).format(time);
 }
 
+/** An instant, ISO 8601 or Unix milliseconds, as "2026-12-01 06:00 UTC"; with the seconds if there are any. */
+export function formatInstant(time: string | number): string {
+  const [date, clock = ""] = new Date(time).toISOString().split("T");
+  return `${date} ${clock.slice(0, clock.slice(6, 8) === "00" ? 5 : 8)} UTC`;
+}
+
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
 /** One formatter per zone: creating one costs as much as a hundred uses. */

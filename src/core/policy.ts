@@ -171,23 +171,33 @@ function findContradictions(policy: Policy, path: Fault["path"]): Fault[] {
   const criteria = listCriteria(policy.when);
   const faults: Fault[] = [];
   const at = [...path, "when"];
-  if (holdsWithoutReason(policy.when)) {
+  if (canHold(policy.when, ({ criterion }) => criterion.carries === null)) {
     const keys = criteria.flatMap(({ criterion }) => (criterion.carries === null ? [criterion.key] : []));
     faults.push({
       path: at,
       message: `expected a criterion that is a reason to retrain, such as driftAlerts or maxAge: ${[...new Set(keys)].join(" and ")} alone would retrain all the time`,
     });
-  }
+  } else if (canHold(policy.when, alwaysHolds))
+    faults.push({
+      path: at,
+      message: "it always holds, because bufferSize: 0 does: expected at least 1 row",
+    });
   if (criteria.filter(({ criterion }) => criterion.key === "sampleFloor").length > 1)
     faults.push({ path: at, message: "sampleFloor applies to the whole policy, so it may be named once" });
   return faults;
 }
 
-/** Whether a condition can hold although no criterion that is a reason to retrain does. */
-function holdsWithoutReason(condition: Condition): boolean {
+type Leaf = Extract<ReturnType<typeof partOf>, { kind: "criterion" }>;
+
+function alwaysHolds({ criterion, settings }: Leaf): boolean {
+  return criterion.key === "bufferSize" && (settings as { atLeast: number }).atLeast === 0;
+}
+
+/** Whether a condition can hold by these criteria alone. */
+function canHold(condition: Condition, includes: (leaf: Leaf) => boolean): boolean {
   const part = partOf(condition);
-  if (part.kind === "criterion") return part.criterion.carries === null;
-  const count = part.children.filter(holdsWithoutReason).length;
+  if (part.kind === "criterion") return includes(part);
+  const count = part.children.filter((child) => canHold(child, includes)).length;
   if (part.kind === "atLeast") return count >= part.count;
   return part.kind === "any" ? count > 0 : count === part.children.length;
 }

@@ -267,7 +267,7 @@ describe("the guards of a training", () => {
       policy: GUIDE_POLICY,
     });
     expect(text).toContain(
-      "held back until 2025-12-21T17:20:00.000Z, because the training of decision #4 failed (failure, failure 2",
+      "held back until 2025-12-21 17:20 UTC, because the training of decision #4 failed (failure, failure 2",
     );
   });
 });

@@ -172,9 +172,7 @@ describe("the report", () => {
       { ...evidence, interventions: { ...evidence.interventions, approval: request } },
       policy,
     );
-    expect(rejected).toContain(
-      "rejected by Ada (a promotion); requested again after 2025-12-22T15:10:00.000Z",
-    );
+    expect(rejected).toContain("rejected by Ada (a promotion); requested again after 2025-12-22 15:10 UTC");
     expect(rejected).toContain("DECISION: DRIFT DETECTED, BUT WAITING");
     expect(rejected).not.toContain("npx retrigger approve");
     const open = { ...request, state: "open" as const, answeredAt: null, by: null, reason: null };

@@ -3,7 +3,7 @@ import { describeSpan, duration, toMs } from "../duration.ts";
 import type { Evidence } from "../evidence.ts";
 import { trainNow } from "../explain/levers.ts";
 import type { Fields } from "../fields.ts";
-import { formatRatio } from "../format.ts";
+import { formatInstant, formatRatio } from "../format.ts";
 
 const fields = {
   atLeast: {
@@ -49,7 +49,7 @@ export const maxAge = {
       ? "the last successful training ended"
       : "no training has succeeded; the first decision was made";
     return [
-      `Age: ${what} ${describeSpan(now - origin)} ago, ${age} required (reached ${new Date(origin + toMs(age)).toISOString()})`,
+      `Age: ${what} ${describeSpan(now - origin)} ago, ${age} required (reached ${formatInstant(origin + toMs(age))})`,
     ];
   },
   advise: () => [],

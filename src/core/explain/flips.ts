@@ -1,3 +1,4 @@
+import { formatInstant } from "../format.ts";
 import type { CheckResult, Criterion, Guard } from "../check.ts";
 import { listCriteria } from "../condition.ts";
 import type { Evidence } from "../evidence.ts";
@@ -135,7 +136,7 @@ class Search {
       !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at;
     const guards = before.guards.filter(hasEnded);
     const criteria = before.criteria.filter(hasEnded);
-    const time = new Date(at).toISOString().replace(".000Z", "Z");
+    const time = formatInstant(at);
     const named = [
       ...guards.map(({ id }) => endingOf(id)),
       ...criteria.map(({ id }) => `${id.replaceAll("_", " ")} is reached`),

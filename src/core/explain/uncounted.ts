@@ -3,7 +3,7 @@ import type { PlacedCriterion } from "../condition.ts";
 import { toMs } from "../duration.ts";
 import { type Evidence, EVIDENCE_LIMITS } from "../evidence.ts";
 import { timeOf, weighedChecks } from "../facts.ts";
-import { formatCount } from "../format.ts";
+import { formatCount, formatInstant } from "../format.ts";
 import { backoffOf, hasRetriggerGuard, type Policy, sampleFloorOf } from "../policy.ts";
 import type { Uncounted } from "./explanation.ts";
 
@@ -41,7 +41,7 @@ function listHeldBack({ alerts, takenAt }: Evidence, policy: Policy): Uncounted[
       kind: "held_back",
       count: training.alerts,
       decisionId: training.decisionId,
-      text: `${countAlerts(training.alerts)} held back until ${new Date(computeBackoffEnd(training, base)).toISOString()}, because the training of decision #${training.decisionId} failed`,
+      text: `${countAlerts(training.alerts)} held back until ${formatInstant(computeBackoffEnd(training, base))}, because the training of decision #${training.decisionId} failed`,
     }));
 }
 

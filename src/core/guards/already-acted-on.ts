@@ -2,7 +2,7 @@ import type { Guard } from "../check.ts";
 import { type Evidence, EVIDENCE_LIMITS } from "../evidence.ts";
 import { moreAlerts } from "../explain/levers.ts";
 import { listUnanswered } from "../facts.ts";
-import { formatCount } from "../format.ts";
+import { formatCount, formatInstant } from "../format.ts";
 
 /**
  * The re-trigger guard: the same alert does not start a second training. It objects only if alerts carry the condition: if it
@@ -34,7 +34,7 @@ export const alreadyActedOn = {
       `Re-trigger guard: ${formatCount(count - result.actual)} of ${formatCount(count)} alert(s) already acted on`,
       ...evidence.alerts.answeredBy.map(
         ({ decisionId, decidedAt, alerts }) =>
-          `  by decision #${decisionId} of ${decidedAt} (${formatCount(alerts)} alert(s))`,
+          `  by decision #${decisionId} of ${formatInstant(decidedAt)} (${formatCount(alerts)} alert(s))`,
       ),
     ];
   },

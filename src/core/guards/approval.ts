@@ -3,7 +3,7 @@ import { duration, toMs } from "../duration.ts";
 import type { Evidence } from "../evidence.ts";
 import { switchOver } from "../explain/levers.ts";
 import type { Fields } from "../fields.ts";
-import { toPlain } from "../format.ts";
+import { formatInstant, toPlain } from "../format.ts";
 
 const fields = {
   expires: {
@@ -38,10 +38,12 @@ export const approval = {
     const rejectedUntil = findRejectionEnd(request, toMs(expires));
     if (request && rejectedUntil !== null && rejectedUntil > now)
       return [
-        `Approval: rejected by ${toPlain(request.by ?? "")} (${toPlain(request.reason ?? "")}); requested again after ${new Date(rejectedUntil).toISOString()}`,
+        `Approval: rejected by ${toPlain(request.by ?? "")} (${toPlain(request.reason ?? "")}); requested again after ${formatInstant(rejectedUntil)}`,
       ];
     if (request?.state === "open" && Date.parse(request.expiresAt) > now)
-      return [`Approval: requested by decision #${request.decisionId}, until ${request.expiresAt}`];
+      return [
+        `Approval: requested by decision #${request.decisionId}, until ${formatInstant(request.expiresAt)}`,
+      ];
     return [`Approval: requested by this decision; the request expires after ${expires}`];
   },
   advise({ evidence, now, decisionId, settings: { expires } }) {

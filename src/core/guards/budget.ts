@@ -1,7 +1,7 @@
 import type { Guard, Measurement } from "../check.ts";
 import { duration, toMs } from "../duration.ts";
 import { type Fields, type FieldValues, whole } from "../fields.ts";
-import { formatCount } from "../format.ts";
+import { formatCount, formatInstant } from "../format.ts";
 
 const fields = {
   atMost: { schema: whole(1, 1000), meaning: "How many trainings may be requested." },
@@ -27,7 +27,7 @@ export const budget = {
     `trainings requested: ${formatCount(actual)}, at most ${formatCount(required)}`,
   ],
   explain: ({ result: { actual, nextLookAt }, settings: { atMost, per } }) => [
-    `Budget: ${formatCount(actual)} training(s) requested in the last ${per}, ${formatCount(atMost)} allowed, until ${nextLookAt ?? "one is older"}`,
+    `Budget: ${formatCount(actual)} training(s) requested in the last ${per}, ${formatCount(atMost)} allowed, until ${nextLookAt === undefined ? "one is older" : formatInstant(nextLookAt)}`,
   ],
   advise: () => ["Nothing to do: the model is re-evaluated when a training leaves the period"],
 } as const satisfies Guard<typeof fields>;
@@ -51,7 +51,7 @@ export const totalBudget = {
     `trainings requested by all models: ${formatCount(actual)}, at most ${formatCount(required)}`,
   ],
   explain: ({ result: { actual, nextLookAt }, settings: { atMost, per } }) => [
-    `Budget of all models: ${formatCount(actual)} training(s) requested in the last ${per}, ${formatCount(atMost)} allowed, until ${nextLookAt ?? "one is older"}`,
+    `Budget of all models: ${formatCount(actual)} training(s) requested in the last ${per}, ${formatCount(atMost)} allowed, until ${nextLookAt === undefined ? "one is older" : formatInstant(nextLookAt)}`,
   ],
   advise: () => ["Nothing to do: the model is re-evaluated when a training leaves the period"],
 } as const satisfies Guard<typeof fields>;

@@ -3,7 +3,7 @@ import type { Guard } from "../check.ts";
 import { describeSpan, duration, toMs } from "../duration.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Fields, FieldValues } from "../fields.ts";
-import { formatRatio } from "../format.ts";
+import { formatInstant, formatRatio } from "../format.ts";
 
 const fields = {
   for: { schema: duration("1s"), meaning: "How long no further training starts." },
@@ -52,7 +52,7 @@ export const cooldown = {
     const what =
       settings.since === "success" ? "the last successful training ended" : "the last training was requested";
     return [
-      `Cooldown: ${what} ${describeSpan(now - last)} ago; ${settings.for} required, until ${new Date(end).toISOString()}`,
+      `Cooldown: ${what} ${describeSpan(now - last)} ago; ${settings.for} required, until ${formatInstant(end)}`,
     ];
   },
   advise: () => ["Nothing to do: the model is re-evaluated when the cooldown ends"],

@@ -4,7 +4,7 @@ import type { WeighedCheck, Evidence } from "../evidence.ts";
 import { addChecks, switchOver } from "../explain/levers.ts";
 import { timeOf, weighedChecks } from "../facts.ts";
 import { featureNames, type Fields, type FieldValues } from "../fields.ts";
-import { formatCount, toPlain } from "../format.ts";
+import { formatCount, formatInstant, toPlain } from "../format.ts";
 
 const fields = {
   veto: { schema: featureNames, meaning: "Features whose alert means that the data is broken." },
@@ -39,7 +39,7 @@ export const dataQuality = {
   explain: ({ evidence, settings, now }) =>
     listVetoes(evidence, settings, now).map(
       ({ feature, at }) =>
-        `Data quality: ${toPlain(feature ?? "")} has an alert of ${at}, which vetoes a training`,
+        `Data quality: ${toPlain(feature ?? "")} has an alert of ${formatInstant(at)}, which vetoes a training`,
     ),
   advise: () => ["Repair the data; the next check without an alert lifts the veto"],
   levers: ({ veto }) => [

@@ -1,3 +1,4 @@
+import { formatInstant } from "../format.ts";
 import { DateTime } from "luxon";
 import { z } from "zod";
 import type { Guard } from "../check.ts";
@@ -71,7 +72,7 @@ export const quietHours = {
   report: () => ["quiet hours, in which no training starts"],
   explain({ now, settings }) {
     const end = findEnd(now, settings) ?? now;
-    return [`Quiet hours: ${describe(settings)}, until ${new Date(end).toISOString()}`];
+    return [`Quiet hours: ${describe(settings)}, until ${formatInstant(end)}`];
   },
   advise: () => ["Nothing to do: the model is re-evaluated when the quiet hours end"],
 } as const satisfies Guard<typeof fields>;

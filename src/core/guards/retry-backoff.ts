@@ -4,7 +4,7 @@ import { duration } from "../duration.ts";
 import { moreAlerts } from "../explain/levers.ts";
 import { listUnanswered, weighedChecks } from "../facts.ts";
 import type { Fields } from "../fields.ts";
-import { formatCount } from "../format.ts";
+import { formatCount, formatInstant } from "../format.ts";
 
 const fields = {
   base: {
@@ -47,11 +47,11 @@ export const retryBackoff = {
     if (held.length > 0 || trainings.lastFailed === null)
       return alerts.failed.map((training) => {
         const { decisionId, conclusion, failures, alerts: count } = training;
-        const until = new Date(computeBackoffEnd(training, base)).toISOString();
+        const until = formatInstant(computeBackoffEnd(training, base));
         return `Backoff: ${formatCount(count)} alert(s) held back until ${until}, because the training of decision #${decisionId} failed (${conclusion ?? "no conclusion"}, failure ${formatCount(failures)} in a row)`;
       });
     const { decisionId, failures } = trainings.lastFailed;
-    const until = new Date(computeBackoffEnd(trainings.lastFailed, base)).toISOString();
+    const until = formatInstant(computeBackoffEnd(trainings.lastFailed, base));
     return [
       `Backoff: held back until ${until}, because the training of decision #${decisionId} failed (failure ${formatCount(failures)} in a row)`,
     ];

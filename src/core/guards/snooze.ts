@@ -1,5 +1,5 @@
 import type { Guard } from "../check.ts";
-import { toPlain } from "../format.ts";
+import { formatInstant, toPlain } from "../format.ts";
 
 /** The model is paused until an instant that the person had to name. */
 export const snooze = {
@@ -23,7 +23,7 @@ export const snooze = {
     interventions.snooze === null
       ? []
       : [
-          `Snoozed: by ${toPlain(interventions.snooze.by)} until ${interventions.snooze.until} (${toPlain(interventions.snooze.reason)})`,
+          `Snoozed: by ${toPlain(interventions.snooze.by)} until ${formatInstant(interventions.snooze.until)} (${toPlain(interventions.snooze.reason)})`,
         ],
   advise: () => ["Wait for its end, or: npx retrigger unsnooze MODEL"],
 } as const satisfies Guard;

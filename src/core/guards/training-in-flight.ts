@@ -1,7 +1,7 @@
 import type { Guard } from "../check.ts";
 import { type Evidence, findInFlight } from "../evidence.ts";
 import { switchOver } from "../explain/levers.ts";
-import { formatCount } from "../format.ts";
+import { formatCount, formatInstant } from "../format.ts";
 
 /** No training of the model is under way. Objects until every training has ended or reached its limit. */
 export const trainingInFlight = {
@@ -27,10 +27,10 @@ export const trainingInFlight = {
   report: ({ actual }) => [`trainings under way: ${formatCount(actual)}, none allowed`],
   explain: ({ evidence, now }) =>
     findInFlight(evidence, now).flatMap(({ decisionId, trainer, state, since, until, url }) => [
-      `In flight: the training of decision #${decisionId} (${trainer}, ${state}) since ${since}${url === null ? "" : ` ${url}`}`,
+      `In flight: the training of decision #${decisionId} (${trainer}, ${state}) since ${formatInstant(since)}${url === null ? "" : ` ${url}`}`,
       ...(until === null
         ? []
-        : [`  blocks the model until ${until} at the latest, unless it shows a sign of life`]),
+        : [`  blocks the model until ${formatInstant(until)} at the latest, unless it shows a sign of life`]),
     ]),
   advise: () => ["Wait for the training under way; a follow-up re-evaluates when it ends"],
   levers: () => [

@@ -1,5 +1,5 @@
 import type { DispatchOutcome } from "../dispatch/dispatch.ts";
-import { formatCount, formatScore, toPlain } from "../format.ts";
+import { formatCount, formatInstant, formatScore, toPlain } from "../format.ts";
 
 /** What a message about a dispatch includes. */
 export interface Announced extends Pick<DispatchOutcome, "state" | "url" | "error"> {
@@ -43,7 +43,7 @@ export function announceEnd(
     ...withError(dispatch),
     ...(alertsBackAt === null
       ? []
-      : [`Its alerts are held back until ${alertsBackAt}; then a follow-up re-evaluates`]),
+      : [`Its alerts are held back until ${formatInstant(alertsBackAt)}; then a follow-up re-evaluates`]),
   ].join("\n");
 }
 
@@ -69,7 +69,7 @@ export function announceApproval(
   { until, reason }: { until: string; reason: string },
 ): string {
   return [
-    `🙋 ${model}: decision #${decisionId} awaits an approval until ${until} (${reason})`,
+    `🙋 ${model}: decision #${decisionId} awaits an approval until ${formatInstant(until)} (${reason})`,
     `npx retrigger approve ${decisionId} --by NAME --reason TEXT`,
     `npx retrigger reject ${decisionId} --by NAME --reason TEXT`,
   ].join("\n");
@@ -77,12 +77,15 @@ export function announceApproval(
 
 /** "🔇 films: no drift run since ...". */
 export function announceMissingRuns(model: string, lastSeenAt: string | null, every: string): string {
-  const since = lastSeenAt === null ? "none has been seen yet" : `the last sign of one was at ${lastSeenAt}`;
+  const since =
+    lastSeenAt === null
+      ? "none has been seen yet"
+      : `the last sign of one was at ${formatInstant(lastSeenAt)}`;
   return `🔇 ${model}: a drift run is expected every ${every}, but ${since}`;
 }
 
 export function announceRunsBack(model: string, lastSeenAt: string | null): string {
-  return `🔊 ${model}: drift runs are back${lastSeenAt === null ? "" : ` (${lastSeenAt})`}`;
+  return `🔊 ${model}: drift runs are back${lastSeenAt === null ? "" : ` (${formatInstant(lastSeenAt)})`}`;
 }
 
 export function announceFailedChain(model: string, stage: string, runId: string, error: string): string {

@@ -1,5 +1,5 @@
 import type { Explanation } from "../explain/explanation.ts";
-import { toPlain } from "../format.ts";
+import { formatInstant, toPlain } from "../format.ts";
 
 /** What would turn the decision, what did not count, what is likely wrong with the sources, and whether drift runs are missing. */
 export function explanationLines(
@@ -15,7 +15,10 @@ export function explanationLines(
     ...(notCounted.length === 0 ? [] : ["", "Not counted:", ...notCounted.map(({ text }) => `   • ${text}`)]),
     ...(warnings.length === 0 ? [] : ["", ...warnings.map(({ text }) => `⚠️ Warning: ${text}`)]),
     ...(driftRuns?.state === "missing"
-      ? ["", `🔇 Drift runs are missing: expected every ${driftRuns.every}, due since ${driftRuns.dueAt}`]
+      ? [
+          "",
+          `🔇 Drift runs are missing: expected every ${driftRuns.every}, due since ${formatInstant(driftRuns.dueAt)}`,
+        ]
       : []),
   ];
 }

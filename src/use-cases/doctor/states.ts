@@ -1,7 +1,7 @@
 import type { ModelConfig } from "../../config/config.ts";
 import { findUnshrunkBuffer } from "../../core/explain/warnings.ts";
 import { about, type Finding, warning } from "../../core/finding.ts";
-import { toPlain } from "../../core/format.ts";
+import { formatInstant, toPlain } from "../../core/format.ts";
 import type { PartInspection } from "../../postgres/inspection/inspect.ts";
 import type { ModelOverview } from "../../postgres/inspection/model-overview.ts";
 
@@ -34,7 +34,7 @@ export function describeState(
           about(
             model,
             warning(
-              `snoozed until ${toMinutes(snooze.until)} by ${toPlain(snooze.by)}: ${toPlain(snooze.reason)}`,
+              `snoozed until ${formatInstant(snooze.until)} by ${toPlain(snooze.by)}: ${toPlain(snooze.reason)}`,
               `To end it earlier: npx retrigger unsnooze ${model}`,
             ),
             "snoozed",
@@ -46,7 +46,7 @@ export function describeState(
           about(
             model,
             warning(
-              `decision #${approval.decisionId} awaits an approval until ${toMinutes(approval.expiresAt)}`,
+              `decision #${approval.decisionId} awaits an approval until ${formatInstant(approval.expiresAt)}`,
               `npx retrigger approve | reject ${approval.decisionId} --by NAME --reason TEXT`,
             ),
             "awaiting approval",
@@ -58,7 +58,7 @@ export function describeState(
           about(
             model,
             warning(
-              `drift runs are missing: one is expected every ${missingRuns.every}, ${missingRuns.lastSeenAt === null ? "and none has been seen yet" : `the last was seen at ${toMinutes(missingRuns.lastSeenAt)}`}`,
+              `drift runs are missing: one is expected every ${missingRuns.every}, ${missingRuns.lastSeenAt === null ? "and none has been seen yet" : `the last was seen at ${formatInstant(missingRuns.lastSeenAt)}`}`,
               "Run the drift monitoring, or find out why it stopped",
             ),
             "drift runs are missing",
@@ -71,6 +71,3 @@ export function describeState(
 }
 
 /** "2026-11-28 06:00 UTC" */
-function toMinutes(iso: string): string {
-  return `${new Date(iso).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-}

@@ -132,7 +132,7 @@ describe("the reason of a trigger", () => {
 });
 
 describe("a combination", () => {
-  const [yes, no] = [{ bufferSize: 0 }, { bufferSize: 1 }];
+  const [yes, no] = [{ bufferSize: 1 }, { bufferSize: 2 }];
 
   it.each([
     [{ all: [yes, no] }, false],
@@ -140,7 +140,7 @@ describe("a combination", () => {
     [{ atLeast: 2, of: [yes, no, yes] }, true],
     [{ atLeast: 2, of: [yes, no, no] }, false],
     [[yes, { any: [no, { all: [yes, yes] }] }], true],
-    [{ bufferSize: 0, driftAlerts: 1 }, false],
+    [{ bufferSize: 1, driftAlerts: 1 }, false],
   ])("%j", (when, expected) => {
     expect(judgeWith(policyFrom({ when }), withChecks([])).decision === "trigger").toBe(expected);
   });

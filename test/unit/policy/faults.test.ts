@@ -119,6 +119,11 @@ describe("a fault in a condition", () => {
       "recentDriftChecks alone would retrain all the time",
     ],
     [
+      "what always holds",
+      { any: [{ driftAlerts: 1 }, { bufferSize: 0 }] },
+      `${at}: it always holds, because bufferSize: 0 does`,
+    ],
+    [
       "two floors",
       [{ sampleFloor: 1 }, { sampleFloor: 2 }, { driftAlerts: 1 }],
       `${at}: sampleFloor applies to the whole policy`,

@@ -15,7 +15,7 @@ function object(
   checks: Parameters<typeof withChecks>[0] = [],
 ) {
   const { failed, nextLookAt } = judgeWith(
-    policyFrom({ when: { bufferSize: 0 }, guards }),
+    policyFrom({ when: { bufferSize: 1 }, guards }),
     withChecks(checks, changes),
   );
   return { code: failed.join(",") || null, nextLookAt };
@@ -127,7 +127,7 @@ describe("dataQuality", () => {
 describe("dataQuality beside a sampleFloor", () => {
   it("vetoes whatever the number of samples", () => {
     const policy = policyFrom({
-      when: { sampleFloor: 100, bufferSize: 0 },
+      when: { sampleFloor: 100, bufferSize: 1 },
       guards: { dataQuality: { veto: ["null_rate"] } },
     });
     const checks = [
@@ -302,7 +302,7 @@ describe("a forced decision", () => {
   const interventions = { override, snooze: { until: ahead(DAY), reason: "a release", by: "operator" } };
 
   it("passes over guards, and lists those that objected", () => {
-    const verdict = judgeWith(policyFrom({ when: { bufferSize: 0 } }), withChecks([], { interventions }));
+    const verdict = judgeWith(policyFrom({ when: { bufferSize: 1 } }), withChecks([], { interventions }));
     expect(verdict).toMatchObject({
       decision: "trigger",
       forced: { by: "operator", reason: "a demonstration" },
@@ -311,7 +311,7 @@ describe("a forced decision", () => {
   });
 
   it("does not pass over criteria", () => {
-    const verdict = judgeWith(policyFrom({ when: { bufferSize: 1 } }), withChecks([], { interventions }));
+    const verdict = judgeWith(policyFrom({ when: { bufferSize: 2 } }), withChecks([], { interventions }));
     expect(verdict).toMatchObject({ decision: "no_action", reason: "insufficient_buffer" });
   });
 });

@@ -4,7 +4,7 @@ import { judgeWith, policyFrom, withChecks } from "./tables.ts";
 describe("quietHours", () => {
   /** When quiet hours let go of a decision at an instant; null if they do not object. */
   function endOf(quietHours: object, at: string): string | null {
-    const policy = policyFrom({ when: { bufferSize: 0 }, guards: { quietHours } });
+    const policy = policyFrom({ when: { bufferSize: 1 }, guards: { quietHours } });
     const { failed, nextLookAt } = judgeWith(policy, withChecks([], { takenAt: Date.parse(at) }));
     expect(failed).toEqual(nextLookAt === null ? [] : ["quiet_hours"]);
     return nextLookAt?.replace(".000Z", "Z") ?? null;

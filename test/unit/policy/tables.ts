@@ -54,7 +54,7 @@ export function withChecks(
     weighed,
     alerts: { ids: alerts.map(({ id }) => id), unanswered: alerts.length, answeredBy: [], failed: [] },
     inFlight: [],
-    buffer: { size: 0, batchCount: 0, batches: [], ...buffer },
+    buffer: { size: 1, batchCount: 0, batches: [], ...buffer },
     ...others,
     lastDecisions: [],
   });
@@ -80,6 +80,6 @@ export function holds(
   checks: readonly (Partial<WeighedCheck> & { ago?: number })[],
   changes: object = {},
 ): boolean {
-  const policy = policyFrom({ when: [when, { any: [{ maxAge: "1m" }, { bufferSize: 0 }] }] });
+  const policy = policyFrom({ when: [when, { any: [{ maxAge: "1m" }, { bufferSize: 1 }] }] });
   return judgeWith(policy, withChecks(checks, changes)).criteria[0]?.passed ?? false;
 }
