@@ -5,8 +5,8 @@ const FAULTS = "test/faults/**/*.test.ts";
 export default defineConfig({
   test: {
     globalSetup: "test/support/global-setup.ts",
-    // Two cores and tests that mostly wait; each test file has a database and a queue prefix of its own.
-    maxWorkers: 4,
+    // Two cores and tests that often wait; each test file has a database and a queue prefix of its own.
+    maxWorkers: 5,
     // Files share what they import; no test changes a module or the environment.
     isolate: false,
     testTimeout: 60_000,

@@ -8,7 +8,7 @@ const SEED = Math.floor(Date.now() / 86_400_000);
 
 /** The short form of `npm run test:faults`: each fault once. */
 describe(`the service under faults (seed ${SEED})`, () => {
-  const lanes = createLanes(3);
+  const lanes = createLanes(2);
   beforeAll(() => lanes.open());
   afterAll(() => lanes.close());
 

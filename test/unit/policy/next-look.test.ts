@@ -34,10 +34,10 @@ describe("the next look", () => {
         if (nextLookAt === null) seen.never += 1;
         else if (!failed.includes(RENEWED)) seen.timed += 1;
       }),
-      { numRuns: runsOf(600) },
+      { numRuns: runsOf(400) },
     );
-    expect(seen.timed).toBeGreaterThan(runsOf(600) / 10);
-    expect(seen.never).toBeGreaterThan(runsOf(600) / 50);
+    expect(seen.timed).toBeGreaterThan(runsOf(400) / 10);
+    expect(seen.never).toBeGreaterThan(runsOf(400) / 50);
   });
 
   it("is an instant at which a check passes that fails now", { timeout: 3_600_000 }, () => {
@@ -53,7 +53,7 @@ describe("the next look", () => {
         );
         expect(turned).not.toEqual([]);
       }),
-      { numRuns: runsOf(600) },
+      { numRuns: runsOf(400) },
     );
   });
 });
