@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     globalSetup: "test/support/global-setup.ts",
     // Two cores and tests that often wait; each test file has a database and a queue prefix of its own.
-    maxWorkers: 5,
+    maxWorkers: 4,
     // Files share what they import; no test changes a module or the environment.
     isolate: false,
     testTimeout: 60_000,
@@ -26,7 +26,10 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      { extends: true, test: { name: "faults", include: [FAULTS], sequence: { groupOrder: 1 } } },
+      {
+        extends: true,
+        test: { name: "faults", include: [FAULTS], maxWorkers: 3, sequence: { groupOrder: 1 } },
+      },
     ],
   },
 });

@@ -10,7 +10,7 @@ function retrigger(args: string[], settings: Record<string, string> = {}) {
 }
 
 beforeAll(async () => {
-  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" }, isUnmigrated: true });
   await addCheck(world);
 });
 afterAll(() => world.close());

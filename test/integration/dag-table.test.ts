@@ -33,7 +33,7 @@ const GUIDE_QUERIES = [
 
 describe("a database with decisions of the DAG", () => {
   it("keeps the DAG's rows, shows them in the report, and supports every query of the guide", async () => {
-    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "1" } });
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "1" }, isUnmigrated: true });
     await world.sql(DAG_TABLE);
     const before = await world.sql("SELECT * FROM retraining_decisions ORDER BY id");
     await world.startApp();
@@ -64,7 +64,7 @@ describe("a database with decisions of the DAG", () => {
   });
 
   it("treats a decision that the DAG makes during a run as the newer one", async () => {
-    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "1" } });
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "1" }, isUnmigrated: true });
     await world.sql(DAG_TABLE);
     await world.startApp();
     await addCheck(world);
@@ -87,7 +87,7 @@ describe("a database with decisions of the DAG", () => {
 
 describe("a decision table with rows whose ids were inserted by hand", () => {
   it("continues above the highest id, with one decision per event", async () => {
-    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" }, isUnmigrated: true });
     await world.sql(DAG_TABLE);
     await world.sql("INSERT INTO retraining_decisions (id, decision) VALUES (60, 'no_action')");
     await world.startApp();
@@ -103,7 +103,7 @@ describe("a decision table with rows whose ids were inserted by hand", () => {
 
 describe("migrations", () => {
   it("say what to do if a view depends on the DAG's table", async () => {
-    world = await createWorld();
+    world = await createWorld({ isUnmigrated: true });
     await world.sql(`${DAG_TABLE}; CREATE VIEW board AS SELECT buffer_size FROM retraining_decisions`);
     const database = createDatabase(world.config, createLogger("silent"));
     expect(await failureOf(database.migrate())).toContain(
@@ -113,7 +113,7 @@ describe("migrations", () => {
   });
 
   it("say what to do if the user may not create tables", async () => {
-    world = await createWorld();
+    world = await createWorld({ isUnmigrated: true });
     const url = new URL(world.config.databaseUrl);
     const role = `reader${url.pathname.replace("/", "_")}`;
     await world.sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
@@ -128,7 +128,7 @@ describe("migrations", () => {
   });
 
   it("run once when several processes start together", async () => {
-    world = await createWorld();
+    world = await createWorld({ isUnmigrated: true });
     const log = createLogger("silent");
     const databases = Array.from({ length: 4 }, () => createDatabase(world.config, log));
     const done = await Promise.all(databases.map((database) => database.migrate()));

@@ -1,11 +1,15 @@
 import type { TestProject } from "vitest/node";
 import { startEmbeddedServers } from "../../src/embedded/servers.ts";
 import { bundleScripts } from "./bundle.ts";
+import { queryOnce } from "./database-url.ts";
+import { createTemplate } from "./template.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
     databaseUrl: string;
     redisUrl: string;
+    /** A database with the source tables and ours. */
+    template: string;
   }
 }
 
@@ -20,7 +24,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   project.provide("databaseUrl", databaseUrl);
   project.provide("redisUrl", redisUrl);
+  const template = `template_${process.pid}`;
+  project.provide("template", template);
+  await createTemplate(databaseUrl, template);
   return async () => {
+    await queryOnce(databaseUrl, `DROP DATABASE ${template} WITH (FORCE)`);
     await stop();
     await removeBundles();
   };

@@ -47,7 +47,7 @@ export function usePooler() {
   }
 
   async function createPooledWorld(options: WorldOptions = {}): Promise<PooledWorld> {
-    const world = await createWorld(options);
+    const world = await createWorld({ isUnmigrated: true, ...options });
     worlds.push(world);
     const database = new URL(world.config.databaseUrl).pathname.slice(1);
     const pooled = { ...world.config, databaseUrl: withDatabase(pooler.url, database) };

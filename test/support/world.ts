@@ -34,15 +34,21 @@ export interface World {
 
 export interface WorldOptions {
   settings?: Record<string, string>;
-  /** Whether to omit the source tables, for tests that create their own. */
+  /** Whether to omit the source tables and ours, for tests that create their own. */
   isEmpty?: boolean;
+  /** Whether to omit our tables only. */
+  isUnmigrated?: boolean;
 }
 
-export async function createWorld({ settings = {}, isEmpty = false }: WorldOptions = {}): Promise<World> {
+export async function createWorld({
+  settings = {},
+  isEmpty = false,
+  isUnmigrated = isEmpty,
+}: WorldOptions = {}): Promise<World> {
   const name = `test_${randomBytes(6).toString("hex")}`;
   const admin = new pg.Client(inject("databaseUrl"));
   await admin.connect();
-  await admin.query(`CREATE DATABASE ${name}`);
+  await admin.query(`CREATE DATABASE ${name}${isUnmigrated ? "" : ` TEMPLATE ${inject("template")}`}`);
   const databaseUrl = withDatabase(inject("databaseUrl"), name);
   const allSettings = {
     DATABASE_URL: databaseUrl,
@@ -56,7 +62,7 @@ export async function createWorld({ settings = {}, isEmpty = false }: WorldOptio
   const config = parseConfig(allSettings);
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 3 });
   pool.on("error", () => {});
-  if (!isEmpty) await pool.query(SOURCE_TABLES);
+  if (isUnmigrated && !isEmpty) await pool.query(SOURCE_TABLES);
   const log = createLogger("silent");
   const client = createClient(config, log);
   const redis = new Redis(config.redisUrl);

@@ -89,7 +89,7 @@ describe("a snooze", { timeout: 60_000 }, () => {
 
   it("ends on time, although a follow-up into which an event was folded decided last", async () => {
     const { stdout } = await world.run("snooze", "followed", "--for", "12s", ...BY);
-    const endsAt = Date.parse(/until (\S+)\./.exec(stdout)?.[1] ?? "");
+    const endsAt = Date.parse(/until (.+ UTC)\./.exec(stdout)?.[1] ?? "");
     await untilLatest("followed", "no_drift_alerts,snoozed");
     const hold = await holdTable(world, "monitoring.arrivals");
     await world.client.send(INBOX_JOBS.event, { runId: "first", model: "followed" });
