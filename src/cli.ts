@@ -12,7 +12,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 /** The command line: `npx retrigger`. */
 const program = new Command("retrigger")
   .description(
-    "Decides when a machine-learning model is retrained. Settings come from the environment and .env.",
+    "Decides when a machine-learning model is retrained. Settings come from the environment, .env and the YAML file that RETRIGGER_CONFIG names.",
   )
   .showHelpAfterError("(see --help)");
 for (const create of COMMANDS) {

@@ -21,7 +21,7 @@ export const SERVICE_SETTINGS = {
     variable: "REDIS_URL",
     schema: serverUrl(["redis", "rediss"]),
     meaning:
-      "Required, except for `migrate`, `history` and `decide --dry-run`. Redis 6.2 or later (tested: 7.0).",
+      "Required by the service and by commands that queue something. Redis 6.2 or later (tested: 7.0).",
     secret: "login",
   },
   redisPrefix: {

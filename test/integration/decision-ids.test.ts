@@ -3,7 +3,7 @@ import { addCheck, createWorld, failureOf, type World } from "../support/world.t
 
 let world: World;
 beforeEach(async () => {
-  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" }, isUnmigrated: true });
   await addCheck(world);
 });
 afterEach(() => world.close());

@@ -129,6 +129,13 @@ describe("the time of the next evaluation", () => {
 describe("a decision table with a drift score of another type", () => {
   it.each(["REAL", "NUMERIC(6,4)"])("%s: the request is still sent", async (type) => {
     await world.sql(
+      `DO $$ DECLARE name text; BEGIN
+         FOR name IN SELECT tablename FROM pg_tables WHERE tablename ~ '^(retraining|retrigger)_' LOOP
+           EXECUTE format('DROP TABLE %I CASCADE', name);
+         END LOOP;
+       END $$`,
+    );
+    await world.sql(
       `CREATE TABLE retraining_decisions (id SERIAL PRIMARY KEY, decision_date TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
          decision VARCHAR(20), reason TEXT, buffer_size INTEGER, drift_score ${type}, notes TEXT)`,
     );

@@ -24,7 +24,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   project.provide("databaseUrl", databaseUrl);
   project.provide("redisUrl", redisUrl);
-  const template = `template_${process.pid}`;
+  const template = `template_${project.name}_${process.pid}`;
   project.provide("template", template);
   await createTemplate(databaseUrl, template);
   return async () => {

@@ -28,9 +28,7 @@ export function estimate(changes: readonly Change[], evidence: Evidence, policy:
       : "";
   const fades = findFading(grown, policy, at);
   const fading =
-    fades === null
-      ? ""
-      : `; what calls for it now leaves the window in ${describeSpan(fades - now)}, before that`;
+    fades === null ? "" : `; ${fades.what} leaves the window in ${describeSpan(fades.at - now)}, before that`;
   return {
     at: new Date(at).toISOString(),
     text: `${rows ? "about " : "in "}${describeSpan(at - now)}${pace}${fading}`,
@@ -48,25 +46,31 @@ function findArrival(rows: number, { takenAt, buffer: { size, earlier } }: Evide
   return elapsed <= 0 ? null : Math.ceil(now + rows * (elapsed / (size - earlier.size)));
 }
 
-/** When the changed evidence would no longer trigger, if that is before `at`, because checks leave their window; else null. */
-function findFading(evidence: Evidence, policy: Policy, at: number): number | null {
+/**
+ * When the changed evidence would no longer trigger, if that is before `at`, because a check leaves its window, and which check
+ * that is; else null.
+ */
+function findFading(evidence: Evidence, policy: Policy, at: number): { at: number; what: string } | null {
   if (wouldTrigger(evidence, policy, at)) return null;
   const now = Date.parse(evidence.takenAt);
   const windows = listCriteria(policy.when).flatMap(
     ({ criterion, settings }) => criterion.needs(settings).within ?? [],
   );
-  const ends = weighedChecks(evidence)
-    .flatMap((check) => windows.map((within) => timeOf(check) + toMs(within)))
-    .filter((end) => end > now && end <= at)
-    .toSorted((a, b) => a - b);
-  const holdsAt = (end: number): boolean => conditionHolds(evidence, policy, end);
+  const checks = weighedChecks(evidence);
+  const ends = checks
+    .flatMap((check) => windows.map((within) => ({ check, at: timeOf(check) + toMs(within) })))
+    .filter((end) => end.at > now && end.at <= at)
+    .toSorted((a, b) => a.at - b.at);
+  const holdsAt = (end: { at: number }): boolean => conditionHolds(evidence, policy, end.at);
   const last = ends.at(-1);
-  if (last === undefined || !holdsAt(now) || holdsAt(last)) return null;
+  if (last === undefined || !conditionHolds(evidence, policy, now) || holdsAt(last)) return null;
   let [low, high] = [0, ends.length - 1];
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     if (holdsAt(ends[middle] ?? last)) low = middle + 1;
     else high = middle;
   }
-  return ends[high] ?? null;
+  const end = ends[high] ?? last;
+  const isNewestAlert = end.check === checks.find(({ triggered }) => triggered);
+  return { at: end.at, what: isNewestAlert ? "the newest alert" : "a check that it needs" };
 }
