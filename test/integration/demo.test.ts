@@ -109,8 +109,7 @@ function readExports(text: string): Record<string, string> {
   );
 }
 
-// Dozens of process starts: too slow for CI until the command line starts faster. `npm test` runs them.
-describe.skipIf(process.env["CI"])("npm run demo -- --config", { timeout: 90_000 }, () => {
+describe("npm run demo -- --config", { timeout: 90_000 }, () => {
   it("brings the three models of the example to three outcomes, and serves other shells", async () => {
     const child = spawnScript("src/demo.ts", ["--config", EXAMPLE], {});
     try {

@@ -111,8 +111,7 @@ describe("reported checks and growth", () => {
 });
 
 // Each command is a process of its own.
-// Dozens of process starts: too slow for CI until the command line starts faster. `npm test` runs them.
-describe.skipIf(process.env["CI"])("npx retrigger", { timeout: 90_000 }, () => {
+describe("npx retrigger", { timeout: 90_000 }, () => {
   const retrigger = (...args: string[]) => runScript("src/cli.ts", args, world.settings);
 
   async function withFile(content: string): Promise<string> {
