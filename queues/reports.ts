@@ -1,14 +1,14 @@
 import { z } from "zod";
 import { PermanentError } from "../src/core/errors.ts";
 import { parseJson } from "../src/core/parse.ts";
-import { IsoTime, PlainText } from "./jobs.ts";
+import { IsoTime, PlainText, toInstant } from "./jobs.ts";
 
 const NUMBER_EXPECTED = "must be a number";
 const SAMPLES_EXPECTED = "must be a whole number, at least 0";
 const TEXT_EXPECTED = "must be a text of 1 to 200 characters";
 
 /** A time that is far ahead is a mistake: its check would be the newest for years. */
-const ReportedTime = IsoTime.refine((time) => Date.parse(time) < Date.now() + 86_400_000, {
+const ReportedTime = IsoTime.refine((time) => toInstant(time).getTime() < Date.now() + 86_400_000, {
   error: "must not be more than a day ahead",
 });
 

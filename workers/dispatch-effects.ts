@@ -4,7 +4,7 @@ import { computeAlertsBackAt } from "../src/core/backoff.ts";
 import { callsForReevaluation } from "../src/core/dispatch/effects.ts";
 import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { PermanentError } from "../src/core/errors.ts";
-import { backoffOf, countRequiredAlerts, hasRetriggerGuard, type Policy } from "../src/core/policy.ts";
+import { backoffOf, countRequiredAlerts, type Policy } from "../src/core/policy.ts";
 import {
   announceEnd,
   announceExtraRuns,
@@ -108,8 +108,8 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     // A model that the settings no longer name is not evaluated.
     if (policy === null) return;
     const latest = await database.readLatestDecision(model);
-    const isGuarded = hasRetriggerGuard(policy) || backoffOf(policy) !== null;
-    if (callsForReevaluation(dispatch, latest, { isGuarded })) await reevaluate(model);
+    const hasBackoff = backoffOf(policy) !== null;
+    if (callsForReevaluation(dispatch, latest, { hasBackoff })) await reevaluate(model);
   }
 
   function alertsBackAt(record: DispatchRecord): string | null {

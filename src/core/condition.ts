@@ -195,7 +195,13 @@ function parse(value: unknown, path: Fault["path"], faults: Fault[], depth: numb
     faults.push({ path, message: "expected at least one criterion: an empty condition says nothing" });
     return { all: [] };
   }
-  const parts = keys.map((key) => parseKey(key, value[key], [...path, key], faults, depth));
+  // Several criteria in one mapping are a list, one level below.
+  const own = keys.length === 1 ? depth : depth + 1;
+  if (own > MAX_DEPTH) {
+    faults.push({ path, message: `expected at most ${MAX_DEPTH} levels` });
+    return { all: [] };
+  }
+  const parts = keys.map((key) => parseKey(key, value[key], [...path, key], faults, own));
   return parts.length === 1 && parts[0] ? parts[0] : { all: parts };
 }
 

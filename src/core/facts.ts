@@ -39,7 +39,7 @@ export function listAllChecksWithin(facts: Facts, within: Duration): readonly We
   return remember(facts, `all ${within}`, () => takeWithin(listAllChecks(facts), facts.now - toMs(within)));
 }
 
-/** The checks up to the first that was not read, of each feature: what adds scores or runs up needs every one of them. */
+/** The checks up to the first that was not read, of each feature: what compares or adds up scores needs every one of them. */
 export function withoutGaps(checks: readonly WeighedCheck[]): readonly WeighedCheck[] {
   return checks.some(({ hasGap }) => hasGap) ? checks.filter(({ hasGap }) => !hasGap) : checks;
 }

@@ -127,6 +127,10 @@ function parseGuards(value: unknown, base: Policy, path: Fault["path"], faults: 
     return base.guards;
   }
   const guards = { ...base.guards };
+  // RETRIGGER_GUARD=off has switched both off; whoever switches the one on again also expects the pause.
+  const isOnAgain =
+    base.guards["alreadyActedOn"] === "off" && ["on", true].includes(value["alreadyActedOn"] as never);
+  if (isOnAgain) delete guards["retryBackoff"];
   for (const [key, own] of Object.entries(value)) {
     const guard = GUARDS.find((known) => known.key === key);
     if (guard === undefined)
@@ -171,23 +175,25 @@ function findContradictions(policy: Policy, path: Fault["path"]): Fault[] {
   const criteria = listCriteria(policy.when);
   const faults: Fault[] = [];
   const at = [...path, "when"];
-  if (canHold(policy.when, ({ criterion }) => criterion.carries === null)) {
-    const keys = criteria.flatMap(({ criterion }) => (criterion.carries === null ? [criterion.key] : []));
-    faults.push({
-      path: at,
-      message: `expected a criterion that is a reason to retrain, such as driftAlerts or maxAge: ${[...new Set(keys)].join(" and ")} alone would retrain all the time`,
-    });
-  } else if (canHold(policy.when, alwaysHolds))
+  const isNoReason = (leaf: Leaf): boolean => leaf.criterion.carries === null || alwaysHolds(leaf);
+  if (canHold(policy.when, alwaysHolds))
     faults.push({
       path: at,
       message: "it always holds, because bufferSize: 0 does: expected at least 1 row",
     });
+  else if (canHold(policy.when, isNoReason)) {
+    const keys = criteria.flatMap((leaf) => (isNoReason(leaf) ? [leaf.criterion.key] : []));
+    faults.push({
+      path: at,
+      message: `expected a criterion that is a reason to retrain, such as driftAlerts or maxAge: ${[...new Set(keys)].join(" and ")} alone would retrain all the time`,
+    });
+  }
   if (criteria.filter(({ criterion }) => criterion.key === "sampleFloor").length > 1)
     faults.push({ path: at, message: "sampleFloor applies to the whole policy, so it may be named once" });
   return faults;
 }
 
-type Leaf = Extract<ReturnType<typeof partOf>, { kind: "criterion" }>;
+type Leaf = Pick<PlacedCriterion, "criterion" | "settings">;
 
 function alwaysHolds({ criterion, settings }: Leaf): boolean {
   return criterion.key === "bufferSize" && (settings as { atLeast: number }).atLeast === 0;
@@ -268,6 +274,12 @@ export interface PolicyNeeds extends Omit<
   requestedByAllWithin: string | null;
 }
 
+/** Whether the last training's failure holds the model back, and not only its own alerts: something else may call for the next. */
+function isHeldByLastFailure(policy: Policy): boolean {
+  const needsNoAlert = canHold(policy.when, ({ criterion }) => !criterion.isDrift);
+  return backoffOf(policy) !== null && (needsNoAlert || !hasRetriggerGuard(policy));
+}
+
 type BooleanNeed = "growth" | "waiting" | "lastTraining" | "lastSuccess" | "weighsScores" | "quietChecks";
 
 export function needsOf(policy: Policy): PolicyNeeds {
@@ -292,7 +304,7 @@ export function needsOf(policy: Policy): PolicyNeeds {
     weighsScores: any("weighsScores"),
     growth: any("growth"),
     waiting: any("waiting"),
-    lastTraining: any("lastTraining"),
+    lastTraining: any("lastTraining") || isHeldByLastFailure(policy),
     lastSuccess: any("lastSuccess"),
     requestedWithin: longest(all.map(({ requestedWithin }) => requestedWithin)),
     requestedByAllWithin: longest(all.map(({ requestedByAllWithin }) => requestedByAllWithin)),

@@ -60,7 +60,10 @@ export function buildChecks(
   const order = "checked_at DESC, tie DESC";
   const rank = isRemote ? "row_number() OVER (ORDER BY checked_at, tie)" : "tie";
   const identity = describeIdentity(checkedAt, zone);
-  const listed = reach === null ? "newest_alerts" : "series UNION ALL SELECT * FROM older_alerts";
+  const listed =
+    reach === null
+      ? "newest_alerts"
+      : "series UNION ALL SELECT * FROM older_alerts UNION ALL SELECT * FROM older_moments";
   const figure = (name: "score" | "threshold" | "samples"): string =>
     toFigure(columns[name] ? { sql: name, kind: columns[name].kind } : null);
   const list = (condition: string): string => `COALESCE((SELECT json_agg(json_build_object(
@@ -100,13 +103,14 @@ export function buildChecks(
 function selectAlerts(order: string): string {
   return `newest_alerts AS (
   SELECT *, true AS is_recorded, false AS has_gap FROM checks WHERE triggered
-  ORDER BY ${order} LIMIT ${EVIDENCE_LIMITS.weighed}
+  ORDER BY ${order} LIMIT ${EVIDENCE_LIMITS.alertIds}
 )`;
 }
 
 /**
- * The newest checks of each feature without a gap, as many of one feature as of another, and then the newest alerts of
- * those that are left. A few chatty features do not push the others out.
+ * The newest checks of each feature without a gap, as many of one feature as of another: a few chatty features do not push
+ * the others out. Of those that are left, the newest alerts, and for each of the newest seconds a check, an alert if there is
+ * one: so that drift runs can be told apart.
  */
 function selectSeries(order: string, weighsScores: boolean): string[] {
   const { weighed, series, texts } = EVIDENCE_LIMITS;
@@ -124,6 +128,13 @@ function selectSeries(order: string, weighsScores: boolean): string[] {
   SELECT *, true, true FROM ranked
   WHERE triggered AND is_recent AND (name, nth) NOT IN (SELECT name, nth FROM series)
   ORDER BY ${order} LIMIT ${weighed}
+)`,
+    `older_moments AS (
+  SELECT *, false, true FROM (
+    SELECT DISTINCT ON (date_trunc('second', checked_at)) * FROM ranked
+    ORDER BY date_trunc('second', checked_at) DESC, triggered DESC, tie DESC LIMIT ${weighed}
+  ) AS moments
+  WHERE (name, nth) NOT IN (SELECT name, nth FROM series UNION ALL SELECT name, nth FROM older_alerts)
 )`,
   ];
 }

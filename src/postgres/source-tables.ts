@@ -86,7 +86,7 @@ export async function findSources(
   const tables: Partial<SourceTables> = {};
   if (parts.includes("checks")) {
     tables.checks = await findTable(cache, model, defineChecks(model, checks), faults);
-    if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks, policy));
+    if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks, policy, faults));
   }
   if (parts.includes("buffer")) {
     const table = await findTable(cache, model, defineBuffer(model, buffer), faults);
@@ -179,13 +179,16 @@ function findColumn<C extends string>(
   const allowed = kinds[name];
   if (allowed === "any" || allowed.includes(column.kind)) return column;
   const isOptional = named === undefined && ["samples", "ingestedAt", "time"].includes(name);
-  if (!isOptional)
-    faults.push({
-      code: "SOURCE_DATA",
-      message: `${place}: the column ${column.name} of ${table} is of type ${column.type}`,
-      remedy: `Name a column of ${allowed === TIMES ? "times" : "numbers"}, or create a view: see docs/sources.md`,
-    });
+  if (!isOptional) faults.push(wrongType(place, table, column, allowed === TIMES ? "times" : "numbers"));
   return null;
+}
+
+function wrongType(place: string, table: string, { name, type }: TableColumn, expected: string): SourceFault {
+  return {
+    code: "SOURCE_DATA",
+    message: `${place}: the column ${name} of ${table} is of type ${type}`,
+    remedy: `Name a column of ${expected}, or create a view: see docs/sources.md`,
+  };
 }
 
 function missingColumn(place: string, table: string, name: string, found: TableColumns): SourceFault {
@@ -203,6 +206,7 @@ function findChecksFaults(
   model: string,
   { table, columns, found }: ChecksTable,
   policy: Policy,
+  known: readonly SourceFault[],
 ): SourceFault[] {
   const place = `models.${model}.source.checks.columns`;
   const missing = (name: ChecksColumn): SourceFault =>
@@ -212,12 +216,15 @@ function findChecksFaults(
     ...(columns.checkedAt ? [] : [missing("checkedAt")]),
     ...(isMarked ? [] : [missing("triggered")]),
   ];
+  const isKnown = (name: string): boolean =>
+    known.some(({ message }) => message.startsWith(`${place}.${name}:`));
   const needed = listColumnNeeds(policy).flatMap(({ key, columns: names }) =>
-    names
-      .filter((name) => columns[name as ChecksColumn] === undefined)
+    (names as readonly ChecksColumn[])
+      .filter((name) => columns[name] === undefined && !isKnown(name))
       .map((name): SourceFault => {
-        const { message, ...fault } = missing(name as ChecksColumn);
-        return { ...fault, message: `${message}, which ${key} needs` };
+        const own = found.get(CHECKS_COLUMNS[name]);
+        const fault = own ? wrongType(`${place}.${name}`, table, own, "numbers") : missing(name);
+        return { ...fault, message: `${fault.message}, which ${key} needs` };
       }),
   );
   return [...absent, ...needed];

@@ -232,6 +232,22 @@ describe("the checks that a policy weighs", () => {
     expect([count("chatty"), count("quiet"), count("null_rate")]).toEqual([978, 2, 20]);
   });
 
+  it("tell drift runs of hundreds of features apart, with an alert and without", async () => {
+    // Of the 600 checks of a run, the first ones are alerts; the third run back has none.
+    await world.sql(
+      `INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)
+       SELECT (now() AT TIME ZONE 'UTC') - make_interval(days => run, secs => f / 100), 'f' || f, 1, 0.5, f < 4 AND run <> 2
+       FROM generate_series(0, 5) AS run, generate_series(0, 599) AS f`,
+    );
+    const policy = (runs: number) => policyOf({ consecutiveRuns: runs });
+    const evidence = await read(sourcesOf(), policy(3));
+    expect(evaluate(evidence, policy(2)).decision).toBe("trigger");
+    expect(evaluate(evidence, policy(3)).reason).toBe("too_few_consecutive_runs");
+    await world.sql("UPDATE drift_alerts SET alert_triggered = true WHERE feature_name = 'f9'");
+    const drifted = await read(sourcesOf(), policy(6));
+    expect(evaluate(drifted, policy(6)).decision).toBe("trigger");
+  });
+
   it("leave out those that are dated more than a day ahead", async () => {
     await addCheck(world, { age: "-20 hours" });
     await addCheck(world, { age: "-2 days" });

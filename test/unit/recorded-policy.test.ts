@@ -1,9 +1,11 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Fault } from "../../src/core/fields.ts";
 import { GUIDE_POLICY, parsePolicy, Policy } from "../../src/core/policy.ts";
 import { toRecordedPolicy } from "../../src/core/recorded-policy.ts";
 import { hashPolicy } from "../../src/postgres/canonical-hash.ts";
 import { guidePolicy } from "../support/evidence.ts";
+import { cases } from "./policy/arbitraries.ts";
 
 function parse(value: unknown): Policy {
   const faults: Fault[] = [];
@@ -29,6 +31,15 @@ describe("a policy as recorded", () => {
   it("keeps the hash that earlier versions computed for the default policy", () => {
     expect(hashPolicy(GUIDE_POLICY)).toBe(hashPolicy(parse({ guards: { retryBackoff: "60m" } })));
     expect(hashPolicy(GUIDE_POLICY)).toMatchInlineSnapshot(`"96974dec18bc"`);
+  });
+
+  it("keeps its hash on its way through the stages", () => {
+    fc.assert(
+      fc.property(cases, ({ policy }) => {
+        const handedOn = Policy.parse(JSON.parse(JSON.stringify(toRecordedPolicy(policy))));
+        expect(hashPolicy(handedOn)).toBe(hashPolicy(policy));
+      }),
+    );
   });
 
   it.each([

@@ -3,7 +3,7 @@ import { duration, formatDuration, toMs } from "../duration.ts";
 import type { Lever } from "../explain/lever.ts";
 import { addChecks, fewerAlerts } from "../explain/levers.ts";
 import { whole, type Fields, type FieldValues } from "../fields.ts";
-import { counts, type Facts, listAllChecksWithin, timeOf, withoutGaps } from "../facts.ts";
+import { counts, type Facts, listAllChecksWithin, timeOf } from "../facts.ts";
 import { formatCount } from "../format.ts";
 
 const fields = {
@@ -59,7 +59,7 @@ function countDrifted(facts: Facts, { gap, within }: Settings): number {
   let drifted = 0;
   let isDrifted = false;
   let previous: number | null = null;
-  for (const check of withoutGaps(listAllChecksWithin(facts, within))) {
+  for (const check of listAllChecksWithin(facts, within)) {
     const at = timeOf(check);
     // The checks come newest first: after a gap, an earlier run begins.
     if (previous !== null && previous - at > gapMs) {

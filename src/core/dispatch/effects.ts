@@ -38,14 +38,14 @@ const SNAPSHOT_MARGIN_MS = 60_000;
 /**
  * Whether the end of a training calls for a re-evaluation of its model: if a training blocked the latest decision, and after
  * a failure that no decision has seen yet, so that one records when the alerts are released. Never after a success that no
- * decision waited for, nor after any end if neither guard would object: that would train forever.
+ * decision waited for, nor after a failure that nothing holds back: that would train forever.
  */
 export function callsForReevaluation(
   dispatch: Dispatch,
   latest: LatestDecision | null,
-  { isGuarded }: { isGuarded: boolean },
+  { hasBackoff }: { hasBackoff: boolean },
 ): boolean {
   if (latest?.isHeldByTraining) return true;
-  if (!isGuarded || dispatch.endedAt === null || dispatch.state === "succeeded") return false;
+  if (!hasBackoff || dispatch.endedAt === null || dispatch.state === "succeeded") return false;
   return (latest?.takenAt ?? 0) <= dispatch.endedAt + SNAPSHOT_MARGIN_MS;
 }

@@ -136,7 +136,6 @@ class Search {
       !passed && nextLookAt !== undefined && toSecond(Date.parse(nextLookAt)) <= at;
     const guards = before.guards.filter(hasEnded);
     const criteria = before.criteria.filter(hasEnded);
-    const time = formatInstant(at);
     const named = [
       ...guards.map(({ id }) => endingOf(id)),
       ...criteria.map(({ id }) => `${id.replaceAll("_", " ")} is reached`),
@@ -144,8 +143,8 @@ class Search {
     return {
       check: [...guards, ...criteria][0]?.id ?? "time",
       kind: "time",
-      at: time,
-      text: `${named.length === 0 ? "waiting until" : named.join(" and ")} ${time.slice(0, 16).replace("T", " ")} UTC`,
+      at: new Date(at).toISOString().replace(".000Z", "Z"),
+      text: `${named.length === 0 ? "waiting until" : named.join(" and ")} ${formatInstant(at)}`,
     };
   }
 

@@ -69,5 +69,3 @@ export function describeState(
       : [about(model, warning(unshrunk.text), "the buffer did not shrink after the last training")]),
   ];
 }
-
-/** "2026-11-28 06:00 UTC" */

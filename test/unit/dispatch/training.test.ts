@@ -101,18 +101,18 @@ describe("a training", () => {
 });
 
 describe("the end of a training", () => {
-  const guarded = { isGuarded: true };
+  const guarded = { hasBackoff: true };
   const held = { takenAt: NOW, isHeldByTraining: true };
   const free = { takenAt: NOW, isHeldByTraining: false };
   const before = { takenAt: NOW - 900_000, isHeldByTraining: false };
 
   it.each([
     ["a success that a decision waited for", SUCCEEDED, held, guarded, true],
-    ["a success that nothing waited for", SUCCEEDED, before, { isGuarded: false }, false],
+    ["a success that nothing waited for", SUCCEEDED, before, { hasBackoff: false }, false],
     ["a failure that no decision has seen", { ...FAILED, endedAt: NOW - 200 }, before, guarded, true],
     ["a failure that a later decision has seen", { ...FAILED, endedAt: NOW - 100_000 }, free, guarded, false],
-    ["a failure, without guards", FAILED, before, { isGuarded: false }, false],
-    ["a failure that a decision waited for, without guards", FAILED, held, { isGuarded: false }, true],
+    ["a failure, without a backoff", FAILED, before, { hasBackoff: false }, false],
+    ["a failure that a decision waited for, without a backoff", FAILED, held, { hasBackoff: false }, true],
     ["a refusal that a decision waited for", REJECTED, held, guarded, true],
     ["a refusal that nothing waited for", REJECTED, before, guarded, false],
   ])("%s calls for a re-evaluation as it should", (_, dispatch, latest, policy, expected) => {

@@ -124,6 +124,11 @@ describe("a fault in a condition", () => {
       `${at}: it always holds, because bufferSize: 0 does`,
     ],
     [
+      "what holds whenever drift monitoring runs",
+      { atLeast: 2, of: [{ bufferSize: 0 }, { recentDriftChecks: "7d" }, { driftAlerts: 1 }] },
+      "bufferSize and recentDriftChecks alone would retrain all the time",
+    ],
+    [
       "two floors",
       [{ sampleFloor: 1 }, { sampleFloor: 2 }, { driftAlerts: 1 }],
       `${at}: sampleFloor applies to the whole policy`,

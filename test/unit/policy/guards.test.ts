@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { needsOf } from "../../../src/core/policy.ts";
 import { judgeWith, policyFrom, TAKEN_AT, withChecks } from "./tables.ts";
 
 const HOUR = 3_600_000;
@@ -231,6 +232,22 @@ describe("retryBackoff without alreadyActedOn", () => {
   it("lets an alert whose training succeeded start another one", () => {
     expect(judgeUnguarded([{ ...alert, answeredBy: 1 }])).toBe("drift_detected");
     expect(judgeUnguarded([held, { ...alert, answeredBy: 1 }])).toBe("drift_detected");
+  });
+
+  it("holds back an alert whose first training succeeded if the last one failed", () => {
+    const policy = policyFrom({ when: { driftAlerts: 1 }, guards: { alreadyActedOn: "off" } });
+    const trainings = { lastFailed: { decisionId: 2, endedAt: ago(0), failures: 1 } };
+    const evidence = withChecks([{ ...alert, answeredBy: 1 }], { trainings });
+    expect(judgeWith(policy, evidence).reason).toBe("retry_backoff");
+  });
+
+  it.each([
+    ["alerts may start several trainings", { driftAlerts: 1 }, { alreadyActedOn: "off" }, true],
+    ["the size alone calls for a training", { any: [{ driftAlerts: 1 }, { bufferSize: 5 }] }, {}, true],
+    ["every training needs an alert", [{ driftAlerts: 1 }, { bufferSize: 5 }], {}, false],
+    ["nothing is held back", { bufferSize: 5 }, { retryBackoff: "off" }, false],
+  ])("reads the last training if %s: %j", (_, when, guards, expected) => {
+    expect(needsOf(policyFrom({ when, guards })).lastTraining).toBe(expected);
   });
 });
 

@@ -31,8 +31,9 @@ export function sum(figures: readonly number[]): number {
 
 /** Whether a criterion that measures drift holds. */
 export function judgeDrift(key: string, settings: Settings, known: Drift): boolean {
-  const isAlertEnough = key === "driftAlerts" || key === "features" || settings["worst"] !== undefined;
-  const drift = isAlertEnough ? known : { ...known, all: known.all.filter(({ hasGap }) => !hasGap) };
+  const countsAll =
+    ["driftAlerts", "features", "consecutiveRuns"].includes(key) || settings["worst"] !== undefined;
+  const drift = countsAll ? known : { ...known, all: known.all.filter(({ hasGap }) => !hasGap) };
   const atLeast = Number(settings["atLeast"]);
   const recent = drift.all.filter((check) => isRecent(check, settings, drift) && drift.counts(check));
   const alerts = recent.filter(({ triggered }) => triggered);
