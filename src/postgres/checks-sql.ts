@@ -103,7 +103,7 @@ export function buildChecks(
 function selectAlerts(order: string): string {
   return `newest_alerts AS (
   SELECT *, true AS is_recorded, false AS has_gap FROM checks WHERE triggered
-  ORDER BY ${order} LIMIT ${EVIDENCE_LIMITS.alertIds}
+  ORDER BY ${order} LIMIT ${EVIDENCE_LIMITS.weighed}
 )`;
 }
 

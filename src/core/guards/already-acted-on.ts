@@ -29,7 +29,7 @@ export const alreadyActedOn = {
     `alerts not acted on yet: ${formatCount(actual)} of ${formatCount(required)} required`,
   ],
   explain: ({ evidence, result }) => {
-    const count = Math.max(result.actual, Math.min(evidence.checks.triggered, EVIDENCE_LIMITS.alertIds));
+    const count = Math.max(result.actual, Math.min(evidence.checks.triggered, EVIDENCE_LIMITS.weighed));
     return [
       `Re-trigger guard: ${formatCount(count - result.actual)} of ${formatCount(count)} alert(s) already acted on`,
       ...evidence.alerts.answeredBy.map(
