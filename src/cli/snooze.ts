@@ -1,10 +1,10 @@
-import { formatInstant } from "../core/format.ts";
 import { Command } from "commander";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { parseConfig } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
 import { toMs } from "../core/duration.ts";
+import { formatInstant } from "../core/format.ts";
 import { snooze as snoozeGuard } from "../core/guards/snooze.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
 import { warnIfNoWorkerRuns, withClient, withDatabase } from "./connections.ts";

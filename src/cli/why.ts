@@ -1,9 +1,9 @@
-import { formatInstant } from "../core/format.ts";
 import { Command } from "commander";
 import { forEachAtOnce } from "../../queues/at-once.ts";
 import { parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { messageOf, PermanentError } from "../core/errors.ts";
+import { formatInstant } from "../core/format.ts";
 import { explanationLines } from "../core/report/explanation.ts";
 import { explainModel, type Why } from "../use-cases/why.ts";
 import { withDatabase } from "./connections.ts";

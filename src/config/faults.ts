@@ -1,6 +1,6 @@
+import { distance } from "fastest-levenshtein";
 import type { z } from "zod";
 import type { Fault } from "../core/fields.ts";
-import { distance } from "fastest-levenshtein";
 import { findNearest } from "../core/nearest.ts";
 import type { Setting } from "../core/setting.ts";
 import { TRAINERS } from "../trainers/registry.ts";

@@ -85,7 +85,7 @@ export function policyOf(settings: PolicySettings): Policy {
     },
     guards: {
       alreadyActedOn: settings.retriggerGuard ? {} : "off",
-      // Whoever lets one alert start trainings again and again does not want them held back after a failure either.
+      // An alert that may start trainings again and again is not held back after a failure either.
       retryBackoff: settings.retriggerGuard ? { base: formatDuration(backoffSeconds * 1000) } : "off",
       trainingInFlight: settings.inFlightGuard ? {} : "off",
       snooze: {},
@@ -127,10 +127,6 @@ function parseGuards(value: unknown, base: Policy, path: Fault["path"], faults: 
     return base.guards;
   }
   const guards = { ...base.guards };
-  // RETRIGGER_GUARD=off has switched both off; whoever switches the one on again also expects the pause.
-  const isOnAgain =
-    base.guards["alreadyActedOn"] === "off" && ["on", true].includes(value["alreadyActedOn"] as never);
-  if (isOnAgain) delete guards["retryBackoff"];
   for (const [key, own] of Object.entries(value)) {
     const guard = GUARDS.find((known) => known.key === key);
     if (guard === undefined)
@@ -148,6 +144,9 @@ function parseGuards(value: unknown, base: Policy, path: Fault["path"], faults: 
       else guards[key] = settings;
     }
   }
+  // RETRIGGER_GUARD=off switches both off; the first one brings the second back, unless the file says otherwise.
+  const isOnAgain = base.guards["alreadyActedOn"] === "off" && guards["alreadyActedOn"] !== "off";
+  if (isOnAgain && value["retryBackoff"] === undefined) delete guards["retryBackoff"];
   return guards;
 }
 

@@ -1,15 +1,13 @@
 import { join } from "node:path";
-import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
-import { queryOnce, withDatabase } from "../support/database-url.ts";
+import { queryOnce } from "../support/database-url.ts";
 import { runScript } from "../support/process.ts";
+import { createSourceDatabase } from "../support/template.ts";
 
 /** The database that each run copies, with one triggered alert in the source tables and our tables migrated. */
 export const TEMPLATE = "sandbox_template";
 
 export async function createTemplate(databaseUrl: string, root: string): Promise<void> {
-  await queryOnce(databaseUrl, `CREATE DATABASE ${TEMPLATE}`);
-  const url = withDatabase(databaseUrl, TEMPLATE);
-  await queryOnce(url, SOURCE_TABLES);
+  const url = await createSourceDatabase(databaseUrl, TEMPLATE);
   await queryOnce(
     url,
     `INSERT INTO drift_alerts (alert_date, feature_name, drift_score, threshold, alert_triggered)

@@ -1,7 +1,7 @@
-import { formatInstant } from "../format.ts";
 import type { CheckResult, Criterion, Guard } from "../check.ts";
 import { listCriteria } from "../condition.ts";
 import type { Evidence } from "../evidence.ts";
+import { formatInstant } from "../format.ts";
 import { GUARDS } from "../guards/registry.ts";
 import { type Judgement, judge, wouldTrigger } from "../judge.ts";
 import { type Policy, settingsOf } from "../policy.ts";

@@ -1,8 +1,8 @@
-import { formatInstant } from "../format.ts";
 import { DateTime } from "luxon";
 import { z } from "zod";
 import type { Guard } from "../check.ts";
 import type { Fields, FieldValues } from "../fields.ts";
+import { formatInstant } from "../format.ts";
 
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 const HOURS = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { needsOf } from "../../../src/core/policy.ts";
+import { needsOf, parsePolicy } from "../../../src/core/policy.ts";
+import { guidePolicy } from "../../support/evidence.ts";
 import { judgeWith, policyFrom, TAKEN_AT, withChecks } from "./tables.ts";
 
 const HOUR = 3_600_000;
@@ -217,6 +218,24 @@ describe("trainingInFlight", () => {
   ])("a training %s", (_, changes, expected) => {
     expect(object({}, changes)).toEqual(expected);
   });
+});
+
+describe("RETRIGGER_GUARD=off", () => {
+  const base = guidePolicy({ retriggerGuard: false });
+
+  it.each([
+    [{}, "off", "off"],
+    [{ alreadyActedOn: "on" }, {}, undefined],
+    [{ alreadyActedOn: null }, {}, undefined],
+    [{ alreadyActedOn: "on", retryBackoff: "off" }, {}, "off"],
+    [{ alreadyActedOn: "off" }, "off", "off"],
+  ])(
+    "switches the backoff off too, until the file says otherwise: %j",
+    (given, alreadyActedOn, retryBackoff) => {
+      const { guards } = parsePolicy({ guards: given }, base, [], []);
+      expect([guards["alreadyActedOn"], guards["retryBackoff"]]).toEqual([alreadyActedOn, retryBackoff]);
+    },
+  );
 });
 
 describe("retryBackoff without alreadyActedOn", () => {
