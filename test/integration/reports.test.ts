@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -21,7 +21,9 @@ const POLICY = Policy.parse({
 
 let world: World;
 let database: Database;
+let directory: string;
 beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "reports-"));
   world = await createWorld({ isEmpty: true });
   database = createDatabase(world.config, createLogger("silent"));
   await database.migrate();
@@ -33,6 +35,7 @@ afterEach(async () => {
 afterAll(async () => {
   await database.close();
   await world.close();
+  await rm(directory, { recursive: true });
 });
 
 const read = (source = REPORTED) =>
@@ -115,7 +118,7 @@ describe("npx retrigger", { timeout: 90_000 }, () => {
   const retrigger = (...args: string[]) => runScript("src/cli.ts", args, world.settings);
 
   async function withFile(content: string): Promise<string> {
-    const path = join(tmpdir(), `checks-${process.pid}-${Math.random()}.json`);
+    const path = join(directory, `checks-${Math.random()}.json`);
     await writeFile(path, content);
     return path;
   }
