@@ -73,17 +73,24 @@ export function createDatabase(
 
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
 
-/** The same methods, with every error explained, and every result reported to the server state. */
+/**
+ * The same methods, with every error explained, and every result reported to the server state. A failed
+ * call tells nothing about the server now if another call succeeded since it began: after an outage, calls that waited
+ * in it may still run into their limit.
+ */
 function observeCalls<T extends Methods>(methods: T, databaseUrl: string, state: ServerState): T {
+  let successes = 0;
   const observed = Object.entries(methods).map(([name, method]) => {
     const call = async (...args: never[]): Promise<unknown> => {
+      const before = successes;
       try {
         const result = await method(...args);
+        successes += 1;
         state.back("pool");
         return result;
       } catch (error) {
         const explained = explainPostgresError(error, databaseUrl);
-        if (explained instanceof ServerAwayError) state.away("pool", explained);
+        if (explained instanceof ServerAwayError && successes === before) state.away("pool", explained);
         throw explained;
       }
     };

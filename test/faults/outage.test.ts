@@ -38,8 +38,7 @@ const OUTAGES: { server: Server; how: string; begin: () => unknown; end: () => u
 describe("a temporary outage of a server", () => {
   it.each(OUTAGES)(
     "$server $how: one line when it begins and one when it ends, immediate 503s meanwhile, and then the service recovers",
-    // Not understood yet: beside other tests, the service sometimes logs a second outage.
-    { timeout: 60_000 + 2 * OUTAGE_MS, retry: 2 },
+    { timeout: 60_000 + 2 * OUTAGE_MS },
     async ({ server, begin, end }) => {
       const sandbox = await lane.openSandbox({});
       const service = await sandbox.startWorker({}, { ROLE: "all", PORT: "0" });
