@@ -2,9 +2,18 @@ import { atLeast, type Criterion } from "../check.ts";
 import { duration, toMs } from "../duration.ts";
 import type { Evidence, WeighedCheck } from "../evidence.ts";
 import type { Lever } from "../explain/lever.ts";
-import { addChecks } from "../explain/levers.ts";
+import { addChecks, switchOver } from "../explain/levers.ts";
 import { type Fields, type FieldValues, figure, whole } from "../fields.ts";
-import { counts, type Facts, listAllChecksWithin, timeOf, withoutGaps, snapshotFacts } from "../facts.ts";
+import {
+  counts,
+  type Facts,
+  listAllChecksWithin,
+  snapshotFacts,
+  timeOf,
+  weighedChecks,
+  withoutGaps,
+  withScore,
+} from "../facts.ts";
 import { formatCount, formatRatio, toPlain } from "../format.ts";
 
 const fields = {
@@ -52,7 +61,10 @@ export const quantile = {
     `Unusual scores: none above the ${formatRatio(100 * (1 - q))} % quantile of the last ${formatCount(last)} scores of its feature`,
   ],
   advise: () => [],
-  levers: (settings, place) => ({ raise: [anUnusualScore(settings, place)], lower: [] }),
+  levers: (settings, place) => ({
+    raise: [anUnusualScore(settings, place)],
+    lower: [usualScores(settings, place)],
+  }),
 } as const satisfies Criterion<typeof fields>;
 
 /** The scores of one feature, newest first. */
@@ -69,19 +81,27 @@ function listSeries(facts: Facts, reach: string): Map<string | null, Series> {
   return series;
 }
 
-function countUnusual(facts: Facts, { q, last, within, reach }: Settings): number {
-  const start = facts.now - toMs(within);
+function countUnusual(facts: Facts, settings: Settings): number {
   let unusual = 0;
-  for (const scores of listSeries(facts, reach).values()) {
-    scores.forEach(({ check, score }, index) => {
-      const bar =
-        timeOf(check) > start && counts(check, facts)
-          ? findBar(scores.slice(index + 1, index + 1 + last), { q, last })
-          : null;
-      if (bar !== null && score > bar) unusual += 1;
+  for (const scores of listSeries(facts, settings.reach).values()) {
+    scores.forEach((_, index) => {
+      if (findExceeded(scores, index, facts, settings) !== null) unusual += 1;
     });
   }
   return unusual;
+}
+
+/** The bar that a score is above; null if it is not unusually high, or does not count. */
+function findExceeded(
+  scores: Series,
+  index: number,
+  facts: Facts,
+  { q, last, within }: Settings,
+): number | null {
+  const { check, score } = scores[index] as Series[number];
+  if (timeOf(check) <= facts.now - toMs(within) || !counts(check, facts)) return null;
+  const bar = findBar(scores.slice(index + 1, index + 1 + last), { q, last });
+  return bar !== null && score > bar ? bar : null;
 }
 
 /** The quantile of the scores; null if there are too few. */
@@ -119,5 +139,44 @@ function anUnusualScore(settings: Settings, place: string): Lever {
     },
     describe: (size, evidence) =>
       `a score of ${formatRatio(size)} or more for ${toPlain(targetOf(evidence)?.feature ?? "a feature")}`,
+  };
+}
+
+/** Scores that would not have been unusual: each at most at its bar. The oldest first, because it is part of later bars. */
+function usualScores(settings: Settings, place: string): Lever {
+  const lower = (evidence: Evidence): Map<WeighedCheck, number> => {
+    const facts = snapshotFacts(evidence, "all");
+    const lowered = new Map<WeighedCheck, number>();
+    for (const scores of listSeries(facts, settings.reach).values()) {
+      for (let index = scores.length - 1; index >= 0; index -= 1) {
+        const bar = findExceeded(scores, index, facts, settings);
+        if (bar === null) continue;
+        const { check } = scores[index] as Series[number];
+        lowered.set(check, bar);
+        scores[index] = { check, score: bar };
+      }
+    }
+    return lowered;
+  };
+  return {
+    ...switchOver(`usual_scores@${place}`, "quantile", "", (evidence) => {
+      const lowered = lower(evidence);
+      return {
+        ...evidence,
+        weighed: weighedChecks(evidence).map((check) => {
+          const score = lowered.get(check);
+          return score === undefined ? check : withScore(check, score);
+        }),
+      };
+    }),
+    limit: (evidence) => Number(lower(evidence).size > 0),
+    describe: (_, evidence) => {
+      const lowered = [...lower(evidence)];
+      const [first] = lowered;
+      const { feature = null } = first?.[0] ?? {};
+      return first && lowered.length === 1
+        ? `a score of ${formatRatio(first[1])} or less for ${toPlain(feature ?? "a feature")}`
+        : `none of the ${formatCount(lowered.length)} unusual scores`;
+    },
   };
 }

@@ -91,6 +91,8 @@ function applyOne(evidence: Evidence, { kind, size, settings, before, policy, no
           score: check.score === null ? null : check.score * (1 - size),
         })),
       };
+    case "usual_scores":
+      return withUsualScores(evidence, settings);
     case "large_check":
       return withChecks(evidence, now, [{ samples: floorOf(policy.when) }]);
     case "drift_check":
@@ -269,4 +271,21 @@ function nearestToUnusual(evidence: Evidence, settings: Settings): string | null
     })
     .toSorted((a, b) => a.distance - b.distance);
   return nearest?.feature ?? null;
+}
+
+/** No score above the bar of those before it: each lowered to its bar, the oldest first. */
+function withUsualScores(evidence: Evidence, settings: Settings): Evidence {
+  const now = Date.parse(evidence.takenAt);
+  let checks = [...(evidence.weighed ?? [])];
+  for (let index = checks.length - 1; index >= 0; index -= 1) {
+    const check = checks[index];
+    if (!check || check.hasGap || check.score === null || ageMs(check.at, now) >= ms(settings["within"]))
+      continue;
+    const earlier = checks
+      .slice(index + 1)
+      .filter(({ feature, hasGap }) => feature === check.feature && !hasGap);
+    const bar = barOf(listScored(earlier, settings, now), settings);
+    if (bar !== null && check.score > bar) checks = checks.with(index, { ...check, score: bar });
+  }
+  return { ...evidence, weighed: checks };
 }
