@@ -23,7 +23,7 @@ export interface ReconcilerDependencies {
   prefix: string;
   inbox: Queue;
   /** The models in force. */
-  listModels(): ReadonlyMap<string, Pick<ModelConfig, "policy" | "schedule">>;
+  listModels(): ReadonlyMap<string, Pick<ModelConfig, "policy" | "schedule" | "expectDriftRunEveryMs">>;
   /** Which models the services on this prefix serve. */
   claims: Claims;
   database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents" | "readLatestDecision">;

@@ -14,11 +14,18 @@ export interface ModelState {
   nextLook: { decisionId: number; waitMs: number } | null;
   /**
    * Whether the model should have been re-evaluated by now: its next evaluation is overdue, the training that held it back has
-   * ended, its dispatch was cancelled before the request, or its policy has changed since.
+   * ended, its dispatch was cancelled before the request, its policy has changed since, or drift runs are expected of it and
+   * it was never evaluated.
    */
   isOverdue: boolean;
   /** Runs of events that no decision covers. */
   openRunIds: string[];
+}
+
+/** The settings of a model that decide what is due. */
+interface StateConfig {
+  policy: Policy;
+  expectDriftRunEveryMs: number | null;
 }
 
 /** Reads the latest decision of models, and what has to happen next. */
@@ -36,9 +43,14 @@ export function createModelStateStore({ pool }: { pool: pg.Pool }) {
      *
      * @param models By their names; null for one that the settings no longer name.
      */
-    async listModelStates(models: ReadonlyMap<string, { policy: Policy } | null>): Promise<ModelState[]> {
-      const hashes = [...models.values()].map((model) => model && hashPolicy(model.policy));
-      return (await pool.query<ModelState>(LIST_MODEL_STATES, [[...models.keys()], hashes])).rows;
+    async listModelStates(models: ReadonlyMap<string, StateConfig | null>): Promise<ModelState[]> {
+      const configs = [...models.values()];
+      const { rows } = await pool.query<ModelState>(LIST_MODEL_STATES, [
+        [...models.keys()],
+        configs.map((config) => config && hashPolicy(config.policy)),
+        configs.map((config) => config !== null && config.expectDriftRunEveryMs !== null),
+      ]);
+      return rows;
     },
   };
 }
@@ -51,7 +63,7 @@ const LIST_MODEL_STATES = `
 SELECT models.model, CASE WHEN next_look_at IS NOT NULL THEN json_build_object('decisionId', latest.id,
     'waitMs', ${waitFor("next_look_at")}) END AS "nextLook",
   is_overdue AS "isOverdue", COALESCE(open.run_ids, '{}') AS "openRunIds"
-FROM unnest($1::text[], $2::text[]) AS models (model, policy_hash)
+FROM unnest($1::text[], $2::text[], $3::boolean[]) AS models (model, policy_hash, expects_drift_runs)
 LEFT JOIN LATERAL (
   SELECT id, next_look_at, taken_at, reason_codes, decision_date, policy_hash FROM retraining_decisions AS decision
   WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
@@ -64,6 +76,7 @@ LEFT JOIN LATERAL (
     OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'
       AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds')
     OR COALESCE(latest.policy_hash <> models.policy_hash AND latest.taken_at < now() - interval '5 seconds', false)
+    OR latest.id IS NULL AND models.expects_drift_runs
     OR COALESCE(${IS_RELEASED}, false) AS is_overdue
 ) AS due ON true
 LEFT JOIN LATERAL (

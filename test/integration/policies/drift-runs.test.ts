@@ -62,6 +62,18 @@ async function decideByHand(name: string) {
 const statesOf = async (name: string) =>
   (await listDecisions(world, name)).map(({ explanation }) => explanation.driftRuns?.state);
 
+// From then on the first drift run is awaited.
+it(
+  "models that expect drift runs are evaluated at the start without any request",
+  { timeout: 60_000 },
+  async () => {
+    for (const name of ["checked", "evented", "unseen", "forgotten"])
+      await until(`${name} is evaluated`, async () => (await statesOf(name)).length > 0);
+    expect(await statesOf("unseen")).toEqual(["seen"]);
+    expect(await statesOf("unexpected")).toEqual([]);
+  },
+);
+
 describe.concurrent("a model that expects a drift run every minute", { timeout: 60_000 }, () => {
   it("has one notification when none came, without any request, and one when it is over", async () => {
     await world.decide({ model: "evented" });
@@ -109,7 +121,7 @@ describe.concurrent("a model that expects a drift run every minute", { timeout: 
     // A time far in the future is a mistake.
     await addCheckOf(world, "checked", { age: "-56597 years", fired: false });
     await decideByHand("checked");
-    expect(await statesOf("checked")).toEqual(["missing", "seen"]);
+    expect(await statesOf("checked")).toEqual(["seen", "missing", "seen"]);
     await untilNotified("checked", 2);
     await untilNotified("checked", 3);
     await removeChecksOf(world, "checked");
