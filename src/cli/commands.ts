@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { createApprove, createReject } from "./approve.ts";
+import { createAudit } from "./audit.ts";
 import { createConfig } from "./config.ts";
 import { createDecide } from "./decide.ts";
 import { createDispatch } from "./dispatch.ts";
@@ -10,6 +11,7 @@ import { createMigrate } from "./migrate.ts";
 import { createReportBuffer } from "./report-buffer.ts";
 import { createReportChecks } from "./report-checks.ts";
 import { createSnooze, createUnsnooze } from "./snooze.ts";
+import { createToken } from "./token.ts";
 import { createWhy } from "./why.ts";
 
 /** The commands, in the order of the help text. To add one, add a file and a line here. */
@@ -26,6 +28,8 @@ export const COMMANDS: readonly (() => Command)[] = [
   createReject,
   createDispatch,
   createHistory,
+  createToken,
+  createAudit,
   createDoctor,
   createConfig,
 ];

@@ -1,6 +1,15 @@
 import { z } from "zod";
 import { type Settings, wholeNumber } from "../core/setting.ts";
-import { cronOrOff, hostName, secret, serverUrl, tableName, timeZone } from "../settings/schemas.ts";
+import { addressList, roleByGroup } from "../settings/access-schemas.ts";
+import {
+  cronOrOff,
+  hostName,
+  secret,
+  serverUrl,
+  tableName,
+  timeZone,
+  urlWithoutLogin,
+} from "../settings/schemas.ts";
 import { TRAINERS } from "../trainers/registry.ts";
 
 /** The settings of the service itself; checks and trainers define their own. */
@@ -108,6 +117,31 @@ export const SERVICE_SETTINGS = {
     schema: wholeNumber(0, 65_535),
     default: "3000",
     meaning: "Port on which the pages are served.",
+  },
+  publicUrl: {
+    variable: "PUBLIC_URL",
+    schema: urlWithoutLogin,
+    meaning:
+      "The URL at which people and programs reach the pages, if it is not this machine's loopback address.",
+    secret: "hidden",
+  },
+  adminToken: {
+    variable: "ADMIN_TOKEN",
+    schema: z.string().regex(/^[\x21-\x7e]{24,200}$/, "must have 24 to 200 characters, without spaces"),
+    meaning: "A token for an admin, with which to create others: `openssl rand -base64 32` makes one.",
+    secret: "value",
+  },
+  trustedProxy: {
+    variable: "TRUSTED_PROXY",
+    schema: addressList,
+    meaning:
+      "Addresses or networks of proxies, separated by commas, whose `X-Forwarded-User` and `X-Forwarded-Groups` are believed.",
+  },
+  proxyRoles: {
+    variable: "PROXY_ROLES",
+    schema: roleByGroup,
+    meaning:
+      "Roles of the proxy's groups: `ml-team=operator,everyone=viewer`. A user without such a group is refused.",
   },
   role: {
     variable: "ROLE",

@@ -5,6 +5,9 @@ import type { LiveConfig } from "../config/live-config.ts";
 import type { Database } from "../postgres/database.ts";
 import type { Logger } from "../process/logger.ts";
 import type { RedisWatch } from "../redis/watch.ts";
+import type { Door } from "./access/doors.ts";
+import type { Identifier } from "./access/identity.ts";
+import type { Origins } from "./access/origins.ts";
 
 /** Dependencies of the routes. */
 export interface RouteDependencies {
@@ -16,12 +19,14 @@ export interface RouteDependencies {
   /** Must fail fast: pages respond at once even while Redis is away. */
   queues: readonly Queue[];
   log: Logger;
+  identifier: Identifier;
+  origins: Origins;
 }
 
 /** A route, or several that belong together. To add one, add a file and a line in `routes.ts`. */
 export interface Route {
-  /** The paths that `requires` applies to. */
-  paths: string[];
+  /** What it answers, and for whom: nothing else reaches it. */
+  doors: readonly Door[];
   /** Responds 503 at once while one of these is away. "redis writes": also while Redis refuses writes. */
   requires: readonly ("postgres" | "redis" | "redis writes")[];
   create(dependencies: RouteDependencies): Router;

@@ -3,12 +3,14 @@ import { bullBoard } from "./routes/bull-board.ts";
 import { decisions } from "./routes/decisions.ts";
 import { githubWebhook } from "./routes/github-webhook.ts";
 import { health } from "./routes/health.ts";
+import { login } from "./routes/login.ts";
 import { metrics } from "./routes/metrics.ts";
 import { trainingOutcome } from "./routes/training-outcome.ts";
 
 /** All routes of the server. */
 export const ROUTES: readonly Route[] = [
   health,
+  login,
   bullBoard,
   metrics,
   decisions,

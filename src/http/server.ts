@@ -1,50 +1,147 @@
 import type { AddressInfo } from "node:net";
+import { createServer, type Server } from "node:http";
 import express, { type NextFunction, type Request, type Response } from "express";
+import helmet from "helmet";
 import type { Config } from "../config/config.ts";
 import { PermanentError } from "../core/errors.ts";
 import { explain } from "../redis/refusal.ts";
-import type { RedisWatch } from "../redis/watch.ts";
+import { createDoorTable } from "./access/doors.ts";
+import { createIdentifier } from "./access/identity.ts";
+import { createKeeper, doorOf } from "./access/keeper.ts";
+import { createOrigins, isLoopback } from "./access/origins.ts";
+import { respondProblem, toProblem } from "./problem.ts";
 import { fetchRedisState, isResponsive } from "./readiness.ts";
 import type { Route, RouteDependencies } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
-/** Serves the routes until `close` is called. */
+/** A client that sends its headers or its body more slowly is cut off. */
+const HEADERS_LIMIT_MS = 10_000;
+const REQUEST_LIMIT_MS = 30_000;
+const MAX_CONNECTIONS = 2_000;
+
+/**
+ * Serves the routes until `close` is called.
+ * @throws PermanentError if it listens beyond this machine and nobody could be recognized.
+ */
 export async function startServer(
-  dependencies: RouteDependencies,
+  dependencies: Omit<RouteDependencies, "identifier" | "origins">,
 ): Promise<{ address: string; close: () => Promise<void> }> {
-  const { config, log } = dependencies;
-  const app = express().disable("x-powered-by");
-  for (const { paths, requires, create } of ROUTES) {
-    if (requires.length > 0) app.use(paths, ...requires.map((need) => toMiddleware(need, dependencies)));
-    app.use(create(dependencies));
-  }
-  app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
-    if (response.headersSent) return next(error);
-    // Body parsers attach the status of a bad request, such as one that is too large, to the error.
-    const fault =
-      error instanceof Error && "status" in error && typeof error.status === "number" ? error.status : null;
-    if (fault === null) log.warn({ err: error }, "request failed");
-    const status = fault ?? (error instanceof PermanentError ? 500 : 503);
-    response.status(status).json({ error: error instanceof Error ? error.message : "failed" });
-  });
-  return listen(app, config);
+  const { config, database } = dependencies;
+  const server = createServer({ headersTimeout: HEADERS_LIMIT_MS, requestTimeout: REQUEST_LIMIT_MS });
+  server.maxConnections = MAX_CONNECTIONS;
+  const origins = createOrigins(config.publicUrl, () => (server.address() as AddressInfo | null)?.port ?? 0);
+  const isBoundToLoopback = isLoopback(config.host);
+  const identifier = createIdentifier({ settings: config, database, origins, isBoundToLoopback });
+  if (!isBoundToLoopback && !(await identifier.hasAuthentication())) throw describeOpenDoor(config);
+  const app = buildApp({ ...dependencies, identifier, origins });
+  server.on("request", app);
+  return listen(server, config);
 }
 
-function toMiddleware(need: Route["requires"][number], { database, redisWatch }: RouteDependencies) {
+function describeOpenDoor({ host }: Pick<Config, "host">): PermanentError {
+  return new PermanentError(
+    "NO_AUTHENTICATION",
+    `HOST=${host} would open the pages to other machines, and nobody needs a token yet. ` +
+      "Create one (npx retrigger token create --role admin --name NAME), set ADMIN_TOKEN, " +
+      "set TRUSTED_PROXY and PROXY_ROLES, or set HOST=127.0.0.1: see docs/security.md",
+  );
+}
+
+function buildApp(dependencies: RouteDependencies): express.Express {
+  const { identifier, origins, database, log } = dependencies;
+  const app = express().disable("x-powered-by").enable("case sensitive routing").enable("strict routing");
+  const doors = createDoorTable(ROUTES.flatMap((route) => route.doors));
+  app.use(secureHeaders(origins.isSecure));
+  app.use(createKeeper({ doors, origins, identifier, database, log }));
+  for (const { doors: own, requires, create } of ROUTES) {
+    const router = create(dependencies);
+    const needs = requires.map((need) => toMiddleware(need, dependencies));
+    const chain = [...needs, router];
+    // A route sees only what comes through its own doors.
+    app.use((request, response, next) => {
+      const door = doorOf(request);
+      if (!own.includes(door)) return next();
+      const run = (index: number): void => {
+        const step = chain[index];
+        if (!step) return next();
+        void step(request, response, (error?: unknown) => (error ? next(error) : run(index + 1)));
+      };
+      run(0);
+    });
+  }
+  app.use((_: Request, response: Response) =>
+    respondProblem(response, 404, "NOT_FOUND", "There is no such path"),
+  );
+  app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
+    if (response.headersSent) return next(error);
+    const problem = toProblem(error);
+    if (problem) return respondProblem(response, problem.status, problem.code, problem.detail);
+    log.warn({ err: error }, "request failed");
+    respondProblem(response, 500, "INTERNAL", "The request failed. The service's log says why");
+  });
+  return app;
+}
+
+/** No script or style but our own, no frame, and nothing that another site could read. */
+function secureHeaders(isSecure: boolean) {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'self'"],
+        scriptSrc: ["'self'"],
+        // Bull Board and Swagger UI set styles in their elements.
+        styleSrc: ["'self'", "'unsafe-inline'"],
+        imgSrc: ["'self'", "data:"],
+        objectSrc: ["'none'"],
+        baseUri: ["'self'"],
+        formAction: ["'self'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    frameguard: { action: "deny" },
+    strictTransportSecurity: isSecure ? { maxAge: 31_536_000 } : false,
+    referrerPolicy: { policy: "same-origin" },
+  });
+}
+
+function toMiddleware(
+  need: Route["requires"][number],
+  { database, redisWatch }: RouteDependencies,
+): express.RequestHandler {
   switch (need) {
     case "postgres":
       return requireUp("Postgres", () => isResponsive(() => database.ping()));
     case "redis":
       return requireUp("Redis", async () => (await fetchRedisState(redisWatch)).kind !== "away");
     case "redis writes":
-      return requireWritable(redisWatch);
+      return async (request, response, next) => {
+        const state = await fetchRedisState(redisWatch);
+        if (state.kind === "ready") return next();
+        if (state.kind === "away") return respondUnavailable(request, response, "Redis");
+        respondProblem(response, 503, "REDIS_REFUSES", explain(state.refusal));
+      };
     default:
       return need satisfies never;
   }
 }
 
-async function listen(app: express.Express, { host, port }: Pick<Config, "host" | "port">) {
-  const server = app.listen(port, host);
+/** Responds 503 at once while a server is away, instead of letting the page wait for it. */
+function requireUp(server: string, isUp: () => Promise<boolean>): express.RequestHandler {
+  return async (request, response, next) => {
+    if (await isUp()) return next();
+    respondUnavailable(request, response, server);
+  };
+}
+
+function respondUnavailable(request: Request, response: Response, server: string): void {
+  const text = `${server} is away. This page returns once ${server} is back: see /readyz`;
+  if (doorOf(request).path.startsWith("/api/")) return respondProblem(response, 503, "SERVER_AWAY", text);
+  response.status(503).set("Retry-After", "5").type("text").send(`${text}\n`);
+}
+
+async function listen(server: Server, { host, port }: Pick<Config, "host" | "port">) {
+  server.listen(port, host);
   await new Promise<void>((resolve, reject) => {
     server.once("listening", resolve);
     server.once("error", (error: NodeJS.ErrnoException) => {
@@ -72,36 +169,4 @@ async function listen(app: express.Express, { host, port }: Pick<Config, "host" 
         server.closeAllConnections();
       }),
   };
-}
-
-/** Responds 503 at once while a server is away, instead of letting the page wait for it. */
-function requireUp(server: string, isUp: () => Promise<boolean>) {
-  return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
-    if (await isUp()) return next();
-    respondUnavailable(server, response);
-  };
-}
-
-/** Responds 503 with the reason while Redis is away or refuses writes, so that the sender retries. */
-function requireWritable(watch: RedisWatch) {
-  return async (_: Request, response: Response, next: NextFunction): Promise<void> => {
-    const state = await fetchRedisState(watch);
-    switch (state.kind) {
-      case "ready":
-        return next();
-      case "away":
-        return respondUnavailable("Redis", response);
-      case "refusing":
-        return void response.status(503).json({ error: explain(state.refusal) });
-      default:
-        return state satisfies never;
-    }
-  };
-}
-
-function respondUnavailable(server: string, response: Response): void {
-  response
-    .status(503)
-    .type("text")
-    .send(`${server} is away. This page returns once ${server} is back: see /readyz\n`);
 }

@@ -1,17 +1,8 @@
 import express, { type Request } from "express";
 import { z } from "zod";
 import { parseJson } from "../core/parse.ts";
+import { RequestError } from "./request-error.ts";
 import { isSigned } from "../outgoing/signature.ts";
-
-/** A rejected request, with the status and message of the response. */
-export class RequestError extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /** Reads the body as text, because the signature covers the raw bytes. */
 export const readBody = express.text({ type: () => true, limit: "1mb" });

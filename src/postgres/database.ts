@@ -2,6 +2,7 @@ import { computeFlightLimitMs } from "../core/dispatch/plan.ts";
 import { ServerAwayError } from "../core/errors.ts";
 import type { Logger } from "../process/logger.ts";
 import { createServerState, type ServerState } from "../process/server-state.ts";
+import { createAuditStore } from "./audit.ts";
 import { createDecisionLog } from "./decision-log.ts";
 import { createDecisionStore } from "./decisions.ts";
 import { createDispatchClaims } from "./dispatch-claim.ts";
@@ -18,6 +19,7 @@ import { createModelStateStore } from "./model-states.ts";
 import { createPool } from "./pool.ts";
 import { createReportStore } from "./reports.ts";
 import { createSourcePools } from "./source-pools.ts";
+import { createTokenStore } from "./tokens.ts";
 
 /** All access to Postgres. Every error says where it happened, why, and what to do. */
 export type Database = ReturnType<typeof createDatabase>;
@@ -57,6 +59,8 @@ export function createDatabase(
     ...createDispatchStore(options),
     ...createDispatchClaims(options),
     ...createDispatchLists(options),
+    ...createTokenStore(options),
+    ...createAuditStore(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");

@@ -16,7 +16,7 @@ afterEach(() => world.close());
 function board(method: string, path: string, body?: object): Promise<Response> {
   return fetch(`${app.address()}/queues/api/queues/${path}`, {
     method,
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", origin: app.address() ?? "" },
     ...(body ? { body: JSON.stringify(body) } : {}),
   });
 }

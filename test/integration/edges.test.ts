@@ -201,7 +201,9 @@ describe("a decision that cannot be made", () => {
       await world.sql(repair);
       const runId = /run ([0-9a-f-]{36})/.exec(failure)?.[1] ?? "";
       const retry = `${app.address()}/queues/api/queues/gather/${runId}/retry`;
-      expect((await fetch(retry, { method: "PUT" })).status).toBe(204);
+      expect((await fetch(retry, { method: "PUT", headers: { origin: app.address() ?? "" } })).status).toBe(
+        204,
+      );
       const rows = await until("the decision", async () => {
         const found = await world.sql("SELECT run_id, decision FROM retraining_decisions");
         return found.length > 0 ? found : null;

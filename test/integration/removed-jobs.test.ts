@@ -29,7 +29,7 @@ afterEach(async () => {
 const board = (path: string) =>
   fetch(`${app.address()}/queues/api/queues/${path}`, {
     method: "PUT",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", origin: app.address() ?? "" },
   });
 
 /** Ways in which a failed job is removed: by hand, or by the retention limits. */

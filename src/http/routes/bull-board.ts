@@ -1,26 +1,83 @@
 import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import { appRoutes } from "@bull-board/api/dist/routes.js";
 import { ExpressAdapter } from "@bull-board/express";
-import { Router } from "express";
+import type { Queue } from "bullmq";
+import { type Express, Router } from "express";
+import { grants, type Role } from "../../core/access.ts";
+import type { Door } from "../access/doors.ts";
+import { callerOf } from "../access/keeper.ts";
 import type { Route } from "../route.ts";
 
 const PATH = "/queues";
 
+/** Bull Board's changes that an operator may make; all others need an admin. */
+const OPERATOR_CHANGES = new Set([
+  "PUT /api/queues/pause",
+  "PUT /api/queues/resume",
+  "PUT /api/queues/:queueName/pause",
+  "PUT /api/queues/:queueName/resume",
+  "PUT /api/queues/:queueName/promote",
+  "PUT /api/queues/:queueName/retry/:queueStatus",
+  "PUT /api/queues/:queueName/:jobId/retry",
+  "PUT /api/queues/:queueName/:jobId/promote",
+  "PUT /api/queues/:queueName/job-schedulers/:schedulerId/run",
+]);
+
 /**
  * Bull Board over all queues: history, logs, flows, retries. Every stage is safe to retry. It stays open while Redis refuses
- * writes: reading works, and deleting jobs frees memory in a full Redis.
+ * writes: reading works, and deleting jobs frees memory in a full Redis. Viewers get a board that offers no changes.
  */
 export const bullBoard: Route = {
-  paths: [PATH],
+  doors: listDoors(),
   requires: ["redis"],
   create({ queues }) {
-    const serverAdapter = new ExpressAdapter();
-    serverAdapter.setBasePath(PATH);
-    createBullBoard({
-      queues: queues.map((queue) => new BullMQAdapter(queue)),
-      serverAdapter,
-      options: { uiConfig: { boardTitle: "Retrigger" } },
+    const boards = { changing: createBoard(queues, false), readOnly: createBoard(queues, true) };
+    return Router().use(PATH, (request, response, next) => {
+      const mayChange = grants(callerOf(request).actor.role, "operator");
+      (mayChange ? boards.changing : boards.readOnly)(request, response, next);
     });
-    return Router().use(PATH, serverAdapter.getRouter() as Router);
   },
 };
+
+function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
+  const serverAdapter = new ExpressAdapter();
+  serverAdapter.setBasePath(PATH);
+  createBullBoard({
+    queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: isReadOnly })),
+    serverAdapter,
+    options: { uiConfig: { boardTitle: "Retrigger" } },
+  });
+  const board = serverAdapter.getRouter() as Express & { engines: Record<string, Engine> };
+  board.disable("x-powered-by");
+  const render = board.engines[".ejs"];
+  // Its page loads a font from another server, which our policy forbids.
+  board.engine("ejs", (path, options, done) => {
+    render?.(path, options, (error, html) => done(error, html?.replace(/<link href="https:[^>]*>/, "")));
+  });
+  return board;
+}
+
+type Engine = (path: string, options: object, done: (error: unknown, html?: string) => void) => void;
+
+/** The doors of Bull Board, from its own routes: a route of a new version is there for admins only, if it changes anything. */
+function listDoors(): Door[] {
+  const pages = [appRoutes.entryPoint.route].flat().map((path): Door => {
+    return { method: "GET", path: PATH + (path === "/" ? "" : path), role: "viewer" };
+  });
+  const calls = appRoutes.api.flatMap(({ method, route }): Door[] =>
+    [method].flat().flatMap((one) => [route].flat().map((path) => toDoor(one.toUpperCase(), path))),
+  );
+  return [
+    ...pages,
+    { method: "GET", path: `${PATH}/`, role: "viewer" },
+    { method: "GET", path: `${PATH}/static/*`, role: "viewer" },
+    ...calls,
+  ];
+}
+
+function toDoor(method: string, path: string): Door {
+  const role: Role =
+    method === "GET" ? "viewer" : OPERATOR_CHANGES.has(`${method} ${path}`) ? "operator" : "admin";
+  return { method, path: PATH + path, role };
+}

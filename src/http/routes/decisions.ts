@@ -2,6 +2,7 @@ import { type Request, Router } from "express";
 import { z } from "zod";
 import { formatCount, formatScore, formatTime } from "../../core/format.ts";
 import type { DecisionRow } from "../../postgres/decision-log.ts";
+import { escapeHtml } from "../html.ts";
 import type { Route } from "../route.ts";
 
 const Query = z.object({
@@ -11,7 +12,10 @@ const Query = z.object({
 
 /** The decision log, as a page at `/decisions` and as JSON at `/api/v1/decisions`. Both take `?model=` and `?limit=`. */
 export const decisions: Route = {
-  paths: ["/decisions", "/api/v1/decisions"],
+  doors: [
+    { method: "GET", path: "/decisions", role: "viewer" },
+    { method: "GET", path: "/api/v1/decisions", role: "viewer" },
+  ],
   requires: ["postgres"],
   create({ database, config }) {
     const fetchRows = (request: Request): Promise<DecisionRow[]> => {
@@ -81,8 +85,4 @@ function cells(row: DecisionRow, timeZone: string): string {
     training(row),
     text(row.notes),
   ].join("");
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
 }

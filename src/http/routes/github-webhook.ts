@@ -12,7 +12,7 @@ import { parseBody, readBody, requireSigned } from "../signed-body.ts";
  * order.
  */
 export const githubWebhook: Route = {
-  paths: ["/api/v1/github"],
+  doors: [{ method: "POST", path: "/api/v1/github/webhook", role: "signed" }],
   requires: ["postgres", "redis writes"],
   create({ live, database, queues, log }) {
     const router = Router();

@@ -4,7 +4,11 @@ import type { Route } from "../route.ts";
 
 /** `/healthz`: the process runs. `/readyz`: both servers work. `/` redirects to Bull Board. */
 export const health: Route = {
-  paths: ["/healthz", "/readyz"],
+  doors: [
+    { method: "GET", path: "/", role: "viewer" },
+    { method: "GET", path: "/healthz", role: "open" },
+    { method: "GET", path: "/readyz", role: "open" },
+  ],
   requires: [],
   create({ database, redisWatch }) {
     const router = Router();

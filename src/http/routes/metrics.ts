@@ -7,7 +7,7 @@ import type { Route } from "../route.ts";
  * BullMQ's own export. Its counters of completed and failed jobs are left out: they stay 0 unless each worker collects metrics.
  */
 export const metrics: Route = {
-  paths: ["/metrics"],
+  doors: [{ method: "GET", path: "/metrics", role: "viewer" }],
   requires: ["postgres", "redis"],
   create({ database, queues }) {
     const router = Router();

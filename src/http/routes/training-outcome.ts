@@ -9,11 +9,12 @@ import { Outcome, outcomePath, toStatus } from "../../trainers/webhook/outcome.t
 import { webhookTrainer } from "../../trainers/webhook/webhook.ts";
 import { applyInput } from "../../use-cases/settle-dispatch.ts";
 import type { Route } from "../route.ts";
-import { parseBody, readBody, RequestError, requireSigned } from "../signed-body.ts";
+import { RequestError } from "../request-error.ts";
+import { parseBody, readBody, requireSigned } from "../signed-body.ts";
 
 /** Records the outcome of a training that the receiver of the webhook trainer reports. */
 export const trainingOutcome: Route = {
-  paths: ["/api/v1/trainings"],
+  doors: [{ method: "POST", path: outcomePath(":runId"), role: "signed" }],
   requires: ["postgres", "redis writes"],
   create({ config, live, database, queues }) {
     const router = Router();

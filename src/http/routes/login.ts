@@ -1,0 +1,97 @@
+import express, { type Response, Router } from "express";
+import { z } from "zod";
+import type { Origins } from "../access/origins.ts";
+import { readCookie } from "../access/identity.ts";
+import { escapeHtml } from "../html.ts";
+import type { Route } from "../route.ts";
+
+/** Logs a browser in: a pasted token starts a session, which ends after a while, or with its token. */
+export const login: Route = {
+  doors: [
+    { method: "GET", path: "/login", role: "open" },
+    { method: "POST", path: "/login", role: "open", takesForm: true },
+    { method: "POST", path: "/logout", role: "open", takesForm: true },
+  ],
+  requires: ["postgres"],
+  create({ database, identifier, origins }) {
+    const router = Router();
+    router.get("/login", (request, response) => {
+      respondPage(response, 200, { next: nextOf(request.query["next"]), fault: null });
+    });
+    router.post(
+      "/login",
+      express.urlencoded({ limit: "4kb" }),
+      express.json({ limit: "4kb" }),
+      async (request, response) => {
+        const given = Login.safeParse(request.body);
+        const token = given.success ? given.data.token.trim() : "";
+        const next = nextOf(given.success ? given.data.next : undefined);
+        const holder = await identifier.readToken(token);
+        const address = identifier.addressOf(request);
+        const action = { action: "POST /login", target: "/login" };
+        if (holder === "unknown")
+          return respondPage(response, 503, { next, fault: "Postgres is away. Try again later." });
+        if (holder === "rejected") {
+          const nobody = { name: "nobody", role: null, means: "token", address } as const;
+          await database.recordRefusal(nobody, action, { status: 401, detail: "UNAUTHORIZED" });
+          return respondPage(response, 401, { next, fault: "The token is unknown, revoked or expired." });
+        }
+        const id = await database.beginAudit({ ...holder, means: "token", address }, action);
+        const session = await database.startSession(holder.tokenId, identifier.settingsHash);
+        await database.finishAudit(id, { result: "done", status: 303, detail: null });
+        setCookie(response, origins, session);
+        response.redirect(303, next);
+      },
+    );
+    router.post("/logout", async (request, response) => {
+      const session = readCookie(request, origins.cookieName);
+      if (session !== null) await database.endSession(session);
+      clearCookie(response, origins);
+      response.redirect(303, "/login");
+    });
+    return router;
+  },
+};
+
+const Login = z.object({ token: z.string().max(500), next: z.string().max(2_000).optional() });
+
+/** A path of ours: a link to the login must not lead to another site. */
+function nextOf(value: unknown): string {
+  return typeof value === "string" && /^\/(?![/\\])[\x21-\x7e]*$/.test(value) ? value : "/";
+}
+
+const cookieOptions = ({ isSecure }: Origins) =>
+  ({ httpOnly: true, sameSite: "strict", secure: isSecure, path: "/" }) as const;
+
+function setCookie(response: Response, origins: Origins, session: string): void {
+  response.cookie(origins.cookieName, session, cookieOptions(origins));
+}
+
+function clearCookie(response: Response, origins: Origins): void {
+  response.clearCookie(origins.cookieName, cookieOptions(origins));
+}
+
+function respondPage(
+  response: Response,
+  status: number,
+  { next, fault }: { next: string; fault: string | null },
+): void {
+  response.status(status).set("Cache-Control", "no-store").type("html").send(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Log in · Retrigger</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1rem; }
+input, button { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem .7rem; margin-top: .4rem; }
+.fault { color: #c2410c; font-weight: 600; }
+</style></head><body>
+<h1>Retrigger</h1>
+${fault === null ? "" : `<p class="fault" role="alert">${escapeHtml(fault)}</p>`}
+<form method="post" action="/login">
+<input type="hidden" name="next" value="${escapeHtml(next)}">
+<label>Token <input name="token" type="password" required autofocus autocomplete="current-password" placeholder="rt_…"></label>
+<button>Log in</button>
+</form>
+<p>No token? An admin makes one: <code>npx retrigger token create --role viewer --name NAME</code></p>
+</body></html>
+`);
+}
