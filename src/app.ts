@@ -33,6 +33,7 @@ import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { createLiveTrainers } from "./trainers/live-trainers.ts";
 import { logTrainerProblems } from "./trainers/preflight.ts";
 import type { Trainers } from "./trainers/trainers.ts";
+import { relayOutbox } from "./use-cases/send-event.ts";
 import { createReload, type ReloadedWork } from "./use-cases/reload.ts";
 
 /** How many programs of the command trainer run in this process at once. The others wait. */
@@ -213,7 +214,11 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     for (const queue of queues) releasers.add("queue", () => queue.close(), QUEUE_CLOSE_LIMIT_MS);
     // Loaded on demand: a worker without pages does not need Express and Bull Board in memory.
     const { startServer } = await import("./http/server.ts");
-    const server = await startServer({ config, live, database, redisWatch, queues, log });
+    const inbox = queues.find(({ name }) => name === INBOX);
+    // A process before this one may have died between the two.
+    if (inbox) await relayOutbox({ database, client: { inbox } });
+    const { secrets } = config;
+    const server = await startServer({ config, secrets, live, database, redisWatch, queues, log });
     releasers.add("HTTP", server.close);
     ({ address } = server);
   }

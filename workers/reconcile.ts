@@ -12,6 +12,7 @@ import type { ServerState } from "../src/process/server-state.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { isServerAway } from "../src/redis/refusal.ts";
 import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
+import { relayOutbox } from "../src/use-cases/send-event.ts";
 import { reevaluate } from "./follow-up.ts";
 
 export interface ReconcilerDependencies {
@@ -26,7 +27,15 @@ export interface ReconcilerDependencies {
   listModels(): ReadonlyMap<string, Pick<ModelConfig, "policy" | "schedule" | "expectDriftRunEveryMs">>;
   /** Which models the services on this prefix serve. */
   claims: Claims;
-  database: Pick<Database, "listModelStates" | "listOpenDispatches" | "moveEvents" | "readLatestDecision">;
+  database: Pick<
+    Database,
+    | "listModelStates"
+    | "listOpenDispatches"
+    | "moveEvents"
+    | "readLatestDecision"
+    | "listOutbox"
+    | "removeFromOutbox"
+  >;
   training: Queue;
   trainers: Pick<Trainers, "of" | "before">;
   /** Makes sure that a job follows the training to its end. */
@@ -89,6 +98,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     await syncSchedules(inbox, schedules, claims);
     await removeFollowUps(dependencies, left.removed);
     await rejudgeModels(dependencies, left.rejudged);
+    await relayOutbox({ database: dependencies.database, client: { inbox } });
     await resumeModels(dependencies);
     await resumeDispatches(dependencies);
     await redis.set(marker, new Date().toISOString());

@@ -1,10 +1,10 @@
 import { Command } from "commander";
-import { INBOX_JOBS } from "../../queues/names.ts";
 import { parseConfig } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
-import { requireRedis } from "../redis/check.ts";
+import { answerApproval, type Given } from "../use-cases/interventions.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
-import { warnIfNoWorkerRuns, withClient, withDatabase } from "./connections.ts";
+import { audited } from "./audited.ts";
+import { warnIfNoWorkerRuns, withDatabase, withQueues } from "./connections.ts";
 import { parseText, print } from "./output.ts";
 
 /** `retrigger approve` */
@@ -24,53 +24,27 @@ function answerCommand(name: string, state: "approved" | "rejected"): Command {
     .argument("<decision>", "the number of the decision")
     .requiredOption("--by <name>", "who answers", parseText)
     .requiredOption("--reason <text>", "why, for the report", parseText)
-    .action((id: string, { by, reason }: { by: string; reason: string }) =>
-      answer(id, state, { by, reason }),
-    );
+    .action((id: string, given: Given) => answer(name, id, { ...given, state }));
 }
 
 async function answer(
+  name: string,
   id: string,
-  state: "approved" | "rejected",
-  given: { by: string; reason: string },
+  given: Given & { state: "approved" | "rejected" },
 ): Promise<void> {
   if (!/^#?\d{1,9}$/.test(id))
     throw refuse(`${id} is not the number of a decision. See: npx retrigger history`);
   const decisionId = Number(id.replace("#", ""));
   const config = parseConfig(loadEnvironment());
-  await requireRedis(config);
-  await withDatabase(config, async (database) => {
-    const result = await database.answerApproval({ decisionId, state, ...given });
-    switch (result.outcome) {
-      case "unknown":
-        throw refuse(`Decision ${decisionId} awaits no approval. See: npx retrigger history`);
-      case "closed":
-        throw refuse(describeClosed(decisionId, result));
-      case "answered":
-        print(
-          `${state === "approved" ? "Approved" : "Rejected"}: the training of ${result.model} that decision ${decisionId} awaits.`,
-        );
-        await withClient(config, result.model, async (client) => {
-          await client.send(INBOX_JOBS.manual, { model: result.model });
-          await warnIfNoWorkerRuns(client);
-        });
-        break;
-      default:
-        result satisfies never;
-    }
-  });
-}
-
-function describeClosed(decisionId: number, { state, by }: { state: string; by: string | null }): string {
-  const who = by === null ? "" : ` by ${by}`;
-  switch (state) {
-    case "expired":
-      return `The approval that decision ${decisionId} awaited has expired. If the policy still holds, the next decision requests it again`;
-    case "used":
-      return `The approval of decision ${decisionId} was given${who}, and its training was requested`;
-    case "void":
-      return `Decision ${decisionId} no longer awaits an approval: the policy does not hold any more`;
-    default:
-      return `The approval of decision ${decisionId} was ${state}${who} already`;
-  }
+  await withQueues(config, (client) =>
+    withDatabase(config, async (database) => {
+      const done = { action: name, target: `decision ${decisionId}`, by: given.by };
+      const model = await audited(database, done, () =>
+        answerApproval({ database, client }, decisionId, given),
+      );
+      const what = given.state === "approved" ? "Approved" : "Rejected";
+      print(`${what}: the training of ${model} that decision ${decisionId} awaits.`);
+      await warnIfNoWorkerRuns(client);
+    }),
+  );
 }

@@ -23,13 +23,18 @@ export async function withDatabase<T>(
   }
 }
 
-/** Keeps the queues open while `use` runs. */
+/** Keeps the queues open while `use` runs, for a request about a model. */
 export async function withClient(
   config: Config,
   model: string,
   use: (client: Client) => Promise<void>,
 ): Promise<void> {
   findModel(config.models, model);
+  await withQueues(config, use);
+}
+
+/** Keeps the queues open while `use` runs. */
+export async function withQueues(config: Config, use: (client: Client) => Promise<void>): Promise<void> {
   // A client would wait for a Redis that is away; at a terminal, show the reason at once.
   await requireRedis(config);
   const client = createClient(config, log);

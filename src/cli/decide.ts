@@ -1,13 +1,14 @@
 import { Command, Option } from "commander";
-import type { DecisionRequest, TrainingReport } from "../../queues/jobs.ts";
-import { INBOX_JOBS } from "../../queues/names.ts";
+import type { TrainingReport } from "../../queues/jobs.ts";
 import { type Config, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
 import { formatCount, formatInstant } from "../core/format.ts";
 import type { Client } from "../use-cases/client.ts";
 import { dryRun } from "../use-cases/dry-run.ts";
+import { requestDecision } from "../use-cases/request-decision.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
+import { audited } from "./audited.ts";
 import { warnIfNoWorkerRuns, withClient, withDatabase, withLocalWorkers } from "./connections.ts";
 import { modelOption, parseBetween, parseText, print, printNote, printNotes } from "./output.ts";
 
@@ -84,24 +85,18 @@ async function decide(options: DecideOptions): Promise<void> {
   });
 }
 
-/** Puts the request on the inbox; a forced one after its override is recorded, which the decision reads. */
+/** A forced request is recorded with who forces it. */
 async function request(
   config: Config,
   client: Client,
   model: string,
   forced: { by: string; reason: string } | null,
 ): Promise<string> {
-  const send = () => client.send(INBOX_JOBS.manual, { model } satisfies DecisionRequest);
-  if (forced === null) return send();
-  return withDatabase(config, async (database) => {
-    const id = await database.saveOverride({ model, ...forced });
-    try {
-      return await send();
-    } catch (error) {
-      // Else a later decision that was not asked to be forced would use it.
-      await database.dropOverride(id);
-      throw error;
-    }
+  return withDatabase(config, (database) => {
+    const send = () => requestDecision({ database, client }, model, forced);
+    return forced === null
+      ? send()
+      : audited(database, { action: "decide --force", target: model, by: forced.by }, send);
   });
 }
 

@@ -14,6 +14,7 @@ import {
   requireRemote,
   untilSettled,
 } from "../use-cases/settle-dispatch.ts";
+import { audited } from "./audited.ts";
 import { withClient, withDatabase, withLocalWorkers } from "./connections.ts";
 import { print, printNote } from "./output.ts";
 
@@ -43,7 +44,9 @@ async function confirm(id: string, run: string): Promise<void> {
   const config = parseConfig(loadEnvironment());
   await withDispatch(config, id, async ({ record, remote, database, client }) => {
     const training = remote.identify(run);
-    await confirmDispatch(config, database, record, training);
+    await audited(database, { action: "dispatch confirm", target: `decision ${id}` }, () =>
+      confirmDispatch(config, database, record, training),
+    );
     await client.resumeTraining(record);
     print(`Confirmed: decision ${id} started the training ${training.externalId}. It will be followed.`);
   });
@@ -52,7 +55,10 @@ async function confirm(id: string, run: string): Promise<void> {
 async function sendAgain(id: string, from: "rejected" | "unknown"): Promise<void> {
   const config = parseConfig(loadEnvironment());
   await withDispatch(config, id, async ({ record, database, client }) => {
-    await reopenDispatch(config, database, record, from);
+    const action = from === "rejected" ? "dispatch retry" : "dispatch resend";
+    await audited(database, { action, target: `decision ${id}` }, () =>
+      reopenDispatch(config, database, record, from),
+    );
     const send = async (): Promise<void> => {
       await client.resumeTraining(record);
       printOutcome(id, await untilSettled(database, record.runId));

@@ -1,12 +1,9 @@
 import { Command } from "commander";
-import { INBOX_JOBS } from "../../queues/names.ts";
 import { parseConfig } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
-import { findModel } from "../config/find-model.ts";
-import { toMs } from "../core/duration.ts";
 import { formatInstant } from "../core/format.ts";
-import { snooze as snoozeGuard } from "../core/guards/snooze.ts";
-import { refuse } from "../use-cases/settle-dispatch.ts";
+import { snoozeModel, unsnoozeModel } from "../use-cases/interventions.ts";
+import { audited } from "./audited.ts";
 import { warnIfNoWorkerRuns, withClient, withDatabase } from "./connections.ts";
 import { parseDuration, parseText, print } from "./output.ts";
 
@@ -20,20 +17,19 @@ export function createSnooze(): Command {
     .requiredOption("--by <name>", "who snoozes it", parseText)
     .action(async (model: string, options: { for: string; reason: string; by: string }) => {
       const config = parseConfig(loadEnvironment());
-      if (findModel(config.models, model).policy.guards[snoozeGuard.key] === "off")
-        throw refuse(`The policy of ${model} has snooze: off, so it cannot be snoozed`);
-      const forSeconds = toMs(options.for) / 1000;
-      await withClient(config, model, async (client) => {
-        const { until } = await withDatabase(config, (database) =>
-          database.saveSnooze({ model, forSeconds, reason: options.reason, by: options.by }),
-        );
-        // The decision that sees the snooze schedules the re-evaluation at its end.
-        await client.send(INBOX_JOBS.manual, { model });
-        print(
-          `${model} is snoozed until ${formatInstant(until)}. To end it earlier: npx retrigger unsnooze ${model}`,
-        );
-        await warnIfNoWorkerRuns(client);
-      });
+      const { by, reason, for: duration } = options;
+      await withClient(config, model, (client) =>
+        withDatabase(config, async (database) => {
+          const dependencies = { models: config.models, database, client };
+          const { until } = await audited(database, { action: "snooze", target: model, by }, () =>
+            snoozeModel(dependencies, model, { duration, by, reason }),
+          );
+          print(
+            `${model} is snoozed until ${formatInstant(until)}. To end it earlier: npx retrigger unsnooze ${model}`,
+          );
+          await warnIfNoWorkerRuns(client);
+        }),
+      );
     });
 }
 
@@ -47,9 +43,10 @@ export function createUnsnooze(): Command {
       const config = parseConfig(loadEnvironment());
       await withClient(config, model, (client) =>
         withDatabase(config, async (database) => {
-          if (!(await database.endSnooze(model, by))) throw refuse(`${model} is not snoozed`);
-          const isHeld = await database.isHeldBy(model, snoozeGuard.reason);
-          if (isHeld) await client.send(INBOX_JOBS.manual, { model });
+          const dependencies = { models: config.models, database, client };
+          const isHeld = await audited(database, { action: "unsnooze", target: model, by }, () =>
+            unsnoozeModel(dependencies, model, by),
+          );
           print(`${model} is no longer snoozed${isHeld ? ", and is re-evaluated" : ""}.`);
           await warnIfNoWorkerRuns(client);
         }),

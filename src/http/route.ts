@@ -13,6 +13,8 @@ import type { Origins } from "./access/origins.ts";
 export interface RouteDependencies {
   /** What a reload of the settings does not change; the models are in `live`. */
   config: Omit<Config, "models" | "secrets" | "notes">;
+  /** What no response may show, by a description of each. */
+  secrets: Config["secrets"];
   live: LiveConfig;
   database: Database;
   redisWatch: RedisWatch;

@@ -1,4 +1,5 @@
 import type { Route } from "./route.ts";
+import { api } from "./routes/api.ts";
 import { bullBoard } from "./routes/bull-board.ts";
 import { decisions } from "./routes/decisions.ts";
 import { githubWebhook } from "./routes/github-webhook.ts";
@@ -13,6 +14,7 @@ export const ROUTES: readonly Route[] = [
   login,
   bullBoard,
   metrics,
+  api,
   decisions,
   githubWebhook,
   trainingOutcome,

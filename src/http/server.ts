@@ -4,14 +4,13 @@ import express, { type NextFunction, type Request, type Response } from "express
 import helmet from "helmet";
 import type { Config } from "../config/config.ts";
 import { PermanentError } from "../core/errors.ts";
-import { explain } from "../redis/refusal.ts";
 import { createDoorTable } from "./access/doors.ts";
 import { createIdentifier } from "./access/identity.ts";
 import { createKeeper, doorOf } from "./access/keeper.ts";
 import { createOrigins, isLoopback } from "./access/origins.ts";
 import { respondProblem, toProblem } from "./problem.ts";
-import { fetchRedisState, isResponsive } from "./readiness.ts";
-import type { Route, RouteDependencies } from "./route.ts";
+import { requireServers } from "./requirements.ts";
+import type { RouteDependencies } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
 /** A client that sends its headers or its body more slowly is cut off. */
@@ -55,8 +54,7 @@ function buildApp(dependencies: RouteDependencies): express.Express {
   app.use(createKeeper({ doors, origins, identifier, database, log }));
   for (const { doors: own, requires, create } of ROUTES) {
     const router = create(dependencies);
-    const needs = requires.map((need) => toMiddleware(need, dependencies));
-    const chain = [...needs, router];
+    const chain = [...requireServers(requires, dependencies), router];
     // A route sees only what comes through its own doors.
     app.use((request, response, next) => {
       const door = doorOf(request);
@@ -103,41 +101,6 @@ function secureHeaders(isSecure: boolean) {
     strictTransportSecurity: isSecure ? { maxAge: 31_536_000 } : false,
     referrerPolicy: { policy: "same-origin" },
   });
-}
-
-function toMiddleware(
-  need: Route["requires"][number],
-  { database, redisWatch }: RouteDependencies,
-): express.RequestHandler {
-  switch (need) {
-    case "postgres":
-      return requireUp("Postgres", () => isResponsive(() => database.ping()));
-    case "redis":
-      return requireUp("Redis", async () => (await fetchRedisState(redisWatch)).kind !== "away");
-    case "redis writes":
-      return async (request, response, next) => {
-        const state = await fetchRedisState(redisWatch);
-        if (state.kind === "ready") return next();
-        if (state.kind === "away") return respondUnavailable(request, response, "Redis");
-        respondProblem(response, 503, "REDIS_REFUSES", explain(state.refusal));
-      };
-    default:
-      return need satisfies never;
-  }
-}
-
-/** Responds 503 at once while a server is away, instead of letting the page wait for it. */
-function requireUp(server: string, isUp: () => Promise<boolean>): express.RequestHandler {
-  return async (request, response, next) => {
-    if (await isUp()) return next();
-    respondUnavailable(request, response, server);
-  };
-}
-
-function respondUnavailable(request: Request, response: Response, server: string): void {
-  const text = `${server} is away. This page returns once ${server} is back: see /readyz`;
-  if (doorOf(request).path.startsWith("/api/")) return respondProblem(response, 503, "SERVER_AWAY", text);
-  response.status(503).set("Retry-After", "5").type("text").send(`${text}\n`);
 }
 
 async function listen(server: Server, { host, port }: Pick<Config, "host" | "port">) {

@@ -18,6 +18,7 @@ import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.t
 import { createModelStateStore } from "./model-states.ts";
 import { createPool } from "./pool.ts";
 import { createReportStore } from "./reports.ts";
+import { createRequestStore } from "./requests.ts";
 import { createSourcePools } from "./source-pools.ts";
 import { createTokenStore } from "./tokens.ts";
 
@@ -61,6 +62,7 @@ export function createDatabase(
     ...createDispatchLists(options),
     ...createTokenStore(options),
     ...createAuditStore(options),
+    ...createRequestStore(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");

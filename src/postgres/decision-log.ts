@@ -18,20 +18,85 @@ export interface DecisionRow {
   url: string | null;
 }
 
+/** Which decisions to list. Absent and null: all. */
+export interface DecisionFilter {
+  model?: string | null | undefined;
+  /** `trigger` also finds `trigger_mock`. */
+  decision?: string | null | undefined;
+  /** A reason code. */
+  reason?: string | null | undefined;
+  cause?: string | null | undefined;
+  /** ISO 8601: from this time on, and before that one. */
+  since?: string | null | undefined;
+  until?: string | null | undefined;
+  /** Only decisions with a lower number: the page after one that ended with it. */
+  before?: number | null | undefined;
+  limit: number;
+}
+
+/** A decision with all that was recorded about it. */
+export interface DecisionDetail extends DecisionRow {
+  evidence: unknown;
+  criteria: unknown;
+  policy: unknown;
+  policyHash: string | null;
+  explanation: unknown;
+  forced: unknown;
+  nextLookAt: string | null;
+  /** The dispatch as recorded, with its request and the progress of the training; null without one. */
+  training: Record<string, unknown> | null;
+  /** The events that it covers, the newest first, 100 at most. */
+  events: { runId: string; source: string | null; receivedAt: string }[];
+}
+
 /** Lists recorded decisions. @param timeZone IANA zone of `decision_date`. */
 export function createDecisionLog({ pool, timeZone }: { pool: pg.Pool; timeZone: string }) {
   return {
-    /** The newest decisions, newest first; of all models if `model` is null. */
-    async listDecisions({ model, limit }: { model: string | null; limit: number }): Promise<DecisionRow[]> {
-      return (await pool.query<DecisionRow>(LIST_DECISIONS, [model, limit, timeZone])).rows;
+    /** The newest decisions that a filter admits, newest first. */
+    async listDecisions(filter: DecisionFilter): Promise<DecisionRow[]> {
+      const { model = null, decision = null, reason = null, cause = null } = filter;
+      const { since = null, until = null, before = null, limit } = filter;
+      const conditions = [
+        model === null ? "" : "AND model = $3",
+        decision === null ? "" : "AND (decision = $4 OR $4 = 'trigger' AND decision = 'trigger_mock')",
+        reason === null ? "" : "AND (reason_codes @> ARRAY[$5::text] OR reason = $5)",
+        cause === null ? "" : "AND cause = $6",
+        since === null ? "" : "AND decision_date >= $7::timestamptz AT TIME ZONE $2",
+        until === null ? "" : "AND decision_date < $8::timestamptz AT TIME ZONE $2",
+        before === null ? "" : "AND decision.id < $9",
+      ];
+      const values = [limit, timeZone, model, decision, reason, cause, since, until, before];
+      return (await pool.query<DecisionRow>(buildList(conditions.join(" ")), values)).rows;
+    },
+
+    /** A decision with all that was recorded about it; null if there is none. */
+    async readDecision(id: number): Promise<DecisionDetail | null> {
+      return (await pool.query<DecisionDetail>(READ_DECISION, [id, timeZone])).rows[0] ?? null;
     },
   };
 }
 
-const LIST_DECISIONS = `SELECT decision.id, run_id AS "runId", model, cause, to_json(decision_date AT TIME ZONE $3) #>> '{}' AS "decidedAt",
-       decision, reason, buffer_size::float8 AS "bufferSize", drift_score AS "driftScore", notes, dispatch.state AS dispatch,
-       dispatch.url
-     FROM retraining_decisions AS decision
-     LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id
-     WHERE $1::text IS NULL OR model = $1
-     ORDER BY decision.id DESC LIMIT $2`;
+const COLUMNS = `decision.id, run_id AS "runId", model, cause, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt",
+  decision, decision.reason, buffer_size::float8 AS "bufferSize", drift_score AS "driftScore", notes, dispatch.state AS dispatch,
+  dispatch.url`;
+const FROM = `FROM retraining_decisions AS decision
+  LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`;
+
+/** Every parameter is named, because Postgres must know the types of those that the conditions leave out. */
+function buildList(conditions: string): string {
+  return `WITH given AS (SELECT $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::int)
+SELECT ${COLUMNS} ${FROM} WHERE true ${conditions} ORDER BY decision.id DESC LIMIT $1`;
+}
+
+const READ_DECISION = `SELECT ${COLUMNS}, evidence, criteria, policy, policy_hash AS "policyHash", explanation, forced,
+  to_json(next_look_at) #>> '{}' AS "nextLookAt",
+  CASE WHEN dispatch.id IS NOT NULL THEN json_build_object('trainer', dispatch.trainer, 'state', dispatch.state,
+    'reason', dispatch.reason_code, 'request', dispatch.request, 'externalId', dispatch.external_id, 'url', dispatch.url,
+    'error', dispatch.error, 'createdAt', dispatch.created_at, 'askedAt', dispatch.asked_at, 'startedAt', dispatch.started_at,
+    'endedAt', dispatch.ended_at, 'updatedAt', dispatch.updated_at, 'status', dispatch.status,
+    'conclusion', dispatch.conclusion, 'attempt', dispatch.run_attempt, 'durationSeconds', dispatch.duration_seconds,
+    'extraRuns', dispatch.extra_runs) END AS training,
+  COALESCE((SELECT json_agg(json_build_object('runId', event_run_id, 'source', source, 'receivedAt', received_at)
+    ORDER BY received_at DESC) FROM (SELECT * FROM retraining_events WHERE run_id = decision.run_id
+    ORDER BY received_at DESC LIMIT 100) AS covered), '[]') AS events
+${FROM} WHERE decision.id = $1`;

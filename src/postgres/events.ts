@@ -13,6 +13,13 @@ export interface AcceptedEvent {
   runId: string | null;
 }
 
+/** A job for the inbox. */
+export interface OutboxJob {
+  id: string;
+  name: string;
+  data: object;
+}
+
 export type RecordedEvent =
   | { kind: "accepted" }
   /** Another job brought the same event before. `runId` is the run that covers it; null if none is needed. */
@@ -36,6 +43,35 @@ export function createEventStore({ pool }: { pool: pg.Pool }) {
       ]);
       const row = rows[0];
       return !row || row.jobKey === jobKey ? { kind: "accepted" } : { kind: "duplicate", runId: row.runId };
+    },
+
+    /**
+     * The inbox job that brought an event, and whether it said that the drift run failed; null if none did yet.
+     */
+    async findEvent(
+      model: string,
+      eventRunId: string,
+    ): Promise<{ jobKey: string; isFailed: boolean } | null> {
+      const { rows } = await queryPrepared<{ jobKey: string; isFailed: boolean }>(
+        pool,
+        `SELECT job_key AS "jobKey", outcome = 'drift_run_failed' AS "isFailed" FROM retraining_events
+         WHERE model = $1 AND event_run_id = $2`,
+        [model, eventRunId],
+      );
+      return rows[0] ?? null;
+    },
+
+    /** Jobs that were accepted with their checks but may not have reached the queue: the oldest first. */
+    async listOutbox(): Promise<OutboxJob[]> {
+      const { rows } = await pool.query<OutboxJob>(
+        "SELECT id, name, data FROM retrigger_outbox ORDER BY created_at LIMIT 500",
+      );
+      return rows;
+    },
+
+    /** Removes a job that has reached the queue. */
+    async removeFromOutbox(id: string): Promise<void> {
+      await queryPrepared(pool, "DELETE FROM retrigger_outbox WHERE id = $1", [id]);
     },
 
     /** Hands the events of a superseded run over to the run that re-evaluates. */

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Job, Queue } from "bullmq";
 import { Abandoned, describeAbandoned } from "../../queues/abandoned.ts";
 import { IntakeResult, TrainingReport } from "../../queues/jobs.ts";
-import { INBOX, type Stage, STAGES, TRAINING } from "../../queues/names.ts";
+import { INBOX, type QueueName, type Stage, STAGES, TRAINING } from "../../queues/names.ts";
 import { INBOX_JOB_OPTIONS } from "../../queues/options.ts";
 import { resumeTraining } from "../../queues/training.ts";
 import type { Config } from "../config/config.ts";
@@ -53,9 +53,28 @@ export interface Client {
 export function createClient(config: Config, log: Logger): Client {
   const redis = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
   const options = { connection: redis, prefix: config.redisPrefix };
-  const inbox = openQueue(INBOX, options, log);
-  const stages = STAGES.map((stage) => openQueue(stage, options, log));
-  const training = openQueue(TRAINING, options, log);
+  const queues = ([INBOX, ...STAGES, TRAINING] as const).map((name) => openQueue(name, options, log));
+  return {
+    ...createRequester(queues),
+    async close() {
+      await Promise.all(queues.map((queue) => queue.close()));
+      redis.disconnect();
+    },
+  };
+}
+
+/** What a client does, on queues that are open: those of the inbox, of all stages and of the trainings. */
+export type Requester = Omit<Client, "close">;
+
+export function createRequester(queues: readonly Queue[]): Requester {
+  const find = (name: QueueName): Queue => {
+    const queue = queues.find((one) => one.name === name);
+    if (!queue) throw new Error(`the queue ${name} is not open`);
+    return queue;
+  };
+  const inbox = find(INBOX);
+  const stages = STAGES.map(find);
+  const training = find(TRAINING);
 
   async function waitForIntake(jobId: string, deadline: number): Promise<IntakeResult> {
     for (; ; await pause(POLL_MS)) {
@@ -142,10 +161,6 @@ export function createClient(config: Config, log: Logger): Client {
         if (summary.supersededBy === undefined) return summary;
         runId = summary.supersededBy;
       }
-    },
-    async close() {
-      await Promise.all([inbox, ...stages, training].map((queue) => queue.close()));
-      redis.disconnect();
     },
   };
 }

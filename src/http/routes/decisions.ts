@@ -12,10 +12,7 @@ const Query = z.object({
 
 /** The decision log, as a page at `/decisions` and as JSON at `/api/v1/decisions`. Both take `?model=` and `?limit=`. */
 export const decisions: Route = {
-  doors: [
-    { method: "GET", path: "/decisions", role: "viewer" },
-    { method: "GET", path: "/api/v1/decisions", role: "viewer" },
-  ],
+  doors: [{ method: "GET", path: "/decisions", role: "viewer" }],
   requires: ["postgres"],
   create({ database, config }) {
     const fetchRows = (request: Request): Promise<DecisionRow[]> => {
@@ -23,9 +20,6 @@ export const decisions: Route = {
       return database.listDecisions({ model: model ?? null, limit });
     };
     const router = Router();
-    router.get("/api/v1/decisions", async (request, response) => {
-      response.json({ decisions: await fetchRows(request) });
-    });
     router.get("/decisions", async (request, response) => {
       response.type("html").send(renderPage(await fetchRows(request), config.timeZone));
     });

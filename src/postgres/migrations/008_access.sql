@@ -54,10 +54,12 @@ CREATE TABLE retrigger_requests (
 );
 CREATE INDEX retrigger_requests_age ON retrigger_requests (started_at);
 
--- Events that were accepted together with their checks, until they are on the queue.
+-- Jobs of the inbox that were accepted together with checks, until they are on the queue.
 CREATE TABLE retrigger_outbox (
     id UUID PRIMARY KEY,
-    event JSONB NOT NULL,
+    name TEXT NOT NULL,
+    -- JSON, not JSONB, which refuses some valid strings.
+    data JSON NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 

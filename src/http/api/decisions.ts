@@ -1,0 +1,184 @@
+import { z } from "zod";
+import type { DecisionRow as Row } from "../../postgres/decision-log.ts";
+import { createTrainers } from "../../trainers/registry.ts";
+import { createRedactor } from "../../process/redact.ts";
+import { answerApproval } from "../../use-cases/interventions.ts";
+import { confirmDispatch, reopenDispatch, requireRemote } from "../../use-cases/settle-dispatch.ts";
+import type { DispatchRecord } from "../../postgres/dispatches.ts";
+import { toInstant } from "../../../queues/jobs.ts";
+import { STAGES } from "../../../queues/names.ts";
+import { toCsv } from "../csv.ts";
+import { RequestError } from "../request-error.ts";
+import { type AnyOperation, type ApiDependencies, type Call, operation } from "./operation.ts";
+import { DecisionPath, DecisionQuery, DecisionRow, Reason, ReasonBody } from "./schemas.ts";
+
+const Detail = DecisionRow.extend({
+  evidence: z.unknown(),
+  criteria: z.unknown(),
+  policy: z.unknown(),
+  policyHash: z.string().nullable(),
+  explanation: z.unknown(),
+  forced: z.unknown(),
+  nextLookAt: z.string().nullable(),
+  training: z.looseObject({}).nullable(),
+  events: z.array(z.looseObject({})),
+  /** The text report; null once the jobs were removed from the history. */
+  report: z.string().nullable(),
+  /** The pages of its jobs in Bull Board. */
+  jobs: z.record(z.string(), z.string()),
+});
+
+const Settled = z.object({ decisionId: z.int(), state: z.string() });
+
+export const decisionOperations: readonly AnyOperation[] = [
+  operation({
+    method: "GET",
+    path: "/decisions",
+    role: "viewer",
+    summary: "List decisions, newest first",
+    description: "`nextCursor` is the `cursor` of the next page. `Accept: text/csv` returns a table.",
+    query: DecisionQuery,
+    requires: ["postgres"],
+    responses: {
+      200: {
+        description: "A page of decisions",
+        schema: z.object({ decisions: z.array(DecisionRow), nextCursor: z.string().nullable() }),
+        types: ["text/csv"],
+      },
+    },
+    async handle({ query, request }, { database }) {
+      const { cursor, since, until, ...filter } = query;
+      const iso = (time: string | undefined) => (time === undefined ? null : toInstant(time).toISOString());
+      const decisions = await database.listDecisions({
+        ...filter,
+        since: iso(since),
+        until: iso(until),
+        before: cursor ?? null,
+      });
+      if (request.accepts(["application/json", "text/csv"]) === "text/csv")
+        return { status: 200, type: "text/csv", body: toCsv(CSV_COLUMNS, decisions) };
+      const last = decisions.length === filter.limit ? decisions.at(-1) : undefined;
+      return { status: 200, body: { decisions, nextCursor: last ? String(last.id) : null } };
+    },
+  }),
+  operation({
+    method: "GET",
+    path: "/decisions/{id}",
+    role: "viewer",
+    summary: "Read a decision with its evidence, checks, report, dispatch and training",
+    params: DecisionPath,
+    requires: ["postgres"],
+    responses: { 200: { description: "The decision", schema: Detail } },
+    async handle({ params: { id } }, { database, queues }) {
+      const found = await database.readDecision(id);
+      if (!found) throw notFound(id);
+      const { runId } = found;
+      // Redis may be away: the decision is in Postgres.
+      const job =
+        runId === null
+          ? null
+          : await queues
+              .find(({ name }) => name === "summarize")
+              ?.getJob(runId)
+              .catch(() => null);
+      const report = ReportOf.safeParse(job?.returnvalue).data?.report ?? null;
+      const jobs =
+        runId === null
+          ? {}
+          : Object.fromEntries(STAGES.map((stage) => [stage, `/queues/queue/${stage}/${runId}`]));
+      return { status: 200, body: { ...found, report, jobs } };
+    },
+  }),
+  answer("approve", "approved"),
+  answer("reject", "rejected"),
+  reopen("retry", "rejected", "Send a request again that the trainer refused"),
+  reopen("resend", "unknown", "Send the request of an unknown dispatch again, which started no training"),
+  operation({
+    method: "POST",
+    path: "/decisions/{id}/dispatch/confirm",
+    role: "operator",
+    summary: "Name the training that an unknown dispatch started",
+    params: DecisionPath,
+    body: z.strictObject({ training: Reason }),
+    requires: ["postgres", "redis writes"],
+    responses: {
+      200: {
+        description: "It will be followed",
+        schema: Settled.extend({ externalId: z.string().nullable() }),
+      },
+    },
+    async handle(call, dependencies) {
+      const { record, remote } = await findDispatch(call, dependencies);
+      const training = remote.identify(call.body.training);
+      await confirmDispatch(dependencies.config, dependencies.database, record, training);
+      await dependencies.client.resumeTraining(record);
+      return settled(call.params.id, dependencies, record, { externalId: training.externalId });
+    },
+  }),
+];
+
+function answer(name: "approve" | "reject", state: "approved" | "rejected"): AnyOperation {
+  return operation({
+    method: "POST",
+    path: `/decisions/{id}/${name}`,
+    role: "operator",
+    summary: `${name === "approve" ? "Approve" : "Reject"} the training that a decision awaits`,
+    params: DecisionPath,
+    body: ReasonBody,
+    requires: ["postgres", "redis writes"],
+    responses: {
+      200: {
+        description: "Answered",
+        schema: z.object({ decisionId: z.int(), model: z.string(), state: z.string() }),
+      },
+    },
+    async handle({ params: { id }, body: { reason }, caller }, dependencies) {
+      const model = await answerApproval(dependencies, id, { state, by: caller.name, reason });
+      return { status: 200, body: { decisionId: id, model, state } };
+    },
+  });
+}
+
+function reopen(name: "retry" | "resend", from: "rejected" | "unknown", summary: string): AnyOperation {
+  return operation({
+    method: "POST",
+    path: `/decisions/{id}/dispatch/${name}`,
+    role: "operator",
+    summary,
+    params: DecisionPath,
+    requires: ["postgres", "redis writes"],
+    responses: { 202: { description: "It will be sent", schema: Settled } },
+    async handle(call, dependencies) {
+      const { record } = await findDispatch(call, dependencies);
+      await reopenDispatch(dependencies.config, dependencies.database, record, from);
+      await dependencies.client.resumeTraining(record);
+      return { ...(await settled(call.params.id, dependencies, record)), status: 202 };
+    },
+  });
+}
+
+async function findDispatch(
+  { params: { id } }: Pick<Call<z.infer<typeof DecisionPath>, unknown, unknown>, "params">,
+  { config, live, database, secrets }: ApiDependencies,
+) {
+  const record = await database.findDispatch(String(id));
+  if (!record) throw new RequestError(404, `Decision ${id} has no dispatch`, "NOT_FOUND");
+  const trainers = await createTrainers({ ...config, models: live.models() }, createRedactor(secrets));
+  return { record, remote: requireRemote(trainers, record) };
+}
+
+async function settled(
+  decisionId: number,
+  { database }: ApiDependencies,
+  { runId }: DispatchRecord,
+  others: object = {},
+) {
+  const record = await database.readDispatch(runId);
+  return { status: 200, body: { decisionId, state: record?.dispatch.state ?? "gone", ...others } };
+}
+
+const notFound = (id: number) => new RequestError(404, `There is no decision ${id}`, "NOT_FOUND");
+
+const ReportOf = z.object({ report: z.string() });
+
+const CSV_COLUMNS = Object.keys(DecisionRow.shape) as (keyof Row)[];

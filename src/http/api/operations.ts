@@ -1,0 +1,15 @@
+import { accessOperations } from "./access.ts";
+import { decisionOperations } from "./decisions.ts";
+import { eventOperations } from "./events.ts";
+import { modelOperations } from "./models.ts";
+import type { AnyOperation } from "./operation.ts";
+import { requestOperations } from "./requests.ts";
+
+/** Every operation of the API. */
+export const OPERATIONS: readonly AnyOperation[] = [
+  ...eventOperations,
+  ...requestOperations,
+  ...modelOperations,
+  ...decisionOperations,
+  ...accessOperations,
+];

@@ -1,0 +1,64 @@
+import { z } from "zod";
+import { IsoTime, ModelName, PlainText } from "../../../queues/jobs.ts";
+import { duration } from "../../core/duration.ts";
+
+export const ModelPath = z.strictObject({ model: ModelName });
+
+const ID_EXPECTED = "must be the number of a decision";
+export const DecisionPath = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[1-9]\d{0,8}$/, ID_EXPECTED)
+    .transform(Number),
+});
+
+/** Why somebody intervenes: one line. */
+export const Reason = z
+  .string()
+  .min(1, "must not be empty")
+  .max(500, "must be at most 500 characters")
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not contain control characters or lone surrogates");
+
+export const ReasonBody = z.strictObject({ reason: Reason });
+
+export const SnoozeBody = z.strictObject({ for: duration(), reason: Reason });
+
+export const DecisionRow = z.object({
+  id: z.int(),
+  runId: z.string().nullable(),
+  model: z.string(),
+  cause: z.string().nullable(),
+  decidedAt: z.string().nullable(),
+  decision: z.string().nullable(),
+  reason: z.string().nullable(),
+  bufferSize: z.number().nullable(),
+  driftScore: z.number().nullable(),
+  notes: z.string().nullable(),
+  dispatch: z.string().nullable(),
+  url: z.string().nullable(),
+});
+
+/** A whole number in a query. */
+export const count = (min: number, max: number, fallback: number) =>
+  z
+    .string()
+    .regex(/^\d{1,10}$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.int().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
+    .default(fallback);
+
+export const DecisionQuery = z.strictObject({
+  model: ModelName.optional(),
+  decision: z.enum(["trigger", "trigger_mock", "no_action"]).optional(),
+  reason: PlainText.optional(),
+  cause: z.enum(["event", "schedule", "manual", "followup"]).optional(),
+  since: IsoTime.optional(),
+  until: IsoTime.optional(),
+  /** The number with which the page before ended. */
+  cursor: z
+    .string()
+    .regex(/^[1-9]\d{0,8}$/, "must be the nextCursor of the page before")
+    .transform(Number)
+    .optional(),
+  limit: count(1, 500, 50),
+});

@@ -1,0 +1,48 @@
+import type { Request, RequestHandler, Response } from "express";
+import { explain } from "../redis/refusal.ts";
+import { doorOf } from "./access/keeper.ts";
+import { respondProblem } from "./problem.ts";
+import { fetchRedisState, isResponsive } from "./readiness.ts";
+import type { Route, RouteDependencies } from "./route.ts";
+
+/** Steps that respond 503 at once while a server is away, instead of letting the caller wait for it. */
+export function requireServers(
+  needs: Route["requires"],
+  dependencies: Pick<RouteDependencies, "database" | "redisWatch">,
+): RequestHandler[] {
+  return needs.map((need) => toStep(need, dependencies));
+}
+
+function toStep(
+  need: Route["requires"][number],
+  { database, redisWatch }: Pick<RouteDependencies, "database" | "redisWatch">,
+): RequestHandler {
+  switch (need) {
+    case "postgres":
+      return requireUp("Postgres", () => isResponsive(() => database.ping()));
+    case "redis":
+      return requireUp("Redis", async () => (await fetchRedisState(redisWatch)).kind !== "away");
+    case "redis writes":
+      return async (request, response, next) => {
+        const state = await fetchRedisState(redisWatch);
+        if (state.kind === "ready") return next();
+        if (state.kind === "away") return respondUnavailable(request, response, "Redis");
+        respondProblem(response, 503, "REDIS_REFUSES", explain(state.refusal));
+      };
+    default:
+      return need satisfies never;
+  }
+}
+
+function requireUp(server: string, isUp: () => Promise<boolean>): RequestHandler {
+  return async (request, response, next) => {
+    if (await isUp()) return next();
+    respondUnavailable(request, response, server);
+  };
+}
+
+function respondUnavailable(request: Request, response: Response, server: string): void {
+  const text = `${server} is away. This page returns once ${server} is back: see /readyz`;
+  if (doorOf(request).path.startsWith("/api/")) return respondProblem(response, 503, "SERVER_AWAY", text);
+  response.status(503).set("Retry-After", "5").type("text").send(`${text}\n`);
+}
