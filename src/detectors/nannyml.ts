@@ -108,7 +108,7 @@ function findNewest(rows: readonly Row[], findings: Findings): Chunk | null {
   return newest;
 }
 
-/** How a method's value is weighed. */
+/** Drift of one column. The value of each grows with drift. */
 const METHODS = [
   "jensen_shannon",
   "kolmogorov_smirnov",
