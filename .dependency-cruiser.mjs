@@ -15,6 +15,7 @@ const LAYERS = [
   { name: "outgoing requests", path: "^src/outgoing/" },
   { name: "process", path: "^src/process/" },
   { name: "schemas of settings", path: "^src/settings/" },
+  { name: "detectors", path: "^src/detectors/" },
   { name: "queues", path: "^queues/" },
   { name: "core", path: "^src/core/" },
 ];

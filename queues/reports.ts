@@ -6,6 +6,7 @@ import { IsoTime, PlainText, toInstant } from "./jobs.ts";
 const NUMBER_EXPECTED = "must be a number";
 const SAMPLES_EXPECTED = "must be a whole number, at least 0";
 const TEXT_EXPECTED = "must be a text of 1 to 200 characters";
+const NOTES_EXPECTED = "must be a text of at most 500 characters, without control characters";
 
 /** A time that is far ahead is a mistake: its check would be the newest for years. */
 const ReportedTime = IsoTime.refine((time) => toInstant(time).getTime() < Date.now() + 86_400_000, {
@@ -17,16 +18,27 @@ export const ReportedCheck = z
   .object(
     {
       feature: z.string({ error: TEXT_EXPECTED }).pipe(PlainText),
-      score: z.number({ error: NUMBER_EXPECTED }),
+      /** Higher means more drift. A detector that reports only a verdict has none. */
+      score: z.number({ error: NUMBER_EXPECTED }).nullish(),
       threshold: z.number({ error: NUMBER_EXPECTED }).nullish(),
       /** Whether it is an alert; by default if the score is above the threshold. */
       triggered: z.boolean({ error: "must be true or false" }).nullish(),
       samples: z.int({ error: SAMPLES_EXPECTED }).min(0, SAMPLES_EXPECTED).nullish(),
       /** When it was made; now by default. */
       checkedAt: ReportedTime.nullish(),
+      /** What else the detector says, for people. */
+      notes: z
+        .string({ error: NOTES_EXPECTED })
+        .regex(/^[^\p{Cc}\p{Cs}]{0,500}$/u, NOTES_EXPECTED)
+        .nullish(),
     },
     { error: "must be an object with feature and score" },
   )
+  .refine(({ score, triggered }) => (score ?? triggered ?? null) !== null, {
+    path: ["score"],
+    error: `${NUMBER_EXPECTED}, or else triggered must be given`,
+    abort: true,
+  })
   .refine(({ threshold, triggered }) => (threshold ?? triggered ?? null) !== null, {
     path: ["threshold"],
     error: "must be given, or else triggered: otherwise the check could not be an alert",

@@ -1,39 +1,71 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { DriftMonitoringCompleted } from "../../queues/jobs.ts";
-import { INBOX_JOBS } from "../../queues/names.ts";
 import { createRunId } from "../../queues/run-id.ts";
 import { parseConfig } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
+import { PermanentError } from "../core/errors.ts";
 import { parseInput } from "../core/parse.ts";
-import { warnIfNoWorkerRuns, withClient } from "./connections.ts";
-import { modelOption, print } from "./output.ts";
+import type { Detector, DetectorReport } from "../detectors/detector.ts";
+import { parseDocument } from "../detectors/document.ts";
+import { DETECTORS } from "../detectors/registry.ts";
+import { modelOption, print, printNote } from "./output.ts";
+import { readText, sendEventOf } from "./send-checks.ts";
 
 /** `retrigger emit` */
 export function createEmit(): Command {
-  return new Command("emit")
-    .description("send a drift_monitoring.completed event, as a drift run would")
+  const command = new Command("emit")
+    .description(
+      "send a drift_monitoring.completed event, as a drift run would; with a detector's report, save its checks first",
+    )
     .addOption(modelOption())
     .option("--run-id <id>", "the drift run's id; the same id twice is one event")
     .option("--status <status>", "success or failed", "success")
     .option("--completed-at <time>", "ISO 8601; the current time by default")
-    .option("--source <name>", "the sender", "retrigger emit")
-    .action(async ({ model, runId, status, completedAt, source }: Record<string, string | undefined>) => {
-      const config = parseConfig(loadEnvironment());
-      const event = parseInput(
-        DriftMonitoringCompleted,
-        {
-          model,
-          runId: runId ?? `emit-${createRunId()}`,
-          status,
-          completedAt: completedAt ?? new Date().toISOString(),
-          source,
-        },
-        "event",
-      );
-      await withClient(config, event.model ?? "default", async (client) => {
-        const jobId = await client.send(INBOX_JOBS.event, event);
-        print(`Sent ${INBOX_JOBS.event} for ${event.model} as job ${jobId} (runId ${event.runId}).`);
-        await warnIfNoWorkerRuns(client);
-      });
-    });
+    .option("--source <name>", "the sender", "retrigger emit");
+  for (const detector of DETECTORS) {
+    const option = new Option(`--${detector.name} <file>`, `${detector.title}: ${detector.versions}`);
+    command.addOption(
+      option.conflicts(DETECTORS.filter((other) => other !== detector).map(({ name }) => keyOf(name))),
+    );
+  }
+  return command.action(emit);
+}
+
+async function emit(options: Record<string, string | undefined>): Promise<void> {
+  const { model, runId, status, completedAt, source } = options;
+  const config = parseConfig(loadEnvironment());
+  const event = parseInput(
+    DriftMonitoringCompleted,
+    {
+      model,
+      runId: runId ?? `emit-${createRunId()}`,
+      status,
+      completedAt: completedAt ?? new Date().toISOString(),
+      source,
+    },
+    "event",
+  );
+  const detector = DETECTORS.find(({ name }) => options[keyOf(name)] !== undefined);
+  const report = detector ? await readReport(detector, options[keyOf(detector.name)] ?? "") : null;
+  if (detector && report) printReport(detector, report);
+  const checks = report?.checks ?? null;
+  await sendEventOf(config, event, checks);
+}
+
+/** `alibi-detect` -> `alibiDetect`, as commander calls an option. */
+function keyOf(name: string): string {
+  return new Option(`--${name}`).attributeName();
+}
+
+async function readReport({ name, title, parse }: Detector, file: string): Promise<DetectorReport> {
+  const document = parseDocument(await readText(file, `--${name}`));
+  if (document === undefined)
+    throw new PermanentError("BAD_INPUT", `--${name}: ${file} is no JSON: expected a report of ${title}`);
+  return parse(document);
+}
+
+function printReport({ title }: Detector, { checks, ignored }: DetectorReport): void {
+  const alerts = checks.filter(({ triggered }) => triggered).length;
+  print(`${title}: ${checks.length} check(s), ${alerts} with drift.`);
+  for (const text of ignored) printNote(`Not used: ${text}`);
 }

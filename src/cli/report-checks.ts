@@ -1,17 +1,12 @@
-import { readFile } from "node:fs/promises";
-import { text } from "node:stream/consumers";
 import { Command } from "commander";
 import { DriftMonitoringCompleted, PlainText } from "../../queues/jobs.ts";
-import { INBOX_JOBS } from "../../queues/names.ts";
 import { parseChecks, type ReportedCheck } from "../../queues/reports.ts";
 import { createRunId } from "../../queues/run-id.ts";
-import { type ConfigWithoutRedis, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
+import { parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
-import { findModel } from "../config/find-model.ts";
-import { messageOf, PermanentError } from "../core/errors.ts";
 import { parseInput } from "../core/parse.ts";
-import { warnIfNoWorkerRuns, withClient, withDatabase } from "./connections.ts";
-import { modelOption, print, printNote } from "./output.ts";
+import { modelOption } from "./output.ts";
+import { readText, saveChecks, sendEventOf } from "./send-checks.ts";
 
 interface Options {
   model: string;
@@ -37,7 +32,7 @@ export function createReportChecks(): Command {
 
 async function reportChecks({ model, run, file, source, event }: Options): Promise<void> {
   const runId = run === undefined ? null : parseInput(PlainText, run, "run");
-  const read = async (): Promise<ReportedCheck[]> => parseChecks(await readText(file), runId);
+  const read = async (): Promise<ReportedCheck[]> => parseChecks(await readText(file, "--file"), runId);
   if (!event) {
     const config = parseConfigWithoutRedis(loadEnvironment());
     await saveChecks(config, { model, checks: await read(), runId, source });
@@ -55,43 +50,5 @@ async function reportChecks({ model, run, file, source, event }: Options): Promi
     },
     "event",
   );
-  const checks = await read();
-  // Redis is checked first, so that nothing is saved whose event cannot be sent.
-  await withClient(config, model, async (client) => {
-    await saveChecks(config, { model, checks, runId, source });
-    const jobId = await client.send(INBOX_JOBS.event, completed);
-    print(`Sent ${INBOX_JOBS.event} for ${model} as job ${jobId} (runId ${completed.runId}).`);
-    await warnIfNoWorkerRuns(client);
-  });
-}
-
-async function saveChecks(
-  config: ConfigWithoutRedis,
-  report: { model: string; checks: ReportedCheck[]; runId: string | null; source: string },
-): Promise<void> {
-  const { model, checks } = report;
-  const { checks: from } = findModel(config.models, model).source;
-  const saved = await withDatabase(config, (database) => database.saveChecks(model, checks, report));
-  const known = checks.length - saved;
-  print(
-    `Saved ${saved} check(s) of ${model}.${known === 0 ? "" : ` ${known} had been reported by this run before.`}`,
-  );
-  if (from.kind === "table")
-    printNote(
-      `${model} reads its checks from ${from.table}, not from reports: set checks: reported in its source`,
-    );
-}
-
-async function readText(file: string): Promise<string> {
-  if (file === "-") {
-    if (process.stdin.isTTY) printNote("Reading checks from standard input; end it with Ctrl-D.");
-    return text(process.stdin);
-  }
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    throw new PermanentError("BAD_INPUT", `--file: cannot read ${file}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+  await sendEventOf(config, completed, await read());
 }

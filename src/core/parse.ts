@@ -13,12 +13,13 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown, what:
   const faults = parsed.error.issues.slice(0, 10).map((issue) => {
     const path = issue.path.map(String);
     const field = path.length > 0 ? path.join(".").slice(0, SHOWN_LENGTH) : `the ${what}`;
-    return `${field} is ${show(valueAt(input, path))}: ${issue.message.slice(0, 200)}`;
+    return `${field} is ${showValue(valueAt(input, path))}: ${issue.message.slice(0, 200)}`;
   });
   throw new PermanentError("BAD_INPUT", `Malformed ${what}: ${faults.join("; ")}`);
 }
 
-function valueAt(input: unknown, path: readonly string[]): unknown {
+/** The value at a path of object keys and array indices; undefined if there is none. */
+export function valueAt(input: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>(
     (value, key) =>
       typeof value === "object" && value !== null && Object.hasOwn(value, key)
@@ -28,7 +29,8 @@ function valueAt(input: unknown, path: readonly string[]): unknown {
   );
 }
 
-function show(value: unknown): string {
+/** A value on one line, shortened. */
+export function showValue(value: unknown): string {
   if (value === undefined) return "missing";
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === "object" && value !== null) return "an object";

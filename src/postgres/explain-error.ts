@@ -48,6 +48,14 @@ const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     states: ["42703"],
+    contains: '"retraining_',
+    error: PermanentError,
+    code: "MISSING_COLUMN",
+    text: (address, message) => `Missing column in ${address}: ${message}`,
+    remedy: "Add it with: npx retrigger migrate",
+  },
+  {
+    states: ["42703"],
     error: PermanentError,
     code: "MISSING_COLUMN",
     text: (address, message) => `Missing column in ${address}: ${message}`,

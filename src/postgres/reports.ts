@@ -87,22 +87,35 @@ export function createReportStore({ pool }: { pool: pg.Pool }) {
 /** The rows of checks as JSON. */
 function toRows(checks: readonly ReportedCheck[]): string {
   return JSON.stringify(
-    checks.map(({ feature, score, threshold = null, triggered, samples = null, checkedAt }) => ({
-      feature,
-      score,
-      threshold,
-      triggered: triggered ?? (threshold !== null && score > threshold),
-      samples,
-      checked_at: checkedAt ? toInstant(checkedAt) : null,
-    })),
+    checks.map((check) => {
+      const {
+        feature,
+        score = null,
+        threshold = null,
+        triggered,
+        samples = null,
+        checkedAt,
+        notes = null,
+      } = check;
+      return {
+        feature,
+        score,
+        threshold,
+        triggered: triggered ?? (score !== null && threshold !== null && score > threshold),
+        samples,
+        notes,
+        checked_at: checkedAt ? toInstant(checkedAt) : null,
+      };
+    }),
   );
 }
 
 const SAVE_CHECKS = `
-INSERT INTO retraining_reported_checks (model, feature, score, threshold, triggered, samples, checked_at, run_id, source)
-SELECT $1, feature, score, threshold, triggered, samples, COALESCE(checked_at, now()), $3, $4
+INSERT INTO retraining_reported_checks (model, feature, score, threshold, triggered, samples, notes, checked_at,
+  run_id, source)
+SELECT $1, feature, score, threshold, triggered, samples, notes, COALESCE(checked_at, now()), $3, $4
 FROM json_to_recordset($2::json) AS reported (feature text, score float8, threshold float8, triggered boolean,
-  samples bigint, checked_at timestamptz)
+  samples bigint, notes text, checked_at timestamptz)
 ON CONFLICT (model, run_id, feature) DO NOTHING`;
 
 const SAVE_CHECKS_WITH_JOB = `

@@ -140,6 +140,7 @@ describe("migrations", () => {
       "004_codes_and_versions",
       "005_policies",
       "006_reports",
+      "007_check_notes",
       "008_access",
     ]);
   });

@@ -79,6 +79,22 @@ describe("reported checks and growth", () => {
     ]);
   });
 
+  it("may have a verdict without a score, and notes", async () => {
+    const checks = [
+      { feature: "ks", score: null, triggered: true, notes: "distribution moved" },
+      { feature: "mean", triggered: false },
+    ];
+    await database.saveChecks("default", checks, { runId: "run-1", source: null });
+    const evidence = await read();
+    expect(evidence).toMatchObject({
+      checks: { total: 2, triggered: 1 },
+      weighed: [{ feature: "ks", score: null, threshold: null, triggered: true }],
+    });
+    expect(evidence.checks.newestTriggered).toMatchObject([
+      { feature: "ks", score: null, notes: "distribution moved" },
+    ]);
+  });
+
   it("count since the last successful training", async () => {
     const twoDaysAgo = new Date(Date.now() - 2 * 86_400_000).toISOString();
     await database.saveGrowth("default", { rows: 20, at: twoDaysAgo });
@@ -155,6 +171,8 @@ describe("npx retrigger", { timeout: 90_000 }, () => {
         { feature: "ks", score: "0.2", threshold: 0.1 },
         { feature: "", score: 1, threshold: 1, samples: -1 },
         { feature: "ks", score: 1 },
+        { feature: "ks", threshold: 1 },
+        { feature: "ks", score: 1, threshold: 1, notes: "a\nb" },
         { feature: "ks", score: 1, threshold: 1, checkedAt: "yesterday" },
         "ks",
         { feature: "std", score: 1, threshold: 1 },
@@ -167,8 +185,10 @@ describe("npx retrigger", { timeout: 90_000 }, () => {
       "checks[1].feature must not be empty",
       "checks[1].samples must be a whole number, at least 0",
       "checks[2].threshold must be given, or else triggered",
-      "checks[3].checkedAt must be an ISO 8601 time",
-      "checks[4] must be an object with feature and score",
+      "checks[3].score must be a number, or else triggered must be given",
+      "checks[4].notes must be a text of at most 500 characters",
+      "checks[5].checkedAt must be an ISO 8601 time",
+      "checks[6] must be an object with feature and score",
     ])
       expect(stderr).toContain(fault);
     expect(await world.sql("SELECT FROM retraining_reported_checks")).toEqual([]);
@@ -187,6 +207,44 @@ describe("npx retrigger", { timeout: 90_000 }, () => {
     const { code, stderr } = await retrigger("report-checks", "--no-event", "--run", "r", "--file", file);
     expect(code).toBe(1);
     expect(stderr).toContain(fault);
+  });
+
+  it("emit saves the checks of a detector's report under the run id of its event", async () => {
+    const file = "test/fixtures/detectors/evidently.json";
+    const args = ["emit", "--run-id", "nightly-8", "--evidently", file];
+    const { code, stdout, stderr } = await retrigger(...args);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toContain("Evidently: 4 check(s), 2 with drift.\nSaved 4 check(s) of default.\n");
+    expect(stdout).toContain("runId nightly-8");
+    expect(stderr).toContain("Not used: metrics[4]: RowCount is no drift metric");
+    expect((await retrigger(...args)).stdout).toContain("4 had been reported by this run before.");
+    const jobs = await withQueue(world, INBOX, (queue) => queue.getWaiting());
+    expect(jobs.filter(({ data }) => (data as { runId: string }).runId === "nightly-8")).toHaveLength(2);
+    const evidence = await read();
+    expect(evidence.checks).toMatchObject({ total: 4, triggered: 2 });
+    expect(evidence.weighed).toHaveLength(2);
+    expect(evidence.checks.newestTriggered.find(({ feature }) => feature === "age")).toMatchObject({
+      score: 3,
+      notes: "K-S p_value 0.001 < 0.05",
+    });
+  });
+
+  it.each([
+    [["--evidently", "test/fixtures/detectors/nannyml.json"], "the document is an array of 3"],
+    [["--evidently", "absent.json"], "--evidently: cannot read absent.json"],
+    [["--alibi-detect", "package-lock.json"], "expected an object with data and meta"],
+    [
+      ["--alibi-detect", "README.md"],
+      "--alibi-detect: README.md is no JSON: expected a report of Alibi Detect",
+    ],
+    [["--sagemaker", "a.json", "--evidently", "b.json"], "cannot be used with option"],
+  ])("emit refuses %j, and sends nothing", async (args, fault) => {
+    const before = await withQueue(world, INBOX, (queue) => queue.getWaitingCount());
+    const { code, stderr } = await retrigger("emit", ...args);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(fault);
+    expect(await withQueue(world, INBOX, (queue) => queue.getWaitingCount())).toBe(before);
+    expect(await world.sql("SELECT FROM retraining_reported_checks")).toEqual([]);
   });
 
   it("report-buffer saves a report once, and says what is wrong with one", async () => {

@@ -1,10 +1,13 @@
 import { z } from "zod";
 import { DriftMonitoringCompleted, ModelName, PlainText } from "../../../queues/jobs.ts";
 import { ReportedCheck } from "../../../queues/reports.ts";
+import { createRunId } from "../../../queues/run-id.ts";
 import { findModel } from "../../config/find-model.ts";
 import { INBOX_JOBS } from "../../../queues/names.ts";
 import { parseInput } from "../../core/parse.ts";
 import { RequestError } from "../request-error.ts";
+import { parseDocument } from "../../detectors/document.ts";
+import { DETECTORS } from "../../detectors/registry.ts";
 import { sendEvent } from "../../use-cases/send-event.ts";
 import { type AnyOperation, operation } from "./operation.ts";
 import { toCloudEventBody } from "./cloud-events.ts";
@@ -12,6 +15,27 @@ import { toCloudEventBody } from "./cloud-events.ts";
 const MAX_EVENTS = 100;
 
 const Checks = z.array(ReportedCheck).min(1).max(1_000);
+
+/** What became of an event. */
+const Accepted = z.object({
+  outcome: z.enum(["accepted", "duplicate"]),
+  runId: z.string(),
+  model: z.string(),
+  /** Its job on the inbox; null for a duplicate that needs none. */
+  jobId: z.string().nullable(),
+  /** How many of its checks are new. */
+  savedChecks: z.int(),
+  /** Where to look for what becomes of it; null without a job. */
+  status: z.string().nullable(),
+});
+
+/** What became of a detector's report. */
+const Detected = Accepted.extend({
+  checks: z.int(),
+  alerts: z.int(),
+  /** What else the report contained, in words. */
+  ignored: z.array(z.string()),
+});
 
 /** Our event, with the checks of its run for a model with `checks: reported`. */
 const EventBody = z.looseObject({
@@ -28,18 +52,6 @@ const CloudEvent = z.looseObject({
   source: PlainText,
   time: z.string().optional(),
   data: z.looseObject({}).optional(),
-});
-
-const Accepted = z.object({
-  outcome: z.enum(["accepted", "duplicate"]),
-  runId: z.string(),
-  model: z.string(),
-  /** Its job on the inbox; null for a duplicate that needs none. */
-  jobId: z.string().nullable(),
-  /** How many of its checks are new. */
-  savedChecks: z.int(),
-  /** Where to look for what becomes of it; null without a job. */
-  status: z.string().nullable(),
 });
 
 // For the documentation: the parser names the faults of each form better than a union could.
@@ -59,7 +71,62 @@ interface ParsedEvents {
   events: ParsedEvent[];
 }
 
+/** A list grows by a detector's line in its registry. */
+const detectorOperations = DETECTORS.map((detector) =>
+  operation({
+    method: "POST",
+    path: `/events/${detector.name}`,
+    role: "emit",
+    summary: `Report the checks of a drift run as ${detector.title} writes them`,
+    description: `Understood: ${detector.versions}. See docs/detectors.md.`,
+    query: z.strictObject({
+      model: ModelName.default("default"),
+      runId: PlainText.optional(),
+      source: PlainText.default(detector.name),
+    }),
+    body: z.unknown(),
+    bodyAs: "text",
+    bodyLimit: "10mb",
+    requires: ["postgres", "redis writes"],
+    responses: {
+      202: { description: "Accepted", schema: Detected },
+      200: { description: "The run was known", schema: Detected },
+    },
+    async handle({ query: { model, source, ...query }, body }, dependencies) {
+      findModel(dependencies.live.models(), model);
+      const document = typeof body === "string" ? parseDocument(body) : undefined;
+      if (document === undefined)
+        throw new RequestError(
+          400,
+          `The body is no JSON: expected a report of ${detector.title}`,
+          "BAD_INPUT",
+        );
+      const { checks, ignored } = detector.parse(document);
+      const runId = query.runId ?? `${detector.name}-${createRunId()}`;
+      const event = {
+        runId,
+        model,
+        source,
+        status: "success" as const,
+        completedAt: new Date().toISOString(),
+      };
+      const { jobId, ...sent } = await sendEvent(dependencies, event, checks);
+      const alerts = checks.filter(({ triggered }) => triggered).length;
+      const status = statusOf(jobId);
+      const report = { checks: checks.length, alerts, ignored };
+      return {
+        status: sent.outcome === "accepted" ? 202 : 200,
+        body: { ...sent, runId, model, jobId, status, ...report },
+      };
+    },
+  }),
+);
+
+const statusOf = (jobId: string | null): string | null =>
+  jobId === null ? null : `/api/v1/requests/${jobId}`;
+
 export const eventOperations: readonly AnyOperation[] = [
+  ...detectorOperations,
   operation({
     method: "POST",
     path: "/events",
@@ -97,8 +164,7 @@ export const eventOperations: readonly AnyOperation[] = [
       const results: z.infer<typeof Accepted>[] = [];
       for (const { event, model, checks } of events) {
         const { jobId, ...sent } = await sendEvent(dependencies, { ...event, model }, checks);
-        const status = jobId === null ? null : `/api/v1/requests/${jobId}`;
-        results.push({ ...sent, runId: event.runId, model, jobId, status });
+        results.push({ ...sent, runId: event.runId, model, jobId, status: statusOf(jobId) });
       }
       const isNew = results.some(({ outcome }) => outcome === "accepted");
       return { status: isNew ? 202 : 200, body: isList ? results : results[0] };

@@ -54,6 +54,8 @@ export interface Operation<P = unknown, Q = unknown, B = unknown> {
   parse?: (body: unknown, request: Request) => B;
   /** The media types of the body; JSON alone by default. */
   bodyTypes?: readonly string[];
+  /** `text` for a body that the operation parses itself; JSON otherwise. */
+  bodyAs?: "text";
   /** How large the body may be; 1 MB by default. */
   bodyLimit?: string;
   requires: readonly ("postgres" | "redis" | "redis writes")[];

@@ -44,7 +44,9 @@ function addTo(
   const { method, requires, bodyLimit = BODY_LIMIT, handle } = operation;
   const steps = [
     ...requireServers(requires, route),
-    express.json({ limit: bodyLimit, type: () => true, strict: false }),
+    operation.bodyAs === "text"
+      ? express.text({ limit: bodyLimit, type: () => true })
+      : express.json({ limit: bodyLimit, type: () => true, strict: false }),
     async (request: Request, response: Response): Promise<void> => {
       const call = readCall(operation, request);
       const reply = () => handle(call, dependencies);

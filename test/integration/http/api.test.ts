@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INBOX } from "../../../queues/names.ts";
 import { parseConfig } from "../../../src/config/config.ts";
@@ -208,6 +209,51 @@ describe("the events", () => {
       async () => (await world.sql("SELECT FROM retraining_events WHERE event_run_id = 'orphan'")).length,
     );
     expect(await world.sql("SELECT FROM retrigger_outbox")).toEqual([]);
+  });
+});
+
+describe("a detector's report", () => {
+  const fixture = (name: string) =>
+    readFile(new URL(`../../fixtures/detectors/${name}`, import.meta.url), "utf8");
+
+  it.each([
+    ["evidently", "evidently.json"],
+    ["nannyml", "nannyml.json"],
+    ["alibi-detect", "alibi-detect.json"],
+    ["sagemaker", "sagemaker.json"],
+    ["great-expectations", "great-expectations.json"],
+  ])("of %s brings its checks to a decision, once for each run", async (name, file) => {
+    const path = `/events/${name}?model=default&runId=${name}-1`;
+    const sent = await post(path, await fixture(file), { role: "emit" });
+    expect(sent).toMatchObject({ status: 202, json: { outcome: "accepted", runId: `${name}-1` } });
+    const { checks, savedChecks, jobId } = sent.json as {
+      checks: number;
+      savedChecks: number;
+      jobId: string;
+    };
+    expect(checks).toBeGreaterThan(0);
+    expect(savedChecks).toBe(checks);
+    expect((await untilDecided(jobId)).decision).not.toBeNull();
+    expect(await post(path, await fixture(file))).toMatchObject({
+      status: 200,
+      json: { outcome: "duplicate" },
+    });
+  });
+
+  it("is refused by name where it is not understood", async () => {
+    const unknown = {
+      metrics: [{ metric_name: "ValueDrift(column=a,method=crystal ball,threshold=0.1)", value: 0.2 }],
+      tests: [],
+    };
+    const refused = await post("/events/evidently", unknown);
+    expect(refused).toMatchObject({
+      status: 400,
+      json: { detail: expect.stringContaining("crystal ball") as string },
+    });
+    expect((await post("/events/evidently", "{")).status).toBe(400);
+    expect((await post("/events/evidently", undefined)).status).toBe(400);
+    expect((await post("/events/evidently?model=nothing", await fixture("evidently.json"))).status).toBe(404);
+    expect((await post("/events/crystal-ball", {})).status).toBe(404);
   });
 });
 
