@@ -81,6 +81,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
   let lastFailure = "";
   let isStopped = false;
   let timer: NodeJS.Timeout | undefined;
+  const asked = new Set<string>();
   const left = { removed: new Set<string>(), rejudged: new Set<string>() };
 
   const runSoon = (): void => {
@@ -99,7 +100,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     await removeFollowUps(dependencies, left.removed);
     await rejudgeModels(dependencies, left.rejudged);
     await relayOutbox({ database: dependencies.database, client: { inbox } });
-    await resumeModels(dependencies);
+    await resumeModels(dependencies, asked);
     await resumeDispatches(dependencies);
     await redis.set(marker, new Date().toISOString());
     ranAt = performance.now();
@@ -172,12 +173,19 @@ async function rejudgeModels(dependencies: ReconcilerDependencies, left: Set<str
 
 /**
  * Restores each model's scheduled follow-up, and each run that events wait for if it is neither in Redis nor finished.
+ *
+ * @param asked The models whose first evaluation was requested. It is requested once: if it fails, as it does for a source
+ *   that cannot be read, the run itself says so.
  */
-async function resumeModels(dependencies: ReconcilerDependencies): Promise<void> {
+async function resumeModels(dependencies: ReconcilerDependencies, asked: Set<string>): Promise<void> {
   const { chain, database, listModels, log } = dependencies;
   const states = await database.listModelStates(listModels());
   await forEachAtOnce(states, REQUESTS_AT_ONCE, async (state) => {
-    const { model, nextLook, isOverdue, openRunIds } = state;
+    const { model, nextLook, isOverdue, isNew, openRunIds } = state;
+    if (isNew && isOverdue && openRunIds.length === 0) {
+      if (asked.has(model)) return;
+      asked.add(model);
+    }
     // For instance, the run of a follow-up failed, so that it recorded no decision.
     if (isOverdue && openRunIds.length === 0) {
       await reevaluate(dependencies, model);

@@ -117,6 +117,8 @@ export interface GuardInput {
    * if criteria that do not measure drift are still in its way.
    */
   loses(counting: Counting, than: Counting, at?: number): boolean;
+  /** Whether a criterion that measures drift carries the condition only if checks count that are new since a failure. */
+  isCarriedByNew(at: number): boolean;
   /**
    * The first instant at which a guard that judges the condition no longer objects, Unix milliseconds: it is tried when a
    * criterion passes through time alone, and at the given instants. Null for never.

@@ -159,6 +159,8 @@ export const Evidence = z.object({
     triggered: z.number().int().nonnegative(),
     /** How many of the checks that the policy may weigh were too many to read. */
     unread: z.number().int().nonnegative().default(0),
+    /** From when on every drift run has a check among those that were read, ISO 8601; null for all. */
+    runsFrom: z.string().nullable().default(null),
     newest: z.array(DriftCheck),
     newestTriggered: z.array(DriftCheck),
   }),

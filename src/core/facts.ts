@@ -4,9 +4,10 @@ import type { Evidence, WeighedCheck } from "./evidence.ts";
 
 /**
  * Which checks count: all of them; those that no training has been for, except failed ones (all of them too if the re-trigger
- * guard is off); or of these, those that are not held back after a failure.
+ * guard is off); of these, those that are not held back after a failure; or of these again, those that a failed training was
+ * for.
  */
-export type Counting = "all" | "unanswered" | "released";
+export type Counting = "all" | "unanswered" | "released" | "failed";
 
 /** Evidence, seen at an instant. */
 export interface Facts {
@@ -25,7 +26,7 @@ export interface Facts {
 /** The checks of the evidence that count, newest first. */
 function listChecks(facts: Facts): readonly WeighedCheck[] {
   const { counting, evidence } = facts;
-  if (counting === "all" || !isDiscounted(evidence)) return listAllChecks(facts);
+  if (counting === "all" || (counting !== "failed" && !isDiscounted(evidence))) return listAllChecks(facts);
   return remember(facts, counting, () => listAllChecks(facts).filter((check) => counts(check, facts)));
 }
 
@@ -139,6 +140,7 @@ export function counts({ answeredBy, failed }: WeighedCheck, facts: Facts): bool
   const { counting, now, backoff, isGuarded } = facts;
   if (counting === "all") return true;
   if (answeredBy !== null) return !isGuarded;
+  if (counting === "failed" && failed === null) return false;
   return (
     counting === "unanswered" ||
     backoff === null ||

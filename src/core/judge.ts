@@ -29,6 +29,9 @@ export const NoActionReason = z.enum([...CRITERIA, ...GUARDS].map(({ reason }) =
 /** The reason of a `trigger` of which drift was part. */
 const DRIFT_REASON = "drift_detected";
 
+/** The criteria that measure drift. */
+const DRIFT_IDS: ReadonlySet<string> = new Set(CRITERIA.filter(({ isDrift }) => isDrift).map(({ id }) => id));
+
 /** How many ends of criteria the search for the end of a guard passes. */
 const MAX_ENDS = 100;
 
@@ -163,6 +166,15 @@ function createGuardInput(
   const loses = (counting: Counting, than: Counting, at = now): boolean =>
     canLose(evidence) &&
     ((holdsAt(counting, at) && !holdsAt(than, at)) || (drifts(counting, at) && !drifts(than, at)));
+  const listDrift = (counting: Counting, at: number): boolean[] => {
+    const condition = evaluateCondition(policy.when, facts(counting, at));
+    const carrying = listCarrying(condition).filter(({ id }) => DRIFT_IDS.has(id));
+    return listResults(condition).map((result) => carrying.includes(result));
+  };
+  const isCarriedByNew = (at: number): boolean => {
+    const older = listDrift("failed", at);
+    return listDrift("released", at).some((carries, index) => carries && !older[index]);
+  };
   const findEnd: GuardInput["findEnd"] = (objects, counting, instants = []) => {
     let at = now;
     for (let ends = 0; ends < MAX_ENDS; ends += 1) {
@@ -180,6 +192,7 @@ function createGuardInput(
     now,
     holds: (counting, at = now) => holdsAt(counting, at),
     loses,
+    isCarriedByNew,
     findEnd,
     requiredAlerts: countRequiredAlerts(policy),
     backoff: backoffOf(policy),

@@ -146,7 +146,10 @@ function parseGuards(value: unknown, base: Policy, path: Fault["path"], faults: 
   }
   // RETRIGGER_GUARD=off switches both off; the first one brings the second back, unless the file says otherwise.
   const isOnAgain = base.guards["alreadyActedOn"] === "off" && guards["alreadyActedOn"] !== "off";
-  if (isOnAgain && value["retryBackoff"] === undefined) delete guards["retryBackoff"];
+  // Written out, because the recorded policy must have the same hash.
+  const backoff = GUARDS.find(({ key }) => key === "retryBackoff");
+  if (backoff && isOnAgain && value["retryBackoff"] === undefined && guards["retryBackoff"] === "off")
+    guards["retryBackoff"] = parseGuard(backoff, true, path, faults);
   return guards;
 }
 

@@ -94,6 +94,7 @@ export function buildChecks(
     ],
     json: `(SELECT json_build_object('total', count(*), 'triggered', count(*) FILTER (WHERE triggered),
     'unread', ${reach === null ? 0 : "(SELECT count(*) FROM checks) - (SELECT count(*) FROM weighed)"},
+    'runsFrom', ${reach === null ? "NULL" : selectRunsFrom()},
     'newest', ${list(isRecent)},
     'newestTriggered', ${list(`triggered AND ${isRecent}`)}) FROM checks WHERE ${isRecent})`,
   };
@@ -129,14 +130,21 @@ function selectSeries(order: string, weighsScores: boolean): string[] {
   WHERE triggered AND is_recent AND (name, nth) NOT IN (SELECT name, nth FROM series)
   ORDER BY ${order} LIMIT ${weighed}
 )`,
+    // What counts is recorded: an alert that no decision has on record would call for a training for ever.
+    `moments AS MATERIALIZED (
+  SELECT DISTINCT ON (date_trunc('second', checked_at)) * FROM ranked
+  ORDER BY date_trunc('second', checked_at) DESC, triggered DESC, tie DESC LIMIT ${weighed}
+)`,
     `older_moments AS (
-  SELECT *, false, true FROM (
-    SELECT DISTINCT ON (date_trunc('second', checked_at)) * FROM ranked
-    ORDER BY date_trunc('second', checked_at) DESC, triggered DESC, tie DESC LIMIT ${weighed}
-  ) AS moments
+  SELECT *, triggered AND is_recent, true FROM moments
   WHERE (name, nth) NOT IN (SELECT name, nth FROM series UNION ALL SELECT name, nth FROM older_alerts)
 )`,
   ];
+}
+
+/** The time from which on drift runs can be told apart; NULL if all can. */
+function selectRunsFrom(): string {
+  return `(SELECT CASE WHEN count(*) >= ${EVIDENCE_LIMITS.weighed} THEN min(date_trunc('second', checked_at)) END FROM moments)`;
 }
 
 /** The columns of `weighed`, as JSON describes them to another database. */

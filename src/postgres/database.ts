@@ -80,23 +80,22 @@ export function createDatabase(
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
 
 /**
- * The same methods, with every error explained, and every result reported to the server state. A failed
- * call tells nothing about the server now if another call succeeded since it began: after an outage, calls that waited
- * in it may still run into their limit.
+ * The same methods, with every error explained, and every result reported to the server state. A call that began before the
+ * end of an outage may only then run into its limit: that is no second outage.
  */
 function observeCalls<T extends Methods>(methods: T, databaseUrl: string, state: ServerState): T {
-  let successes = 0;
+  let restoredAt = 0;
   const observed = Object.entries(methods).map(([name, method]) => {
     const call = async (...args: never[]): Promise<unknown> => {
-      const before = successes;
+      const startedAt = performance.now();
       try {
         const result = await method(...args);
-        successes += 1;
+        if (state.isAway()) restoredAt = performance.now();
         state.back("pool");
         return result;
       } catch (error) {
         const explained = explainPostgresError(error, databaseUrl);
-        if (explained instanceof ServerAwayError && successes === before) state.away("pool", explained);
+        if (explained instanceof ServerAwayError && startedAt >= restoredAt) state.away("pool", explained);
         throw explained;
       }
     };

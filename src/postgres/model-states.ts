@@ -15,9 +15,11 @@ export interface ModelState {
   /**
    * Whether the model should have been re-evaluated by now: its next evaluation is overdue, the training that held it back has
    * ended, its dispatch was cancelled before the request, its policy has changed since, or drift runs are expected of it and
-   * it was never evaluated.
+   * no decision says until when.
    */
   isOverdue: boolean;
+  /** Whether no decision about it was ever made. */
+  isNew: boolean;
   /** Runs of events that no decision covers. */
   openRunIds: string[];
 }
@@ -62,10 +64,10 @@ const READ_LATEST = `SELECT floor(extract(epoch FROM taken_at) * 1000)::float8 A
 const LIST_MODEL_STATES = `
 SELECT models.model, CASE WHEN next_look_at IS NOT NULL THEN json_build_object('decisionId', latest.id,
     'waitMs', ${waitFor("next_look_at")}) END AS "nextLook",
-  is_overdue AS "isOverdue", COALESCE(open.run_ids, '{}') AS "openRunIds"
+  is_overdue AS "isOverdue", latest.id IS NULL AS "isNew", COALESCE(open.run_ids, '{}') AS "openRunIds"
 FROM unnest($1::text[], $2::text[], $3::boolean[]) AS models (model, policy_hash, expects_drift_runs)
 LEFT JOIN LATERAL (
-  SELECT id, next_look_at, taken_at, reason_codes, decision_date, policy_hash FROM retraining_decisions AS decision
+  SELECT id, next_look_at, taken_at, reason_codes, decision_date, policy_hash, explanation FROM retraining_decisions AS decision
   WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
 ) AS latest ON true
 LEFT JOIN LATERAL (
@@ -76,7 +78,7 @@ LEFT JOIN LATERAL (
     OR EXISTS (SELECT FROM retraining_dispatches WHERE decision_id = latest.id AND state = 'cancelled'
       AND reason_code IS NOT NULL AND updated_at < now() - interval '5 seconds')
     OR COALESCE(latest.policy_hash <> models.policy_hash AND latest.taken_at < now() - interval '5 seconds', false)
-    OR latest.id IS NULL AND models.expects_drift_runs
+    OR models.expects_drift_runs AND latest.explanation #>> '{driftRuns,state}' IS NULL
     OR COALESCE(${IS_RELEASED}, false) AS is_overdue
 ) AS due ON true
 LEFT JOIN LATERAL (

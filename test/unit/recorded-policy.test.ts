@@ -33,6 +33,24 @@ describe("a policy as recorded", () => {
     expect(hashPolicy(GUIDE_POLICY)).toMatchInlineSnapshot(`"96974dec18bc"`);
   });
 
+  it("keeps its hash if the file brings a guard back that RETRIGGER_GUARD=off switched off", () => {
+    const policy = parsePolicy(
+      { guards: { alreadyActedOn: "on" } },
+      guidePolicy({ retriggerGuard: false }),
+      [],
+      [],
+    );
+    expect(policy.guards).toMatchObject({ alreadyActedOn: {}, retryBackoff: { base: "1h" } });
+    const handedOn = Policy.parse(JSON.parse(JSON.stringify(toRecordedPolicy(policy))));
+    expect(hashPolicy(handedOn)).toBe(hashPolicy(policy));
+  });
+
+  it("keeps a backoff of its own when the guard of the defaults comes back", () => {
+    const defaults = parse({ guards: { alreadyActedOn: "off", retryBackoff: "2h" } });
+    const { guards } = parsePolicy({ guards: { alreadyActedOn: "on" } }, defaults, [], []);
+    expect(guards["retryBackoff"]).toEqual({ base: "2h" });
+  });
+
   it("keeps its hash on its way through the stages", () => {
     fc.assert(
       fc.property(cases, ({ policy }) => {

@@ -59,8 +59,12 @@ function countDrifted(facts: Facts, { gap, within }: Settings): number {
   let drifted = 0;
   let isDrifted = false;
   let previous: number | null = null;
+  const { runsFrom } = facts.evidence.checks;
+  const start = runsFrom === null ? Number.NEGATIVE_INFINITY : Date.parse(runsFrom);
   for (const check of listAllChecksWithin(facts, within)) {
     const at = timeOf(check);
+    // Before that, a run without an alert may not have been read.
+    if (at < start) break;
     // The checks come newest first: after a gap, an earlier run begins.
     if (previous !== null && previous - at > gapMs) {
       if (!isDrifted) return drifted;

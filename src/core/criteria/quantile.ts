@@ -142,6 +142,12 @@ function anUnusualScore(settings: Settings, place: string): Lever {
   };
 }
 
+/** With four digits, never above the figure itself. */
+function roundDown(figure: number): number {
+  const unit = 10 ** (Math.floor(Math.log10(Math.abs(figure) || 1)) - 3);
+  return Math.floor(figure / unit) * unit;
+}
+
 /** Scores that would not have been unusual: each at most at its bar. The oldest first, because it is part of later bars. */
 function usualScores(settings: Settings, place: string): Lever {
   const lower = (evidence: Evidence): Map<WeighedCheck, number> => {
@@ -175,7 +181,7 @@ function usualScores(settings: Settings, place: string): Lever {
       const [first] = lowered;
       const { feature = null } = first?.[0] ?? {};
       return first && lowered.length === 1
-        ? `a score of ${formatRatio(first[1])} or less for ${toPlain(feature ?? "a feature")}`
+        ? `a score of ${formatRatio(roundDown(first[1]))} or less for ${toPlain(feature ?? "a feature")}`
         : `none of the ${formatCount(lowered.length)} unusual scores`;
     },
   };

@@ -61,12 +61,16 @@ export const retryBackoff = {
 } as const satisfies Guard<typeof fields>;
 
 /** Whether nothing that calls for a training at an instant is held back by a failure. */
-function isReleased({ evidence, holds, loses }: GuardInput, at: number, base: string): boolean {
+function isReleased(
+  { evidence, holds, loses, isCarriedByNew }: GuardInput,
+  at: number,
+  base: string,
+): boolean {
   if (loses("unanswered", "released", at)) return false;
   const { lastFailed } = evidence.trainings;
   if (lastFailed === null || at >= computeBackoffEnd(lastFailed, base) || !holds("released", at)) return true;
-  // A new alert need not wait for the failure of an earlier training.
-  return listUnanswered(evidence, at).some(({ failed }) => failed === null);
+  // New checks that call for a training need not wait for the failure of an earlier one.
+  return isCarriedByNew(at);
 }
 
 function findRelease(input: GuardInput, base: string): number | null {

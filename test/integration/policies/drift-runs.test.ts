@@ -165,3 +165,18 @@ describe("missing drift runs", { timeout: 60_000 }, () => {
     },
   );
 });
+
+it(
+  "an expectation that was added while the service was stopped is noticed at the start",
+  { timeout: 30_000 },
+  async () => {
+    await world.decide({ model: "unexpected" });
+    await world.stopApps();
+    // Changes younger than some seconds may still be on their way.
+    await world.sql(
+      "UPDATE retraining_decisions SET taken_at = taken_at - interval '10 s' WHERE model = 'unexpected'",
+    );
+    await world.startApp(await world.describe({ ...MODELS, unexpected: model }));
+    await until("its drift runs are watched", async () => (await statesOf("unexpected")).includes("seen"));
+  },
+);

@@ -225,8 +225,8 @@ describe("RETRIGGER_GUARD=off", () => {
 
   it.each([
     [{}, "off", "off"],
-    [{ alreadyActedOn: "on" }, {}, undefined],
-    [{ alreadyActedOn: null }, {}, undefined],
+    [{ alreadyActedOn: "on" }, {}, { base: "1h" }],
+    [{ alreadyActedOn: null }, {}, { base: "1h" }],
     [{ alreadyActedOn: "on", retryBackoff: "off" }, {}, "off"],
     [{ alreadyActedOn: "off" }, "off", "off"],
   ])(
@@ -349,5 +349,36 @@ describe("a forced decision", () => {
   it("does not pass over criteria", () => {
     const verdict = judgeWith(policyFrom({ when: { bufferSize: 2 } }), withChecks([], { interventions }));
     expect(verdict).toMatchObject({ decision: "no_action", reason: "insufficient_buffer" });
+  });
+});
+
+describe("a new alert that does not call for a training", () => {
+  const trainings = {
+    lastFailed: { decisionId: 9, endedAt: ago(0), failures: 6 },
+    firstDecisionAt: ago(100 * DAY),
+    lastSucceeded: { decisionId: 1, at: ago(90 * DAY), bufferSize: null },
+  };
+
+  it.each([
+    [
+      "on another feature",
+      { any: [{ features: { atLeast: 1, of: ["ks"] } }, { maxAge: "60d" }] },
+      { feature: "null_rate" },
+    ],
+    ["one of too few", { any: [{ driftAlerts: 3 }, { bufferSize: 1 }] }, {}],
+    [
+      "on too few samples",
+      { any: [{ all: [{ driftAlerts: 1 }, { sampleFloor: 1000 }] }, { bufferSize: 1 }] },
+      { samples: 3 },
+    ],
+  ])("%s leaves the failed training's backoff as it is", (_, when, check) => {
+    const evidence = withChecks([{ ...alert, ...check }], { trainings });
+    expect(judgeWith(policyFrom({ when, guards: {} }), evidence).reason).toBe("retry_backoff");
+  });
+
+  it("one that does lifts it", () => {
+    const when = { any: [{ driftAlerts: 1 }, { bufferSize: 1e9 }] };
+    const evidence = withChecks([alert], { trainings });
+    expect(judgeWith(policyFrom({ when, guards: {} }), evidence).reason).toBe("drift_detected");
   });
 });

@@ -9,6 +9,8 @@ export interface Drift {
   all: readonly WeighedCheck[];
   counts(check: WeighedCheck): boolean;
   now: number;
+  /** Drift runs before this time were not all read; null if all were. */
+  runsFrom: string | null;
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800 };
@@ -93,7 +95,11 @@ export function accumulate(checks: readonly WeighedCheck[], slack: number): numb
 }
 
 function countDriftedRuns(settings: Settings, drift: Drift): number {
-  const checks = drift.all.filter((check) => isRecent(check, settings, drift));
+  const checks = drift.all.filter(
+    (check) =>
+      isRecent(check, settings, drift) &&
+      (drift.runsFrom === null || Date.parse(check.at) >= Date.parse(drift.runsFrom)),
+  );
   let runs = 0;
   for (let first = 0; first < checks.length;) {
     let next = first + 1;

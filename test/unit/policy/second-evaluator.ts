@@ -8,8 +8,11 @@ import { isQuiet } from "./second-quiet-hours.ts";
  * the parts that find out when a verdict changes. It reads evidence that lists its checks (`weighed`).
  */
 
-/** Which checks count: all, those that no training was for, or of these those that no failure holds back. */
-export type Mode = "all" | "unanswered" | "released";
+/**
+ * Which checks count: all, those that no training was for, of these those that no failure holds back, or of
+ * these again those that a failed training was for.
+ */
+export type Mode = "all" | "unanswered" | "released" | "failed";
 
 type Settings = Readonly<Record<string, unknown>>;
 type Tree = Policy["when"];
@@ -99,6 +102,15 @@ function listCarriers(world: World, tree: Tree, mode: Mode): string[] {
   return [CODES[node.key]?.carries ?? []].flat();
 }
 
+/** Where drift carries the condition. */
+function listDrifting(world: World, tree: Tree, mode: Mode, place = ""): string[] {
+  if (!holds(world, tree, mode)) return [];
+  const node = takeApart(tree);
+  if ("parts" in node)
+    return node.parts.flatMap((part, index) => listDrifting(world, part, mode, `${place}.${index}`));
+  return CODES[node.key]?.carries === "drift_detected" ? [place] : [];
+}
+
 export function floorOf(tree: Tree): number {
   const node = takeApart(tree);
   if ("parts" in node) return Math.max(0, ...node.parts.map(floorOf));
@@ -116,6 +128,7 @@ function countsIn(world: World, mode: Mode): (check: WeighedCheck) => boolean {
     if (mode === "all") return true;
     if (answeredBy !== null) return isOff(world.policy, "alreadyActedOn");
     const base = backoffOf(world.policy);
+    if (mode === "failed" && failed === null) return false;
     return mode === "unanswered" || failed === null || base === null || world.now >= backoffEnd(failed, base);
   };
 }
@@ -142,7 +155,12 @@ function isMet(world: World, key: string, settings: Settings, mode: Mode): boole
     case "waitingCost":
       return hasWaitedEnough(world, settings);
     default:
-      return judgeDrift(key, settings, { all: large, counts: countsIn(world, mode), now });
+      return judgeDrift(key, settings, {
+        all: large,
+        counts: countsIn(world, mode),
+        now,
+        runsFrom: evidence.checks.runsFrom,
+      });
   }
 }
 
@@ -265,7 +283,8 @@ function isHeldByFailure(world: World): boolean {
   if (owes(world, "unanswered", "released")) return true;
   const { lastFailed } = evidence.trainings;
   if (lastFailed === null || now >= backoffEnd(lastFailed, base)) return false;
-  const isNew = ({ triggered, answeredBy, failed }: WeighedCheck): boolean =>
-    triggered && answeredBy === null && failed === null;
-  return holds(world, policy.when, "released") && !(evidence.weighed ?? []).some(isNew);
+  if (!holds(world, policy.when, "released")) return false;
+  // A place at which drift carries the condition with new checks alone calls for a training anew.
+  const before = listDrifting(world, policy.when, "failed");
+  return listDrifting(world, policy.when, "released").every((place) => before.includes(place));
 }
