@@ -4,6 +4,7 @@ import { PermanentError, TransientError } from "../src/core/errors.ts";
 import { parseInput } from "../src/core/parse.ts";
 import { splitLogin } from "../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../src/outgoing/network-failure.ts";
+import { describeRedirect } from "../src/outgoing/redirect.ts";
 import { signBody } from "../src/outgoing/signature.ts";
 import { readWait } from "../src/outgoing/wait.ts";
 import type { Redact } from "../src/process/redact.ts";
@@ -42,7 +43,8 @@ export function createDelivery(settings: NotificationSettings, redact: Redact) {
     const response = await post(url, { "content-type": "application/json", ...headers }, body, redact);
     const { status } = response;
     if (response.ok) return { status };
-    const message = `${target} responded with status ${status}`;
+    const redirect = describeRedirect(response, new URL(url));
+    const message = `${target} responded with status ${status}${redirect === null ? "" : `: ${redact(redirect)}`}`;
     if (status === 429 || status === 408 || status >= 500)
       throw new ReceiverBusy(message, readWait(Object.fromEntries(response.headers)));
     throw new PermanentError(

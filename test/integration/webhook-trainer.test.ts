@@ -178,17 +178,17 @@ describe("the webhook trainer", () => {
   });
 
   it.each([
-    [400, "rejected"],
-    [307, "rejected"],
-    [503, "unknown"],
-  ])("responding with %i: %s, after one request", async (code, expected) => {
+    [400, "rejected", "no"],
+    [307, "rejected", "it redirects to http://127.0.0.1:"],
+    [503, "unknown", "no"],
+  ])("responding with %i: %s, after one request", async (code, expected, why) => {
     receiver.respond = (_, response) =>
       response.writeHead(code, { location: `${receiver.url}/elsewhere` }).end("no");
     await start({ searchMs: 500 });
     const { dispatch } = await world.decide();
     expect(dispatch).toMatchObject({
       state: expected,
-      error: expect.stringContaining(`returned ${code}: no`) as string,
+      error: expect.stringContaining(`returned ${code}: ${why}`) as string,
     });
     expect(receiver.received).toHaveLength(1);
   });

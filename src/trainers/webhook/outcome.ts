@@ -5,13 +5,17 @@ export function outcomePath(key: string): string {
   return `/api/v1/trainings/${key}/outcome`;
 }
 
-export const webUrl = z.url({ protocol: /^https?$/ });
+/** A URL that is shown to people as a link. */
+export const webUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(2_000)
+  .refine((text) => !/^\w+:\/*[^/]*@/.test(text), "must not contain a user name or password");
 
 /** A training's status as a receiver reports it in responses and callbacks, in GitHub's vocabulary. */
 export const Outcome = z.object({
   status: z.string().min(1).max(100).default("completed"),
   conclusion: z.string().min(1).max(100).nullish(),
-  url: webUrl.max(2_000).nullish(),
+  url: webUrl.nullish(),
   duration_seconds: z.number().nonnegative().nullish(),
 });
 
