@@ -82,6 +82,40 @@ describe("a redirect", () => {
   });
 });
 
+describe("a response that quotes a secret", () => {
+  const SECRET = "a secret of both sides";
+  const LOGIN = { TRAINER_URL: "" };
+  beforeEach(() => {
+    LOGIN.TRAINER_URL = `${receiver.url.replace("//", "//me:pass-word-0815@")}/train`;
+  });
+
+  it("is redacted before it is cut: no part of a secret remains", async () => {
+    for (const start of [270, 280, 290, 299]) {
+      receiver.respond = (_, response) => response.writeHead(400).end("x".repeat(start) + SECRET);
+      const result = await send();
+      expect("message" in result ? result.message : "").not.toMatch(/xa/);
+    }
+  });
+
+  it("as its own Basic header does not reveal the password", async () => {
+    receiver.respond = ({ headers }, response) => response.writeHead(401).end(headers["authorization"]);
+    const result = await send(LOGIN);
+    expect(JSON.stringify(result)).toContain("[password of TRAINER_URL]");
+    expect(JSON.stringify(result)).not.toContain(
+      Buffer.from("pass-word-0815").toString("base64").slice(0, 8),
+    );
+  });
+
+  it("as the id or page of the training records neither", async () => {
+    receiver.respond = (_, response) =>
+      response.end(JSON.stringify({ id: `job of ${SECRET}`, url: `https://jobs.example/pass-word-0815` }));
+    expect(await send(LOGIN)).toMatchObject({
+      outcome: "accepted",
+      training: { externalId: "job of [TRAINER_SECRET]", url: null },
+    });
+  });
+});
+
 describe("a status URL", () => {
   const runs = () => {
     for (const server of [receiver, elsewhere])

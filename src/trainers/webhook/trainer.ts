@@ -3,6 +3,7 @@ import type { Training } from "../../core/dispatch/dispatch.ts";
 import { HttpRequest } from "../../core/dispatch/request.ts";
 import { PermanentError } from "../../core/errors.ts";
 import { ok } from "../../core/finding.ts";
+import { toPlain } from "../../core/format.ts";
 import { parseJson } from "../../core/parse.ts";
 import { splitLogin } from "../../outgoing/login.ts";
 import { explainNetworkFailure } from "../../outgoing/network-failure.ts";
@@ -147,7 +148,7 @@ function toResult(
   const { status, headers } = response;
   const redirect = describeRedirect(response, trainerUrl);
   const message = `The receiver returned ${status}: ${redact(redirect ?? text).slice(0, MESSAGE_LENGTH)}`;
-  if (response.ok) return { outcome: "accepted", training: readTraining(key, response, text) };
+  if (response.ok) return { outcome: "accepted", training: readTraining(key, response, text, redact) };
   if (status === 429)
     return { outcome: "rate_limited", message, waitMs: readWait(Object.fromEntries(headers)) };
   if (status >= 500 || status === 408) return { outcome: "lost", message };
@@ -158,12 +159,14 @@ function toResult(
 }
 
 /** The training that an accepted request started; null if the response does not identify it. */
-function readTraining(key: string, response: Response, text: string): Training | null {
+function readTraining(key: string, response: Response, text: string, redact: Redact): Training | null {
   const { id, url, status_url: snakeCase, statusUrl: camelCase } = Accepted.catch({}).parse(parseJson(text));
   const found = snakeCase ?? camelCase ?? locationOf(response);
   if (id === undefined && url === undefined && found === null) return null;
   const statusUrl = found === null ? null : splitLogin(found).url.href;
-  return { externalId: id ?? key, url: url ?? null, statusUrl };
+  const externalId = id === undefined ? key : toPlain(redact(id)).slice(0, MESSAGE_LENGTH);
+  // A redacted URL would lead nowhere.
+  return { externalId, url: url !== undefined && redact(url) === url ? url : null, statusUrl };
 }
 
 /** The status URL in the Location header of a response. */
