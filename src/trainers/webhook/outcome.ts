@@ -9,6 +9,7 @@ export function outcomePath(key: string): string {
 export const webUrl = z
   .url({ protocol: /^https?$/ })
   .max(2_000)
+  .regex(/^\P{Cc}*$/u, "must not contain control characters")
   .refine((text) => !/^\w+:\/*[^/]*@/.test(text), "must not contain a user name or password");
 
 /** A training's status as a receiver reports it in responses and callbacks, in GitHub's vocabulary. */

@@ -147,7 +147,7 @@ function toResult(
 ): RequestResult {
   const { status, headers } = response;
   const redirect = describeRedirect(response, trainerUrl);
-  const message = `The receiver returned ${status}: ${redact(redirect ?? text).slice(0, MESSAGE_LENGTH)}`;
+  const message = `The receiver returned ${status}: ${toPlain(redact(redirect ?? text)).slice(0, MESSAGE_LENGTH)}`;
   if (response.ok) return { outcome: "accepted", training: readTraining(key, response, text, redact) };
   if (status === 429)
     return { outcome: "rate_limited", message, waitMs: readWait(Object.fromEntries(headers)) };
