@@ -39,7 +39,7 @@ export function createDelivery(settings: NotificationSettings, redact: Redact) {
     const { headers, body } =
       target === "slack"
         ? { headers: {}, body: JSON.stringify({ text: escapeSlack(notification.text) }) }
-        : await renderEvent(settings, jobId, time, notification);
+        : renderEvent(settings, jobId, time, notification);
     const response = await post(url, { "content-type": "application/json", ...headers }, body, redact);
     const { status } = response;
     if (response.ok) return { status };
@@ -55,7 +55,7 @@ export function createDelivery(settings: NotificationSettings, redact: Redact) {
 }
 
 /** CloudEvents 1.0. The id is the job's, so that a receiver recognises a notification that arrives twice. */
-async function renderEvent(
+function renderEvent(
   { webhookSecret }: NotificationSettings,
   id: string,
   time: string,
@@ -72,7 +72,7 @@ async function renderEvent(
     data,
   });
   const headers = { "content-type": "application/cloudevents+json", "idempotency-key": id };
-  return { body, headers: { ...headers, ...(await signBody(webhookSecret, body)) } };
+  return { body, headers: { ...headers, ...signBody(webhookSecret, body) } };
 }
 
 async function post(

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -8,8 +8,10 @@ import { parseConfig } from "../../src/config/config.ts";
 import { stateOfTraining } from "../../src/core/dispatch/dispatch.ts";
 import { splitLogin } from "../../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../../src/outgoing/network-failure.ts";
+import { findSignatureFault, signBody } from "../../src/outgoing/signature.ts";
 import { readWait } from "../../src/outgoing/wait.ts";
 import { createGrowingRedactor, createRedactor } from "../../src/process/redact.ts";
+import { signedHeaders } from "../support/signed-headers.ts";
 
 const NOW = Date.parse("2026-11-24T12:00:00Z");
 const inSeconds = (seconds: number) => String(NOW / 1000 + seconds);
@@ -310,6 +312,80 @@ describe("the secrets of the settings", () => {
       /GITHUB_EXTRA_INPUTS must be/,
     );
     expect(() => secretsOf({ GITHUB_EXTRA_INPUTS: '{"token":"secret-0815"' })).not.toThrow("0815");
+  });
+});
+
+describe("a signature", () => {
+  const SECRET = "a secret of both sides";
+  const BODY = '{"status":"completed"}';
+  const timestamp = inSeconds(0);
+  const faultOf = (headers: Record<string, string | undefined>, body: string | Buffer = BODY, now = NOW) => {
+    const lower = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+    return findSignatureFault(
+      ["another secret", SECRET],
+      Buffer.from(body),
+      (name) => lower.get(name.toLowerCase()),
+      now,
+    );
+  };
+
+  it("is the HMAC-SHA256 of timestamp, dot and body, as openssl computes it", () => {
+    // printf %s '1764000000.{}' | openssl dgst -sha256 -hmac 'a secret of both sides'
+    expect(signBody(SECRET, "{}", 1_764_000_000_999)).toEqual({
+      "X-Retrigger-Timestamp": "1764000000",
+      "X-Retrigger-Signature-256": "sha256=0fa384d905402840033980db5f80fe8c8d42257b225c888456252b0113275c91",
+    });
+    expect(signBody(null, "{}")).toEqual({});
+  });
+
+  it("is accepted for 300 s either way, and no longer", () => {
+    const headers = signBody(SECRET, BODY, NOW);
+    for (const offset of [-300, 0, 300]) expect(faultOf(headers, BODY, NOW + offset * 1000)).toBeNull();
+    expect(faultOf(headers, BODY, NOW + 301_000)).toContain(
+      "X-Retrigger-Timestamp is 301 s old, at most 300 s",
+    );
+    expect(faultOf(headers, BODY, NOW - 301_000)).toContain("X-Retrigger-Timestamp is 301 s ahead");
+  });
+
+  it("covers the timestamp: an old request cannot be given a new one", () => {
+    const old = signBody(SECRET, BODY, NOW - 3_600_000);
+    expect(faultOf({ ...old, "X-Retrigger-Timestamp": timestamp })).toContain("missing or wrong");
+  });
+
+  it("of the body alone, as it was before, is refused; the message says what to send", () => {
+    const digest = createHmac("sha256", SECRET).update(BODY).digest("hex");
+    const old = { "X-Retrigger-Signature-256": `sha256=${digest}` };
+    expect(faultOf(old)).toBe(
+      'X-Retrigger-Timestamp is missing: send the time in Unix seconds, and sign "<timestamp>.<body>" instead of the body alone',
+    );
+    expect(faultOf({ ...old, "X-Retrigger-Timestamp": timestamp })).toContain("missing or wrong");
+  });
+
+  it.each(["", "soon", "-1", "1e9", "0x7f", " ", "9".repeat(400), "1764000000.5"])(
+    "with the timestamp %j is refused",
+    (text) => expect(faultOf({ ...signedHeaders(SECRET, BODY, text) })).toContain("X-Retrigger-Timestamp is"),
+  );
+
+  it.each([
+    undefined,
+    "",
+    "sha256=",
+    "sha256=00",
+    "sha1=00",
+    `sha256=${"ä".repeat(64)}`,
+    `sha256=${"0".repeat(64)}`,
+  ])("%j is wrong", (signature) =>
+    expect(faultOf({ ...signBody(SECRET, BODY, NOW), "X-Retrigger-Signature-256": signature })).toContain(
+      "missing or wrong",
+    ),
+  );
+
+  it("covers the bytes of the body, not what they decode to", () => {
+    const [bytes, others] = [Buffer.from([0x7b, 0xff, 0x7d]), Buffer.from([0x7b, 0xfe, 0x7d])];
+    const headers = signedHeaders(SECRET, bytes, timestamp);
+    expect(bytes.toString()).toBe(others.toString());
+    expect(faultOf(headers, bytes)).toBeNull();
+    expect(faultOf(headers, others)).toContain("missing or wrong");
   });
 });
 

@@ -1,6 +1,6 @@
 import { HttpRequest, type TrainingOrder } from "../../core/dispatch/request.ts";
 import { showUrl } from "../../outgoing/redirect.ts";
-import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
+import { SIGNATURE_HEADER, TIMESTAMP_HEADER } from "../../outgoing/signature.ts";
 import { outcomePath } from "./outcome.ts";
 import type { WebhookSettings } from "./settings.ts";
 
@@ -16,6 +16,7 @@ export function renderWebhookRequest(
     headers: {
       "Content-Type": "application/cloudevents+json; charset=utf-8",
       "Idempotency-Key": order.runId,
+      [TIMESTAMP_HEADER]: "UNIX_SECONDS",
       [SIGNATURE_HEADER]: "sha256=HMAC(TRAINER_SECRET)",
     },
     body: {

@@ -19,7 +19,7 @@ import {
   TrainerUnavailable,
 } from "../trainer.ts";
 import { fetchStatus, readText } from "./http.ts";
-import { Status, toStatus, webUrl } from "./outcome.ts";
+import { Outcome, toStatus, webUrl } from "./outcome.ts";
 import { renderWebhookRequest } from "./request.ts";
 import type { WebhookSettings } from "./settings.ts";
 
@@ -51,7 +51,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
           const response = await fetch(login.url, {
             method: "POST",
             body,
-            headers: { ...http.headers, ...login.headers, ...(await signBody(secret, body)) },
+            headers: { ...http.headers, ...login.headers, ...signBody(secret, body) },
             // A redirect may turn the POST into a GET, or send the signed body to another host.
             redirect: "manual",
             signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
@@ -100,7 +100,7 @@ export function createWebhookTrainer(settings: WebhookSettings, redact: Redact):
         if (response.status === 404 || response.status === 410) return { outcome: "gone", message };
         if (!response.ok)
           throw new TrainerUnavailable(message, readWait(Object.fromEntries(response.headers)));
-        const parsed = Status.safeParse(parseJson(response.text));
+        const parsed = Outcome.safeParse(parseJson(response.text));
         if (!parsed.success)
           throw new TrainerUnavailable(
             `Cannot parse the receiver's response: ${z.prettifyError(parsed.error)}`,
