@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
@@ -5,9 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { startPostgres } from "../../src/embedded/postgres.ts";
 import { startRedis } from "../../src/embedded/redis.ts";
-import { type EmbeddedServer, spawnServer } from "../../src/embedded/server-process.ts";
+import {
+  type EmbeddedServer,
+  findFreePort,
+  spawnServer,
+  stopProcess,
+  waitUntilUp,
+} from "../../src/embedded/server-process.ts";
+import { probeRedis } from "../../src/redis/connection.ts";
 import { failureOf } from "../support/world.ts";
 
 const isLinux = process.platform === "linux";
@@ -122,5 +131,36 @@ describe("the embedded Postgres", () => {
     expect(postgres?.environment).toContain("PATH=");
     expect(postgres?.environment).not.toContain(SECRET);
     if (isRoot) expect(postgres?.uid).not.toBe(0);
+  });
+});
+
+describe("the Redis of docker-compose.yml", () => {
+  it("is started with the password, which its command line does not show", async () => {
+    const { services } = parse(readFileSync("docker-compose.yml", "utf8")) as {
+      services: Record<string, { command: string[]; environment: Record<string, string>; ports: string[] }>;
+    };
+    const { command = [], environment = {}, ports = [] } = services["redis"] ?? {};
+    expect(environment["REDISCLI_AUTH"]).toMatch(/^\$\{REDIS_PASSWORD:\?/);
+    expect(services["postgres"]?.environment["POSTGRES_PASSWORD"]).toMatch(/^\$\{POSTGRES_PASSWORD:\?/);
+    for (const port of [...ports, ...(services["postgres"]?.ports ?? [])])
+      expect(port).toMatch(/^127\.0\.0\.1:/);
+
+    const port = await findFreePort();
+    const password = "password-of-compose-0815";
+    // Compose writes $$ for a dollar sign.
+    const [program = "", ...args] = command.map((part) => part.replaceAll("$$", "$"));
+    const own = ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory];
+    const child = spawn(program, [...args, ...own], {
+      env: { PATH: process.env["PATH"], REDISCLI_AUTH: password },
+      stdio: "ignore",
+    });
+    const url = `redis://:${password}@127.0.0.1:${port}`;
+    server = { url, stop: () => stopProcess(child, "SIGTERM") };
+    await waitUntilUp({ child, output: () => "" }, () => probeRedis(url, (redis) => redis.ping()));
+    expect(await failureOf(probeRedis(`redis://127.0.0.1:${port}`, (redis) => redis.get("key")))).toContain(
+      "NOAUTH",
+    );
+    expect(await probeRedis(url, (redis) => redis.config("GET", "maxmemory-policy"))).toContain("noeviction");
+    if (isLinux) expect(findProcesses(password)).toEqual([]);
   });
 });

@@ -175,9 +175,12 @@ describe("a status URL", () => {
       ),
   );
 
-  it("in a response loses its login before it is recorded", async () => {
+  it.each([
+    ["u:%zz@", "its login cannot be decoded"],
+    ["u:hidden-pass@", "it has a login"],
+  ])("in a response is recorded without %s if %s", async (login) => {
     receiver.respond = (_, response) =>
-      response.end(JSON.stringify({ id: "1", status_url: receiver.url.replace("//", "//u:hidden-pass@") }));
+      response.end(JSON.stringify({ id: "1", status_url: receiver.url.replace("//", `//${login}`) }));
     const result = await send();
     expect(result).toMatchObject({ outcome: "accepted", training: { statusUrl: `${receiver.url}/` } });
   });

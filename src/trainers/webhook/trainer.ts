@@ -163,10 +163,18 @@ function readTraining(key: string, response: Response, text: string, redact: Red
   const { id, url, status_url: snakeCase, statusUrl: camelCase } = Accepted.catch({}).parse(parseJson(text));
   const found = snakeCase ?? camelCase ?? locationOf(response);
   if (id === undefined && url === undefined && found === null) return null;
-  const statusUrl = found === null ? null : splitLogin(found).url.href;
+  const statusUrl = found === null ? null : withoutLogin(found);
   const externalId = id === undefined ? key : toPlain(redact(id)).slice(0, MESSAGE_LENGTH);
   // A redacted URL would lead nowhere.
   return { externalId, url: url !== undefined && redact(url) === url ? url : null, statusUrl };
+}
+
+/** A status URL is recorded, so it must not hold a password. */
+function withoutLogin(text: string): string {
+  const url = new URL(text);
+  url.username = "";
+  url.password = "";
+  return url.href;
 }
 
 /** The status URL in the Location header of a response. */
