@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { COMMANDS } from "./cli/commands.ts";
 import { printNote } from "./cli/output.ts";
 import { messageOf } from "./core/errors.ts";
+import { escapeControls } from "./process/terminal.ts";
 
 // A reader that has seen enough, such as head, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -14,6 +15,7 @@ const program = new Command("retrigger")
   .description(
     "Decides when a machine-learning model is retrained. Settings come from the environment, .env and the YAML file that RETRIGGER_CONFIG names.",
   )
+  .configureOutput({ writeErr: (text) => void process.stderr.write(escapeControls(text)) })
   .showHelpAfterError("(see --help)");
 for (const create of COMMANDS) {
   const command = create().copyInheritedSettings(program);

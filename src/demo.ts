@@ -10,6 +10,7 @@ import { findFreePort, isPortFree } from "./embedded/server-process.ts";
 import { createReleasers } from "./process/lifecycle.ts";
 import { createLogger } from "./process/logger.ts";
 import { runUntilSignal } from "./process/signals.ts";
+import { escapeControls } from "./process/terminal.ts";
 import { createClient } from "./use-cases/client.ts";
 
 interface DemoOptions {
@@ -18,7 +19,7 @@ interface DemoOptions {
   config?: string;
 }
 
-const say: Say = (line = "") => console.log(line);
+const say: Say = (line = "") => console.log(escapeControls(line));
 
 /** Runs the whole chain on one bare machine: `npm run demo`. */
 async function demo({ once: isOnce = false, scenario, config: file }: DemoOptions): Promise<void> {
@@ -88,7 +89,9 @@ await new Command("npm run demo --")
   .action(demo)
   .parseAsync()
   .catch((error: unknown) => {
-    console.error(error instanceof ConfigError ? error.message : `The demo failed: ${messageOf(error)}`);
+    console.error(
+      escapeControls(error instanceof ConfigError ? error.message : `The demo failed: ${messageOf(error)}`),
+    );
     process.exitCode = 1;
   });
 // What an interrupted wait leaves behind must not keep the process.

@@ -6,6 +6,7 @@ import { messageOf } from "./core/errors.ts";
 import { createLogger } from "./process/logger.ts";
 import { createGrowingRedactor } from "./process/redact.ts";
 import { runUntilSignal } from "./process/signals.ts";
+import { escapeControls } from "./process/terminal.ts";
 
 /** The service: `npm start`. */
 async function main(): Promise<void> {
@@ -29,6 +30,6 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  console.error(messageOf(error));
+  console.error(escapeControls(messageOf(error)));
   process.exitCode = 1;
 });

@@ -4,6 +4,7 @@ import { PermanentError, TransientError } from "../src/core/errors.ts";
 import { parseInput } from "../src/core/parse.ts";
 import { splitLogin } from "../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../src/outgoing/network-failure.ts";
+import { describeRedirect } from "../src/outgoing/redirect.ts";
 import { signBody } from "../src/outgoing/signature.ts";
 import { readWait } from "../src/outgoing/wait.ts";
 import type { Redact } from "../src/process/redact.ts";
@@ -38,11 +39,12 @@ export function createDelivery(settings: NotificationSettings, redact: Redact) {
     const { headers, body } =
       target === "slack"
         ? { headers: {}, body: JSON.stringify({ text: escapeSlack(notification.text) }) }
-        : await renderEvent(settings, jobId, time, notification);
+        : renderEvent(settings, jobId, time, notification);
     const response = await post(url, { "content-type": "application/json", ...headers }, body, redact);
     const { status } = response;
     if (response.ok) return { status };
-    const message = `${target} responded with status ${status}`;
+    const redirect = describeRedirect(response, new URL(url));
+    const message = `${target} responded with status ${status}${redirect === null ? "" : `: ${redact(redirect)}`}`;
     if (status === 429 || status === 408 || status >= 500)
       throw new ReceiverBusy(message, readWait(Object.fromEntries(response.headers)));
     throw new PermanentError(
@@ -53,7 +55,7 @@ export function createDelivery(settings: NotificationSettings, redact: Redact) {
 }
 
 /** CloudEvents 1.0. The id is the job's, so that a receiver recognises a notification that arrives twice. */
-async function renderEvent(
+function renderEvent(
   { webhookSecret }: NotificationSettings,
   id: string,
   time: string,
@@ -70,7 +72,7 @@ async function renderEvent(
     data,
   });
   const headers = { "content-type": "application/cloudevents+json", "idempotency-key": id };
-  return { body, headers: { ...headers, ...(await signBody(webhookSecret, body)) } };
+  return { body, headers: { ...headers, ...signBody(webhookSecret, body) } };
 }
 
 async function post(

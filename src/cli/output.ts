@@ -1,11 +1,12 @@
 import { InvalidArgumentError, Option } from "commander";
 import { duration } from "../core/duration.ts";
+import { escapeControls } from "../process/terminal.ts";
 
 /** Prints a line of output. */
-export const print = (line: string): void => console.log(line);
+export const print = (line: string): void => console.log(escapeControls(line));
 
 /** Prints a message to stderr, separate from the output. */
-export const printNote = (line: string): void => console.error(line);
+export const printNote = (line: string): void => console.error(escapeControls(line));
 
 /** Prints what the user should know about the settings although nothing is wrong. */
 export function printNotes({ notes }: { notes: readonly string[] }): void {

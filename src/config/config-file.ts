@@ -10,7 +10,7 @@ import type { Layer } from "./layer.ts";
 import type { Variables } from "./named-variable.ts";
 import { parseSection, type SectionContext } from "./section.ts";
 import { describeUnknownTop } from "./unknown-key.ts";
-import { formatPath, parseYaml, type YamlDocument } from "./yaml-document.ts";
+import { formatPath, isPlainKey, parseYaml, type YamlDocument } from "./yaml-document.ts";
 import type { LineFault } from "./yaml-syntax.ts";
 
 /** The YAML file: the settings of each model, and what is wrong. */
@@ -53,6 +53,9 @@ function readText(path: string): { text: string } | { fault: string } {
   }
 }
 
+const FOREIGN_KEY =
+  "is not a part of the file, which has defaults and models: is RETRIGGER_CONFIG the right file?";
+
 const NO_TEXT = "is not a text in UTF-8: save it as UTF-8, or correct RETRIGGER_CONFIG";
 
 const REASONS: Readonly<Record<string, (path: string) => string>> = {
@@ -73,12 +76,17 @@ function parseFile(document: YamlDocument, faults: Fault[], context: FileContext
     return layers;
   }
   if (!isRecord(value)) {
-    faults.push({ path: [], message: "expected a mapping with defaults and models", value });
+    // The value is not shown: the file may be another one than was meant, such as a private key.
+    const kind = Array.isArray(value) ? "a list" : typeof value === "string" ? "text" : "a single value";
+    faults.push({
+      path: [],
+      message: `expected a mapping with defaults and models, got ${kind}: is RETRIGGER_CONFIG the right file?`,
+    });
     return layers;
   }
   for (const key of Object.keys(value))
     if (key !== "defaults" && key !== "models")
-      faults.push({ path: [key], message: describeUnknownTop(key) });
+      faults.push({ path: [key], message: isPlainKey(key) ? describeUnknownTop(key) : FOREIGN_KEY });
   const parse = (section: unknown, base: Layer, path: Fault["path"]): Layer => {
     const own: Fault[] = [];
     const layer = parseSection(section, base, path, toSectionContext(document, own, context));

@@ -131,7 +131,7 @@ function parseSettings(given: Environment, servers: readonly Server[]): Config {
       settings: readTrainer(base.trainer).trainer.settings,
       environment: env,
     },
-    secrets: collectSecrets(ALL_SETTINGS, values, file.layers.values()),
+    secrets: collectSecrets(ALL_SETTINGS, { values, env }, file.layers.values()),
     models: new Map(
       [...file.layers].map(([name, layer]) => [name, toModelConfig(layer, readTrainer(layer.trainer))]),
     ),

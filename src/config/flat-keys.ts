@@ -20,7 +20,7 @@ const FLAT_KEYS: Readonly<Record<string, (value: unknown, context: FlatContext) 
   ratingsBufferTable: (value) => `source: { buffer: { table: ${write(value)} } }`,
   githubWorkflow: (value, { trainer }) => `trainer: { ${ofGitHub(trainer)}: { workflow: ${write(value)} } }`,
   githubExtraInputs: (value, { trainer }) =>
-    `trainer: { ${ofGitHub(trainer)}: { extraInputs: ${write(value)} } }`,
+    `trainer: { ${ofGitHub(trainer)}: { extraInputs: ${writeKeys(value)} } }`,
 };
 
 /** The new spelling of a key of the first version of the file, with the user's own values; null for any other key. */
@@ -47,6 +47,12 @@ function ofGitHub(trainer: string): string {
 
 function writeSwitch(value: unknown): string {
   return value === false || value === "off" ? "off" : "on";
+}
+
+/** A mapping without its values, which may be secrets. */
+function writeKeys(value: unknown): string {
+  const keys = typeof value === "object" && value !== null ? Object.keys(value) : [];
+  return `{ ${keys.map((key) => `${key}: ...`).join(", ")} }`.slice(0, 200);
 }
 
 /** A value as YAML on one line. */

@@ -97,12 +97,12 @@ function checkNode(node: unknown, checking: Checking, path: Path): void {
     if (target === undefined)
       faults.push({
         line: lineAt(start),
-        message: `*${node.source}: there is no anchor &${node.source} above it`,
+        message: "this alias (*name) has no anchor (&name) above it",
       });
     else if (from < start && start < to)
       faults.push({
         line: lineAt(start),
-        message: `*${node.source}: the anchor &${node.source} contains itself`,
+        message: "this alias (*name) stands within its own anchor (&name)",
       });
   } else if (isSeq(node)) {
     for (const [index, item] of node.items.entries()) checkNode(item, checking, [...path, index]);
@@ -192,10 +192,17 @@ function resolve(node: unknown, targets: Targets): unknown {
   return isAlias(node) ? targets.get(node) : node;
 }
 
+/** Whether a key can only be a name, and no other content of a file. */
+export function isPlainKey(key: string): boolean {
+  return /^[A-Za-z][A-Za-z_-]{0,30}$/.test(key);
+}
+
 /** `models.films.policy.when.all[1]` */
 export function formatPath(path: Path): string {
-  const text = path.map((part) => {
+  const text = path.map((part, index) => {
     if (typeof part === "number") return `[${part}]`;
+    // In a file that was named by mistake, what precedes a colon may be anything.
+    if (index === 0 && !isPlainKey(part)) return "a key";
     return `.${/^[\w$-]+(\.[\w$-]+)*$/.test(part) ? part : JSON.stringify(part)}`;
   });
   return path.length === 0 ? "the file" : text.join("").replace(/^\./, "");

@@ -6,12 +6,15 @@ export interface LineFault {
   message: string;
 }
 
-/** The library's errors in plain words, one a line: the first of a line causes the others. */
+/**
+ * The library's errors in plain words, one a line: the first of a line causes the others. They never quote the file, which may
+ * be another one than was meant, such as a private key.
+ */
 export function listSyntaxFaults(document: Document, lineAt: (offset: number) => number): LineFault[] {
   const faults = new Map<number, string>();
-  for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
+  for (const { code, pos } of [...document.errors, ...document.warnings]) {
     const line = lineAt(pos[0]);
-    if (!faults.has(line)) faults.set(line, PLAIN[code] ?? message);
+    if (!faults.has(line)) faults.set(line, PLAIN[code] ?? "this is not valid YAML");
   }
   return [...faults]
     .map(([line, message]) => ({ line, message }))

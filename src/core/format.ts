@@ -37,9 +37,9 @@ function formatterOf(timeZone: string): Intl.DateTimeFormat {
   return formatter;
 }
 
-/** An external text on one line, without control characters that a terminal would interpret. */
+/** An external text on one line, without characters that a terminal would obey or that reorder text. */
 export function toPlain(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029]+/gu, " ");
+  return text.replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, " ");
 }
 
 const ratios = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });

@@ -13,10 +13,12 @@ export interface Setting<S extends z.ZodType = z.ZodType> {
   /** For the settings table, as Markdown. */
   meaning: string;
   /**
-   * What must never be shown: the whole value, or the login in a URL. "hidden": only messages about a fault of this setting
+   * What must never be shown: the whole value, or the login, query and path in a URL. "hidden": only messages about a fault of this setting
    * omit the value, because people may have put a secret there.
    */
   secret?: "value" | "login" | "hidden";
+  /** Names variables that a program gets; their values may be secrets. */
+  namesVariables?: true;
 }
 
 /** The settings of one part of the program, by their names in the code. */

@@ -1,40 +1,54 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf, PermanentError } from "../core/errors.ts";
 import { findProgram } from "../process/find-program.ts";
 import { probeRedis } from "../redis/connection.ts";
-import { type EmbeddedServer, findFreePort, startServer } from "./server-process.ts";
+import {
+  chooseRootDrop,
+  type EmbeddedServer,
+  findFreePort,
+  handOver,
+  startServer,
+} from "./server-process.ts";
 
 /**
- * Starts a private Redis in `directory`, on a free port of the loopback address, with AOF and noeviction. If the program is
+ * Starts a private Redis in `directory`, on a free port of the loopback address, with a password, AOF and noeviction. If the program is
  * not on the PATH, the system's package manager installs it, after `say` has informed the user.
  */
 export async function startRedis(directory: string, say: (line: string) => void): Promise<EmbeddedServer> {
   const program = findProgram(SERVER_NAMES) ?? (await installRedis(say));
   const dataDirectory = join(directory, "redis");
-  await mkdir(dataDirectory, { recursive: true });
+  const rootDrop = chooseRootDrop([directory, dirname(program)]);
+  await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const port = await findFreePort();
+  const password = randomBytes(12).toString("hex");
   const settings = {
-    port,
+    port: String(port),
     bind: "127.0.0.1",
     dir: dataDirectory,
+    requirepass: password,
     appendonly: "yes",
     save: "",
     "maxmemory-policy": "noeviction",
   };
-  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const url = `redis://127.0.0.1:${port}`;
+  // Every user of the machine can read a command line.
+  const file = join(dataDirectory, "redis.conf");
+  const lines = Object.entries(settings).map(([name, value]) => `${name} ${JSON.stringify(value)}\n`);
+  await writeFile(file, lines.join(""), { mode: 0o600 });
+  for (const path of [dataDirectory, file]) await handOver(path, rootDrop);
+  const url = `redis://:${password}@127.0.0.1:${port}`;
   return startServer({
     program,
-    args,
+    args: [file],
     url,
     dataDirectory,
     isUp: () => probeRedis(url, (redis) => redis.ping()),
     stopSignal: "SIGTERM",
-    rootDrop: null,
+    rootDrop,
     deathSignal: "SIGKILL",
   });
 }

@@ -16,7 +16,7 @@ export interface EmbeddedServer {
 const NOBODY_ID = 65_534;
 const STOP_LIMIT_MS = 10_000;
 
-/** How root runs a program that refuses to run as root; null if this process does not run as root. */
+/** How root runs a server without being root: Postgres refuses it, and Redis does not need it. Null if this process does not run as root. */
 type RootDrop =
   /** As the user nobody, who must own the program's files. */
   | "nobody"
@@ -32,7 +32,7 @@ export function chooseRootDrop(directories: string[]): RootDrop {
   if (spawnSync("unshare", [...NAMESPACE_ARGS, "true"]).status === 0) return "namespace";
   throw new PermanentError(
     "ROOT",
-    `Postgres refuses to run as root, and the user nobody cannot enter ${closed.join(", ")}. Move the checkout to a directory that all users can enter, or set DATABASE_URL to an existing server`,
+    `Postgres and Redis are not run as root, and the user nobody cannot enter ${closed.join(", ")}. Move the checkout to a directory that all users can enter, or set DATABASE_URL and REDIS_URL to existing servers`,
   );
 }
 
@@ -60,7 +60,7 @@ export function spawnServer(
   const child = spawn(command, commandArgs, {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, LC_ALL: "C" },
+    env: { ...pickEnvironment(), LC_ALL: "C" },
   });
   let output = "";
   const keep = (chunk: Buffer): void => {
@@ -70,6 +70,15 @@ export function spawnServer(
   child.stderr?.on("data", keep);
   child.on("error", (error) => keep(Buffer.from(error.message)));
   return { child, output: () => output.trim() };
+}
+
+/** What a server needs of our environment. The rest holds secrets, and other programs of the same user can read it there. */
+const NEEDED = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SystemRoot"];
+
+function pickEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(
+    NEEDED.flatMap((name) => (name in process.env ? [[name, process.env[name]]] : [])),
+  );
 }
 
 export interface ServerPlan extends SpawnOptions {

@@ -1,5 +1,6 @@
 import { type Logger, pino } from "pino";
 import type { Redact } from "./redact.ts";
+import { escapeControls } from "./terminal.ts";
 
 export type { Logger } from "pino";
 
@@ -17,6 +18,6 @@ export function createLogger(level: string, redact: Redact = (line) => line): Lo
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: ["password", "token", "*.password", "*.token", "err.config", "databaseUrl", "redisUrl"],
     },
-    { write: (line) => output.write(redact(line)) },
+    { write: (line) => output.write(escapeControls(redact(line))) },
   );
 }

@@ -39,15 +39,15 @@ export async function controlRedis(url: string): Promise<ServerControl> {
     return new RegExp(`^${field}:(.*)$`, "m").exec(info)?.[1]?.trim() ?? "";
   };
   const program = await ask("server", "executable");
-  // Redis replaces its command line by a title, but its settings can be read.
-  const names = ["port", "bind", "dir", "appendonly", "save", "maxmemory-policy"];
-  const settings = await probeRedis(url, (redis) =>
-    Promise.all(names.map(async (name) => (await redis.config("GET", name))[1] ?? "")),
-  );
-  const args = names.flatMap((name, index) => [`--${name}`, settings[index] ?? ""]);
+  // Redis replaces its command line by a title, but says which file its settings are in.
+  const file = await ask("server", "config_file");
   return controlServer({
     readPid: async () => Number(await ask("server", "process_id")),
-    spawn: () => spawnServer(program, args, { rootDrop: null, deathSignal: "SIGKILL" }),
+    spawn: () =>
+      spawnServer(program, [file], {
+        rootDrop: chooseRootDrop([dirname(dirname(file)), dirname(program)]),
+        deathSignal: "SIGKILL",
+      }),
     isUp: () => probeRedis(url, (redis) => redis.ping()),
   });
 }

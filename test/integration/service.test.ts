@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { startRedis } from "../../src/embedded/redis.ts";
@@ -72,6 +72,7 @@ describe("the service", () => {
   it("ends on SIGTERM to npm itself, even while Redis is away", async () => {
     await createBuiltWorld();
     const directory = await mkdtemp(join(process.cwd(), ".data", "redis-"));
+    await chmod(directory, 0o711);
     const redis = await startRedis(directory, () => {});
     const child = spawn("npm", ["start"], {
       env: {

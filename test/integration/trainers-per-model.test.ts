@@ -1,6 +1,5 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { sign } from "@octokit/webhooks-methods";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Config, parseConfig } from "../../src/config/config.ts";
 import { createDatabase } from "../../src/postgres/database.ts";
@@ -10,6 +9,7 @@ import { createTrainers } from "../../src/trainers/registry.ts";
 import { dryRun } from "../../src/use-cases/dry-run.ts";
 import { requireRemote } from "../../src/use-cases/settle-dispatch.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { signedHeaders } from "../support/signed-headers.ts";
 import { addCheck, createWorld, failureOf, until, withQueue, type World } from "../support/world.ts";
 
 const SECRET = "a secret of both sides";
@@ -88,11 +88,11 @@ const rows = () =>
   );
 
 async function postOutcome(address: string | null, runId: string, secret: string): Promise<number> {
-  const body = JSON.stringify({ decision_id: runId, conclusion: "success" });
+  const body = JSON.stringify({ decision_id: runId, status: "completed", conclusion: "success" });
   const { status } = await fetch(`${address}/api/v1/trainings/${runId}/outcome`, {
     method: "POST",
     body,
-    headers: { "x-retrigger-signature-256": await sign(secret, body) },
+    headers: signedHeaders(secret, body),
   });
   return status;
 }

@@ -1,7 +1,8 @@
-import { sign, verify } from "@octokit/webhooks-methods";
+import { createHmac } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { App } from "../../src/app.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { signatureOf, signedHeaders } from "../support/signed-headers.ts";
 import { addCheck, createWorld, until, type World } from "../support/world.ts";
 
 const SECRET = "a secret of both sides";
@@ -42,8 +43,13 @@ async function postOutcome(
   return fetch(`${app.address()}/api/v1/trainings/${runId}/outcome`, {
     method: "POST",
     body,
-    headers: { "x-retrigger-signature-256": await sign(secret, body) },
+    headers: signedHeaders(secret, body),
   });
+}
+
+function post(app: App, runId: string, body: string | Buffer, headers: Record<string, string>) {
+  const url = `${app.address()}/api/v1/trainings/${runId}/outcome`;
+  return fetch(url, { method: "POST", body, headers });
 }
 
 const state = async () =>
@@ -65,9 +71,9 @@ describe("the webhook trainer", () => {
       path: "/train?key=key-in-the-query-0815",
       headers: { "idempotency-key": runId, "content-type": "application/cloudevents+json; charset=utf-8" },
     });
-    expect(
-      await verify(SECRET, request?.body ?? "", request?.headers["x-retrigger-signature-256"] ?? ""),
-    ).toBe(true);
+    const timestamp = request?.headers["x-retrigger-timestamp"] ?? "";
+    expect(Math.abs(Number(timestamp) - Date.now() / 1000)).toBeLessThan(60);
+    expect(signatureOf(request?.headers)).toEqual(signedHeaders(SECRET, request?.body ?? "", timestamp));
     expect(JSON.parse(request?.body ?? "")).toEqual({
       specversion: "1.0",
       id: runId,
@@ -96,25 +102,80 @@ describe("the webhook trainer", () => {
   it("accepts the outcome by a signed callback, once, and only for the training that it names", async () => {
     const app = await start();
     const { runId } = await world.decide();
-    expect((await postOutcome(app, runId, { conclusion: "success" }, "not the secret")).status).toBe(401);
+    expect(
+      (await postOutcome(app, runId, { status: "completed", conclusion: "success" }, "not the secret"))
+        .status,
+    ).toBe(401);
     const other = "01a20000-0000-7000-8000-000000000000";
-    expect((await postOutcome(app, runId, { conclusion: "success" }, SECRET, other)).status).toBe(400);
-    expect((await postOutcome(app, other, { conclusion: "success" })).status).toBe(404);
-    expect((await postOutcome(app, runId, { conclusion: 7 })).status).toBe(400);
+    expect(
+      (await postOutcome(app, runId, { status: "completed", conclusion: "success" }, SECRET, other)).status,
+    ).toBe(400);
+    expect((await postOutcome(app, other, { status: "completed", conclusion: "success" })).status).toBe(404);
+    expect((await postOutcome(app, runId, { status: "completed", conclusion: 7 })).status).toBe(400);
     expect(await state()).toBe("sent");
 
     expect(await (await postOutcome(app, runId, { status: "in_progress" })).json()).toEqual({
       recorded: true,
     });
     expect(await state()).toBe("running");
-    expect(await (await postOutcome(app, runId, { conclusion: "success" })).json()).toEqual({
+    expect(
+      await (await postOutcome(app, runId, { status: "completed", conclusion: "success" })).json(),
+    ).toEqual({
       recorded: true,
     });
     expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
-    expect(await (await postOutcome(app, runId, { conclusion: "failure" })).json()).toEqual({
+    expect(
+      await (await postOutcome(app, runId, { status: "completed", conclusion: "failure" })).json(),
+    ).toEqual({
       recorded: false,
     });
     expect(await state()).toBe("succeeded");
+  });
+
+  it("is not revived or ended by a callback that is replayed, or signed without a time", async () => {
+    const app = await start();
+    const { runId } = await world.decide();
+    await world.sql(
+      "UPDATE retraining_dispatches SET state = 'failed', reason_code = 'lost', conclusion = 'lost', ended_at = now()",
+    );
+    const body = JSON.stringify({ decision_id: runId, status: "in_progress" });
+    const hourAgo = Math.floor(Date.now() / 1000) - 3_600;
+    const old = await post(app, runId, body, signedHeaders(SECRET, body, hourAgo));
+    expect({ status: old.status, ...((await old.json()) as object) }).toMatchObject({
+      status: 401,
+      error: expect.stringMatching(
+        /X-Retrigger-Timestamp is 360\d s old, at most 300 s are accepted/,
+      ) as string,
+    });
+    const plain = `sha256=${createHmac("sha256", SECRET).update(body).digest("hex")}`;
+    const untimed = await post(app, runId, body, { "x-retrigger-signature-256": plain });
+    expect({ status: untimed.status, ...((await untimed.json()) as object) }).toMatchObject({
+      status: 401,
+      error: expect.stringContaining('sign "<timestamp>.<body>" instead of the body alone') as string,
+    });
+    expect(await state()).toBe("failed");
+    expect((await post(app, runId, body, signedHeaders(SECRET, body))).status).toBe(200);
+    expect(await state()).toBe("running");
+  });
+
+  it("is told what is wrong with a callback, and ends no training by one that does not say so", async () => {
+    const app = await start();
+    const { runId } = await world.decide();
+    const faultOf = async (body: string | Buffer) => {
+      const response = await post(app, runId, body, signedHeaders(SECRET, body));
+      return `${response.status} ${await response.text()}`;
+    };
+    const outcome = (fields: object) => faultOf(JSON.stringify({ decision_id: runId, ...fields }));
+    expect(await outcome({})).toMatch(/^400 .*must be \\"completed\\".*at status/);
+    expect(await outcome({ conclusion: "success" })).toMatch(/^400 .*at status/);
+    expect(await outcome({ status: "comp\0leted" })).toMatch(/^400 .*control characters.*at status/);
+    expect(await outcome({ status: "completed", conclusion: "\0" })).toMatch(/^400 .*at conclusion/);
+    expect(await outcome({ status: "completed", url: "https://jobs.example/\0" })).toMatch(/^400 .*at url/);
+    expect(await outcome({ status: "completed", url: "https://u:p@jobs.example/" })).toMatch(/^400 .*at url/);
+    expect(await faultOf("no JSON")).toMatch(/^400 /);
+    expect(await faultOf(Buffer.from([0x7b, 0xff, 0x7d]))).toMatch(/^400 .*UTF-8/);
+    expect(await faultOf("")).toMatch(/^400 /);
+    expect(await state()).toBe("sent");
   });
 
   it("is not sent a second request if the response is lost; a callback settles the unknown dispatch", async () => {
@@ -123,7 +184,7 @@ describe("the webhook trainer", () => {
     const { runId, dispatch } = await world.decide();
     expect(dispatch?.state).toBe("unknown");
     expect(receiver.received).toHaveLength(1);
-    await postOutcome(app, runId, { conclusion: "success" });
+    await postOutcome(app, runId, { status: "completed", conclusion: "success" });
     expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
   });
 
@@ -146,7 +207,7 @@ describe("the webhook trainer", () => {
       await until("the heartbeat is in the row", async () => (await readRow()).lastSeenAt !== lastSeenAt);
     }
     expect(await state()).toBe("running");
-    await postOutcome(app, runId, { conclusion: "success" });
+    await postOutcome(app, runId, { status: "completed", conclusion: "success" });
     expect((await world.client.waitForTraining(runId, { limitMs: 10_000 })).state).toBe("succeeded");
   });
 
@@ -154,9 +215,9 @@ describe("the webhook trainer", () => {
     let app: App | undefined;
     receiver.respond = ({ headers }, response) => {
       const runId = headers["idempotency-key"] ?? "";
-      void (app ? postOutcome(app, runId, { conclusion: "success" }) : Promise.resolve()).then(() =>
-        response.end(JSON.stringify({ id: "job-8", url: "https://jobs.example/8" })),
-      );
+      void (
+        app ? postOutcome(app, runId, { status: "completed", conclusion: "success" }) : Promise.resolve()
+      ).then(() => response.end(JSON.stringify({ id: "job-8", url: "https://jobs.example/8" })));
     };
     app = await start();
     const { runId, dispatch } = await world.decide();
@@ -178,17 +239,17 @@ describe("the webhook trainer", () => {
   });
 
   it.each([
-    [400, "rejected"],
-    [307, "rejected"],
-    [503, "unknown"],
-  ])("responding with %i: %s, after one request", async (code, expected) => {
+    [400, "rejected", "no"],
+    [307, "rejected", "it redirects to http://127.0.0.1:"],
+    [503, "unknown", "no"],
+  ])("responding with %i: %s, after one request", async (code, expected, why) => {
     receiver.respond = (_, response) =>
       response.writeHead(code, { location: `${receiver.url}/elsewhere` }).end("no");
     await start({ searchMs: 500 });
     const { dispatch } = await world.decide();
     expect(dispatch).toMatchObject({
       state: expected,
-      error: expect.stringContaining(`returned ${code}: no`) as string,
+      error: expect.stringContaining(`returned ${code}: ${why}`) as string,
     });
     expect(receiver.received).toHaveLength(1);
   });

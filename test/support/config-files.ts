@@ -43,8 +43,28 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
     "# models:\n",
     ["is empty: write models into it, such as models: { films: {} }, or unset RETRIGGER_CONFIG (line 1)"],
   ],
-  ["a list", "- films", ["expected a mapping with defaults and models, got a list (line 1)"]],
-  ["a text", "hello", ['expected a mapping with defaults and models, got "hello" (line 1)']],
+  [
+    "a list",
+    "- films",
+    ["expected a mapping with defaults and models, got a list: is RETRIGGER_CONFIG the right file? (line 1)"],
+  ],
+  [
+    "a text",
+    "hello",
+    ["expected a mapping with defaults and models, got text: is RETRIGGER_CONFIG the right file? (line 1)"],
+  ],
+  [
+    "a .env file named by mistake",
+    "TRAINER_SECRET=very-secret-0815\nDATABASE_URL=postgres://u:very-secret-0815@host/db\n",
+    ["expected a mapping with defaults and models, got text: is RETRIGGER_CONFIG the right file? (line 1)"],
+  ],
+  [
+    "a .env file with a colon",
+    "TRAINER_SECRET=very-secret-0815: x\n",
+    [
+      "a key: is not a part of the file, which has defaults and models: is RETRIGGER_CONFIG the right file? (line 1)",
+    ],
+  ],
   [
     "an unknown part",
     "default: {}\nmodels: { a: }",
@@ -157,7 +177,7 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
     "models:\n  films:\n    githubWorkflow: film_training.yml\n    githubExtraInputs: { model: films }",
     [
       "models.films.githubWorkflow: now written as trainer: { mock: { workflow: film_training.yml } } (line 3)",
-      'models.films.githubExtraInputs: now written as trainer: { mock: { extraInputs: { model: "films" } } } (line 4)',
+      "models.films.githubExtraInputs: now written as trainer: { mock: { extraInputs: { model: ... } } } (line 4)",
     ],
   ],
   [
@@ -613,7 +633,7 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
   [
     "a number for an input",
     "models: { a: { trainer: { mock: { extraInputs: { epochs: 10 } } } } }",
-    ["models.a.trainer.mock.extraInputs.epochs: expected text, got 10: put it in quotes (line 1)"],
+    ["models.a.trainer.mock.extraInputs.epochs: expected text, in quotes (line 1)"],
   ],
   [
     "an input twice",
@@ -683,9 +703,13 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
   [
     "an alias without an anchor",
     "models: { a: *none }",
-    ["*none: there is no anchor &none above it (line 1)"],
+    ["this alias (*name) has no anchor (&name) above it (line 1)"],
   ],
-  ["an anchor that contains itself", "models: &m { a: *m }", ["*m: the anchor &m contains itself (line 1)"]],
+  [
+    "an anchor that contains itself",
+    "models: &m { a: *m }",
+    ["this alias (*name) stands within its own anchor (&name) (line 1)"],
+  ],
   [
     "a tag",
     "models: { a: !custom {} }",

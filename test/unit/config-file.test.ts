@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,6 +30,39 @@ function faultsOf(text: string | Uint8Array, env: Record<string, string> = {}): 
   }
   return [];
 }
+
+describe("a file that RETRIGGER_CONFIG names by mistake", () => {
+  const { privateKey } = generateKeyPairSync("ec", {
+    namedCurve: "P-256",
+    publicKeyEncoding: { type: "spki", format: "pem" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
+
+  it.each([
+    ["a private key", privateKey],
+    [
+      "an encrypted private key",
+      privateKey.replace("\n", "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES,0815ABCDEF\n\n"),
+    ],
+    ["a .env file", `TOKEN="hunter2-0815"\nKEY='${"k".repeat(20)}'\n`],
+    [
+      "a .env file with colons and quotes",
+      `A="hunter2: 0815"\nA="hunter2: 0815"\nB: *hunter2-0815\nC: &hunter2 x\n`,
+    ],
+    ["the file of an AWS profile", "[default]\naws_secret_access_key = hunter2/0815\n"],
+    ["a token alone", "hunter2-0815-0123456789"],
+    ["a token with a colon", "hunter2-0815: x\nhunter2-0815: y"],
+    ["a token like an alias", "*hunter2-0815"],
+    ["a token like a tag", "!hunter2-0815 x"],
+    ["a token like a directive", "%hunter2-0815\n"],
+    ["a list of tokens", "- hunter2-0815\n- hunter2-0815"],
+  ])("is not quoted: %s", (_, text) => {
+    const faults = faultsOf(text);
+    expect(faults).not.toEqual([]);
+    const lines = text.split("\n").filter((line) => line.length > 20 && !line.startsWith("-----"));
+    for (const secret of ["hunter2", "0815", ...lines]) expect(faults.join("\n")).not.toContain(secret);
+  });
+});
 
 describe("the file", () => {
   it("of the issue gives what it says", () => {

@@ -155,7 +155,7 @@ describe("the settings", () => {
       { GITHUB_EXTRA_INPUTS: '{"epochs":10}', TRAINER: "sagemaker" },
       [
         'TRAINER is "sagemaker": must be mock, github, webhook or command',
-        'GITHUB_EXTRA_INPUTS is "{"epochs":10}": must be a JSON object of strings',
+        "GITHUB_EXTRA_INPUTS must be a JSON object of strings",
       ],
     ],
   ] as [Record<string, string>, string[]][])("say what is wrong with the trainer of %o", (env, faults) => {

@@ -1,13 +1,17 @@
+import { createHmac, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { parseConfig } from "../../src/config/config.ts";
 import { stateOfTraining } from "../../src/core/dispatch/dispatch.ts";
 import { splitLogin } from "../../src/outgoing/login.ts";
 import { explainNetworkFailure } from "../../src/outgoing/network-failure.ts";
+import { findSignatureFault, signBody } from "../../src/outgoing/signature.ts";
 import { readWait } from "../../src/outgoing/wait.ts";
-import { createRedactor } from "../../src/process/redact.ts";
+import { createGrowingRedactor, createRedactor } from "../../src/process/redact.ts";
+import { signedHeaders } from "../support/signed-headers.ts";
 
 const NOW = Date.parse("2026-11-24T12:00:00Z");
 const inSeconds = (seconds: number) => String(NOW / 1000 + seconds);
@@ -165,6 +169,223 @@ describe("the redactor", () => {
     expect(redact(`line ${"A".repeat(64)}`)).toBe("line [KEY]");
     expect(redact(`token ghs_${"x".repeat(36)}`)).toBe("token [GitHub token]");
     expect(redact("nothing of it")).toBe("nothing of it");
+  });
+});
+
+describe("the redactor, for a secret that another program has encoded,", () => {
+  const SECRETS = new Map([
+    ["A", "a&b<c>'d'\"e/f g+é=\\%"],
+    ["PLAIN", "plain-secret-0815"],
+    ["password of DATABASE_URL", "p@ss'wörd"],
+  ]);
+  const redact = createRedactor(SECRETS);
+  const json = (text: string) => JSON.stringify(text).slice(1, -1);
+  const html = (text: string) =>
+    text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+  const lower = (text: string) => text.replaceAll(/%../g, (code) => code.toLowerCase());
+
+  it.each<[string, (text: string) => string]>([
+    ["plain", (text) => text],
+    ["in JSON", json],
+    ["twice in JSON", (text) => json(json(text))],
+    ["in JSON by Python", (text) => json(text).replaceAll("é", "\\u00e9").replaceAll("ö", "\\u00f6")],
+    ["in a URL", encodeURIComponent],
+    ["in a URL in lower case", (text) => lower(encodeURIComponent(text))],
+    ["twice in a URL", (text) => encodeURIComponent(encodeURIComponent(text))],
+    ["in a form", (text) => new URLSearchParams({ key: text }).toString().slice("key=".length)],
+    ["in HTML", html],
+    ["in HTML with quotes", (text) => html(text).replaceAll("'", "&#39;")],
+    ["in HTML in JSON", (text) => json(html(text))],
+    ["in JSON in HTML", (text) => html(json(text))],
+    ["in hex", (text) => Buffer.from(text).toString("hex")],
+    ["in hex in upper case", (text) => Buffer.from(text).toString("hex").toUpperCase()],
+  ])("finds it %s", (_, encode) => {
+    for (const [name, secret] of SECRETS) expect(redact(`x ${encode(secret)} y`)).toBe(`x [${name}] y`);
+  });
+
+  it("finds it in base64, whatever stands before and after it, as in a Basic header", () => {
+    for (const before of ["", "u", "me:", "user:", "a longer user:"])
+      for (const after of ["", "!", "!!"])
+        for (const [name, secret] of SECRETS)
+          for (const encoding of ["base64", "base64url"] as const) {
+            const shown = redact(`Basic ${Buffer.from(before + secret + after).toString(encoding)}`);
+            expect(shown).toContain(`[${name}]`);
+            const rest = shown.replace("Basic ", "").replace(`[${name}]`, "");
+            expect(rest.length).toBeLessThanOrEqual(Math.ceil(((before + after).length * 8) / 6) + 5);
+          }
+  });
+
+  it("leaves ordinary text alone, and secrets that are too short to be told from it", () => {
+    const careless = createRedactor(new Map([["password of DATABASE_URL", "train"]]));
+    expect(careless("the training trains")).toBe("the training trains");
+    expect(redact("plain text, a & b")).toBe("plain text, a & b");
+  });
+
+  it("finds several, also side by side, and in a long text", () => {
+    const filler = "x".repeat(10_000);
+    expect(redact(`${filler}plain-secret-0815plain-secret-0815${filler}`)).toBe(
+      `${filler}[PLAIN][PLAIN]${filler}`,
+    );
+  });
+
+  it("keeps up with the log: a line costs little, even with a thousand secrets", () => {
+    const many = new Map(
+      [...Array(1_000).keys()].map((index) => [`S${index}`, randomBytes(24).toString("hex")]),
+    );
+    const own = createRedactor(many);
+    const line = JSON.stringify({
+      level: 30,
+      msg: "stage completed",
+      model: "default",
+      text: "y".repeat(300),
+    });
+    const begun = performance.now();
+    for (let index = 0; index < 1_000; index += 1) own(line);
+    // About 10 ms. To search for each secret by itself would take seconds.
+    expect(performance.now() - begun).toBeLessThan(200);
+  });
+
+  it("learns of more secrets, and forgets none that a setting had before", () => {
+    const growing = createGrowingRedactor(new Map([["A", "the first secret"]]));
+    growing.add(new Map([["A", "the second secret"]]));
+    expect(growing.redact("the first secret, the second secret")).toBe("[A], [A]");
+  });
+});
+
+describe("the secrets of the settings", () => {
+  const secretsOf = (settings: Record<string, string>) =>
+    parseConfig({ DATABASE_URL: "postgres://localhost/db", REDIS_URL: "redis://localhost", ...settings })
+      .secrets;
+
+  it("include the path and the query of TRAINER_URL, but no ordinary part of them", () => {
+    const secrets = secretsOf({
+      TRAINER: "webhook",
+      TRAINER_URL:
+        "https://jobs.example/api/hooks/a%2FtokenOfSixteen0815?token=short-1&env=production&q=0123456789abcdef",
+      TRAINER_SECRET: "a secret of both sides",
+      TRAINER_OUTCOME: "accepted",
+    });
+    expect([...secrets.values()].toSorted()).toEqual(
+      ["a/tokenOfSixteen0815", "short-1", "0123456789abcdef", "a secret of both sides"].toSorted(),
+    );
+    const redact = createRedactor(secrets);
+    expect(redact("POST /api/hooks/a%2FtokenOfSixteen0815?token=short-1")).toBe(
+      "POST /api/hooks/[part 3 of the path of TRAINER_URL]?token=[token of TRAINER_URL]",
+    );
+  });
+
+  it("include the parts of a webhook of Slack, which an error may show without the rest", () => {
+    const redact = createRedactor(
+      secretsOf({ SLACK_WEBHOOK_URL: "https://hooks.slack.com/services/T0/B0/tokenOfSlack0123456789" }),
+    );
+    expect(redact("no_team: /services/T0/B0/tokenOfSlack0123456789")).not.toContain("tokenOfSlack");
+  });
+
+  it("include what TRAINER_COMMAND_ENVIRONMENT passes on, except for paths and switches", () => {
+    const secrets = secretsOf({
+      TRAINER: "command",
+      TRAINER_COMMAND: '["python"]',
+      TRAINER_COMMAND_ENVIRONMENT: "PATH,API_KEY,MODE,DATA_DIR,STORE,OPAQUE",
+      PATH: "/usr/local/bin:/usr/bin",
+      API_KEY: "key-0815",
+      MODE: "production",
+      DATA_DIR: "/srv/data/of/the/training",
+      STORE: "s3://user:pass-of-store@host/bucket",
+      OPAQUE: "0123456789abcdef",
+      OTHER_KEY: "not passed on: 0815",
+    });
+    expect(Object.fromEntries(secrets)).toEqual({
+      API_KEY: "key-0815",
+      OPAQUE: "0123456789abcdef",
+      "password of STORE": "pass-of-store",
+    });
+  });
+
+  it("include a login whose password is the user name, as a whole", () => {
+    const redact = createRedactor(secretsOf({ DATABASE_URL: "postgres://retrigger:retrigger@localhost/db" }));
+    const header = `Basic ${Buffer.from("retrigger:retrigger").toString("base64")}`;
+    expect(redact(`${header}, retrigger`)).toBe("Basic [login of DATABASE_URL]g==, retrigger");
+  });
+
+  it("are not quoted by a fault of GITHUB_EXTRA_INPUTS", () => {
+    expect(() => secretsOf({ GITHUB_EXTRA_INPUTS: '{"token":"secret-0815"' })).toThrow(
+      /GITHUB_EXTRA_INPUTS must be/,
+    );
+    expect(() => secretsOf({ GITHUB_EXTRA_INPUTS: '{"token":"secret-0815"' })).not.toThrow("0815");
+  });
+});
+
+describe("a signature", () => {
+  const SECRET = "a secret of both sides";
+  const BODY = '{"status":"completed"}';
+  const timestamp = inSeconds(0);
+  const faultOf = (headers: Record<string, string | undefined>, body: string | Buffer = BODY, now = NOW) => {
+    const lower = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+    return findSignatureFault(
+      ["another secret", SECRET],
+      Buffer.from(body),
+      (name) => lower.get(name.toLowerCase()),
+      now,
+    );
+  };
+
+  it("is the HMAC-SHA256 of timestamp, dot and body, as openssl computes it", () => {
+    // printf %s '1764000000.{}' | openssl dgst -sha256 -hmac 'a secret of both sides'
+    expect(signBody(SECRET, "{}", 1_764_000_000_999)).toEqual({
+      "X-Retrigger-Timestamp": "1764000000",
+      "X-Retrigger-Signature-256": "sha256=0fa384d905402840033980db5f80fe8c8d42257b225c888456252b0113275c91",
+    });
+    expect(signBody(null, "{}")).toEqual({});
+  });
+
+  it("is accepted for 300 s either way, and no longer", () => {
+    const headers = signBody(SECRET, BODY, NOW);
+    for (const offset of [-300, 0, 300]) expect(faultOf(headers, BODY, NOW + offset * 1000)).toBeNull();
+    expect(faultOf(headers, BODY, NOW + 301_000)).toContain(
+      "X-Retrigger-Timestamp is 301 s old, at most 300 s",
+    );
+    expect(faultOf(headers, BODY, NOW - 301_000)).toContain("X-Retrigger-Timestamp is 301 s ahead");
+  });
+
+  it("covers the timestamp: an old request cannot be given a new one", () => {
+    const old = signBody(SECRET, BODY, NOW - 3_600_000);
+    expect(faultOf({ ...old, "X-Retrigger-Timestamp": timestamp })).toContain("missing or wrong");
+  });
+
+  it("of the body alone, as it was before, is refused; the message says what to send", () => {
+    const digest = createHmac("sha256", SECRET).update(BODY).digest("hex");
+    const old = { "X-Retrigger-Signature-256": `sha256=${digest}` };
+    expect(faultOf(old)).toBe(
+      'X-Retrigger-Timestamp is missing: send the time in Unix seconds, and sign "<timestamp>.<body>" instead of the body alone',
+    );
+    expect(faultOf({ ...old, "X-Retrigger-Timestamp": timestamp })).toContain("missing or wrong");
+  });
+
+  it.each(["", "soon", "-1", "1e9", "0x7f", " ", "9".repeat(400), "1764000000.5"])(
+    "with the timestamp %j is refused",
+    (text) => expect(faultOf({ ...signedHeaders(SECRET, BODY, text) })).toContain("X-Retrigger-Timestamp is"),
+  );
+
+  it.each([
+    undefined,
+    "",
+    "sha256=",
+    "sha256=00",
+    "sha1=00",
+    `sha256=${"ä".repeat(64)}`,
+    `sha256=${"0".repeat(64)}`,
+  ])("%j is wrong", (signature) =>
+    expect(faultOf({ ...signBody(SECRET, BODY, NOW), "X-Retrigger-Signature-256": signature })).toContain(
+      "missing or wrong",
+    ),
+  );
+
+  it("covers the bytes of the body, not what they decode to", () => {
+    const [bytes, others] = [Buffer.from([0x7b, 0xff, 0x7d]), Buffer.from([0x7b, 0xfe, 0x7d])];
+    const headers = signedHeaders(SECRET, bytes, timestamp);
+    expect(bytes.toString()).toBe(others.toString());
+    expect(faultOf(headers, bytes)).toBeNull();
+    expect(faultOf(headers, others)).toContain("missing or wrong");
   });
 });
 

@@ -5,7 +5,7 @@ import type { Database } from "../../postgres/database.ts";
 import { githubTrainer } from "../../trainers/github/github.ts";
 import { settingsOf } from "../../trainers/trainer.ts";
 import type { Route } from "../route.ts";
-import { parseBody, readBody, requireSigned } from "../signed-body.ts";
+import { byGitHubSignature, parseBody, readBody, requireSigned } from "../signed-body.ts";
 
 /**
  * GitHub's `workflow_run` events. Each is only a hint to poll the training now, because events may be late, lost or out of
@@ -21,7 +21,7 @@ export const githubWebhook: Route = {
       const secrets = live
         .listAllTrainers()
         .map((trainer) => settingsOf(trainer, githubTrainer)?.webhookSecret);
-      const body = await requireSigned(request, secrets, "X-Hub-Signature-256");
+      const body = requireSigned(request, secrets, byGitHubSignature);
       const event = request.get("X-GitHub-Event") ?? "no event";
       const runId =
         event === "workflow_run" ? await findRun(database, parseBody(WorkflowRunEvent, body)) : null;

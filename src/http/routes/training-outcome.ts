@@ -3,14 +3,13 @@ import { z } from "zod";
 import { resumeTraining } from "../../../queues/training.ts";
 import type { LiveConfig } from "../../config/live-config.ts";
 import type { DispatchRecord } from "../../postgres/dispatches.ts";
-import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
 import { settingsOf } from "../../trainers/trainer.ts";
 import { Outcome, outcomePath, toStatus } from "../../trainers/webhook/outcome.ts";
 import { webhookTrainer } from "../../trainers/webhook/webhook.ts";
 import { applyInput } from "../../use-cases/settle-dispatch.ts";
 import type { Route } from "../route.ts";
 import { RequestError } from "../request-error.ts";
-import { parseBody, readBody, requireSigned } from "../signed-body.ts";
+import { bySignature, parseBody, readBody, requireSigned } from "../signed-body.ts";
 
 /** Records the outcome of a training that the receiver of the webhook trainer reports. */
 export const trainingOutcome: Route = {
@@ -21,7 +20,7 @@ export const trainingOutcome: Route = {
     router.post(outcomePath(":runId"), readBody, async (request, response) => {
       const { runId } = RunAddress.parse(request.params);
       const dispatch = RunId.safeParse(runId).success ? await database.readDispatch(runId) : null;
-      const body = await requireSigned(request, listSecrets(live, dispatch), SIGNATURE_HEADER);
+      const body = requireSigned(request, listSecrets(live, dispatch), bySignature);
       const { decision_id: namedRunId, ...outcome } = parseBody(SignedOutcome, body);
       // Only the body is signed: without this check, an outcome could be replayed to another training.
       if (namedRunId !== runId) throw new RequestError(400, "decision_id does not match the URL");

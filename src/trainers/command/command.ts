@@ -43,6 +43,7 @@ const SETTINGS = {
     ),
     default: "PATH,HOME,LANG",
     meaning: "The only environment variables that the program gets.",
+    namesVariables: true,
   },
   limitSeconds: {
     variable: "TRAINER_COMMAND_LIMIT_SECONDS",
@@ -101,10 +102,7 @@ function createCommandTrainer(settings: CommandSettings, redact: Redact): Traine
       poll: async () => ({ outcome: "not_pollable" }),
       run: async ({ request }, options) => {
         const command = CommandRequest.parse(request);
-        return runCommand(command, settings, {
-          ...options,
-          log: (text) => options.log(redact(text)),
-        });
+        return runCommand(command, { ...settings, redact }, options);
       },
     },
   };

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandRequest } from "../../core/dispatch/request.ts";
 import { messageOf } from "../../core/errors.ts";
+import type { Redact } from "../../process/redact.ts";
 import type { RunEnd, RunOptions } from "../trainer.ts";
 
 /** How long a training may take to exit on SIGTERM before it is killed. */
@@ -22,7 +23,11 @@ wait "$training"`;
 /** Runs a command until it ends, reaches its limit or is aborted, then kills whatever is left of its process group. */
 export async function runCommand(
   { command, workingDirectory }: CommandRequest,
-  { environment, limitMs }: { environment: Readonly<Record<string, string>>; limitMs: number },
+  {
+    environment,
+    limitMs,
+    redact,
+  }: { environment: Readonly<Record<string, string>>; limitMs: number; redact: Redact },
   { signal, log }: RunOptions,
 ): Promise<RunEnd> {
   const startedAt = performance.now();
@@ -38,7 +43,7 @@ export async function runCommand(
   });
   // The guard may exit before its input is closed.
   child.stdin.on("error", () => {});
-  for (const stream of [child.stdout, child.stderr]) forwardLines(stream, log);
+  for (const stream of [child.stdout, child.stderr]) forwardLines(stream, redact, log);
   const ended = endOf(child);
   const limit = AbortSignal.timeout(limitMs);
   const stop = AbortSignal.any([signal, limit]);
@@ -102,20 +107,35 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals | 0): boolean
   }
 }
 
-const MAX_LINE_LENGTH = 2_000;
+/** Of a longer line, the rest is left out. */
+const MAX_LINE_LENGTH = 64 * 1024;
 
-/** Forwards whole lines, and overlong lines in pieces. */
-function forwardLines(stream: NodeJS.ReadableStream, log: (text: string) => void): void {
+/** Left out too once the line is redacted, because a secret may stand across the cut. */
+const CUT_MARGIN = 4 * 1024;
+
+/**
+ * Forwards whole lines, redacted: of a secret that was cut first, a part would remain. A carriage return also ends a line: progress
+ * bars print nothing else for hours.
+ */
+function forwardLines(stream: NodeJS.ReadableStream, redact: Redact, log: (text: string) => void): void {
   let text = "";
+  let isCut = false;
+  const forward = (lines: string): void => {
+    const kept = isCut ? lines.slice(/[\r\n]|$/.exec(lines)?.index) : lines;
+    isCut = false;
+    const trimmed = kept.replace(/^[\r\n]+/, "").trimEnd();
+    if (trimmed !== "") log(redact(trimmed));
+  };
   stream.setEncoding("utf8");
   stream.on("data", (chunk: string) => {
     text += chunk;
-    const end = text.length > MAX_LINE_LENGTH ? text.length : text.lastIndexOf("\n") + 1;
-    if (end === 0) return;
-    log(text.slice(0, end).trimEnd());
+    const end = Math.max(text.lastIndexOf("\n"), text.lastIndexOf("\r")) + 1;
+    if (end > 0) forward(text.slice(0, end));
     text = text.slice(end);
+    if (text.length <= MAX_LINE_LENGTH) return;
+    if (!isCut) log(`${redact(text).slice(0, -CUT_MARGIN)}… (the rest of this line is left out)`);
+    isCut = true;
+    text = "";
   });
-  stream.on("end", () => {
-    if (text !== "") log(text);
-  });
+  stream.on("end", () => forward(text));
 }

@@ -10,7 +10,7 @@ const inputName = z
     /^[A-Za-z_][A-Za-z0-9_-]{0,99}$/,
     "must be the name of an input: letters, digits, dashes and underscores",
   );
-const ExtraInputs = z.record(inputName, z.string());
+const ExtraInputs = z.record(inputName, z.string("must be text, in quotes"));
 const InputNames = z.partialRecord(z.enum(GITHUB_INPUTS), inputName);
 
 /** The workflow and the names of its inputs. */
@@ -65,6 +65,7 @@ export const TARGET_SETTINGS = {
     schema: json(ExtraInputs, "a JSON object of strings"),
     default: "{}",
     meaning: "JSON object: further inputs, the same for every training.",
+    secret: "hidden",
   },
 } as const satisfies Settings;
 

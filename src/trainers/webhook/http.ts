@@ -1,5 +1,5 @@
-import { splitLogin } from "../../outgoing/login.ts";
 import { explainNetworkFailure } from "../../outgoing/network-failure.ts";
+import { describeRedirect } from "../../outgoing/redirect.ts";
 import type { Redact } from "../../process/redact.ts";
 import { TrainerUnavailable } from "../trainer.ts";
 
@@ -8,13 +8,15 @@ const READ_TIMEOUT_MS = 15_000;
 const MAX_RESPONSE_BYTES = 64 * 1024;
 
 /** @throws TrainerUnavailable if the receiver does not respond. */
-export async function fetchStatus(url: string, etag: string | null, redact: Redact) {
+export async function fetchStatus(
+  url: URL,
+  { etag, login, redact }: { etag: string | null; login: Record<string, string>; redact: Redact },
+) {
   try {
-    const login = splitLogin(url);
-    const response = await fetch(login.url, {
+    const response = await fetch(url, {
       headers: {
         accept: "application/json",
-        ...login.headers,
+        ...login,
         ...(etag === null ? {} : { "if-none-match": etag }),
       },
       // After a redirect, another server could respond in the receiver's place.
@@ -22,7 +24,8 @@ export async function fetchStatus(url: string, etag: string | null, redact: Reda
       signal: AbortSignal.timeout(READ_TIMEOUT_MS),
     });
     const { status, ok: isOk, headers } = response;
-    return { status, ok: isOk, headers, text: await readText(response) };
+    const redirect = describeRedirect(response, url);
+    return { status, ok: isOk, headers, redirect, text: await readText(response) };
   } catch (error) {
     const { message } = explainNetworkFailure(error);
     throw new TrainerUnavailable(redact(`No response from the receiver: ${message}`), null, { cause: error });

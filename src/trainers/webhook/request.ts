@@ -1,5 +1,6 @@
 import { HttpRequest, type TrainingOrder } from "../../core/dispatch/request.ts";
-import { SIGNATURE_HEADER } from "../../outgoing/signature.ts";
+import { showUrl } from "../../outgoing/redirect.ts";
+import { SIGNATURE_HEADER, TIMESTAMP_HEADER } from "../../outgoing/signature.ts";
 import { outcomePath } from "./outcome.ts";
 import type { WebhookSettings } from "./settings.ts";
 
@@ -11,10 +12,11 @@ export function renderWebhookRequest(
   return {
     kind: "http",
     method: "POST",
-    url: shownUrl(url),
+    url: showUrl(new URL(url)),
     headers: {
       "Content-Type": "application/cloudevents+json; charset=utf-8",
       "Idempotency-Key": order.runId,
+      [TIMESTAMP_HEADER]: "UNIX_SECONDS",
       [SIGNATURE_HEADER]: "sha256=HMAC(TRAINER_SECRET)",
     },
     body: {
@@ -36,10 +38,4 @@ export function renderWebhookRequest(
       },
     },
   };
-}
-
-/** The URL without login and query, which may hold secrets. */
-function shownUrl(text: string): string {
-  const { origin, pathname } = new URL(text);
-  return `${origin}${pathname}`;
 }

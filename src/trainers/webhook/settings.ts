@@ -3,6 +3,23 @@ import type { Settings, ValuesOf } from "../../core/setting.ts";
 import type { FaultWords } from "../trainer.ts";
 import { secret, serverUrl, urlWithoutLogin } from "../../settings/schemas.ts";
 
+const ORIGINS = "must be origins such as https://jobs.example.com, separated by commas";
+
+const isOrigin = (text: string): boolean =>
+  /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text;
+
+/** The form of a browser's Origin header: scheme, host and port, without a default port. */
+const origins = z.union(
+  [
+    z
+      .string()
+      .transform((text) => text.split(",").map((part) => part.trim()))
+      .refine((parts) => parts.every(isOrigin), ORIGINS),
+    z.array(z.string().refine(isOrigin, ORIGINS)).min(1),
+  ],
+  { error: ORIGINS },
+);
+
 export const WEBHOOK_SETTINGS = {
   url: {
     variable: "TRAINER_URL",
@@ -30,6 +47,13 @@ export const WEBHOOK_SETTINGS = {
     default: "callback",
     meaning:
       "How Retrigger learns the outcome of a training: `callback` (the receiver posts it to `PUBLIC_URL`), `status_url` (polled at the URL in the receiver's response), or `accepted` (never: an accepted request counts as a success).",
+  },
+  statusOrigins: {
+    variable: "TRAINER_STATUS_ORIGINS",
+    schema: origins,
+    meaning:
+      "Further servers on which a status URL may be, such as `https://jobs.example.com`, separated by commas. Without it, only the server of `TRAINER_URL`.",
+    secret: "hidden",
   },
 } as const satisfies Settings;
 

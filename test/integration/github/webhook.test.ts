@@ -71,6 +71,7 @@ describe("GitHub's webhook", () => {
       ignored: "workflow_run",
     });
     expect((await post(address, "{}")).status).toBe(400);
+    expect((await post(address, event({ id: "\0" }))).status).toBe(400);
     expect((await post(address, `{"x":"${"x".repeat(2_000_000)}"}`)).status).toBe(413);
     await world.waitForTraining(runId);
   });
