@@ -1,4 +1,5 @@
 import type { Route } from "./route.ts";
+import { apiDocs } from "./routes/api-docs.ts";
 import { api } from "./routes/api.ts";
 import { bullBoard } from "./routes/bull-board.ts";
 import { decisions } from "./routes/decisions.ts";
@@ -15,6 +16,7 @@ export const ROUTES: readonly Route[] = [
   bullBoard,
   metrics,
   api,
+  apiDocs,
   decisions,
   githubWebhook,
   trainingOutcome,

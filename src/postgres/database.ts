@@ -3,6 +3,7 @@ import { ServerAwayError } from "../core/errors.ts";
 import type { Logger } from "../process/logger.ts";
 import { createServerState, type ServerState } from "../process/server-state.ts";
 import { createAuditStore } from "./audit.ts";
+import { createChangeStore } from "./changes.ts";
 import { createDecisionLog } from "./decision-log.ts";
 import { createDecisionStore } from "./decisions.ts";
 import { createDispatchClaims } from "./dispatch-claim.ts";
@@ -63,6 +64,7 @@ export function createDatabase(
     ...createTokenStore(options),
     ...createAuditStore(options),
     ...createRequestStore(options),
+    ...createChangeStore(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");

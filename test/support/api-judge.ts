@@ -41,25 +41,27 @@ export function createApiJudge({ json }: RawResponse): ApiJudge {
       if (status < 300) seen.add(operation.operationId);
       const what = `${method} ${path} ${status}`;
       const documented = operation.responses[status];
-      if (!documented) return void faults.push(`${what}: undocumented status`);
-      const type = String(headers["content-type"] ?? "").split(";")[0] ?? "";
-      if (text === "") return void (documented.content && faults.push(`${what}: no body`));
-      if (!documented.content?.[type]) return void faults.push(`${what}: undocumented type ${type}`);
-      if (!type.endsWith("json")) return;
-      const pointer = [
-        "paths",
-        found.path,
-        found.method,
-        "responses",
-        String(status),
-        "content",
-        type,
-        "schema",
-      ];
-      const validate = ajv.compile({ $ref: `document#/${pointer.map(escape).join("/")}` });
-      if (validate(body)) return;
-      for (const { instancePath, message } of validate.errors ?? [])
-        faults.push(`${what}: ${instancePath} ${message}`);
+      const type = headers["content-type"]?.split(";")[0] ?? "";
+      if (!documented) faults.push(`${what}: undocumented status`);
+      else if (text === "") {
+        if (documented.content) faults.push(`${what}: no body`);
+      } else if (!documented.content?.[type]) faults.push(`${what}: undocumented type ${type}`);
+      else if (type.endsWith("json")) {
+        const pointer = [
+          "paths",
+          found.path,
+          found.method,
+          "responses",
+          String(status),
+          "content",
+          type,
+          "schema",
+        ];
+        const validate = ajv.compile({ $ref: `document#/${pointer.map(escape).join("/")}` });
+        validate(body);
+        for (const { instancePath, message } of validate.errors ?? [])
+          faults.push(`${what}: ${instancePath} ${message}`);
+      }
     },
   };
 }

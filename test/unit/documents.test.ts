@@ -18,6 +18,7 @@ import { checkWorkflowText } from "../../src/trainers/github/preflight.ts";
 import { TARGET_SETTINGS, toTargets } from "../../src/trainers/github/settings.ts";
 import { followDockerfile } from "../support/docker-image.ts";
 import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
+import { renderApiPage } from "../support/api-page.ts";
 import { renderPoliciesPage } from "../support/policies-page.ts";
 import { renderSettingsPage } from "../support/settings-page.ts";
 
@@ -96,6 +97,11 @@ describe("the files shipped with the program", () => {
       parsePolicy(isGuard ? { guards: part } : { when }, GUIDE_POLICY, [], faults);
       expect(faults).toEqual([]);
     }
+  });
+
+  it("include a page of the API that matches its operations (npm run docs writes it)", async () => {
+    const path = pathOf("docs/api.md");
+    await expect(await renderApiPage(path, read("docs/api.md"))).toMatchFileSnapshot(path);
   });
 
   it("include a page of settings that matches the registries (npm run docs writes it)", async () => {

@@ -119,10 +119,10 @@ function listResponses({ responses }: Operation, schemas: Json): Json {
       status,
       {
         description,
-        ...(schema
+        ...(schema || types.length > 0
           ? {
               content: {
-                ...ofTypes(["application/json"], toSchema(schema, "output", schemas)),
+                ...(schema ? ofTypes(["application/json"], toSchema(schema, "output", schemas)) : {}),
                 ...ofTypes(types, { type: "string" }),
               },
             }

@@ -1,4 +1,4 @@
-import type { Request } from "express";
+import type { Request, Response } from "express";
 import type { z } from "zod";
 import type { Actor, Role } from "../../core/access.ts";
 import type { Requester } from "../../use-cases/client.ts";
@@ -23,6 +23,8 @@ export interface Reply {
   status: number;
   body?: unknown;
   headers?: Record<string, string>;
+  /** Writes the body itself, until the response is closed. */
+  stream?: (response: Response) => void;
   /** The media type of a body that is a text; JSON otherwise. */
   type?: string;
 }

@@ -4,6 +4,7 @@ import { eventOperations } from "./events.ts";
 import { modelOperations } from "./models.ts";
 import type { AnyOperation } from "./operation.ts";
 import { requestOperations } from "./requests.ts";
+import { streamOperations } from "./streams.ts";
 
 /** Every operation of the API. */
 export const OPERATIONS: readonly AnyOperation[] = [
@@ -11,5 +12,6 @@ export const OPERATIONS: readonly AnyOperation[] = [
   ...requestOperations,
   ...modelOperations,
   ...decisionOperations,
+  ...streamOperations,
   ...accessOperations,
 ];

@@ -30,7 +30,7 @@ export const api: Route = {
     const own: ApiDependencies = { ...dependencies, client: createRequester(dependencies.queues) };
     const document = JSON.stringify(buildOpenApi(OPERATIONS));
     router.get(DOCUMENT, (_, response) => void response.type("json").send(document));
-    for (const each of OPERATIONS) addTo(router, each as unknown as Operation, own, dependencies);
+    for (const each of OPERATIONS) addTo(router, each, own, dependencies);
     return router;
   },
 };
@@ -77,8 +77,14 @@ function readCall(operation: Operation, request: Request) {
   };
 }
 
-function respond(response: Response, { status, body, headers = {}, type = "application/json" }: Reply): void {
+function respond(
+  response: Response,
+  { status, body, headers = {}, type = "application/json", stream }: Reply,
+): void {
   response.status(status).set("Cache-Control", "no-store").set(headers);
-  if (body === undefined) response.end();
+  if (stream) {
+    response.type(type).flushHeaders();
+    stream(response);
+  } else if (body === undefined) response.end();
   else response.type(type).send(typeof body === "string" ? body : JSON.stringify(body));
 }

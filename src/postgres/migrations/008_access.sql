@@ -63,7 +63,12 @@ CREATE TABLE retrigger_outbox (
     created_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 
+-- What a stream of changes reads each second.
+CREATE INDEX retraining_dispatches_updated ON retraining_dispatches (updated_at);
+
 -- Down Migration
+
+DROP INDEX retraining_dispatches_updated;
 
 DROP TABLE retrigger_outbox;
 DROP TABLE retrigger_requests;
