@@ -6,6 +6,7 @@ import { refuse } from "../use-cases/settle-dispatch.ts";
 import { audited } from "./audited.ts";
 import { warnIfNoWorkerRuns, withDatabase, withQueues } from "./connections.ts";
 import { parseText, print } from "./output.ts";
+import { orRemotely } from "./remote.ts";
 
 /** `retrigger approve` */
 export function createApprove(): Command {
@@ -20,11 +21,32 @@ export function createReject(): Command {
 }
 
 function answerCommand(name: string, state: "approved" | "rejected"): Command {
-  return new Command(name)
+  const command = new Command(name)
     .argument("<decision>", "the number of the decision")
     .requiredOption("--by <name>", "who answers", parseText)
-    .requiredOption("--reason <text>", "why, for the report", parseText)
-    .action((id: string, given: Given) => answer(name, id, { ...given, state }));
+    .requiredOption("--reason <text>", "why, for the report", parseText);
+  return orRemotely(
+    command,
+    (id: string, { by, reason }: Given) => answer(name, id, { by, reason, state }),
+    async (service, id, { by, reason }) => {
+      const decisionId = toDecisionId(id);
+      const body = { reason: `${reason} (${by})` };
+      const { model } = await service.call("POST", `/decisions/${decisionId}/${name}`, body);
+      printAnswer(state, String(model), decisionId);
+    },
+  );
+}
+
+/** @throws PermanentError if it is no number of a decision. */
+function toDecisionId(id: string): number {
+  if (!/^#?\d{1,9}$/.test(id))
+    throw refuse(`${id} is not the number of a decision. See: npx retrigger history`);
+  return Number(id.replace("#", ""));
+}
+
+function printAnswer(state: "approved" | "rejected", model: string, decisionId: number): void {
+  const what = state === "approved" ? "Approved" : "Rejected";
+  print(`${what}: the training of ${model} that decision ${decisionId} awaits.`);
 }
 
 async function answer(
@@ -32,9 +54,7 @@ async function answer(
   id: string,
   given: Given & { state: "approved" | "rejected" },
 ): Promise<void> {
-  if (!/^#?\d{1,9}$/.test(id))
-    throw refuse(`${id} is not the number of a decision. See: npx retrigger history`);
-  const decisionId = Number(id.replace("#", ""));
+  const decisionId = toDecisionId(id);
   const config = parseConfig(loadEnvironment());
   await withQueues(config, (client) =>
     withDatabase(config, async (database) => {
@@ -42,8 +62,7 @@ async function answer(
       const model = await audited(database, done, () =>
         answerApproval({ database, client }, decisionId, given),
       );
-      const what = given.state === "approved" ? "Approved" : "Rejected";
-      print(`${what}: the training of ${model} that decision ${decisionId} awaits.`);
+      printAnswer(given.state, model, decisionId);
       await warnIfNoWorkerRuns(client);
     }),
   );

@@ -1,15 +1,18 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Command, Option } from "commander";
 import type { TrainingReport } from "../../queues/jobs.ts";
 import { type Config, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
 import { formatCount, formatInstant } from "../core/format.ts";
+import { DecisionSummary } from "../core/report/decision-summary.ts";
 import type { Client } from "../use-cases/client.ts";
 import { dryRun } from "../use-cases/dry-run.ts";
 import { requestDecision } from "../use-cases/request-decision.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
 import { audited } from "./audited.ts";
 import { warnIfNoWorkerRuns, withClient, withDatabase, withLocalWorkers } from "./connections.ts";
+import { encode, orRemotely, type Service } from "./remote.ts";
 import { modelOption, parseBetween, parseText, print, printNote, printNotes } from "./output.ts";
 
 interface DecideOptions {
@@ -26,7 +29,7 @@ interface DecideOptions {
 
 /** `retrigger decide` */
 export function createDecide(): Command {
-  return new Command("decide")
+  const command = new Command("decide")
     .description("request a decision now")
     .addOption(modelOption())
     .option("--dry-run", "evaluate and report, but record and send nothing (needs only Postgres)")
@@ -42,8 +45,46 @@ export function createDecide(): Command {
     .option("--force", "pass the guards, never the criteria; needs --by and --reason, which are recorded")
     .option("--by <name>", "who forces it", parseText)
     .option("--reason <text>", "why it is forced", parseText)
-    .option("--timeout <seconds>", "how long to wait for the decision", parseBetween(1, 86_400), 900)
-    .action((options: DecideOptions) => (options.dryRun ? showDryRun(options) : decide(options)));
+    .option("--timeout <seconds>", "how long to wait for the decision", parseBetween(1, 86_400), 900);
+  return orRemotely(
+    command,
+    (options: DecideOptions) => (options.dryRun ? showDryRun(options) : decide(options)),
+    decideRemotely,
+  );
+}
+
+async function decideRemotely(service: Service, options: DecideOptions): Promise<void> {
+  const { model, dryRun: isDry = false, wait, json, timeout } = options;
+  if (wait === "training") throw refuse("--wait=training needs the servers themselves: leave --url out");
+  const forced = parseForce(options);
+  const body = {
+    dryRun: isDry,
+    ...(forced ? { force: true, reason: `${forced.reason} (${forced.by})` } : {}),
+  };
+  const sent = await service.call("POST", `/models/${encode(model)}/decisions`, body);
+  if (isDry) return printSummary(DecisionSummary.parse(sent), json);
+  const jobId = String(sent["jobId"]);
+  if (wait === undefined && !json) return print(`Requested a decision about ${model} (job ${jobId}).`);
+  for (const deadline = Date.now() + timeout * 1000; ; await pause(POLL_MS)) {
+    const { state, problem, decision } = await service.call("GET", `/requests/${encode(jobId)}`);
+    if (state === "decided") return printSummary(DecisionSummary.parse(decision), json);
+    if (state === "not_decided") throw refuse(String(problem));
+    if (Date.now() > deadline)
+      throw refuse(`Nothing was decided within ${timeout} s. The request ${jobId} still waits`);
+  }
+}
+
+/** How often a service elsewhere is asked whether it has decided. */
+const POLL_MS = 500;
+
+/** Exit code 1 if the decided training could not be requested or is unknown. */
+function printSummary(summary: DecisionSummary, json: true | undefined): void {
+  print(json ? JSON.stringify(summary, null, 2) : summary.report);
+  if (!isRequested(summary)) process.exitCode = 1;
+}
+
+function isRequested({ dispatch }: DecisionSummary): boolean {
+  return !["rejected", "unknown", "cancelled", "failed"].includes(dispatch?.state ?? "");
 }
 
 /** Who forces the decision, and why; null if it is not forced. @throws PermanentError if one of the options is missing. */
@@ -122,8 +163,7 @@ async function waitAndReport(
         })
       : null;
   if (json) print(JSON.stringify(wait === "training" ? { ...summary, training } : summary, null, 2));
-  const isRequested = state === null || !["rejected", "unknown", "cancelled", "failed"].includes(state);
-  if (!isRequested || (training && training.state !== "succeeded")) process.exitCode = 1;
+  if (!isRequested(summary) || (training && training.state !== "succeeded")) process.exitCode = 1;
 }
 
 function printTraining(report: TrainingReport): void {

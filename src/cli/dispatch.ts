@@ -17,27 +17,49 @@ import {
 import { audited } from "./audited.ts";
 import { withClient, withDatabase, withLocalWorkers } from "./connections.ts";
 import { print, printNote } from "./output.ts";
+import { encode, orRemotely, type Service } from "./remote.ts";
 
 /** `retrigger dispatch ...` */
 export function createDispatch(): Command {
   const dispatch = new Command("dispatch").description(
     "settle a dispatch by hand; <id> is the number of its decision",
   );
-  dispatch
-    .command("retry <id>")
-    .description("send a request again that the trainer refused, once you have fixed the cause")
-    .action((id: string) => sendAgain(id, "rejected"));
-  dispatch
-    .command("resend <id>")
-    .description(
-      "send the request of an unknown dispatch again, once you have checked that it started no training",
-    )
-    .action((id: string) => sendAgain(id, "unknown"));
-  dispatch
-    .command("confirm <id> <run>")
-    .description("name the training that an unknown dispatch started, by id or URL, so that it is followed")
-    .action(confirm);
+  orRemotely(
+    dispatch
+      .command("retry <id>")
+      .description("send a request again that the trainer refused, once you have fixed the cause"),
+    (id: string) => sendAgain(id, "rejected"),
+    (service, id) => sendAgainRemotely(service, id, "retry"),
+  );
+  orRemotely(
+    dispatch
+      .command("resend <id>")
+      .description(
+        "send the request of an unknown dispatch again, once you have checked that it started no training",
+      ),
+    (id: string) => sendAgain(id, "unknown"),
+    (service, id) => sendAgainRemotely(service, id, "resend"),
+  );
+  orRemotely(
+    dispatch
+      .command("confirm <id> <run>")
+      .description(
+        "name the training that an unknown dispatch started, by id or URL, so that it is followed",
+      ),
+    confirm,
+    async (service, id, run) => {
+      const body = { training: run };
+      const { externalId } = await service.call("POST", `/decisions/${encode(id)}/dispatch/confirm`, body);
+      print(`Confirmed: decision ${id} started the training ${String(externalId)}. It will be followed.`);
+    },
+  );
   return dispatch;
+}
+
+async function sendAgainRemotely(service: Service, id: string, name: "retry" | "resend"): Promise<void> {
+  const { state } = await service.call("POST", `/decisions/${encode(id)}/dispatch/${name}`);
+  print(`Decision ${id}: ${String(state)}`);
+  if (state === "pending") printNote("The request is on its way. See: npx retrigger history");
 }
 
 async function confirm(id: string, run: string): Promise<void> {

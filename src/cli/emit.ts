@@ -9,7 +9,8 @@ import type { Detector, DetectorReport } from "../detectors/detector.ts";
 import { parseDocument } from "../detectors/document.ts";
 import { DETECTORS } from "../detectors/registry.ts";
 import { modelOption, print, printNote } from "./output.ts";
-import { readText, sendEventOf } from "./send-checks.ts";
+import { encode, orRemotely, type Service } from "./remote.ts";
+import { printSent, readText, sendEventOf } from "./send-checks.ts";
 
 /** `retrigger emit` */
 export function createEmit(): Command {
@@ -28,7 +29,7 @@ export function createEmit(): Command {
       option.conflicts(DETECTORS.filter((other) => other !== detector).map(({ name }) => keyOf(name))),
     );
   }
-  return command.action(emit);
+  return orRemotely(command, emit, emitRemotely);
 }
 
 async function emit(options: Record<string, string | undefined>): Promise<void> {
@@ -50,6 +51,19 @@ async function emit(options: Record<string, string | undefined>): Promise<void> 
   if (detector && report) printReport(detector, report);
   const checks = report?.checks ?? null;
   await sendEventOf(config, event, checks);
+}
+
+async function emitRemotely(service: Service, options: Record<string, string | undefined>): Promise<void> {
+  const { model = "default", runId = `emit-${createRunId()}`, status, completedAt, source = "" } = options;
+  const detector = DETECTORS.find(({ name }) => options[keyOf(name)] !== undefined);
+  if (!detector)
+    return printSent(await service.call("POST", "/events", { model, runId, status, completedAt, source }));
+  const document = await readText(options[keyOf(detector.name)] ?? "", `--${detector.name}`);
+  const query = `model=${encode(model)}&runId=${encode(runId)}&source=${encode(source)}`;
+  const sent = await service.call("POST", `/events/${detector.name}?${query}`, document);
+  print(`${detector.title}: ${String(sent["checks"])} check(s), ${String(sent["alerts"])} with drift.`);
+  for (const text of sent["ignored"] as string[]) printNote(`Not used: ${text}`);
+  printSent(sent);
 }
 
 /** `alibi-detect` -> `alibiDetect`, as commander calls an option. */

@@ -6,7 +6,9 @@ import { parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { parseInput } from "../core/parse.ts";
 import { modelOption } from "./output.ts";
-import { readText, saveChecks, sendEventOf } from "./send-checks.ts";
+import { refuse } from "../use-cases/settle-dispatch.ts";
+import { orRemotely, type Service } from "./remote.ts";
+import { printSent, readText, saveChecks, sendEventOf } from "./send-checks.ts";
 
 interface Options {
   model: string;
@@ -18,7 +20,7 @@ interface Options {
 
 /** `retrigger report-checks` */
 export function createReportChecks(): Command {
-  return new Command("report-checks")
+  const command = new Command("report-checks")
     .description(
       "save the drift checks of a run, for a model with source: { checks: reported }, and send its event",
     )
@@ -26,8 +28,8 @@ export function createReportChecks(): Command {
     .option("--run <id>", "the drift run's id; the same run twice is saved once")
     .option("--file <file>", "a JSON array of checks, or one a line; - for standard input", "-")
     .option("--source <name>", "the sender", "retrigger report-checks")
-    .option("--no-event", "do not request a decision")
-    .action(reportChecks);
+    .option("--no-event", "do not request a decision");
+  return orRemotely(command, reportChecks, reportRemotely);
 }
 
 async function reportChecks({ model, run, file, source, event }: Options): Promise<void> {
@@ -51,4 +53,11 @@ async function reportChecks({ model, run, file, source, event }: Options): Promi
     "event",
   );
   await sendEventOf(config, completed, await read());
+}
+
+async function reportRemotely(service: Service, { model, run, file, source, event }: Options): Promise<void> {
+  if (!event) throw refuse("--no-event needs the database itself: leave --url out");
+  const runId = run ?? `report-${createRunId()}`;
+  const checks = parseChecks(await readText(file, "--file"), runId);
+  printSent(await service.call("POST", "/events", { model, runId, source, status: "success", checks }));
 }

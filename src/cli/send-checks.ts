@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
+import { z } from "zod";
 import type { DriftMonitoringCompleted } from "../../queues/jobs.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import type { ReportedCheck } from "../../queues/reports.ts";
@@ -39,6 +40,22 @@ export async function sendEventOf(
     await warnIfNoWorkerRuns(client);
   });
 }
+
+/** Prints what became of an event that a service elsewhere took. */
+export function printSent(response: Record<string, unknown>): void {
+  const { outcome, runId, model, jobId, savedChecks } = Sent.parse(response);
+  if (savedChecks > 0) print(`Saved ${savedChecks} check(s) of ${model}.`);
+  if (outcome === "duplicate") print(`The drift run ${runId} of ${model} was reported before.`);
+  if (jobId !== null) print(`Sent ${INBOX_JOBS.event} for ${model} as job ${jobId} (runId ${runId}).`);
+}
+
+const Sent = z.object({
+  outcome: z.string(),
+  runId: z.string(),
+  model: z.string(),
+  jobId: z.string().nullable(),
+  savedChecks: z.number(),
+});
 
 /** Saves the checks of a run, those that are new. */
 export async function saveChecks(config: ConfigWithoutRedis, report: CheckReport): Promise<void> {

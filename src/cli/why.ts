@@ -8,6 +8,7 @@ import { explanationLines } from "../core/report/explanation.ts";
 import { explainModel, type Why } from "../use-cases/why.ts";
 import { withDatabase } from "./connections.ts";
 import { print, printNote, printNotes } from "./output.ts";
+import { encode, orRemotely } from "./remote.ts";
 
 interface WhyOptions {
   all?: true;
@@ -16,12 +17,25 @@ interface WhyOptions {
 
 /** `retrigger why` */
 export function createWhy(): Command {
-  return new Command("why")
+  const command = new Command("why")
     .description("say why a model would or would not be retrained now, and what would turn that")
     .argument("[model]", "the model; the only one by default")
     .option("-a, --all", "every model")
-    .option("--json", "print JSON: an object, or with --all an array")
-    .action((model: string | undefined, options: WhyOptions) => why(model, options));
+    .option("--json", "print JSON: an object, or with --all an array");
+  return orRemotely(
+    command,
+    (model: string | undefined, options: WhyOptions) => why(model, options),
+    async (service, model, { all, json }) => {
+      const { models } = (await service.call("GET", "/models")) as unknown as { models: { model: string }[] };
+      const names = models.map((each) => each.model);
+      const wanted = all ? names : [model ?? (names.length === 1 ? names.join("") : "default")];
+      const answers: Why[] = [];
+      for (const name of wanted)
+        answers.push((await service.call("GET", `/models/${encode(name)}`)) as unknown as Why);
+      if (json) print(JSON.stringify(all ? answers : answers[0], null, 2));
+      else for (const answer of answers) print(whyLines(answer).join("\n"));
+    },
+  );
 }
 
 /** How many models are read at once. */

@@ -46,6 +46,8 @@ type CombinedSetting =
   | "schedule"
   | "driftAlertsTable"
   | "ratingsBufferTable"
+  | "serviceUrl"
+  | "serviceToken"
   | "configFile";
 
 /** The settings of the service under their own names, and what others are combined to. */

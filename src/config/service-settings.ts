@@ -168,6 +168,17 @@ export const SERVICE_SETTINGS = {
     default: "info",
     meaning: "A pino level, or `silent`.",
   },
+  serviceUrl: {
+    variable: "RETRIGGER_URL",
+    schema: urlWithoutLogin,
+    meaning: "Commands talk to the service at this URL, instead of using the servers themselves (`--url`).",
+  },
+  serviceToken: {
+    variable: "RETRIGGER_TOKEN",
+    schema: z.string(),
+    meaning: "The token with which commands talk to it (`--token`).",
+    secret: "value",
+  },
   configFile: {
     variable: "RETRIGGER_CONFIG",
     schema: z.string(),
