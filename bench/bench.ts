@@ -18,9 +18,17 @@ import { openDatabase } from "./open-database.ts";
 const ROUNDS = 5;
 const ONE_BY_ONE = 200;
 const AT_ONCE = 2_000;
+/** With which events are sent by HTTP. */
+const ADMIN_TOKEN = "token-of-the-bench-which-is-no-secret";
 /** The directory of another built checkout, whose decisions are measured in the same rounds. */
 const BEFORE = process.env["BENCH_BEFORE"];
-const VARIANTS = ["floor", "floor with SQL", ...(BEFORE === undefined ? [] : ["before"]), "decision"];
+const VARIANTS = [
+  "floor",
+  "floor with SQL",
+  ...(BEFORE === undefined ? [] : ["before"]),
+  "decision",
+  "by HTTP",
+];
 type Variant = string;
 
 interface Bench {
@@ -131,7 +139,8 @@ async function startBench(
   settings: Record<string, string>,
   redisUrl: string,
 ): Promise<Bench> {
-  const isDecision = variant === "decision" || variant === "before";
+  const isByHttp = variant === "by HTTP";
+  const isDecision = variant === "decision" || variant === "before" || isByHttp;
   const root = variant === "before" ? BEFORE : ".";
   const program = isDecision ? `${root}/dist/src/main.js` : "dist/bench/floor-worker.js";
   const child = spawn(process.execPath, [program], {
@@ -140,6 +149,7 @@ async function startBench(
       ...settings,
       LOG_LEVEL: "info",
       FLOOR: variant === "floor with SQL" ? "sql" : "",
+      ...(isByHttp ? { ROLE: "all", PORT: "0", ADMIN_TOKEN } : {}),
     },
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -147,7 +157,7 @@ async function startBench(
     child.kill("SIGTERM");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   });
-  await untilReady(child);
+  const address = await untilReady(child);
   const connection = new Redis(redisUrl, { maxRetriesPerRequest: null });
   const options = { connection, prefix: settings["REDIS_PREFIX"] ?? "" };
   const inbox = new Queue(INBOX, options);
@@ -166,7 +176,9 @@ async function startBench(
     child,
     async put(model) {
       const runId = createRunId();
-      if (isDecision) await inbox.add(INBOX_JOBS.event, { runId, model, status: "success" }, JOB_OPTIONS);
+      if (isByHttp) await post(address, { runId, model, status: "success" });
+      else if (isDecision)
+        await inbox.add(INBOX_JOBS.event, { runId, model, status: "success" }, JOB_OPTIONS);
       else await flow.add(buildFlow({ runId, model, cause: "event" }));
     },
     ended: (count) =>
@@ -183,10 +195,26 @@ async function startBench(
   };
 }
 
-async function untilReady(child: ChildProcess): Promise<void> {
-  for await (const chunk of child.stdout ?? []) if (String(chunk).includes("ready")) break;
+/** Returns the address of the pages, if there are any. */
+async function untilReady(child: ChildProcess): Promise<string> {
+  let address = "";
+  for await (const chunk of child.stdout ?? []) {
+    address = /"address":"([^"]+)"/.exec(String(chunk))?.[1] ?? address;
+    if (String(chunk).includes("ready")) break;
+  }
   // Later output is not needed, but it must not fill the pipe.
   child.stdout?.resume();
+  return address;
+}
+
+async function post(address: string, event: object): Promise<void> {
+  const response = await fetch(`${address}/api/v1/events`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
+    body: JSON.stringify(event),
+  });
+  if (response.status !== 202) throw new Error(`the service responded with ${response.status}`);
+  await response.arrayBuffer();
 }
 
 async function runOneByOne(bench: Bench, count: number): Promise<number[]> {

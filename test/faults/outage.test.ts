@@ -68,7 +68,18 @@ describe("a temporary outage of a server", () => {
         const page = await get(pages);
         expect(page.status).toBe(503);
         expect(page.text).toContain(`${NAMES[server]} is away`);
-        expect(Math.max(ready.ms, page.ms)).toBeLessThan(2_500);
+        const change = await timed(() =>
+          fetch(`${address}/api/v1/events`, {
+            method: "POST",
+            headers: { origin: address, "content-type": "application/json" },
+            body: JSON.stringify({ runId: "refused" }),
+          }),
+        );
+        expect({ ...change, ms: 0, text: JSON.parse(change.text) }).toMatchObject({
+          status: 503,
+          text: { status: 503, code: "SERVER_AWAY" },
+        });
+        expect(Math.max(ready.ms, page.ms, change.ms)).toBeLessThan(2_500);
         expect((await get("/healthz")).status).toBe(200);
         await pause(500);
       }

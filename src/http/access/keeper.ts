@@ -1,6 +1,7 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { type Actor, grants, type Role } from "../../core/access.ts";
 import type { Database } from "../../postgres/database.ts";
+import { isSettledWithin } from "../../process/lifecycle.ts";
 import type { Logger } from "../../process/logger.ts";
 import { respondProblem } from "../problem.ts";
 import { type Door, type DoorTable, isNormal } from "./doors.ts";
@@ -30,6 +31,11 @@ export function callerOf(request: Request): Passed {
   if (!caller) throw new Error(`no caller is known at ${request.path}`);
   return caller;
 }
+
+const recorded = new WeakSet<Request>();
+
+/** Whether the intent of a change was just recorded, so that Postgres is there. */
+export const isRecorded = (request: Request): boolean => recorded.has(request);
 
 const SAFE_METHODS = ["GET", "HEAD"];
 
@@ -97,11 +103,8 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
 
   /** Records the intent. Without it nothing is changed. Returns whether the request may go on. */
   async function beginAudit(request: Request, response: Response, actor: Actor): Promise<boolean> {
-    let id: string;
-    try {
-      id = await dependencies.database.beginAudit(actor, describe(request));
-    } catch (error) {
-      log.debug({ err: error }, "a change was refused, because it cannot be recorded");
+    const id = await answerWithin(dependencies.database.beginAudit(actor, describe(request)));
+    if (id === null) {
       respondProblem(
         response,
         503,
@@ -110,6 +113,7 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
       );
       return false;
     }
+    recorded.add(request);
     response.once("close", () => {
       const { statusCode: status } = response;
       const result =
@@ -125,6 +129,15 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
   }
 
   return [findDoor, throttle, admit];
+}
+
+/** Postgres responds within milliseconds; a caller waits this long at most. */
+const RESPONSE_LIMIT_MS = 1_000;
+
+/** What Postgres answers; null if it does not, or not in time. */
+async function answerWithin(call: Promise<string>): Promise<string | null> {
+  const answer = call.catch(() => null);
+  return (await isSettledWithin(answer, RESPONSE_LIMIT_MS)) ? answer : null;
 }
 
 const found = new WeakMap<Request, Door>();
