@@ -32,10 +32,13 @@ export function toInstant(text: string): Date {
   return new Date(/(Z|[+-]\d{2}:?\d{2})$/.test(text) ? text : `${text}Z`);
 }
 
+/** Years that every part of the program writes alike. */
+const isInRange = (year: number): boolean => year > 0 && year < 10_000;
+
 /** An ISO 8601 time; one without a zone is in UTC. */
 export const IsoTime = z.iso
   .datetime({ offset: true, local: true, error: TIME_EXPECTED, abort: true })
-  .refine((text) => toInstant(text).getUTCFullYear() > 0, { error: TIME_EXPECTED });
+  .refine((text) => isInRange(toInstant(text).getUTCFullYear()), { error: TIME_EXPECTED });
 
 const EVENT_LIMITS = { bytes: 64 * 1024, depth: 32 } as const;
 

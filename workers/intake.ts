@@ -24,6 +24,8 @@ export interface InboxJob {
   runId: string;
   /** Whether an earlier attempt may have started its run. */
   isRetry: boolean;
+  /** Whether checks were saved with it, which no snapshot may have seen yet. */
+  bringsChecks: boolean;
 }
 
 export interface IntakeDependencies {
@@ -129,7 +131,7 @@ async function startOrFold(
     const known = event
       ? await database.recordEvent({ model, event, jobKey: job.key, outcome, runId })
       : ({ kind: "accepted" } as const);
-    if (known.kind === "duplicate") {
+    if (known.kind === "duplicate" && !job.bringsChecks) {
       if (outcome === "started") await endRun(lock, chain, model, runId);
       else await lock.unfold(model, candidate);
       return { outcome: "duplicate", runId: known.runId };

@@ -15,7 +15,7 @@ export async function audited<T>(
 ): Promise<T> {
   const user = userInfo().username;
   const name = by === undefined || by === user ? user : `${by} (${user})`;
-  const actor: Actor = { name, role: null, means: "cli", address: null };
+  const actor: Actor = { name, role: null, means: "cli", address: null, tokenId: null };
   const id = await database.beginAudit(actor, { action, target });
   try {
     const result = await act();

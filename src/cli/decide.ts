@@ -126,7 +126,7 @@ async function decide(options: DecideOptions): Promise<void> {
   });
 }
 
-/** A forced request is recorded with who forces it. */
+/** Records who requests the decision. */
 async function request(
   config: Config,
   client: Client,
@@ -135,9 +135,8 @@ async function request(
 ): Promise<string> {
   return withDatabase(config, (database) => {
     const send = () => requestDecision({ database, client }, model, forced);
-    return forced === null
-      ? send()
-      : audited(database, { action: "decide --force", target: model, by: forced.by }, send);
+    const action = forced === null ? "decide" : "decide --force";
+    return audited(database, { action, target: model, ...(forced ? { by: forced.by } : {}) }, send);
   });
 }
 

@@ -50,7 +50,7 @@ async function emit(options: Record<string, string | undefined>): Promise<void> 
   const report = detector ? await readReport(detector, options[keyOf(detector.name)] ?? "") : null;
   if (detector && report) printReport(detector, report);
   const checks = report?.checks ?? null;
-  await sendEventOf(config, event, checks);
+  await sendEventOf(config, event, checks && { checks, runId: event.runId });
 }
 
 async function emitRemotely(service: Service, options: Record<string, string | undefined>): Promise<void> {

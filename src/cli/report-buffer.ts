@@ -5,6 +5,7 @@ import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
 import { formatCount } from "../core/format.ts";
 import { parseInput } from "../core/parse.ts";
+import { audited } from "./audited.ts";
 import { withDatabase } from "./connections.ts";
 import { modelOption, print, printNote } from "./output.ts";
 import { encode, orRemotely } from "./remote.ts";
@@ -32,7 +33,11 @@ export function createReportBuffer(): Command {
       const config = parseConfigWithoutRedis(loadEnvironment());
       const { buffer } = findModel(config.models, model).source;
       const growth = parseInput(ReportedGrowth, { batch, id, at, rows: toNumber(rows) }, "report");
-      const isNew = await withDatabase(config, (database) => database.saveGrowth(model, growth));
+      const isNew = await withDatabase(config, (database) =>
+        audited(database, { action: "report-buffer", target: model }, () =>
+          database.saveGrowth(model, growth),
+        ),
+      );
       const what = `${formatCount(growth.rows)} ${buffer.unit} of ${model}`;
       print(isNew ? `Saved: ${what}.` : `Known: ${what}, reported as ${growth.id ?? ""} before.`);
       if (buffer.kind === "table")

@@ -52,7 +52,7 @@ async function reportChecks({ model, run, file, source, event }: Options): Promi
     },
     "event",
   );
-  await sendEventOf(config, completed, await read());
+  await sendEventOf(config, completed, { checks: await read(), runId });
 }
 
 async function reportRemotely(service: Service, { model, run, file, source, event }: Options): Promise<void> {

@@ -7,7 +7,8 @@ import type { ReportedCheck } from "../../queues/reports.ts";
 import type { Config, ConfigWithoutRedis } from "../config/config.ts";
 import { findModel } from "../config/find-model.ts";
 import { messageOf, PermanentError } from "../core/errors.ts";
-import { sendEvent } from "../use-cases/send-event.ts";
+import { type EventReport, sendEvent } from "../use-cases/send-event.ts";
+import { audited } from "./audited.ts";
 import { warnIfNoWorkerRuns, withClient, withDatabase } from "./connections.ts";
 import { print, printNote } from "./output.ts";
 
@@ -23,15 +24,19 @@ export interface CheckReport {
 export async function sendEventOf(
   config: Config,
   event: DriftMonitoringCompleted,
-  checks: readonly ReportedCheck[] | null,
+  report: EventReport | null,
 ): Promise<void> {
   const { model = "default", runId } = event;
   await withClient(config, model, async (client) => {
     let jobId: string | null;
-    if (checks === null) jobId = await client.send(INBOX_JOBS.event, event);
+    if (report === null) jobId = await client.send(INBOX_JOBS.event, event);
     else {
-      const sent = await withDatabase(config, (database) => sendEvent({ database, client }, event, checks));
-      printSaved(config, model, { given: checks.length, saved: sent.savedChecks });
+      const sent = await withDatabase(config, (database) =>
+        audited(database, { action: "report checks", target: model }, () =>
+          sendEvent({ database, client }, event, report),
+        ),
+      );
+      printSaved(config, model, { given: report.checks.length, saved: sent.savedChecks });
       ({ jobId } = sent);
     }
     if (jobId === null)
@@ -61,7 +66,11 @@ const Sent = z.object({
 export async function saveChecks(config: ConfigWithoutRedis, report: CheckReport): Promise<void> {
   const { model, checks } = report;
   findModel(config.models, model);
-  const saved = await withDatabase(config, (database) => database.saveChecks(model, checks, report));
+  const saved = await withDatabase(config, (database) =>
+    audited(database, { action: "report checks", target: model }, () =>
+      database.saveChecks(model, checks, report),
+    ),
+  );
   printSaved(config, model, { given: checks.length, saved });
 }
 

@@ -2,7 +2,7 @@ import { userInfo } from "node:os";
 import { Command, Option } from "commander";
 import { parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
-import { ROLES, type Role } from "../core/access.ts";
+import { hideTokens, ROLES, type Role } from "../core/access.ts";
 import { toMs } from "../core/duration.ts";
 import { formatInstant, toPlain } from "../core/format.ts";
 import type { TokenRow } from "../postgres/tokens.ts";
@@ -26,7 +26,10 @@ export function createToken(): Command {
     .description("list the tokens, without their secrets")
     .option("--json", "print them as a JSON array")
     .action(list);
-  token.command("revoke <id>").description("revoke a token, and end its sessions").action(revoke);
+  token
+    .command("revoke <token>")
+    .description("revoke a token, given by its id or in full, and end its sessions")
+    .action(revoke);
   return token;
 }
 
@@ -66,10 +69,10 @@ function describe({ id, name, role, expiresAt, lastUsedAt, revokedAt }: TokenRow
 async function revoke(id: string): Promise<void> {
   const config = parseConfigWithoutRedis(loadEnvironment());
   await withDatabase(config, (database) =>
-    audited(database, { action: "token revoke", target: id }, async () => {
+    audited(database, { action: "token revoke", target: hideTokens(id) }, async () => {
       if (!(await database.revokeToken(id)))
-        throw refuse(`There is no token ${id} in force. See: npx retrigger token list`);
-      print(`Revoked token ${id}.`);
+        throw refuse(`There is no token ${hideTokens(id)} in force. See: npx retrigger token list`);
+      print(`Revoked token ${hideTokens(id)}.`);
     }),
   );
 }

@@ -19,6 +19,11 @@ export function highestOf(roles: readonly Role[]): Role | null {
   return ROLES.findLast((role) => roles.includes(role)) ?? null;
 }
 
+/** A text without the secrets of tokens in it. */
+export function hideTokens(text: string): string {
+  return text.replaceAll(/(rt_[a-z0-9]{10}_)[\w-]{20,}/g, "$1…");
+}
+
 /** How a caller was recognized. `cli` is the command line, which uses the servers themselves. */
 export type Means = "token" | "session" | "proxy" | "local" | "cli" | "none";
 
@@ -30,4 +35,6 @@ export interface Actor {
   means: Means;
   /** The network address; null for the command line. */
   address: string | null;
+  /** The token that it holds; null without one. */
+  tokenId: string | null;
 }

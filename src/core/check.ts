@@ -117,7 +117,10 @@ export interface GuardInput {
    * if criteria that do not measure drift are still in its way.
    */
   loses(counting: Counting, than: Counting, at?: number): boolean;
-  /** Whether a criterion that measures drift carries the condition only if checks count that are new since a failure. */
+  /**
+   * Whether checks that no training was for make a criterion that measures drift carry the condition: it does not without
+   * them, or they alone meet it.
+   */
   isCarriedByNew(at: number): boolean;
   /**
    * The first instant at which a guard that judges the condition no longer objects, Unix milliseconds: it is tried when a

@@ -4,10 +4,10 @@ import type { Evidence, WeighedCheck } from "./evidence.ts";
 
 /**
  * Which checks count: all of them; those that no training has been for, except failed ones (all of them too if the re-trigger
- * guard is off); of these, those that are not held back after a failure; or of these again, those that a failed training was
- * for.
+ * guard is off); of these, those that are not held back after a failure; of these again, those that a training was for
+ * (`failed`); or only those that no training was for at all.
  */
-export type Counting = "all" | "unanswered" | "released" | "failed";
+export type Counting = "all" | "unanswered" | "released" | "failed" | "new";
 
 /** Evidence, seen at an instant. */
 export interface Facts {
@@ -26,7 +26,8 @@ export interface Facts {
 /** The checks of the evidence that count, newest first. */
 function listChecks(facts: Facts): readonly WeighedCheck[] {
   const { counting, evidence } = facts;
-  if (counting === "all" || (counting !== "failed" && !isDiscounted(evidence))) return listAllChecks(facts);
+  const countsAll = counting === "all" || (counting !== "failed" && !isDiscounted(evidence));
+  if (countsAll) return listAllChecks(facts);
   return remember(facts, counting, () => listAllChecks(facts).filter((check) => counts(check, facts)));
 }
 
@@ -139,8 +140,10 @@ export function toKept(evidence: Evidence): Evidence {
 export function counts({ answeredBy, failed }: WeighedCheck, facts: Facts): boolean {
   const { counting, now, backoff, isGuarded } = facts;
   if (counting === "all") return true;
+  const isNew = answeredBy === null && failed === null;
+  if (counting === "new") return isNew;
   if (answeredBy !== null) return !isGuarded;
-  if (counting === "failed" && failed === null) return false;
+  if (counting === "failed" && isNew) return false;
   return (
     counting === "unanswered" ||
     backoff === null ||

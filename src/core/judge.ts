@@ -173,7 +173,10 @@ function createGuardInput(
   };
   const isCarriedByNew = (at: number): boolean => {
     const older = listDrift("failed", at);
-    return listDrift("released", at).some((carries, index) => carries && !older[index]);
+    const alone = listResults(evaluateCondition(policy.when, facts("new", at)));
+    return listDrift("released", at).some(
+      (carries, index) => carries && (!older[index] || alone[index]?.passed === true),
+    );
   };
   const findEnd: GuardInput["findEnd"] = (objects, counting, instants = []) => {
     let at = now;

@@ -91,13 +91,15 @@ function nameOf({ feature_name: feature, metric_name: metric }: Record<string, u
   return ([feature, metric].find((text) => typeof text === "string") ?? "the data").slice(0, 200).trim();
 }
 
-const NUMBER = String.raw`(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)`;
+// Followed by a comma and digits it may be a decimal comma, by "of" a count.
+const NUMBER = String.raw`(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\d.]*,\d|\d|\s+of\b)`;
 
 /** The figures of a description, whose wording varies: `... distance: 0.27 exceeds threshold: 0.2`. */
 function readFigures(text: string): { figure: number | null; limit: number | null } {
   const short = text.slice(0, 1000);
-  const figure = new RegExp(String.raw`\b(?:distance|drift)\W{1,5}${NUMBER}`, "i").exec(short)?.[1];
-  const limit = new RegExp(String.raw`\bthreshold\W{1,5}${NUMBER}`, "i").exec(short)?.[1];
+  const find = (word: string) => new RegExp(String.raw`\b${word}\W{1,5}${NUMBER}`, "i").exec(short)?.[1];
+  const figure = find("distance") ?? find("drift");
+  const limit = find("threshold");
   return { figure: figure ? Number(figure) : null, limit: limit ? Number(limit) : null };
 }
 

@@ -47,6 +47,13 @@ export function toProblem(error: unknown): Pick<Problem, "status" | "code" | "de
   return isBodyError(error) ? fromBodyError(error) : null;
 }
 
+/** What a caller learns about an error of our own. */
+export const UNEXPECTED = {
+  status: 500,
+  code: "INTERNAL",
+  detail: "The request failed. The service's log says why",
+} as const;
+
 /** Errors that are the caller's, or that only the caller can wait for. */
 const STATUS_OF: Readonly<Record<string, number>> = {
   BAD_INPUT: 400,

@@ -8,7 +8,7 @@ import { createDoorTable } from "./access/doors.ts";
 import { createIdentifier } from "./access/identity.ts";
 import { createKeeper, doorOf } from "./access/keeper.ts";
 import { createOrigins, isLoopback } from "./access/origins.ts";
-import { respondProblem, toProblem } from "./problem.ts";
+import { respondProblem, toProblem, UNEXPECTED } from "./problem.ts";
 import { requireServers } from "./requirements.ts";
 import type { RouteDependencies } from "./route.ts";
 import { ROUTES } from "./routes.ts";
@@ -26,7 +26,11 @@ export async function startServer(
   dependencies: Omit<RouteDependencies, "identifier" | "origins">,
 ): Promise<{ address: string; close: () => Promise<void> }> {
   const { config, database } = dependencies;
-  const server = createServer({ headersTimeout: HEADERS_LIMIT_MS, requestTimeout: REQUEST_LIMIT_MS });
+  const server = createServer({
+    headersTimeout: HEADERS_LIMIT_MS,
+    requestTimeout: REQUEST_LIMIT_MS,
+    connectionsCheckingInterval: 1_000,
+  });
   server.maxConnections = MAX_CONNECTIONS;
   const origins = createOrigins(config.publicUrl, () => (server.address() as AddressInfo | null)?.port ?? 0);
   const isBoundToLoopback = isLoopback(config.host);
@@ -75,7 +79,7 @@ function buildApp(dependencies: RouteDependencies): express.Express {
     const problem = toProblem(error);
     if (problem) return respondProblem(response, problem.status, problem.code, problem.detail);
     log.warn({ err: error }, "request failed");
-    respondProblem(response, 500, "INTERNAL", "The request failed. The service's log says why");
+    respondProblem(response, UNEXPECTED.status, UNEXPECTED.code, UNEXPECTED.detail);
   });
   return app;
 }

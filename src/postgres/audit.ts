@@ -11,6 +11,7 @@ export interface AuditRow {
   role: string | null;
   means: string;
   address: string | null;
+  tokenId: string | null;
   action: string;
   target: string;
   /** null if it is under way, or was interrupted. */
@@ -55,15 +56,16 @@ export function createAuditStore({ pool }: { pool: pg.Pool }) {
   };
 }
 
-function toValues({ name, role, means, address }: Actor): (string | null)[] {
-  return [name, role, means, address];
+function toValues({ name, role, means, address, tokenId }: Actor): (string | null)[] {
+  return [name, role, means, address, tokenId];
 }
 
-const COLUMNS = "actor, role, means, address, action, target";
-const BEGIN = `INSERT INTO retrigger_audit (${COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`;
+const COLUMNS = "actor, role, means, address, token_id, action, target";
+const BEGIN = `INSERT INTO retrigger_audit (${COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`;
 const FINISH =
   "UPDATE retrigger_audit SET result = $2, status = $3, detail = $4, finished_at = now() WHERE id = $1";
 const REFUSE = `INSERT INTO retrigger_audit (${COLUMNS}, result, status, detail, finished_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'refused', $7, $8, now())`;
-const LIST = `SELECT id::float8 AS id, to_json(at) #>> '{}' AS at, ${COLUMNS}, result, status, detail
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'refused', $8, $9, now())`;
+const LIST = `SELECT id::float8 AS id, to_json(at) #>> '{}' AS at, actor, role, means, address,
+  token_id AS "tokenId", action, target, result, status, detail
 FROM retrigger_audit WHERE $2::bigint IS NULL OR id < $2 ORDER BY id DESC LIMIT $1`;

@@ -56,6 +56,10 @@ UNION ALL
 (SELECT 'training', 't' || id || '.' || version, decision_id, to_json(updated_at) #>> '{}', json_build_object(
     'decisionId', decision_id, 'model', model_name, 'trainer', trainer, 'state', state, 'reason', reason_code,
     'externalId', external_id, 'url', url, 'status', status, 'conclusion', conclusion, 'error', error)
-  FROM retraining_dispatches
-  WHERE updated_at > $2::timestamptz - interval '10 seconds' AND ($3::int IS NULL OR decision_id = $3)
-  ORDER BY updated_at LIMIT 1000)`;
+  FROM (
+    (SELECT * FROM retraining_dispatches WHERE updated_at > $2::timestamptz AND ($3::int IS NULL OR decision_id = $3)
+      ORDER BY updated_at LIMIT 1000)
+    UNION ALL
+    (SELECT * FROM retraining_dispatches WHERE updated_at > $2::timestamptz - interval '10 seconds'
+      AND updated_at <= $2::timestamptz AND ($3::int IS NULL OR decision_id = $3) ORDER BY updated_at DESC LIMIT 1000)
+  ) AS changed ORDER BY updated_at)`;

@@ -69,6 +69,15 @@ export function createDecisionLog({ pool, timeZone }: { pool: pg.Pool; timeZone:
       return (await pool.query<DecisionRow>(buildList(conditions.join(" ")), values)).rows;
     },
 
+    /** The decision that a run made; null for none. */
+    async findDecisionOfRun(runId: string): Promise<number | null> {
+      const { rows } = await pool.query<{ id: number }>(
+        "SELECT id FROM retraining_decisions WHERE run_id = $1",
+        [runId],
+      );
+      return rows[0]?.id ?? null;
+    },
+
     /** A decision with all that was recorded about it; null if there is none. */
     async readDecision(id: number): Promise<DecisionDetail | null> {
       return (await pool.query<DecisionDetail>(READ_DECISION, [id, timeZone])).rows[0] ?? null;

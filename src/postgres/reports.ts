@@ -26,7 +26,7 @@ export function createReportStore({ pool }: { pool: pg.Pool }) {
     async saveChecksWithJob(
       model: string,
       checks: readonly ReportedCheck[],
-      { runId, source }: { runId: string; source: string | null },
+      { runId, source }: { runId: string | null; source: string | null },
       job: OutboxJob,
     ): Promise<number> {
       const { rows } = await pool.query<{ saved: number }>(SAVE_CHECKS_WITH_JOB, [

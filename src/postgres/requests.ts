@@ -10,14 +10,15 @@ export interface SentResponse {
 
 /**
  * What is known of a request with an Idempotency-Key. `new`: it may be carried out. `repeated`: it was, with this response.
- * `under way`: an earlier one has not ended. `different`: the key was used for another request.
+ * `under way`: an earlier one has not ended. `interrupted`: its process died, so nobody knows what it did. `different`: the key
+ * was used for another request.
  */
 export type KnownRequest =
-  { kind: "new" | "under way" | "different" } | { kind: "repeated"; response: SentResponse };
+  { kind: "new" | "under way" | "interrupted" | "different" } | { kind: "repeated"; response: SentResponse };
 
 /** A key may be used again after this time. */
 const KEPT = "24 hours";
-/** A process that died leaves a request under way; after this time it may be sent again. */
+/** No request takes longer. */
 const INTERRUPTED_AFTER = "90 seconds";
 
 /** Stores the responses to requests with an Idempotency-Key. */
@@ -30,6 +31,7 @@ export function createRequestStore({ pool }: { pool: pg.Pool }) {
       if (rowCount === 1) return { kind: "new" };
       const { rows } = await pool.query<{
         isSame: boolean;
+        isOld: boolean;
         status: number | null;
         headers: Record<string, string>;
         body: string;
@@ -39,9 +41,8 @@ export function createRequestStore({ pool }: { pool: pg.Pool }) {
       if (!found) return { kind: "under way" };
       if (!found.isSame) return { kind: "different" };
       const { status, headers, body } = found;
-      return status === null
-        ? { kind: "under way" }
-        : { kind: "repeated", response: { status, headers, body } };
+      if (status === null) return { kind: found.isOld ? "interrupted" : "under way" };
+      return { kind: "repeated", response: { status, headers, body } };
     },
 
     /** Keeps the response; without one, the request may be sent again. */
@@ -65,9 +66,7 @@ WITH old AS (DELETE FROM retrigger_requests WHERE started_at < now() - interval 
 INSERT INTO retrigger_requests AS known (actor, key, request_sha256) VALUES ($1, $2, $3)
 ON CONFLICT (actor, key) DO UPDATE
   SET request_sha256 = excluded.request_sha256, started_at = now(), status = NULL, headers = NULL, body = NULL
-  WHERE known.started_at < now() - interval '${KEPT}'
-    OR known.status IS NULL AND known.request_sha256 = excluded.request_sha256
-      AND known.started_at < now() - interval '${INTERRUPTED_AFTER}'`;
-const FIND = `SELECT request_sha256 = $3 AS "isSame", status, headers, body FROM retrigger_requests WHERE actor = $1 AND key = $2`;
+  WHERE known.started_at < now() - interval '${KEPT}'`;
+const FIND = `SELECT request_sha256 = $3 AS "isSame", started_at < now() - interval '${INTERRUPTED_AFTER}' AS "isOld", status, headers, body FROM retrigger_requests WHERE actor = $1 AND key = $2`;
 const FINISH =
   "UPDATE retrigger_requests SET status = $3, headers = $4, body = $5 WHERE actor = $1 AND key = $2";

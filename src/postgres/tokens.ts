@@ -58,16 +58,16 @@ export function createTokenStore({ pool }: { pool: pg.Pool }) {
       return (await pool.query<TokenRow>(LIST_TOKENS)).rows;
     },
 
-    /** Revokes a token and ends its sessions. Returns whether there was one in force. */
-    async revokeToken(id: string): Promise<boolean> {
-      const { rowCount } = await pool.query(REVOKE_TOKEN, [id]);
+    /** Revokes a token, given by its id or in full, and ends its sessions. Returns whether there was one in force. */
+    async revokeToken(token: string): Promise<boolean> {
+      const { rowCount } = await pool.query(REVOKE_TOKEN, [TOKEN.exec(token)?.[1] ?? token]);
       return rowCount === 1;
     },
 
-    /** Whether any token is in force. */
-    async hasTokens(): Promise<boolean> {
-      const { rows } = await queryPrepared<{ has: boolean }>(pool, HAS_TOKENS, []);
-      return rows[0]?.has ?? false;
+    /** Whether there ever was a token, and whether one is in force. */
+    async readTokenState(): Promise<{ any: boolean; inForce: boolean }> {
+      const { rows } = await queryPrepared<{ any: boolean; inForce: boolean }>(pool, TOKEN_STATE, []);
+      return rows[0] ?? { any: false, inForce: false };
     },
 
     /** Who holds a token; null if it is unknown, revoked or expired. */
@@ -128,7 +128,8 @@ const REVOKE_TOKEN = `
 WITH ended AS (DELETE FROM retrigger_sessions WHERE token_id = $1)
 UPDATE retrigger_tokens SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL`;
 
-const HAS_TOKENS = `SELECT EXISTS (SELECT FROM retrigger_tokens WHERE ${IN_FORCE}) AS has`;
+const TOKEN_STATE = `SELECT EXISTS (SELECT FROM retrigger_tokens) AS any,
+  EXISTS (SELECT FROM retrigger_tokens WHERE ${IN_FORCE}) AS "inForce"`;
 
 const FIND_TOKEN = `
 SELECT name, role, secret_sha256 AS secret, COALESCE(last_used_at < now() - interval '1 minute', true) AS "isStale"

@@ -1,6 +1,7 @@
 import type { DecisionRequest, DriftMonitoringCompleted } from "../../queues/jobs.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { INBOX_JOB_OPTIONS } from "../../queues/options.ts";
+import { outboxJobId } from "../../queues/outbox.ts";
 import type { ReportedCheck } from "../../queues/reports.ts";
 import { createRunId } from "../../queues/run-id.ts";
 import type { Database } from "../postgres/database.ts";
@@ -13,6 +14,12 @@ export interface SentEvent {
   jobId: string | null;
   /** How many of its checks are new. */
   savedChecks: number;
+}
+
+/** The checks of an event's run. Without a run id of theirs, each is a new one. */
+export interface EventReport {
+  checks: readonly ReportedCheck[];
+  runId: string | null;
 }
 
 interface Dependencies {
@@ -32,7 +39,7 @@ interface RelayDependencies {
 export async function sendEvent(
   dependencies: Dependencies,
   event: DriftMonitoringCompleted,
-  checks: readonly ReportedCheck[] | null,
+  report: EventReport | null,
 ): Promise<SentEvent> {
   const { database, client } = dependencies;
   const { model = "default", runId, source = null } = event;
@@ -40,7 +47,7 @@ export async function sendEvent(
   // A drift run that failed first and succeeded later is a new event.
   const isDuplicate = known !== null && (!known.isFailed || event.status === "failed");
   const outcome = isDuplicate ? "duplicate" : "accepted";
-  if (checks === null) {
+  if (report === null) {
     const jobId = isDuplicate ? null : await client.send(INBOX_JOBS.event, event);
     return { outcome, jobId, savedChecks: 0 };
   }
@@ -48,7 +55,12 @@ export async function sendEvent(
   const job: OutboxJob = isDuplicate
     ? { id: createRunId(), name: INBOX_JOBS.manual, data: { model } satisfies DecisionRequest }
     : { id: createRunId(), name: INBOX_JOBS.event, data: event };
-  const savedChecks = await database.saveChecksWithJob(model, checks, { runId, source }, job);
+  const savedChecks = await database.saveChecksWithJob(
+    model,
+    report.checks,
+    { runId: report.runId, source },
+    job,
+  );
   if (!isDuplicate || savedChecks > 0) return { outcome, jobId: await relay(dependencies, job), savedChecks };
   await database.removeFromOutbox(job.id);
   return { outcome, jobId: null, savedChecks };
@@ -56,7 +68,10 @@ export async function sendEvent(
 
 /** Puts the jobs on the inbox whose process died, or lost Redis, before it could. */
 export async function relayOutbox(dependencies: RelayDependencies): Promise<void> {
-  for (const job of await dependencies.database.listOutbox()) await relay(dependencies, job);
+  const failures: unknown[] = [];
+  for (const job of await dependencies.database.listOutbox())
+    await relay(dependencies, job).catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** The job's id makes one job of it, however often it is put there. */
@@ -64,7 +79,7 @@ async function relay(
   { database, client }: Pick<RelayDependencies, "client" | "database">,
   { id, name, data }: OutboxJob,
 ): Promise<string> {
-  const jobId = `event-${id}`;
+  const jobId = outboxJobId(id);
   await client.inbox.add(name, data, { ...INBOX_JOB_OPTIONS, jobId });
   await database.removeFromOutbox(id);
   return jobId;

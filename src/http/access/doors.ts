@@ -12,6 +12,11 @@ export interface Door {
   role: DoorRole;
   /** Whether it takes an HTML form instead of JSON. */
   takesForm?: true;
+  /**
+   * What no placeholder may stand for, in small letters: the router behind the door reads these words in any case, and would
+   * take the path for another one.
+   */
+  reserved?: ReadonlySet<string>;
 }
 
 /** Finds the door of a request. `allowed` lists the methods of the path; none if there is no such path. */
@@ -30,7 +35,7 @@ export function createDoorTable(doors: readonly Door[]): DoorTable {
     list: doors,
     find(method, path) {
       const segments = path.split("/");
-      const found = parsed.filter((entry) => matches(entry.segments, segments));
+      const found = parsed.filter(({ door, segments: own }) => matches(own, segments, door.reserved));
       const wanted = method === "HEAD" ? "GET" : method;
       // The most exact path decides, whatever its methods are.
       const best = found.filter(({ door }) => door.path === found[0]?.door.path);
@@ -44,16 +49,23 @@ export function createDoorTable(doors: readonly Door[]): DoorTable {
   };
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 function countPlaceholders(segments: readonly string[]): number {
   return segments.filter((segment) => segment.startsWith(":")).length + (segments.at(-1) === "*" ? 100 : 0);
 }
 
-function matches(pattern: readonly string[], segments: readonly string[]): boolean {
+function matches(
+  pattern: readonly string[],
+  segments: readonly string[],
+  reserved: ReadonlySet<string> = NONE,
+): boolean {
   const isOpenEnded = pattern.at(-1) === "*";
   if (isOpenEnded ? segments.length < pattern.length : segments.length !== pattern.length) return false;
   return pattern.every((part, index) => {
     const segment = segments[index];
-    if (part === "*" || part.startsWith(":")) return segment !== undefined && segment !== "";
+    if (part === "*" || part.startsWith(":"))
+      return segment !== undefined && segment !== "" && !reserved.has(segment.toLowerCase());
     return part === segment;
   });
 }

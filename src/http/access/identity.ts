@@ -6,6 +6,7 @@ import type { Database } from "../../postgres/database.ts";
 import { sha256 } from "../../postgres/tokens.ts";
 import { isSettledWithin } from "../../process/lifecycle.ts";
 import { isLoopback, type Origins } from "./origins.ts";
+import { createThrottle } from "./throttle.ts";
 
 /** The settings that decide who a caller is. */
 export interface AccessSettings {
@@ -16,10 +17,10 @@ export interface AccessSettings {
 
 /** A recognized caller, or why there is none. `unknown`: Postgres, which knows the tokens, does not answer. */
 export type Identity =
-  | { kind: "known"; actor: Actor & { role: Role }; tokenId: string | null }
+  | { kind: "known"; actor: Actor & { role: Role } }
   | { kind: "anonymous" | "rejected" | "unknown" | "without role"; actor: Actor };
 
-type TokenReader = Pick<Database, "hasTokens" | "findTokenHolder" | "findSessionHolder">;
+type TokenReader = Pick<Database, "readTokenState" | "findTokenHolder" | "findSessionHolder">;
 
 export interface IdentityDependencies {
   settings: AccessSettings;
@@ -34,6 +35,10 @@ const RESPONSE_LIMIT_MS = 1_000;
 /** How long the answer to "are there tokens?" holds, and how long to wait for another if there was one. */
 const TOKENS_KNOWN_MS = 1_000;
 const REFRESH_LIMIT_MS = 250;
+/** How long it is believed while Postgres is away. */
+const TOKENS_BELIEVED_MS = 5 * 60_000;
+/** How many wrong tokens an address may try in a minute. */
+const MAX_FAILURES = 30;
 
 /** Recognizes the callers of the HTTP interface. */
 export interface Identifier {
@@ -46,6 +51,8 @@ export interface Identifier {
   ): Promise<{ name: string; role: Role; tokenId: string | null } | "rejected" | "unknown">;
   /** The hash of the token of the settings, which binds its sessions. */
   settingsHash: Buffer | null;
+  /** Counts a wrong token of an address, and returns whether there were too many. */
+  isGuessing(address: string): Promise<boolean>;
   /** Whether anybody but a local caller can be recognized. */
   hasAuthentication(): Promise<boolean>;
 }
@@ -58,14 +65,15 @@ export function createIdentifier({
 }: IdentityDependencies): Identifier {
   const { adminToken, trustedProxy, proxyRoles = new Map<string, Role>() } = settings;
   const settingsHash = adminToken === undefined ? null : sha256(adminToken);
+  const failures = createThrottle(MAX_FAILURES);
   let tokens: { has: boolean; at: number } | null = null;
 
-  /** null if Postgres does not answer and never did. */
-  async function hasTokens(): Promise<boolean | null> {
+  /** Whether there ever was a token; null if Postgres does not answer, and did not for a while. */
+  async function hadTokens(): Promise<boolean | null> {
     if (tokens && performance.now() - tokens.at < TOKENS_KNOWN_MS) return tokens.has;
-    const answer = await ask(() => database.hasTokens(), tokens ? REFRESH_LIMIT_MS : RESPONSE_LIMIT_MS);
-    if (answer !== "unknown") tokens = { has: answer, at: performance.now() };
-    return tokens?.has ?? null;
+    const answer = await ask(() => database.readTokenState(), tokens ? REFRESH_LIMIT_MS : RESPONSE_LIMIT_MS);
+    if (answer !== "unknown") tokens = { has: answer.any, at: performance.now() };
+    return tokens && performance.now() - tokens.at < TOKENS_BELIEVED_MS ? tokens.has : null;
   }
 
   async function readToken(token: string) {
@@ -82,7 +90,7 @@ export function createIdentifier({
 
   function addressOf(request: Request): string {
     const hops = [
-      ...(request.get("x-forwarded-for") ?? "").split(",").map((hop) => hop.trim()),
+      ...(request.get("x-forwarded-for") ?? "").split(",").map((hop) => withoutPort(hop.trim())),
       peerOf(request),
     ];
     // From the nearest on: the first that is no proxy of ours.
@@ -98,7 +106,8 @@ export function createIdentifier({
       isLoopback(peerOf(request)) &&
       // A proxy on this machine would let everybody in.
       origins.isLoopbackHost(request.get("host")) &&
-      !PROXY_HEADERS.some((name) => request.get(name) !== undefined)
+      request.httpVersion !== "1.0" &&
+      !Object.keys(request.headers).some((name) => PROXY_HEADER.test(name))
     );
   }
 
@@ -106,19 +115,19 @@ export function createIdentifier({
     settingsHash,
     readToken,
     addressOf,
+    isGuessing: (address) => failures.isTooOften(address),
     async hasAuthentication() {
-      return settingsHash !== null || trustedProxy !== undefined || (await database.hasTokens());
+      return settingsHash !== null || trustedProxy !== undefined || (await database.readTokenState()).inForce;
     },
     async identify(request) {
       const address = addressOf(request);
-      const nobody = { name: "", role: null, means: "none", address } as const;
+      const nobody = { name: "", role: null, means: "none", address, tokenId: null } as const;
       const known = (
         holder: { name: string; role: Role; tokenId: string | null },
         means: Actor["means"],
       ): Identity => ({
         kind: "known",
-        actor: { name: holder.name, role: holder.role, means, address },
-        tokenId: holder.tokenId,
+        actor: { ...holder, means, address },
       });
       const authorization = request.get("authorization");
       if (authorization !== undefined) {
@@ -128,22 +137,22 @@ export function createIdentifier({
         if (holder === "rejected") return { kind: "rejected", actor: { ...nobody, means: "token" } };
         return known(holder, "token");
       }
+      const user = request.get("x-forwarded-user") ?? "";
+      if (user !== "" && isTrusted(peerOf(request))) {
+        const groups = (request.get("x-forwarded-groups") ?? "").split(",").map((group) => group.trim());
+        const role = highestOf(groups.flatMap((group) => proxyRoles.get(group) ?? []));
+        const name = decodeHeader(user);
+        if (role === null) return { kind: "without role", actor: { ...nobody, name, means: "proxy" } };
+        return known({ name, role, tokenId: null }, "proxy");
+      }
       const cookie = readCookie(request, origins.cookieName);
       if (cookie !== null) {
         const holder = await ask(() => database.findSessionHolder(cookie, settingsHash));
         if (holder === "unknown") return { kind: "unknown", actor: { ...nobody, means: "session" } };
         if (holder !== null) return known(holder, "session");
       }
-      const user = request.get("x-forwarded-user");
-      if (user !== undefined && isTrusted(peerOf(request))) {
-        const groups = (request.get("x-forwarded-groups") ?? "").split(",").map((group) => group.trim());
-        const role = highestOf(groups.flatMap((group) => proxyRoles.get(group) ?? []));
-        const name = user.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 200);
-        if (role === null) return { kind: "without role", actor: { ...nobody, name, means: "proxy" } };
-        return known({ name, role, tokenId: null }, "proxy");
-      }
       if (isLocal(request)) {
-        const has = await hasTokens();
+        const has = await hadTokens();
         if (has === null) return { kind: "unknown", actor: nobody };
         if (!has) return known({ name: "local", role: "admin", tokenId: null }, "local");
       }
@@ -153,12 +162,26 @@ export function createIdentifier({
   };
 }
 
-const PROXY_HEADERS = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+/** Headers that proxies add. */
+const PROXY_HEADER = /^(x-forwarded-|cf-|forwarded$|via$|x-real-ip$|x-client-ip$|true-client-ip$)/;
+
+/** `1.2.3.4:5678` and `[::1]:5678` as some proxies write an address. */
+function withoutPort(hop: string): string {
+  return hop.replace(/^\[([^\]]+)\](:\d+)?$/, "$1").replace(/^([\d.]+):\d+$/, "$1");
+}
 
 /** The value of a call to Postgres; "unknown" if it fails or does not respond in time. */
 async function ask<T>(call: () => Promise<T>, limitMs = RESPONSE_LIMIT_MS): Promise<T | "unknown"> {
   const answer = call().catch(() => "unknown" as const);
   return (await isSettledWithin(answer, limitMs)) ? answer : "unknown";
+}
+
+/** A header as text: its bytes are UTF-8. */
+function decodeHeader(value: string): string {
+  return Buffer.from(value, "latin1")
+    .toString("utf8")
+    .replaceAll(/[\p{Cc}\p{Cs}]/gu, "?")
+    .slice(0, 200);
 }
 
 function peerOf(request: Request): string {

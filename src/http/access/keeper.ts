@@ -1,5 +1,6 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
-import { type Actor, grants, type Role } from "../../core/access.ts";
+import { type Actor, grants, hideTokens, type Role } from "../../core/access.ts";
+import type { AuditResult } from "../../postgres/audit.ts";
 import type { Database } from "../../postgres/database.ts";
 import { isSettledWithin } from "../../process/lifecycle.ts";
 import type { Logger } from "../../process/logger.ts";
@@ -17,16 +18,10 @@ export interface KeeperDependencies {
   log: Logger;
 }
 
-/** What the keeper found out about a request that passed. */
-interface Passed {
-  actor: Actor & { role: Role };
-  tokenId: string | null;
-}
-
-const passed = new WeakMap<Request, Passed>();
+const passed = new WeakMap<Request, Actor & { role: Role }>();
 
 /** The caller of a request. @throws Error behind a door that is open to everybody. */
-export function callerOf(request: Request): Passed {
+export function callerOf(request: Request): Actor & { role: Role } {
   const caller = passed.get(request);
   if (!caller) throw new Error(`no caller is known at ${request.path}`);
   return caller;
@@ -46,13 +41,16 @@ const SAFE_METHODS = ["GET", "HEAD"];
  */
 export function createKeeper(dependencies: KeeperDependencies): RequestHandler[] {
   const { doors, origins, identifier, log } = dependencies;
-  const throttle = createThrottle(identifier.addressOf);
+  const refusals = createThrottle(MAX_RECORDED_REFUSALS);
 
   function findDoor(request: Request, response: Response, next: NextFunction): void {
     const path = pathOf(request);
     const { door, allowed } =
       path === null || !isNormal(path) ? { door: null, allowed: [] } : doors.find(request.method, path);
     // A receiver may know a signed door by another name.
+    // No text that Postgres or Redis gets may contain one.
+    if (request.originalUrl.includes("%00"))
+      return respondProblem(response, 400, "BAD_INPUT", "The address contains a NUL character");
     if (door?.role !== "signed" && !origins.isOwnHost(request.get("host")))
       return respondProblem(
         response,
@@ -80,21 +78,31 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
     const identity = await identifier.identify(request);
     const refusal =
       findRefusal(identity, door.role) ??
+      findCrossSiteRead(request, identity) ??
       (isChange ? findChangeFault(request, door, origins, isBearer(identity)) : null);
     if (refusal) {
-      const [status, code, detail] = refusal;
+      const [status, code, detail] = await throttleFailure(identity, refusal);
       if (status === 401) response.set("WWW-Authenticate", 'Bearer realm="retrigger"');
       if (isChange || status === 403) await recordRefusal(request, identity.actor, status, code);
       if (status === 401 && isPage(request)) return response.redirect(302, loginAddress(request));
       return respondProblem(response, status, code, detail);
     }
     if (identity.kind !== "known") throw new Error("a caller without identity passed");
-    passed.set(request, { actor: identity.actor, tokenId: identity.tokenId });
+    passed.set(request, identity.actor);
     if (isChange && !(await beginAudit(request, response, identity.actor))) return;
     next();
   }
 
+  /** Whoever tries too many wrong tokens is told to wait. A right one is never refused for the wrong ones of others. */
+  async function throttleFailure(identity: Identity, refusal: Refusal): Promise<Refusal> {
+    const isFailure =
+      identity.kind === "rejected" && (await identifier.isGuessing(identity.actor.address ?? ""));
+    return isFailure ? TOO_MANY_FAILURES : refusal;
+  }
+
+  /** A flood of refusals is not recorded in full. */
   async function recordRefusal(request: Request, actor: Actor, status: number, code: string): Promise<void> {
+    if (await refusals.isTooOften(actor.address ?? "")) return;
     const named = { ...actor, name: actor.name === "" ? "nobody" : actor.name };
     await dependencies.database
       .recordRefusal(named, describe(request), { status, detail: code })
@@ -113,23 +121,39 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
       );
       return false;
     }
-    recorded.add(request);
-    response.once("close", () => {
-      const { statusCode: status } = response;
-      const result =
-        !response.writableFinished || status >= 500 ? "failed" : status >= 400 ? "refused" : "done";
-      const detail = response.writableFinished ? null : "the caller did not wait for the response";
-      dependencies.database
-        .finishAudit(id, { result, status, detail })
+    const finish = (result: AuditResult): void =>
+      void dependencies.database
+        .finishAudit(id, result)
         .catch((error: unknown) =>
           log.warn({ err: error, audit: id }, "the result of a change was not recorded"),
         );
-    });
+    if (request.socket.destroyed) {
+      finish({ result: "refused", status: null, detail: "the caller went away before it began" });
+      return false;
+    }
+    recorded.add(request);
+    // What the route did counts, whether or not the caller is still there to hear it.
+    const end = response.end.bind(response) as (...values: unknown[]) => Response;
+    response.end = (...values: unknown[]) => {
+      const { statusCode: status } = response;
+      finish({ result: status >= 500 ? "failed" : status >= 400 ? "refused" : "done", status, detail: null });
+      response.end = end;
+      return end(...values);
+    };
     return true;
   }
 
-  return [findDoor, throttle, admit];
+  return [findDoor, admit];
 }
+
+/** How many refusals of an address are recorded in a minute. */
+const MAX_RECORDED_REFUSALS = 60;
+
+const TOO_MANY_FAILURES: Refusal = [
+  429,
+  "TOO_MANY_FAILURES",
+  "Too many wrong tokens from this address. Wait a minute",
+];
 
 /** Postgres responds within milliseconds; a caller waits this long at most. */
 const RESPONSE_LIMIT_MS = 1_000;
@@ -170,6 +194,19 @@ function findRefusal(identity: Identity, required: Role): Refusal | null {
   }
 }
 
+/** Another site's page learns nothing, but must not put load on a service that takes it for a local caller. */
+function findCrossSiteRead(request: Request, identity: Identity): Refusal | null {
+  const isForeign = ["cross-site", "same-site"].includes(request.get("sec-fetch-site") ?? "");
+  const isLocal = identity.kind === "known" && identity.actor.means === "local";
+  return isLocal && isForeign && request.get("sec-fetch-mode") !== "navigate" ? CROSS_SITE : null;
+}
+
+const CROSS_SITE: Refusal = [
+  403,
+  "CROSS_SITE",
+  "A change needs a token, or the header Origin with this service's own address",
+];
+
 /** A browser attaches a token to no request of its own, so another site cannot use it. */
 function isBearer(identity: Identity): boolean {
   return identity.kind === "known" && identity.actor.means === "token";
@@ -181,12 +218,7 @@ function findChangeFault(request: Request, door: Door, origins: Origins, isBeare
   const origin = request.get("origin");
   const isSameOrigin = origin === undefined || origins.isSame(origin, request.get("host") ?? "");
   const isOwn = site === undefined ? origin !== undefined || isBearer : site === "same-origin";
-  if (!isOwn || !isSameOrigin)
-    return [
-      403,
-      "CROSS_SITE",
-      "A change needs a token, or the header Origin with this service's own address",
-    ];
+  if (!isOwn || !isSameOrigin) return CROSS_SITE;
   const hasBody =
     request.headers["transfer-encoding"] !== undefined || Number(request.get("content-length") ?? 0) > 0;
   const type = (request.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
@@ -207,7 +239,7 @@ function pathOf(request: Request): string | null {
 function describe(request: Request): { action: string; target: string } {
   return {
     action: `${request.method} ${doorOf(request).path}`,
-    target: (pathOf(request) ?? "").slice(0, 500),
+    target: hideTokens(pathOf(request) ?? "").slice(0, 500),
   };
 }
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ROLES } from "../../core/access.ts";
+import { hideTokens, ROLES } from "../../core/access.ts";
 import { duration, toMs } from "../../core/duration.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, operation } from "./operation.ts";
@@ -23,6 +23,7 @@ const AuditEntry = z.object({
   role: z.string().nullable(),
   means: z.string(),
   address: z.string().nullable(),
+  tokenId: z.string().nullable(),
   action: z.string(),
   target: z.string(),
   result: z.enum(["done", "refused", "failed"]).nullable(),
@@ -74,12 +75,14 @@ export const accessOperations: readonly AnyOperation[] = [
     path: "/tokens/{id}",
     role: "admin",
     summary: "Revoke a token, and end its sessions",
-    params: z.strictObject({ id: z.string().regex(/^[a-z0-9]{10}$/, "must be a token's id") }),
+    params: z.strictObject({
+      id: z.string().regex(/^(rt_)?[a-z0-9]{10}(_[\w-]{43})?$/, "must be a token, or its id"),
+    }),
     requires: ["postgres"],
     responses: { 204: { description: "Revoked" } },
     async handle({ params: { id } }, { database }) {
       if (!(await database.revokeToken(id)))
-        throw new RequestError(404, `There is no token ${id} in force`, "NOT_FOUND");
+        throw new RequestError(404, `There is no token ${hideTokens(id)} in force`, "NOT_FOUND");
       return { status: 204 };
     },
   }),

@@ -110,7 +110,7 @@ const detectorOperations = DETECTORS.map((detector) =>
         status: "success" as const,
         completedAt: new Date().toISOString(),
       };
-      const { jobId, ...sent } = await sendEvent(dependencies, event, checks);
+      const { jobId, ...sent } = await sendEvent(dependencies, event, { checks, runId });
       const alerts = checks.filter(({ triggered }) => triggered).length;
       const status = statusOf(jobId);
       const report = { checks: checks.length, alerts, ignored };
@@ -163,7 +163,11 @@ export const eventOperations: readonly AnyOperation[] = [
       });
       const results: z.infer<typeof Accepted>[] = [];
       for (const { event, model, checks } of events) {
-        const { jobId, ...sent } = await sendEvent(dependencies, { ...event, model }, checks);
+        const { jobId, ...sent } = await sendEvent(
+          dependencies,
+          { ...event, model },
+          checks && { checks, runId: event.runId },
+        );
         results.push({ ...sent, runId: event.runId, model, jobId, status: statusOf(jobId) });
       }
       const isNew = results.some(({ outcome }) => outcome === "accepted");

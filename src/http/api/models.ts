@@ -10,7 +10,7 @@ import { requestDecision } from "../../use-cases/request-decision.ts";
 import { explainModel } from "../../use-cases/why.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, type ApiDependencies, operation } from "./operation.ts";
-import { readRequest, RequestState } from "./requests.ts";
+import { readRequest } from "./requests.ts";
 import { ModelPath, Reason, SnoozeBody } from "./schemas.ts";
 
 const Overview = z.object({
@@ -112,6 +112,7 @@ export const modelOperations: readonly AnyOperation[] = [
       if (mode === "absolute") {
         if (batch === undefined || id !== undefined)
           throw new RequestError(400, "mode absolute needs batch, and takes no id", "BAD_INPUT");
+        parseInput(ReportedGrowth.pick({ at: true }), { at }, "report");
         const added = await database.saveBatchSize(model, { rows, batch, at });
         if (added === null)
           throw new RequestError(
@@ -134,10 +135,11 @@ export const modelOperations: readonly AnyOperation[] = [
     description:
       "Returns at once, or with `Prefer: wait=30` once it is made, after so many seconds at most. `dryRun` records and sends nothing. `force` passes the guards, never the criteria.",
     params: ModelPath,
+    headers: { Prefer: "`wait=30` waits for the decision, so many seconds at most" },
     body: DecisionBody,
     requires: ["postgres", "redis writes"],
     responses: {
-      200: { description: "Decided", schema: z.union([DecisionSummary, RequestState]) },
+      200: { description: "Decided", schema: DecisionSummary },
       202: { description: "Requested", schema: Requested },
     },
     async handle({ params: { model }, body: { dryRun: isDry, reason }, caller, request }, dependencies) {
@@ -152,8 +154,9 @@ export const modelOperations: readonly AnyOperation[] = [
       const seconds = readWait(request.get("prefer"));
       const status = `/api/v1/requests/${jobId}`;
       if (seconds > 0) {
-        const state = await readRequest(dependencies, jobId, seconds * 1000);
-        if (state?.state === "decided")
+        // The request is made, whatever becomes of the wait.
+        const state = await readRequest(dependencies, jobId, seconds * 1000).catch(() => null);
+        if (state?.decision)
           return { status: 200, body: state.decision, headers: { "Preference-Applied": `wait=${seconds}` } };
       }
       return { status: 202, body: { jobId, model, status }, headers: { Location: status } };

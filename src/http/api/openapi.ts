@@ -70,6 +70,12 @@ function describe(operation: Operation, schemas: Json): Json {
   const parameters = [
     ...listParameters(params, "path", schemas),
     ...listParameters(query, "query", schemas),
+    ...Object.entries(operation.headers ?? {}).map(([name, meaning]) => ({
+      name,
+      in: "header",
+      description: meaning,
+      schema: { type: "string" },
+    })),
     ...(isChange ? [IDEMPOTENCY_KEY] : []),
   ];
   return {
@@ -80,7 +86,7 @@ function describe(operation: Operation, schemas: Json): Json {
     ...(body
       ? {
           requestBody: {
-            required: isRequired(body),
+            required: operation.bodyAs === "text" || isRequired(body),
             content: ofTypes(bodyTypes, toSchema(body, "input", schemas)),
           },
         }

@@ -51,6 +51,8 @@ export interface Operation<P = unknown, Q = unknown, B = unknown> {
   /** Every placeholder of the path. */
   params?: z.ZodType<P>;
   query?: z.ZodType<Q>;
+  /** Headers that it reads, with what each does. */
+  headers?: Readonly<Record<string, string>>;
   body?: z.ZodType<B>;
   /** Parses the body in place of `body`, which then only documents it: for clearer messages than those of a union. */
   parse?: (body: unknown, request: Request) => B;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { STAGES } from "../../../queues/names.ts";
 import { TransientError } from "../../core/errors.ts";
 import { messageOf, PermanentError } from "../../core/errors.ts";
 import { DecisionSummary } from "../../core/report/decision-summary.ts";
@@ -11,6 +12,8 @@ export const RequestState = z.object({
   state: z.enum(["waiting", "decided", "not_decided"]),
   /** Why nothing was decided: a stage failed, or the drift run did. */
   problem: z.string().nullable(),
+  decisionId: z.int().nullable(),
+  /** null if its jobs are no longer kept: read the decision by its id. */
   decision: DecisionSummary.nullable(),
 });
 type RequestState = z.infer<typeof RequestState>;
@@ -21,8 +24,10 @@ export const requestOperations: readonly AnyOperation[] = [
     path: "/requests/{jobId}",
     role: "viewer",
     summary: "Say what has become of an event or a request",
-    params: z.strictObject({ jobId: z.string().regex(/^[\w-]{1,100}$/, "must be a job's id") }),
-    requires: ["redis"],
+    params: z.strictObject({
+      jobId: z.string().regex(/^(\d{1,15}|event-[0-9a-f-]{36})$/, "must be a job's id"),
+    }),
+    requires: ["postgres", "redis"],
     responses: { 200: { description: "Its state", schema: RequestState } },
     async handle({ params: { jobId } }, dependencies) {
       const state = await readRequest(dependencies, jobId, 0);
@@ -34,19 +39,27 @@ export const requestOperations: readonly AnyOperation[] = [
 
 /** Waits for the decision of a job, so many milliseconds at most. Returns null if there is no such job. */
 export async function readRequest(
-  { client }: Pick<ApiDependencies, "client">,
+  { client, database, queues }: Pick<ApiDependencies, "client" | "database" | "queues">,
   jobId: string,
   limitMs: number,
 ): Promise<RequestState | null> {
-  if (!(await client.inbox.getJob(jobId))) return null;
+  const job = await client.inbox.getJob(jobId);
+  if (!job) return null;
+  const undecided = { jobId, problem: null, decisionId: null, decision: null };
   try {
     const decision = await client.waitForDecision(jobId, { limitMs });
-    return { jobId, state: "decided", problem: null, decision };
+    return { ...undecided, state: "decided", decisionId: decision.decisionId, decision };
   } catch (error) {
     if (error instanceof PermanentError)
-      return { jobId, state: "not_decided", problem: messageOf(error), decision: null };
-    if (error instanceof TransientError && error.code === "TIMEOUT")
-      return { jobId, state: "waiting", problem: null, decision: null };
-    throw error;
+      return { ...undecided, state: "not_decided", problem: messageOf(error) };
+    if (!(error instanceof TransientError && error.code === "TIMEOUT")) throw error;
+    // The jobs of an old run are removed before its request.
+    const { runId } = WithRun.safeParse((await client.inbox.getJob(jobId))?.returnvalue).data ?? {};
+    const last = queues.find(({ name }) => name === STAGES.at(-1));
+    const isGone = runId !== undefined && (await last?.getJob(runId)) === undefined;
+    const decisionId = isGone ? await database.findDecisionOfRun(runId) : null;
+    return { ...undecided, state: decisionId === null ? "waiting" : "decided", decisionId };
   }
 }
+
+const WithRun = z.object({ runId: z.uuid() });

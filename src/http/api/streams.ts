@@ -1,6 +1,6 @@
 import type { Change, ChangeCursor } from "../../postgres/changes.ts";
 import { RequestError } from "../request-error.ts";
-import { type AnyOperation, type ApiDependencies, operation, type Reply } from "./operation.ts";
+import { type AnyOperation, type ApiDependencies, type Call, operation, type Reply } from "./operation.ts";
 import { DecisionPath } from "./schemas.ts";
 
 const INTERVAL_MS = 1_000;
@@ -10,10 +10,14 @@ const HEARTBEAT_MS = 15_000;
 const RETRY_MS = 2_000;
 /** A stream is closed after this time, at the latest. */
 const MAX_AGE_MS = 10 * 60_000;
-/** How many streams one process serves. */
+/** How many streams one process serves, and how many of them to one caller. */
 const MAX_STREAMS = 200;
+const MAX_STREAMS_OF_A_CALLER = 50;
 
-let open = 0;
+/** The streams of each caller. */
+const open = new Map<string, number>();
+
+const LAST_EVENT_ID = { "Last-Event-ID": "The id of the last event that was received" };
 
 const DESCRIPTION =
   "Server-sent events: `decision` when one is recorded, `training` when a training changes. `Last-Event-ID` resumes. After a broken connection a change may come twice.";
@@ -25,9 +29,10 @@ export const streamOperations: readonly AnyOperation[] = [
     role: "viewer",
     summary: "Follow decisions and trainings as they change",
     description: DESCRIPTION,
+    headers: LAST_EVENT_ID,
     requires: ["postgres"],
     responses: { 200: { description: "The stream", types: ["text/event-stream"] } },
-    handle: ({ request }, dependencies) => follow(dependencies, request.get("last-event-id"), null),
+    handle: (call, dependencies) => follow(dependencies, call, null),
   }),
   operation({
     method: "GET",
@@ -36,34 +41,38 @@ export const streamOperations: readonly AnyOperation[] = [
     summary: "Follow a decision and its training",
     description: `${DESCRIPTION} Begins with the present state.`,
     params: DecisionPath,
+    headers: LAST_EVENT_ID,
     requires: ["postgres"],
     responses: { 200: { description: "The stream", types: ["text/event-stream"] } },
-    async handle({ params: { id }, request }, dependencies) {
-      if (!(await dependencies.database.readDecision(id)))
-        throw new RequestError(404, `There is no decision ${id}`, "NOT_FOUND");
-      return follow(dependencies, request.get("last-event-id"), id);
-    },
+    handle: (call, dependencies) => follow(dependencies, call, call.params.id),
   }),
 ];
 
 async function follow(
   { database, log }: ApiDependencies,
-  lastEventId: string | undefined,
+  { request, caller }: Pick<Call<unknown, unknown, unknown>, "request" | "caller">,
   decisionId: number | null,
 ): Promise<Reply> {
-  if (open >= MAX_STREAMS)
-    throw new RequestError(503, "Too many streams are open. Try again later", "TOO_MANY_STREAMS");
-  const from = parseCursor(lastEventId);
-  const begin = from ?? (decisionId === null ? await database.readChangeCursor() : BEGINNING);
-  // A new stream has seen what there was before it.
-  const seen = new Set(
-    from || decisionId !== null ? [] : (await database.listChanges(begin, null)).map(({ key }) => key),
-  );
+  const from = parseCursor(request.get("last-event-id"));
+  if (request.method === "HEAD") return { status: 200, type: "text/event-stream", body: "" };
+  const release = takeSlot(`${caller.means}:${caller.tokenId ?? caller.name}`);
+  let begin: ChangeCursor;
+  let seen: Set<string>;
+  try {
+    if (decisionId !== null && !(await database.readDecision(decisionId)))
+      throw new RequestError(404, `There is no decision ${decisionId}`, "NOT_FOUND");
+    begin = from ?? (decisionId === null ? await database.readChangeCursor() : BEGINNING);
+    // A new stream has seen what there was before it.
+    const known = from || decisionId !== null ? [] : await database.listChanges(begin, null);
+    seen = new Set(known.map(({ key }) => key));
+  } catch (error) {
+    release();
+    throw error;
+  }
   return {
     status: 200,
     type: "text/event-stream",
     stream(response) {
-      open += 1;
       let cursor = begin;
       let timer: NodeJS.Timeout | undefined;
       const openedAt = performance.now();
@@ -85,18 +94,39 @@ async function follow(
           // Postgres is away; the stream goes on when it is back.
           log.debug({ err: error }, "a stream could not read what has changed");
         }
-        if (performance.now() - wroteAt > HEARTBEAT_MS) write(": still here\n\n");
+        if (performance.now() - wroteAt > HEARTBEAT_MS)
+          write(`: still here\nid: ${formatCursor(cursor)}\n\n`);
         // A client comes back by itself, and its token is checked again.
         if (performance.now() - openedAt > MAX_AGE_MS) response.end();
         else if (!response.closed) timer = setTimeout(() => void poll(), INTERVAL_MS);
       };
+      // The client may have gone while we read.
+      if (response.closed || request.socket.destroyed) return release();
       response.once("close", () => {
-        open -= 1;
+        release();
         clearTimeout(timer);
       });
-      write(`retry: ${RETRY_MS}\n\n`);
+      // An id at once, so that a quiet stream resumes too.
+      write(`retry: ${RETRY_MS}\nid: ${formatCursor(cursor)}\n\n`);
       void poll();
     },
+  };
+}
+
+/** Takes one of the slots. @throws RequestError if the caller, or all together, have too many. */
+function takeSlot(caller: string): () => void {
+  const own = open.get(caller) ?? 0;
+  const all = [...open.values()].reduce((sum, count) => sum + count, 0);
+  if (own >= MAX_STREAMS_OF_A_CALLER || all >= MAX_STREAMS)
+    throw new RequestError(503, "Too many streams are open. Try again later", "TOO_MANY_STREAMS");
+  open.set(caller, own + 1);
+  let isReleased = false;
+  return () => {
+    if (isReleased) return;
+    isReleased = true;
+    const left = (open.get(caller) ?? 1) - 1;
+    if (left > 0) open.set(caller, left);
+    else open.delete(caller);
   };
 }
 

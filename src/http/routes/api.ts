@@ -51,10 +51,7 @@ function addTo(
       const call = readCall(operation, request);
       const reply = () => handle(call, dependencies);
       const key = method === "GET" ? undefined : request.get("idempotency-key");
-      respond(
-        response,
-        key === undefined ? await reply() : await keepOnce(dependencies.database, request, key, reply),
-      );
+      respond(response, key === undefined ? await reply() : await keepOnce(dependencies, call, key, reply));
     },
   ];
   const path = pathOf(operation);
@@ -68,11 +65,14 @@ const NOTHING = z.strictObject({});
 /** @throws PermanentError that names each faulty field. */
 function readCall(operation: Operation, request: Request) {
   const { params = NOTHING, query = NOTHING, body, parse } = operation;
+  const given: unknown = request.body;
   return {
     params: parseInput(params, request.params, "path"),
     query: parseInput(query, request.query, "query"),
-    body: parse ? parse(request.body, request) : parseInput(body ?? z.unknown(), request.body ?? {}, "body"),
-    caller: callerOf(request).actor,
+    body: parse
+      ? parse(given, request)
+      : parseInput(body ?? NOTHING, given === undefined ? {} : given, "body"),
+    caller: callerOf(request),
     request,
   };
 }

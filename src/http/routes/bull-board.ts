@@ -7,6 +7,7 @@ import { type Express, Router } from "express";
 import { grants, type Role } from "../../core/access.ts";
 import type { Door } from "../access/doors.ts";
 import { callerOf } from "../access/keeper.ts";
+import { toProblem, UNEXPECTED } from "../problem.ts";
 import type { Route } from "../route.ts";
 
 const PATH = "/queues";
@@ -34,7 +35,7 @@ export const bullBoard: Route = {
   create({ queues }) {
     const boards = { changing: createBoard(queues, false), readOnly: createBoard(queues, true) };
     return Router().use(PATH, (request, response, next) => {
-      const mayChange = grants(callerOf(request).actor.role, "operator");
+      const mayChange = grants(callerOf(request).role, "operator");
       (mayChange ? boards.changing : boards.readOnly)(request, response, next);
     });
   },
@@ -47,6 +48,11 @@ function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
     queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: isReadOnly })),
     serverAdapter,
     options: { uiConfig: { boardTitle: "Retrigger" } },
+  });
+  // Its own would show the message of any error.
+  serverAdapter.setErrorHandler((error) => {
+    const { status, code, detail } = toProblem(error) ?? UNEXPECTED;
+    return { status: status as 500, body: { error: detail, status, code, detail } };
   });
   const board = serverAdapter.getRouter() as Express & { engines: Record<string, Engine> };
   board.disable("x-powered-by");
@@ -62,11 +68,17 @@ type Engine = (path: string, options: object, done: (error: unknown, html?: stri
 
 /** The doors of Bull Board, from its own routes: a route of a new version is there for admins only, if it changes anything. */
 function listDoors(): Door[] {
+  const paths = [...[appRoutes.entryPoint.route].flat(), ...appRoutes.api.flatMap(({ route }) => route)];
+  const reserved = new Set(
+    paths.flatMap((path) => path.split("/")).filter((word) => word !== "" && !word.startsWith(":")),
+  );
   const pages = [appRoutes.entryPoint.route].flat().map((path): Door => {
-    return { method: "GET", path: PATH + (path === "/" ? "" : path), role: "viewer" };
+    return { method: "GET", path: PATH + (path === "/" ? "" : path), role: "viewer", reserved };
   });
   const calls = appRoutes.api.flatMap(({ method, route }): Door[] =>
-    [method].flat().flatMap((one) => [route].flat().map((path) => toDoor(one.toUpperCase(), path))),
+    [method]
+      .flat()
+      .flatMap((one) => [route].flat().map((path) => ({ ...toDoor(one.toUpperCase(), path), reserved }))),
   );
   return [
     ...pages,

@@ -1,12 +1,13 @@
 import { type Request, Router } from "express";
 import { z } from "zod";
+import { ModelName } from "../../../queues/jobs.ts";
 import { formatCount, formatScore, formatTime } from "../../core/format.ts";
 import type { DecisionRow } from "../../postgres/decision-log.ts";
 import { escapeHtml } from "../html.ts";
 import type { Route } from "../route.ts";
 
 const Query = z.object({
-  model: z.string().max(100).optional().catch(undefined),
+  model: ModelName.optional().catch(undefined),
   limit: z.coerce.number().int().min(1).max(500).catch(50),
 });
 

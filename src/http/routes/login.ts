@@ -32,9 +32,14 @@ export const login: Route = {
         if (holder === "unknown")
           return respondPage(response, 503, { next, fault: "Postgres is away. Try again later." });
         if (holder === "rejected") {
-          const nobody = { name: "nobody", role: null, means: "token", address } as const;
+          const nobody = { name: "nobody", role: null, means: "token", address, tokenId: null } as const;
           await database.recordRefusal(nobody, action, { status: 401, detail: "UNAUTHORIZED" });
-          return respondPage(response, 401, { next, fault: "The token is unknown, revoked or expired." });
+          return (await identifier.isGuessing(address))
+            ? respondPage(response, 429, {
+                next,
+                fault: "Too many wrong tokens from this address. Wait a minute.",
+              })
+            : respondPage(response, 401, { next, fault: "The token is unknown, revoked or expired." });
         }
         const id = await database.beginAudit({ ...holder, means: "token", address }, action);
         const session = await database.startSession(holder.tokenId, identifier.settingsHash);
@@ -45,7 +50,14 @@ export const login: Route = {
     );
     router.post("/logout", async (request, response) => {
       const session = readCookie(request, origins.cookieName);
-      if (session !== null) await database.endSession(session);
+      if (session !== null) {
+        const holder = await database.findSessionHolder(session, identifier.settingsHash);
+        const action = { action: "POST /logout", target: "/logout" };
+        const address = identifier.addressOf(request);
+        const id = holder && (await database.beginAudit({ ...holder, means: "session", address }, action));
+        await database.endSession(session);
+        if (id !== null) await database.finishAudit(id, { result: "done", status: 303, detail: null });
+      }
       clearCookie(response, origins);
       response.redirect(303, "/login");
     });

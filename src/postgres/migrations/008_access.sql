@@ -32,6 +32,7 @@ CREATE TABLE retrigger_audit (
     role TEXT,
     means TEXT NOT NULL,
     address TEXT,
+    token_id TEXT,
     action TEXT NOT NULL,
     target TEXT NOT NULL,
     result TEXT CHECK (result IN ('done', 'refused', 'failed')),

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,7 +8,15 @@ import { createDatabase, type Database } from "../../../src/postgres/database.ts
 import { createLogger } from "../../../src/process/logger.ts";
 import { type ApiJudge, createApiJudge } from "../../support/api-judge.ts";
 import { bearer, JSON_TYPE, type RawResponse, sendRaw } from "../../support/http.ts";
-import { addCheck, addRatings, createWorld, until, withQueue, type World } from "../../support/world.ts";
+import {
+  addCheck,
+  addRatings,
+  createWorld,
+  holdTable,
+  until,
+  withQueue,
+  type World,
+} from "../../support/world.ts";
 
 let world: World;
 let database: Database;
@@ -203,6 +212,19 @@ describe("the events", () => {
     expect(await world.sql("SELECT FROM retrigger_outbox")).toEqual([]);
   });
 
+  it("are looked at although the run was recorded while they were saved", async () => {
+    await post("/events", { runId: "raced" });
+    await until(
+      "it is recorded",
+      async () => (await world.sql("SELECT FROM retraining_events WHERE event_run_id = 'raced'")).length,
+    );
+    const jobId = `event-${randomUUID()}`;
+    await withQueue(world, INBOX, (inbox) =>
+      inbox.add("drift_monitoring.completed", { runId: "raced" }, { jobId }),
+    );
+    expect((await untilDecided(jobId)).decision).not.toBeNull();
+  });
+
   it("reach the queue after a process died between saving and sending them", async () => {
     await world.sql(
       `INSERT INTO retrigger_outbox (id, name, data) VALUES (gen_random_uuid(), 'drift_monitoring.completed', '{"runId":"orphan"}')`,
@@ -303,6 +325,26 @@ describe("the buffer", () => {
       status: 400,
       json: { detail: expect.stringContaining(expected) as string },
     });
+  });
+});
+
+describe("a request whose jobs are no longer kept", () => {
+  it("still tells its decision", async () => {
+    const { json } = await post("/models/default/decisions", {});
+    const { jobId } = json as { jobId: string };
+    const { decision } = await untilDecided(jobId);
+    expect(decision).not.toBeNull();
+    const keys = (await world.redis.keys(`${world.config.redisPrefix}:*`)).filter((key) =>
+      key.includes((decision as unknown as { runId: string }).runId),
+    );
+    await world.redis.del(keys);
+    expect((await get(`/requests/${jobId}`, "viewer")).json).toMatchObject({
+      state: "decided",
+      decisionId: expect.any(Number) as number,
+      decision: null,
+    });
+    for (const id of ["meta", "events", "completed", "999999"])
+      expect([400, 404]).toContain((await get(`/requests/${id}`, "viewer")).status);
   });
 });
 
@@ -450,7 +492,31 @@ describe("an Idempotency-Key", () => {
     ).toEqual([{ rows: 1 }]);
   });
 
-  it("may be used again after its request failed", async () => {
+  it("covers the attributes of a CloudEvent in binary mode", async () => {
+    const event = (id: string) => ({
+      "ce-specversion": "1.0",
+      "ce-type": "drift_monitoring.completed",
+      "ce-id": id,
+      "ce-source": "/s",
+      "idempotency-key": "key-4",
+    });
+    expect((await post("/events", {}, event("binary-1"))).status).toBe(202);
+    expect((await post("/events", {}, event("binary-2"))).status).toBe(422);
+  });
+
+  it("says so if its request was interrupted, rather than to do it twice", async () => {
+    const key = { "idempotency-key": "key-5" };
+    await post("/models/default/buffer", { rows: 1, batch: "b6" }, key);
+    await world.sql(
+      "UPDATE retrigger_requests SET status = NULL, started_at = now() - interval '5 minutes' WHERE key = 'key-5'",
+    );
+    expect(await post("/models/default/buffer", { rows: 1, batch: "b6" }, key)).toMatchObject({
+      status: 409,
+      json: { code: "INTERRUPTED" },
+    });
+  });
+
+  it("may be used again after its request was refused", async () => {
     const key = { "idempotency-key": "key-3" };
     expect((await post("/models/nothing/buffer", { rows: 1 }, key)).status).toBe(404);
     expect((await post("/models/default/buffer", { rows: 1, batch: "b5" }, key)).status).toBe(201);
@@ -466,7 +532,8 @@ describe("tokens and the audit", () => {
     expect(created).toMatchObject({ status: 201, json: { token: expect.stringMatching(/^rt_/) as string } });
     const { id, token } = created.json as { id: string; token: string };
     const listed = await get("/tokens", "admin");
-    expect(listed.text).not.toContain(token.split("_")[2]);
+    const secret = token.slice(`rt_${id}_`.length);
+    expect(listed.text).not.toContain(secret);
     expect((await post(`/tokens/${id}`, undefined, { method: "DELETE", role: "admin" })).status).toBe(204);
     expect((await post(`/tokens/${id}`, undefined, { method: "DELETE", role: "admin" })).status).toBe(404);
     const audit = (await get("/audit?limit=5", "admin")).json as {
@@ -474,7 +541,7 @@ describe("tokens and the audit", () => {
     };
     expect(audit.entries[0]).toMatchObject({ action: "DELETE /api/v1/tokens/:id", actor: "admin" });
     const dump = JSON.stringify(await world.sql("SELECT row_to_json(a)::text AS row FROM retrigger_audit a"));
-    expect(dump).not.toContain(token.split("_")[2]);
+    expect(dump).not.toContain(secret);
     for (const path of ["/tokens", "/audit"]) expect((await get(path, "operator")).status).toBe(403);
   });
 });
@@ -524,7 +591,7 @@ describe("a stream", () => {
       ]);
     });
     const text = await reading;
-    const [, id = ""] = /^id: (.*)$/m.exec(text) ?? [];
+    const id = [...text.matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? "";
     const data = JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? "") as { id: number; model: string };
     expect(data).toMatchObject({ model: "default", cause: "manual" });
     await post("/models/default/decisions", {}, { prefer: "wait=10" });
@@ -536,6 +603,28 @@ describe("a stream", () => {
     expect(resumed).toContain("event: decision");
     for (const faulty of ["x", "1~yesterday", "99999999999~2026-01-01T00:00:00Z"])
       expect((await get("/stream", "viewer", { "last-event-id": faulty })).status).toBe(400);
+  });
+
+  it("gives its place back if its client goes away before it begins", async () => {
+    const held = await holdTable(world, "retraining_decisions");
+    const { hostname, port } = new URL(address);
+    const going = Array.from({ length: 60 }, () => {
+      const sent = request({
+        hostname,
+        port,
+        path: "/api/v1/stream",
+        headers: { ...hostOf(), ...bearer(tokens.viewer) },
+      });
+      sent.on("error", () => {});
+      sent.end();
+      return sent;
+    });
+    await held.untilSessionWaits();
+    for (const sent of going) sent.destroy();
+    await held.release();
+    await until("a stream opens", async () =>
+      (await readStream("/stream", {}, (own) => own.includes("retry"))).includes("id: "),
+    );
   });
 
   it("of one decision begins with its state", async () => {

@@ -376,6 +376,13 @@ describe("a new alert that does not call for a training", () => {
     expect(judgeWith(policyFrom({ when, guards: {} }), evidence).reason).toBe("retry_backoff");
   });
 
+  it("one that does lifts it, whatever other trainings were for", () => {
+    const policy = policyFrom({ when: { driftAlerts: 1 }, guards: { alreadyActedOn: "off" } });
+    const failed = { ...alert, failed: { endedAt: ago(0), failures: 6 } };
+    const evidence = withChecks([alert, failed, { ...alert, answeredBy: 1 }], { trainings });
+    expect(judgeWith(policy, evidence).reason).toBe("drift_detected");
+  });
+
   it("one that does lifts it", () => {
     const when = { any: [{ driftAlerts: 1 }, { bufferSize: 1e9 }] };
     const evidence = withChecks([alert], { trainings });

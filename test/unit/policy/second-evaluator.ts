@@ -12,7 +12,7 @@ import { isQuiet } from "./second-quiet-hours.ts";
  * Which checks count: all, those that no training was for, of these those that no failure holds back, or of
  * these again those that a failed training was for.
  */
-export type Mode = "all" | "unanswered" | "released" | "failed";
+export type Mode = "all" | "unanswered" | "released" | "failed" | "new";
 
 type Settings = Readonly<Record<string, unknown>>;
 type Tree = Policy["when"];
@@ -102,6 +102,14 @@ function listCarriers(world: World, tree: Tree, mode: Mode): string[] {
   return [CODES[node.key]?.carries ?? []].flat();
 }
 
+/** Whether new checks alone meet the criterion at a place. */
+function isMetAt(world: World, tree: Tree, place: readonly string[]): boolean {
+  const node = takeApart(tree);
+  const part = "parts" in node ? node.parts[Number(place[0])] : undefined;
+  if (part !== undefined) return isMetAt(world, part, place.slice(1));
+  return "key" in node && isMet(world, node.key, node.settings, "new");
+}
+
 /** Where drift carries the condition. */
 function listDrifting(world: World, tree: Tree, mode: Mode, place = ""): string[] {
   if (!holds(world, tree, mode)) return [];
@@ -126,9 +134,10 @@ function listLargeEnough({ evidence, policy }: World): WeighedCheck[] {
 function countsIn(world: World, mode: Mode): (check: WeighedCheck) => boolean {
   return ({ answeredBy, failed }) => {
     if (mode === "all") return true;
+    const isNew = answeredBy === null && failed === null;
+    if (mode === "new" || (mode === "failed" && isNew)) return mode === "new" && isNew;
     if (answeredBy !== null) return isOff(world.policy, "alreadyActedOn");
     const base = backoffOf(world.policy);
-    if (mode === "failed" && failed === null) return false;
     return mode === "unanswered" || failed === null || base === null || world.now >= backoffEnd(failed, base);
   };
 }
@@ -286,5 +295,7 @@ function isHeldByFailure(world: World): boolean {
   if (!holds(world, policy.when, "released")) return false;
   // A place at which drift carries the condition with new checks alone calls for a training anew.
   const before = listDrifting(world, policy.when, "failed");
-  return listDrifting(world, policy.when, "released").every((place) => before.includes(place));
+  return listDrifting(world, policy.when, "released").every(
+    (place) => before.includes(place) && !isMetAt(world, policy.when, place.split(".").slice(1)),
+  );
 }
