@@ -35,7 +35,8 @@ export async function startServer(
   const origins = createOrigins(config.publicUrl, () => (server.address() as AddressInfo | null)?.port ?? 0);
   const isBoundToLoopback = isLoopback(config.host);
   const identifier = createIdentifier({ settings: config, database, origins, isBoundToLoopback });
-  if (!isBoundToLoopback && !(await identifier.hasAuthentication())) throw describeOpenDoor(config);
+  const isGuarded = await identifier.hasAuthentication();
+  if (!isBoundToLoopback && !isGuarded) throw describeOpenDoor(config);
   const app = buildApp({ ...dependencies, identifier, origins });
   server.on("request", app);
   return listen(server, config);

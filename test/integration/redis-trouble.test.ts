@@ -28,7 +28,7 @@ describe("a Redis that answers but refuses writes", () => {
       while (Date.now() < endsAt) expect(await readiness()).toEqual(refusing(reason));
       expect((await get("/healthz")).status).toBe(200);
       expect((await get("/queues/")).status).toBe(200);
-      const callback = await get("/api/v1/trainings/any/outcome");
+      const callback = await get("/api/v1/trainings/any/outcome", "POST");
       expect(callback.status).toBe(503);
       expect(callback.body).toContain(reason);
 

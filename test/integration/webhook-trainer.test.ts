@@ -143,7 +143,7 @@ describe("the webhook trainer", () => {
     const old = await post(app, runId, body, signedHeaders(SECRET, body, hourAgo));
     expect({ status: old.status, ...((await old.json()) as object) }).toMatchObject({
       status: 401,
-      error: expect.stringMatching(
+      detail: expect.stringMatching(
         /X-Retrigger-Timestamp is 360\d s old, at most 300 s are accepted/,
       ) as string,
     });
@@ -151,7 +151,7 @@ describe("the webhook trainer", () => {
     const untimed = await post(app, runId, body, { "x-retrigger-signature-256": plain });
     expect({ status: untimed.status, ...((await untimed.json()) as object) }).toMatchObject({
       status: 401,
-      error: expect.stringContaining('sign "<timestamp>.<body>" instead of the body alone') as string,
+      detail: expect.stringContaining('sign "<timestamp>.<body>" instead of the body alone') as string,
     });
     expect(await state()).toBe("failed");
     expect((await post(app, runId, body, signedHeaders(SECRET, body))).status).toBe(200);

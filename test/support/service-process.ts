@@ -13,8 +13,8 @@ export function startService({ settings }: Pick<World, "settings">, changes: Rec
     untilLogged,
     async untilReady() {
       const { address } = await untilLogged("Retrigger is ready");
-      const get = async (path: string) => {
-        const response = await fetch(String(address) + path);
+      const get = async (path: string, method = "GET") => {
+        const response = await fetch(String(address) + path, { method });
         const body = await response.text();
         return { status: response.status, body };
       };

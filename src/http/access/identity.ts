@@ -117,7 +117,10 @@ export function createIdentifier({
     addressOf,
     isGuessing: (address) => failures.isTooOften(address),
     async hasAuthentication() {
-      return settingsHash !== null || trustedProxy !== undefined || (await database.readTokenState()).inForce;
+      const { any, inForce } = await database.readTokenState();
+      // Known from the start, whatever becomes of Postgres then.
+      tokens = { has: any, at: performance.now() };
+      return settingsHash !== null || trustedProxy !== undefined || inForce;
     },
     async identify(request) {
       const address = addressOf(request);

@@ -47,10 +47,10 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
     const path = pathOf(request);
     const { door, allowed } =
       path === null || !isNormal(path) ? { door: null, allowed: [] } : doors.find(request.method, path);
-    // A receiver may know a signed door by another name.
-    // No text that Postgres or Redis gets may contain one.
+    // Neither Postgres nor Redis takes a text with one.
     if (request.originalUrl.includes("%00"))
       return respondProblem(response, 400, "BAD_INPUT", "The address contains a NUL character");
+    // A receiver may know a signed door by another name.
     if (door?.role !== "signed" && !origins.isOwnHost(request.get("host")))
       return respondProblem(
         response,
@@ -83,7 +83,8 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
     if (refusal) {
       const [status, code, detail] = await throttleFailure(identity, refusal);
       if (status === 401) response.set("WWW-Authenticate", 'Bearer realm="retrigger"');
-      if (isChange || status === 403) await recordRefusal(request, identity.actor, status, code);
+      if (status !== 503 && (isChange || status === 403))
+        await recordRefusal(request, identity.actor, status, code);
       if (status === 401 && isPage(request)) return response.redirect(302, loginAddress(request));
       return respondProblem(response, status, code, detail);
     }

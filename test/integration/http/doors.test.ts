@@ -27,12 +27,12 @@ async function serve(settings: Record<string, string> = {}): Promise<string> {
 beforeAll(async () => {
   world = await createWorld();
   database = createDatabase(world.config, createLogger("silent"));
+  for (const role of ROLES) tokens[role] = await createToken(role);
   guarded = await serve();
   proxied = await serve({
     TRUSTED_PROXY: "127.0.0.0/8",
     PROXY_ROLES: "ml-emit=emit,ml-view=viewer,ml-ops=operator,ml-admins=admin",
   });
-  for (const role of ROLES) tokens[role] = await createToken(role);
 });
 afterAll(async () => {
   await database.close();
