@@ -126,7 +126,6 @@ const statusOf = (jobId: string | null): string | null =>
   jobId === null ? null : `/api/v1/requests/${jobId}`;
 
 export const eventOperations: readonly AnyOperation[] = [
-  ...detectorOperations,
   operation({
     method: "POST",
     path: "/events",
@@ -174,6 +173,7 @@ export const eventOperations: readonly AnyOperation[] = [
       return { status: isNew ? 202 : 200, body: isList ? results : results[0] };
     },
   }),
+  ...detectorOperations,
 ];
 
 /** @throws PermanentError that names each faulty field. */

@@ -59,6 +59,7 @@ function describe(operation: Operation, schemas: Json): Json {
     method,
     path,
     role,
+    tags: [path.split("/")[1]],
     summary,
     description,
     params,
