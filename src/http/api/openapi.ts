@@ -59,7 +59,6 @@ function describe(operation: Operation, schemas: Json): Json {
     method,
     path,
     role,
-    tags: [path.split("/")[1]],
     summary,
     description,
     params,
@@ -81,6 +80,7 @@ function describe(operation: Operation, schemas: Json): Json {
   ];
   return {
     operationId: `${method.toLowerCase()}${path.replaceAll(/[{}]/g, "").replaceAll(/\/(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
+    tags: [path.split("/")[1]],
     summary,
     description: [description, `Needs the role \`${role}\`.`].filter((text) => text !== undefined).join(" "),
     ...(parameters.length > 0 ? { parameters } : {}),
