@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
 import type { Response } from "express";
 import { ConfigError, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
 import { RequestError } from "./request-error.ts";
@@ -15,6 +16,16 @@ export interface Problem {
 
 /** Responds with a problem. A server that is away may be back soon, so a sender is told to retry. */
 export function respondProblem(response: Response, status: number, code: string, detail: string): void {
+  if (status === 503) response.set("Retry-After", "5");
+  response
+    .status(status)
+    .type(PROBLEM_TYPE)
+    .send(describeProblem(status, code, detail));
+}
+
+const PROBLEM_TYPE = "application/problem+json";
+
+function describeProblem(status: number, code: string, detail: string): string {
   const problem: Problem = {
     type: "about:blank",
     title: STATUS_CODES[status] ?? "Error",
@@ -22,9 +33,27 @@ export function respondProblem(response: Response, status: number, code: string,
     detail,
     code,
   };
-  if (status === 503) response.set("Retry-After", "5");
-  response.status(status).type("application/problem+json").send(JSON.stringify(problem));
+  return JSON.stringify(problem);
 }
+
+/** Responds to what is no HTTP request, or came too slowly, and closes the connection. */
+export function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
+  const [status, detail] = CONNECTION_FAULTS[error.code ?? ""] ?? [400, "This is no HTTP request"];
+  const body = describeProblem(status, "BAD_REQUEST", detail);
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    "Connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+}
+
+const CONNECTION_FAULTS: Readonly<Record<string, [status: number, detail: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, "The headers are too large"],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, "The request came too slowly"],
+};
 
 /** What an error means to the caller; null for one that is our own fault, which is logged and not shown. */
 export function toProblem(error: unknown): Pick<Problem, "status" | "code" | "detail"> | null {

@@ -8,7 +8,7 @@ import { createDoorTable } from "./access/doors.ts";
 import { createIdentifier } from "./access/identity.ts";
 import { createKeeper, doorOf } from "./access/keeper.ts";
 import { createOrigins, isLoopback } from "./access/origins.ts";
-import { respondProblem, toProblem, UNEXPECTED } from "./problem.ts";
+import { refuseConnection, respondProblem, toProblem, UNEXPECTED } from "./problem.ts";
 import { requireServers } from "./requirements.ts";
 import type { RouteDependencies } from "./route.ts";
 import { ROUTES } from "./routes.ts";
@@ -32,6 +32,7 @@ export async function startServer(
     connectionsCheckingInterval: 1_000,
   });
   server.maxConnections = MAX_CONNECTIONS;
+  server.on("clientError", refuseConnection);
   const origins = createOrigins(config.publicUrl, () => (server.address() as AddressInfo | null)?.port ?? 0);
   const isBoundToLoopback = isLoopback(config.host);
   const identifier = createIdentifier({ settings: config, database, origins, isBoundToLoopback });

@@ -1,3 +1,5 @@
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { appRoutes } from "@bull-board/api/dist/routes.js";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { parseConfig } from "../../../src/config/config.ts";
@@ -281,6 +283,19 @@ describe.concurrent("the door keeper", { timeout: 60_000 }, () => {
       expect(headers["x-powered-by"]).toBeUndefined();
       expect(headers["strict-transport-security"]).toBeUndefined();
     }
+  });
+
+  it.each([
+    ["what is no request", "NONSENSE\r\n\r\n", 400],
+    ["headers that are too large", `GET / HTTP/1.1\r\nX: ${"x".repeat(20_000)}\r\n\r\n`, 431],
+  ])("answers %s with a problem, and closes the connection", async (_, sent, status) => {
+    const { hostname, port } = new URL(guarded);
+    const socket = connect(Number(port), hostname);
+    socket.write(sent);
+    const received = await text(socket);
+    expect(received).toMatch(
+      new RegExp(`^HTTP/1.1 ${status} [^]*application/problem\\+json[^]*"status":${status}`),
+    );
   });
 
   it("serves Bull Board without anything from another server", async () => {
