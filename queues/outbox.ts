@@ -1,5 +1,10 @@
-/** The job of an event that was saved together with checks: one job, however often it is put on the inbox. */
-export const outboxJobId = (id: string): string => `event-${id}`;
+/**
+ * The job of an event that was saved together with checks: one job, however often it is put on the inbox.
+ *
+ * @param isRepeated Whether every check of it was known.
+ */
+export const outboxJobId = (id: string, isRepeated = false): string =>
+  `${isRepeated ? "repeat" : "event"}-${id}`;
 
-/** Whether a job's event was saved together with checks. */
-export const isOutboxJob = (jobId: string | undefined): boolean => /^event-[0-9a-f-]{36}$/.test(jobId ?? "");
+/** Whether checks were saved with a job's event, so that they have to be looked at. */
+export const bringsChecks = (jobId: string | undefined): boolean => /^event-[0-9a-f-]{36}$/.test(jobId ?? "");

@@ -66,7 +66,10 @@ async function decideRemotely(service: Service, options: DecideOptions): Promise
   const jobId = String(sent["jobId"]);
   if (wait === undefined && !json) return print(`Requested a decision about ${model} (job ${jobId}).`);
   for (const deadline = Date.now() + timeout * 1000; ; await pause(POLL_MS)) {
-    const { state, problem, decision } = await service.call("GET", `/requests/${encode(jobId)}`);
+    const answer = await service.call("GET", `/requests/${encode(jobId)}`);
+    const { state, problem, decision, decisionId } = answer;
+    if (state === "decided" && decision === null)
+      throw refuse(`Decision ${String(decisionId)} was made, but its report is no longer kept`);
     if (state === "decided") return printSummary(DecisionSummary.parse(decision), json);
     if (state === "not_decided") throw refuse(String(problem));
     if (Date.now() > deadline)

@@ -59,8 +59,11 @@ async function emitRemotely(service: Service, options: Record<string, string | u
   if (!detector)
     return printSent(await service.call("POST", "/events", { model, runId, status, completedAt, source }));
   const document = await readText(options[keyOf(detector.name)] ?? "", `--${detector.name}`);
-  const query = `model=${encode(model)}&runId=${encode(runId)}&source=${encode(source)}`;
-  const sent = await service.call("POST", `/events/${detector.name}?${query}`, document);
+  const given = { model, runId, source, status, completedAt };
+  const query = Object.entries(given).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${encode(value)}`],
+  );
+  const sent = await service.call("POST", `/events/${detector.name}?${query.join("&")}`, document);
   print(`${detector.title}: ${String(sent["checks"])} check(s), ${String(sent["alerts"])} with drift.`);
   for (const text of sent["ignored"] as string[]) printNote(`Not used: ${text}`);
   printSent(sent);

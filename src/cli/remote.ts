@@ -76,7 +76,15 @@ function createService(url: string, token: string | null): Service {
           cause: error,
         });
       }
-      if (response.ok) return (parseJson(text) ?? {}) as Record<string, unknown>;
+      if (response.ok) {
+        // A page that asks for a login, say, must not pass for an answer.
+        const answer = z.looseObject({}).safeParse(parseJson(text)).data;
+        if (answer) return answer;
+        throw new PermanentError(
+          "NO_SERVICE",
+          `${url} is no Retrigger service: it responded with something else`,
+        );
+      }
       const problem = Problem.safeParse(parseJson(text)).data;
       const detail = problem?.detail ?? `it responded with ${response.status}`;
       throw new PermanentError(problem?.code ?? "REFUSED", `${url} refused: ${detail}`);

@@ -21,7 +21,7 @@ export function highestOf(roles: readonly Role[]): Role | null {
 
 /** A text without the secrets of tokens in it. */
 export function hideTokens(text: string): string {
-  return text.replaceAll(/(rt_[a-z0-9]{10}_)[\w-]{20,}/g, "$1…");
+  return text.replaceAll(/((?:rt_)?[a-z0-9]{10}_)[\w-]{20,}/g, "$1…");
 }
 
 /** How a caller was recognized. `cli` is the command line, which uses the servers themselves. */

@@ -28,6 +28,8 @@ const SESSION_IDLE_HOURS = 12;
 const SESSION_LIMIT_HOURS = 7 * 24;
 
 const TOKEN = /^rt_([a-z0-9]{10})_([A-Za-z0-9_-]{43})$/;
+/** What people may name a token by: its id, or all or most of the token. */
+const TOKEN_OR_ID = /^(?:rt_)?([a-z0-9]{10})(?:_[\w-]{43})?$/;
 const ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
 
 /** Stores tokens and browser sessions, by their hashes. */
@@ -60,7 +62,7 @@ export function createTokenStore({ pool }: { pool: pg.Pool }) {
 
     /** Revokes a token, given by its id or in full, and ends its sessions. Returns whether there was one in force. */
     async revokeToken(token: string): Promise<boolean> {
-      const { rowCount } = await pool.query(REVOKE_TOKEN, [TOKEN.exec(token)?.[1] ?? token]);
+      const { rowCount } = await pool.query(REVOKE_TOKEN, [TOKEN_OR_ID.exec(token)?.[1] ?? token]);
       return rowCount === 1;
     },
 

@@ -61,7 +61,8 @@ export async function sendEvent(
     { runId: report.runId, source },
     job,
   );
-  if (!isDuplicate || savedChecks > 0) return { outcome, jobId: await relay(dependencies, job), savedChecks };
+  if (!isDuplicate || savedChecks > 0)
+    return { outcome, jobId: await relay(dependencies, job, savedChecks === 0), savedChecks };
   await database.removeFromOutbox(job.id);
   return { outcome, jobId: null, savedChecks };
 }
@@ -78,8 +79,9 @@ export async function relayOutbox(dependencies: RelayDependencies): Promise<void
 async function relay(
   { database, client }: Pick<RelayDependencies, "client" | "database">,
   { id, name, data }: OutboxJob,
+  isRepeated = false,
 ): Promise<string> {
-  const jobId = outboxJobId(id);
+  const jobId = outboxJobId(id, isRepeated);
   await client.inbox.add(name, data, { ...INBOX_JOB_OPTIONS, jobId });
   await database.removeFromOutbox(id);
   return jobId;

@@ -1,6 +1,6 @@
 import type { Job } from "bullmq";
 import type { IntakeResult } from "../../queues/jobs.ts";
-import { isOutboxJob } from "../../queues/outbox.ts";
+import { bringsChecks } from "../../queues/outbox.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { FOLLOW_UP_DELAY_MS } from "../../queues/options.ts";
 import { computeSpreadOffsetMs } from "../../queues/spread.ts";
@@ -36,7 +36,7 @@ export function createInboxProcessor({
         key: inboxKey(job, prefix),
         runId: inboxRunId(job, prefix),
         isRetry: job.attemptsStarted > 1,
-        bringsChecks: isOutboxJob(job.id),
+        bringsChecks: bringsChecks(job.id),
       });
       if (outcome.kind === "busy") return await delay(job, FOLLOW_UP_DELAY_MS, token);
       const { result } = outcome;

@@ -76,9 +76,12 @@ export function createIdentifier({
     return tokens && performance.now() - tokens.at < TOKENS_BELIEVED_MS ? tokens.has : null;
   }
 
+  function isOfSettings(token: string | undefined): boolean {
+    return settingsHash !== null && token !== undefined && timingSafeEqual(settingsHash, sha256(token));
+  }
+
   async function readToken(token: string) {
-    if (settingsHash && timingSafeEqual(settingsHash, sha256(token)))
-      return { name: "settings", role: "admin" as const, tokenId: null };
+    if (isOfSettings(token)) return { name: "settings", role: "admin" as const, tokenId: null };
     const holder = await ask(() => database.findTokenHolder(token));
     return holder ?? "rejected";
   }
@@ -132,16 +135,19 @@ export function createIdentifier({
         kind: "known",
         actor: { ...holder, means, address },
       });
+      const user = request.get("x-forwarded-user") ?? "";
+      const isProxied = user !== "" && isTrusted(peerOf(request));
       const authorization = request.get("authorization");
-      if (authorization !== undefined) {
-        const [, token] = /^Bearer +(\S+)$/i.exec(authorization) ?? [];
+      const [, token] = /^Bearer +(\S+)$/i.exec(authorization ?? "") ?? [];
+      // A proxy may pass on credentials that were meant for it.
+      const isForeign = isProxied && token?.startsWith("rt_") !== true && !isOfSettings(token);
+      if (authorization !== undefined && !isForeign) {
         const holder = token === undefined ? "rejected" : await readToken(token);
         if (holder === "unknown") return { kind: "unknown", actor: nobody };
         if (holder === "rejected") return { kind: "rejected", actor: { ...nobody, means: "token" } };
         return known(holder, "token");
       }
-      const user = request.get("x-forwarded-user") ?? "";
-      if (user !== "" && isTrusted(peerOf(request))) {
+      if (isProxied) {
         const groups = (request.get("x-forwarded-groups") ?? "").split(",").map((group) => group.trim());
         const role = highestOf(groups.flatMap((group) => proxyRoles.get(group) ?? []));
         const name = decodeHeader(user);

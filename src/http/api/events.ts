@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DriftMonitoringCompleted, ModelName, PlainText } from "../../../queues/jobs.ts";
+import { DriftMonitoringCompleted, IsoTime, ModelName, PlainText } from "../../../queues/jobs.ts";
 import { ReportedCheck } from "../../../queues/reports.ts";
 import { createRunId } from "../../../queues/run-id.ts";
 import { findModel } from "../../config/find-model.ts";
@@ -83,6 +83,8 @@ const detectorOperations = DETECTORS.map((detector) =>
       model: ModelName.default("default"),
       runId: PlainText.optional(),
       source: PlainText.default(detector.name),
+      status: z.enum(["success", "failed"]).default("success"),
+      completedAt: IsoTime.optional(),
     }),
     body: z.unknown(),
     bodyAs: "text",
@@ -103,20 +105,15 @@ const detectorOperations = DETECTORS.map((detector) =>
         );
       const { checks, ignored } = detector.parse(document);
       const runId = query.runId ?? `${detector.name}-${createRunId()}`;
-      const event = {
-        runId,
-        model,
-        source,
-        status: "success" as const,
-        completedAt: new Date().toISOString(),
-      };
+      const { status, completedAt = new Date().toISOString() } = query;
+      const event = { runId, model, source, status, completedAt };
       const { jobId, ...sent } = await sendEvent(dependencies, event, { checks, runId });
       const alerts = checks.filter(({ triggered }) => triggered).length;
-      const status = statusOf(jobId);
+      const address = statusOf(jobId);
       const report = { checks: checks.length, alerts, ignored };
       return {
         status: sent.outcome === "accepted" ? 202 : 200,
-        body: { ...sent, runId, model, jobId, status, ...report },
+        body: { ...sent, runId, model, jobId, status: address, ...report },
       };
     },
   }),

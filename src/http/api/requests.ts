@@ -25,7 +25,7 @@ export const requestOperations: readonly AnyOperation[] = [
     role: "viewer",
     summary: "Say what has become of an event or a request",
     params: z.strictObject({
-      jobId: z.string().regex(/^(\d{1,15}|event-[0-9a-f-]{36})$/, "must be a job's id"),
+      jobId: z.string().regex(/^(\d{1,15}|(event|repeat)-[0-9a-f-]{36})$/, "must be a job's id"),
     }),
     requires: ["postgres", "redis"],
     responses: { 200: { description: "Its state", schema: RequestState } },

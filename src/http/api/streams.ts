@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { Change, ChangeCursor } from "../../postgres/changes.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, type ApiDependencies, type Call, operation, type Reply } from "./operation.ts";
@@ -152,7 +153,7 @@ const formatCursor = ({ decisionId, trainingAt }: ChangeCursor): string => `${de
 function parseCursor(text: string | undefined): ChangeCursor | null {
   if (text === undefined || text === "") return null;
   const [, id, trainingAt = ""] = /^(\d{1,9})~(\d{4}-[\dT:.+Z-]{10,40})$/.exec(text) ?? [];
-  if (id === undefined || Number.isNaN(Date.parse(trainingAt)))
+  if (id === undefined || !z.iso.datetime({ offset: true }).safeParse(trainingAt).success)
     throw new RequestError(400, "Last-Event-ID is none that a stream has sent", "BAD_INPUT");
   return { decisionId: Number(id), trainingAt };
 }

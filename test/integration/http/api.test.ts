@@ -601,7 +601,7 @@ describe("a stream", () => {
       (own) => own.includes(`"id":${data.id + 1}`) || own.includes(`"id" : ${data.id + 1}`),
     );
     expect(resumed).toContain("event: decision");
-    for (const faulty of ["x", "1~yesterday", "99999999999~2026-01-01T00:00:00Z"])
+    for (const faulty of ["x", "1~yesterday", "99999999999~2026-01-01T00:00:00Z", "0~2026-02-30T00:00:00Z"])
       expect((await get("/stream", "viewer", { "last-event-id": faulty })).status).toBe(400);
   });
 

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { execFile, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -66,6 +69,20 @@ describe("a command with --url", { timeout: 60_000 }, () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Evidently: \d+ check\(s\)/m);
     expect(stdout).toMatch(/^Saved \d+ check\(s\) of default\.$/m);
+    const failed = [
+      "emit",
+      "--sagemaker",
+      file.replace("evidently", "sagemaker"),
+      "--status",
+      "failed",
+      "--run-id",
+      "f1",
+    ];
+    expect((await run(...failed)).code).toBe(0);
+    await until("it is recorded", async () => {
+      const rows = await world.sql("SELECT outcome FROM retraining_events WHERE event_run_id = 'f1'");
+      return rows.length > 0 ? (expect(rows).toEqual([{ outcome: "drift_run_failed" }]), true) : null;
+    });
   });
 
   it("snoozes, reports growth, and says what the service refuses", async () => {
@@ -104,6 +121,19 @@ describe("a command with --url", { timeout: 60_000 }, () => {
     const unknown = await runScript("src/cli.ts", ["why", "--url", url, "--token", "rt_x"], {});
     expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("token is unknown") as string });
     expect(unknown.stderr).not.toContain("rt_x");
+    const page = createServer((_, response) => response.end("<h1>Log in</h1>")).listen(0, "127.0.0.1");
+    await once(page, "listening");
+    const { port } = page.address() as AddressInfo;
+    const elsewhere = await runScript(
+      "src/cli.ts",
+      ["unsnooze", "default", "--url", `http://127.0.0.1:${port}`],
+      {},
+    );
+    page.close();
+    expect(elsewhere).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("is no Retrigger service") as string,
+    });
   });
 });
 
