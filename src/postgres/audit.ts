@@ -61,9 +61,13 @@ function toValues({ name, role, means, address, tokenId }: Actor): (string | nul
 }
 
 const COLUMNS = "actor, role, means, address, token_id, action, target";
-const BEGIN = `INSERT INTO retrigger_audit (${COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`;
-const FINISH =
-  "UPDATE retrigger_audit SET result = $2, status = $3, detail = $4, finished_at = now() WHERE id = $1";
+// Not flushed at once, which takes longer than the rest: a change in Postgres itself flushes what was written before it.
+const SOON = "set_config('synchronous_commit', 'off', true)";
+const BEGIN = `WITH soon AS MATERIALIZED (SELECT ${SOON})
+INSERT INTO retrigger_audit (${COLUMNS}) SELECT $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text FROM soon
+RETURNING id`;
+const FINISH = `WITH soon AS MATERIALIZED (SELECT ${SOON})
+UPDATE retrigger_audit SET result = $2, status = $3, detail = $4, finished_at = now() FROM soon WHERE id = $1`;
 const REFUSE = `INSERT INTO retrigger_audit (${COLUMNS}, result, status, detail, finished_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, 'refused', $8, $9, now())`;
 const LIST = `SELECT id::float8 AS id, to_json(at) #>> '{}' AS at, actor, role, means, address,
