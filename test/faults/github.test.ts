@@ -3,18 +3,18 @@ import { createLanes } from "./lane.ts";
 import { createGitHubPlans, TRAINING_KILL_POINTS } from "./plans.ts";
 import { makeRun } from "./runs.ts";
 
-// Every second misbehaviour, each with another kill point; all of it changes daily.
+// Every third misbehaviour, each with another kill point; all of it changes daily.
 const DAY = Math.floor(Date.now() / 86_400_000);
 const PLANS = createGitHubPlans(DAY).filter((_, index) => {
   const [misbehaviour, killPoint] = [
     Math.floor(index / TRAINING_KILL_POINTS.length),
     index % TRAINING_KILL_POINTS.length,
   ];
-  const isToday = (misbehaviour + DAY) % 2 === 0;
-  return isToday && killPoint === (7 * misbehaviour + (DAY >> 1)) % TRAINING_KILL_POINTS.length;
+  const isToday = (misbehaviour + DAY) % 3 === 0;
+  return isToday && killPoint === (7 * misbehaviour + Math.floor(DAY / 3)) % TRAINING_KILL_POINTS.length;
 });
 
-/** The short form of `npm run test:faults -- --github`: each misbehaviour once in two days. */
+/** The short form of `npm run test:faults -- --github`: each misbehaviour once in three days. */
 describe(`a misbehaving GitHub and a worker that is killed meanwhile (day ${DAY})`, () => {
   const lanes = createLanes(2);
   beforeAll(() => lanes.open());

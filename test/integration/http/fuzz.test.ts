@@ -270,7 +270,7 @@ function attemptsOf(
   });
 }
 
-const TRIES = Number(process.env["FUZZ_RUNS"] ?? 15);
+const TRIES = Number(process.env["FUZZ_RUNS"] ?? 8);
 // A stream does not end, and both of its parameters are those of other operations.
 const each = Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =>
   Object.entries(methods).flatMap(([method, operation]) =>
