@@ -13,7 +13,11 @@ let lane: Lane;
 beforeAll(async () => {
   lane = await openLane();
 }, 60_000);
-afterAll(() => lane.close());
+afterAll(async () => {
+  // A test that failed in the middle has left one suspended, and a suspended process does not end.
+  await Promise.all([lane.redis.resume(), lane.postgres.resume()]);
+  await lane.close();
+});
 
 type Server = "redis" | "postgres";
 const NAMES = { redis: "Redis", postgres: "Postgres" } as const;
