@@ -78,17 +78,21 @@ export function parseChecks(text: string, runId: string | null): ReportedCheck[]
   });
   if (faults.length === 0 && checks.length === 0) faults.push("it contains no check");
   if (runId !== null) {
-    const names = checks.map(({ feature }) => feature);
-    for (const [index, name] of names.entries())
-      if (names.indexOf(name) < index)
-        faults.push(
-          `checks[${index}].feature is ${JSON.stringify(name)} again: a run has one check of each feature`,
-        );
+    for (const { index, feature } of findRepeated(checks))
+      faults.push(
+        `checks[${index}].feature is ${JSON.stringify(feature)} again: a run has one check of each feature`,
+      );
   }
   if (faults.length === 0) return checks;
   const shown = faults.slice(0, SHOWN_FAULTS).map((fault) => `  - ${fault}`);
   if (faults.length > shown.length) shown.push(`  - … and ${faults.length - shown.length} more`);
   throw new PermanentError("BAD_INPUT", `${faults.length} fault(s) in the report:\n${shown.join("\n")}`);
+}
+
+/** The checks whose feature an earlier one of the list has. */
+export function findRepeated(checks: readonly ReportedCheck[]): { index: number; feature: string }[] {
+  const names = checks.map(({ feature }) => feature);
+  return names.flatMap((feature, index) => (names.indexOf(feature) < index ? [{ index, feature }] : []));
 }
 
 function readList(text: string, faults: string[]): unknown[] {

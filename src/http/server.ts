@@ -59,19 +59,13 @@ function buildApp(dependencies: RouteDependencies): express.Express {
   app.use(secureHeaders(origins.isSecure));
   app.use(createKeeper({ doors, origins, identifier, database, log }));
   for (const { doors: own, requires, create } of ROUTES) {
-    const router = create(dependencies);
-    const chain = [...requireServers(requires, dependencies), router];
+    const route = express.Router();
+    for (const step of requireServers(requires, dependencies)) route.use(step);
+    route.use(create(dependencies));
     // A route sees only what comes through its own doors.
-    app.use((request, response, next) => {
-      const door = doorOf(request);
-      if (!own.includes(door)) return next();
-      const run = (index: number): void => {
-        const step = chain[index];
-        if (!step) return next();
-        void step(request, response, (error?: unknown) => (error ? next(error) : run(index + 1)));
-      };
-      run(0);
-    });
+    app.use((request, response, next) =>
+      own.includes(doorOf(request)) ? route(request, response, next) : next(),
+    );
   }
   app.use((_: Request, response: Response) =>
     respondProblem(response, 404, "NOT_FOUND", "There is no such path"),

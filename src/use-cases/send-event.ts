@@ -23,7 +23,7 @@ export interface EventReport {
 }
 
 interface Dependencies {
-  database: Pick<Database, "findEvent" | "saveChecksWithJob" | "listOutbox" | "removeFromOutbox">;
+  database: Pick<Database, "findEvent" | "saveChecksWithJob" | "removeFromOutbox">;
   client: Pick<Requester, "send" | "inbox">;
 }
 
@@ -77,7 +77,7 @@ export async function relayOutbox(dependencies: RelayDependencies): Promise<void
 
 /** The job's id makes one job of it, however often it is put there. */
 async function relay(
-  { database, client }: Pick<RelayDependencies, "client" | "database">,
+  { database, client }: { database: Pick<Database, "removeFromOutbox">; client: Pick<Requester, "inbox"> },
   { id, name, data }: OutboxJob,
   isRepeated = false,
 ): Promise<string> {

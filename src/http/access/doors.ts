@@ -22,8 +22,6 @@ export interface Door {
 /** Finds the door of a request. `allowed` lists the methods of the path; none if there is no such path. */
 export interface DoorTable {
   find(method: string, path: string): { door: Door | null; allowed: string[] };
-  /** Every door, for tests and documentation. */
-  list: readonly Door[];
 }
 
 /** Compiles the table. A path of fixed segments wins over one with a placeholder in the same position. */
@@ -32,7 +30,6 @@ export function createDoorTable(doors: readonly Door[]): DoorTable {
     .map((door) => ({ door, segments: door.path.split("/") }))
     .toSorted((a, b) => countPlaceholders(a.segments) - countPlaceholders(b.segments));
   return {
-    list: doors,
     find(method, path) {
       const segments = path.split("/");
       const found = parsed.filter(({ door, segments: own }) => matches(own, segments, door.reserved));

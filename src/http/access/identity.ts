@@ -4,7 +4,7 @@ import type { Request } from "express";
 import { type Actor, highestOf, type Role } from "../../core/access.ts";
 import type { Database } from "../../postgres/database.ts";
 import { sha256 } from "../../postgres/tokens.ts";
-import { isSettledWithin } from "../../process/lifecycle.ts";
+import { ask } from "./ask.ts";
 import { isLoopback, type Origins } from "./origins.ts";
 import { createThrottle } from "./throttle.ts";
 
@@ -30,8 +30,6 @@ export interface IdentityDependencies {
   isBoundToLoopback: boolean;
 }
 
-/** Postgres responds within milliseconds; a caller waits this long at most. */
-const RESPONSE_LIMIT_MS = 1_000;
 /** How long the answer to "are there tokens?" holds, and how long to wait for another if there was one. */
 const TOKENS_KNOWN_MS = 1_000;
 const REFRESH_LIMIT_MS = 250;
@@ -71,7 +69,7 @@ export function createIdentifier({
   /** Whether there ever was a token; null if Postgres does not answer, and did not for a while. */
   async function hadTokens(): Promise<boolean | null> {
     if (tokens && performance.now() - tokens.at < TOKENS_KNOWN_MS) return tokens.has;
-    const answer = await ask(() => database.readTokenState(), tokens ? REFRESH_LIMIT_MS : RESPONSE_LIMIT_MS);
+    const answer = await ask(() => database.readTokenState(), tokens ? REFRESH_LIMIT_MS : undefined);
     if (answer !== "unknown") tokens = { has: answer.any, at: performance.now() };
     return tokens && performance.now() - tokens.at < TOKENS_BELIEVED_MS ? tokens.has : null;
   }
@@ -177,12 +175,6 @@ const PROXY_HEADER = /^(x-forwarded-|cf-|forwarded$|via$|x-real-ip$|x-client-ip$
 /** `1.2.3.4:5678` and `[::1]:5678` as some proxies write an address. */
 function withoutPort(hop: string): string {
   return hop.replace(/^\[([^\]]+)\](:\d+)?$/, "$1").replace(/^([\d.]+):\d+$/, "$1");
-}
-
-/** The value of a call to Postgres; "unknown" if it fails or does not respond in time. */
-async function ask<T>(call: () => Promise<T>, limitMs = RESPONSE_LIMIT_MS): Promise<T | "unknown"> {
-  const answer = call().catch(() => "unknown" as const);
-  return (await isSettledWithin(answer, limitMs)) ? answer : "unknown";
 }
 
 /** A header as text: its bytes are UTF-8. */

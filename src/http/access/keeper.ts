@@ -2,9 +2,9 @@ import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { type Actor, grants, hideTokens, type Role } from "../../core/access.ts";
 import type { AuditResult } from "../../postgres/audit.ts";
 import type { Database } from "../../postgres/database.ts";
-import { isSettledWithin } from "../../process/lifecycle.ts";
 import type { Logger } from "../../process/logger.ts";
 import { respondProblem } from "../problem.ts";
+import { ask } from "./ask.ts";
 import { type Door, type DoorTable, isNormal } from "./doors.ts";
 import type { Identifier, Identity } from "./identity.ts";
 import type { Origins } from "./origins.ts";
@@ -112,8 +112,8 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
 
   /** Records the intent. Without it nothing is changed. Returns whether the request may go on. */
   async function beginAudit(request: Request, response: Response, actor: Actor): Promise<boolean> {
-    const id = await answerWithin(dependencies.database.beginAudit(actor, describe(request)));
-    if (id === null) {
+    const id = await ask(() => dependencies.database.beginAudit(actor, describe(request)));
+    if (id === "unknown") {
       respondProblem(
         response,
         503,
@@ -155,15 +155,6 @@ const TOO_MANY_FAILURES: Refusal = [
   "TOO_MANY_FAILURES",
   "Too many wrong tokens from this address. Wait a minute",
 ];
-
-/** Postgres responds within milliseconds; a caller waits this long at most. */
-const RESPONSE_LIMIT_MS = 1_000;
-
-/** What Postgres answers; null if it does not, or not in time. */
-async function answerWithin(call: Promise<string>): Promise<string | null> {
-  const answer = call.catch(() => null);
-  return (await isSettledWithin(answer, RESPONSE_LIMIT_MS)) ? answer : null;
-}
 
 const found = new WeakMap<Request, Door>();
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { DriftMonitoringCompleted, IsoTime, ModelName, PlainText } from "../../../queues/jobs.ts";
-import { ReportedCheck } from "../../../queues/reports.ts";
+import { findRepeated, ReportedCheck } from "../../../queues/reports.ts";
 import { createRunId } from "../../../queues/run-id.ts";
 import { findModel } from "../../config/find-model.ts";
 import { INBOX_JOBS } from "../../../queues/names.ts";
@@ -11,6 +11,7 @@ import { DETECTORS } from "../../detectors/registry.ts";
 import { sendEvent } from "../../use-cases/send-event.ts";
 import { type AnyOperation, operation } from "./operation.ts";
 import { toCloudEventBody } from "./cloud-events.ts";
+import { addressOf } from "./requests.ts";
 
 const MAX_EVENTS = 100;
 
@@ -119,8 +120,7 @@ const detectorOperations = DETECTORS.map((detector) =>
   }),
 );
 
-const statusOf = (jobId: string | null): string | null =>
-  jobId === null ? null : `/api/v1/requests/${jobId}`;
+const statusOf = (jobId: string | null): string | null => (jobId === null ? null : addressOf(jobId));
 
 export const eventOperations: readonly AnyOperation[] = [
   operation({
@@ -182,12 +182,11 @@ function parseEvent(body: unknown, what: string): ParsedEvent {
   const { checks, ...rest } = given;
   const event = parseInput(DriftMonitoringCompleted, rest, what);
   const list = checks === undefined ? null : parseInput(Checks, checks, `checks of the ${what}`);
-  const names = (list ?? []).map(({ feature }) => feature);
-  const twice = names.find((name, index) => names.indexOf(name) < index);
-  if (twice !== undefined)
+  const [twice] = findRepeated(list ?? []);
+  if (twice)
     throw new RequestError(
       400,
-      `checks: ${JSON.stringify(twice)} occurs twice: a run has one check of each feature`,
+      `checks: ${JSON.stringify(twice.feature)} occurs twice: a run has one check of each feature`,
       "BAD_INPUT",
     );
   return { event, checks: list };

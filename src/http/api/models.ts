@@ -10,7 +10,7 @@ import { requestDecision } from "../../use-cases/request-decision.ts";
 import { explainModel } from "../../use-cases/why.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, type ApiDependencies, operation } from "./operation.ts";
-import { readRequest } from "./requests.ts";
+import { addressOf, readRequest } from "./requests.ts";
 import { ModelPath, Reason, SnoozeBody } from "./schemas.ts";
 
 const Overview = z.object({
@@ -152,7 +152,7 @@ export const modelOperations: readonly AnyOperation[] = [
       }
       const jobId = await requestDecision({ database, client }, model, forced);
       const seconds = readWait(request.get("prefer"));
-      const status = `/api/v1/requests/${jobId}`;
+      const status = addressOf(jobId);
       if (seconds > 0) {
         // The request is made, whatever becomes of the wait.
         const state = await readRequest(dependencies, jobId, seconds * 1000).catch(() => null);

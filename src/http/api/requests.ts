@@ -18,6 +18,9 @@ export const RequestState = z.object({
 });
 type RequestState = z.infer<typeof RequestState>;
 
+/** Where to look for what becomes of a job. */
+export const addressOf = (jobId: string): string => `/api/v1/requests/${jobId}`;
+
 export const requestOperations: readonly AnyOperation[] = [
   operation({
     method: "GET",

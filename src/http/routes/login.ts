@@ -2,6 +2,7 @@ import express, { type Response, Router } from "express";
 import { z } from "zod";
 import type { Origins } from "../access/origins.ts";
 import { readCookie } from "../access/identity.ts";
+import { audited } from "../../use-cases/audited.ts";
 import { escapeHtml } from "../html.ts";
 import type { Route } from "../route.ts";
 
@@ -41,9 +42,10 @@ export const login: Route = {
               })
             : respondPage(response, 401, { next, fault: "The token is unknown, revoked or expired." });
         }
-        const id = await database.beginAudit({ ...holder, means: "token", address }, action);
-        const session = await database.startSession(holder.tokenId, identifier.settingsHash);
-        await database.finishAudit(id, { result: "done", status: 303, detail: null });
+        const actor = { ...holder, means: "token", address } as const;
+        const session = await audited(database, actor, { ...action, status: 303 }, () =>
+          database.startSession(holder.tokenId, identifier.settingsHash),
+        );
         setCookie(response, origins, session);
         response.redirect(303, next);
       },
@@ -52,11 +54,11 @@ export const login: Route = {
       const session = readCookie(request, origins.cookieName);
       if (session !== null) {
         const holder = await database.findSessionHolder(session, identifier.settingsHash);
-        const action = { action: "POST /logout", target: "/logout" };
+        const action = { action: "POST /logout", target: "/logout", status: 303 };
         const address = identifier.addressOf(request);
-        const id = holder && (await database.beginAudit({ ...holder, means: "session", address }, action));
-        await database.endSession(session);
-        if (id !== null) await database.finishAudit(id, { result: "done", status: 303, detail: null });
+        const end = () => database.endSession(session);
+        // The cookie of a session that has ended names nobody.
+        await (holder ? audited(database, { ...holder, means: "session", address }, action, end) : end());
       }
       clearCookie(response, origins);
       response.redirect(303, "/login");
