@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
-import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
+import { addCheck, createWorld, holdTable, IN_THIS_DATABASE, until, type World } from "../support/world.ts";
 
 let world: World;
 afterEach(() => world.close());
@@ -18,7 +18,7 @@ describe("a run that loses the lock before it decides", () => {
     const other = world.decide({ runId: "other" });
     await until("both runs gather", async () => {
       const waiting = await world.sql(
-        "SELECT FROM pg_locks WHERE NOT granted AND relation = 'ratings_buffer'::regclass",
+        `SELECT FROM pg_locks WHERE NOT granted AND relation = 'ratings_buffer'::regclass AND ${IN_THIS_DATABASE}`,
       );
       return waiting.length === 2;
     });

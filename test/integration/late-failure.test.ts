@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { createDatabase, type Database } from "../../src/postgres/database.ts";
 import { createRunId } from "../../queues/run-id.ts";
-import { createWorld, failureOf, holdTable, until, type World } from "../support/world.ts";
+import { createWorld, failureOf, holdTable, IN_THIS_DATABASE, until, type World } from "../support/world.ts";
 
 let world: World;
 let database: Database;
@@ -40,7 +40,8 @@ async function startWaitingCalls(count: number) {
 
 async function listWaiting(): Promise<number[]> {
   const rows = await world.sql<{ pid: number }>(
-    "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'retraining_events'::regclass ORDER BY waitstart",
+    `SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'retraining_events'::regclass
+     AND ${IN_THIS_DATABASE} ORDER BY waitstart`,
   );
   return rows.map(({ pid }) => pid);
 }

@@ -189,6 +189,9 @@ export async function until<T>(
   }
 }
 
+/** A condition on pg_locks, which shows the locks of every database of the server. */
+export const IN_THIS_DATABASE = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
 /** Locks a table against every other session, so that a gather blocks in the middle of its work until `release`. */
 export async function holdTable(world: World, table: string) {
   const client = new pg.Client(world.config.databaseUrl);
@@ -198,7 +201,8 @@ export async function holdTable(world: World, table: string) {
     untilSessionWaits: () =>
       until("a session waits for the table", async () => {
         const waiting = await world.sql(
-          "SELECT FROM pg_locks WHERE NOT granted AND relation = $1::regclass",
+          // Tables of databases with the same template have the same number.
+          `SELECT FROM pg_locks WHERE NOT granted AND relation = $1::regclass AND ${IN_THIS_DATABASE}`,
           [table],
         );
         return waiting.length > 0;

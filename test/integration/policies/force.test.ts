@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../../queues/names.ts";
 import { DecisionSummary } from "../../../src/core/report/decision-summary.ts";
 import { addCheckOf, createPolicyWorld, listDecisions, type PolicyWorld } from "../../support/policies.ts";
-import { holdTable, until } from "../../support/world.ts";
+import { holdTable, IN_THIS_DATABASE, until, withQueue } from "../../support/world.ts";
 
 const onAlert = (guards: object = {}) => ({ policy: { when: { driftAlerts: 1 }, guards } });
 const program = (script: string) => ({ trainer: { command: { command: ["/bin/sh", "-c", script] } } });
@@ -37,6 +37,20 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 const isTrigger = (decision: string) => decision.startsWith("trigger");
+
+/** Waits until a model gathers, and every gather under way waits for a table: so has this model's, whatever others do. */
+async function untilAllWait(model: Model): Promise<void> {
+  await withQueue(world, "gather", (gather) =>
+    until(`${model} waits for the table`, async () => {
+      const active = await gather.getJobs(["active"]);
+      const waiting = await world.sql(
+        `SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation' AND ${IN_THIS_DATABASE}`,
+      );
+      const isActive = active.some(({ data }) => (data as { model: string }).model === model);
+      return isActive && waiting.length >= active.length;
+    }),
+  );
+}
 
 async function decideForced(model: Model): Promise<DecisionSummary> {
   const { stdout } = await world.run("decide", "--model", model, "--json", ...FORCE);
@@ -115,6 +129,7 @@ describe("a forced decision", { timeout: 60_000 }, () => {
     const hold = await holdTable(world, "monitoring.arrivals");
     const first = await world.client.send(INBOX_JOBS.event, { runId: "slow", model: "folded" });
     await hold.untilSessionWaits();
+    await untilAllWait("folded");
     const forcing = decideForced("folded");
     await until("the override is recorded", async () => {
       const rows = await world.sql("SELECT FROM retraining_overrides WHERE model = 'folded'");
