@@ -192,11 +192,15 @@ export async function until<T>(
 /** A condition on pg_locks, which shows the locks of every database of the server. */
 export const IN_THIS_DATABASE = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
-/** Locks a table against every other session, so that a gather blocks in the middle of its work until `release`. */
-export async function holdTable(world: World, table: string) {
+/**
+ * Locks a table against every other session, so that a gather blocks in the middle of its work until `release`.
+ *
+ * @param mode SHARE blocks only those that write.
+ */
+export async function holdTable(world: World, table: string, mode = "ACCESS EXCLUSIVE") {
   const client = new pg.Client(world.config.databaseUrl);
   await client.connect();
-  await client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+  await client.query(`BEGIN; LOCK TABLE ${table} IN ${mode} MODE`);
   return {
     untilSessionWaits: () =>
       until("a session waits for the table", async () => {

@@ -38,13 +38,13 @@ afterAll(() => world.close());
 
 const isTrigger = (decision: string) => decision.startsWith("trigger");
 
-/** Waits until a model gathers, and every gather under way waits for a table: so has this model's, whatever others do. */
-async function untilAllWait(model: Model): Promise<void> {
-  await withQueue(world, "gather", (gather) =>
-    until(`${model} waits for the table`, async () => {
-      const active = await gather.getJobs(["active"]);
+/** Waits until a model's run acts, and every act under way waits for a table: so does this model's. */
+async function untilActWaits(model: Model): Promise<void> {
+  await withQueue(world, "act", (act) =>
+    until(`the run of ${model} waits to record its decision`, async () => {
+      const active = await act.getJobs(["active"]);
       const waiting = await world.sql(
-        `SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation' AND ${IN_THIS_DATABASE}`,
+        `SELECT FROM pg_locks WHERE NOT granted AND relation = 'retraining_decisions'::regclass AND ${IN_THIS_DATABASE}`,
       );
       const isActive = active.some(({ data }) => (data as { model: string }).model === model);
       return isActive && waiting.length >= active.length;
@@ -126,10 +126,10 @@ describe("a forced decision", { timeout: 60_000 }, () => {
     await addCheckOf(world, "folded");
     await world.decide({ model: "folded" });
     await addCheckOf(world, "folded");
-    const hold = await holdTable(world, "monitoring.arrivals");
+    // Its evidence is read by then: a gather that waits for a table takes its snapshot only after it has the lock.
+    const hold = await holdTable(world, "retraining_decisions", "SHARE");
     const first = await world.client.send(INBOX_JOBS.event, { runId: "slow", model: "folded" });
-    await hold.untilSessionWaits();
-    await untilAllWait("folded");
+    await untilActWaits("folded");
     const forcing = decideForced("folded");
     await until("the override is recorded", async () => {
       const rows = await world.sql("SELECT FROM retraining_overrides WHERE model = 'folded'");
