@@ -62,6 +62,8 @@ export interface Failure<S> {
 export interface CheckReport<S> {
   /** Its figures as report lines. */
   report(result: CheckResult, context: { evidence: Evidence; settings: S }): string[];
+  /** Why it failed in a few words, for a sentence: "12,400 ratings short". Times are relative to the evidence. */
+  brief(failure: Failure<S>): string;
   /** Why it failed: by how much, because of what, until when. An indented line continues the previous one. */
   explain(failure: Failure<S>): string[];
   /** What to do about it; empty if the general recommendations are enough. `name` names the setting that decides. */

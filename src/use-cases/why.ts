@@ -30,6 +30,6 @@ export async function explainModel(
     reason,
     failed,
     nextLookAt,
-    ...(explanation ?? { nearestFlips: [], notCounted: [], driftRuns: null, warnings: [] }),
+    ...(explanation ?? { why: "", nearestFlips: [], notCounted: [], driftRuns: null, warnings: [] }),
   };
 }

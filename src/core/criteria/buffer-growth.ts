@@ -34,6 +34,8 @@ export const bufferGrowth = {
     `Required: ${formatCount(required)} ${buffer.unit}`,
   ],
   summarize: ({ actual }, { evidence: { buffer } }) => `New data: ${formatCount(actual)} ${buffer.unit}`,
+  brief: ({ result: { actual, required }, evidence: { buffer } }) =>
+    `${formatCount(required - actual)} ${buffer.unit} short`,
   explain: ({ result: { actual, required }, evidence: { buffer } }) => [
     `Buffer growth: ${formatCount(actual)} ${buffer.unit} since the last successful training, ${formatCount(required)} required (${formatCount(required - actual)} short)`,
   ],

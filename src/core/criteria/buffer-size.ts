@@ -27,6 +27,8 @@ export const bufferSize = {
   ],
   summarize: ({ actual }, { evidence: { buffer } }) =>
     `Data available: ${formatCount(actual)} ${buffer.unit}`,
+  brief: ({ result: { actual, required }, evidence: { buffer } }) =>
+    `${formatCount(required - actual)} ${buffer.unit} short`,
   explain: ({ result: { actual, required }, evidence: { buffer } }) => [
     `Buffer size: ${formatCount(actual)} ${buffer.unit}, ${formatCount(required)} required (${formatCount(required - actual)} short)`,
   ],

@@ -43,6 +43,8 @@ export const consecutiveRuns = {
     `Required: ${formatCount(required)}`,
   ],
   summarize: ({ actual }) => `Drift runs in a row: ${formatCount(actual)}`,
+  brief: ({ result: { actual, required } }) =>
+    `an alert in ${formatCount(actual)} of the ${formatCount(required)} drift runs in a row that it takes`,
   explain: ({ result: { actual, required } }) => [
     `Drift runs in a row with an alert: ${formatCount(actual)}, ${formatCount(required)} required`,
   ],

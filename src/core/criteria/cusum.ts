@@ -42,6 +42,8 @@ export const cusum = {
   evaluate: (facts, settings) => atLeast(settings.atLeast, findHighest(facts, settings).sum),
   report: ({ actual, required }) => [`Sum: ${formatRatio(actual)}`, `Required: ${formatRatio(required)}`],
   summarize: ({ actual }) => `Drift accumulated to ${formatRatio(actual)}`,
+  brief: ({ result: { actual, required } }) =>
+    `accumulated drift of ${formatRatio(actual)}, below ${formatRatio(required)}`,
   explain: ({ result: { actual, required } }) => [
     `Accumulated drift: ${formatRatio(actual)}, ${formatRatio(required)} required`,
   ],

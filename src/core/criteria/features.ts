@@ -73,6 +73,10 @@ export const features = {
     `Required: ${formatCount(required)}`,
   ],
   summarize: ({ actual }) => `Features drifting: ${formatCount(actual)}`,
+  brief: ({ result: { actual, required } }) =>
+    actual === 0
+      ? "no feature drifts"
+      : `only ${formatCount(actual)} of ${formatCount(required)} features drift`,
   explain: ({ result: { actual, required }, settings: { of, weights } }) => [
     `Features: ${formatCount(actual)} drifting, ${formatCount(required)} required${of || weights ? ` of ${namesOf({ of, weights }).map(toPlain).join(", ")}` : ""}`,
   ],

@@ -57,6 +57,7 @@ export const quantile = {
   evaluate: (facts, settings) => atLeast(1, countUnusual(facts, settings)),
   report: ({ actual }) => [`Unusually high scores: ${formatCount(actual)}`, "Required: 1"],
   summarize: ({ actual }) => `Unusually high scores: ${formatCount(actual)}`,
+  brief: () => "no unusually high score",
   explain: ({ settings: { q, last } }) => [
     `Unusual scores: none above the ${formatRatio(100 * (1 - q))} % quantile of the last ${formatCount(last)} scores of its feature`,
   ],

@@ -46,6 +46,7 @@ export const sampleFloor = {
     `Most samples of a check: ${formatCount(actual)}`,
     `Required: ${formatCount(required)}`,
   ],
+  brief: ({ result: { required } }) => `no check on ${formatCount(required)} samples or more`,
   explain: ({ result: { actual, required } }) => [
     `Samples: no check on ${formatCount(required)} or more, the largest has ${formatCount(actual)}`,
   ],

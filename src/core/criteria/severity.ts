@@ -52,6 +52,8 @@ export const severity = {
   ],
   summarize: ({ actual }, { settings }) =>
     `Severity: ${nameOf(settings).toLowerCase()} score is ${formatRatio(actual)} times its threshold`,
+  brief: ({ result: { actual, required }, settings }) =>
+    `${nameOf(settings).toLowerCase()} drift score at ${formatRatio(actual)} times its threshold, below ${formatRatio(required)}`,
   explain: ({ result: { actual, required }, settings }) => [
     `Severity: ${nameOf(settings).toLowerCase()} score / threshold is ${formatRatio(actual)}, ${formatRatio(required)} required`,
   ],

@@ -47,6 +47,8 @@ export const waitingCost = {
     `Required: ${formatRatio(required)} row-days`,
   ],
   summarize: ({ actual }) => `Data has waited ${formatRatio(actual)} row-days`,
+  brief: ({ result: { actual, required } }) =>
+    `the data has waited ${formatRatio(actual)} of ${formatRatio(required)} row-days`,
   explain: ({ result: { actual, required }, evidence, settings }) => [
     `Waiting cost: ${formatRatio(actual)} row-days, ${formatRatio(required)} required (a training takes about ${formatRatio(estimateHours(evidence, settings) * 60)} min)`,
   ],

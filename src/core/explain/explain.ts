@@ -8,10 +8,12 @@ import type { Explanation } from "./explanation.ts";
 import { findFlips } from "./flips.ts";
 import { listUncounted } from "./uncounted.ts";
 import { listWarnings } from "./warnings.ts";
+import { describeWhy } from "./why.ts";
 
 /** Explains a judgement from the evidence alone. */
 export function explain(evidence: Evidence, policy: Policy, judgement: Judgement): Explanation {
   return {
+    why: describeWhy(evidence, policy, judgement),
     nearestFlips: findFlips(evidence, policy, judgement).map((changes) => ({
       changes,
       text: joinTexts(changes.map(({ text }) => text)),

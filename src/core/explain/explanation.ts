@@ -50,6 +50,8 @@ export type Warning = z.infer<typeof Warning>;
 
 /** Why the verdict is what it is, and what would turn it: computed from the evidence alone. */
 export const Explanation = z.object({
+  /** Why in a few words: "no drift; 12,400 ratings short". Empty from a version that did not say so. */
+  why: z.string().default(""),
   /** What would turn the verdict, nearest first. */
   nearestFlips: z.array(Flip),
   notCounted: z.array(Uncounted),

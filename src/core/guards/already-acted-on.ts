@@ -28,6 +28,12 @@ export const alreadyActedOn = {
   report: ({ actual, required }) => [
     `alerts not acted on yet: ${formatCount(actual)} of ${formatCount(required)} required`,
   ],
+  brief: ({ evidence: { alerts } }) => {
+    const [newest] = alerts.answeredBy;
+    return newest
+      ? `decision #${newest.decisionId} already acted on this drift`
+      : "this drift was already acted on";
+  },
   explain: ({ evidence, result }) => {
     const count = Math.max(result.actual, Math.min(evidence.checks.triggered, EVIDENCE_LIMITS.weighed));
     return [

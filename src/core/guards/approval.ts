@@ -33,6 +33,13 @@ export const approval = {
     return end === null ? measure(true) : { ...measure(false), nextLookAt: end };
   },
   report: () => ["a training needs an approval"],
+  brief: ({ evidence, now, settings: { expires } }) => {
+    const { approval: request } = evidence.interventions;
+    const rejectedUntil = findRejectionEnd(request, toMs(expires));
+    return request && rejectedUntil !== null && rejectedUntil > now
+      ? `rejected by ${toPlain(request.by ?? "")} (${toPlain(request.reason ?? "")})`
+      : "a person must approve the training";
+  },
   explain({ evidence, now, settings: { expires } }) {
     const { approval: request } = evidence.interventions;
     const rejectedUntil = findRejectionEnd(request, toMs(expires));

@@ -26,6 +26,8 @@ export const budget = {
   report: ({ actual, required }) => [
     `trainings requested: ${formatCount(actual)}, at most ${formatCount(required)}`,
   ],
+  brief: ({ settings: { atMost, per } }) =>
+    `the budget of ${formatCount(atMost)} training(s) per ${per} is spent`,
   explain: ({ result: { actual, nextLookAt }, settings: { atMost, per } }) => [
     `Budget: ${formatCount(actual)} training(s) requested in the last ${per}, ${formatCount(atMost)} allowed, until ${nextLookAt === undefined ? "one is older" : formatInstant(nextLookAt)}`,
   ],
@@ -50,6 +52,8 @@ export const totalBudget = {
   report: ({ actual, required }) => [
     `trainings requested by all models: ${formatCount(actual)}, at most ${formatCount(required)}`,
   ],
+  brief: ({ settings: { atMost, per } }) =>
+    `the budget of all models, ${formatCount(atMost)} training(s) per ${per}, is spent`,
   explain: ({ result: { actual, nextLookAt }, settings: { atMost, per } }) => [
     `Budget of all models: ${formatCount(actual)} training(s) requested in the last ${per}, ${formatCount(atMost)} allowed, until ${nextLookAt === undefined ? "one is older" : formatInstant(nextLookAt)}`,
   ],

@@ -46,6 +46,8 @@ export const cooldown = {
   report: ({ actual, required }) => [
     `days since the last training: ${formatRatio(actual)} of ${formatRatio(required)} required`,
   ],
+  brief: ({ evidence, now, settings }) =>
+    `cooling down for another ${describeSpan((findLast(evidence, settings) ?? now) + toMs(settings.for) - now)}`,
   explain({ evidence, now, settings }) {
     const last = findLast(evidence, settings) ?? now;
     const end = last + toMs(settings.for);

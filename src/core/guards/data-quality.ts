@@ -36,6 +36,10 @@ export const dataQuality = {
     return { required: 0, actual: vetoes.length, passed: false, nextLookAt };
   },
   report: ({ actual }) => [`features with broken data: ${formatCount(actual)}, none allowed`],
+  brief: ({ evidence, settings, now }) => {
+    const [newest] = listVetoes(evidence, settings, now);
+    return `broken data: ${toPlain(newest?.feature ?? "")} has an alert`;
+  },
   explain: ({ evidence, settings, now }) =>
     listVetoes(evidence, settings, now).map(
       ({ feature, at }) =>

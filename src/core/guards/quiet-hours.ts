@@ -1,6 +1,7 @@
 import { DateTime } from "luxon";
 import { z } from "zod";
 import type { Guard } from "../check.ts";
+import { describeSpan } from "../duration.ts";
 import type { Fields, FieldValues } from "../fields.ts";
 import { formatInstant } from "../format.ts";
 
@@ -70,6 +71,8 @@ export const quietHours = {
     return end === null ? measured : { ...measured, nextLookAt: end };
   },
   report: () => ["quiet hours, in which no training starts"],
+  brief: ({ now, settings }) =>
+    `quiet hours for another ${describeSpan((findEnd(now, settings) ?? now) - now)}`,
   explain({ now, settings }) {
     const end = findEnd(now, settings) ?? now;
     return [`Quiet hours: ${describe(settings)}, until ${formatInstant(end)}`];

@@ -25,6 +25,10 @@ export const trainingInFlight = {
     return { required, actual, passed: false, nextLookAt };
   },
   report: ({ actual }) => [`trainings under way: ${formatCount(actual)}, none allowed`],
+  brief: ({ evidence, now }) => {
+    const [newest] = findInFlight(evidence, now);
+    return newest ? `the training of decision #${newest.decisionId} is under way` : "a training is under way";
+  },
   explain: ({ evidence, now }) =>
     findInFlight(evidence, now).flatMap(({ decisionId, trainer, state, since, until, url }) => [
       `In flight: the training of decision #${decisionId} (${trainer}, ${state}) since ${formatInstant(since)}${url === null ? "" : ` ${url}`}`,

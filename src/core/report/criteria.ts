@@ -1,14 +1,13 @@
-import type { CheckDefinition, CheckReport, CheckResult, Failure } from "../check.ts";
 import { isApprovalAwaited } from "../approval-plan.ts";
-import { type ConditionResult, listCriteria } from "../condition.ts";
+import type { ConditionResult } from "../condition.ts";
 import { CRITERIA } from "../criteria/registry.ts";
+import { type Listed, listFailures, listListed } from "../failures.ts";
 import { GUARDS } from "../guards/registry.ts";
 import { settingsOf } from "../policy.ts";
 import { explanationLines } from "./explanation.ts";
 import type { ReportInput } from "./input.ts";
 
 type Evaluated = Pick<ReportInput, "evidence" | "policy" | "verdict">;
-type Reported = CheckDefinition & CheckReport<never>;
 
 const RULE = "=".repeat(70);
 
@@ -48,44 +47,6 @@ const GUIDE_ADVICE = [
   "Run drift_monitoring after each batch",
   "This DAG will auto-trigger when criteria met",
 ];
-
-/** A criterion's result with its settings, in the order of the condition. */
-interface Listed {
-  check: Reported;
-  result: CheckResult;
-  settings: unknown;
-}
-
-function listListed({ verdict, policy }: Evaluated): Listed[] {
-  const placed = listCriteria(policy.when);
-  return verdict.criteria.flatMap((result, index): Listed[] => {
-    // A verdict of another version may list other criteria.
-    const own = placed[index]?.criterion.id === result.id ? placed[index] : undefined;
-    const check = own?.criterion ?? CRITERIA.find(({ id }) => id === result.id);
-    return check ? [{ check, result, settings: own?.settings ?? {} }] : [];
-  });
-}
-
-interface ReportedFailure {
-  check: Reported;
-  failure: Failure<unknown>;
-}
-
-/** The failed criteria, then the guards that object. */
-function listFailures(input: Evaluated, decisionId: number | null = null): ReportedFailure[] {
-  const { verdict, evidence, policy } = input;
-  const shared = { evidence, now: Date.parse(evidence.takenAt), decisionId };
-  const isFailed = (check: Reported): boolean => verdict.failed.some((code) => code === check.reason);
-  const criteria = listListed(input)
-    .filter(({ check, result }) => !result.passed && isFailed(check))
-    .map(({ check, result, settings }) => ({ check, failure: { ...shared, result, settings } }));
-  const guards = verdict.guards.flatMap((result) => {
-    const guard = GUARDS.find(({ id }) => id === result.id);
-    if (!guard || result.passed || !isFailed(guard)) return [];
-    return [{ check: guard, failure: { ...shared, result, settings: settingsOf(policy, guard) ?? {} } }];
-  });
-  return [...criteria, ...guards];
-}
 
 /** Every criterion with its figures; those of a combination are indented below it. */
 function conditionLines(input: Evaluated): string[] {

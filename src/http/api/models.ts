@@ -27,6 +27,8 @@ const ModelState = Overview.extend({
   decision: z.enum(["trigger", "no_action"]),
   reason: z.string(),
   failed: z.array(z.string()),
+  /** In a few words. */
+  why: z.string(),
   nextLookAt: z.string().nullable(),
   nearestFlips: z.array(z.looseObject({})),
   notCounted: z.array(z.looseObject({})),

@@ -1,0 +1,188 @@
+import { CANCELLATIONS, type DispatchState } from "./dispatch/dispatch.ts";
+import { describeSpan } from "./duration.ts";
+import { toPlain } from "./format.ts";
+import { type Standing, STANDINGS, type StandingInput, type Tone } from "./standing.ts";
+
+/** Why a model is or is not retrained, in a sentence, and what would change that. */
+export interface Answer {
+  tone: Tone;
+  label: string;
+  sentence: string;
+  /** What there is to say besides, a sentence each. */
+  details: string[];
+}
+
+/** What an answer says about a verdict. */
+export interface AnsweredVerdict {
+  decision: string;
+  /** The reason in a few words; empty if a version before recorded it. */
+  why: string;
+  /** The reason codes, in place of an empty `why`. */
+  codes: readonly string[];
+}
+
+/** A training, as far as an answer names it. Times are ISO 8601. */
+export interface AnsweredTraining {
+  decisionId: number;
+  trainer: string;
+  state: DispatchState;
+  reason?: string | null;
+  requestedAt: string;
+  startedAt?: string | null;
+  durationSeconds?: number | null;
+  conclusion?: string | null;
+  error?: string | null;
+}
+
+/** Answers for a model as it stands, given what would be decided now. @param now Unix milliseconds. */
+export function answerModel(
+  standing: Standing,
+  facts: StandingInput,
+  {
+    verdict,
+    latest,
+    training,
+    now,
+  }: {
+    verdict: AnsweredVerdict;
+    latest: AnsweredVerdict | null;
+    training: AnsweredTraining | null;
+    now: number;
+  },
+): Answer {
+  const { label, tone } = STANDINGS[standing];
+  const { waitingSince, approval } = facts;
+  const ago = (iso: string): string => describeSpan(Math.max(0, now - Date.parse(iso)));
+  const why = whyOf(verdict);
+  const isNow = verdict.decision === "trigger";
+  const nowToo = isNow ? `By the policy it would be retrained now: ${why}.` : `Not retraining: ${why}.`;
+  const answer = (sentence: string, ...details: string[]): Answer => ({ tone, label, sentence, details });
+  switch (standing) {
+    case "unknown":
+    case "refused":
+    case "training":
+      return answer(training ? describeTraining(training, now) : label, nowToo);
+    case "stuck":
+      return answer(
+        `An event has waited ${ago(waitingSince ?? "")} for a decision.`,
+        "A stage may have failed: retry it under Queues, or see Health.",
+        nowToo,
+      );
+    case "approval":
+      return answer(
+        `Not retraining yet: a person must approve the training (${latest ? whyOf(latest) : why}).`,
+        ...(approval === null
+          ? []
+          : [
+              `The request of decision #${approval.decisionId} expires in ${describeSpan(Date.parse(approval.expiresAt) - now)}.`,
+            ]),
+      );
+    case "failed":
+      return answer(nowToo, ...(training ? [describeTraining(training, now)] : []));
+    case "silent":
+      return answer("Drift runs are missing: none has come for longer than the settings expect.", nowToo);
+    case "ready":
+      return answer(
+        `Would be retrained now: ${why}.`,
+        "The next event or schedule decides so, or a decision now.",
+      );
+    case "triggered":
+      return answer(
+        `Retraining was triggered ${facts.latest ? `${ago(facts.latest.decidedAt)} ago by decision #${facts.latest.id}` : ""}: ${latest ? whyOf(latest) : why}.`,
+        ...(training ? [describeTraining(training, now)] : []),
+        ...(isNow ? [nowToo] : [`No further training: ${why}.`]),
+      );
+    case "due":
+    case "snoozed":
+    case "held":
+    case "waiting":
+      return answer(nowToo, ...(training ? [describeTraining(training, now)] : []));
+    case "new":
+      return answer(`No decision yet. ${nowToo}`);
+    default:
+      return standing satisfies never;
+  }
+}
+
+/** Answers for a recorded decision. @param now Unix milliseconds. */
+export function answerDecision(
+  verdict: AnsweredVerdict,
+  { training, isAwaited, now }: { training: AnsweredTraining | null; isAwaited: boolean; now: number },
+): Answer {
+  const why = whyOf(verdict);
+  if (verdict.decision.startsWith("trigger")) {
+    const tone = training === null ? "good" : TRAINING_TONES[training.state];
+    return {
+      tone: training?.trainer === "mock" ? "good" : tone,
+      label: "Triggered",
+      sentence: `Retraining was triggered: ${why}.`,
+      details: training ? [describeTraining(training, now)] : [],
+    };
+  }
+  return {
+    tone: isAwaited ? "act" : "calm",
+    label: isAwaited ? "Awaiting approval" : "No action",
+    sentence: `Not retrained: ${why}.`,
+    details: [],
+  };
+}
+
+/** The colour of a training's state. */
+export const TRAINING_TONES: Readonly<Record<DispatchState, Tone>> = {
+  pending: "busy",
+  sent: "busy",
+  running: "busy",
+  succeeded: "good",
+  failed: "bad",
+  cancelled: "wait",
+  unknown: "bad",
+  rejected: "bad",
+};
+
+/** What became of a training, in a sentence. @param now Unix milliseconds. */
+function describeTraining(training: AnsweredTraining, now: number): string {
+  const { trainer, state, decisionId, requestedAt, startedAt, durationSeconds, conclusion } = training;
+  const name = `the training of decision #${decisionId}`;
+  const since = (iso: string): string => describeSpan(Math.max(0, now - Date.parse(iso)));
+  if (trainer === "mock")
+    return `Decision #${decisionId} triggered ${since(requestedAt)} ago; the mock trainer shows its request and sends nothing.`;
+  const took = durationSeconds ? ` after ${describeSpan(durationSeconds * 1000)}` : "";
+  const error = training.error ? ` ${end(toPlain(training.error))}` : "";
+  switch (state) {
+    case "pending":
+      return `The request of decision #${decisionId} is being sent to ${trainer}.${error}`;
+    case "sent":
+      return `Training requested: ${trainer} accepted the request of decision #${decisionId} ${since(requestedAt)} ago.`;
+    case "running":
+      return `Training for ${since(startedAt ?? requestedAt)}: ${trainer} runs ${name}.`;
+    case "succeeded":
+      return `${capitalize(name)} succeeded${took}.`;
+    case "failed":
+      return `${capitalize(name)} failed${took}${conclusion ? ` (${toPlain(conclusion)})` : ""}.${error}`;
+    case "unknown":
+      return `It is unknown whether ${name} started: ${trainer} did not respond. A person must confirm it or resend the request.`;
+    case "rejected":
+      return `${capitalize(trainer)} refused the request of decision #${decisionId}.${error}`;
+    case "cancelled": {
+      const { reason = null } = training;
+      return reason !== null && reason in CANCELLATIONS
+        ? `${CANCELLATIONS[reason as keyof typeof CANCELLATIONS]}.`
+        : `${capitalize(name)} was cancelled${took}.${error}`;
+    }
+    default:
+      return state satisfies never;
+  }
+}
+
+function whyOf({ why, codes }: AnsweredVerdict): string {
+  return why === "" ? codes.join(", ").replaceAll("_", " ") : why;
+}
+
+/** A text that ends as a sentence does. */
+function end(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,53 @@
+import { CRITERIA } from "../criteria/registry.ts";
+import type { DriftCheck, Evidence } from "../evidence.ts";
+import { type Judged, listFailures, listListed } from "../failures.ts";
+import { formatScore, toPlain } from "../format.ts";
+import { alreadyActedOn } from "../guards/already-acted-on.ts";
+import { trainingInFlight } from "../guards/training-in-flight.ts";
+import type { Judgement } from "../judge.ts";
+import type { Policy } from "../policy.ts";
+
+/** Guards whose words already say what the condition is about. */
+const SELF_EXPLAINING: readonly string[] = [alreadyActedOn.id, trainingInFlight.id];
+
+/** Why the verdict is what it is, in a few words: the checks that failed, or what called for the training. */
+export function describeWhy(evidence: Evidence, policy: Policy, judgement: Judgement): string {
+  const judged = { evidence, policy, verdict: judgement };
+  const found = describeFound(judged).join("; ");
+  if (judgement.decision === "trigger") return found;
+  const failures = listFailures(judged);
+  const briefs = [...new Set(failures.map(({ check, failure }) => check.brief(failure as never)))].join("; ");
+  const isSaid = failures.some(({ check }) => SELF_EXPLAINING.includes(check.id));
+  return judgement.condition.passed && !isSaid ? `${briefs} (the condition holds: ${found})` : briefs;
+}
+
+/** What called for a training. */
+function describeFound(judged: Judged & { verdict: Judgement }): string[] {
+  const { evidence, verdict } = judged;
+  const [newest] = evidence.checks.newestTriggered;
+  const passed = listListed(judged).flatMap((own) => {
+    const criterion = CRITERIA.find(({ id }) => id === own.check.id);
+    return criterion && own.result.passed ? [{ ...own, criterion }] : [];
+  });
+  const isDrift = newest !== undefined && passed.some(({ criterion }) => criterion.isDrift);
+  const others = passed.flatMap(({ criterion, result, settings }) =>
+    isDrift && criterion.isDrift
+      ? []
+      : (criterion.summarize?.(result, { evidence, settings: settings as never }) ?? []),
+  );
+  const forced =
+    verdict.forced === null
+      ? []
+      : [`forced by ${toPlain(verdict.forced.by)} (${toPlain(verdict.forced.reason)})`];
+  return [...forced, ...(isDrift ? [describeDrift(newest)] : []), ...others.map(toLower)];
+}
+
+function describeDrift({ feature, score, threshold }: DriftCheck): string {
+  const figures = [
+    ...(score === null ? [] : [formatScore(score)]),
+    ...(threshold === null ? [] : [`threshold ${formatScore(threshold)}`]),
+  ];
+  return `drift in ${toPlain(feature ?? "a feature")}${figures.length === 0 ? "" : ` (${figures.join(", ")})`}`;
+}
+
+const toLower = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
