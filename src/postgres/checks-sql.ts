@@ -172,7 +172,7 @@ export function whereAll(conditions: readonly (string | null)[]): string {
   return list.length === 0 ? "" : `WHERE ${list.join(" AND ")}`;
 }
 
-function describeTriggered({ columns }: ChecksTable): string {
+export function describeTriggered({ columns }: ChecksTable): string {
   const triggered = valueOf(columns.triggered);
   if (triggered !== null) return toTriggered(triggered);
   const score = toFigure(valueOf(columns.score));

@@ -17,6 +17,12 @@ import { createOverviewStore } from "./inspection/model-overview.ts";
 import { createInterventionStore } from "./interventions.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createModelStateStore } from "./model-states.ts";
+import { createCheckHistory } from "./pages/check-history.ts";
+import { createDecisionTrail } from "./pages/decision-trail.ts";
+import { createEventLog } from "./pages/event-log.ts";
+import { createModelHistory } from "./pages/model-history.ts";
+import { createStandingStore } from "./pages/standings.ts";
+import { createTrainingLog } from "./pages/training-log.ts";
 import { createPool } from "./pool.ts";
 import { createReportStore } from "./reports.ts";
 import { createRequestStore } from "./requests.ts";
@@ -65,6 +71,12 @@ export function createDatabase(
     ...createAuditStore(options),
     ...createRequestStore(options),
     ...createChangeStore(options),
+    ...createStandingStore(options),
+    ...createModelHistory(options),
+    ...createCheckHistory(options),
+    ...createTrainingLog(options),
+    ...createEventLog(options),
+    ...createDecisionTrail(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");

@@ -16,6 +16,8 @@ export interface DecisionRow {
   /** State and page of the training that it dispatched. */
   dispatch: string | null;
   url: string | null;
+  /** The reason in a few words; null from a version that did not record it. */
+  why: string | null;
 }
 
 /** Which decisions to list. Absent and null: all. */
@@ -26,6 +28,8 @@ export interface DecisionFilter {
   /** A reason code. */
   reason?: string | null | undefined;
   cause?: string | null | undefined;
+  /** The state of the dispatch. */
+  dispatch?: string | null | undefined;
   /** ISO 8601: from this time on, and before that one. */
   since?: string | null | undefined;
   until?: string | null | undefined;
@@ -55,17 +59,18 @@ export function createDecisionLog({ pool, timeZone }: { pool: pg.Pool; timeZone:
     /** The newest decisions that a filter admits, newest first. */
     async listDecisions(filter: DecisionFilter): Promise<DecisionRow[]> {
       const { model = null, decision = null, reason = null, cause = null } = filter;
-      const { since = null, until = null, before = null, limit } = filter;
+      const { since = null, until = null, before = null, dispatch = null, limit } = filter;
       const conditions = [
         model === null ? "" : "AND model = $3",
         decision === null ? "" : "AND (decision = $4 OR $4 = 'trigger' AND decision = 'trigger_mock')",
         reason === null ? "" : "AND (reason_codes @> ARRAY[$5::text] OR reason = $5)",
         cause === null ? "" : "AND cause = $6",
-        since === null ? "" : "AND decision_date >= $7::timestamptz AT TIME ZONE $2",
-        until === null ? "" : "AND decision_date < $8::timestamptz AT TIME ZONE $2",
+        since === null ? "" : `AND decision_date >= ${SINCE} AND decision.id >= ${FIRST_ID}`,
+        until === null ? "" : `AND decision_date < ${UNTIL} AND decision.id <= ${LAST_ID}`,
         before === null ? "" : "AND decision.id < $9",
+        dispatch === null ? "" : "AND dispatch.state = $10",
       ];
-      const values = [limit, timeZone, model, decision, reason, cause, since, until, before];
+      const values = [limit, timeZone, model, decision, reason, cause, since, until, before, dispatch];
       return (await pool.query<DecisionRow>(buildList(conditions.join(" ")), values)).rows;
     },
 
@@ -85,15 +90,23 @@ export function createDecisionLog({ pool, timeZone }: { pool: pg.Pool; timeZone:
   };
 }
 
+const SINCE = "$7::timestamptz AT TIME ZONE $2";
+const UNTIL = "$8::timestamptz AT TIME ZONE $2";
+// Ids follow the dates, except for a few rows that were written at the same time: with a bound, none need be searched in vain.
+const FIRST_ID = `COALESCE((SELECT min(id) FROM (SELECT id FROM retraining_decisions WHERE decision_date >= ${SINCE}
+  ORDER BY decision_date LIMIT 1000) AS first), 0)`;
+const LAST_ID = `COALESCE((SELECT max(id) FROM (SELECT id FROM retraining_decisions WHERE decision_date < ${UNTIL}
+  ORDER BY decision_date DESC LIMIT 1000) AS last), 0)`;
+
 const COLUMNS = `decision.id, run_id AS "runId", model, cause, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt",
   decision, decision.reason, buffer_size::float8 AS "bufferSize", drift_score AS "driftScore", notes, dispatch.state AS dispatch,
-  dispatch.url`;
+  dispatch.url, NULLIF(explanation ->> 'why', '') AS why`;
 const FROM = `FROM retraining_decisions AS decision
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`;
 
 /** Every parameter is named, because Postgres must know the types of those that the conditions leave out. */
 function buildList(conditions: string): string {
-  return `WITH given AS (SELECT $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::int)
+  return `WITH given AS (SELECT $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::int, $10::text)
 SELECT ${COLUMNS} ${FROM} WHERE true ${conditions} ORDER BY decision.id DESC LIMIT $1`;
 }
 

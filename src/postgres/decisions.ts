@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { z } from "zod";
 import { planApproval } from "../core/approval-plan.ts";
+import { computeDriftRatio } from "../core/drift-ratio.ts";
 import type { DispatchOutcome } from "../core/dispatch/dispatch.ts";
 import { DispatchRequest, toRecorded } from "../core/dispatch/request.ts";
 import type { Verdict } from "../core/evaluate.ts";
@@ -158,6 +159,7 @@ function toValues(
     sequence,
     verdict.explanation && JSON.stringify(verdict.explanation),
     verdict.forced && JSON.stringify(verdict.forced),
+    computeDriftRatio(evidence),
   ];
 }
 

@@ -116,7 +116,7 @@ VALUES ($1, date_trunc('second', now() + make_interval(secs => $2)), $3, $4)
 RETURNING to_json(until) #>> '{}' AS until`;
 
 /** The request of the decision $1 itself, or the one that was open when it was made. */
-const REQUEST_OF = `SELECT request.id FROM retraining_decisions AS decision
+export const REQUEST_OF = `SELECT request.id FROM retraining_decisions AS decision
   JOIN retraining_approvals AS request ON request.model = decision.model
     AND (request.decision_id = decision.id OR request.decision_id < decision.id AND '${approval.reason}' = ANY(decision.reason_codes))
   WHERE decision.id = $1 ORDER BY request.decision_id = decision.id DESC, request.id DESC LIMIT 1`;

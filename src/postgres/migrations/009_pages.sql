@@ -1,0 +1,59 @@
+-- Up Migration
+
+ALTER TABLE retraining_decisions ADD COLUMN drift_ratio FLOAT;
+
+COMMENT ON COLUMN retraining_decisions.drift_ratio IS 'The largest score / threshold of the newest drift run that the decision saw; NULL without such figures.';
+
+-- What the pages filter and sort by, however many decisions there are.
+CREATE INDEX retraining_decisions_date ON retraining_decisions (decision_date);
+CREATE INDEX retraining_decisions_cause ON retraining_decisions (cause, id);
+CREATE INDEX retraining_decisions_codes ON retraining_decisions USING gin (reason_codes);
+CREATE INDEX retraining_decisions_triggered ON retraining_decisions (id) WHERE decision IN ('trigger', 'trigger_mock');
+CREATE INDEX retraining_dispatches_newest ON retraining_dispatches (model_name, decision_id DESC);
+
+-- Who did what about one decision or model.
+CREATE INDEX retrigger_audit_target ON retrigger_audit (target);
+
+-- What a dispatch went through, written by the database itself, so that it takes no round trip.
+CREATE TABLE retraining_dispatch_steps (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    decision_id INTEGER NOT NULL REFERENCES retraining_decisions (id) ON DELETE CASCADE,
+    at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    state TEXT NOT NULL,
+    is_request BOOLEAN NOT NULL,
+    status TEXT,
+    conclusion TEXT,
+    external_id TEXT,
+    error TEXT
+);
+CREATE INDEX retraining_dispatch_steps_decision ON retraining_dispatch_steps (decision_id, id);
+
+COMMENT ON COLUMN retraining_dispatch_steps.is_request IS 'Whether a request to the trainer begins with this step.';
+
+-- With the rights of its owner: whoever may write dispatches may have their steps kept.
+CREATE FUNCTION retrigger_keep_step() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO retraining_dispatch_steps (decision_id, state, is_request, status, conclusion, external_id, error)
+    VALUES (NEW.decision_id, NEW.state, NEW.asked_at IS DISTINCT FROM OLD.asked_at AND NEW.asked_at IS NOT NULL,
+        NEW.status, NEW.conclusion, NEW.external_id, NEW.error);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER retraining_dispatches_kept AFTER UPDATE ON retraining_dispatches FOR EACH ROW
+    WHEN ((OLD.state, OLD.asked_at, OLD.status, OLD.conclusion, OLD.external_id, OLD.error)
+        IS DISTINCT FROM (NEW.state, NEW.asked_at, NEW.status, NEW.conclusion, NEW.external_id, NEW.error))
+    EXECUTE FUNCTION retrigger_keep_step();
+
+-- Down Migration
+
+DROP TRIGGER retraining_dispatches_kept ON retraining_dispatches;
+DROP FUNCTION retrigger_keep_step();
+DROP TABLE retraining_dispatch_steps;
+DROP INDEX retrigger_audit_target;
+
+DROP INDEX retraining_dispatches_newest;
+DROP INDEX retraining_decisions_triggered;
+DROP INDEX retraining_decisions_codes;
+DROP INDEX retraining_decisions_cause;
+DROP INDEX retraining_decisions_date;
+ALTER TABLE retraining_decisions DROP COLUMN drift_ratio;

@@ -1,0 +1,104 @@
+import type pg from "pg";
+import { EVIDENCE_LIMITS } from "../../core/evidence.ts";
+import { hasKind, mayBeAfter, toFigure, toInstant } from "../column-sql.ts";
+import { describeConditions, describeTriggered, LATEST_TIME, valueOf, whereAll } from "../checks-sql.ts";
+import { databaseAddress } from "../explain-error.ts";
+import { createParameters, type Statement } from "../parameters.ts";
+import { sendPrepared } from "../prepared.ts";
+import { type ColumnCache, createColumnCache, quoteTable } from "../source-columns.ts";
+import { createSourcePlans } from "../source-plans.ts";
+import type { SourcePools } from "../source-pools.ts";
+import { type ChecksTable, type JudgedSources, locateParts } from "../source-tables.ts";
+
+/** A drift check as its source has it. */
+export interface CheckRow {
+  /** ISO 8601. */
+  at: string;
+  feature: string | null;
+  score: number | null;
+  threshold: number | null;
+  triggered: boolean;
+}
+
+export interface CheckFilter {
+  /** How far back to read, in seconds. */
+  seconds: number;
+  feature: string | null;
+  limit: number;
+}
+
+/** A page does not wait longer. */
+const LIMIT_MS = 5_000;
+
+/** Reads the drift checks of a model's source, for charts. */
+export function createCheckHistory({
+  pool,
+  databaseUrl,
+  sourcePools,
+  timeZone,
+}: {
+  pool: pg.Pool;
+  databaseUrl: string;
+  sourcePools: SourcePools;
+  timeZone: string;
+}) {
+  const columns = createColumnCache(pool);
+
+  async function read(
+    target: { pool: pg.Pool; columns: ColumnCache; url: string },
+    { model, config, filter }: { model: string; config: JudgedSources; filter: CheckFilter },
+  ): Promise<CheckRow[]> {
+    return createSourcePlans(target.columns, databaseAddress(target.url)).read(
+      { model, config, parts: ["checks"] },
+      (tables) => buildHistory(tables.checks, filter, timeZone),
+      async ({ text, parameters }) => {
+        const { rows } = await sendPrepared(target.pool, text, parameters, LIMIT_MS);
+        return rows[0]?.["checks"] as CheckRow[];
+      },
+    );
+  }
+
+  return {
+    /** The newest checks of a model within a time, newest first. @throws PermanentError if the source is wrong. */
+    async readCheckHistory(model: string, config: JudgedSources, filter: CheckFilter): Promise<CheckRow[]> {
+      const { database } = config.source;
+      const request = { model, config, filter };
+      if (database === null || locateParts(config.source).own.includes("checks"))
+        return read({ pool, columns, url: databaseUrl }, request);
+      return sourcePools.withSource(database.url, (source) =>
+        read({ ...source, url: database.url }, request),
+      );
+    },
+  };
+}
+
+function buildHistory(
+  table: ChecksTable | undefined,
+  { seconds, feature, limit }: CheckFilter,
+  timeZone: string,
+): Statement {
+  const checkedAt = valueOf(table?.columns.checkedAt);
+  if (!table || checkedAt === null) throw new Error("the source of checks has no column with their time");
+  const { columns } = table;
+  const parameters = createParameters();
+  const start = `(now() - make_interval(secs => ${parameters.integer(seconds)}))`;
+  const figure = (name: "score" | "threshold"): string => toFigure(valueOf(columns[name]));
+  const name = columns.feature
+    ? `left(${valueOf(columns.feature)?.sql}::text, ${EVIDENCE_LIMITS.texts})`
+    : "NULL::text";
+  const conditions = [
+    hasKind(checkedAt),
+    mayBeAfter(checkedAt, start),
+    ...describeConditions(table, parameters),
+    feature === null ? null : `${name} = ${parameters.text(feature)}`,
+  ];
+  const text = `SELECT COALESCE(json_agg(json_build_object('at', at, 'feature', feature, 'score', score, 'threshold', threshold,
+    'triggered', triggered) ORDER BY at DESC), '[]') AS checks FROM (
+  SELECT * FROM (
+    SELECT ${toInstant(checkedAt, parameters.text(timeZone))} AS at, ${name} AS feature, ${figure("score")} AS score,
+      ${figure("threshold")} AS threshold, ${describeTriggered(table)} AS triggered
+    FROM ${quoteTable(table.table)} AS source ${whereAll(conditions)}
+  ) AS source WHERE at > ${start} AND at < ${LATEST_TIME} ORDER BY at DESC LIMIT ${parameters.integer(limit)}
+) AS newest`;
+  return { text, parameters: parameters.list };
+}

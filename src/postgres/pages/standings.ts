@@ -1,0 +1,84 @@
+import type pg from "pg";
+import type { StandingInput } from "../../core/standing.ts";
+import { queryPrepared } from "../prepared.ts";
+
+/** What is known about a model without reading its sources. */
+export interface ModelFacts extends StandingInput {
+  model: string;
+}
+
+/** What a row of the overview shows besides. */
+export interface ModelFigures {
+  model: string;
+  /** Why the latest decision is what it is; null without a decision, or from a version that did not say. */
+  why: string | null;
+  /** The nearest change that would turn it. */
+  flip: { text: string; eta: { at: string; text: string } | null } | null;
+  /** The required and actual size of the buffer; null if the policy has no such criterion. */
+  required: number | null;
+  /** The latest decisions, the oldest first. */
+  points: { at: string; size: number | null; ratio: number | null }[];
+}
+
+const POINTS = 24;
+
+/** Reads what the overview of the models shows. */
+export function createStandingStore({ pool, timeZone }: { pool: pg.Pool; timeZone: string }) {
+  return {
+    /**
+     * The state of models, by their names. The time it takes grows with the number of models, not of decisions or events.
+     *
+     * @param models Whether drift runs are expected of each.
+     */
+    async listModelFacts(models: ReadonlyMap<string, boolean>): Promise<ModelFacts[]> {
+      const values = [[...models.keys()], [...models.values()], timeZone];
+      return (await queryPrepared<ModelFacts>(pool, LIST_FACTS, values)).rows;
+    },
+
+    async listModelFigures(models: readonly string[]): Promise<ModelFigures[]> {
+      return (await queryPrepared<ModelFigures>(pool, LIST_FIGURES, [models])).rows;
+    },
+  };
+}
+
+const ISO = (instant: string): string => `to_json(${instant}) #>> '{}'`;
+
+const LIST_FACTS = `
+SELECT models.model,
+  CASE WHEN latest.id IS NOT NULL THEN json_build_object('id', latest.id, 'decision', latest.decision,
+    'codes', COALESCE(latest.reason_codes, '{}'), 'decidedAt', latest.decision_date AT TIME ZONE $3::text,
+    'isDue', COALESCE(latest.next_look_at < now() - interval '1 minute', false), 'nextLookAt', latest.next_look_at,
+    'driftRunsMissing', CASE WHEN models.expects_runs THEN latest.explanation #>> '{driftRuns,state}' = 'missing' ELSE false END)
+  END AS latest,
+  CASE WHEN training.id IS NOT NULL THEN json_build_object('decisionId', training.decision_id, 'trainer', training.trainer,
+    'state', training.state, 'isUnrequested', training.state = 'cancelled' AND training.reason_code IS NOT NULL,
+    'requestedAt', COALESCE(training.asked_at, training.created_at), 'endedAt', training.ended_at) END AS training,
+  (SELECT json_build_object('decisionId', decision_id, 'expiresAt', expires_at) FROM retraining_approvals
+    WHERE model = models.model AND state = 'open' AND expires_at > now() ORDER BY id DESC LIMIT 1) AS approval,
+  (SELECT ${ISO("max(until)")} FROM retraining_snoozes
+    WHERE model = models.model AND ended_at IS NULL AND until > now()) AS "snoozedUntil",
+  (SELECT ${ISO("min(received_at)")} FROM retraining_events AS event
+    WHERE event.model = models.model AND decision_id IS NULL AND outcome <> 'drift_run_failed'
+      AND received_at > COALESCE(latest.taken_at, '-infinity') AND received_at < now() - interval '2 minutes') AS "waitingSince"
+FROM unnest($1::text[], $2::boolean[]) AS models (model, expects_runs)
+LEFT JOIN LATERAL (
+  SELECT id, decision, reason_codes, decision_date, next_look_at, taken_at, explanation FROM retraining_decisions AS decision
+  WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
+) AS latest ON true
+LEFT JOIN LATERAL (
+  SELECT id, decision_id, trainer, state, reason_code, asked_at, created_at, ended_at FROM retraining_dispatches
+  WHERE model_name = models.model ORDER BY decision_id DESC LIMIT 1
+) AS training ON true`;
+
+const LIST_FIGURES = `
+SELECT models.model, latest.explanation ->> 'why' AS why, latest.explanation #> '{nearestFlips,0}' AS flip,
+  (SELECT (criterion ->> 'required')::float8 FROM jsonb_array_elements(latest.criteria) AS criterion
+    WHERE criterion ->> 'id' IN ('buffer_size', 'buffer_growth') LIMIT 1) AS required,
+  COALESCE((SELECT json_agg(json_build_object('at', taken_at, 'size', buffer_size, 'ratio', drift_ratio) ORDER BY id) FROM (
+    SELECT id, taken_at, buffer_size, drift_ratio FROM retraining_decisions AS decision
+    WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT ${POINTS}) AS newest), '[]') AS points
+FROM unnest($1::text[]) AS models (model)
+LEFT JOIN LATERAL (
+  SELECT explanation, criteria FROM retraining_decisions AS decision
+  WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
+) AS latest ON true`;
