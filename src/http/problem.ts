@@ -1,7 +1,8 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Response } from "express";
+import type { Request, Response } from "express";
 import { ConfigError, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
+import { renderProblem } from "./problem-page.tsx";
 import { RequestError } from "./request-error.ts";
 
 /** A problem document (RFC 9457). `title` is the status in words, `detail` says what to do about it. */
@@ -14,13 +15,23 @@ export interface Problem {
   code: string;
 }
 
-/** Responds with a problem. A server that is away may be back soon, so a sender is told to retry. */
+/** Responds with a problem: as a page to a browser. A server that is away may be back soon, so a sender is told to retry. */
 export function respondProblem(response: Response, status: number, code: string, detail: string): void {
   if (status === 503) response.set("Retry-After", "5");
+  if (isPageWanted(response.req)) {
+    response.status(status).set("Cache-Control", "no-store").type("html");
+    return void response.send(renderProblem(status, detail));
+  }
   response
     .status(status)
     .type(PROBLEM_TYPE)
     .send(describeProblem(status, code, detail));
+}
+
+/** Whether a person opened a page, or sent its form. */
+function isPageWanted(request: Request): boolean {
+  const isApi = request.originalUrl.startsWith("/api/") || request.originalUrl.startsWith("/queues/api/");
+  return !isApi && request.accepts(["application/json", "text/html"]) === "text/html";
 }
 
 const PROBLEM_TYPE = "application/problem+json";

@@ -1,6 +1,6 @@
-import type { Request, RequestHandler, Response } from "express";
+import type { RequestHandler, Response } from "express";
 import { explain } from "../redis/refusal.ts";
-import { doorOf, isRecorded } from "./access/keeper.ts";
+import { isRecorded } from "./access/keeper.ts";
 import { respondProblem } from "./problem.ts";
 import { fetchRedisState, isResponsive } from "./readiness.ts";
 import type { Route, RouteDependencies } from "./route.ts";
@@ -23,10 +23,10 @@ function toStep(
     case "redis":
       return requireUp("Redis", async () => (await fetchRedisState(redisWatch)).kind !== "away");
     case "redis writes":
-      return async (request, response, next) => {
+      return async (_, response, next) => {
         const state = await fetchRedisState(redisWatch);
         if (state.kind === "ready") return next();
-        if (state.kind === "away") return respondUnavailable(request, response, "Redis");
+        if (state.kind === "away") return respondUnavailable(response, "Redis");
         respondProblem(response, 503, "REDIS_REFUSES", explain(state.refusal));
       };
     default:
@@ -38,12 +38,11 @@ function requireUp(server: string, isUp: () => Promise<boolean>): RequestHandler
   return async (request, response, next) => {
     // A change was recorded a moment ago.
     if ((server === "Postgres" && isRecorded(request)) || (await isUp())) return next();
-    respondUnavailable(request, response, server);
+    respondUnavailable(response, server);
   };
 }
 
-function respondUnavailable(request: Request, response: Response, server: string): void {
+function respondUnavailable(response: Response, server: string): void {
   const text = `${server} is away. This page returns once ${server} is back: see /readyz`;
-  if (doorOf(request).path.startsWith("/api/")) return respondProblem(response, 503, "SERVER_AWAY", text);
-  response.status(503).set("Retry-After", "5").type("text").send(`${text}\n`);
+  respondProblem(response, 503, "SERVER_AWAY", text);
 }

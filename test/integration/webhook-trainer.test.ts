@@ -49,7 +49,11 @@ async function postOutcome(
 
 function post(app: App, runId: string, body: string | Buffer, headers: Record<string, string>) {
   const url = `${app.address()}/api/v1/trainings/${runId}/outcome`;
-  return fetch(url, { method: "POST", body, headers });
+  return fetch(url, {
+    method: "POST",
+    body: typeof body === "string" ? body : new Uint8Array(body),
+    headers,
+  });
 }
 
 const state = async () =>

@@ -1,7 +1,7 @@
 import { build } from "esbuild";
 import { cp, rm } from "node:fs/promises";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -48,7 +48,9 @@ export async function bundle(root: string): Promise<void> {
     },
     logLevel: "error",
   });
-  await cp(join(root, "src/postgres/migrations"), join(root, directory, "migrations"), { recursive: true });
+  // Next to the chunks that read them.
+  for (const files of ["src/postgres/migrations", "src/http/assets"])
+    await cp(join(root, files), join(root, directory, basename(files)), { recursive: true });
 }
 
 /** The arguments with which node runs one of our scripts: bundled, if those of its checkout are. */

@@ -3,7 +3,7 @@ import { hideTokens, ROLES } from "../../core/access.ts";
 import { duration, toMs } from "../../core/duration.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, operation } from "./operation.ts";
-import { count, Reason } from "./schemas.ts";
+import { count, Reason, TokenPath } from "./schemas.ts";
 
 const Token = z.object({
   id: z.string(),
@@ -75,9 +75,7 @@ export const accessOperations: readonly AnyOperation[] = [
     path: "/tokens/{id}",
     role: "admin",
     summary: "Revoke a token, and end its sessions",
-    params: z.strictObject({
-      id: z.string().regex(/^(rt_)?[a-z0-9]{10}(_[\w-]{43})?$/, "must be a token, or its id"),
-    }),
+    params: TokenPath,
     requires: ["postgres"],
     responses: { 204: { description: "Revoked" } },
     async handle({ params: { id } }, { database }) {

@@ -1,15 +1,12 @@
 import { z } from "zod";
 import type { DecisionRow as Row } from "../../postgres/decision-log.ts";
-import { createTrainers } from "../../trainers/registry.ts";
-import { createRedactor } from "../../process/redact.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
-import { confirmDispatch, reopenDispatch, requireRemote } from "../../use-cases/settle-dispatch.ts";
-import type { DispatchRecord } from "../../postgres/dispatches.ts";
+import { settleDecision } from "../../use-cases/settle-decision.ts";
 import { toInstant } from "../../../queues/jobs.ts";
 import { STAGES } from "../../../queues/names.ts";
 import { toCsv } from "../csv.ts";
 import { RequestError } from "../request-error.ts";
-import { type AnyOperation, type ApiDependencies, type Call, operation } from "./operation.ts";
+import { type AnyOperation, operation } from "./operation.ts";
 import { DecisionPath, DecisionQuery, DecisionRow, Reason, ReasonBody } from "./schemas.ts";
 
 const Detail = DecisionRow.extend({
@@ -91,8 +88,8 @@ export const decisionOperations: readonly AnyOperation[] = [
   }),
   answer("approve", "approved"),
   answer("reject", "rejected"),
-  reopen("retry", "rejected", "Send a request again that the trainer refused"),
-  reopen("resend", "unknown", "Send the request of an unknown dispatch again, which started no training"),
+  reopen("retry", "Send a request again that the trainer refused"),
+  reopen("resend", "Send the request of an unknown dispatch again, which started no training"),
   operation({
     method: "POST",
     path: "/decisions/{id}/dispatch/confirm",
@@ -107,12 +104,12 @@ export const decisionOperations: readonly AnyOperation[] = [
         schema: Settled.extend({ externalId: z.string().nullable() }),
       },
     },
-    async handle(call, dependencies) {
-      const { record, remote } = await findDispatch(call, dependencies);
-      const training = remote.identify(call.body.training);
-      await confirmDispatch(dependencies.config, dependencies.database, record, training);
-      await dependencies.client.resumeTraining(record);
-      return settled(call.params.id, dependencies, record, { externalId: training.externalId });
+    async handle({ params: { id }, body }, dependencies) {
+      const settlement = { kind: "confirm", training: body.training } as const;
+      return {
+        status: 200,
+        body: { decisionId: id, ...(await settleDecision(dependencies, id, settlement)) },
+      };
     },
   }),
 ];
@@ -139,42 +136,20 @@ function answer(name: "approve" | "reject", state: "approved" | "rejected"): Any
   });
 }
 
-function reopen(name: "retry" | "resend", from: "rejected" | "unknown", summary: string): AnyOperation {
+function reopen(kind: "retry" | "resend", summary: string): AnyOperation {
   return operation({
     method: "POST",
-    path: `/decisions/{id}/dispatch/${name}`,
+    path: `/decisions/{id}/dispatch/${kind}`,
     role: "operator",
     summary,
     params: DecisionPath,
     requires: ["postgres", "redis writes"],
     responses: { 202: { description: "It will be sent", schema: Settled } },
-    async handle(call, dependencies) {
-      const { record } = await findDispatch(call, dependencies);
-      await reopenDispatch(dependencies.config, dependencies.database, record, from);
-      await dependencies.client.resumeTraining(record);
-      return { ...(await settled(call.params.id, dependencies, record)), status: 202 };
+    async handle({ params: { id } }, dependencies) {
+      const { state } = await settleDecision(dependencies, id, { kind });
+      return { status: 202, body: { decisionId: id, state } };
     },
   });
-}
-
-async function findDispatch(
-  { params: { id } }: Pick<Call<z.infer<typeof DecisionPath>, unknown, unknown>, "params">,
-  { config, live, database, secrets }: ApiDependencies,
-) {
-  const record = await database.findDispatch(String(id));
-  if (!record) throw new RequestError(404, `Decision ${id} has no dispatch`, "NOT_FOUND");
-  const trainers = await createTrainers({ ...config, models: live.models() }, createRedactor(secrets));
-  return { record, remote: requireRemote(trainers, record) };
-}
-
-async function settled(
-  decisionId: number,
-  { database }: ApiDependencies,
-  { runId }: DispatchRecord,
-  others: object = {},
-) {
-  const record = await database.readDispatch(runId);
-  return { status: 200, body: { decisionId, state: record?.dispatch.state ?? "gone", ...others } };
 }
 
 const notFound = (id: number) => new RequestError(404, `There is no decision ${id}`, "NOT_FOUND");

@@ -18,6 +18,8 @@ export const RequestState = z.object({
 });
 type RequestState = z.infer<typeof RequestState>;
 
+export const JobId = z.string().regex(/^(\d{1,15}|(event|repeat)-[0-9a-f-]{36})$/, "must be a job's id");
+
 /** Where to look for what becomes of a job. */
 export const addressOf = (jobId: string): string => `/api/v1/requests/${jobId}`;
 
@@ -28,7 +30,7 @@ export const requestOperations: readonly AnyOperation[] = [
     role: "viewer",
     summary: "Say what has become of an event or a request",
     params: z.strictObject({
-      jobId: z.string().regex(/^(\d{1,15}|(event|repeat)-[0-9a-f-]{36})$/, "must be a job's id"),
+      jobId: JobId,
     }),
     requires: ["postgres", "redis"],
     responses: { 200: { description: "Its state", schema: RequestState } },

@@ -12,6 +12,10 @@ export const DecisionPath = z.strictObject({
     .transform(Number),
 });
 
+export const TokenPath = z.strictObject({
+  id: z.string().regex(/^(rt_)?[a-z0-9]{10}(_[\w-]{43})?$/, "must be a token, or its id"),
+});
+
 /** Why somebody intervenes: one line. */
 export const Reason = z
   .string()
@@ -36,6 +40,8 @@ export const DecisionRow = z.object({
   notes: z.string().nullable(),
   dispatch: z.string().nullable(),
   url: z.string().nullable(),
+  /** The reason in a few words; null from a version that did not record it. */
+  why: z.string().nullable(),
 });
 
 /** A whole number in a query. */
@@ -47,6 +53,12 @@ export const count = (min: number, max: number, fallback: number) =>
     .pipe(z.int().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
     .default(fallback);
 
+export const Cursor = z
+  .string()
+  .regex(/^[1-9]\d{0,8}$/, "must be the nextCursor of the page before")
+  .transform(Number)
+  .optional();
+
 export const DecisionQuery = z.strictObject({
   model: ModelName.optional(),
   decision: z.enum(["trigger", "trigger_mock", "no_action"]).optional(),
@@ -55,10 +67,6 @@ export const DecisionQuery = z.strictObject({
   since: IsoTime.optional(),
   until: IsoTime.optional(),
   /** The number with which the page before ended. */
-  cursor: z
-    .string()
-    .regex(/^[1-9]\d{0,8}$/, "must be the nextCursor of the page before")
-    .transform(Number)
-    .optional(),
+  cursor: Cursor,
   limit: count(1, 500, 50),
 });

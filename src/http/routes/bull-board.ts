@@ -8,6 +8,8 @@ import { grants, type Role } from "../../core/access.ts";
 import type { Door } from "../access/doors.ts";
 import { callerOf } from "../access/keeper.ts";
 import { toProblem, UNEXPECTED } from "../problem.ts";
+import { renderFrameHead, renderNavigation } from "../layout.tsx";
+import { listNavigation } from "../navigation.ts";
 import type { Route } from "../route.ts";
 
 const PATH = "/queues";
@@ -57,11 +59,18 @@ function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
   const board = serverAdapter.getRouter() as Express & { engines: Record<string, Engine> };
   board.disable("x-powered-by");
   const render = board.engines[".ejs"];
-  // Its page loads a font from another server, which our policy forbids.
   board.engine("ejs", (path, options, done) => {
-    render?.(path, options, (error, html) => done(error, html?.replace(/<link href="https:[^>]*>/, "")));
+    render?.(path, options, (error, html) => done(error, html === undefined ? html : frameBoard(html)));
   });
   return board;
+}
+
+/** Its page, beneath our navigation, and without the font of another server, which our policy forbids. */
+function frameBoard(html: string): string {
+  return html
+    .replace(/<link href="https:[^>]*>/, "")
+    .replace("</head>", `${renderFrameHead()}</head>`)
+    .replace(/<body[^>]*>/, (body) => body + renderNavigation(listNavigation(PATH)));
 }
 
 type Engine = (path: string, options: object, done: (error: unknown, html?: string) => void) => void;

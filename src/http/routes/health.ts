@@ -2,17 +2,15 @@ import { Router } from "express";
 import { checkReadiness } from "../readiness.ts";
 import type { Route } from "../route.ts";
 
-/** `/healthz`: the process runs. `/readyz`: both servers work. `/` redirects to Bull Board. */
+/** `/healthz`: the process runs. `/readyz`: both servers work. */
 export const health: Route = {
   doors: [
-    { method: "GET", path: "/", role: "viewer" },
     { method: "GET", path: "/healthz", role: "open" },
     { method: "GET", path: "/readyz", role: "open" },
   ],
   requires: [],
   create({ database, redisWatch }) {
     const router = Router();
-    router.get("/", (_, response) => response.redirect("/queues"));
     router.get("/healthz", (_, response) => void response.json({ status: "ok" }));
     router.get("/readyz", async (_, response) => {
       const readiness = await checkReadiness(database, redisWatch);

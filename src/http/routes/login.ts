@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Origins } from "../access/origins.ts";
 import { readCookie } from "../access/identity.ts";
 import { audited } from "../../use-cases/audited.ts";
-import { escapeHtml } from "../html.ts";
+import { type LoginForm, renderLogin } from "../login-page.tsx";
 import type { Route } from "../route.ts";
 
 /** Logs a browser in: a pasted token starts a session, which ends after a while, or with its token. */
@@ -85,27 +85,6 @@ function clearCookie(response: Response, origins: Origins): void {
   response.clearCookie(origins.cookieName, cookieOptions(origins));
 }
 
-function respondPage(
-  response: Response,
-  status: number,
-  { next, fault }: { next: string; fault: string | null },
-): void {
-  response.status(status).set("Cache-Control", "no-store").type("html").send(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Log in · Retrigger</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1rem; }
-input, button { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem .7rem; margin-top: .4rem; }
-.fault { color: #c2410c; font-weight: 600; }
-</style></head><body>
-<h1>Retrigger</h1>
-${fault === null ? "" : `<p class="fault" role="alert">${escapeHtml(fault)}</p>`}
-<form method="post" action="/login">
-<input type="hidden" name="next" value="${escapeHtml(next)}">
-<label>Token <input name="token" type="password" required autofocus autocomplete="current-password" placeholder="rt_…"></label>
-<button>Log in</button>
-</form>
-<p>No token? An admin makes one: <code>npx retrigger token create --role viewer --name NAME</code></p>
-</body></html>
-`);
+function respondPage(response: Response, status: number, form: LoginForm): void {
+  response.status(status).set("Cache-Control", "no-store").type("html").send(renderLogin(form));
 }

@@ -1,0 +1,80 @@
+import { snooze } from "../../core/guards/snooze.ts";
+import type { ModelView } from "../../use-cases/model-view.ts";
+import { modelPath } from "../parts/links.tsx";
+import { AnswerForms } from "./decision-forms.tsx";
+import { ReasonField } from "./fields.tsx";
+
+/** What an operator may do about a model. Each form says first what it will do. */
+export function ModelActions({ model, view }: { model: string; view: ModelView }) {
+  const { config, basis, facts } = view;
+  const path = modelPath(model);
+  const isTrigger = basis?.verdict.decision === "trigger";
+  const trainer =
+    config.trainer.name === "mock"
+      ? "the mock trainer shows the request and sends nothing"
+      : `a training is requested from ${config.trainer.name}`;
+  const mayForce = basis?.verdict.condition?.passed === true && !isTrigger;
+  return (
+    <section class="actions" aria-label="Actions">
+      {facts.approval !== null && <AnswerForms id={facts.approval.decisionId} />}
+      <details class="action">
+        <summary>Decide now</summary>
+        <p>
+          The sources are read again, and a decision is recorded.{" "}
+          {isTrigger
+            ? `As things stand it triggers: ${trainer}.`
+            : "As things stand it records that nothing is done. If the sources have changed since, it may trigger."}
+        </p>
+        <form method="post" action={`${path}/decide`}>
+          <button class="main">Decide now</button>
+          <a class="button" href={`${path}/dry-run`}>
+            Dry run: record and send nothing
+          </a>
+        </form>
+      </details>
+      {mayForce && (
+        <details class="action">
+          <summary>Force</summary>
+          <p>{`The condition of the policy holds, but guards object. A forced decision passes the guards: ${trainer}. Your name and reason are recorded.`}</p>
+          <form method="post" action={`${path}/force`}>
+            <ReasonField />
+            <button class="main">Force the training</button>
+          </form>
+        </details>
+      )}
+      {config.policy.guards[snooze.key] !== "off" &&
+        (facts.snoozedUntil === null ? (
+          <details class="action">
+            <summary>Snooze</summary>
+            <p>
+              No training of this model starts for so long. Drift and data are still recorded, nothing is
+              discarded, and the model is re-evaluated at the end.
+            </p>
+            <form method="post" action={`${path}/snooze`}>
+              <label>
+                For{" "}
+                <input
+                  name="for"
+                  required
+                  value="1d"
+                  size={6}
+                  pattern="\d+(\.\d+)?\s*[smhdw]"
+                  title="A duration such as 8h, 1d or 2w"
+                />
+              </label>
+              <ReasonField />
+              <button class="main">Snooze</button>
+            </form>
+          </details>
+        ) : (
+          <details class="action">
+            <summary>End the snooze</summary>
+            <p>Trainings may start again. If the snooze held the model back, it is re-evaluated at once.</p>
+            <form method="post" action={`${path}/unsnooze`}>
+              <button class="main">End the snooze</button>
+            </form>
+          </details>
+        ))}
+    </section>
+  );
+}

@@ -1,0 +1,148 @@
+// Keeps an open page true: times in the reader's zone, parts that change, and what to do while a server is away.
+// Every page can be read without it.
+const main = document.getElementById("main");
+const away = document.getElementById("away");
+const zoneName = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const wall = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
+
+const SPANS = [
+  [864e6, (ms) => `${Math.round(ms / 864e5)} days`],
+  [1728e5, (ms) => `${Math.round(ms / 864e4) / 10} days`],
+  [36e5, (ms) => `${Math.round(ms / 36e5)} h`],
+  [6e4, (ms) => `${Math.round(ms / 6e4)} min`],
+  [0, (ms) => `${Math.ceil(ms / 1000)} s`],
+];
+
+function distance(ms) {
+  const length = Math.abs(ms);
+  const text = SPANS.find(([from]) => length >= from)[1](length);
+  return ms > 0 ? ` in ${text}` : ` ${text} ago`;
+}
+
+function showTimes(root) {
+  for (const time of root.querySelectorAll("time")) {
+    const at = new Date(time.dateTime);
+    const clock = time.querySelector("[data-time]");
+    const relative = time.querySelector("[data-rel]");
+    if (clock) clock.textContent = wall.format(at);
+    if (relative) relative.textContent = distance(at - Date.now());
+  }
+}
+
+/** Puts the parts of a newer version of this page in place, except where somebody is typing or has opened a form. */
+function takeOver(fresh) {
+  document.title = fresh.title;
+  const icon = document.getElementById("icon");
+  const newIcon = fresh.getElementById("icon");
+  if (icon && newIcon && icon.getAttribute("href") !== newIcon.getAttribute("href"))
+    icon.replaceWith(newIcon);
+  for (const part of document.querySelectorAll("[data-part]")) {
+    const next = fresh.getElementById(part.id);
+    if (!next) continue;
+    showTimes(next);
+    if (part.innerHTML === next.innerHTML) continue;
+    const isInUse =
+      part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+    if (isInUse || part.querySelector("details.action[open]")) continue;
+    const open = [...part.querySelectorAll("details")].map(({ open: isOpen }) => isOpen);
+    const focused = part.contains(document.activeElement) ? pathOf(part, document.activeElement) : null;
+    part.replaceChildren(...next.childNodes);
+    part.className = next.className;
+    [...part.querySelectorAll("details")].forEach((details, index) => {
+      details.open = open[index] ?? false;
+    });
+    if (focused) followPath(part, focused)?.focus({ preventScroll: true });
+  }
+  const follow = fresh.querySelector("[data-follow]");
+  if (follow) location.replace(follow.href);
+}
+
+const pathOf = (root, element) => {
+  const path = [];
+  for (let at = element; at !== root; at = at.parentElement)
+    path.unshift([...at.parentElement.children].indexOf(at));
+  return path;
+};
+const followPath = (root, path) => path.reduce((at, index) => at?.children[index], root);
+
+let reading = null;
+let again = false;
+/** Reads this page again; calls that come meanwhile lead to one more reading. */
+async function refresh() {
+  if (reading) {
+    again = true;
+    await reading;
+    return;
+  }
+  reading = (async () => {
+    try {
+      const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (response.redirected && new URL(response.url).pathname === "/login") location.assign(response.url);
+      else if (response.ok) takeOver(new DOMParser().parseFromString(await response.text(), "text/html"));
+    } catch {
+      // checkServers says what is the matter.
+    }
+  })();
+  await reading;
+  reading = null;
+  if (again) {
+    again = false;
+    await refresh();
+  }
+}
+
+let isAway = false;
+async function checkServers() {
+  if (document.hidden) return;
+  let text = "";
+  try {
+    const response = await fetch("/readyz", { cache: "no-store" });
+    const { postgres, redis, reason } = await response.json();
+    if (postgres === "down")
+      text = "Postgres is away: figures are as they were, and changes wait. This page goes on by itself.";
+    else if (redis === "down")
+      text = "Redis is away: nothing can be requested until it is back. This page goes on by itself.";
+    else if (reason) text = `Redis refuses writes: ${reason}`;
+  } catch {
+    text = "Retrigger does not respond: is it running? This page goes on by itself.";
+  }
+  away.hidden = text === "";
+  if (away.textContent !== text) away.textContent = text;
+  if (isAway && text === "") await refresh();
+  isAway = text !== "";
+}
+
+let stream = null;
+function listen() {
+  stream?.close();
+  stream = null;
+  if (document.hidden || main.dataset.live !== "changes") return;
+  stream = new EventSource("/api/v1/stream");
+  stream.addEventListener("decision", () => void refresh());
+  stream.addEventListener("training", () => void refresh());
+}
+
+if (main && away) {
+  showTimes(document);
+  const zone = document.querySelector("[data-zone]");
+  if (zone) zone.textContent = zoneName;
+  setInterval(() => showTimes(document), 15_000);
+  setInterval(() => void checkServers(), 4_000);
+  const every = Number(main.dataset.live);
+  if (every > 0)
+    setInterval(() => {
+      if (!document.hidden) void refresh();
+    }, every);
+  listen();
+  // A hidden page needs no connection: a browser has only six for a site.
+  document.addEventListener("visibilitychange", () => {
+    listen();
+    if (!document.hidden) void Promise.all([refresh(), checkServers()]);
+  });
+  document.addEventListener("submit", ({ target }) => {
+    // Sent once.
+    for (const button of target.querySelectorAll("button")) {
+      if (target.method === "post") button.setAttribute("aria-busy", "true");
+    }
+  });
+}

@@ -1,0 +1,177 @@
+import { parseInput } from "../../core/parse.ts";
+import { CRITERIA } from "../../core/criteria/registry.ts";
+import { formatCount, formatScore } from "../../core/format.ts";
+import { GUARDS } from "../../core/guards/registry.ts";
+import { toInstant } from "../../../queues/jobs.ts";
+import type { DecisionFilter, DecisionRow } from "../../postgres/decision-log.ts";
+import { DecisionQuery, DecisionRow as RowSchema } from "../api/schemas.ts";
+import { toCsv } from "../csv.ts";
+import { Badge } from "../parts/badge.tsx";
+import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
+import { DecisionLink, ModelLink, TrainingLink, withQuery } from "../parts/links.tsx";
+import { Time } from "../parts/time.tsx";
+import type { Page, PageCall } from "./page.ts";
+
+const PATH = "/decisions";
+const ROWS = 50;
+const CSV_ROWS = 10_000;
+
+const REASONS = [
+  "drift_detected",
+  ...new Set([
+    ...CRITERIA.flatMap(({ carries }) => carries ?? []),
+    ...[...CRITERIA, ...GUARDS].map(({ reason }) => reason),
+  ]),
+].filter((reason, index, all) => all.indexOf(reason) === index);
+
+/** Every decision, newest first. */
+export const decisionsPage: Page = {
+  path: PATH,
+  role: "viewer",
+  navigation: "Decisions",
+  requires: ["postgres"],
+  async load({ query, mayAct, now }, { database }) {
+    const filter = toFilter(query);
+    const rows = await database.listDecisions({ ...filter, limit: ROWS + 1 });
+    const shown = rows.slice(0, ROWS);
+    const last = shown.at(-1);
+    return {
+      title: "Decisions",
+      body: (
+        <>
+          <h1>Decisions</h1>
+          <Filter>
+            <TextField name="model" label="Model" value={query["model"]} />
+            <ChoiceField
+              name="decision"
+              label="Decision"
+              value={query["decision"]}
+              options={["trigger", "no_action"]}
+            />
+            <ChoiceField name="reason" label="Reason" value={query["reason"]} options={REASONS} />
+            <ChoiceField
+              name="cause"
+              label="Cause"
+              value={query["cause"]}
+              options={["event", "schedule", "manual", "followup"]}
+            />
+            <TextField name="since" label="From (UTC)" type="datetime-local" value={query["since"]} />
+            <TextField name="until" label="Before (UTC)" type="datetime-local" value={query["until"]} />
+          </Filter>
+          <p>
+            <a href={withQuery(`${PATH}.csv`, query, { cursor: null })}>CSV</a>
+            {mayAct && (
+              <>
+                {" · "}
+                <a href={withQuery(`${PATH}/retry`, query, { cursor: null })}>Retry refused requests</a>
+              </>
+            )}
+          </p>
+          <section id="decisions" data-part>
+            {shown.length === 0 ? (
+              <p class="empty">
+                {Object.keys(query).length === 0 ? (
+                  <>
+                    No decision yet. Send an event, or open a <a href="/">model</a> and decide now.
+                  </>
+                ) : (
+                  <>
+                    No decision matches. <a href={PATH}>Show all</a>
+                  </>
+                )}
+              </p>
+            ) : (
+              <DecisionTable rows={shown} now={now} />
+            )}
+            <Keyset
+              first={query["cursor"] === undefined ? null : withQuery(PATH, query, { cursor: null })}
+              next={rows.length > ROWS && last ? withQuery(PATH, query, { cursor: String(last.id) }) : null}
+            />
+          </section>
+        </>
+      ),
+    };
+  },
+};
+
+/** The same as CSV. */
+export const decisionsCsv: Page = {
+  path: `${PATH}.csv`,
+  role: "viewer",
+  requires: ["postgres"],
+  async load({ query }, { database }) {
+    const rows = await database.listDecisions({ ...toFilter(query), limit: CSV_ROWS });
+    const columns = Object.keys(RowSchema.shape) as (keyof DecisionRow)[];
+    return { name: "decisions.csv", csv: toCsv(columns, rows) };
+  },
+};
+
+/** The filter of an address. @throws PermanentError that names what is malformed. */
+export function toFilter(query: PageCall["query"]): Omit<DecisionFilter, "limit"> {
+  const { done: _done, ...own } = query;
+  const { cursor, since, until, limit: _limit, ...filter } = parseInput(DecisionQuery, own, "address");
+  const iso = (time: string | undefined) => (time === undefined ? null : toInstant(time).toISOString());
+  return { ...filter, since: iso(since), until: iso(until), before: cursor ?? null };
+}
+
+export function DecisionTable({ rows, now }: { rows: readonly DecisionRow[]; now: number }) {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Decisions">
+      <table class="cards">
+        <thead>
+          <tr>
+            <th scope="col">Decision</th>
+            <th scope="col">When</th>
+            <th scope="col">Model</th>
+            <th scope="col">Result</th>
+            <th scope="col" class="number">
+              Buffer
+            </th>
+            <th scope="col" class="number">
+              Drift
+            </th>
+            <th scope="col">Cause</th>
+            <th scope="col">Training</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr>
+              <th scope="row">
+                <DecisionLink id={row.id} />
+              </th>
+              <td data-label="When">
+                <Time at={row.decidedAt} now={now} />
+              </td>
+              <td data-label="Model">
+                <ModelLink model={row.model} />
+              </td>
+              <td data-label="Result">
+                <Badge tone={row.decision?.startsWith("trigger") ? "good" : "calm"}>
+                  {row.decision ?? "unknown"}
+                </Badge>
+                <small>{row.why ?? row.reason?.replaceAll(",", ", ").replaceAll("_", " ")}</small>
+              </td>
+              <td data-label="Buffer" class="number">
+                {row.bufferSize === null ? "–" : formatCount(row.bufferSize)}
+              </td>
+              <td data-label="Drift" class="number">
+                {row.driftScore === null ? "–" : formatScore(row.driftScore)}
+              </td>
+              <td data-label="Cause">{row.cause ?? "DAG"}</td>
+              <td data-label="Training">
+                {row.dispatch === null ? (
+                  <span class="none">–</span>
+                ) : (
+                  <TrainingLink url={row.url}>
+                    {row.decision === "trigger_mock" ? "shown only" : row.dispatch}
+                  </TrainingLink>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,30 @@
+import { checksCsv } from "./checks-csv.ts";
+import { decisionPage } from "./decision.tsx";
+import { decisionsCsv, decisionsPage } from "./decisions.tsx";
+import { dryRunPage } from "./dry-run.tsx";
+import { eventsPage } from "./events.tsx";
+import { healthPage } from "./health.tsx";
+import { modelPage } from "./model.tsx";
+import { overview } from "./overview.tsx";
+import type { Page } from "./page.ts";
+import { requestPage } from "./request.tsx";
+import { retryPage } from "./retry.tsx";
+import { settingsPage } from "./settings.tsx";
+import { trainingsPage } from "./trainings.tsx";
+
+/** Every page. Those with a name in the navigation are there in this order. */
+export const PAGES: readonly Page[] = [
+  overview,
+  modelPage,
+  checksCsv,
+  dryRunPage,
+  decisionsPage,
+  decisionsCsv,
+  retryPage,
+  decisionPage,
+  trainingsPage,
+  eventsPage,
+  requestPage,
+  healthPage,
+  settingsPage,
+];

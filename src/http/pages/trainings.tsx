@@ -1,0 +1,104 @@
+import { z } from "zod";
+import { ModelName } from "../../../queues/jobs.ts";
+import { DispatchState } from "../../core/dispatch/dispatch.ts";
+import { describeSpan } from "../../core/duration.ts";
+import { parseInput } from "../../core/parse.ts";
+import { Cursor } from "../api/schemas.ts";
+import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
+import { DecisionLink, ModelLink, TrainingLink, TrainingState, withQuery } from "../parts/links.tsx";
+import { Time } from "../parts/time.tsx";
+import type { Page } from "./page.ts";
+
+const PATH = "/trainings";
+const ROWS = 50;
+const Query = z.object({ model: ModelName.optional(), state: DispatchState.optional(), cursor: Cursor });
+
+/** Every training that was requested, newest first. */
+export const trainingsPage: Page = {
+  path: PATH,
+  role: "viewer",
+  navigation: "Trainings",
+  requires: ["postgres"],
+  async load({ query, now }, { database }) {
+    const { model, state, cursor: before } = parseInput(Query, query, "address");
+    const rows = await database.listTrainings({ model, state, before, limit: ROWS + 1 });
+    const shown = rows.slice(0, ROWS);
+    const last = shown.at(-1);
+    return {
+      title: "Trainings",
+      body: (
+        <>
+          <h1>Trainings</h1>
+          <Filter>
+            <TextField name="model" label="Model" value={model} />
+            <ChoiceField name="state" label="State" value={state} options={DispatchState.options} />
+          </Filter>
+          <section id="trainings" data-part>
+            {shown.length === 0 ? (
+              <p class="empty">
+                {model === undefined && state === undefined
+                  ? "No training was requested yet. The first decision that triggers requests one."
+                  : "No training matches."}{" "}
+                <a href={PATH}>Show all</a>
+              </p>
+            ) : (
+              <div class="scroll" tabIndex={0} role="region" aria-label="Trainings">
+                <table class="cards">
+                  <thead>
+                    <tr>
+                      <th scope="col">Decision</th>
+                      <th scope="col">Model</th>
+                      <th scope="col">State</th>
+                      <th scope="col">Trainer</th>
+                      <th scope="col">Requested</th>
+                      <th scope="col">Ended</th>
+                      <th scope="col" class="number">
+                        Took
+                      </th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {shown.map((row) => (
+                      <tr>
+                        <th scope="row">
+                          <DecisionLink id={row.decisionId} />
+                        </th>
+                        <td data-label="Model">
+                          <ModelLink model={row.model} />
+                        </td>
+                        <td data-label="State">
+                          <TrainingState trainer={row.trainer} state={row.state} />
+                          <small>{row.error ?? row.conclusion}</small>
+                        </td>
+                        <td data-label="Trainer">
+                          <TrainingLink url={row.url}>{row.trainer}</TrainingLink>
+                        </td>
+                        <td data-label="Requested">
+                          <Time at={row.requestedAt} now={now} />
+                        </td>
+                        <td data-label="Ended">
+                          <Time at={row.endedAt} now={now} />
+                        </td>
+                        <td data-label="Took" class="number">
+                          {row.durationSeconds === null ? "–" : describeSpan(row.durationSeconds * 1000)}
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            )}
+            <Keyset
+              first={before === undefined ? null : withQuery(PATH, query, { cursor: null })}
+              next={
+                rows.length > ROWS && last
+                  ? withQuery(PATH, query, { cursor: String(last.decisionId) })
+                  : null
+              }
+            />
+          </section>
+        </>
+      ),
+    };
+  },
+};

@@ -1,0 +1,34 @@
+import { formatCount, formatRatio } from "../../core/format.ts";
+
+/** How much of what is required is there, as a bar and in figures. */
+export function Bar({
+  actual,
+  required,
+  unit = "",
+  isMet = actual >= required,
+}: {
+  actual: number;
+  required: number;
+  unit?: string | undefined;
+  isMet?: boolean;
+}) {
+  const share = required <= 0 ? 1 : Math.max(0, Math.min(1, actual / required));
+  return (
+    <span class="measure">
+      <svg
+        class={`bar ${isMet ? "met" : ""}`}
+        viewBox="0 0 100 6"
+        preserveAspectRatio="none"
+        aria-hidden="true"
+      >
+        <rect class="track" width="100" height="6" />
+        <rect width={(share * 100).toFixed(2)} height="6" />
+      </svg>
+      <span class="figures">{`${figure(actual)} / ${figure(required)}${unit === "" ? "" : ` ${unit}`}`}</span>
+    </span>
+  );
+}
+
+function figure(value: number): string {
+  return Number.isInteger(value) ? formatCount(value) : formatRatio(value);
+}

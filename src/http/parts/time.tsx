@@ -1,0 +1,18 @@
+import { describeSpan } from "../../core/duration.ts";
+
+/** An instant, ISO 8601: in UTC here, in the reader's zone once the script runs. Nothing for null. */
+export function Time({ at, now, bare = false }: { at: string | null; now: number; bare?: boolean }) {
+  if (at === null || Number.isNaN(Date.parse(at))) return <span class="none">–</span>;
+  const [date = "", clock = ""] = new Date(at).toISOString().split("T");
+  return (
+    <time dateTime={new Date(at).toISOString()} title={`${date} ${clock.slice(0, 8)} UTC`}>
+      <span data-time>{`${date} ${clock.slice(0, 5)}`}</span>
+      {!bare && <span class="rel" data-rel>{` ${describeDistance(Date.parse(at) - now)}`}</span>}
+    </time>
+  );
+}
+
+/** "3 h ago", "in 20 min". */
+function describeDistance(ms: number): string {
+  return ms > 0 ? `in ${describeSpan(ms)}` : `${describeSpan(-ms)} ago`;
+}

@@ -1,0 +1,35 @@
+import { renderBare } from "./layout.tsx";
+
+/** How often a page is read again while a server is away. */
+const RELOAD_SECONDS = 5;
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: "This request cannot be read",
+  401: "Log in first",
+  403: "Your role does not allow this",
+  404: "Not found",
+  409: "That was not possible",
+  429: "Too many requests",
+  500: "Something failed here",
+  503: "A server is away",
+};
+
+/** A problem as a page: what is the matter, and where to go. */
+export function renderProblem(status: number, detail: string): string {
+  const title = TITLES[status] ?? "That was not possible";
+  return renderBare({
+    title,
+    tone: status === 404 ? "calm" : "bad",
+    reloadSeconds: status === 503 ? RELOAD_SECONDS : undefined,
+    children: (
+      <>
+        <h1>{title}</h1>
+        <p>{detail}</p>
+        {status === 503 && <p class="soft">This page tries again by itself.</p>}
+        <p>
+          <a href="/">Overview</a> · <a href="/health">Health</a>
+        </p>
+      </>
+    ),
+  });
+}

@@ -1,0 +1,84 @@
+import express, { type Request, type Response, Router } from "express";
+import { grants } from "../../core/access.ts";
+import { createRequester } from "../../use-cases/client.ts";
+import { callerOf } from "../access/keeper.ts";
+import { ACTIONS } from "../actions/actions.ts";
+import { noticeOf } from "../actions/notices.ts";
+import { renderFrame } from "../layout.tsx";
+import { listNavigation } from "../navigation.ts";
+import type { PageCall, PageDependencies, PageReply, View } from "../pages/page.ts";
+import { PAGES } from "../pages/pages.ts";
+import { requireServers } from "../requirements.ts";
+import type { Route } from "../route.ts";
+
+/** The pages, and the changes that their forms make. */
+export const pages: Route = {
+  doors: [
+    ...PAGES.map(({ path, role }) => ({ method: "GET", path, role })),
+    ...ACTIONS.map(({ path, role }) => ({ method: "POST", path, role, takesForm: true as const })),
+  ],
+  requires: [],
+  create(dependencies) {
+    const own: PageDependencies = { ...dependencies, client: createRequester(dependencies.queues) };
+    const router = Router({ caseSensitive: true, strict: true });
+    for (const { path, requires, load } of PAGES)
+      router.get(path, ...requireServers(requires, dependencies), async (request, response) => {
+        respond(request, response, await load(toCall(request), own));
+      });
+    for (const { path, requires, run } of ACTIONS)
+      router.post(
+        path,
+        ...requireServers(requires, dependencies),
+        express.urlencoded({ limit: "64kb", extended: false }),
+        async (request, response) => {
+          const fields = toTexts((request.body ?? {}) as Record<string, unknown>);
+          respond(request, response, await run({ ...toCall(request), fields }, own));
+        },
+      );
+    return router;
+  },
+};
+
+function toCall(request: Request): PageCall {
+  const caller = callerOf(request);
+  return {
+    params: request.params as Record<string, string>,
+    query: toTexts(request.query),
+    caller,
+    mayAct: grants(caller.role, "operator"),
+    now: Date.now(),
+    request,
+  };
+}
+
+/** Fields of a form or a query; of one that is given several times, the last. An empty one counts as absent. */
+function toTexts(values: Readonly<Record<string, unknown>>): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, given]) => {
+      const value: unknown = Array.isArray(given) ? given.at(-1) : given;
+      return typeof value === "string" && value !== "" ? [[name, value]] : [];
+    }),
+  );
+}
+
+function respond(request: Request, response: Response, reply: PageReply): void {
+  response.set("Cache-Control", "no-store");
+  if ("redirect" in reply) return response.redirect(303, reply.redirect);
+  if ("csv" in reply) return void response.type("text/csv").attachment(reply.name).send(reply.csv);
+  response
+    .status(reply.status ?? 200)
+    .type("html")
+    .send(frame(request, reply));
+}
+
+function frame(request: Request, { title, tone, refreshMs, body }: View): string {
+  return renderFrame({
+    title,
+    tone,
+    refreshMs,
+    caller: callerOf(request),
+    navigation: listNavigation(request.path),
+    notice: noticeOf(request.query["done"]),
+    children: body,
+  });
+}
