@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { PolicyWorld } from "../../support/policies.ts";
+import { createStandings, type StandingModel } from "../../support/standings.ts";
+
+let world: PolicyWorld;
+let address: string;
+beforeAll(async () => {
+  ({ world, address } = await createStandings());
+});
+afterAll(() => world.close());
+
+async function read(path: string): Promise<string> {
+  const response = await fetch(address + path);
+  expect(response.status, path).toBe(200);
+  return response.text();
+}
+
+/** What the panel at the top of a page says. */
+function answerOf(html: string): { label: string; sentence: string; turn: string | null; details: string } {
+  const panel = /<section id="answer"[^>]*>(.*?)<\/section>/s.exec(html)?.[1] ?? "";
+  const text = (part: string): string =>
+    part
+      .replaceAll(/<[^>]+>/g, "")
+      .replaceAll("&amp;", "&")
+      .trim();
+  return {
+    label: text(/class="badge[^>]*>.*?<\/span>(.*?)<\/span>/s.exec(panel)?.[1] ?? ""),
+    sentence: text(/class="sentence">(.*?)<\/p>/s.exec(panel)?.[1] ?? ""),
+    turn: text(/class="turn">(.*?)<\/p>/s.exec(panel)?.[1] ?? "") || null,
+    details: text(panel),
+  };
+}
+
+const DRIFT = "drift in rating_ks (0.0975, threshold 0.0500)";
+
+/** What somebody who has never seen Retrigger can say within ten seconds: why, and what would change it. */
+const ANSWERS: readonly [StandingModel, label: string, why: string, change: string | null][] = [
+  ["triggered", "Triggered", `by decision #\\d+: ${DRIFT}; data available: 20 events.`, "1 more alert"],
+  ["short", "Not due", "Not retraining: 6 events short.", "6 more events"],
+  ["quiet", "Not due", "Not retraining: no drift.", "1 more alert"],
+  ["unchecked", "Not due", "Not retraining: no drift check in the last 168 hours; no drift.", "1 more alert"],
+  ["answered", "Held", "Not retraining: decision #\\d+ already acted on this drift.", "1 more alert"],
+  [
+    "cooling",
+    "Held",
+    "Not retraining: cooling down for another 7 days (the condition holds:",
+    "cooldown ends",
+  ],
+  [
+    "snoozed",
+    "Snoozed",
+    "Not retraining: snoozed for another 3 h by Ada (the release is frozen)",
+    "snooze ends",
+  ],
+  [
+    "approving",
+    "Awaiting approval",
+    "Not retraining yet: a person must approve the training (the condition holds:",
+    null,
+  ],
+  ["training", "Training", "Training for \\d+ s: command runs the training of decision #\\d+.", null],
+  [
+    "failed",
+    "Training failed",
+    "Not retraining: the training of decision #\\d+ failed; the next may start in 60 min",
+    "retry backoff ends",
+  ],
+  ["unknown", "Training unknown", "It is unknown whether the training of decision #\\d+ started", null],
+  ["silent", "Drift runs missing", "Drift runs are missing", "1 more alert"],
+  [
+    "ready",
+    "Would trigger now",
+    "Would be retrained now: drift in rating_ks (0.1100, threshold 0.0500)",
+    null,
+  ],
+];
+
+describe("the page of a model answers why it is or is not retrained, and what would change that", () => {
+  it.each(ANSWERS)("%s: %s", async (model, label, why, change) => {
+    const answer = answerOf(await read(`/models/${model}`));
+    expect(answer.label).toBe(label);
+    expect(answer.sentence).toMatch(toPattern(why));
+    if (change !== null) expect(answer.turn ?? "").toContain(change);
+  });
+
+  it("and the overview lists those that need a person first", async () => {
+    const html = await read("/");
+    const rows = [...html.matchAll(/<th scope="row"><a href="\/models\/(\w+)"/g)].map(([, model]) => model);
+    expect(rows).toHaveLength(ANSWERS.length);
+    expect(new Set(rows.slice(0, 4))).toEqual(new Set(["unknown", "approving", "failed", "silent"]));
+    expect(html).toContain("13 models. 4 need a person.");
+    expect(html).toContain("<title>(4) Overview · Retrigger</title>");
+  });
+
+  it("and the page of its decision says the same of the past", async () => {
+    const decisions = await world.sql<{ id: number; model: string }>(
+      "SELECT max(id) AS id, model FROM retraining_decisions GROUP BY model",
+    );
+    for (const { id, model } of decisions) {
+      const { sentence } = answerOf(await read(`/decisions/${id}`));
+      const isTrigger = ["triggered", "training", "unknown"].includes(model);
+      expect(sentence, model).toMatch(isTrigger ? /^Retraining was triggered: / : /^Not retrained: /);
+    }
+  });
+});
+
+function toPattern(text: string): RegExp {
+  const escaped = text.replaceAll(/[.()#]/g, String.raw`\$&`).replaceAll(String.raw`\\d+`, String.raw`\d+`);
+  return new RegExp(escaped.replaceAll(String.raw`#\d+`, String.raw`#\d+`));
+}
