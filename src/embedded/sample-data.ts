@@ -33,57 +33,96 @@ CREATE TABLE ratings_buffer (
 const SOURCE_INDEXES = `
 CREATE INDEX idx_buffer_batch ON ratings_buffer(batch_id);
 CREATE INDEX idx_buffer_ingested ON ratings_buffer(ingested_at);
-ANALYZE ratings_buffer;`;
+ANALYZE ratings_buffer;
+SELECT setval('drift_alerts_id_seq', 148);`;
+
+/** The weeks before the guide's event, in which nothing drifts. */
+export const QUIET_WEEKS = 6;
 
 /**
  * Creates the source tables and fills them with the guide's data: six quiet weekly drift runs, then one five minutes ago whose
  * alert #148 has KS 0.0975 over 0.05, and 100,000 ratings a week.
  */
 export async function loadSampleData(databaseUrl: string, scenario: ScenarioNumber): Promise<void> {
-  const { batches, ratingsPerBatch, drift } = SCENARIOS[scenario];
   const client = new Client(databaseUrl);
   await client.connect();
   try {
     await client.query(SOURCE_TABLES);
-    await client.query(QUIET_WEEKS);
-    if (drift !== "none")
-      await client.query(LATEST_DRIFT_RUN, drift === "triggered" ? [0.0975, 0.045] : [0.0176, 0.0097]);
-    await client.query(RATINGS, [batches, ratingsPerBatch]);
-    await client.query(SOURCE_INDEXES);
+    const { rows } = await client.query<{ now: Date }>("SELECT now()");
+    const now = rows[0]?.now ?? new Date();
+    for (let weeksAgo = QUIET_WEEKS; weeksAgo >= 0; weeksAgo -= 1)
+      await loadSampleWeek(client, scenario, { weeksAgo, now });
+    await completeSampleData(client);
   } finally {
     await client.end();
   }
 }
 
-// The ids lead up to the guide's alert #148, the last one of its run. The newest quiet week is a week ago.
-const QUIET_WEEKS = `
-INSERT INTO drift_alerts (id, alert_date, feature_name, drift_score, threshold, alert_triggered, notes)
-SELECT 128 + 3 * (6 - week) + test.position,
-       (now() AT TIME ZONE 'UTC') - make_interval(days => 7 * week, mins => 5) + make_interval(secs => test.position / 100.0),
-       test.feature, test.score, test.threshold, false, test.notes
-FROM generate_series(1, 6) AS week
-CROSS JOIN (VALUES
-  (0, 'rating_std', 0.0027, 0.15, 'Baseline: 1.042, New: 1.045'),
-  (1, 'rating_mean', 0.0110, 0.10, 'Baseline: 3.540, New: 3.551'),
-  (2, 'rating_distribution_ks', 0.0140, 0.05, 'KS test p-value: 0.2310')
-) AS test (position, feature, score, threshold, notes);
-SELECT setval('drift_alerts_id_seq', 148);`;
+/** Adds one week of `loadSampleData`: its drift run and its ratings, as far as the scenario has them. */
+export async function loadSampleWeek(
+  client: Pick<Client, "query">,
+  scenario: ScenarioNumber,
+  { weeksAgo, now }: { weeksAgo: number; now: Date },
+): Promise<void> {
+  const { batches, ratingsPerBatch, drift } = SCENARIOS[scenario];
+  const checks = weeksAgo > 0 ? QUIET_CHECKS : LATEST_CHECKS[drift];
+  const at = new Date(now.getTime() - weeksAgo * WEEK_MS);
+  if (checks !== null) {
+    // The ids lead up to the guide's alert #148, the last one of its run.
+    const firstId = 146 - 3 * weeksAgo;
+    await client.query(DRIFT_RUN, [firstId, at, JSON.stringify(checks)]);
+  }
+  const batch = batches - weeksAgo;
+  if (batch >= 1) await client.query(RATINGS, [at, `batch_w${batch}`, ratingsPerBatch]);
+}
 
-const LATEST_DRIFT_RUN = `
-INSERT INTO drift_alerts (id, alert_date, feature_name, drift_score, threshold, alert_triggered, notes)
-SELECT 146 + position,
-       (now() AT TIME ZONE 'UTC') - interval '5 minutes' + make_interval(secs => position / 100.0),
-       feature, score, threshold, score > threshold, notes
-FROM (VALUES
-  (0, 'rating_std', 0.0120::float8, 0.15::float8, 'Baseline: 1.042, New: 1.054'),
-  (1, 'rating_mean', $2::float8, 0.10::float8, 'Baseline: 3.540, New: 3.585'),
-  (2, 'rating_distribution_ks', $1::float8, 0.05::float8, 'KS test p-value: 0.0000')
-) AS test (position, feature, score, threshold, notes)`;
+/** Adds what is cheaper once all rows are there. */
+export async function completeSampleData(client: Pick<Client, "query">): Promise<void> {
+  await client.query(SOURCE_INDEXES);
+}
 
-// One week of ratings per batch, the last week ending now. The values are not random, so every demo shows the same.
+const WEEK_MS = 7 * 86_400_000;
+
+interface SampleCheck {
+  feature: string;
+  score: number;
+  threshold: number;
+  notes: string;
+}
+
+const QUIET_CHECKS: readonly SampleCheck[] = [
+  { feature: "rating_std", score: 0.0027, threshold: 0.15, notes: "Baseline: 1.042, New: 1.045" },
+  { feature: "rating_mean", score: 0.011, threshold: 0.1, notes: "Baseline: 3.540, New: 3.551" },
+  { feature: "rating_distribution_ks", score: 0.014, threshold: 0.05, notes: "KS test p-value: 0.2310" },
+];
+
+/** The drift run of the present week. */
+const LATEST_CHECKS: Readonly<Record<"triggered" | "quiet" | "none", readonly SampleCheck[] | null>> = {
+  triggered: latestChecks(0.0975, 0.045),
+  quiet: latestChecks(0.0176, 0.0097),
+  none: null,
+};
+
+function latestChecks(ks: number, mean: number): SampleCheck[] {
+  return [
+    { feature: "rating_std", score: 0.012, threshold: 0.15, notes: "Baseline: 1.042, New: 1.054" },
+    { feature: "rating_mean", score: mean, threshold: 0.1, notes: "Baseline: 3.540, New: 3.585" },
+    { feature: "rating_distribution_ks", score: ks, threshold: 0.05, notes: "KS test p-value: 0.0000" },
+  ];
+}
+
+// $1 the first id, $2 the end of the week, $3 the checks; they were run five minutes before that end.
+const DRIFT_RUN = `
+INSERT INTO drift_alerts (id, alert_date, feature_name, drift_score, threshold, alert_triggered, notes)
+SELECT $1::int + position - 1,
+       ($2::timestamptz AT TIME ZONE 'UTC') - interval '5 minutes' + make_interval(secs => (position - 1) / 100.0),
+       test ->> 'feature', score, threshold, score > threshold, test ->> 'notes'
+FROM json_array_elements($3::json) WITH ORDINALITY AS listed (test, position),
+  LATERAL (SELECT (test ->> 'score')::float8, (test ->> 'threshold')::float8) AS figures (score, threshold)`;
+
+// One batch: $1 the end of its week, $2 its name, $3 how many ratings. The values are not random, so every demo shows the same.
 const RATINGS = `
 INSERT INTO ratings_buffer
 SELECT rating % 6040 + 1, rating % 3900 + 1, 0.5 + (rating % 10) * 0.5,
-       extract(epoch FROM now())::bigint - ($1::int - week) * 604800 - rating % 604800,
-       'batch_w' || week, (now() AT TIME ZONE 'UTC') - make_interval(days => 7 * ($1::int - week))
-FROM generate_series(1, $1::int) AS week, generate_series(1, $2::int) AS rating`;
+       extract(epoch FROM $1::timestamptz)::bigint - rating % 604800, $2::text, $1::timestamptz AT TIME ZONE 'UTC'
+FROM generate_series(1, $3::int) AS rating`;
