@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { type App, buildApp } from "./app.ts";
 import type { Config } from "./config/config.ts";
 import { ConfigError, messageOf } from "./core/errors.ts";
-import { playModels, playOnce } from "./demo/play.ts";
+import { chooseModel, playModels, playOnce } from "./demo/play.ts";
 import { prepare, readSettings, type Say, type Settings } from "./demo/prepare.ts";
 import { type ScenarioNumber, SCENARIOS } from "./embedded/sample-data.ts";
 import { findFreePort, isPortFree } from "./embedded/server-process.ts";
@@ -31,8 +31,9 @@ async function demo({ once: isOnce = false, scenario, config: file }: DemoOption
     stop: releasers.releaseAll,
     endsBy: finished.signal,
     async start(signal) {
-      const settings = readSettings(file);
-      const prepared = await prepare(settings, { scenario, file }, { onRelease: releasers.add, say });
+      const options = { scenario, file, isOnce };
+      const settings = readSettings(options);
+      const prepared = await prepare(settings, options, { onRelease: releasers.add, say });
       const { config: own } = prepared;
       // The user is waiting for the training to end, so poll more often than a service does.
       const config = { ...own, timing: { ...own.timing, pollMs: Math.min(own.timing.pollMs, 2_000) } };
@@ -52,15 +53,18 @@ async function demo({ once: isOnce = false, scenario, config: file }: DemoOption
       await Promise.race([playing, once(signal, "abort")]);
       signal.throwIfAborted();
       if (isOnce) return finished.abort();
-      sayPages(app);
+      sayPages(app, file === undefined ? chooseModel(config.models) : null);
     },
   });
 }
 
-function sayPages(app: App): void {
-  say(`\nJobs, logs and retries (Bull Board):  ${app.address()}/queues`);
-  say(`Decisions:                            ${app.address()}/decisions`);
-  say("\nServing until Ctrl-C.");
+/** @param model The one model of the demo's event; null if there were several. */
+function sayPages(app: App, model: string | null): void {
+  const address = app.address();
+  const pages = [["All models", "/"], ...(model === null ? [] : [[model, `/models/${model}`]])] as const;
+  const width = Math.max(...pages.map(([name]) => name.length));
+  const lines = pages.map(([name, path]) => `${`${name}:`.padEnd(width + 2)} ${address}${path}`);
+  say(`\nServing until Ctrl-C.\n\n${lines.join("\n")}`);
 }
 
 /** The port of the settings, or a free one if they name none and the default is taken. */

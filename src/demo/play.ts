@@ -8,11 +8,16 @@ import { resultLines } from "./result.ts";
 
 /** Decides about one model, prints the whole report, and follows the training, if any, to its end. */
 export async function playOnce(client: Client, { models }: Config, say: Say): Promise<void> {
-  const model = models.has("default") ? undefined : [...models.keys()][0];
   say();
-  const summary = await decide(client, model, say);
+  const summary = await decide(client, chooseModel(models), say);
   say(`\n${summary.report}`);
   await followTraining(client, summary, say);
+}
+
+/** The model of the demo's one event. */
+export function chooseModel(models: Config["models"]): string {
+  const [first = "default"] = models.keys();
+  return models.has("default") ? "default" : first;
 }
 
 /**

@@ -7,6 +7,7 @@ import { createDatabase } from "../postgres/database.ts";
 import { createLogger } from "../process/logger.ts";
 import { requireRedis } from "../redis/check.ts";
 import { GUIDE_TABLES } from "../settings/sources.ts";
+import { DEMO_CONFIG, loadHistory } from "./history/history.ts";
 
 /** Variables by name. */
 export type Settings = Record<string, string | undefined>;
@@ -20,10 +21,28 @@ export interface Prepared {
 /** Prints a line. */
 export type Say = (line?: string) => void;
 
-/** The settings of the environment and `.env`, with the file of `--config` and what a fake GitHub needs. */
-export function readSettings(file: string | undefined): Settings {
+/** What the options say about the data. */
+export interface DataOptions {
+  scenario: ScenarioNumber;
+  /** The file of `--config`. */
+  file: string | undefined;
+  /** Whether the demo ends after the report, so that nobody sees pages. */
+  isOnce: boolean;
+}
+
+/**
+ * The settings of the environment and `.env`, with the file of `--config` and what a fake GitHub needs. If neither the
+ * settings nor the options say what to decide about, they name the demo's own file.
+ */
+export function readSettings({ file, isOnce }: DataOptions): Settings {
   const settings = loadEnvironment();
-  return withDemoLogin(file === undefined ? settings : { ...settings, RETRIGGER_CONFIG: file });
+  const isOurs = file === undefined && !isOnce && findDatabaseUrl(settings) === undefined;
+  const config = file ?? settings["RETRIGGER_CONFIG"] ?? (isOurs ? DEMO_CONFIG : undefined);
+  return withDemoLogin(config === undefined ? settings : { ...settings, RETRIGGER_CONFIG: config });
+}
+
+function findDatabaseUrl(settings: Settings): string | undefined {
+  return settings["DATABASE_URL"] ?? settings["NEON_CONNECTION_STRING"];
 }
 
 /** A GitHub API on the loopback address is a fake, which needs no real login. */
@@ -42,10 +61,11 @@ function withDemoLogin(settings: Settings): Settings {
  */
 export async function prepare(
   settings: Settings,
-  { scenario, file }: { scenario: ScenarioNumber; file: string | undefined },
+  { scenario, file }: DataOptions,
   { onRelease, say }: { onRelease: (what: string, release: () => unknown) => void; say: Say },
 ): Promise<Prepared> {
-  const databaseUrl = settings["DATABASE_URL"] ?? settings["NEON_CONNECTION_STRING"];
+  const databaseUrl = findDatabaseUrl(settings);
+  const hasHistory = settings["RETRIGGER_CONFIG"] === DEMO_CONFIG;
   const redisUrl = settings["REDIS_URL"];
   const placeholders = { DATABASE_URL: "postgres://localhost/demo", REDIS_URL: "redis://localhost" };
   parseConfig({ ...placeholders, ...settings });
@@ -56,14 +76,20 @@ export async function prepare(
   const servers = await startEmbeddedServers({ databaseUrl, redisUrl, isDurable: true, say });
   onRelease("servers", servers.stop);
   const config = parseConfig({ ...settings, DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl });
-  for (const note of config.notes) say(note);
+  // The user did not write the demo's own file.
+  if (!hasHistory) for (const note of config.notes) say(note);
   await requireRedis(config);
   const database = createDatabase(config, createLogger("silent"));
   try {
     // The service would wait for a server that is away; at a terminal, show the error at once.
     await database.ping();
     if (databaseUrl !== undefined) sayNoSampleData(file, say);
-    else {
+    else if (hasHistory) {
+      sayScenario(scenario, say);
+      say("Replaying the weeks before it, for three models ...");
+      await database.migrate();
+      await loadHistory(config, scenario);
+    } else {
       if (file === undefined || readsGuideTables(config)) await loadScenario(servers, scenario, say);
       if (file !== undefined) await loadExample(config, database, say);
     }
@@ -92,12 +118,16 @@ function readsGuideTables({ models }: Config): boolean {
   );
 }
 
+function sayScenario(scenario: ScenarioNumber, say: Say): void {
+  say(`Loading scenario ${scenario}: ${SCENARIOS[scenario].title} ...`);
+}
+
 async function loadScenario(
   { databaseUrl }: EmbeddedServers,
   scenario: ScenarioNumber,
   say: Say,
 ): Promise<void> {
-  say(`Loading scenario ${scenario}: ${SCENARIOS[scenario].title} ...`);
+  sayScenario(scenario, say);
   await loadSampleData(databaseUrl, scenario);
 }
 

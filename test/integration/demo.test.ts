@@ -29,8 +29,8 @@ async function isOfTests(directory: string): Promise<boolean> {
 /** Starts the demo and waits until it serves. */
 async function serveDemo() {
   const child = spawnScript("src/demo.ts", ["--scenario", "2"], {});
-  const text = await untilOutput(child, /Serving until Ctrl-C/);
-  return { child, address: /http:\/\/\S+?(?=\/decisions)/.exec(text)?.[0] };
+  const text = await untilOutput(child, /\/models\/\w+\n/);
+  return { child, text, address: /http:\/\/\S+?(?=\/models)/.exec(text)?.[0] };
 }
 
 // Each test starts its own servers, beside those of the other tests.
@@ -41,13 +41,36 @@ describe("npm run demo", { timeout: 90_000 }, () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain("✔ summarize");
     expect(stdout).toContain("FINAL STATUS: NO ACTION - CONTINUE MONITORING");
+    // Without pages, no history is needed.
+    expect(stdout).toContain("Decision: #1\n");
     expect(await findServers()).toEqual(before);
   });
 
-  it("serves its pages until SIGINT, and leaves nothing behind", async () => {
+  it("serves its pages, with a history behind its event, until SIGINT, and leaves nothing behind", async () => {
     const before = await findServers();
-    const { child, address } = await serveDemo();
-    expect(await (await fetch(`${address}/decisions`)).text()).toContain("insufficient_buffer");
+    const { child, text, address } = await serveDemo();
+    expect(text.split("\n").slice(-5)).toEqual([
+      "Serving until Ctrl-C.",
+      "",
+      `All models:  ${address}/`,
+      `cinematch:   ${address}/models/cinematch`,
+      "",
+    ]);
+    expect(text).toContain("Model: cinematch");
+    const { decisions } = (await (await fetch(`${address}/api/v1/decisions?limit=500`)).json()) as {
+      decisions: { id: number; model: string; reason: string }[];
+    };
+    const latest = ["cinematch", "fraud", "search"].map((name) =>
+      decisions.find(({ model }) => model === name),
+    );
+    expect(latest.map((decision) => decision?.reason)).toEqual([
+      "insufficient_buffer",
+      "awaiting_approval",
+      "cooldown",
+    ]);
+    // The event of the demo is the last decision: the service has not decided about the other models again.
+    expect(decisions[0]).toEqual(latest[0]);
+    expect(decisions.length).toBeGreaterThan(60);
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(await findServers()).toEqual(before);
@@ -114,6 +137,7 @@ describe("npm run demo -- --config", { timeout: 90_000 }, () => {
     const child = spawnScript("src/demo.ts", ["--config", EXAMPLE], {});
     try {
       const text = await untilOutput(child, /Serving until Ctrl-C/);
+      expect(text).toMatch(/Serving until Ctrl-C\.\n\nAll models: {2}http:\S+\/\n$/);
       const [, films, fraud, prices] = text.split(/^━━ \w+ ━+$/m);
       expect(films).toContain(": trigger_mock (drift_detected)");
       expect(films).toContain("Enough features drifting? 2 (at least 2)");
