@@ -70,7 +70,7 @@ export function answerModel(
       );
     case "approval":
       return answer(
-        `Not retraining yet: a person must approve the training (${latest ? whyOf(latest) : why}).`,
+        `Not retraining yet: ${latest ? whyOf(latest) : why}.`,
         ...(approval === null
           ? []
           : [
@@ -89,7 +89,7 @@ export function answerModel(
     case "triggered":
       return answer(
         `Retraining was triggered ${facts.latest ? `${ago(facts.latest.decidedAt)} ago by decision #${facts.latest.id}` : ""}: ${latest ? whyOf(latest) : why}.`,
-        ...(training ? [describeTraining(training, now)] : []),
+        ...(training ? [training.trainer === "mock" ? MOCK : describeTraining(training, now)] : []),
         ...(isNow ? [nowToo] : [`No further training: ${why}.`]),
       );
     case "due":
@@ -116,7 +116,7 @@ export function answerDecision(
       tone: training?.trainer === "mock" ? "good" : tone,
       label: "Triggered",
       sentence: `Retraining was triggered: ${why}.`,
-      details: training ? [describeTraining(training, now)] : [],
+      details: training ? [training.trainer === "mock" ? MOCK : describeTraining(training, now)] : [],
     };
   }
   return {
@@ -126,6 +126,8 @@ export function answerDecision(
     details: [],
   };
 }
+
+const MOCK = "The mock trainer shows its request and sends nothing.";
 
 /** The colour of a training's state. */
 export const TRAINING_TONES: Readonly<Record<DispatchState, Tone>> = {
@@ -144,8 +146,7 @@ function describeTraining(training: AnsweredTraining, now: number): string {
   const { trainer, state, decisionId, requestedAt, startedAt, durationSeconds, conclusion } = training;
   const name = `the training of decision #${decisionId}`;
   const since = (iso: string): string => describeSpan(Math.max(0, now - Date.parse(iso)));
-  if (trainer === "mock")
-    return `Decision #${decisionId} triggered ${since(requestedAt)} ago; the mock trainer shows its request and sends nothing.`;
+  if (trainer === "mock") return `Decision #${decisionId} triggered ${since(requestedAt)} ago. ${MOCK}`;
   const took = durationSeconds ? ` after ${describeSpan(durationSeconds * 1000)}` : "";
   const error = training.error ? ` ${end(toPlain(training.error))}` : "";
   switch (state) {

@@ -117,7 +117,11 @@ function standNow(facts: ModelFacts, verdict: Verdict | null): Standing {
   const isTrigger = latest.decision.startsWith("trigger");
   const standing = standingOf({
     ...facts,
-    latest: isTrigger ? latest : { ...latest, codes: verdict.failed },
+    latest: {
+      ...latest,
+      ...(isTrigger ? {} : { codes: verdict.failed }),
+      driftRunsMissing: verdict.explanation?.driftRuns?.state === "missing",
+    },
   });
   const isHeldOtherwise = ["unknown", "refused", "stuck", "approval", "training"].includes(standing);
   return verdict.decision === "trigger" && !isHeldOtherwise ? "ready" : standing;

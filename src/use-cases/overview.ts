@@ -55,7 +55,7 @@ export async function describeRows(
         model: own.model,
         why: null,
         flip: null,
-        required: null,
+        buffer: null,
         points: [],
       },
       unit: models.get(own.model)?.source.buffer.unit ?? "rows",

@@ -39,8 +39,12 @@ export async function createStandings(
   for (const model of models) await addRowsOf(world, model, model === "short" ? 4 : 20);
   await world.run("snooze", "snoozed", "--for", "3h", "--by", "Ada", "--reason", "the release is frozen");
   await Promise.all(
-    models.map((model) => world.decide({ model, source: "airflow", runId: `first-${model}` })),
+    models
+      .filter((model) => model !== "silent")
+      .map((model) => world.decide({ model, source: "airflow", runId: `first-${model}` })),
   );
+  // An event would be a sign of its drift monitoring.
+  await world.run("decide", "--model", "silent");
   await untilEnded(world, "failed", "failed");
   await untilEnded(world, "unknown", "succeeded");
   await untilEnded(world, "training", "running");

@@ -16,7 +16,7 @@ const SPANS = [
 function distance(ms) {
   const length = Math.abs(ms);
   const text = SPANS.find(([from]) => length >= from)[1](length);
-  return ms > 0 ? ` in ${text}` : ` ${text} ago`;
+  return ms > 0 ? `in ${text}` : `${text} ago`;
 }
 
 function showTimes(root) {
@@ -124,6 +124,8 @@ function listen() {
 
 if (main && away) {
   showTimes(document);
+  // On a narrow screen, what is new comes first.
+  for (const chart of document.querySelectorAll(".chart")) chart.parentElement.scrollLeft = chart.clientWidth;
   const zone = document.querySelector("[data-zone]");
   if (zone) zone.textContent = zoneName;
   setInterval(() => showTimes(document), 15_000);

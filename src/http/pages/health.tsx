@@ -125,16 +125,12 @@ export const healthPage: Page = {
                   <Time at={new Date(latest.at).toISOString()} now={now} />
                   {running !== null && "; a new check is under way"}.
                 </p>
-                <ul class="tree">
-                  {findings
-                    .toSorted((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level))
-                    .map((finding) => (
-                      <li>
-                        <Badge tone={TONES[finding.level]}>{finding.level}</Badge> {describeFinding(finding)}
-                        {finding.remedy !== undefined && <small>{finding.remedy}</small>}
-                      </li>
-                    ))}
-                </ul>
+                <Findings findings={findings.filter(({ level }) => level === "fault")} />
+                <Findings findings={findings.filter(({ level }) => level === "warning")} />
+                <details class="data">
+                  <summary>{`${formatCount(findings.length - faults - warnings)} checks found nothing wrong`}</summary>
+                  <Findings findings={findings.filter(({ level }) => level === "ok")} />
+                </details>
               </>
             )}
           </section>
@@ -144,9 +140,21 @@ export const healthPage: Page = {
   },
 };
 
-const LEVELS = ["fault", "warning", "ok"];
 const TONES: Readonly<Record<Finding["level"], Tone>> = { fault: "bad", warning: "act", ok: "good" };
 const STATES = ["waiting", "active", "delayed", "failed", "completed"] as const;
+
+function Findings({ findings }: { findings: readonly Finding[] }) {
+  return (
+    <ul class="tree">
+      {findings.map((finding) => (
+        <li>
+          <Badge tone={TONES[finding.level]}>{finding.level}</Badge> {describeFinding(finding)}
+          {finding.remedy !== undefined && <small>{finding.remedy}</small>}
+        </li>
+      ))}
+    </ul>
+  );
+}
 
 function State({ isUp }: { isUp: boolean }) {
   return <Badge tone={isUp ? "good" : "bad"}>{isUp ? "up" : "away"}</Badge>;

@@ -129,13 +129,18 @@ function History({
   const { checks, checksProblem, history, basis } = view;
   const series = listSeries(checks);
   const planned = listPlanned(view).filter(({ at }) => at > now);
-  const from = now - range.seconds * 1000;
+  const earliest = Math.min(
+    ...checks.slice(-1).map(({ at }) => Date.parse(at)),
+    ...history.decisions.slice(-1).map(({ at }) => Date.parse(at)),
+    now - range.seconds * 100,
+  );
+  // No empty space before the first entry.
+  const from = Math.max(now - range.seconds * 1000, earliest - range.seconds * 20);
   // Plans may reach a third of the axis; what is later has a row in the list of plans.
   const latest = Math.max(now + range.seconds * 40, ...planned.map(({ at }) => at));
   const to = Math.min(latest + range.seconds * 20, now + range.seconds * 500);
-  const required = basis?.verdict.criteria.find(({ id }) =>
-    ["buffer_size", "buffer_growth"].includes(id),
-  )?.required;
+  // A line for growth since the last training would mean nothing beside the size of the whole buffer.
+  const required = basis?.verdict.criteria.find(({ id }) => id === "buffer_size")?.required;
   return (
     <section class="panel">
       <h2>Drift, buffer, decisions and trainings</h2>

@@ -149,12 +149,12 @@ function Row({ row, now }: { row: ModelRow; now: number }) {
         {ratio !== null && <small>{`${formatRatio(Math.round(ratio * 100) / 100)} × threshold`}</small>}
       </td>
       <td data-label="Buffer">
-        {size === null ? (
+        {figures.buffer !== null ? (
+          <Bar {...figures.buffer} unit={unit} />
+        ) : size === null ? (
           <span class="none">–</span>
-        ) : figures.required === null ? (
-          `${formatCount(size)} ${unit}`
         ) : (
-          <Bar actual={size} required={figures.required} unit={unit} />
+          `${formatCount(size)} ${unit}`
         )}
       </td>
       <td data-label="Last decision">

@@ -24,7 +24,7 @@ export function Bar({
         <rect class="track" width="100" height="6" />
         <rect width={(share * 100).toFixed(2)} height="6" />
       </svg>
-      <span class="figures">{`${figure(actual)} / ${figure(required)}${unit === "" ? "" : ` ${unit}`}`}</span>
+      <span class="figures">{`${figure(actual)}${unit === "" ? "" : ` ${unit}`}, ${figure(required)} required`}</span>
     </span>
   );
 }

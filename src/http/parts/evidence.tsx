@@ -25,7 +25,7 @@ export function BufferTable({ evidence: { buffer }, now }: { evidence: Evidence;
                 <th scope="col" class="number">
                   {unit}
                 </th>
-                <th scope="col">Share</th>
+                <th scope="col">Size</th>
                 <th scope="col">Newest</th>
               </tr>
             </thead>

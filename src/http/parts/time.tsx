@@ -7,7 +7,14 @@ export function Time({ at, now, bare = false }: { at: string | null; now: number
   return (
     <time dateTime={new Date(at).toISOString()} title={`${date} ${clock.slice(0, 8)} UTC`}>
       <span data-time>{`${date} ${clock.slice(0, 5)}`}</span>
-      {!bare && <span class="rel" data-rel>{` ${describeDistance(Date.parse(at) - now)}`}</span>}
+      {!bare && (
+        <>
+          {" "}
+          <span class="rel" data-rel>
+            {describeDistance(Date.parse(at) - now)}
+          </span>
+        </>
+      )}
     </time>
   );
 }

@@ -19,7 +19,7 @@ export interface Planned {
 }
 
 const WIDTH = 1000;
-const LEFT = 168;
+const LEFT = 214;
 const RIGHT = 112;
 const PANEL = 74;
 const LANE = 34;

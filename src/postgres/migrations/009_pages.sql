@@ -18,7 +18,7 @@ CREATE INDEX retrigger_audit_target ON retrigger_audit (target);
 CREATE TABLE retraining_dispatch_steps (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     decision_id INTEGER NOT NULL REFERENCES retraining_decisions (id) ON DELETE CASCADE,
-    at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    at TIMESTAMPTZ NOT NULL DEFAULT now(),
     state TEXT NOT NULL,
     is_request BOOLEAN NOT NULL,
     status TEXT,

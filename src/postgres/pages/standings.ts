@@ -14,8 +14,8 @@ export interface ModelFigures {
   why: string | null;
   /** The nearest change that would turn it. */
   flip: { text: string; eta: { at: string; text: string } | null } | null;
-  /** The required and actual size of the buffer; null if the policy has no such criterion. */
-  required: number | null;
+  /** The first criterion of the policy that measures the buffer; null without one. */
+  buffer: { required: number; actual: number } | null;
   /** The latest decisions, the oldest first. */
   points: { at: string; size: number | null; ratio: number | null }[];
 }
@@ -72,8 +72,9 @@ LEFT JOIN LATERAL (
 
 const LIST_FIGURES = `
 SELECT models.model, latest.explanation ->> 'why' AS why, latest.explanation #> '{nearestFlips,0}' AS flip,
-  (SELECT (criterion ->> 'required')::float8 FROM jsonb_array_elements(latest.criteria) AS criterion
-    WHERE criterion ->> 'id' IN ('buffer_size', 'buffer_growth') LIMIT 1) AS required,
+  (SELECT json_build_object('required', criterion -> 'required', 'actual', criterion -> 'actual')
+    FROM jsonb_array_elements(latest.criteria) AS criterion
+    WHERE criterion ->> 'id' IN ('buffer_size', 'buffer_growth') LIMIT 1) AS buffer,
   COALESCE((SELECT json_agg(json_build_object('at', taken_at, 'size', buffer_size, 'ratio', drift_ratio) ORDER BY id) FROM (
     SELECT id, taken_at, buffer_size, drift_ratio FROM retraining_decisions AS decision
     WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT ${POINTS}) AS newest), '[]') AS points
