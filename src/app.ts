@@ -155,6 +155,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       findForRun: live.findForRun,
       hasModel: (model: string) => live.models().has(model),
       // A model that was removed from the settings may still have a run to report.
+      publicUrl: config.publicUrl,
       settingNamesOf: (model: string) => live.models().get(model)?.settingNames ?? {},
       spreadMsOf: (model: string) => live.models().get(model)?.spreadMs ?? 0,
       listModels: live.models,
@@ -193,7 +194,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
           isActOpen: chain.isActOpen,
           runSlots: createSlots(trainings === "run" ? MAX_LOCAL_RUNS : 0),
         }),
-        deliver: createDelivery(config.notifications, redact),
+        deliver: createDelivery({ ...config.notifications, publicUrl: config.publicUrl }, redact),
       }),
     });
     releasers.add("workers", workers.drain, WORKERS_STOP_LIMIT_MS);

@@ -3,6 +3,7 @@ import type { NotificationSettings } from "../src/config/config.ts";
 import { PermanentError, TransientError } from "../src/core/errors.ts";
 import { parseInput } from "../src/core/parse.ts";
 import { splitLogin } from "../src/outgoing/login.ts";
+import { pageOf } from "../src/outgoing/page-links.ts";
 import { explainNetworkFailure } from "../src/outgoing/network-failure.ts";
 import { describeRedirect } from "../src/outgoing/redirect.ts";
 import { signBody } from "../src/outgoing/signature.ts";
@@ -30,16 +31,20 @@ export class ReceiverBusy extends TransientError {
 }
 
 /** Delivers one notification. @throws PermanentError if the receiver refuses it, ReceiverBusy if it may accept it later. */
-export function createDelivery(settings: NotificationSettings, redact: Redact) {
+export function createDelivery(
+  settings: NotificationSettings & { publicUrl?: string | undefined },
+  redact: Redact,
+) {
   return async (data: unknown, jobId: string): Promise<{ status: number }> => {
     const { target, time, notification } = parseInput(NotificationJob, data, "notification");
     const url = { slack: settings.slackUrl, webhook: settings.webhookUrl }[target];
     if (url === null)
       throw new PermanentError("NO_TARGET", `The settings no longer name a URL for ${target}`);
+    const page = pageOf(settings.publicUrl, notification);
     const { headers, body } =
       target === "slack"
-        ? { headers: {}, body: JSON.stringify({ text: escapeSlack(notification.text) }) }
-        : renderEvent(settings, jobId, time, notification);
+        ? { headers: {}, body: JSON.stringify({ text: toSlack(notification.text, page) }) }
+        : renderEvent(settings, jobId, time, { ...notification, ...(page === null ? {} : { page }) });
     const response = await post(url, { "content-type": "application/json", ...headers }, body, redact);
     const { status } = response;
     if (response.ok) return { status };
@@ -59,7 +64,7 @@ function renderEvent(
   { webhookSecret }: NotificationSettings,
   id: string,
   time: string,
-  { kind, ...data }: Notification,
+  { kind, ...data }: Notification & { page?: string },
 ) {
   const body = JSON.stringify({
     specversion: "1.0",
@@ -96,6 +101,10 @@ async function post(
     const { message } = explainNetworkFailure(error);
     throw new ReceiverBusy(redact(`no response: ${message}`), null);
   }
+}
+
+function toSlack(text: string, page: string | null): string {
+  return escapeSlack(page === null ? text : `${text}\n${page}`);
 }
 
 /** Slack reads <!channel> and <https://...|text> as commands; a feature's name or a receiver's error must not contain any. */

@@ -14,14 +14,15 @@ interface Head {
 interface Frame extends Head {
   navigation: readonly { label: string; path: string; isCurrent: boolean }[];
   caller: Actor & { role: Role };
-  refreshMs: number | undefined;
+  /** How often an open page reads itself again; else after a change from this version on. */
+  live: { refreshMs: number | undefined; version: string | null };
   /** What an action has just done. */
   notice: string | null;
   children: ComponentChildren;
 }
 
 /** A page in the frame that all share. */
-export function renderFrame({ navigation, caller, refreshMs, notice, children, ...head }: Frame): string {
+export function renderFrame({ navigation, caller, live, notice, children, ...head }: Frame): string {
   return render(
     <Document {...head}>
       <a class="skip" href="#main">
@@ -44,7 +45,7 @@ export function renderFrame({ navigation, caller, refreshMs, notice, children, .
         </div>
       </header>
       <p id="away" class="away" role="status" hidden />
-      <main id="main" data-live={refreshMs === undefined ? "changes" : String(refreshMs)}>
+      <main id="main" data-refresh={live.refreshMs} data-version={live.version ?? undefined}>
         {notice !== null && (
           <p class="notice" role="status">
             {notice}

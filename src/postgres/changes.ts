@@ -32,6 +32,12 @@ export function createChangeStore({ pool }: { pool: pg.Pool }) {
       return rows[0] as ChangeCursor;
     },
 
+    /** Differs as soon as a decision was recorded or a training has changed since. */
+    async readVersion(): Promise<string> {
+      const { rows } = await queryPrepared<{ version: string }>(pool, READ_VERSION, []);
+      return rows[0]?.version ?? "";
+    },
+
     /**
      * The changes after a cursor, the oldest first. Those of the last seconds before it are read again, because a transaction
      * that began earlier may have committed since: tell them apart by their keys.
@@ -46,6 +52,9 @@ export function createChangeStore({ pool }: { pool: pg.Pool }) {
     },
   };
 }
+
+const READ_VERSION = `SELECT concat((SELECT max(id) FROM retraining_decisions), '~',
+  extract(epoch FROM (SELECT max(updated_at) FROM retraining_dispatches))) AS version`;
 
 const LIST_CHANGES = `
 (SELECT 'decision' AS kind, 'd' || id AS key, id AS "decisionId", NULL AS at, json_build_object('id', id, 'runId', run_id,

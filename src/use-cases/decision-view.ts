@@ -113,5 +113,6 @@ function renderRecorded(
     recorded: { id, decidedAt, decision: decision.decision, bufferSize, driftScore, nextLookAt },
     dispatch: outcome && { ...outcome, trainer: String(training?.["trainer"]) },
     superseded: null,
+    page: null,
   });
 }

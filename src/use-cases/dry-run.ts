@@ -52,6 +52,7 @@ export async function dryRun({
       },
       recorded: null,
       superseded: null,
+      page: null,
       timeZone: config.timeZone,
     },
     decision,

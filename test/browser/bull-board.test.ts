@@ -1,39 +1,22 @@
-import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import type { App } from "../../src/app.ts";
 import { loadSampleData } from "../../src/embedded/sample-data.ts";
+import { describeInBrowser, launchBrowser, takePicture, type TestBrowser } from "../support/browser.ts";
 import { createWorld, failureOf, until, type World } from "../support/world.ts";
 
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-/** The directory for screenshots, for inspection. */
-const PICTURES = ".data/pictures";
-
-// Debian's Chromium; .ci/run installs it.
-describe.skipIf(!existsSync(CHROMIUM))("in a browser", () => {
+describeInBrowser("in a browser", () => {
   let world: World;
   let app: App;
-  let browser: Browser;
+  let browser: TestBrowser;
   let page: Page;
 
   beforeAll(async () => {
-    await mkdir(PICTURES, { recursive: true });
     world = await createWorld({ isEmpty: true });
     await loadSampleData(world.config.databaseUrl, 1);
     app = await world.startApp({ role: "all" });
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-    page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-    page.setDefaultTimeout(15_000);
+    browser = await launchBrowser();
+    ({ page } = await browser.open());
   });
   afterAll(async () => {
     await browser?.close();
@@ -47,7 +30,7 @@ describe.skipIf(!existsSync(CHROMIUM))("in a browser", () => {
 
     await page.goto(`${app.address()}/queues/queue/gather/${runId}`);
     await page.getByText("Missing table").first().waitFor();
-    await page.screenshot({ path: `${PICTURES}/failed-stage.png` });
+    await takePicture(page, "failed-stage");
     await clickRetry(page, 0);
     await until("the decision", async () => (await world.sql("SELECT 1 FROM retraining_decisions")).length);
     expect(await world.sql("SELECT run_id, decision FROM retraining_decisions")).toEqual([
@@ -61,7 +44,7 @@ describe.skipIf(!existsSync(CHROMIUM))("in a browser", () => {
     await page.goto(`${app.address()}/queues/queue/summarize/${runId}`);
     await page.getByRole("tab", { name: "Logs" }).click();
     await page.getByText("FINAL STATUS: NO ACTION").waitFor();
-    await page.screenshot({ path: `${PICTURES}/summarize-log.png` });
+    await takePicture(page, "summarize-log");
     const before = await world.sql("SELECT * FROM retraining_decisions ORDER BY id");
     const key = `${world.config.redisPrefix}:act:${runId}`;
     const finishedOn = await world.redis.hget(key, "finishedOn");
@@ -73,12 +56,6 @@ describe.skipIf(!existsSync(CHROMIUM))("in a browser", () => {
     });
     expect(await world.sql("SELECT * FROM retraining_decisions ORDER BY id")).toEqual(before);
   });
-
-  it("shows the decisions on a readable page", async () => {
-    await page.goto(`${app.address()}/decisions`);
-    expect(await page.locator("tbody tr").count()).toBe(2);
-    await page.screenshot({ path: `${PICTURES}/decisions.png` });
-  });
 });
 
 /** Clicks the retry button of a job's page, which has no name but its tooltip, and confirms. */
@@ -87,6 +64,6 @@ async function clickRetry(page: Page, position: number): Promise<void> {
   await button.hover();
   await page.getByText("Retry", { exact: true }).waitFor();
   await button.click();
-  await page.screenshot({ path: `${PICTURES}/retry.png` });
+  await takePicture(page, "retry");
   await page.getByRole("button", { name: /confirm/i }).click();
 }

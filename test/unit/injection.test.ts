@@ -61,6 +61,7 @@ describe("text from outside, on a terminal,", () => {
         recorded: null,
         dispatch: null,
         superseded: null,
+        page: null,
         timeZone: "UTC",
         settingNames: {},
       });

@@ -67,6 +67,7 @@ function report(
     },
     dispatch: isTrigger ? { trainer: "mock", ...DISPATCH } : null,
     superseded: null,
+    page: null,
     timeZone: "UTC",
     ...changes,
   });

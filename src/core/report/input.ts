@@ -22,6 +22,8 @@ export interface ReportInput {
   dispatch: ReportedDispatch | null;
   /** The run that re-evaluates, and why; null unless this run was superseded. */
   superseded: { by: string; because: Superseded } | null;
+  /** The address of the decision's page; null if it is not known. */
+  page: string | null;
   /** IANA zone of the times in the report. */
   timeZone: string;
 }

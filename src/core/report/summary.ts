@@ -18,6 +18,7 @@ export function renderSummary(input: ReportInput): string {
     `   Model: ${model}`,
     `   Run: ${runId}`,
     ...(recorded ? [`   Decision: #${recorded.id}`] : []),
+    ...(input.page === null ? [] : [`   Page: ${input.page}`]),
     "",
     "📊 Recent Retraining Decisions:",
     ...(decisions.length > 0

@@ -32,6 +32,11 @@ function showTimes(root) {
 /** Puts the parts of a newer version of this page in place, except where somebody is typing or has opened a form. */
 function takeOver(fresh) {
   document.title = fresh.title;
+  for (const name of ["refresh", "version"]) {
+    const value = fresh.getElementById("main")?.dataset[name];
+    if (value === undefined) delete main.dataset[name];
+    else main.dataset[name] = value;
+  }
   const icon = document.getElementById("icon");
   const newIcon = fresh.getElementById("icon");
   if (icon && newIcon && icon.getAttribute("href") !== newIcon.getAttribute("href"))
@@ -53,8 +58,6 @@ function takeOver(fresh) {
     });
     if (focused) followPath(part, focused)?.focus({ preventScroll: true });
   }
-  const follow = fresh.querySelector("[data-follow]");
-  if (follow) location.replace(follow.href);
 }
 
 const pathOf = (root, element) => {
@@ -67,8 +70,8 @@ const followPath = (root, path) => path.reduce((at, index) => at?.children[index
 
 let reading = null;
 let again = false;
-/** Reads this page again; calls that come meanwhile lead to one more reading. */
-async function refresh() {
+/** Reads this page again, unless it still has a version; calls that come meanwhile lead to one more reading. */
+async function refresh(version) {
   if (reading) {
     again = true;
     await reading;
@@ -76,8 +79,9 @@ async function refresh() {
   }
   reading = (async () => {
     try {
-      const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (response.redirected && new URL(response.url).pathname === "/login") location.assign(response.url);
+      const known = version === undefined ? {} : { "If-None-Match": version };
+      const response = await fetch(location.href, { headers: { Accept: "text/html", ...known } });
+      if (response.redirected) location.replace(response.url);
       else if (response.ok) takeOver(new DOMParser().parseFromString(await response.text(), "text/html"));
     } catch {
       // checkServers says what is the matter.
@@ -112,12 +116,24 @@ async function checkServers() {
   isAway = text !== "";
 }
 
+/** Reads the page again after as long as its newest version asks for. */
+function schedule() {
+  const every = Number(main.dataset.refresh);
+  if (!(every > 0)) return;
+  setTimeout(async () => {
+    if (!document.hidden) await refresh();
+    schedule();
+  }, every);
+}
+
 let stream = null;
 function listen() {
   stream?.close();
   stream = null;
-  if (document.hidden || main.dataset.live !== "changes") return;
+  if (document.hidden || main.dataset.version === undefined || main.dataset.refresh !== undefined) return;
   stream = new EventSource("/api/v1/stream");
+  // Something may have changed before the stream was open.
+  stream.addEventListener("open", () => void refresh(main.dataset.version));
   stream.addEventListener("decision", () => void refresh());
   stream.addEventListener("training", () => void refresh());
 }
@@ -130,11 +146,7 @@ if (main && away) {
   if (zone) zone.textContent = zoneName;
   setInterval(() => showTimes(document), 15_000);
   setInterval(() => void checkServers(), 4_000);
-  const every = Number(main.dataset.live);
-  if (every > 0)
-    setInterval(() => {
-      if (!document.hidden) void refresh();
-    }, every);
+  schedule();
   listen();
   // A hidden page needs no connection: a browser has only six for a site.
   document.addEventListener("visibilitychange", () => {

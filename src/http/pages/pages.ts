@@ -9,6 +9,7 @@ import { overview } from "./overview.tsx";
 import type { Page } from "./page.ts";
 import { requestPage } from "./request.tsx";
 import { retryPage } from "./retry.tsx";
+import { runPage } from "./run.ts";
 import { settingsPage } from "./settings.tsx";
 import { trainingsPage } from "./trainings.tsx";
 
@@ -25,6 +26,7 @@ export const PAGES: readonly Page[] = [
   trainingsPage,
   eventsPage,
   requestPage,
+  runPage,
   healthPage,
   settingsPage,
 ];

@@ -21,12 +21,14 @@ export const requestPage: Page = {
     const state = await readRequest(dependencies, jobId, 0);
     if (state === null)
       throw new RequestError(404, `There is no request ${jobId}, or no longer`, "NOT_FOUND");
+    // Its page shows the rest.
+    if (state.decisionId !== null) return { redirect: decisionPath(state.decisionId) };
     const stages = await listStages(dependencies, jobId);
     const isDone = state.state !== "waiting";
-    const title = { waiting: "Deciding", decided: "Decided", not_decided: "Not decided" }[state.state];
+    const title = isDone ? "Not decided" : "Deciding";
     return {
       title,
-      tone: { waiting: "busy", decided: "good", not_decided: "bad" }[state.state] as Tone,
+      tone: isDone ? "bad" : "busy",
       ...(isDone ? {} : { refreshMs: REFRESH_MS }),
       body: (
         <>
@@ -44,13 +46,6 @@ export const requestPage: Page = {
               ))}
             </ol>
             {state.problem !== null && <p class="notice">{state.problem}</p>}
-            {state.decisionId !== null && (
-              <p>
-                <a class="button" data-follow href={decisionPath(state.decisionId)}>
-                  {`Open decision #${state.decisionId}`}
-                </a>
-              </p>
-            )}
             {!isDone && (
               <p class="soft">
                 This page follows the stages and then opens the decision. Without a script,{" "}

@@ -59,8 +59,8 @@ export function Timeline({
     <svg
       class="chart"
       viewBox={`0 -18 ${WIDTH} ${bottom + AXIS + 18}`}
-      role="img"
-      aria-label={`Drift of ${features.length} features, the buffer, ${history.decisions.length} decisions and ${history.trainings.length} trainings over time. The table below has the figures.`}
+      role="group"
+      aria-label={`Drift, buffer, decisions and trainings over time. The table below has the figures.`}
     >
       {ticks.map((tick) => (
         <g>

@@ -2,8 +2,10 @@ import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { appRoutes } from "@bull-board/api/dist/routes.js";
 import { ExpressAdapter } from "@bull-board/express";
+import type { QueueAdapterOptions } from "@bull-board/api/typings/app";
 import type { Queue } from "bullmq";
 import { type Express, Router } from "express";
+import { STAGES, TRAINING } from "../../../queues/names.ts";
 import { grants, type Role } from "../../core/access.ts";
 import type { Door } from "../access/doors.ts";
 import { callerOf } from "../access/keeper.ts";
@@ -47,7 +49,7 @@ function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
   const serverAdapter = new ExpressAdapter();
   serverAdapter.setBasePath(PATH);
   createBullBoard({
-    queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: isReadOnly })),
+    queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: isReadOnly, ...linkJobs(queue) })),
     serverAdapter,
     options: { uiConfig: { boardTitle: "Retrigger" } },
   });
@@ -63,6 +65,14 @@ function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
     render?.(path, options, (error, html) => done(error, html === undefined ? html : frameBoard(html)));
   });
   return board;
+}
+
+/** A job of a run leads to the page of its decision. */
+function linkJobs({ name }: Queue): Pick<QueueAdapterOptions, "externalJobUrl"> {
+  const isOfRun = name === TRAINING || STAGES.some((stage) => stage === name);
+  return isOfRun
+    ? { externalJobUrl: ({ id }) => ({ displayText: "Decision", href: `/runs/${id ?? ""}` }) }
+    : {};
 }
 
 /** Its page, beneath our navigation, and without the font of another server, which our policy forbids. */

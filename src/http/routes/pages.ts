@@ -23,7 +23,11 @@ export const pages: Route = {
     const router = Router({ caseSensitive: true, strict: true });
     for (const { path, requires, load } of PAGES)
       router.get(path, ...requireServers(requires, dependencies), async (request, response) => {
-        respond(request, response, await load(toCall(request), own));
+        // Read before the rest, so that the page learns of every change since.
+        const version = requires.includes("postgres") ? `"${await own.database.readVersion()}"` : null;
+        if (version !== null && request.get("if-none-match") === version)
+          return void response.status(304).set("Cache-Control", "no-store").end();
+        respond(request, response, await load(toCall(request), own), version);
       });
     for (const { path, requires, run } of ACTIONS)
       router.post(
@@ -32,7 +36,7 @@ export const pages: Route = {
         express.urlencoded({ limit: "64kb", extended: false }),
         async (request, response) => {
           const fields = toTexts((request.body ?? {}) as Record<string, unknown>);
-          respond(request, response, await run({ ...toCall(request), fields }, own));
+          respond(request, response, await run({ ...toCall(request), fields }, own), null);
         },
       );
     return router;
@@ -61,21 +65,21 @@ function toTexts(values: Readonly<Record<string, unknown>>): Record<string, stri
   );
 }
 
-function respond(request: Request, response: Response, reply: PageReply): void {
+function respond(request: Request, response: Response, reply: PageReply, version: string | null): void {
   response.set("Cache-Control", "no-store");
   if ("redirect" in reply) return response.redirect(303, reply.redirect);
   if ("csv" in reply) return void response.type("text/csv").attachment(reply.name).send(reply.csv);
   response
     .status(reply.status ?? 200)
     .type("html")
-    .send(frame(request, reply));
+    .send(frame(request, reply, version));
 }
 
-function frame(request: Request, { title, tone, refreshMs, body }: View): string {
+function frame(request: Request, { title, tone, refreshMs, body }: View, version: string | null): string {
   return renderFrame({
     title,
     tone,
-    refreshMs,
+    live: { refreshMs, version },
     caller: callerOf(request),
     navigation: listNavigation(request.path),
     notice: noticeOf(request.query["done"]),
