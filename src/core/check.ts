@@ -103,6 +103,8 @@ export interface Criterion<F extends Fields = Fields>
   evaluate(facts: Facts, settings: FieldValues<F>): Measurement;
   /** What was found, in one line, for the report of a trigger. */
   summarize?(result: CheckResult, context: { evidence: Evidence; settings: FieldValues<F> }): string;
+  /** The same in a few words, for a sentence; `summarize` if absent. */
+  found?(result: CheckResult, context: { evidence: Evidence; settings: FieldValues<F> }): string;
   /** The changes that could make it pass, and those that could make it fail. */
   levers(settings: FieldValues<F>, place: string): { raise: Lever[]; lower: Lever[] };
 }

@@ -1,16 +1,10 @@
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { createDatabase } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { createTcpProxy, type TcpProxy } from "../faults/tcp-proxy.ts";
-import {
-  describeInBrowser,
-  launchBrowser,
-  tabTo,
-  takePicture,
-  type TestBrowser,
-} from "../support/browser.ts";
+import { HAS_NO_BROWSER, launchBrowser, tabTo, takePicture, type TestBrowser } from "../support/browser.ts";
 import {
   addCheckOf,
   addRowsOf,
@@ -36,7 +30,7 @@ const MODELS = {
   refused: { ...onAlert(), trainer: { command: { command: ["/no/such/program"] } } },
 };
 
-describeInBrowser("in the browser, a person", { timeout: 60_000 }, () => {
+describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 }, () => {
   let world: PolicyWorld;
   let address: string;
   let browser: TestBrowser;
@@ -91,7 +85,7 @@ describeInBrowser("in the browser, a person", { timeout: 60_000 }, () => {
     await page.getByText("As things stand it triggers: the mock trainer shows the request").waitFor();
     await page.getByRole("button", { name: "Decide now" }).click();
     await page.waitForURL(/\/decisions\/\d+$/);
-    await page.getByText("Retraining was triggered: drift in ks (0.1000, threshold 0.0500)").waitFor();
+    await page.getByText("Retraining was triggered: drift in ks (0.1, threshold 0.05)").waitFor();
     expect(await listDecisions(world, "decided")).toHaveLength(2);
     expect(await page.locator("a[href^='/queues/queue/']").allTextContents()).toEqual([
       "gather",
@@ -111,6 +105,7 @@ describeInBrowser("in the browser, a person", { timeout: 60_000 }, () => {
     await takePicture(page, "deciding");
     await hold.release();
     await page.waitForURL(/\/decisions\/\d+$/);
+    expect(await page.title()).toContain("live");
   });
 
   it("decides, snoozes and ends the snooze with the keyboard alone", async () => {
@@ -199,7 +194,11 @@ describeInBrowser("in the browser, a person", { timeout: 60_000 }, () => {
     await page.locator("details[open]").getByLabel("Reason").fill("the demo is today");
     await page.getByRole("button", { name: "Force the training" }).click();
     await page.waitForURL(/\/decisions\/\d+$/);
-    await page.getByText("forced by local (the demo is today)").waitFor();
+    await page.getByText("forced by local (the demo is today)").first().waitFor();
+    expect((await listDecisions(world, "forced")).at(-1)?.forced).toEqual({
+      by: "local",
+      reason: "the demo is today",
+    });
   });
 
   it("retries a failed stage in Bull Board, within the same frame, and the chain goes on", async () => {

@@ -1,11 +1,11 @@
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDatabase } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/process/logger.ts";
-import { describeInBrowser, launchBrowser, takePicture, type TestBrowser } from "../support/browser.ts";
+import { HAS_NO_BROWSER, launchBrowser, takePicture, type TestBrowser } from "../support/browser.ts";
 import { createWorld, type World } from "../support/world.ts";
 
-describeInBrowser("in a browser", () => {
+describe.skipIf(HAS_NO_BROWSER)("in a browser", () => {
   let world: World;
   let address: string;
   let token: string;

@@ -1,7 +1,7 @@
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
-  describeInBrowser,
+  HAS_NO_BROWSER,
   findBarriers,
   launchBrowser,
   takePicture,
@@ -20,7 +20,7 @@ const COMBINATIONS = SCHEMES.flatMap((scheme, a) =>
   ({ turn }) => process.env["BROWSER_ALL"] === "1" || turn === Math.floor(Date.now() / 86_400_000) % 2,
 );
 
-describeInBrowser("every page", { timeout: 120_000 }, () => {
+describe.skipIf(HAS_NO_BROWSER)("every page", { timeout: 120_000 }, () => {
   let world: PolicyWorld;
   let address: string;
   let browser: TestBrowser;
@@ -75,7 +75,7 @@ describeInBrowser("every page", { timeout: 120_000 }, () => {
         // The browser itself reports a 404.
         if (response?.status() === 404) problems.length = 0;
         if (problems.length > 0) found.push(path, ...problems.splice(0));
-        const name = `${path.replaceAll(/[^a-z0-9]+/gi, "-").replaceAll(/^-|-$/g, "") || "overview"}`;
+        const name = path.replaceAll(/[^a-z0-9]+/gi, "-").replaceAll(/^-|-$/g, "") || "overview";
         await takePicture(page, `${name}-${scheme}-${width}`);
       }
       expect(found).toEqual([]);

@@ -3,7 +3,6 @@ import { mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { AxeResults } from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-import { describe } from "vitest";
 import { CHROMIUM } from "./chromium.ts";
 
 const FLAGS = [
@@ -19,8 +18,8 @@ const FLAGS = [
 /** The directory for screenshots, for inspection. */
 const PICTURES = ".data/pictures";
 
-/** Tests that need a browser; without one, the closing line says that they were skipped. */
-export const describeInBrowser = describe.skipIf(CHROMIUM === undefined);
+/** Whether there is no browser for the tests that need one; the closing line says so. */
+export const HAS_NO_BROWSER = CHROMIUM === undefined;
 
 export interface TestBrowser {
   browser: Browser;

@@ -34,6 +34,7 @@ export const bufferGrowth = {
     `Required: ${formatCount(required)} ${buffer.unit}`,
   ],
   summarize: ({ actual }, { evidence: { buffer } }) => `New data: ${formatCount(actual)} ${buffer.unit}`,
+  found: ({ actual }, { evidence: { buffer } }) => `${formatCount(actual)} new ${buffer.unit}`,
   brief: ({ result: { actual, required }, evidence: { buffer } }) =>
     `${formatCount(required - actual)} ${buffer.unit} short`,
   explain: ({ result: { actual, required }, evidence: { buffer } }) => [

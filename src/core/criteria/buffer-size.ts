@@ -27,6 +27,7 @@ export const bufferSize = {
   ],
   summarize: ({ actual }, { evidence: { buffer } }) =>
     `Data available: ${formatCount(actual)} ${buffer.unit}`,
+  found: ({ actual }, { evidence: { buffer } }) => `${formatCount(actual)} ${buffer.unit}`,
   brief: ({ result: { actual, required }, evidence: { buffer } }) =>
     `${formatCount(required - actual)} ${buffer.unit} short`,
   explain: ({ result: { actual, required }, evidence: { buffer } }) => [

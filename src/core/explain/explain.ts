@@ -6,6 +6,7 @@ import type { Policy } from "../policy.ts";
 import { estimate } from "./estimate.ts";
 import type { Explanation } from "./explanation.ts";
 import { findFlips } from "./flips.ts";
+import { joinChanges } from "./join-texts.ts";
 import { listUncounted } from "./uncounted.ts";
 import { listWarnings } from "./warnings.ts";
 import { describeWhy } from "./why.ts";
@@ -16,18 +17,11 @@ export function explain(evidence: Evidence, policy: Policy, judgement: Judgement
     why: describeWhy(evidence, policy, judgement),
     nearestFlips: findFlips(evidence, policy, judgement).map((changes) => ({
       changes,
-      text: joinTexts(changes.map(({ text }) => text)),
+      text: joinChanges(changes.map(({ text }) => text)),
       eta: judgement.decision === "trigger" ? null : estimate(changes, evidence, policy),
     })),
     notCounted: listUncounted(evidence, policy, listCriteria(policy.when)),
     warnings: listWarnings(evidence, policy),
     driftRuns: judgeDriftRuns(evidence, Date.parse(evidence.takenAt)),
   };
-}
-
-/** "a, b, and c" */
-function joinTexts(texts: readonly string[]): string {
-  return texts
-    .map((text, index) => (index > 0 && index === texts.length - 1 ? `and ${text}` : text))
-    .join(", ");
 }

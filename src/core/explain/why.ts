@@ -1,11 +1,13 @@
+import type { CheckResult, Criterion } from "../check.ts";
 import { CRITERIA } from "../criteria/registry.ts";
 import type { DriftCheck, Evidence } from "../evidence.ts";
 import { type Judged, listFailures, listListed } from "../failures.ts";
-import { formatScore, toPlain } from "../format.ts";
+import { formatRatio, toPlain } from "../format.ts";
 import { alreadyActedOn } from "../guards/already-acted-on.ts";
 import { trainingInFlight } from "../guards/training-in-flight.ts";
 import type { Judgement } from "../judge.ts";
 import type { Policy } from "../policy.ts";
+import { joinTexts } from "./join-texts.ts";
 
 /** Guards whose words already say what the condition is about. */
 const SELF_EXPLAINING: readonly string[] = [alreadyActedOn.id, trainingInFlight.id];
@@ -13,12 +15,13 @@ const SELF_EXPLAINING: readonly string[] = [alreadyActedOn.id, trainingInFlight.
 /** Why the verdict is what it is, in a few words: the checks that failed, or what called for the training. */
 export function describeWhy(evidence: Evidence, policy: Policy, judgement: Judgement): string {
   const judged = { evidence, policy, verdict: judgement };
-  const found = describeFound(judged).join("; ");
-  if (judgement.decision === "trigger") return found;
+  const found = describeFound(judged);
+  if (judgement.decision === "trigger") return joinTexts(found);
   const failures = listFailures(judged);
   const briefs = [...new Set(failures.map(({ check, failure }) => check.brief(failure as never)))].join("; ");
   const isSaid = failures.some(({ check }) => SELF_EXPLAINING.includes(check.id));
-  return judgement.condition.passed && !isSaid ? `${briefs} (the condition holds: ${found})` : briefs;
+  if (!judgement.condition.passed || isSaid || found.length === 0) return briefs;
+  return `${briefs}, although ${joinTexts(found)} ${found.length === 1 ? "calls" : "call"} for it`;
 }
 
 /** What called for a training. */
@@ -33,21 +36,28 @@ function describeFound(judged: Judged & { verdict: Judgement }): string[] {
   const others = passed.flatMap(({ criterion, result, settings }) =>
     isDrift && criterion.isDrift
       ? []
-      : (criterion.summarize?.(result, { evidence, settings: settings as never }) ?? []),
+      : describePassed(criterion, result, { evidence, settings: settings as never }),
   );
   const forced =
     verdict.forced === null
       ? []
       : [`forced by ${toPlain(verdict.forced.by)} (${toPlain(verdict.forced.reason)})`];
-  return [...forced, ...(isDrift ? [describeDrift(newest)] : []), ...others.map(toLower)];
+  return [...forced, ...(isDrift ? [describeDrift(newest)] : []), ...others];
 }
 
 function describeDrift({ feature, score, threshold }: DriftCheck): string {
   const figures = [
-    ...(score === null ? [] : [formatScore(score)]),
-    ...(threshold === null ? [] : [`threshold ${formatScore(threshold)}`]),
+    ...(score === null ? [] : [formatRatio(score)]),
+    ...(threshold === null ? [] : [`threshold ${formatRatio(threshold)}`]),
   ];
   return `drift in ${toPlain(feature ?? "a feature")}${figures.length === 0 ? "" : ` (${figures.join(", ")})`}`;
 }
 
-const toLower = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
+function describePassed(
+  criterion: Criterion,
+  result: CheckResult,
+  context: { evidence: Evidence; settings: never },
+): string[] {
+  const text = criterion.found?.(result, context) ?? criterion.summarize?.(result, context);
+  return text === undefined ? [] : [text.charAt(0).toLowerCase() + text.slice(1)];
+}

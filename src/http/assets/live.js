@@ -120,10 +120,8 @@ async function checkServers() {
 function schedule() {
   const every = Number(main.dataset.refresh);
   if (!(every > 0)) return;
-  setTimeout(async () => {
-    if (!document.hidden) await refresh();
-    schedule();
-  }, every);
+  const again = () => refresh().then(schedule);
+  setTimeout(() => void (document.hidden ? schedule() : again()), every);
 }
 
 let stream = null;

@@ -50,7 +50,7 @@ export const modelPage: Page = {
                 : null
             }
           >
-            {problem !== null && <p class="notice">{problem}</p>}
+            {problem !== null && basis !== null && <p class="notice">{problem}</p>}
             <p class="soft">
               {basis !== null && (
                 <>
@@ -179,7 +179,7 @@ function History({
         </a>
       </form>
       <div id="history" data-part>
-        {checksProblem !== null && <p class="notice">{checksProblem}</p>}
+        {checksProblem !== null && checksProblem !== view.problem && <p class="notice">{checksProblem}</p>}
         {checks.length === 0 && checksProblem === null && (
           <p class="empty">
             {`No drift check in the last ${range.label.toLowerCase()}${query["feature"] === undefined ? "" : " of this feature"}. Choose a longer range, or look whether drift monitoring runs.`}

@@ -79,8 +79,7 @@ export const overview: Page = {
                       <th scope="col">What would change it</th>
                       <th scope="col">Drift / threshold</th>
                       <th scope="col">Buffer</th>
-                      <th scope="col">Last decision</th>
-                      <th scope="col">Next look</th>
+                      <th scope="col">Last decision, next look</th>
                       <th scope="col">Last training</th>
                     </tr>
                   </thead>
@@ -157,17 +156,19 @@ function Row({ row, now }: { row: ModelRow; now: number }) {
           `${formatCount(size)} ${unit}`
         )}
       </td>
-      <td data-label="Last decision">
+      <td data-label="Last decision, next look">
         {latest === null ? (
           <span class="none">–</span>
         ) : (
           <>
             <DecisionLink id={latest.id} /> <Time at={latest.decidedAt} now={now} />
+            {latest.nextLookAt !== null && (
+              <small>
+                next look <Time at={latest.nextLookAt} now={now} />
+              </small>
+            )}
           </>
         )}
-      </td>
-      <td data-label="Next look">
-        <Time at={latest?.nextLookAt ?? null} now={now} />
       </td>
       <td data-label="Last training">
         {training === null ? (

@@ -25,9 +25,9 @@ export const pages: Route = {
       router.get(path, ...requireServers(requires, dependencies), async (request, response) => {
         // Read before the rest, so that the page learns of every change since.
         const version = requires.includes("postgres") ? `"${await own.database.readVersion()}"` : null;
-        if (version !== null && request.get("if-none-match") === version)
-          return void response.status(304).set("Cache-Control", "no-store").end();
-        respond(request, response, await load(toCall(request), own), version);
+        if (version === null || request.get("if-none-match") !== version)
+          respond(request, response, await load(toCall(request), own), version);
+        else response.status(304).set("Cache-Control", "no-store").end();
       });
     for (const { path, requires, run } of ACTIONS)
       router.post(

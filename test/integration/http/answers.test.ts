@@ -31,11 +31,11 @@ function answerOf(html: string): { label: string; sentence: string; turn: string
   };
 }
 
-const DRIFT = "drift in rating_ks (0.0975, threshold 0.0500)";
+const DRIFT = "drift in rating_ks (0.0975, threshold 0.05)";
 
 /** What somebody who has never seen Retrigger can say within ten seconds: why, and what would change it. */
 const ANSWERS: readonly [StandingModel, label: string, why: string, change: string | null][] = [
-  ["triggered", "Triggered", `by decision #\\d+: ${DRIFT}; data available: 20 events.`, "1 more alert"],
+  ["triggered", "Triggered", `by decision #\\d+: ${DRIFT} and 20 events.`, "1 more alert"],
   ["short", "Not due", "Not retraining: 6 events short.", "6 more events"],
   ["quiet", "Not due", "Not retraining: no drift.", "1 more alert"],
   ["unchecked", "Not due", "Not retraining: no drift check in the last 168 hours; no drift.", "1 more alert"],
@@ -43,7 +43,7 @@ const ANSWERS: readonly [StandingModel, label: string, why: string, change: stri
   [
     "cooling",
     "Held",
-    "Not retraining: cooling down for another 7 days (the condition holds:",
+    "Not retraining: cooling down for another 7 days, although drift in rating_ks (0.11, threshold 0.05) and 20 events call for it.",
     "cooldown ends",
   ],
   [
@@ -55,7 +55,7 @@ const ANSWERS: readonly [StandingModel, label: string, why: string, change: stri
   [
     "approving",
     "Awaiting approval",
-    "Not retraining yet: a person must approve the training (the condition holds:",
+    `Not retraining yet: a person must approve the training, although ${DRIFT} and 20 events call for it.`,
     null,
   ],
   ["training", "Training", "Training for \\d+ s: command runs the training of decision #\\d+.", null],
@@ -70,7 +70,7 @@ const ANSWERS: readonly [StandingModel, label: string, why: string, change: stri
   [
     "ready",
     "Would trigger now",
-    "Would be retrained now: drift in rating_ks (0.1100, threshold 0.0500)",
+    "Would be retrained now: drift in rating_ks (0.11, threshold 0.05) and 20 events.",
     null,
   ],
 ];
