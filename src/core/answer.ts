@@ -61,7 +61,7 @@ export function answerModel(
     case "unknown":
     case "refused":
     case "training":
-      return answer(training ? describeTraining(training, now) : label, nowToo);
+      return training ? answer(describeTraining(training, now), nowToo) : answer(nowToo);
     case "stuck":
       return answer(
         `An event has waited ${ago(waitingSince ?? "")} for a decision.`,
@@ -163,7 +163,7 @@ function describeTraining(training: AnsweredTraining, now: number): string {
     case "unknown":
       return `It is unknown whether ${name} started: ${trainer} did not respond. A person must confirm it or resend the request.`;
     case "rejected":
-      return `${capitalize(trainer)} refused the request of decision #${decisionId}.${error}`;
+      return `The trainer ${trainer} refused the request of decision #${decisionId}.${error}`;
     case "cancelled": {
       const { reason = null } = training;
       return reason !== null && reason in CANCELLATIONS
