@@ -115,7 +115,11 @@ describe("an answer", () => {
       /failed \(timed_out\)\. Out of memory\.$/,
     ],
     ["unknown", {}, /^It is unknown whether the training of decision #7 started/],
-    ["rejected", { error: "Bad token." }, /^The trainer github refused the request of decision #7\. Bad token\.$/],
+    [
+      "rejected",
+      { error: "Bad token." },
+      /^The trainer github refused the request of decision #7\. Bad token\.$/,
+    ],
     ["cancelled", {}, /^The training of decision #7 was cancelled\.$/],
     ["cancelled", { reason: "evidence_too_old" }, /^Not requested: the evidence had become too old\.$/],
   ])("of a trigger whose training is %s says what became of it", (state, changes, expected) => {

@@ -14,13 +14,18 @@ beforeEach(async () => {
 });
 afterEach(() => receiver.close());
 
-function deliver(target: "slack" | "webhook", text: string) {
+function deliver(
+  target: "slack" | "webhook",
+  text: string,
+  { decisionId = null, publicUrl }: { decisionId?: number | null; publicUrl?: string } = {},
+) {
   const settings = {
+    publicUrl,
     slackUrl: `${receiver.url}/services/T0/B0`,
     webhookUrl: `${receiver.url}/hook`,
     webhookSecret: "a secret of the webhook",
   };
-  const notification = { kind: "chain_failed", model: "default", runId: "run", decisionId: null, text };
+  const notification = { kind: "chain_failed", model: "default", runId: "run", decisionId, text };
   const job = { target, time: new Date().toISOString(), notification };
   return createDelivery(settings, (given) => given)(job, "job-1");
 }
@@ -38,6 +43,23 @@ describe("a notification", () => {
       expect(receiver.received.map(({ path }) => path)).not.toContain("/elsewhere?token=0815-4711");
     },
   );
+
+  it("leads to the page of its decision, or of its model, if the settings say where people reach the pages", async () => {
+    const publicUrl = "https://retrigger.example/";
+    await deliver("slack", "text", { publicUrl, decisionId: 7 });
+    await deliver("slack", "text", { publicUrl });
+    await deliver("webhook", "text", { publicUrl, decisionId: 7 });
+    await deliver("webhook", "text", { decisionId: 7 });
+    const bodies = receiver.received.map(
+      ({ body }) => JSON.parse(body) as { text?: string; data?: { page?: string } },
+    );
+    expect(bodies.map(({ text, data }) => text ?? data?.page)).toEqual([
+      "text\nhttps://retrigger.example/decisions/7",
+      "text\nhttps://retrigger.example/models/default",
+      "https://retrigger.example/decisions/7",
+      undefined,
+    ]);
+  });
 
   it("reaches Slack without commands and links, whatever a feature, a reason or an error is called", async () => {
     const dispatch = {

@@ -202,7 +202,7 @@ function History({
           <p class="soft">{`Only the newest ${formatCount(SHOWN_CHECKS)} checks are drawn.`}</p>
         )}
         <details class="data">
-          <summary>{`As tables: ${formatCount(Math.min(checks.length, TABLE_ROWS))} checks, ${formatCount(Math.min(history.decisions.length, TABLE_ROWS))} decisions`}</summary>
+          <summary>{`As tables: ${countShown(checks)} checks, ${countShown(history.decisions)} decisions, ${countShown(history.trainings)} trainings`}</summary>
           <h3>Drift checks</h3>
           <CheckTable checks={checks.slice(0, TABLE_ROWS)} now={now} />
           <h3>Decisions</h3>
@@ -211,6 +211,8 @@ function History({
             unit={view.config.source.buffer.unit}
             now={now}
           />
+          <h3>Trainings</h3>
+          <TrainingTable trainings={history.trainings.slice(0, TABLE_ROWS)} now={now} />
         </details>
       </div>
     </section>
@@ -218,6 +220,42 @@ function History({
 }
 
 const TABLE_ROWS = 100;
+const countShown = ({ length }: readonly unknown[]): string => formatCount(Math.min(length, TABLE_ROWS));
+
+function TrainingTable({ trainings, now }: { trainings: ModelView["history"]["trainings"]; now: number }) {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Trainings in the chart">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Decision</th>
+            <th scope="col">State</th>
+            <th scope="col">Requested</th>
+            <th scope="col">Ended</th>
+          </tr>
+        </thead>
+        <tbody>
+          {trainings.map(({ decisionId, trainer, state, requestedAt, endedAt }) => (
+            <tr>
+              <td>
+                <DecisionLink id={decisionId} />
+              </td>
+              <td>
+                <TrainingState trainer={trainer} state={state} />
+              </td>
+              <td>
+                <Time at={requestedAt} now={now} />
+              </td>
+              <td>
+                <Time at={endedAt} now={now} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
 
 function DecisionTable({
   decisions,

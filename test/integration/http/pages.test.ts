@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { INBOX_JOBS } from "../../../queues/names.ts";
+import { sendRaw } from "../../support/http.ts";
+import { addCheckOf, createPolicyWorld, listDecisions, type PolicyWorld } from "../../support/policies.ts";
+import { until } from "../../support/world.ts";
+
+const onAlert = { policy: { when: { driftAlerts: 1 }, guards: {} } };
+const MODELS = {
+  many: onAlert,
+  csv: onAlert,
+  program: { ...onAlert, trainer: { command: { command: ["/bin/sh", "-c", "exit 4"] } } },
+};
+const PUBLIC_URL = "https://retrigger.example";
+
+let world: PolicyWorld;
+let address: string;
+beforeAll(async () => {
+  world = await createPolicyWorld(MODELS, { PUBLIC_URL });
+  address = (await world.startApp({ role: "all" })).address() ?? "";
+});
+afterAll(() => world.close());
+
+const HTML = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+
+function get(path: string, headers: Record<string, string> = HTML) {
+  return sendRaw(address, "GET", path, { host: new URL(address).host, ...headers });
+}
+
+const idsOn = (html: string): number[] =>
+  [...html.matchAll(/<th scope="row"><a href="\/decisions\/(\d+)"/g)].map(([, id]) => Number(id));
+
+describe("the pages", () => {
+  it("list decisions page by page, each once, and by every filter", async () => {
+    await world.decide({ model: "many" });
+    await world.sql(
+      `INSERT INTO retraining_decisions (model, decision, reason, cause, decision_date, run_id, reason_codes, previous_id, taken_at)
+       SELECT 'many', 'no_action', 'cooldown', CASE WHEN n % 50 = 0 THEN 'manual' ELSE 'event' END,
+         (now() AT TIME ZONE 'UTC') - make_interval(days => 200 - n), gen_random_uuid(),
+         CASE WHEN n % 40 = 0 THEN ARRAY['budget_spent', 'cooldown'] ELSE ARRAY['cooldown'] END, 100000 + n, now()
+       FROM generate_series(1, 120) AS n`,
+    );
+    const all: number[] = [];
+    for (let path: string | undefined = "/decisions?model=many"; path !== undefined;) {
+      const { text } = await get(path);
+      all.push(...idsOn(text));
+      path = /href="([^"]*cursor=[^"]*)">Older/.exec(text)?.[1]?.replaceAll("&amp;", "&");
+    }
+    expect(all).toHaveLength(121);
+    expect(all).toEqual([...new Set(all)].toSorted((a, b) => b - a));
+
+    const count = async (query: string): Promise<number> =>
+      (await get(`/decisions.csv?${query}`)).text.trim().split("\r\n").length - 1;
+    expect(await count("model=many&reason=budget_spent")).toBe(3);
+    expect(await count("model=many&cause=manual")).toBe(2);
+    expect(await count("model=many&decision=trigger")).toBe(0);
+    const day = (before: number): string => new Date(Date.now() - before * 86_400_000).toISOString();
+    expect(await count(`model=many&since=${day(200.5)}&until=${day(189.5)}`)).toBe(10);
+    expect(await count(`since=${day(100.5)}&until=${day(98.5)}`)).toBe(2);
+    expect(await count(`until=${day(300)}`)).toBe(0);
+  });
+
+  it("return the checks of the chart as CSV that no spreadsheet runs", async () => {
+    await addCheckOf(world, "csv", { feature: "=HYPERLINK(1)", score: 0.5 });
+    await addCheckOf(world, "csv", { feature: 'a,"b"', score: 0.25, fired: false, age: "40 days" });
+    const { text, headers } = await get("/models/csv/checks.csv");
+    expect(headers["content-disposition"]).toBe("attachment; filename=csv-checks.csv");
+    expect(text.split("\r\n").map((line) => line.replace(/^[^,]+,/, ""))).toEqual([
+      "feature,score,threshold,triggered",
+      "'=HYPERLINK(1),0.5,0.05,true",
+      '"a,""b""",0.25,0.05,false',
+      "",
+    ]);
+    const recent = await get(
+      `/models/csv/checks.csv?range=7d&feature=${encodeURIComponent("=HYPERLINK(1)")}`,
+    );
+    expect(recent.text.split("\r\n")).toHaveLength(3);
+    expect((await get(`/models/csv/checks.csv?range=7d&feature=none`)).text.split("\r\n")).toHaveLength(2);
+  });
+
+  it("show every step of a training, and lead from a run to its decision", async () => {
+    await addCheckOf(world, "program");
+    const { runId, decisionId, report } = await world.decide({ model: "program" });
+    expect(report).toContain(`   Page: ${PUBLIC_URL}/decisions/${decisionId}\n`);
+    await until("the training has failed", async () =>
+      (await listDecisions(world, "program")).some(({ state }) => state === "failed"),
+    );
+    const { text } = await get(`/decisions/${decisionId}`);
+    const steps = /<h3>Every step<\/h3><ol>(.*?)<\/ol>/s.exec(text)?.[1] ?? "";
+    const shown = steps
+      .split("</li>")
+      .map((step) => step.replaceAll(/<time.*?<\/time>|<[^>]+>/gs, "").trim())
+      .filter((step) => step !== "");
+    expect(shown[0]).toContain("requested from command");
+    expect(shown.at(-1)).toContain("failed (completed, failure)");
+    const led = await get(`/runs/${runId}`);
+    expect([led.status, led.headers.location]).toEqual([303, `/decisions/${decisionId}`]);
+    expect((await get("/runs/0198a000-0000-7000-8000-000000000000")).status).toBe(404);
+    const job = await get(`/queues/api/queues/act/${runId}`, { accept: "application/json" });
+    expect(job.text).toContain(`/runs/${runId}`);
+  });
+
+  it("show a problem as a page to a browser, and as a document to a program", async () => {
+    const page = await get("/models/nothing");
+    expect(page.status).toBe(404);
+    expect(page.headers["content-type"]).toContain("text/html");
+    expect(page.text).toContain("is not in the settings");
+    const document = await get("/models/nothing", { accept: "*/*" });
+    expect(document.json).toMatchObject({ status: 404, code: "UNKNOWN_MODEL" });
+    expect((await get("/decisions?since=yesterday")).status).toBe(400);
+    expect((await get("/requests/7777777")).status).toBe(404);
+    expect((await get("/api/v1/decisions/7777777")).json).toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  it("are read again only if something has changed", async () => {
+    const { text } = await get("/models/many");
+    const version = /data-version="([^"]*)"/.exec(text)?.[1]?.replaceAll("&quot;", '"') ?? "";
+    expect((await get("/models/many", { ...HTML, "if-none-match": version })).status).toBe(304);
+    const jobId = await world.client.send(INBOX_JOBS.manual, { model: "csv" });
+    await world.client.waitForDecision(jobId, { limitMs: 25_000 });
+    expect((await get("/models/many", { ...HTML, "if-none-match": version })).status).toBe(200);
+  });
+
+  it("take forms, but nothing else than forms and JSON, and only from themselves", async () => {
+    const send = (headers: Record<string, string>, body = "") =>
+      sendRaw(
+        address,
+        "POST",
+        "/models/many/snooze",
+        { host: new URL(address).host, ...HTML, ...headers },
+        body,
+      );
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    const own = { "sec-fetch-site": "same-origin", origin: address };
+    expect((await send({ ...form, "sec-fetch-site": "cross-site" }, "for=1d&reason=x")).status).toBe(403);
+    expect((await send(form, "for=1d&reason=x")).status).toBe(403);
+    expect((await send({ ...own, "content-type": "text/plain" }, "for=1d&reason=x")).status).toBe(415);
+    const faulty = await send({ ...own, ...form }, "for=never&reason=x&more=1");
+    expect(faulty.status).toBe(400);
+    expect(faulty.text).toContain("expected a duration such as");
+    const done = await send({ ...own, ...form }, "for=1d&reason=x");
+    expect([done.status, done.headers.location]).toEqual([303, "/models/many?done=snoozed"]);
+    const audit = await world.sql("SELECT action, target, result FROM retrigger_audit WHERE result = 'done'");
+    expect(audit).toContainEqual({
+      action: "POST /models/:model/snooze",
+      target: "/models/many/snooze",
+      result: "done",
+    });
+  });
+});
