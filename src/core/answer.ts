@@ -1,4 +1,4 @@
-import { CANCELLATIONS, type DispatchState } from "./dispatch/dispatch.ts";
+import { CANCELLATIONS, type DispatchState, isMock } from "./dispatch/dispatch.ts";
 import { describeSpan } from "./duration.ts";
 import { toPlain } from "./format.ts";
 import { type Standing, STANDINGS, type StandingInput, type Tone } from "./standing.ts";
@@ -15,7 +15,7 @@ export interface Answer {
 /** What an answer says about a verdict. */
 export interface AnsweredVerdict {
   decision: string;
-  /** The reason in a few words; empty if a version before recorded it. */
+  /** The reason in a few words; empty if an earlier version recorded it. */
   why: string;
   /** The reason codes, in place of an empty `why`. */
   codes: readonly string[];
@@ -37,7 +37,7 @@ export interface AnsweredTraining {
 /** Answers for a model as it stands, given what would be decided now. @param now Unix milliseconds. */
 export function answerModel(
   standing: Standing,
-  facts: StandingInput,
+  facts: Omit<StandingInput, "isReady">,
   {
     verdict,
     latest,
@@ -84,12 +84,12 @@ export function answerModel(
     case "ready":
       return answer(
         `Would be retrained now: ${why}.`,
-        "The next event or schedule decides so, or a decision now.",
+        "The next event or scheduled run decides so; or decide now.",
       );
     case "triggered":
       return answer(
         `Retraining was triggered ${facts.latest ? `${ago(facts.latest.decidedAt)} ago by decision #${facts.latest.id}` : ""}: ${latest ? whyOf(latest) : why}.`,
-        ...(training ? [training.trainer === "mock" ? MOCK : describeTraining(training, now)] : []),
+        ...(training ? [isMock(training.trainer) ? MOCK : describeTraining(training, now)] : []),
         ...(isNow ? [nowToo] : [`No further training: ${why}.`]),
       );
     case "due":
@@ -113,10 +113,10 @@ export function answerDecision(
   if (verdict.decision.startsWith("trigger")) {
     const tone = training === null ? "good" : TRAINING_TONES[training.state];
     return {
-      tone: training?.trainer === "mock" ? "good" : tone,
+      tone: training !== null && isMock(training.trainer) ? "good" : tone,
       label: "Triggered",
       sentence: `Retraining was triggered: ${why}.`,
-      details: training ? [training.trainer === "mock" ? MOCK : describeTraining(training, now)] : [],
+      details: training ? [isMock(training.trainer) ? MOCK : describeTraining(training, now)] : [],
     };
   }
   return {
@@ -146,7 +146,7 @@ function describeTraining(training: AnsweredTraining, now: number): string {
   const { trainer, state, decisionId, requestedAt, startedAt, durationSeconds, conclusion } = training;
   const name = `the training of decision #${decisionId}`;
   const since = (iso: string): string => describeSpan(Math.max(0, now - Date.parse(iso)));
-  if (trainer === "mock") return `Decision #${decisionId} triggered ${since(requestedAt)} ago. ${MOCK}`;
+  if (isMock(trainer)) return `Decision #${decisionId} triggered ${since(requestedAt)} ago. ${MOCK}`;
   const took = durationSeconds ? ` after ${describeSpan(durationSeconds * 1000)}` : "";
   const error = training.error ? ` ${end(toPlain(training.error))}` : "";
   switch (state) {
@@ -155,7 +155,7 @@ function describeTraining(training: AnsweredTraining, now: number): string {
     case "sent":
       return `Training requested: ${trainer} accepted the request of decision #${decisionId} ${since(requestedAt)} ago.`;
     case "running":
-      return `Training for ${since(startedAt ?? requestedAt)}: ${trainer} runs ${name}.`;
+      return `${capitalize(name)} has been running for ${since(startedAt ?? requestedAt)} (trainer: ${trainer}).`;
     case "succeeded":
       return `${capitalize(name)} succeeded${took}.`;
     case "failed":

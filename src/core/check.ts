@@ -41,6 +41,8 @@ export interface CheckDefinition<F extends Fields = Fields> extends FieldOwner {
   readonly shorthand?: string;
   /** For docs/policies.md: the rule in one sentence, an example as YAML, and where known the formula and its source. */
   readonly docs: { rule: string; example: string; formula?: string; source?: string };
+  /** Whether its `brief` names what the condition is about, so that nothing need be added. */
+  readonly namesCause?: true;
   /** The columns of drift checks that it cannot do without, by their keys in the YAML file. */
   readonly columns?: readonly string[];
   /** Contradictions that the fields do not show by themselves. */
@@ -97,6 +99,8 @@ export interface Criterion<F extends Fields = Fields>
   readonly carries: string | null;
   /** Whether it measures drift: such a criterion goes before any other as a trigger's reason. */
   readonly isDrift: boolean;
+  /** Whether its figures are rows of the buffer. */
+  readonly measuresBuffer?: true;
   /** What its figures count, if that is not plain from the label. */
   readonly unit?: string;
   needs(settings: FieldValues<F>): Needs;

@@ -15,15 +15,15 @@ export interface Judged {
 type Reported = CheckDefinition & CheckReport<never>;
 
 /** A criterion's result with its settings, in the order of the condition. */
-export interface Listed {
+export interface MatchedCriterion {
   check: Reported;
   result: CheckResult;
   settings: unknown;
 }
 
-export function listListed({ verdict, policy }: Pick<Judged, "verdict" | "policy">): Listed[] {
+export function matchCriteria({ verdict, policy }: Pick<Judged, "verdict" | "policy">): MatchedCriterion[] {
   const placed = listCriteria(policy.when);
-  return verdict.criteria.flatMap((result, index): Listed[] => {
+  return verdict.criteria.flatMap((result, index): MatchedCriterion[] => {
     // A verdict of another version may list other criteria.
     const own = placed[index]?.criterion.id === result.id ? placed[index] : undefined;
     const check = own?.criterion ?? CRITERIA.find(({ id }) => id === result.id);
@@ -41,7 +41,7 @@ export function listFailures(input: Judged, decisionId: number | null = null): R
   const { verdict, evidence, policy } = input;
   const shared = { evidence, now: Date.parse(evidence.takenAt), decisionId };
   const isFailed = (check: Reported): boolean => verdict.failed.some((code) => code === check.reason);
-  const criteria = listListed(input)
+  const criteria = matchCriteria(input)
     .filter(({ check, result }) => !result.passed && isFailed(check))
     .map(({ check, result, settings }) => ({ check, failure: { ...shared, result, settings } }));
   const guards = verdict.guards.flatMap((result) => {

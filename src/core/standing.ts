@@ -1,13 +1,14 @@
+import { type DispatchState, isMock } from "./dispatch/dispatch.ts";
 import { GUARDS } from "./guards/registry.ts";
-import type { DispatchState } from "./dispatch/dispatch.ts";
+import { retryBackoff } from "./guards/retry-backoff.ts";
 
-/** What is known about a model from its records alone. Times are ISO 8601. */
+/** What is known about a model from its records. Times are ISO 8601. */
 export interface StandingInput {
   /** The latest decision; null if there is none. */
   latest: {
     id: number;
     decision: string;
-    codes: string[];
+    codes: readonly string[];
     decidedAt: string;
     nextLookAt: string | null;
     /** Whether it should have been re-evaluated by now. */
@@ -29,61 +30,139 @@ export interface StandingInput {
   snoozedUntil: string | null;
   /** Since when an event has waited for a decision, if that is too long. */
   waitingSince: string | null;
+  /** Whether a decision would trigger now; false if nobody has judged that. */
+  isReady: boolean;
 }
 
-/** How urgent a standing is, for its colour: `act` needs a person, `wait` ends by itself. */
+/** How urgent a standing is, for its colour: `bad` and `act` need a person, `wait` ends by itself. */
 export const TONES = ["bad", "act", "busy", "good", "wait", "calm"] as const;
 export type Tone = (typeof TONES)[number];
 
-/** Where models can stand, those that need a person first. */
-export const STANDINGS = {
-  unknown: { label: "Training unknown", tone: "bad" },
-  refused: { label: "Request refused", tone: "bad" },
-  stuck: { label: "Event without decision", tone: "bad" },
-  approval: { label: "Awaiting approval", tone: "act" },
-  failed: { label: "Training failed", tone: "bad" },
-  silent: { label: "Drift runs missing", tone: "act" },
-  ready: { label: "Would trigger now", tone: "busy" },
-  training: { label: "Training", tone: "busy" },
-  due: { label: "Due for re-evaluation", tone: "busy" },
-  snoozed: { label: "Snoozed", tone: "wait" },
-  held: { label: "Held", tone: "wait" },
-  triggered: { label: "Triggered", tone: "good" },
-  waiting: { label: "Not due", tone: "calm" },
-  new: { label: "No decision yet", tone: "calm" },
-} as const satisfies Record<string, { label: string; tone: Tone }>;
-
-export type Standing = keyof typeof STANDINGS;
-
-/** Whether a person has to do something. */
-export function needsPerson(standing: Standing): boolean {
-  return ["bad", "act"].includes(STANDINGS[standing].tone);
+interface StandingDefinition {
+  label: string;
+  tone: Tone;
+  /** For docs/pages.md. */
+  meaning: string;
+  holds(input: StandingInput): boolean;
 }
 
 const GUARD_CODES: ReadonlySet<string> = new Set(GUARDS.map(({ reason }) => reason));
 
-/** Where a model stands, by its records. `ready` takes its evidence, which only the caller can read. */
-export function standingOf({
-  latest,
-  training,
-  approval,
-  snoozedUntil,
-  waitingSince,
-}: StandingInput): Standing {
-  if (training?.state === "unknown") return "unknown";
-  const isNewest = latest === null || training === null || training.decisionId >= latest.id;
-  if (training?.state === "rejected" && isNewest) return "refused";
-  if (waitingSince !== null) return "stuck";
-  if (approval !== null) return "approval";
-  if (latest === null) return "new";
-  if (latest.driftRunsMissing) return "silent";
-  const hasFailed =
-    training?.state === "failed" || (training?.state === "cancelled" && !training.isUnrequested);
-  if (hasFailed && (isNewest || latest.codes.includes("retry_backoff"))) return "failed";
-  const isOpen = training !== null && ["pending", "sent", "running"].includes(training.state);
-  if (isOpen && training.trainer !== "mock") return "training";
-  if (latest.isDue) return "due";
-  if (snoozedUntil !== null) return "snoozed";
-  if (latest.decision.startsWith("trigger")) return "triggered";
-  return latest.codes.every((code) => GUARD_CODES.has(code)) ? "held" : "waiting";
+/** Whether the newest dispatch belongs to the latest decision, and not to an earlier one. */
+function isNewest({ latest, training }: StandingInput): boolean {
+  return training !== null && (latest === null || training.decisionId >= latest.id);
+}
+
+function hasFailed({ training }: StandingInput): boolean {
+  if (training === null) return false;
+  return training.state === "failed" || (training.state === "cancelled" && !training.isUnrequested);
+}
+
+/** Where a model can stand. The first that holds is its standing; those that need a person come first. */
+export const STANDINGS = {
+  unknown: {
+    label: "Training unknown",
+    tone: "bad",
+    meaning:
+      "the trainer did not respond, and a search found nothing: confirm the training, or resend the request",
+    holds: ({ training }) => training?.state === "unknown",
+  },
+  refused: {
+    label: "Request refused",
+    tone: "bad",
+    meaning: "the trainer refused the request: fix the cause, then retry",
+    holds: (input) => input.training?.state === "rejected" && isNewest(input),
+  },
+  stuck: {
+    label: "Event without decision",
+    tone: "bad",
+    meaning: "an event has waited for two minutes: a stage has failed, or no worker runs",
+    holds: ({ waitingSince }) => waitingSince !== null,
+  },
+  approval: {
+    label: "Awaiting approval",
+    tone: "act",
+    meaning: "the policy calls for a training that a person must approve",
+    holds: ({ approval }) => approval !== null,
+  },
+  failed: {
+    label: "Training failed",
+    tone: "bad",
+    meaning: "the last training failed, and holds the next one back",
+    holds: (input) =>
+      hasFailed(input) &&
+      !input.isReady &&
+      (isNewest(input) || input.latest?.codes.includes(retryBackoff.reason) === true),
+  },
+  silent: {
+    label: "Drift runs missing",
+    tone: "act",
+    meaning: "no drift run has come for longer than `expectDriftRunEvery`",
+    holds: ({ latest, isReady }) => latest?.driftRunsMissing === true && !isReady,
+  },
+  ready: {
+    label: "Would trigger now",
+    tone: "busy",
+    meaning: "by the sources as they are, the next decision triggers",
+    holds: ({ isReady }) => isReady,
+  },
+  training: {
+    label: "Training",
+    tone: "busy",
+    meaning: "a training was requested, or runs",
+    holds: ({ training }) =>
+      training !== null &&
+      !isMock(training.trainer) &&
+      ["pending", "sent", "running"].includes(training.state),
+  },
+  due: {
+    label: "Due for re-evaluation",
+    tone: "busy",
+    meaning: "the time of the next look has passed; a worker takes it up",
+    holds: ({ latest }) => latest?.isDue === true,
+  },
+  snoozed: {
+    label: "Snoozed",
+    tone: "wait",
+    meaning: "a person holds it back for a while",
+    holds: ({ snoozedUntil, latest }) => snoozedUntil !== null && latest !== null,
+  },
+  triggered: {
+    label: "Triggered",
+    tone: "good",
+    meaning: "the latest decision triggered",
+    holds: ({ latest }) => latest?.decision.startsWith("trigger") === true,
+  },
+  held: {
+    label: "Held",
+    tone: "wait",
+    meaning: "the condition of the policy holds, but a guard such as a cooldown objects",
+    holds: ({ latest }) => latest !== null && latest.codes.every((code) => GUARD_CODES.has(code)),
+  },
+  waiting: {
+    label: "Not due",
+    tone: "calm",
+    meaning: "the condition of the policy does not hold",
+    holds: ({ latest }) => latest !== null,
+  },
+  new: {
+    label: "No decision yet",
+    tone: "calm",
+    meaning: "no event, schedule or person has requested one",
+    holds: () => true,
+  },
+} as const satisfies Record<string, StandingDefinition>;
+
+export type Standing = keyof typeof STANDINGS;
+
+const ALL = Object.entries(STANDINGS) as [Standing, StandingDefinition][];
+
+/** Where a model stands. */
+export function standingOf(input: StandingInput): Standing {
+  return ALL.find(([, { holds }]) => holds(input))?.[0] ?? "new";
+}
+
+/** Whether a person has to do something. */
+export function needsPerson(standing: Standing): boolean {
+  return ["bad", "act"].includes(STANDINGS[standing].tone);
 }

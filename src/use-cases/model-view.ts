@@ -113,18 +113,14 @@ export async function viewModel(
 /** Where a model stands, judged by its sources as they are now. */
 function standNow(facts: ModelFacts, verdict: Verdict | null): Standing {
   const { latest } = facts;
-  if (verdict === null || latest === null) return standingOf(facts);
-  const isTrigger = latest.decision.startsWith("trigger");
-  const standing = standingOf({
-    ...facts,
-    latest: {
-      ...latest,
-      ...(isTrigger ? {} : { codes: verdict.failed }),
-      driftRunsMissing: verdict.explanation?.driftRuns?.state === "missing",
-    },
-  });
-  const isHeldOtherwise = ["unknown", "refused", "stuck", "approval", "training"].includes(standing);
-  return verdict.decision === "trigger" && !isHeldOtherwise ? "ready" : standing;
+  if (verdict === null) return standingOf({ ...facts, isReady: false });
+  const isTrigger = latest?.decision.startsWith("trigger") === true;
+  const judged = latest && {
+    ...latest,
+    ...(isTrigger ? {} : { codes: verdict.failed }),
+    driftRunsMissing: verdict.explanation?.driftRuns?.state === "missing",
+  };
+  return standingOf({ ...facts, latest: judged, isReady: verdict.decision === "trigger" });
 }
 
 const readings = new WeakMap<ModelConfig, Promise<Evidence>>();

@@ -31,13 +31,13 @@ export async function listStandings(
   );
   const facts = await database.listModelFacts(expected);
   return facts
-    .map((own) => ({ model: own.model, standing: standingOf(own), facts: own }))
+    .map((own) => ({ model: own.model, standing: standingOf({ ...own, isReady: false }), facts: own }))
     .toSorted(
       (a, b) => ORDER.indexOf(a.standing) - ORDER.indexOf(b.standing) || (a.model < b.model ? -1 : 1),
     );
 }
 
-/** The rows of some models, in their order. Of one that is due it is told whether its evidence would trigger by now. */
+/** The rows of some models, in their order. A due model is `ready` if its recorded evidence would trigger by now. */
 export async function describeRows(
   database: Pick<Database, "listModelFigures" | "readDecision">,
   models: ReadonlyMap<string, Pick<ModelConfig, "source">>,
@@ -50,7 +50,7 @@ export async function describeRows(
   return Promise.all(
     listed.map(async (own) => ({
       ...own,
-      standing: (await isReady(database, own, now)) ? ("ready" as const) : own.standing,
+      standing: standingOf({ ...own.facts, isReady: await isReady(database, own, now) }),
       figures: figures.get(own.model) ?? {
         model: own.model,
         why: null,

@@ -37,6 +37,7 @@ const facts = (changes: Partial<StandingInput> = {}): StandingInput => ({
   approval: null,
   snoozedUntil: null,
   waitingSince: null,
+  isReady: false,
   ...changes,
 });
 const TRIGGERED = decision({ decision: "trigger", codes: ["drift_detected"] });
@@ -63,6 +64,9 @@ describe("where a model stands", () => {
     ],
     ["waiting", { training: training({ decisionId: 6, state: "failed" }) }],
     ["triggered", { latest: TRIGGERED, training: training({ state: "cancelled", isUnrequested: true }) }],
+    ["ready", { isReady: true, latest: decision({ driftRunsMissing: true }) }],
+    ["ready", { isReady: true, latest: TRIGGERED, training: training({ state: "failed" }) }],
+    ["approval", { isReady: true, approval: { decisionId: 7, expiresAt: ago(-60) } }],
     ["silent", { latest: decision({ driftRunsMissing: true }) }],
     [
       "approval",
@@ -107,7 +111,11 @@ describe("an answer", () => {
   it.each<[DispatchState, Partial<AnsweredTraining>, RegExp]>([
     ["pending", {}, /^The request of decision #7 is being sent to github\.$/],
     ["sent", {}, /^Training requested: github accepted the request of decision #7 10 min ago\.$/],
-    ["running", { startedAt: ago(4) }, /^Training for 4 min: github runs the training of decision #7\.$/],
+    [
+      "running",
+      { startedAt: ago(4) },
+      /^The training of decision #7 has been running for 4 min \(trainer: github\)\.$/,
+    ],
     ["succeeded", { durationSeconds: 720 }, /^The training of decision #7 succeeded after 12 min\.$/],
     [
       "failed",

@@ -18,6 +18,7 @@ export const bufferGrowth = {
   reason: "insufficient_growth",
   carries: "buffer_growth",
   isDrift: false,
+  measuresBuffer: true,
   label: "Enough new data since the last training?",
   fields,
   shorthand: "atLeast",

@@ -14,6 +14,7 @@ export const bufferSize = {
   reason: "insufficient_buffer",
   carries: "buffer_full",
   isDrift: false,
+  measuresBuffer: true,
   label: "Sufficient buffer data?",
   fields,
   shorthand: "atLeast",

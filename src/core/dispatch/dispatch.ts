@@ -94,6 +94,9 @@ export interface Dispatch {
 
 export type DispatchPatch = Partial<Omit<Dispatch, "createdAt">>;
 
+/** Whether a trainer only shows its request: such a dispatch is `sent` for ever, and nothing was. */
+export const isMock = (trainer: string): boolean => trainer === "mock";
+
 /** States in which a training may be under way. */
 export const OPEN_STATES = ["pending", "sent", "unknown", "running"] as const;
 

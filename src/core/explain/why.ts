@@ -1,16 +1,11 @@
 import type { CheckResult, Criterion } from "../check.ts";
 import { CRITERIA } from "../criteria/registry.ts";
 import type { DriftCheck, Evidence } from "../evidence.ts";
-import { type Judged, listFailures, listListed } from "../failures.ts";
+import { type Judged, listFailures, matchCriteria } from "../failures.ts";
 import { formatRatio, toPlain } from "../format.ts";
-import { alreadyActedOn } from "../guards/already-acted-on.ts";
-import { trainingInFlight } from "../guards/training-in-flight.ts";
 import type { Judgement } from "../judge.ts";
 import type { Policy } from "../policy.ts";
 import { joinTexts } from "./join-texts.ts";
-
-/** Guards whose words already say what the condition is about. */
-const SELF_EXPLAINING: readonly string[] = [alreadyActedOn.id, trainingInFlight.id];
 
 /** Why the verdict is what it is, in a few words: the checks that failed, or what called for the training. */
 export function describeWhy(evidence: Evidence, policy: Policy, judgement: Judgement): string {
@@ -19,16 +14,16 @@ export function describeWhy(evidence: Evidence, policy: Policy, judgement: Judge
   if (judgement.decision === "trigger") return joinTexts(found);
   const failures = listFailures(judged);
   const briefs = [...new Set(failures.map(({ check, failure }) => check.brief(failure as never)))].join("; ");
-  const isSaid = failures.some(({ check }) => SELF_EXPLAINING.includes(check.id));
+  const isSaid = failures.some(({ check }) => check.namesCause === true);
   if (!judgement.condition.passed || isSaid || found.length === 0) return briefs;
-  return `${briefs}, although ${joinTexts(found)} ${found.length === 1 ? "calls" : "call"} for it`;
+  return `${briefs}, despite ${joinTexts(found)}`;
 }
 
 /** What called for a training. */
 function describeFound(judged: Judged & { verdict: Judgement }): string[] {
   const { evidence, verdict } = judged;
   const [newest] = evidence.checks.newestTriggered;
-  const passed = listListed(judged).flatMap((own) => {
+  const passed = matchCriteria(judged).flatMap((own) => {
     const criterion = CRITERIA.find(({ id }) => id === own.check.id);
     return criterion && own.result.passed ? [{ ...own, criterion }] : [];
   });

@@ -13,6 +13,7 @@ export const alreadyActedOn = {
   key: "alreadyActedOn",
   reason: "already_acted_on",
   label: "Alerts not acted on yet?",
+  namesCause: true,
   fields: {},
   default: {},
   docs: {

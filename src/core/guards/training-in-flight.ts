@@ -9,6 +9,7 @@ export const trainingInFlight = {
   key: "trainingInFlight",
   reason: "training_in_flight",
   label: "No training under way?",
+  namesCause: true,
   ending: "the training under way reaches its limit",
   fields: {},
   default: {},

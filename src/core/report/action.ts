@@ -1,4 +1,4 @@
-import { isUnrequested } from "../dispatch/dispatch.ts";
+import { isMock, isUnrequested } from "../dispatch/dispatch.ts";
 import type { DispatchRequest } from "../dispatch/request.ts";
 import { formatCount, formatScore, formatTime } from "../format.ts";
 import { settleCommands } from "./announce.ts";
@@ -12,12 +12,12 @@ export function renderAction(input: ReportInput): string {
   const { verdict, request, superseded } = input;
   if (superseded !== null) return recordLine(input);
   if (verdict.decision !== "trigger" || !request) return noActionSection(input).join("\n");
-  const section = isMock(input) ? mockSection : dispatchSection;
+  const section = hasMock(input) ? mockSection : dispatchSection;
   return section(input, request).join("\n");
 }
 
-export function isMock({ dispatch }: Pick<ReportInput, "dispatch">): boolean {
-  return dispatch?.trainer === "mock";
+export function hasMock({ dispatch }: Pick<ReportInput, "dispatch">): boolean {
+  return dispatch !== null && isMock(dispatch.trainer);
 }
 
 function mockSection(input: ReportInput, request: DispatchRequest): string[] {

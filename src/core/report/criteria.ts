@@ -1,7 +1,7 @@
 import { isApprovalAwaited } from "../approval-plan.ts";
 import type { ConditionResult } from "../condition.ts";
 import { CRITERIA } from "../criteria/registry.ts";
-import { type Listed, listFailures, listListed } from "../failures.ts";
+import { type MatchedCriterion, listFailures, matchCriteria } from "../failures.ts";
 import { GUARDS } from "../guards/registry.ts";
 import { settingsOf } from "../policy.ts";
 import { explanationLines } from "./explanation.ts";
@@ -50,7 +50,7 @@ const GUIDE_ADVICE = [
 
 /** Every criterion with its figures; those of a combination are indented below it. */
 function conditionLines(input: Evaluated): string[] {
-  const listed = listListed(input);
+  const listed = matchCriteria(input);
   const context = { evidence: input.evidence };
   let number = 0;
   const lines = (result: ConditionResult, indent: string, isOutermost: boolean): string[] => {
@@ -78,7 +78,7 @@ function conditionLines(input: Evaluated): string[] {
 }
 
 function criterionLines(
-  { check, result, settings }: Listed,
+  { check, result, settings }: MatchedCriterion,
   context: Pick<Evaluated, "evidence">,
   number: number,
   indent: string,
@@ -138,7 +138,7 @@ function allMetLines(input: Evaluated): string[] {
     verdict.criteria.every(({ passed }) => passed)
       ? "✅ All criteria met!"
       : "✅ The condition of the policy is met:",
-    ...listListed(input)
+    ...matchCriteria(input)
       .filter(({ result }) => result.passed)
       .flatMap(({ check, result, settings }) => {
         const criterion = CRITERIA.find(({ id }) => id === check.id);

@@ -1,7 +1,7 @@
 import { isUnrequested } from "../dispatch/dispatch.ts";
 import { EVIDENCE_LIMITS, type PastDecision } from "../evidence.ts";
 import { formatCount, formatScore, formatTime } from "../format.ts";
-import { isMock } from "./action.ts";
+import { hasMock } from "./action.ts";
 import { findWaiting } from "./criteria.ts";
 import type { ReportInput } from "./input.ts";
 
@@ -53,7 +53,7 @@ function noActionStatus(input: ReportInput): string {
 }
 
 function triggerStatus(input: ReportInput): string {
-  if (isMock(input)) return "RETRAINING TRIGGERED (MOCK)";
+  if (hasMock(input)) return "RETRAINING TRIGGERED (MOCK)";
   switch (input.dispatch?.state) {
     case "unknown":
       return "RETRAINING UNKNOWN - CHECK THE TRAINER";

@@ -1,3 +1,4 @@
+import { isMock } from "../../core/dispatch/dispatch.ts";
 import { snooze } from "../../core/guards/snooze.ts";
 import type { ModelView } from "../../use-cases/model-view.ts";
 import { modelPath } from "../parts/links.tsx";
@@ -9,10 +10,9 @@ export function ModelActions({ model, view }: { model: string; view: ModelView }
   const { config, basis, facts } = view;
   const path = modelPath(model);
   const isTrigger = basis?.verdict.decision === "trigger";
-  const trainer =
-    config.trainer.name === "mock"
-      ? "the mock trainer shows the request and sends nothing"
-      : `a training is requested from ${config.trainer.name}`;
+  const trainer = isMock(config.trainer.name)
+    ? "the mock trainer shows the request and sends nothing"
+    : `a training is requested from ${config.trainer.name}`;
   const mayForce = basis?.verdict.condition?.passed === true && !isTrigger;
   return (
     <section class="actions" aria-label="Actions">

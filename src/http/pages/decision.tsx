@@ -1,3 +1,4 @@
+import { isMock } from "../../core/dispatch/dispatch.ts";
 import { parseInput } from "../../core/parse.ts";
 import { STAGES } from "../../../queues/names.ts";
 import { describeCondition } from "../../core/describe-condition.ts";
@@ -307,7 +308,7 @@ function Training({ view: { decision, training, trail }, now }: { view: Decision
         </>
       )}
       <details class="data">
-        <summary>{trainer === "mock" ? "The request that a real trainer would send" : "The request"}</summary>
+        <summary>{isMock(trainer) ? "The request that a real trainer would send" : "The request"}</summary>
         <pre tabIndex={0}>{JSON.stringify(request, null, 2)}</pre>
       </details>
       <p class="soft">

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import type { CheckResult } from "../../core/check.ts";
+import type { CheckResult, Criterion } from "../../core/check.ts";
 import type { ConditionResult } from "../../core/condition.ts";
 import { CRITERIA } from "../../core/criteria/registry.ts";
 import { GUARDS } from "../../core/guards/registry.ts";
@@ -19,9 +19,8 @@ export function ConditionTree({ result, unit, now }: { result: ConditionResult; 
 
 function Node({ result, unit, now }: { result: ConditionResult; unit: string; now: number }) {
   if (result.kind === "criterion") {
-    const own = CRITERIA.find(({ id }) => id === result.id);
-    const measured = own && "unit" in own ? own.unit : undefined;
-    const counted = ["buffer_size", "buffer_growth"].includes(result.id) ? unit : measured;
+    const criterion: Criterion | undefined = CRITERIA.find(({ id }) => id === result.id);
+    const counted = criterion?.measuresBuffer ? unit : criterion?.unit;
     return (
       <li>
         <Mark isYes={result.passed} /> {result.label}

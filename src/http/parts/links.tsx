@@ -1,5 +1,5 @@
 import { TRAINING_TONES } from "../../core/answer.ts";
-import type { DispatchState } from "../../core/dispatch/dispatch.ts";
+import { type DispatchState, isMock } from "../../core/dispatch/dispatch.ts";
 import type { TrainingRow } from "../../postgres/pages/training-log.ts";
 import { Badge } from "./badge.tsx";
 
@@ -26,7 +26,7 @@ export function TrainingLink({ url, children }: { url: string | null; children: 
 
 /** The state of a training. The mock's is `sent` for ever, and nothing was. */
 export function TrainingState({ trainer, state }: Pick<TrainingRow, "trainer"> & { state: DispatchState }) {
-  const isShown = trainer === "mock" && state === "sent";
+  const isShown = isMock(trainer) && state === "sent";
   return <Badge tone={isShown ? "calm" : TRAINING_TONES[state]}>{isShown ? "shown only" : state}</Badge>;
 }
 

@@ -1,3 +1,4 @@
+import { isMock } from "../../core/dispatch/dispatch.ts";
 import { scaleLinear, scaleUtc, type ScaleTime } from "d3-scale";
 import { area, curveStepAfter, line } from "d3-shape";
 import { TRAINING_TONES } from "../../core/answer.ts";
@@ -279,17 +280,17 @@ function TrainingLane({
         Trainings
       </text>
       {trainings.map(({ decisionId, trainer, state, requestedAt, endedAt }) => {
-        const isMock = trainer === "mock";
+        const isShownOnly = isMock(trainer);
         const start = Math.max(from.getTime(), Date.parse(requestedAt));
         const isOpen =
-          endedAt === null && !isMock && ["pending", "sent", "running", "unknown"].includes(state);
+          endedAt === null && !isShownOnly && ["pending", "sent", "running", "unknown"].includes(state);
         const end = endedAt === null ? (isOpen ? now : start) : Date.parse(endedAt);
-        const text = `Training of decision #${decisionId} (${trainer}): ${isMock ? "only shown" : state}, requested ${formatInstant(requestedAt)}`;
+        const text = `Training of decision #${decisionId} (${trainer}): ${isShownOnly ? "only shown" : state}, requested ${formatInstant(requestedAt)}`;
         return (
           <a href={decisionPath(decisionId)} aria-label={text}>
             <title>{text}</title>
             <rect
-              class={`training ${isMock ? "calm" : TRAINING_TONES[state]}`}
+              class={`training ${isShownOnly ? "calm" : TRAINING_TONES[state]}`}
               x={x(start)}
               y={top + 9}
               width={Math.max(6, x(end) - x(start))}

@@ -3,7 +3,7 @@ import type { StandingInput } from "../../core/standing.ts";
 import { queryPrepared } from "../prepared.ts";
 
 /** What is known about a model without reading its sources. */
-export interface ModelFacts extends StandingInput {
+export interface ModelFacts extends Omit<StandingInput, "isReady"> {
   model: string;
 }
 
