@@ -1,3 +1,4 @@
+import { stringify } from "yaml";
 import { formatDuration } from "../core/duration.ts";
 import { GUARDS } from "../core/guards/registry.ts";
 import { type Policy, settingsOf } from "../core/policy.ts";
@@ -10,6 +11,15 @@ import type { ModelConfig } from "./model-config.ts";
  */
 export function toConfigFile(models: ReadonlyMap<string, ModelConfig>): object {
   return { models: Object.fromEntries([...models].map(([name, model]) => [name, toSection(model)])) };
+}
+
+const rendered = new WeakMap<ModelConfig, string>();
+
+/** The same for one model, as YAML. A reload makes other settings, so what was rendered is kept with those that it shows. */
+export function renderSettings(name: string, model: ModelConfig): string {
+  const yaml = rendered.get(model) ?? stringify(toConfigFile(new Map([[name, model]])));
+  rendered.set(model, yaml);
+  return yaml;
 }
 
 function toSection(model: ModelConfig): object {

@@ -60,18 +60,20 @@ export function createDecisionLog({ pool, timeZone }: { pool: pg.Pool; timeZone:
     async listDecisions(filter: DecisionFilter): Promise<DecisionRow[]> {
       const { model = null, decision = null, reason = null, cause = null } = filter;
       const { since = null, until = null, before = null, dispatch = null, limit } = filter;
+      // Bounds of the one id are not bounds of the other to the planner.
+      const id = reason === null ? "decision.id" : "listed.decision_id";
       const conditions = [
         model === null ? "" : "AND model = $3",
         decision === null ? "" : "AND (decision = $4 OR $4 = 'trigger' AND decision = 'trigger_mock')",
-        reason === null ? "" : "AND (reason_codes @> ARRAY[$5::text] OR reason = $5)",
+        reason === null ? "" : "AND listed.code = $5",
         cause === null ? "" : "AND cause = $6",
-        since === null ? "" : `AND decision_date >= ${SINCE} AND decision.id >= ${FIRST_ID}`,
-        until === null ? "" : `AND decision_date < ${UNTIL} AND decision.id <= ${LAST_ID}`,
-        before === null ? "" : "AND decision.id < $9",
+        since === null ? "" : `AND decision_date >= ${SINCE} AND ${id} >= ${FIRST_ID}`,
+        until === null ? "" : `AND decision_date < ${UNTIL} AND ${id} <= ${LAST_ID}`,
+        before === null ? "" : `AND ${id} < $9`,
         dispatch === null ? "" : "AND dispatch.state = $10",
       ];
       const values = [limit, timeZone, model, decision, reason, cause, since, until, before, dispatch];
-      return (await pool.query<DecisionRow>(buildList(conditions.join(" ")), values)).rows;
+      return (await pool.query<DecisionRow>(buildList(id, conditions.join(" ")), values)).rows;
     },
 
     /** The decision that a run made; null for none. */
@@ -105,9 +107,11 @@ const FROM = `FROM retraining_decisions AS decision
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`;
 
 /** Every parameter is named, because Postgres must know the types of those that the conditions leave out. */
-function buildList(conditions: string): string {
+function buildList(id: string, conditions: string): string {
+  const join =
+    id === "decision.id" ? "" : `JOIN retraining_decision_reasons AS listed ON ${id} = decision.id`;
   return `WITH given AS (SELECT $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::int, $10::text)
-SELECT ${COLUMNS} ${FROM} WHERE true ${conditions} ORDER BY decision.id DESC LIMIT $1`;
+SELECT ${COLUMNS} ${FROM} ${join} WHERE true ${conditions} ORDER BY ${id} DESC LIMIT $1`;
 }
 
 const READ_DECISION = `SELECT ${COLUMNS}, evidence, criteria, policy, policy_hash AS "policyHash", explanation, forced,

@@ -19,7 +19,7 @@ export interface ModelRow extends ModelStanding {
   unit: string;
 }
 
-const ORDER = Object.keys(STANDINGS);
+const RANKS = new Map(Object.keys(STANDINGS).map((standing, rank) => [standing, rank]));
 
 /** Where each model stands by its records: those that need a person first, then by name. */
 export async function listStandings(
@@ -32,45 +32,59 @@ export async function listStandings(
   const facts = await database.listModelFacts(expected);
   return facts
     .map((own) => ({ model: own.model, standing: standingOf({ ...own, isReady: false }), facts: own }))
-    .toSorted(
-      (a, b) => ORDER.indexOf(a.standing) - ORDER.indexOf(b.standing) || (a.model < b.model ? -1 : 1),
-    );
+    .toSorted((a, b) => rankOf(a) - rankOf(b) || (a.model < b.model ? -1 : 1));
 }
+
+const rankOf = ({ standing }: ModelStanding): number => RANKS.get(standing) ?? RANKS.size;
 
 /** The rows of some models, in their order. A due model is `ready` if its recorded evidence would trigger by now. */
 export async function describeRows(
-  database: Pick<Database, "listModelFigures" | "readDecision">,
+  database: Pick<Database, "listModelFigures" | "listBases">,
   models: ReadonlyMap<string, Pick<ModelConfig, "source">>,
   listed: readonly ModelStanding[],
   now: number,
 ): Promise<ModelRow[]> {
-  const figures = new Map(
-    (await database.listModelFigures(listed.map(({ model }) => model))).map((own) => [own.model, own]),
+  const [known, ready] = await Promise.all([
+    database.listModelFigures(listed.map(({ model }) => model)),
+    findReady(database, listed, now),
+  ]);
+  const figures = new Map(known.map((own) => [own.model, own]));
+  return listed.map((own) => ({
+    ...own,
+    standing: standingOf({ ...own.facts, isReady: ready.has(own.model) }),
+    figures: figures.get(own.model) ?? {
+      model: own.model,
+      why: null,
+      flip: null,
+      buffer: null,
+      points: [],
+    },
+    unit: models.get(own.model)?.source.buffer.unit ?? "rows",
+  }));
+}
+
+/** The due models whose latest evidence would trigger by now. */
+async function findReady(
+  database: Pick<Database, "listBases">,
+  listed: readonly ModelStanding[],
+  now: number,
+): Promise<Set<string>> {
+  const due = new Map(
+    listed.flatMap(({ model, standing, facts: { latest } }) =>
+      standing === "due" && latest?.decision === "no_action" ? [[latest.id, model] as const] : [],
+    ),
   );
-  return Promise.all(
-    listed.map(async (own) => ({
-      ...own,
-      standing: standingOf({ ...own.facts, isReady: await isReady(database, own, now) }),
-      figures: figures.get(own.model) ?? {
-        model: own.model,
-        why: null,
-        flip: null,
-        buffer: null,
-        points: [],
-      },
-      unit: models.get(own.model)?.source.buffer.unit ?? "rows",
-    })),
+  if (due.size === 0) return new Set();
+  const bases = await database.listBases([...due.keys()]);
+  return new Set(
+    bases.flatMap(({ id, evidence, policy }) =>
+      wouldTriggerBy(now, evidence, policy) ? [due.get(id) ?? ""] : [],
+    ),
   );
 }
 
-async function isReady(
-  database: Pick<Database, "readDecision">,
-  { standing, facts: { latest } }: ModelStanding,
-  now: number,
-): Promise<boolean> {
-  if (standing !== "due" || latest === null || latest.decision !== "no_action") return false;
-  const found = await database.readDecision(latest.id);
-  const evidence = Evidence.safeParse(found?.evidence);
-  const policy = Policy.safeParse(found?.policy);
+function wouldTriggerBy(now: number, recorded: unknown, recordedPolicy: unknown): boolean {
+  const evidence = Evidence.safeParse(recorded);
+  const policy = Policy.safeParse(recordedPolicy);
   return evidence.success && policy.success && wouldTrigger(evidence.data, policy.data, now);
 }

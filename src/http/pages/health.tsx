@@ -48,9 +48,7 @@ export const healthPage: Page = {
       own.running && own.latest === null ? isSettledWithin(own.running, WAIT_MS) : null,
     ]);
     const { latest, running } = own;
-    const models = dependencies.live.models().size;
-    const all = latest?.findings ?? [];
-    const findings = models <= FEW_MODELS ? all : summarize(all, models);
+    const findings = latest?.findings ?? [];
     const faults = findings.filter(({ level }) => level === "fault").length;
     const warnings = findings.filter(({ level }) => level === "warning").length;
     const failed = queues?.reduce((sum, queue) => sum + queue.failed, 0) ?? 0;
@@ -161,7 +159,9 @@ function State({ isUp }: { isUp: boolean }) {
 }
 
 async function renew(own: Kept, dependencies: PageDependencies): Promise<void> {
-  const findings = await find(dependencies);
+  const all = await find(dependencies);
+  const models = dependencies.live.models().size;
+  const findings = models <= FEW_MODELS ? all : summarize(all, models);
   own.latest = { findings, at: Date.now() };
   own.running = null;
 }

@@ -1,5 +1,4 @@
-import { stringify } from "yaml";
-import { toConfigFile } from "../../config/effective-config.ts";
+import { renderSettings } from "../../config/effective-config.ts";
 import { describeCondition } from "../../core/describe-condition.ts";
 import { formatCount } from "../../core/format.ts";
 import { Policy } from "../../core/policy.ts";
@@ -397,7 +396,7 @@ function Policies({ view, model, now }: { view: ModelView; model: string; now: n
       <p>{describeCondition(config.policy)}</p>
       <details class="data">
         <summary>All its settings, as YAML</summary>
-        <pre tabIndex={0}>{stringify(toConfigFile(new Map([[model, config]])))}</pre>
+        <pre tabIndex={0}>{renderSettings(model, config)}</pre>
       </details>
       <h3>History of the policy</h3>
       {policies.length === 0 ? (

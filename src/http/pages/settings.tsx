@@ -1,5 +1,4 @@
-import { stringify } from "yaml";
-import { toConfigFile } from "../../config/effective-config.ts";
+import { renderSettings } from "../../config/effective-config.ts";
 import type { ModelConfig } from "../../config/model-config.ts";
 import { grants, ROLES } from "../../core/access.ts";
 import { describeCondition } from "../../core/describe-condition.ts";
@@ -71,7 +70,7 @@ function ModelSettings({ model, config }: { model: string; config: ModelConfig }
       </p>
       <details class="data">
         <summary>All its settings, as YAML</summary>
-        <pre tabIndex={0}>{stringify(toConfigFile(new Map([[model, config]])))}</pre>
+        <pre tabIndex={0}>{renderSettings(model, config)}</pre>
       </details>
     </section>
   );

@@ -7,9 +7,40 @@ COMMENT ON COLUMN retraining_decisions.drift_ratio IS 'The largest score / thres
 -- What the pages filter and sort by, however many decisions there are.
 CREATE INDEX retraining_decisions_date ON retraining_decisions (decision_date);
 CREATE INDEX retraining_decisions_cause ON retraining_decisions (cause, id);
-CREATE INDEX retraining_decisions_codes ON retraining_decisions USING gin (reason_codes);
 CREATE INDEX retraining_decisions_triggered ON retraining_decisions (id) WHERE decision IN ('trigger', 'trigger_mock');
 CREATE INDEX retraining_dispatches_newest ON retraining_dispatches (model_name, decision_id DESC);
+
+-- Each reason of each decision, in the order in which the pages list them. An inverted index on reason_codes has no order: the
+-- planner would often rather search the whole table backwards for a code that hardly any decision has.
+CREATE TABLE retraining_decision_reasons (
+    code TEXT NOT NULL,
+    decision_id INTEGER NOT NULL,
+    PRIMARY KEY (code, decision_id)
+);
+-- A row of the Airflow DAG has no codes, but its reason may be one.
+INSERT INTO retraining_decision_reasons
+SELECT DISTINCT code, id FROM retraining_decisions, unnest(COALESCE(reason_codes, ARRAY[reason])) AS code WHERE length(code) <= 100;
+
+-- Written by the database itself, so that the rows of the DAG and of an older version are listed too. With the rights of its
+-- owner: whoever may write decisions may have their reasons listed.
+CREATE FUNCTION retrigger_list_reasons() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM retraining_decision_reasons
+        WHERE decision_id = OLD.id AND code = ANY(COALESCE(OLD.reason_codes, ARRAY[OLD.reason]));
+    ELSE
+        INSERT INTO retraining_decision_reasons
+        SELECT code, NEW.id FROM unnest(COALESCE(NEW.reason_codes, ARRAY[NEW.reason])) AS code WHERE length(code) <= 100
+        ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER retraining_decisions_listed AFTER INSERT OR DELETE ON retraining_decisions
+    FOR EACH ROW EXECUTE FUNCTION retrigger_list_reasons();
+
+-- The requests for an approval that a person may still answer: few, however many have expired.
+CREATE INDEX retraining_approvals_open ON retraining_approvals (expires_at) WHERE state = 'open';
 
 -- Who did what about one decision or model.
 CREATE INDEX retrigger_audit_target ON retrigger_audit (target);
@@ -50,10 +81,13 @@ DROP TRIGGER retraining_dispatches_kept ON retraining_dispatches;
 DROP FUNCTION retrigger_keep_step();
 DROP TABLE retraining_dispatch_steps;
 DROP INDEX retrigger_audit_target;
+DROP INDEX retraining_approvals_open;
+DROP TRIGGER retraining_decisions_listed ON retraining_decisions;
+DROP FUNCTION retrigger_list_reasons();
+DROP TABLE retraining_decision_reasons;
 
 DROP INDEX retraining_dispatches_newest;
 DROP INDEX retraining_decisions_triggered;
-DROP INDEX retraining_decisions_codes;
 DROP INDEX retraining_decisions_cause;
 DROP INDEX retraining_decisions_date;
 ALTER TABLE retraining_decisions DROP COLUMN drift_ratio;

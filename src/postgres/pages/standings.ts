@@ -20,6 +20,13 @@ export interface ModelFigures {
   points: { at: string; size: number | null; ratio: number | null }[];
 }
 
+/** What a decision was judged by, as it was recorded. */
+export interface RecordedBasis {
+  id: number;
+  evidence: unknown;
+  policy: unknown;
+}
+
 const POINTS = 24;
 
 /** Reads what the overview of the models shows. */
@@ -38,11 +45,16 @@ export function createStandingStore({ pool, timeZone }: { pool: pg.Pool; timeZon
     async listModelFigures(models: readonly string[]): Promise<ModelFigures[]> {
       return (await queryPrepared<ModelFigures>(pool, LIST_FIGURES, [models])).rows;
     },
+
+    async listBases(decisionIds: readonly number[]): Promise<RecordedBasis[]> {
+      return (await queryPrepared<RecordedBasis>(pool, LIST_BASES, [decisionIds])).rows;
+    },
   };
 }
 
 const ISO = (instant: string): string => `to_json(${instant}) #>> '{}'`;
 
+// Few models are snoozed or await an approval: these are read once, not searched for each model.
 const LIST_FACTS = `
 SELECT models.model,
   CASE WHEN latest.id IS NOT NULL THEN json_build_object('id', latest.id, 'decision', latest.decision,
@@ -53,10 +65,9 @@ SELECT models.model,
   CASE WHEN training.id IS NOT NULL THEN json_build_object('decisionId', training.decision_id, 'trainer', training.trainer,
     'state', training.state, 'isUnrequested', training.state = 'cancelled' AND training.reason_code IS NOT NULL,
     'requestedAt', COALESCE(training.asked_at, training.created_at), 'endedAt', training.ended_at) END AS training,
-  (SELECT json_build_object('decisionId', decision_id, 'expiresAt', expires_at) FROM retraining_approvals
-    WHERE model = models.model AND state = 'open' AND expires_at > now() ORDER BY id DESC LIMIT 1) AS approval,
-  (SELECT ${ISO("max(until)")} FROM retraining_snoozes
-    WHERE model = models.model AND ended_at IS NULL AND until > now()) AS "snoozedUntil",
+  CASE WHEN approval.decision_id IS NOT NULL THEN json_build_object('decisionId', approval.decision_id,
+    'expiresAt', approval.expires_at) END AS approval,
+  ${ISO("snooze.until")} AS "snoozedUntil",
   (SELECT ${ISO("min(received_at)")} FROM retraining_events AS event
     WHERE event.model = models.model AND decision_id IS NULL AND outcome <> 'drift_run_failed'
       AND received_at > COALESCE(latest.taken_at, '-infinity') AND received_at < now() - interval '2 minutes') AS "waitingSince"
@@ -68,7 +79,14 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
   SELECT id, decision_id, trainer, state, reason_code, asked_at, created_at, ended_at FROM retraining_dispatches
   WHERE model_name = models.model ORDER BY decision_id DESC LIMIT 1
-) AS training ON true`;
+) AS training ON true
+LEFT JOIN (
+  SELECT DISTINCT ON (model) model, decision_id, expires_at FROM retraining_approvals
+  WHERE state = 'open' AND expires_at > now() ORDER BY model, id DESC
+) AS approval ON approval.model = models.model
+LEFT JOIN (
+  SELECT model, max(until) AS until FROM retraining_snoozes WHERE ended_at IS NULL AND until > now() GROUP BY model
+) AS snooze ON snooze.model = models.model`;
 
 const LIST_FIGURES = `
 SELECT models.model, latest.explanation ->> 'why' AS why, latest.explanation #> '{nearestFlips,0}' AS flip,
@@ -83,3 +101,5 @@ LEFT JOIN LATERAL (
   SELECT explanation, criteria FROM retraining_decisions AS decision
   WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
 ) AS latest ON true`;
+
+const LIST_BASES = "SELECT id, evidence, policy FROM retraining_decisions WHERE id = ANY($1::int[])";
