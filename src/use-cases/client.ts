@@ -180,5 +180,5 @@ function checkAbandoned(runId: string, value: unknown): void {
 }
 
 function checkDeadline(deadline: number, message: string): void {
-  if (Date.now() > deadline) throw new TransientError("TIMEOUT", `Timed out: ${message}`);
+  if (Date.now() >= deadline) throw new TransientError("TIMEOUT", `Timed out: ${message}`);
 }

@@ -10,9 +10,17 @@ import { DecisionPath } from "../api/schemas.ts";
 import { AnswerPanel, describeTurn, Explained } from "../parts/answer.tsx";
 import { ConditionTree, GuardList } from "../parts/condition-tree.tsx";
 import { BufferTable, CheckTable } from "../parts/evidence.tsx";
-import { decisionPath, DecisionLink, ModelLink, TrainingLink, TrainingState } from "../parts/links.tsx";
+import {
+  decisionPath,
+  DecisionLink,
+  ModelLink,
+  modelPath,
+  TrainingLink,
+  TrainingState,
+} from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page } from "./page.ts";
+import { Breadcrumb } from "../parts/breadcrumb.tsx";
 
 /** One decision with all that is recorded about it. Its address is permanent. */
 export const decisionPage: Page = {
@@ -33,9 +41,12 @@ export const decisionPage: Page = {
       tone: answer.tone,
       body: (
         <>
-          <p class="soft">
-            <a href="/decisions">Decisions</a> / <ModelLink model={decision.model} />
-          </p>
+          <Breadcrumb
+            links={[
+              ["Decisions", "/decisions"],
+              [decision.model, modelPath(decision.model)],
+            ]}
+          />
           <h1>{`Decision #${id}`}</h1>
           <AnswerPanel answer={answer} turn={isNoAction ? describeTurn(explanation, true) : null}>
             <p class="soft">

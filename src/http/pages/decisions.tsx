@@ -11,10 +11,11 @@ import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, TrainingLink, withQuery } from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page, PageCall } from "./page.ts";
+import { Table } from "../parts/table.tsx";
 
 const PATH = "/decisions";
 const ROWS = 50;
-const CSV_ROWS = 10_000;
+const CSV_ROWS = 5_000;
 
 const REASONS = [
   "drift_detected",
@@ -116,62 +117,55 @@ export function toFilter(query: PageCall["query"]): Omit<DecisionFilter, "limit"
 
 export function DecisionTable({ rows, now }: { rows: readonly DecisionRow[]; now: number }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Decisions">
-      <table class="cards">
-        <thead>
-          <tr>
-            <th scope="col">Decision</th>
-            <th scope="col">When</th>
-            <th scope="col">Model</th>
-            <th scope="col">Result</th>
-            <th scope="col" class="number">
-              Buffer
-            </th>
-            <th scope="col" class="number">
-              Drift
-            </th>
-            <th scope="col">Cause</th>
-            <th scope="col">Training</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row) => (
-            <tr>
-              <th scope="row">
-                <DecisionLink id={row.id} />
-              </th>
-              <td data-label="When">
-                <Time at={row.decidedAt} now={now} />
-              </td>
-              <td data-label="Model">
-                <ModelLink model={row.model} />
-              </td>
-              <td data-label="Result">
-                <Badge tone={row.decision?.startsWith("trigger") ? "good" : "calm"}>
-                  {row.decision ?? "unknown"}
-                </Badge>
-                <small>{row.why ?? row.reason?.replaceAll(",", ", ").replaceAll("_", " ")}</small>
-              </td>
-              <td data-label="Buffer" class="number">
-                {row.bufferSize === null ? "–" : formatCount(row.bufferSize)}
-              </td>
-              <td data-label="Drift" class="number">
-                {row.driftScore === null ? "–" : formatScore(row.driftScore)}
-              </td>
-              <td data-label="Cause">{row.cause ?? "DAG"}</td>
-              <td data-label="Training">
-                {row.dispatch === null ? (
-                  <span class="none">–</span>
-                ) : (
-                  <TrainingLink url={row.url}>
-                    {row.decision === "trigger_mock" ? "shown only" : row.dispatch}
-                  </TrainingLink>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      label="Decisions"
+      cards
+      columns={[
+        "Decision",
+        "When",
+        "Model",
+        "Result",
+        { label: "Buffer", isNumber: true },
+        { label: "Drift", isNumber: true },
+        "Cause",
+        "Training",
+      ]}
+    >
+      {rows.map((row) => (
+        <tr>
+          <th scope="row">
+            <DecisionLink id={row.id} />
+          </th>
+          <td data-label="When">
+            <Time at={row.decidedAt} now={now} />
+          </td>
+          <td data-label="Model">
+            <ModelLink model={row.model} />
+          </td>
+          <td data-label="Result">
+            <Badge tone={row.decision?.startsWith("trigger") ? "good" : "calm"}>
+              {row.decision ?? "unknown"}
+            </Badge>
+            <small>{row.why ?? row.reason?.replaceAll(",", ", ").replaceAll("_", " ")}</small>
+          </td>
+          <td data-label="Buffer" class="number">
+            {row.bufferSize === null ? "–" : formatCount(row.bufferSize)}
+          </td>
+          <td data-label="Drift" class="number">
+            {row.driftScore === null ? "–" : formatScore(row.driftScore)}
+          </td>
+          <td data-label="Cause">{row.cause ?? "DAG"}</td>
+          <td data-label="Training">
+            {row.dispatch === null ? (
+              <span class="none">–</span>
+            ) : (
+              <TrainingLink url={row.url}>
+                {row.decision === "trigger_mock" ? "shown only" : row.dispatch}
+              </TrainingLink>
+            )}
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }

@@ -1,6 +1,7 @@
 import { dryRun } from "../../use-cases/dry-run.ts";
 import { modelPath } from "../parts/links.tsx";
 import type { Page } from "./page.ts";
+import { Breadcrumb } from "../parts/breadcrumb.tsx";
 
 /** What would be decided about a model now. Records and sends nothing. */
 export const dryRunPage: Page = {
@@ -16,9 +17,12 @@ export const dryRunPage: Page = {
       tone: isTrigger ? "busy" : "calm",
       body: (
         <>
-          <p class="soft">
-            <a href="/">Models</a> / <a href={modelPath(model)}>{model}</a> /
-          </p>
+          <Breadcrumb
+            links={[
+              ["Models", "/"],
+              [model, modelPath(model)],
+            ]}
+          />
           <h1>Dry run</h1>
           <p class="lead">
             {isTrigger ? "It would trigger now. " : "It would not trigger now. "}

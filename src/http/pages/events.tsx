@@ -9,6 +9,7 @@ import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, withQuery } from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page } from "./page.ts";
+import { Table } from "../parts/table.tsx";
 
 const PATH = "/events";
 const ROWS = 50;
@@ -61,45 +62,35 @@ export const eventsPage: Page = {
                 )}
               </p>
             ) : (
-              <div class="scroll" tabIndex={0} role="region" aria-label="Events">
-                <table class="cards">
-                  <thead>
+              <Table
+                label="Events"
+                cards
+                columns={["Drift run", "Model", "Received", "Source", "State", "Decision"]}
+              >
+                {shown.map((row) => {
+                  const [tone, text] = describe(row);
+                  return (
                     <tr>
-                      <th scope="col">Drift run</th>
-                      <th scope="col">Model</th>
-                      <th scope="col">Received</th>
-                      <th scope="col">Source</th>
-                      <th scope="col">State</th>
-                      <th scope="col">Decision</th>
+                      <th scope="row">
+                        <code>{row.eventRunId}</code>
+                      </th>
+                      <td data-label="Model">
+                        <ModelLink model={row.model} />
+                      </td>
+                      <td data-label="Received">
+                        <Time at={row.receivedAt} now={now} />
+                      </td>
+                      <td data-label="Source">{row.source ?? "–"}</td>
+                      <td data-label="State">
+                        <Badge tone={tone}>{text}</Badge>
+                      </td>
+                      <td data-label="Decision">
+                        <DecisionLink id={row.decisionId} />
+                      </td>
                     </tr>
-                  </thead>
-                  <tbody>
-                    {shown.map((row) => {
-                      const [tone, text] = describe(row);
-                      return (
-                        <tr>
-                          <th scope="row">
-                            <code>{row.eventRunId}</code>
-                          </th>
-                          <td data-label="Model">
-                            <ModelLink model={row.model} />
-                          </td>
-                          <td data-label="Received">
-                            <Time at={row.receivedAt} now={now} />
-                          </td>
-                          <td data-label="Source">{row.source ?? "–"}</td>
-                          <td data-label="State">
-                            <Badge tone={tone}>{text}</Badge>
-                          </td>
-                          <td data-label="Decision">
-                            <DecisionLink id={row.decisionId} />
-                          </td>
-                        </tr>
-                      );
-                    })}
-                  </tbody>
-                </table>
-              </div>
+                  );
+                })}
+              </Table>
             )}
             <Keyset
               first={before === undefined ? null : withQuery(PATH, query, { cursor: null })}

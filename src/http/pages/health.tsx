@@ -11,6 +11,7 @@ import { Badge } from "../parts/badge.tsx";
 import { Time } from "../parts/time.tsx";
 import { checkReadiness } from "../readiness.ts";
 import type { Page, PageDependencies } from "./page.ts";
+import { Table } from "../parts/table.tsx";
 
 /** A diagnosis reads every source, so one serves all who look within this time. */
 const KEPT_MS = 30_000;
@@ -73,41 +74,30 @@ export const healthPage: Page = {
             {queues === null ? (
               <p class="empty">Redis does not respond, so the queues are not known.</p>
             ) : (
-              <div class="scroll" tabIndex={0} role="region" aria-label="Queues">
-                <table>
-                  <thead>
-                    <tr>
-                      <th scope="col">Queue</th>
-                      {STATES.map((state) => (
-                        <th scope="col" class="number">
-                          {state}
-                        </th>
-                      ))}
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {queues.map((queue) => (
-                      <tr>
-                        <th scope="row">
-                          <a href={`/queues/queue/${queue.name}`}>{queue.name}</a>
-                          {queue.isPaused && <Badge tone="act">paused</Badge>}
-                        </th>
-                        {STATES.map((state) => (
-                          <td class="number">
-                            {state === "failed" && queue.failed > 0 ? (
-                              <a href={`/queues/queue/${queue.name}?status=failed`}>
-                                {formatCount(queue.failed)}
-                              </a>
-                            ) : (
-                              formatCount(queue[state])
-                            )}
-                          </td>
-                        ))}
-                      </tr>
+              <Table
+                label="Queues"
+                columns={["Queue", ...STATES.map((label) => ({ label, isNumber: true }) as const)]}
+              >
+                {queues.map((queue) => (
+                  <tr>
+                    <th scope="row">
+                      <a href={`/queues/queue/${queue.name}`}>{queue.name}</a>
+                      {queue.isPaused && <Badge tone="act">paused</Badge>}
+                    </th>
+                    {STATES.map((state) => (
+                      <td class="number">
+                        {state === "failed" && queue.failed > 0 ? (
+                          <a href={`/queues/queue/${queue.name}?status=failed`}>
+                            {formatCount(queue.failed)}
+                          </a>
+                        ) : (
+                          formatCount(queue[state])
+                        )}
+                      </td>
                     ))}
-                  </tbody>
-                </table>
-              </div>
+                  </tr>
+                ))}
+              </Table>
             )}
           </section>
           <section id="findings" data-part class="panel">

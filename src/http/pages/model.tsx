@@ -13,6 +13,8 @@ import { type FeatureSeries, type Planned, Timeline } from "../parts/timeline.ts
 import { Time } from "../parts/time.tsx";
 import type { Page } from "./page.ts";
 import { findRange, RANGES } from "./range.ts";
+import { Table } from "../parts/table.tsx";
+import { Breadcrumb } from "../parts/breadcrumb.tsx";
 
 /** The features of a chart, the most drifting first; the others are a choice away. */
 const SHOWN_FEATURES = 6;
@@ -37,9 +39,7 @@ export const modelPage: Page = {
       tone: answer.tone,
       body: (
         <>
-          <p class="soft">
-            <a href="/">Models</a> /
-          </p>
+          <Breadcrumb links={[["Models", "/"]]} />
           <h1>{model}</h1>
           <AnswerPanel
             answer={answer}
@@ -223,36 +223,24 @@ const countShown = ({ length }: readonly unknown[]): string => formatCount(Math.
 
 function TrainingTable({ trainings, now }: { trainings: ModelView["history"]["trainings"]; now: number }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Trainings in the chart">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Decision</th>
-            <th scope="col">State</th>
-            <th scope="col">Requested</th>
-            <th scope="col">Ended</th>
-          </tr>
-        </thead>
-        <tbody>
-          {trainings.map(({ decisionId, trainer, state, requestedAt, endedAt }) => (
-            <tr>
-              <td>
-                <DecisionLink id={decisionId} />
-              </td>
-              <td>
-                <TrainingState trainer={trainer} state={state} />
-              </td>
-              <td>
-                <Time at={requestedAt} now={now} />
-              </td>
-              <td>
-                <Time at={endedAt} now={now} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table label="Trainings in the chart" columns={["Decision", "State", "Requested", "Ended"]}>
+      {trainings.map(({ decisionId, trainer, state, requestedAt, endedAt }) => (
+        <tr>
+          <td>
+            <DecisionLink id={decisionId} />
+          </td>
+          <td>
+            <TrainingState trainer={trainer} state={state} />
+          </td>
+          <td>
+            <Time at={requestedAt} now={now} />
+          </td>
+          <td>
+            <Time at={endedAt} now={now} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -266,36 +254,24 @@ function DecisionTable({
   now: number;
 }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Decisions in the chart">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Decision</th>
-            <th scope="col">When</th>
-            <th scope="col">Result</th>
-            <th scope="col">Reason</th>
-            <th scope="col" class="number">
-              {unit}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {decisions.map(({ id, at, decision, codes, bufferSize }) => (
-            <tr>
-              <td>
-                <DecisionLink id={id} />
-              </td>
-              <td>
-                <Time at={at} now={now} />
-              </td>
-              <td>{decision}</td>
-              <td>{codes.join(", ")}</td>
-              <td class="number">{bufferSize === null ? "–" : formatCount(bufferSize)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      label="Decisions in the chart"
+      columns={["Decision", "When", "Result", "Reason", { label: unit, isNumber: true }]}
+    >
+      {decisions.map(({ id, at, decision, codes, bufferSize }) => (
+        <tr>
+          <td>
+            <DecisionLink id={id} />
+          </td>
+          <td>
+            <Time at={at} now={now} />
+          </td>
+          <td>{decision}</td>
+          <td>{codes.join(", ")}</td>
+          <td class="number">{bufferSize === null ? "–" : formatCount(bufferSize)}</td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 

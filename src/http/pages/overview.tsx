@@ -7,6 +7,7 @@ import { DecisionLink, modelPath, TrainingState, withQuery } from "../parts/link
 import { Sparkline } from "../parts/sparkline.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page } from "./page.ts";
+import { Table } from "../parts/table.tsx";
 
 const PATH = "/";
 const ROWS = 50;
@@ -70,26 +71,23 @@ export const overview: Page = {
                 <a href={PATH}>Show all models</a>
               </p>
             ) : (
-              <div class="scroll" tabIndex={0} role="region" aria-label="Models">
-                <table class="cards">
-                  <thead>
-                    <tr>
-                      <th scope="col">Model</th>
-                      <th scope="col">State</th>
-                      <th scope="col">What would change it</th>
-                      <th scope="col">Drift / threshold</th>
-                      <th scope="col">Buffer</th>
-                      <th scope="col">Last decision, next look</th>
-                      <th scope="col">Last training</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {rows.map((row) => (
-                      <Row row={row} now={now} />
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                label="Models"
+                cards
+                columns={[
+                  "Model",
+                  "State",
+                  "What would change it",
+                  "Drift / threshold",
+                  "Buffer",
+                  "Last decision, next look",
+                  "Last training",
+                ]}
+              >
+                {rows.map((row) => (
+                  <Row row={row} now={now} />
+                ))}
+              </Table>
             )}
             {last > 1 && (
               <nav class="pages" aria-label="More models">

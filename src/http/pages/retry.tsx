@@ -2,6 +2,7 @@ import { formatCount } from "../../core/format.ts";
 import { DecisionLink } from "../parts/links.tsx";
 import { DecisionTable, toFilter } from "./decisions.tsx";
 import type { Page, View } from "./page.ts";
+import { Breadcrumb } from "../parts/breadcrumb.tsx";
 
 const MOST = 100;
 
@@ -17,9 +18,7 @@ export const retryPage: Page = {
       tone: rows.length === 0 ? "calm" : "act",
       body: (
         <>
-          <p class="soft">
-            <a href="/decisions">Decisions</a> /
-          </p>
+          <Breadcrumb links={[["Decisions", "/decisions"]]} />
           <h1>Retry refused requests</h1>
           {rows.length === 0 ? (
             <p class="empty">
@@ -53,9 +52,7 @@ export function renderRetried(results: readonly { id: number; problem: string | 
     tone: sent === results.length ? "good" : "act",
     body: (
       <>
-        <p class="soft">
-          <a href="/decisions">Decisions</a> /
-        </p>
+        <Breadcrumb links={[["Decisions", "/decisions"]]} />
         <h1>{`${formatCount(sent)} of ${formatCount(results.length)} are sent again`}</h1>
         <ul>
           {results.map(({ id, problem }) => (

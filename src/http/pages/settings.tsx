@@ -10,6 +10,7 @@ import { Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { ModelLink, withQuery } from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page } from "./page.ts";
+import { Table } from "../parts/table.tsx";
 
 const PATH = "/settings";
 const MODELS = 25;
@@ -109,54 +110,41 @@ function Tokens({ tokens, now }: { tokens: readonly TokenRow[]; now: number }) {
       {tokens.length === 0 ? (
         <p class="empty">None yet: on this machine nobody needs one.</p>
       ) : (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Tokens">
-          <table>
-            <thead>
+        <Table label="Tokens" columns={["Name", "Role", "Created", "Last used", "State"]}>
+          {tokens.map((token) => {
+            const isExpired = token.expiresAt !== null && Date.parse(token.expiresAt) <= now;
+            return (
               <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Role</th>
-                <th scope="col">Created</th>
-                <th scope="col">Last used</th>
-                <th scope="col">State</th>
+                <th scope="row">
+                  {token.name}
+                  <small>{token.id}</small>
+                </th>
+                <td>{token.role}</td>
+                <td>
+                  <Time at={token.createdAt} now={now} /> by {token.createdBy}
+                </td>
+                <td>
+                  <Time at={token.lastUsedAt} now={now} />
+                </td>
+                <td>
+                  {token.revokedAt !== null ? (
+                    <Badge tone="calm">revoked</Badge>
+                  ) : isExpired ? (
+                    <Badge tone="calm">expired</Badge>
+                  ) : (
+                    <details class="action">
+                      <summary>Revoke</summary>
+                      <p>The token and the sessions that it started stop working at once.</p>
+                      <form method="post" action={`${PATH}/tokens/${token.id}/revoke`}>
+                        <button class="main">{`Revoke ${token.name}`}</button>
+                      </form>
+                    </details>
+                  )}
+                </td>
               </tr>
-            </thead>
-            <tbody>
-              {tokens.map((token) => {
-                const isExpired = token.expiresAt !== null && Date.parse(token.expiresAt) <= now;
-                return (
-                  <tr>
-                    <th scope="row">
-                      {token.name}
-                      <small>{token.id}</small>
-                    </th>
-                    <td>{token.role}</td>
-                    <td>
-                      <Time at={token.createdAt} now={now} /> by {token.createdBy}
-                    </td>
-                    <td>
-                      <Time at={token.lastUsedAt} now={now} />
-                    </td>
-                    <td>
-                      {token.revokedAt !== null ? (
-                        <Badge tone="calm">revoked</Badge>
-                      ) : isExpired ? (
-                        <Badge tone="calm">expired</Badge>
-                      ) : (
-                        <details class="action">
-                          <summary>Revoke</summary>
-                          <p>The token and the sessions that it started stop working at once.</p>
-                          <form method="post" action={`${PATH}/tokens/${token.id}/revoke`}>
-                            <button class="main">{`Revoke ${token.name}`}</button>
-                          </form>
-                        </details>
-                      )}
-                    </td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </div>
+            );
+          })}
+        </Table>
       )}
     </section>
   );
@@ -179,41 +167,27 @@ function Audit({
       {shown.length === 0 ? (
         <p class="empty">Nobody has changed anything yet.</p>
       ) : (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Audit">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">When</th>
-                <th scope="col">Who</th>
-                <th scope="col">What</th>
-                <th scope="col">Result</th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map((row) => (
-                <tr>
-                  <td>
-                    <Time at={row.at} now={now} />
-                  </td>
-                  <td>
-                    {row.actor}
-                    <small>
-                      {[row.role, row.means, row.address].filter((part) => part !== null).join(", ")}
-                    </small>
-                  </td>
-                  <td>
-                    <code>{row.action}</code>
-                    <small>{row.target}</small>
-                  </td>
-                  <td>
-                    {row.result ?? "interrupted"}
-                    <small>{row.detail}</small>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Audit" columns={["When", "Who", "What", "Result"]}>
+          {shown.map((row) => (
+            <tr>
+              <td>
+                <Time at={row.at} now={now} />
+              </td>
+              <td>
+                {row.actor}
+                <small>{[row.role, row.means, row.address].filter((part) => part !== null).join(", ")}</small>
+              </td>
+              <td>
+                <code>{row.action}</code>
+                <small>{row.target}</small>
+              </td>
+              <td>
+                {row.result ?? "interrupted"}
+                <small>{row.detail}</small>
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
       <Keyset
         first={query["cursor"] === undefined ? null : withQuery(PATH, query, { cursor: null })}

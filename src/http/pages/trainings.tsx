@@ -8,6 +8,7 @@ import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, TrainingLink, TrainingState, withQuery } from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page } from "./page.ts";
+import { Table } from "../parts/table.tsx";
 
 const PATH = "/trainings";
 const ROWS = 50;
@@ -42,51 +43,46 @@ export const trainingsPage: Page = {
                 <a href={PATH}>Show all</a>
               </p>
             ) : (
-              <div class="scroll" tabIndex={0} role="region" aria-label="Trainings">
-                <table class="cards">
-                  <thead>
-                    <tr>
-                      <th scope="col">Decision</th>
-                      <th scope="col">Model</th>
-                      <th scope="col">State</th>
-                      <th scope="col">Trainer</th>
-                      <th scope="col">Requested</th>
-                      <th scope="col">Ended</th>
-                      <th scope="col" class="number">
-                        Took
-                      </th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {shown.map((row) => (
-                      <tr>
-                        <th scope="row">
-                          <DecisionLink id={row.decisionId} />
-                        </th>
-                        <td data-label="Model">
-                          <ModelLink model={row.model} />
-                        </td>
-                        <td data-label="State">
-                          <TrainingState trainer={row.trainer} state={row.state} />
-                          <small>{row.error ?? row.conclusion}</small>
-                        </td>
-                        <td data-label="Trainer">
-                          <TrainingLink url={row.url}>{row.trainer}</TrainingLink>
-                        </td>
-                        <td data-label="Requested">
-                          <Time at={row.requestedAt} now={now} />
-                        </td>
-                        <td data-label="Ended">
-                          <Time at={row.endedAt} now={now} />
-                        </td>
-                        <td data-label="Took" class="number">
-                          {row.durationSeconds === null ? "–" : describeSpan(row.durationSeconds * 1000)}
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              </div>
+              <Table
+                label="Trainings"
+                cards
+                columns={[
+                  "Decision",
+                  "Model",
+                  "State",
+                  "Trainer",
+                  "Requested",
+                  "Ended",
+                  { label: "Took", isNumber: true },
+                ]}
+              >
+                {shown.map((row) => (
+                  <tr>
+                    <th scope="row">
+                      <DecisionLink id={row.decisionId} />
+                    </th>
+                    <td data-label="Model">
+                      <ModelLink model={row.model} />
+                    </td>
+                    <td data-label="State">
+                      <TrainingState trainer={row.trainer} state={row.state} />
+                      <small>{row.error ?? row.conclusion}</small>
+                    </td>
+                    <td data-label="Trainer">
+                      <TrainingLink url={row.url}>{row.trainer}</TrainingLink>
+                    </td>
+                    <td data-label="Requested">
+                      <Time at={row.requestedAt} now={now} />
+                    </td>
+                    <td data-label="Ended">
+                      <Time at={row.endedAt} now={now} />
+                    </td>
+                    <td data-label="Took" class="number">
+                      {row.durationSeconds === null ? "–" : describeSpan(row.durationSeconds * 1000)}
+                    </td>
+                  </tr>
+                ))}
+              </Table>
             )}
             <Keyset
               first={before === undefined ? null : withQuery(PATH, query, { cursor: null })}

@@ -2,6 +2,7 @@ import type { Evidence } from "../../core/evidence.ts";
 import { formatCount, formatRatio, formatScore } from "../../core/format.ts";
 import { Badge } from "./badge.tsx";
 import { Time } from "./time.tsx";
+import { Table } from "./table.tsx";
 
 /** The buffer by batch, each with its share of the largest one. */
 export function BufferTable({ evidence: { buffer }, now }: { evidence: Evidence; now: number }) {
@@ -17,37 +18,23 @@ export function BufferTable({ evidence: { buffer }, now }: { evidence: Evidence;
           `, ${formatCount(buffer.grown)} of them since the last successful training`}
       </p>
       {batches.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Batches">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Batch</th>
-                <th scope="col" class="number">
-                  {unit}
-                </th>
-                <th scope="col">Size</th>
-                <th scope="col">Newest</th>
-              </tr>
-            </thead>
-            <tbody>
-              {batches.map(({ batch, ratings, latestRating }) => (
-                <tr>
-                  <th scope="row">{batch ?? "(no batch)"}</th>
-                  <td class="number">{formatCount(ratings)}</td>
-                  <td>
-                    <svg class="bar met" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
-                      <rect class="track" width="100" height="6" />
-                      <rect width={((ratings / most) * 100).toFixed(2)} height="6" />
-                    </svg>
-                  </td>
-                  <td>
-                    <Time at={toIso(latestRating)} now={now} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Batches" columns={["Batch", { label: unit, isNumber: true }, "Size", "Newest"]}>
+          {batches.map(({ batch, ratings, latestRating }) => (
+            <tr>
+              <th scope="row">{batch ?? "(no batch)"}</th>
+              <td class="number">{formatCount(ratings)}</td>
+              <td>
+                <svg class="bar met" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
+                  <rect class="track" width="100" height="6" />
+                  <rect width={((ratings / most) * 100).toFixed(2)} height="6" />
+                </svg>
+              </td>
+              <td>
+                <Time at={toIso(latestRating)} now={now} />
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
       {batchCount > batches.length && (
         <p class="soft">{`The newest ${formatCount(batches.length)} are shown.`}</p>
@@ -73,37 +60,29 @@ interface ShownCheck {
 /** Drift checks, newest first. */
 export function CheckTable({ checks, now }: { checks: readonly ShownCheck[]; now: number }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Drift checks">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Checked</th>
-            <th scope="col">Feature</th>
-            <th scope="col" class="number">
-              Score
-            </th>
-            <th scope="col" class="number">
-              Threshold
-            </th>
-            <th scope="col">Result</th>
-          </tr>
-        </thead>
-        <tbody>
-          {checks.map(({ at, feature, score, threshold, triggered }) => (
-            <tr>
-              <td>
-                <Time at={at} now={now} />
-              </td>
-              <td>{feature ?? "(no name)"}</td>
-              <td class="number">{formatScore(score)}</td>
-              <td class="number">{threshold === null ? "–" : formatRatio(threshold)}</td>
-              <td>
-                <Badge tone={triggered ? "bad" : "good"}>{triggered ? "alert" : "ok"}</Badge>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      label="Drift checks"
+      columns={[
+        "Checked",
+        "Feature",
+        { label: "Score", isNumber: true },
+        { label: "Threshold", isNumber: true },
+        "Result",
+      ]}
+    >
+      {checks.map(({ at, feature, score, threshold, triggered }) => (
+        <tr>
+          <td>
+            <Time at={at} now={now} />
+          </td>
+          <td>{feature ?? "(no name)"}</td>
+          <td class="number">{formatScore(score)}</td>
+          <td class="number">{threshold === null ? "–" : formatRatio(threshold)}</td>
+          <td>
+            <Badge tone={triggered ? "bad" : "good"}>{triggered ? "alert" : "ok"}</Badge>
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }

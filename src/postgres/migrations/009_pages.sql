@@ -26,7 +26,9 @@ SELECT DISTINCT code, id FROM retraining_decisions, unnest(COALESCE(reason_codes
 CREATE FUNCTION retrigger_list_reasons() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    IF TG_OP = 'TRUNCATE' THEN
+        TRUNCATE retraining_decision_reasons;
+    ELSIF TG_OP = 'DELETE' THEN
         DELETE FROM retraining_decision_reasons
         WHERE decision_id = OLD.id AND code = ANY(COALESCE(OLD.reason_codes, ARRAY[OLD.reason]));
     ELSE
@@ -38,6 +40,8 @@ BEGIN
 END $$;
 CREATE TRIGGER retraining_decisions_listed AFTER INSERT OR DELETE ON retraining_decisions
     FOR EACH ROW EXECUTE FUNCTION retrigger_list_reasons();
+CREATE TRIGGER retraining_decisions_emptied AFTER TRUNCATE ON retraining_decisions
+    FOR EACH STATEMENT EXECUTE FUNCTION retrigger_list_reasons();
 
 -- The requests for an approval that a person may still answer: few, however many have expired.
 CREATE INDEX retraining_approvals_open ON retraining_approvals (expires_at) WHERE state = 'open';
@@ -82,6 +86,7 @@ DROP FUNCTION retrigger_keep_step();
 DROP TABLE retraining_dispatch_steps;
 DROP INDEX retrigger_audit_target;
 DROP INDEX retraining_approvals_open;
+DROP TRIGGER retraining_decisions_emptied ON retraining_decisions;
 DROP TRIGGER retraining_decisions_listed ON retraining_decisions;
 DROP FUNCTION retrigger_list_reasons();
 DROP TABLE retraining_decision_reasons;
