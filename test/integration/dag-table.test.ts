@@ -82,6 +82,13 @@ describe("a database with decisions of the DAG", () => {
     expect(summary.decision).toBe("trigger_mock");
     expect(rows.at(-1)).toMatchObject({ reason: "drift_detected", previous_id: 5 });
     expect(rows).toHaveLength(2);
+    const listed = "SELECT code, decision_id AS id FROM retraining_decision_reasons WHERE decision_id > 4";
+    expect(await world.sql(`${listed} ORDER BY id`)).toEqual([
+      { code: "by the DAG", id: 5 },
+      { code: "drift_detected", id: 6 },
+    ]);
+    await world.sql("DELETE FROM retraining_decisions WHERE id > 4");
+    expect(await world.sql(listed)).toEqual([]);
   });
 });
 
