@@ -1,10 +1,10 @@
 import { checksCsv } from "./checks-csv.ts";
-import { decisionPage } from "./decision.tsx";
+import { decisionPage } from "./decision/decision.tsx";
 import { decisionsCsv, decisionsPage } from "./decisions.tsx";
 import { dryRunPage } from "./dry-run.tsx";
 import { eventsPage } from "./events.tsx";
 import { healthPage } from "./health.tsx";
-import { modelPage } from "./model.tsx";
+import { modelPage } from "./model/model.tsx";
 import { overview } from "./overview.tsx";
 import type { Page } from "./page.ts";
 import { requestPage } from "./request.tsx";

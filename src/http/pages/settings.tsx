@@ -1,4 +1,3 @@
-import { renderSettings } from "../../config/effective-config.ts";
 import type { ModelConfig } from "../../config/model-config.ts";
 import { grants, ROLES } from "../../core/access.ts";
 import { describeCondition } from "../../core/describe-condition.ts";
@@ -8,6 +7,7 @@ import type { TokenRow } from "../../postgres/tokens.ts";
 import { Badge } from "../parts/badge.tsx";
 import { Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { ModelLink, withQuery } from "../parts/links.tsx";
+import { SettingsYaml } from "../parts/settings-yaml.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page } from "./page.ts";
 import { Table } from "../parts/table.tsx";
@@ -69,10 +69,7 @@ function ModelSettings({ model, config }: { model: string; config: ModelConfig }
       <p class="soft">
         {`Schedule ${config.schedule ?? "off"}; trainer ${config.trainer.name}; counts ${config.source.buffer.unit}`}
       </p>
-      <details class="data">
-        <summary>All its settings, as YAML</summary>
-        <pre tabIndex={0}>{renderSettings(model, config)}</pre>
-      </details>
+      <SettingsYaml model={model} config={config} />
     </section>
   );
 }

@@ -74,11 +74,6 @@ export function GuardList({ guards, now }: { guards: readonly CheckResult[]; now
   );
 }
 
-/** The name of a check's key in the settings, by its id. */
-export function keyOf(id: string): string {
-  return [...CRITERIA, ...GUARDS].find((check) => check.id === id)?.key ?? id;
-}
-
 function Mark({ isYes }: { isYes: boolean }): ComponentChildren {
   return (
     <span class={`mark ${isYes ? "yes" : "no"}`}>

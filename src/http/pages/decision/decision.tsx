@@ -1,0 +1,134 @@
+import { parseInput } from "../../../core/parse.ts";
+import { describeCondition } from "../../../core/describe-condition.ts";
+import { formatCount } from "../../../core/format.ts";
+import { viewDecision } from "../../../use-cases/decision-view.ts";
+import { AnswerForms, DispatchForms } from "../../actions/decision-forms.tsx";
+import { DecisionPath } from "../../api/schemas.ts";
+import { AnswerPanel, describeTurn, Explained } from "../../parts/answer.tsx";
+import { ConditionTree, GuardList } from "../../parts/condition-tree.tsx";
+import { BufferTable, CheckTable } from "../../parts/evidence.tsx";
+import { ModelLink, modelPath } from "../../parts/links.tsx";
+import { Time } from "../../parts/time.tsx";
+import type { Page } from "../page.ts";
+import { Breadcrumb } from "../../parts/breadcrumb.tsx";
+import { Cause } from "./cause.tsx";
+import { Training } from "./training.tsx";
+
+/** One decision with all that is recorded about it. Its address is permanent. */
+export const decisionPage: Page = {
+  path: "/decisions/:id",
+  role: "viewer",
+  requires: ["postgres"],
+  async load({ params, mayAct, now }, { live, database, config }) {
+    const { id } = parseInput(DecisionPath, params, "path");
+    const view = await viewDecision(database, id, {
+      timeZone: config.timeZone,
+      settingNamesOf: (model) => live.models().get(model)?.settingNames ?? {},
+      now,
+    });
+    const { decision, training, answer, basis, explanation, report, trail } = view;
+    const isNoAction = decision.decision === "no_action";
+    return {
+      title: `${answer.label} · #${id} ${decision.model}`,
+      tone: answer.tone,
+      body: (
+        <>
+          <Breadcrumb
+            links={[
+              ["Decisions", "/decisions"],
+              [decision.model, modelPath(decision.model)],
+            ]}
+          />
+          <h1>{`Decision #${id}`}</h1>
+          <AnswerPanel answer={answer} turn={isNoAction ? describeTurn(explanation, true) : null}>
+            <p class="soft">
+              Decided <Time at={decision.decidedAt} now={now} /> about <ModelLink model={decision.model} />.{" "}
+              {decision.nextLookAt !== null && (
+                <>
+                  Next look: <Time at={decision.nextLookAt} now={now} />.
+                </>
+              )}
+            </p>
+          </AnswerPanel>
+          {mayAct && (
+            <section class="actions" aria-label="Actions">
+              {trail.approval?.isOpen === true && <AnswerForms id={trail.approval.decisionId} />}
+              {training !== null && (
+                <DispatchForms id={id} trainer={training.trainer} state={training.state} />
+              )}
+            </section>
+          )}
+          <div class="columns">
+            <div>
+              {basis !== null && (
+                <section class="panel">
+                  <h2>What it took</h2>
+                  {basis.verdict.condition !== null && (
+                    <ConditionTree
+                      result={basis.verdict.condition}
+                      unit={basis.evidence.buffer.unit}
+                      now={now}
+                    />
+                  )}
+                  {explanation !== null && <Explained explanation={explanation} isPast />}
+                </section>
+              )}
+              <Cause view={view} now={now} />
+            </div>
+            <div>
+              <Training view={view} now={now} />
+              {basis !== null && (
+                <section class="panel">
+                  <h2>Guards</h2>
+                  <GuardList guards={basis.verdict.guards} now={now} />
+                  <h3>Policy</h3>
+                  <p>{describeCondition(basis.policy)}</p>
+                </section>
+              )}
+            </div>
+          </div>
+          {basis !== null && (
+            <div class="columns">
+              <section class="panel">
+                <h2>Drift checks that it saw</h2>
+                <p>
+                  {`${formatCount(basis.evidence.checks.total)} in the window, ${formatCount(basis.evidence.checks.triggered)} with an alert.`}
+                </p>
+                {basis.evidence.checks.newest.length > 0 && (
+                  <CheckTable
+                    checks={basis.evidence.checks.newest.map(({ checkedAt: at, ...check }) => ({
+                      at,
+                      ...check,
+                    }))}
+                    now={now}
+                  />
+                )}
+              </section>
+              <section class="panel">
+                <h2>Buffer that it saw</h2>
+                <BufferTable evidence={basis.evidence} now={now} />
+              </section>
+            </div>
+          )}
+          {basis === null && (
+            <p class="empty">
+              {decision.runId === null
+                ? "This row was written by the Airflow DAG, which recorded no evidence."
+                : "The evidence was recorded by another version, which this one cannot read."}
+              {decision.notes !== null && ` Its notes: ${decision.notes}`}
+            </p>
+          )}
+          {report !== null && (
+            <section class="panel">
+              <h2>Report</h2>
+              <details class="data">
+                <summary>The text report, as summarize printed it</summary>
+                <pre tabIndex={0}>{report}</pre>
+              </details>
+            </section>
+          )}
+        </>
+      ),
+    };
+  },
+};

@@ -1,0 +1,35 @@
+import { describeCondition } from "../../../core/describe-condition.ts";
+import { formatCount } from "../../../core/format.ts";
+import { Policy } from "../../../core/policy.ts";
+import type { ModelView } from "../../../use-cases/model-view.ts";
+import { SettingsYaml } from "../../parts/settings-yaml.tsx";
+import { Time } from "../../parts/time.tsx";
+
+/** The policy in force, and those of the past. */
+export function Policies({ view, model, now }: { view: ModelView; model: string; now: number }) {
+  const { config, policies } = view;
+  return (
+    <section id="policy" data-part class="panel">
+      <h2>Policy in force</h2>
+      <p>{describeCondition(config.policy)}</p>
+      <SettingsYaml model={model} config={config} />
+      <h3>History of the policy</h3>
+      {policies.length === 0 ? (
+        <p class="soft">No decision was made yet.</p>
+      ) : (
+        <ul>
+          {policies.map(({ policyHash, policy, from, to, decisions }) => {
+            const parsed = Policy.safeParse(policy);
+            return (
+              <li>
+                <Time at={from} now={now} bare /> to <Time at={to} now={now} bare />, {formatCount(decisions)}{" "}
+                {decisions === 1 ? "decision" : "decisions"} (<code>{(policyHash ?? "").slice(0, 8)}</code>):{" "}
+                {parsed.success ? describeCondition(parsed.data) : "a policy that this version cannot read"}
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    </section>
+  );
+}
