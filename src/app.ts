@@ -12,7 +12,7 @@ import { createGather } from "../workers/gather.ts";
 import { createIntake } from "../workers/intake.ts";
 import { createDelivery, targetsOf } from "../workers/notify.ts";
 import { startReconciler } from "../workers/reconcile.ts";
-import { createSlots } from "../workers/slots.ts";
+import { createSlots } from "./process/slots.ts";
 import { createSummarize } from "../workers/summarize.ts";
 import { createTraining } from "../workers/training.ts";
 import type { Config } from "./config/config.ts";
@@ -219,7 +219,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     // A process before this one may have died between the two.
     if (inbox) await relayOutbox({ database, client: { inbox } });
     const { secrets } = config;
-    const server = await startServer({ config, secrets, live, database, redisWatch, queues, log });
+    const server = await startServer({ config, secrets, live, database, redisWatch, queues, redact, log });
     releasers.add("HTTP", server.close);
     ({ address } = server);
   }

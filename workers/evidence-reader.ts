@@ -2,7 +2,7 @@ import type { ModelConfig } from "../src/config/config.ts";
 import { TransientError } from "../src/core/errors.ts";
 import type { Evidence } from "../src/core/evidence.ts";
 import { READING_LIMIT_MS } from "../src/postgres/evidence.ts";
-import { createSlots } from "./slots.ts";
+import { createSlots } from "../src/process/slots.ts";
 
 /** A model is slow if reading its evidence takes longer. Counting ten million ratings takes about two seconds. */
 export const QUICK_LIMIT_MS = 2_000;

@@ -9,7 +9,7 @@ import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { RunOptions, Trainer } from "../src/trainers/trainer.ts";
 import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
-import type { Slots } from "./slots.ts";
+import type { Slots } from "../src/process/slots.ts";
 
 export interface TrainingDependencies {
   trainers: Pick<Trainers, "of" | "before">;

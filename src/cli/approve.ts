@@ -59,7 +59,7 @@ async function answer(
   await withQueues(config, (client) =>
     withDatabase(config, async (database) => {
       const done = { action: name, target: `decision ${decisionId}`, by: given.by };
-      const model = await audited(database, done, () =>
+      const { model } = await audited(database, done, () =>
         answerApproval({ database, client }, decisionId, given),
       );
       printAnswer(given.state, model, decisionId);

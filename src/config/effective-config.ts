@@ -13,13 +13,9 @@ export function toConfigFile(models: ReadonlyMap<string, ModelConfig>): object {
   return { models: Object.fromEntries([...models].map(([name, model]) => [name, toSection(model)])) };
 }
 
-const rendered = new WeakMap<ModelConfig, string>();
-
-/** The same for one model, as YAML. A reload makes other settings, so what was rendered is kept with those that it shows. */
+/** The same for one model, as YAML; not redacted. */
 export function renderSettings(name: string, model: ModelConfig): string {
-  const yaml = rendered.get(model) ?? stringify(toConfigFile(new Map([[name, model]])));
-  rendered.set(model, yaml);
-  return yaml;
+  return stringify(toConfigFile(new Map([[name, model]])));
 }
 
 function toSection(model: ModelConfig): object {

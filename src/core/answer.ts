@@ -1,4 +1,5 @@
 import { CANCELLATIONS, type DispatchState, isMock } from "./dispatch/dispatch.ts";
+import type { DriftRuns } from "./drift-runs.ts";
 import { describeSpan } from "./duration.ts";
 import { toPlain } from "./format.ts";
 import { type Standing, STANDINGS, type StandingInput, type Tone } from "./standing.ts";
@@ -42,35 +43,41 @@ export function answerModel(
     verdict,
     latest,
     training,
+    driftRuns = null,
     now,
   }: {
-    verdict: AnsweredVerdict;
+    /** What would be decided now; null if the sources cannot be read. */
+    verdict: AnsweredVerdict | null;
     latest: AnsweredVerdict | null;
     training: AnsweredTraining | null;
+    /** The drift runs that are missing. */
+    driftRuns?: DriftRuns | null;
     now: number;
   },
 ): Answer {
   const { label, tone } = STANDINGS[standing];
   const { waitingSince, approval } = facts;
   const ago = (iso: string): string => describeSpan(Math.max(0, now - Date.parse(iso)));
-  const why = whyOf(verdict);
-  const isNow = verdict.decision === "trigger";
+  const why = verdict ? whyOf(verdict) : latest ? whyOf(latest) : "";
+  const isNow = verdict?.decision === "trigger";
+  const isKnown = verdict !== null || latest?.decision.startsWith("trigger") === false;
   const nowToo = isNow ? `By the policy it would be retrained now: ${why}.` : `Not retraining: ${why}.`;
+  const also = isKnown ? [nowToo] : [];
   const answer = (sentence: string, ...details: string[]): Answer => ({ tone, label, sentence, details });
   switch (standing) {
     case "unknown":
     case "refused":
     case "training":
-      return training ? answer(describeTraining(training, now), nowToo) : answer(nowToo);
+      return training ? answer(describeTraining(training, now), ...also) : answer(nowToo);
     case "stuck":
       return answer(
         `An event has waited ${ago(waitingSince ?? "")} for a decision.`,
         "A stage may have failed: retry it under Queues, or see Health.",
-        nowToo,
+        ...also,
       );
     case "approval":
       return answer(
-        `Not retraining yet: ${latest ? whyOf(latest) : why}.`,
+        `Not retraining yet: ${why}.`,
         ...(approval === null
           ? []
           : [
@@ -80,7 +87,12 @@ export function answerModel(
     case "failed":
       return answer(nowToo, ...(training ? [describeTraining(training, now)] : []));
     case "silent":
-      return answer("Drift runs are missing: none has come for longer than the settings expect.", nowToo);
+      return answer(
+        driftRuns === null
+          ? "Drift runs are missing."
+          : `Drift runs are missing: one is expected every ${driftRuns.every}, ${driftRuns.lastSeenAt === null ? "and none has come yet" : `the last sign of one came ${ago(driftRuns.lastSeenAt)} ago`}.`,
+        nowToo,
+      );
     case "ready":
       return answer(
         `Would be retrained now: ${why}.`,
@@ -90,7 +102,7 @@ export function answerModel(
       return answer(
         `Retraining was triggered ${facts.latest ? `${ago(facts.latest.decidedAt)} ago by decision #${facts.latest.id}` : ""}: ${latest ? whyOf(latest) : why}.`,
         ...(training ? [isMock(training.trainer) ? MOCK : describeTraining(training, now)] : []),
-        ...(isNow ? [nowToo] : [`No further training: ${why}.`]),
+        ...(verdict === null ? [] : isNow ? [nowToo] : [`No further training: ${why}.`]),
       );
     case "due":
     case "snoozed":
@@ -98,7 +110,7 @@ export function answerModel(
     case "waiting":
       return answer(nowToo, ...(training ? [describeTraining(training, now)] : []));
     case "new":
-      return answer(`No decision yet. ${nowToo}`);
+      return answer(verdict === null ? "No decision yet." : `No decision yet. ${nowToo}`);
     default:
       return standing satisfies never;
   }
@@ -176,7 +188,8 @@ function describeTraining(training: AnsweredTraining, now: number): string {
 }
 
 function whyOf({ why, codes }: AnsweredVerdict): string {
-  return why === "" ? codes.join(", ").replaceAll("_", " ") : why;
+  if (why !== "") return why;
+  return codes.join(", ").replaceAll("_", " ") || "no reason was recorded";
 }
 
 /** A text that ends as a sentence does. */

@@ -9,6 +9,7 @@ export function computeDriftRatio({ checks: { newest } }: Pick<Evidence, "checks
   const latest = Date.parse(newest[0]?.checkedAt ?? "");
   const ratios = newest
     .filter(({ checkedAt }) => latest - Date.parse(checkedAt) <= RUN_MS)
-    .flatMap((check) => ratioOf(check) ?? []);
+    .flatMap((check) => ratioOf(check) ?? [])
+    .filter(Number.isFinite);
   return ratios.length === 0 ? null : Math.max(...ratios);
 }

@@ -1,6 +1,8 @@
 import { type DispatchState, isMock } from "./dispatch/dispatch.ts";
+import { approval } from "./guards/approval.ts";
 import { GUARDS } from "./guards/registry.ts";
 import { retryBackoff } from "./guards/retry-backoff.ts";
+import { snooze } from "./guards/snooze.ts";
 
 /** What is known about a model from its records. Times are ISO 8601. */
 export interface StandingInput {
@@ -15,7 +17,7 @@ export interface StandingInput {
     isDue: boolean;
     driftRunsMissing: boolean;
   } | null;
-  /** The newest dispatch; null if there is none. */
+  /** The dispatch that is unknown, else the newest one; null if there is none. */
   training: {
     decisionId: number;
     trainer: string;
@@ -83,7 +85,8 @@ export const STANDINGS = {
     label: "Awaiting approval",
     tone: "act",
     meaning: "the policy calls for a training that a person must approve",
-    holds: ({ approval }) => approval !== null,
+    holds: ({ latest, approval: request }) =>
+      request !== null && latest?.codes.includes(approval.reason) === true,
   },
   failed: {
     label: "Training failed",
@@ -125,7 +128,8 @@ export const STANDINGS = {
     label: "Snoozed",
     tone: "wait",
     meaning: "a person holds it back for a while",
-    holds: ({ snoozedUntil, latest }) => snoozedUntil !== null && latest !== null,
+    holds: ({ snoozedUntil, latest }) =>
+      snoozedUntil !== null && latest?.codes.includes(snooze.reason) === true,
   },
   triggered: {
     label: "Triggered",

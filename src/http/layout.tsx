@@ -14,8 +14,8 @@ interface Head {
 interface Frame extends Head {
   navigation: readonly { label: string; path: string; isCurrent: boolean }[];
   caller: Actor & { role: Role };
-  /** How often an open page reads itself again; else after a change from this version on. */
-  live: { refreshMs: number | undefined; version: string | null };
+  /** How often an open page reads itself again; else after a change from this version on, of this model if it names one. */
+  live: { refreshMs: number | undefined; version: string | null; model: string | undefined };
   /** What an action has just done. */
   notice: string | null;
   children: ComponentChildren;
@@ -45,7 +45,12 @@ export function renderFrame({ navigation, caller, live, notice, children, ...hea
         </div>
       </header>
       <p id="away" class="away" role="status" hidden />
-      <main id="main" data-refresh={live.refreshMs} data-version={live.version ?? undefined}>
+      <main
+        id="main"
+        data-refresh={live.refreshMs}
+        data-version={live.version ?? undefined}
+        data-model={live.model}
+      >
         {notice !== null && (
           <p class="notice" role="status">
             {notice}

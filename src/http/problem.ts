@@ -98,6 +98,10 @@ export const UNEXPECTED = {
 const STATUS_OF: Readonly<Record<string, number>> = {
   BAD_INPUT: 400,
   UNKNOWN_MODEL: 404,
+  MISSING_TABLE: 409,
+  MISSING_COLUMN: 409,
+  NO_PRIVILEGE: 409,
+  SOURCE_DATA: 409,
   NOT_FOUND: 404,
   REFUSED: 409,
   NO_DECISION: 409,

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import type { LiveConfig } from "../config/live-config.ts";
 import type { Database } from "../postgres/database.ts";
 import type { Logger } from "../process/logger.ts";
+import type { Redact } from "../process/redact.ts";
 import type { RedisWatch } from "../redis/watch.ts";
 import type { Door } from "./access/doors.ts";
 import type { Identifier } from "./access/identity.ts";
@@ -20,6 +21,8 @@ export interface RouteDependencies {
   redisWatch: RedisWatch;
   /** Must fail fast: pages respond at once even while Redis is away. */
   queues: readonly Queue[];
+  /** Removes secrets, also those of settings that a reload brought. */
+  redact: Redact;
   log: Logger;
   identifier: Identifier;
   origins: Origins;

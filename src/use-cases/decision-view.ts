@@ -30,7 +30,8 @@ export interface DecisionView {
 /**
  * Reads everything that is recorded about a decision.
  *
- * @param settingNames The user's names for the settings of the model's policy.
+ * @param settingNamesOf The user's names for the settings of a model's policy.
+ * @param targets The names under which the audit knows the decision.
  * @throws PermanentError if there is no such decision.
  */
 export async function viewDecision(
@@ -39,13 +40,16 @@ export async function viewDecision(
   {
     timeZone,
     settingNamesOf,
+    targets,
     now,
-  }: { timeZone: string; settingNamesOf(model: string): ReportInput["settingNames"]; now: number },
+  }: {
+    timeZone: string;
+    settingNamesOf(model: string): ReportInput["settingNames"];
+    targets: readonly string[];
+    now: number;
+  },
 ): Promise<DecisionView> {
-  const [decision, trail] = await Promise.all([
-    database.readDecision(id),
-    database.readTrail(id, listTargets(id)),
-  ]);
+  const [decision, trail] = await Promise.all([database.readDecision(id), database.readTrail(id, targets)]);
   if (decision === null) throw new PermanentError("NOT_FOUND", `There is no decision ${id}`);
   const evidence = Evidence.safeParse(decision.evidence);
   const policy = Policy.safeParse(decision.policy);
@@ -80,19 +84,6 @@ export async function viewDecision(
       basis && renderRecorded(decision, basis, { timeZone, settingNames: settingNamesOf(decision.model) }),
     trail,
   };
-}
-
-/** The names under which the audit knows what was done about a decision. */
-function listTargets(id: number): string[] {
-  const actions = ["approve", "reject", "retry", "resend", "confirm"];
-  return [
-    `decision ${id}`,
-    ...actions.flatMap((action) => [
-      `/decisions/${id}/${action}`,
-      `/api/v1/decisions/${id}/${action}`,
-      `/api/v1/decisions/${id}/dispatch/${action}`,
-    ]),
-  ];
 }
 
 function renderRecorded(

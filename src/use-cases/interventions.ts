@@ -49,12 +49,16 @@ export async function unsnoozeModel(
   return isHeld;
 }
 
-/** Approves or rejects the training that a decision awaits. @throws PermanentError if it awaits none. */
+/**
+ * Approves or rejects the training that a decision awaits. Returns the model, and the job of the decision that follows.
+ *
+ * @throws PermanentError if it awaits none.
+ */
 export async function answerApproval(
   { database, client }: Pick<InterventionDependencies, "database" | "client">,
   decisionId: number,
   { state, by, reason }: Given & { state: "approved" | "rejected" },
-): Promise<string> {
+): Promise<{ model: string; jobId: string }> {
   const result = await database.answerApproval({ decisionId, state, by, reason });
   switch (result.outcome) {
     case "unknown":
@@ -65,8 +69,7 @@ export async function answerApproval(
     case "closed":
       throw refuse(describeClosed(decisionId, result));
     case "answered":
-      await client.send(INBOX_JOBS.manual, { model: result.model });
-      return result.model;
+      return { model: result.model, jobId: await client.send(INBOX_JOBS.manual, { model: result.model }) };
     default:
       return result satisfies never;
   }

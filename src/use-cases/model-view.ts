@@ -14,6 +14,8 @@ import type { ModelHistory, PolicyUse } from "../postgres/pages/model-history.ts
 import type { ModelFacts } from "../postgres/pages/standings.ts";
 import type { TrainingRow } from "../postgres/pages/training-log.ts";
 import { isSettledWithin } from "../process/lifecycle.ts";
+import type { Redact } from "../process/redact.ts";
+import type { PageReader } from "./page-reader.ts";
 
 /** What an answer is based on: the sources as they are now, or the latest decision while they cannot be read. */
 export interface Basis {
@@ -44,21 +46,26 @@ export interface ModelView {
   nextFiringAt: number | null;
 }
 
+export interface ViewDependencies {
+  models: ReadonlyMap<string, ModelConfig>;
+  database: Reader;
+  reader: PageReader;
+  inbox: Queue;
+  redact: Redact;
+}
+
 type Reader = Pick<
   Database,
-  | "fetchEvidence"
   | "listModelFacts"
   | "listModelFigures"
   | "readDecision"
   | "readModelHistory"
-  | "readCheckHistory"
   | "listPolicies"
   | "listTrainings"
 >;
 
-/** A page waits so long for the sources, and Postgres reads them no longer than that. */
-const PAGE_LIMIT_MS = 1_500;
-const READING_LIMIT_MS = 20_000;
+/** A page waits so long for Redis. */
+const REDIS_LIMIT_MS = 1_000;
 /** So many of the newest checks are drawn. */
 export const SHOWN_CHECKS = 3_000;
 
@@ -68,40 +75,50 @@ export const SHOWN_CHECKS = 3_000;
  * @throws PermanentError for a model that the settings do not name.
  */
 export async function viewModel(
-  { models, database, inbox }: { models: ReadonlyMap<string, ModelConfig>; database: Reader; inbox: Queue },
+  dependencies: ViewDependencies,
   model: string,
   { seconds, feature, now }: { seconds: number; feature: string | null; now: number },
 ): Promise<ModelView> {
+  const { models, database, inbox } = dependencies;
   const config = findModel(models, model);
-  const [facts, basis, history, checks, policies, trainings, nextFiringAt] = await Promise.all([
+  const [facts, reading, history, checks, policies, trainings, nextFiringAt] = await Promise.all([
     database.listModelFacts(new Map([[model, config.expectDriftRunEveryMs !== null]])),
-    findBasis(database, model, config),
+    readNow(dependencies, model, config),
     database.readModelHistory(model, seconds),
-    readChecks(database, model, config, { seconds, feature }),
+    readChecks(dependencies, model, config, { seconds, feature }),
     database.listPolicies(model),
     database.listTrainings({ model, limit: 5 }),
     findFiring(inbox, model, config, now),
   ]);
   const own = facts[0] as ModelFacts;
-  const { verdict } = basis.basis ?? { verdict: null };
+  const { basis, problem } = await findBasis(dependencies, own, config, reading);
+  const verdict = basis?.decisionId === null ? basis.verdict : null;
   const standing = standNow(own, verdict);
   const [figures] = own.latest === null ? [] : await database.listModelFigures([model]);
-  const latest = own.latest && {
-    decision: own.latest.decision,
-    why: figures?.why ?? "",
-    codes: own.latest.codes,
+  const latest = own.latest && { ...own.latest, why: figures?.why ?? "" };
+  const training =
+    trainings.find(({ decisionId }) => decisionId === own.training?.decisionId) ?? own.training;
+  const answered = {
+    decision: verdict?.decision ?? "",
+    why: verdict?.explanation?.why ?? "",
+    codes: verdict?.failed ?? [],
   };
-  const shown = verdict
-    ? { decision: verdict.decision, why: verdict.explanation?.why ?? "", codes: verdict.failed }
-    : latest;
   return {
     config,
     standing,
-    answer: shown
-      ? answerModel(standing, own, { verdict: shown, latest, training: trainings[0] ?? null, now })
-      : { tone: "bad", label: "Sources unreadable", sentence: basis.problem ?? "", details: [] },
+    answer:
+      verdict === null && latest === null && problem !== null
+        ? { tone: "bad", label: "Sources unreadable", sentence: problem, details: [] }
+        : answerModel(standing, own, {
+            verdict: verdict && answered,
+            latest,
+            training,
+            driftRuns: verdict?.explanation?.driftRuns ?? null,
+            now,
+          }),
     facts: own,
-    ...basis,
+    basis,
+    problem,
     history,
     ...checks,
     policies,
@@ -123,66 +140,65 @@ function standNow(facts: ModelFacts, verdict: Verdict | null): Standing {
   return standingOf({ ...facts, latest: judged, isReady: verdict.decision === "trigger" });
 }
 
-const readings = new WeakMap<ModelConfig, Promise<Evidence>>();
-
-/** The evidence as of now; pages that are opened at the same time share one reading. */
-function readEvidence(
-  database: Pick<Database, "fetchEvidence">,
+/** The evidence as of now, or why there is none. */
+async function readNow(
+  { reader, redact }: Pick<ViewDependencies, "reader" | "redact">,
   model: string,
   config: ModelConfig,
-): Promise<Evidence> {
-  const known = readings.get(config);
-  if (known) return known;
-  const reading = database
-    .fetchEvidence(model, config, READING_LIMIT_MS)
-    .finally(() => readings.delete(config));
-  readings.set(config, reading);
-  return reading;
+): Promise<Evidence | { problem: string }> {
+  try {
+    return await reader.readEvidence(model, config);
+  } catch (error) {
+    return { problem: redact(messageOf(error)).replace(/[.]?$/, ".") };
+  }
 }
 
 async function findBasis(
-  database: Reader,
-  model: string,
+  dependencies: Pick<ViewDependencies, "database" | "reader" | "redact">,
+  { model, latest }: ModelFacts,
   config: ModelConfig,
+  reading: Evidence | { problem: string },
 ): Promise<Pick<ModelView, "basis" | "problem">> {
-  let problem: string;
-  try {
-    const reading = readEvidence(database, model, config);
-    if (await isSettledWithin(reading, PAGE_LIMIT_MS)) {
-      const evidence = await reading;
-      const { policy } = config;
-      return {
-        basis: { evidence, policy, verdict: evaluate(evidence, policy), decisionId: null },
-        problem: null,
-      };
-    }
-    reading.catch(() => {});
-    problem = "The sources take long to read. What follows is as of the latest decision.";
-  } catch (error) {
-    problem = messageOf(error);
-  }
-  const [latest] = await database.listModelFacts(new Map([[model, false]]));
-  const decisionId = latest?.latest?.id ?? null;
+  const { policy } = config;
+  let found = reading;
+  // A reading that was shared with another page may have begun before the latest decision.
+  if (!("problem" in found) && (found.lastDecisions[0]?.id ?? 0) < (latest?.id ?? 0))
+    found = await readNow(dependencies, model, config);
+  if (!("problem" in found))
+    return {
+      basis: { evidence: found, policy, verdict: evaluate(found, policy), decisionId: null },
+      problem: null,
+    };
+  const basis = await readRecordedBasis(dependencies.database, latest?.id ?? null);
+  const more = basis === null ? "" : " What follows is as of the latest decision.";
+  return { basis, problem: found.problem + more };
+}
+
+/** What a decision was judged by; null if there is none that can be read. */
+async function readRecordedBasis(
+  database: Pick<Database, "readDecision">,
+  decisionId: number | null,
+): Promise<Basis | null> {
   const found = decisionId === null ? null : await database.readDecision(decisionId);
   const evidence = Evidence.safeParse(found?.evidence);
   const policy = Policy.safeParse(found?.policy);
-  if (!evidence.success || !policy.success) return { basis: null, problem };
+  if (!evidence.success || !policy.success) return null;
   const verdict = evaluate(evidence.data, policy.data);
-  return { basis: { evidence: evidence.data, policy: policy.data, verdict, decisionId }, problem };
+  return { evidence: evidence.data, policy: policy.data, verdict, decisionId };
 }
 
 /** The newest checks of the model's source. Without them the rest of the page is shown. */
-export async function readChecks(
-  database: Pick<Database, "readCheckHistory">,
+async function readChecks(
+  { reader, redact }: Pick<ViewDependencies, "reader" | "redact">,
   model: string,
   config: ModelConfig,
   { seconds, feature }: { seconds: number; feature: string | null },
 ): Promise<Pick<ModelView, "checks" | "checksProblem">> {
   try {
-    const filter = { seconds, feature, limit: SHOWN_CHECKS };
-    return { checks: await database.readCheckHistory(model, config, filter), checksProblem: null };
+    const checks = await reader.readChecks(model, config, { seconds, feature, limit: SHOWN_CHECKS });
+    return { checks, checksProblem: null };
   } catch (error) {
-    return { checks: [], checksProblem: messageOf(error) };
+    return { checks: [], checksProblem: redact(messageOf(error)) };
   }
 }
 
@@ -194,5 +210,5 @@ async function findFiring(
 ): Promise<number | null> {
   if (schedule === null) return null;
   const firing = findNextFiring(inbox, model, { schedule, spreadMs }, now).catch(() => null);
-  return (await isSettledWithin(firing, PAGE_LIMIT_MS)) ? ((await firing)?.firesAt ?? null) : null;
+  return (await isSettledWithin(firing, REDIS_LIMIT_MS)) ? ((await firing)?.firesAt ?? null) : null;
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createSlots } from "../../workers/slots.ts";
+import { createSlots } from "../../src/process/slots.ts";
 
 describe("slots", () => {
   it("never exceed the limit, whatever is taken and released, even twice", () => {

@@ -1,6 +1,6 @@
 import { computeBackoffMs } from "../../queues/options.ts";
 import { PermanentError } from "../../src/core/errors.ts";
-import { createSlots } from "../slots.ts";
+import { createSlots } from "../../src/process/slots.ts";
 import { delay, type Processor, toBullError } from "./job-control.ts";
 
 /** How many workers a job may lose before it fails. */

@@ -44,8 +44,12 @@ export const driftAlerts = {
   },
   report: ({ actual, required }) => [`Count: ${formatCount(actual)}`, `Required: ${formatCount(required)}`],
   summarize: ({ actual }) => `Drift detected: ${formatCount(actual)} alert(s)`,
-  brief: ({ result: { actual, required } }) =>
-    actual === 0 ? "no drift" : `only ${formatCount(actual)} of ${formatCount(required)} drift alerts`,
+  brief: ({ result: { actual, required }, evidence: { checks } }) =>
+    checks.total === 0
+      ? "drift is unknown"
+      : actual === 0
+        ? "no drift"
+        : `only ${formatCount(actual)} of ${formatCount(required)} drift alerts`,
   explain: ({ result: { actual, required } }) => [
     `Drift alerts: ${formatCount(actual)} triggered, ${formatCount(required)} required (${formatCount(required - actual)} short)`,
   ],

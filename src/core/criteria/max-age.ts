@@ -43,8 +43,8 @@ export const maxAge = {
     `Required: ${formatRatio(required)} days`,
   ],
   summarize: ({ actual }) => `Age: ${formatRatio(actual)} days since the last successful training`,
-  brief: ({ evidence, now, settings: { atLeast: age } }) =>
-    `trained ${describeSpan(now - originOf(evidence))} ago, less than ${age}`,
+  brief: ({ evidence, settings: { atLeast: age } }) =>
+    `younger than ${age} until ${formatInstant(originOf(evidence) + toMs(age))}`,
   explain: ({ evidence, now, settings: { atLeast: age } }) => {
     const origin = originOf(evidence);
     const what = evidence.trainings.lastSucceeded

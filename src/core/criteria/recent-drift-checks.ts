@@ -39,7 +39,7 @@ export const recentDriftChecks = {
     return atLeast(1, recent.length);
   },
   report: () => [],
-  brief: ({ settings: { within } }) => `no drift check in the last ${formatHours(within)}`,
+  brief: ({ settings: { within } }) => `no drift check in the last ${describeSpan(toMs(within))}`,
   explain: ({ settings: { within } }) => [
     `Recent drift checks: none in the last ${formatHours(within)}, at least 1 required`,
   ],

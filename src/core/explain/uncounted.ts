@@ -32,7 +32,7 @@ function listAnswered({ alerts, hasQuietChecks }: Evidence, policy: Policy): Unc
   }));
 }
 
-function listHeldBack({ alerts, takenAt }: Evidence, policy: Policy): Uncounted[] {
+function listHeldBack({ alerts, takenAt, hasQuietChecks }: Evidence, policy: Policy): Uncounted[] {
   const base = backoffOf(policy);
   if (base === null) return [];
   return alerts.failed
@@ -41,7 +41,8 @@ function listHeldBack({ alerts, takenAt }: Evidence, policy: Policy): Uncounted[
       kind: "held_back",
       count: training.alerts,
       decisionId: training.decisionId,
-      text: `${countAlerts(training.alerts)} held back until ${formatInstant(computeBackoffEnd(training, base))}, because the training of decision #${training.decisionId} failed`,
+      // The same goes for checks without an alert.
+      text: `${hasQuietChecks ? countChecks(training.alerts) : countAlerts(training.alerts)} held back until ${formatInstant(computeBackoffEnd(training, base))}, because the training of decision #${training.decisionId} failed`,
     }));
 }
 

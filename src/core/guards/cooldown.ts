@@ -47,7 +47,7 @@ export const cooldown = {
     `days since the last training: ${formatRatio(actual)} of ${formatRatio(required)} required`,
   ],
   brief: ({ evidence, now, settings }) =>
-    `cooling down for another ${describeSpan((findLast(evidence, settings) ?? now) + toMs(settings.for) - now)}`,
+    `cooling down until ${formatInstant((findLast(evidence, settings) ?? now) + toMs(settings.for))}`,
   explain({ evidence, now, settings }) {
     const last = findLast(evidence, settings) ?? now;
     const end = last + toMs(settings.for);

@@ -1,7 +1,6 @@
 import { DateTime } from "luxon";
 import { z } from "zod";
 import type { Guard } from "../check.ts";
-import { describeSpan } from "../duration.ts";
 import type { Fields, FieldValues } from "../fields.ts";
 import { formatInstant } from "../format.ts";
 
@@ -71,8 +70,7 @@ export const quietHours = {
     return end === null ? measured : { ...measured, nextLookAt: end };
   },
   report: () => ["quiet hours, in which no training starts"],
-  brief: ({ now, settings }) =>
-    `quiet hours for another ${describeSpan((findEnd(now, settings) ?? now) - now)}`,
+  brief: ({ now, settings }) => `quiet hours until ${formatInstant(findEnd(now, settings) ?? now)}`,
   explain({ now, settings }) {
     const end = findEnd(now, settings) ?? now;
     return [`Quiet hours: ${describe(settings)}, until ${formatInstant(end)}`];

@@ -1,6 +1,6 @@
 import { computeBackoffEnd } from "../backoff.ts";
 import type { Guard, GuardInput } from "../check.ts";
-import { describeSpan, duration } from "../duration.ts";
+import { duration } from "../duration.ts";
 import { moreAlerts } from "../explain/levers.ts";
 import { listUnanswered, weighedChecks } from "../facts.ts";
 import type { Fields } from "../fields.ts";
@@ -41,13 +41,11 @@ export const retryBackoff = {
   report: ({ actual, required }) => [
     `alerts outside a retry backoff: ${formatCount(actual)} of ${formatCount(required)} required`,
   ],
-  brief: ({ result: { nextLookAt }, evidence, now }) => {
+  brief({ result: { nextLookAt }, evidence }) {
     const { decisionId } = evidence.alerts.failed[0] ?? evidence.trainings.lastFailed ?? { decisionId: null };
     const what =
       decisionId === null ? "the last training failed" : `the training of decision #${decisionId} failed`;
-    return nextLookAt === undefined
-      ? what
-      : `${what}; the next may start in ${describeSpan(Date.parse(nextLookAt) - now)}`;
+    return nextLookAt === undefined ? what : `${what}; the next may start at ${formatInstant(nextLookAt)}`;
   },
   explain({ evidence, now, settings: { base } }) {
     const { alerts, trainings } = evidence;

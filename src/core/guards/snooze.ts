@@ -1,5 +1,4 @@
 import type { Guard } from "../check.ts";
-import { describeSpan } from "../duration.ts";
 import { formatInstant, toPlain } from "../format.ts";
 
 /** The model is paused until an instant that the person had to name. */
@@ -20,10 +19,10 @@ export const snooze = {
     return { required: 0, actual: 1, passed: false, nextLookAt: until };
   },
   report: () => ["the model is snoozed"],
-  brief: ({ evidence: { interventions }, now }) =>
+  brief: ({ evidence: { interventions } }) =>
     interventions.snooze === null
       ? "snoozed"
-      : `snoozed for another ${describeSpan(Date.parse(interventions.snooze.until) - now)} by ${toPlain(interventions.snooze.by)} (${toPlain(interventions.snooze.reason)})`,
+      : `snoozed until ${formatInstant(interventions.snooze.until)} by ${toPlain(interventions.snooze.by)} (${toPlain(interventions.snooze.reason)})`,
   explain: ({ evidence: { interventions } }) =>
     interventions.snooze === null
       ? []

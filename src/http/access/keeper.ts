@@ -190,7 +190,10 @@ function findRefusal(identity: Identity, required: Role): Refusal | null {
 function findCrossSiteRead(request: Request, identity: Identity): Refusal | null {
   const isForeign = ["cross-site", "same-site"].includes(request.get("sec-fetch-site") ?? "");
   const isLocal = identity.kind === "known" && identity.actor.means === "local";
-  return isLocal && isForeign && request.get("sec-fetch-mode") !== "navigate" ? CROSS_SITE : null;
+  const isOpened =
+    request.get("sec-fetch-mode") === "navigate" &&
+    (request.get("sec-fetch-dest") ?? "document") === "document";
+  return isLocal && isForeign && !isOpened ? CROSS_SITE : null;
 }
 
 const CROSS_SITE: Refusal = [

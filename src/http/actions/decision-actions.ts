@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { messageOf } from "../../core/errors.ts";
+import { PermanentError } from "../../core/errors.ts";
 import { parseInput } from "../../core/parse.ts";
+import { audited } from "../../use-cases/audited.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
 import { settleDecision, type Settlement } from "../../use-cases/settle-decision.ts";
 import { DecisionPath, Reason, ReasonBody } from "../api/schemas.ts";
@@ -13,8 +14,8 @@ const SHARED = { role: "operator", requires: ["postgres", "redis writes"] } as c
 
 /** What forms do about decisions. */
 export const decisionActions: readonly Action[] = [
-  answer("approve", "approved"),
-  answer("reject", "rejected"),
+  approvalAction("approve", "approved"),
+  approvalAction("reject", "rejected"),
   settle("retry", "retried", () => ({ kind: "retry" })),
   settle("resend", "resent", () => ({ kind: "resend" })),
   settle("confirm", "confirmed", (fields) => ({
@@ -24,12 +25,24 @@ export const decisionActions: readonly Action[] = [
   {
     ...SHARED,
     path: "/decisions/retry",
-    async run({ fields }, dependencies) {
+    async run({ fields, caller }, dependencies) {
       const { ids } = parseInput(z.strictObject({ ids: Ids }), fields, "form");
       const results: { id: number; problem: string | null }[] = [];
       for (const id of ids) {
-        const problem = await settleDecision(dependencies, id, { kind: "retry" }).then(() => null, messageOf);
-        results.push({ id, problem });
+        const done = {
+          action: "POST /decisions/:id/retry",
+          target: `${decisionPath(id)}/retry`,
+          status: 303,
+        };
+        const retry = () => settleDecision(dependencies, id, { kind: "retry" });
+        try {
+          await audited(dependencies.database, caller, done, retry);
+          results.push({ id, problem: null });
+        } catch (error) {
+          // Only what is about this one: a server that is away ends the batch.
+          if (!(error instanceof PermanentError)) throw error;
+          results.push({ id, problem: dependencies.redact(error.message) });
+        }
       }
       return renderRetried(results);
     },
@@ -42,15 +55,16 @@ const Ids = z
   .regex(/^[1-9]\d{0,8}(,[1-9]\d{0,8}){0,99}$/, "must be 1 to 100 numbers of decisions")
   .transform((text) => text.split(",").map(Number));
 
-function answer(name: "approve" | "reject", state: "approved" | "rejected"): Action {
+function approvalAction(name: "approve" | "reject", state: "approved" | "rejected"): Action {
   return {
     ...SHARED,
     path: `/decisions/:id/${name}`,
     async run({ params, fields, caller }, dependencies) {
       const { id } = parseInput(DecisionPath, params, "path");
       const { reason } = parseInput(ReasonBody, fields, "form");
-      await answerApproval(dependencies, id, { state, by: caller.name, reason });
-      return { redirect: `${decisionPath(id)}?done=${state}` };
+      const { jobId } = await answerApproval(dependencies, id, { state, by: caller.name, reason });
+      // The decision that follows says what came of it.
+      return { redirect: state === "approved" ? `/requests/${jobId}` : `${decisionPath(id)}?done=rejected` };
     },
   };
 }

@@ -3,7 +3,7 @@ import { decisionPath } from "../parts/links.tsx";
 import { ReasonField } from "./fields.tsx";
 
 /** Approve or reject the training that a decision awaits. */
-export function AnswerForms({ id }: { id: number }) {
+export function ApprovalForms({ id }: { id: number }) {
   return (
     <>
       <details class="action">

@@ -1,29 +1,38 @@
 import { isMock } from "../../core/dispatch/dispatch.ts";
 import { snooze } from "../../core/guards/snooze.ts";
+import { trainingInFlight } from "../../core/guards/training-in-flight.ts";
 import type { ModelView } from "../../use-cases/model-view.ts";
 import { modelPath } from "../parts/links.tsx";
-import { AnswerForms } from "./decision-forms.tsx";
+import { ApprovalForms, DispatchForms } from "./decision-forms.tsx";
 import { ReasonField } from "./fields.tsx";
 
 /** What an operator may do about a model. Each form says first what it will do. */
 export function ModelActions({ model, view }: { model: string; view: ModelView }) {
-  const { config, basis, facts } = view;
+  const { config, basis, facts, standing } = view;
   const path = modelPath(model);
   const isTrigger = basis?.verdict.decision === "trigger";
   const trainer = isMock(config.trainer.name)
     ? "the mock trainer shows the request and sends nothing"
     : `a training is requested from ${config.trainer.name}`;
+  const isTraining = basis?.verdict.failed.some((code) => code === trainingInFlight.reason);
   const mayForce = basis?.verdict.condition?.passed === true && !isTrigger;
   return (
     <section class="actions" aria-label="Actions">
-      {facts.approval !== null && <AnswerForms id={facts.approval.decisionId} />}
+      {standing === "approval" && facts.approval !== null && <ApprovalForms id={facts.approval.decisionId} />}
+      {facts.training !== null && (
+        <DispatchForms
+          id={facts.training.decisionId}
+          trainer={facts.training.trainer}
+          state={facts.training.state}
+        />
+      )}
       <details class="action">
         <summary>Decide now</summary>
         <p>
           The sources are read again, and a decision is recorded.{" "}
           {isTrigger
             ? `As things stand it triggers: ${trainer}.`
-            : "As things stand it records that nothing is done. If the sources have changed since, it may trigger."}
+            : "As things stand it records no action. If the sources have changed since, it may trigger."}
         </p>
         <form method="post" action={`${path}/decide`}>
           <button class="main">Decide now</button>
@@ -35,7 +44,7 @@ export function ModelActions({ model, view }: { model: string; view: ModelView }
       {mayForce && (
         <details class="action">
           <summary>Force</summary>
-          <p>{`The condition of the policy holds, but guards object. A forced decision passes the guards: ${trainer}. Your name and reason are recorded.`}</p>
+          <p>{`The condition of the policy holds, but guards object. A forced decision passes the guards: ${trainer}.${isTraining ? " A training is under way, so this may start a second one." : ""} Your name and reason are recorded.`}</p>
           <form method="post" action={`${path}/force`}>
             <ReasonField />
             <button class="main">Force the training</button>
@@ -47,12 +56,12 @@ export function ModelActions({ model, view }: { model: string; view: ModelView }
           <details class="action">
             <summary>Snooze</summary>
             <p>
-              No training of this model starts for so long. Drift and data are still recorded, nothing is
-              discarded, and the model is re-evaluated at the end.
+              No training starts until the snooze ends. Drift and data are still recorded, and the model is
+              re-evaluated then.
             </p>
             <form method="post" action={`${path}/snooze`}>
               <label>
-                For{" "}
+                For (8h, 1d, 2w){" "}
                 <input
                   name="for"
                   required

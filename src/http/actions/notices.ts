@@ -2,7 +2,6 @@
 const NOTICES = {
   snoozed: "Snoozed. No training of this model starts before the snooze ends.",
   unsnoozed: "The snooze has ended, and the model is re-evaluated if the snooze held it back.",
-  approved: "Approved. The evidence is gathered again; if the policy still holds, the training is requested.",
   rejected: "Rejected. No training is requested for this.",
   retried: "The request is being sent again. This page shows the response.",
   resent: "The request is being sent again. This page shows the response.",

@@ -130,7 +130,7 @@ function answer(name: "approve" | "reject", state: "approved" | "rejected"): Any
       },
     },
     async handle({ params: { id }, body: { reason }, caller }, dependencies) {
-      const model = await answerApproval(dependencies, id, { state, by: caller.name, reason });
+      const { model } = await answerApproval(dependencies, id, { state, by: caller.name, reason });
       return { status: 200, body: { decisionId: id, model, state } };
     },
   });

@@ -15,6 +15,7 @@ const SPANS = [
 
 function distance(ms) {
   const length = Math.abs(ms);
+  if (length < 2000) return "just now";
   const text = SPANS.find(([from]) => length >= from)[1](length);
   return ms > 0 ? `in ${text}` : `${text} ago`;
 }
@@ -32,7 +33,7 @@ function showTimes(root) {
 /** Puts the parts of a newer version of this page in place, except where somebody is typing or has opened a form. */
 function takeOver(fresh) {
   document.title = fresh.title;
-  for (const name of ["refresh", "version"]) {
+  for (const name of ["refresh", "version", "model"]) {
     const value = fresh.getElementById("main")?.dataset[name];
     if (value === undefined) delete main.dataset[name];
     else main.dataset[name] = value;
@@ -50,11 +51,15 @@ function takeOver(fresh) {
       part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
     if (isInUse || part.querySelector("details.action[open]")) continue;
     const open = [...part.querySelectorAll("details")].map(({ open: isOpen }) => isOpen);
+    const scrolled = [...part.querySelectorAll(".scroll")].map(({ scrollLeft }) => scrollLeft);
     const focused = part.contains(document.activeElement) ? pathOf(part, document.activeElement) : null;
     part.replaceChildren(...next.childNodes);
     part.className = next.className;
     [...part.querySelectorAll("details")].forEach((details, index) => {
       details.open = open[index] ?? false;
+    });
+    [...part.querySelectorAll(".scroll")].forEach((region, index) => {
+      region.scrollLeft = scrolled[index] ?? 0;
     });
     if (focused) followPath(part, focused)?.focus({ preventScroll: true });
   }
@@ -84,7 +89,7 @@ async function refresh(version) {
       if (response.redirected) location.replace(response.url);
       else if (response.ok) takeOver(new DOMParser().parseFromString(await response.text(), "text/html"));
     } catch {
-      // checkServers says what is the matter.
+      // checkServers reports the cause.
     }
   })();
   await reading;
@@ -95,6 +100,18 @@ async function refresh(version) {
   }
 }
 
+let soon = null;
+/** Changes come in bursts, and to many open pages at once. */
+function refreshSoon() {
+  soon ??= setTimeout(
+    () => {
+      soon = null;
+      void refresh();
+    },
+    100 + Math.random() * 400,
+  );
+}
+
 let isAway = false;
 async function checkServers() {
   if (document.hidden) return;
@@ -103,12 +120,13 @@ async function checkServers() {
     const response = await fetch("/readyz", { cache: "no-store" });
     const { postgres, redis, reason } = await response.json();
     if (postgres === "down")
-      text = "Postgres is away: figures are as they were, and changes wait. This page goes on by itself.";
+      text =
+        "Postgres is away. Figures may be out of date and nothing can be changed; this page recovers by itself.";
     else if (redis === "down")
-      text = "Redis is away: nothing can be requested until it is back. This page goes on by itself.";
+      text = "Redis is away. Nothing can be requested until it is back; this page recovers by itself.";
     else if (reason) text = `Redis refuses writes: ${reason}`;
   } catch {
-    text = "Retrigger does not respond: is it running? This page goes on by itself.";
+    text = "Retrigger does not respond. Is it running? This page recovers by itself.";
   }
   away.hidden = text === "";
   if (away.textContent !== text) away.textContent = text;
@@ -116,7 +134,7 @@ async function checkServers() {
   isAway = text !== "";
 }
 
-/** Reads the page again after as long as its newest version asks for. */
+/** Reads the page again at the interval that its latest version sets. */
 function schedule() {
   const every = Number(main.dataset.refresh);
   if (!(every > 0)) return;
@@ -125,15 +143,24 @@ function schedule() {
 }
 
 let stream = null;
+let retry = null;
 function listen() {
   stream?.close();
+  clearTimeout(retry);
   stream = null;
   if (document.hidden || main.dataset.version === undefined || main.dataset.refresh !== undefined) return;
   stream = new EventSource("/api/v1/stream");
   // Something may have changed before the stream was open.
   stream.addEventListener("open", () => void refresh(main.dataset.version));
-  stream.addEventListener("decision", () => void refresh());
-  stream.addEventListener("training", () => void refresh());
+  // A stream that was refused does not come back by itself.
+  stream.addEventListener("error", () => {
+    if (stream?.readyState === EventSource.CLOSED) retry = setTimeout(listen, 5_000 + Math.random() * 5_000);
+  });
+  for (const kind of ["decision", "training"])
+    stream.addEventListener(kind, ({ data }) => {
+      const { model } = main.dataset;
+      if (model === undefined || JSON.parse(data).model === model) refreshSoon();
+    });
 }
 
 if (main && away) {
@@ -151,10 +178,13 @@ if (main && away) {
     listen();
     if (!document.hidden) void Promise.all([refresh(), checkServers()]);
   });
+  // A second click must not send a form again.
   document.addEventListener("submit", ({ target }) => {
-    // Sent once.
-    for (const button of target.querySelectorAll("button")) {
-      if (target.method === "post") button.setAttribute("aria-busy", "true");
-    }
+    if (target.method === "post")
+      for (const button of target.querySelectorAll("button")) button.disabled = true;
+  });
+  // The page is shown once more as it was left.
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
   });
 }

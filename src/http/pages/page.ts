@@ -3,11 +3,13 @@ import type { ComponentChildren } from "preact";
 import type { Actor, Role } from "../../core/access.ts";
 import type { Tone } from "../../core/standing.ts";
 import type { Requester } from "../../use-cases/client.ts";
+import type { PageReader } from "../../use-cases/page-reader.ts";
 import type { Route, RouteDependencies } from "../route.ts";
 
 /** What pages and actions work with. */
 export interface PageDependencies extends RouteDependencies {
   client: Requester;
+  reader: PageReader;
 }
 
 /** Who asks for what. */
@@ -32,6 +34,8 @@ export interface View {
   body: ComponentChildren;
   /** How often an open page reads itself again, in milliseconds; without it, when a decision or a training changes. */
   refreshMs?: number;
+  /** The only model whose changes it shows. */
+  model?: string;
 }
 
 export type PageReply = View | { redirect: string } | { csv: string; name: string };

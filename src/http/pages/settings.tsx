@@ -2,6 +2,7 @@ import type { ModelConfig } from "../../config/model-config.ts";
 import { grants, ROLES } from "../../core/access.ts";
 import { describeCondition } from "../../core/describe-condition.ts";
 import { formatCount } from "../../core/format.ts";
+import type { Redact } from "../../process/redact.ts";
 import type { AuditRow } from "../../postgres/audit.ts";
 import type { TokenRow } from "../../postgres/tokens.ts";
 import { Badge } from "../parts/badge.tsx";
@@ -22,7 +23,7 @@ export const settingsPage: Page = {
   role: "viewer",
   navigation: "Settings",
   requires: ["postgres"],
-  async load({ query, caller, now }, { live, database }) {
+  async load({ query, caller, now }, { live, database, redact }) {
     const isAdmin = grants(caller.role, "admin");
     const before = /^[1-9]\d{0,14}$/.test(query["cursor"] ?? "") ? Number(query["cursor"]) : null;
     const [tokens, audit] = isAdmin
@@ -45,7 +46,7 @@ export const settingsPage: Page = {
             </Filter>
           )}
           {found.slice(0, MODELS).map(([model, config]) => (
-            <ModelSettings model={model} config={config} />
+            <ModelSettings model={model} config={config} redact={redact} />
           ))}
           {found.length === 0 && <p class="empty">No model matches.</p>}
           {found.length > MODELS && (
@@ -59,7 +60,7 @@ export const settingsPage: Page = {
   },
 };
 
-function ModelSettings({ model, config }: { model: string; config: ModelConfig }) {
+function ModelSettings({ model, config, redact }: { model: string; config: ModelConfig; redact: Redact }) {
   return (
     <section class="panel">
       <h2>
@@ -69,7 +70,7 @@ function ModelSettings({ model, config }: { model: string; config: ModelConfig }
       <p class="soft">
         {`Schedule ${config.schedule ?? "off"}; trainer ${config.trainer.name}; counts ${config.source.buffer.unit}`}
       </p>
-      <SettingsYaml model={model} config={config} />
+      <SettingsYaml model={model} config={config} redact={redact} />
     </section>
   );
 }

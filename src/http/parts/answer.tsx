@@ -2,43 +2,64 @@ import type { ComponentChildren } from "preact";
 import type { Answer } from "../../core/answer.ts";
 import type { Explanation, Flip } from "../../core/explain/explanation.ts";
 import { Badge } from "./badge.tsx";
+import { Prose } from "./prose.tsx";
 
 /** The answer of a page: its state, one sentence, and what would change that. */
 export function AnswerPanel({
   answer: { tone, label, sentence, details },
-  turn,
+  flip,
+  now,
   children,
 }: {
   answer: Answer;
-  turn: string | null;
+  /** What would change it, as a sentence. */
+  flip: string | null;
+  now: number;
   children?: ComponentChildren;
 }) {
   return (
     <section id="answer" data-part class={`panel answer ${tone}`}>
       <Badge tone={tone}>{label}</Badge>
-      <p class="sentence">{sentence}</p>
+      <p class="sentence">
+        <Prose text={sentence} now={now} />
+      </p>
       {details.map((detail) => (
-        <p>{detail}</p>
+        <p>
+          <Prose text={detail} now={now} />
+        </p>
       ))}
-      {turn !== null && <p class="turn">{turn}</p>}
+      {flip !== null && (
+        <p class="flip">
+          <Prose text={flip} now={now} />
+        </p>
+      )}
       {children}
     </section>
   );
 }
 
 /** "What would change that: 12,400 more ratings, about 31 h at the pace of the last 7 days." */
-export function describeTurn(explanation: Explanation | null, isPast: boolean): string | null {
+export function describeNearestFlip(explanation: Explanation | null, isPast: boolean): string | null {
   const flip = explanation?.nearestFlips[0];
   if (flip === undefined) return null;
   return `What would ${isPast ? "have changed" : "change"} that: ${describeFlip(flip)}.`;
 }
 
+/** The distance of an instant in the text is shown anyway. */
 function describeFlip({ text, eta }: Flip): string {
-  return eta === null ? text : `${text} (${eta.text})`;
+  return eta === null || / UTC$/.test(text) ? text : `${text} (${eta.text})`;
 }
 
 /** Every set of changes that would turn the verdict, what did not count, and what is likely wrong with the sources. */
-export function Explained({ explanation, isPast }: { explanation: Explanation; isPast: boolean }) {
+export function Explained({
+  explanation,
+  isPast,
+  now,
+}: {
+  explanation: Explanation;
+  isPast: boolean;
+  now: number;
+}) {
   const { nearestFlips, notCounted, warnings } = explanation;
   return (
     <>
@@ -47,7 +68,9 @@ export function Explained({ explanation, isPast }: { explanation: Explanation; i
           <h3>{isPast ? "What would have changed it" : "What would change it"}</h3>
           <ul>
             {nearestFlips.map((flip) => (
-              <li>{describeFlip(flip)}</li>
+              <li>
+                <Prose text={describeFlip(flip)} now={now} />
+              </li>
             ))}
           </ul>
         </>
@@ -57,13 +80,17 @@ export function Explained({ explanation, isPast }: { explanation: Explanation; i
           <h3>Not counted</h3>
           <ul>
             {notCounted.map(({ text }) => (
-              <li>{text}</li>
+              <li>
+                <Prose text={text} now={now} />
+              </li>
             ))}
           </ul>
         </>
       )}
       {warnings.map(({ text }) => (
-        <p class="notice">{`Warning: ${text}`}</p>
+        <p class="notice">
+          <Prose text={`Warning: ${text}`} now={now} />
+        </p>
       ))}
     </>
   );

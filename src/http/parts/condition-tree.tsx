@@ -2,7 +2,6 @@ import type { ComponentChildren } from "preact";
 import type { CheckResult, Criterion } from "../../core/check.ts";
 import type { ConditionResult } from "../../core/condition.ts";
 import { CRITERIA } from "../../core/criteria/registry.ts";
-import { GUARDS } from "../../core/guards/registry.ts";
 import { Bar } from "./bar.tsx";
 import { Time } from "./time.tsx";
 
@@ -47,7 +46,15 @@ function Node({ result, unit, now }: { result: ConditionResult; unit: string; no
 }
 
 /** The guards that were asked, those that object first. */
-export function GuardList({ guards, now }: { guards: readonly CheckResult[]; now: number }) {
+export function GuardList({
+  guards,
+  now,
+  isPast = false,
+}: {
+  guards: readonly CheckResult[];
+  now: number;
+  isPast?: boolean;
+}) {
   if (guards.length === 0) return <p class="soft">This policy has no guards.</p>;
   return (
     <ul class="tree">
@@ -60,10 +67,11 @@ export function GuardList({ guards, now }: { guards: readonly CheckResult[]; now
             {!guard.passed && guard.overridden === undefined && (
               <small>
                 {guard.nextLookAt === undefined ? (
-                  "Objects. It does not end with time alone."
+                  `${isPast ? "Objected" : "Objects"}, until something else changes.`
                 ) : (
                   <>
-                    Objects until <Time at={guard.nextLookAt} now={now} />
+                    {isPast ? "Objected until " : "Objects until "}
+                    <Time at={guard.nextLookAt} now={now} />
                   </>
                 )}
               </small>
@@ -78,7 +86,7 @@ function Mark({ isYes }: { isYes: boolean }): ComponentChildren {
   return (
     <span class={`mark ${isYes ? "yes" : "no"}`}>
       {isYes ? "✓" : "✕"}
-      <span class="hidden-text">{isYes ? " yes: " : " no: "}</span>
+      <span class="visually-hidden">{isYes ? " yes: " : " no: "}</span>
     </span>
   );
 }

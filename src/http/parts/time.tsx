@@ -19,7 +19,8 @@ export function Time({ at, now, bare = false }: { at: string | null; now: number
   );
 }
 
-/** "3 h ago", "in 20 min". */
-function describeDistance(ms: number): string {
+/** "3 h ago", "in 20 min". A page is rendered a moment after its time was taken. */
+export function describeDistance(ms: number): string {
+  if (Math.abs(ms) < 2_000) return "just now";
   return ms > 0 ? `in ${describeSpan(ms)}` : `${describeSpan(-ms)} ago`;
 }

@@ -1,6 +1,7 @@
 import express, { type Request, type Response, Router } from "express";
 import { grants } from "../../core/access.ts";
 import { createRequester } from "../../use-cases/client.ts";
+import { createPageReader } from "../../use-cases/page-reader.ts";
 import { callerOf } from "../access/keeper.ts";
 import { ACTIONS } from "../actions/actions.ts";
 import { noticeOf } from "../actions/notices.ts";
@@ -19,7 +20,11 @@ export const pages: Route = {
   ],
   requires: [],
   create(dependencies) {
-    const own: PageDependencies = { ...dependencies, client: createRequester(dependencies.queues) };
+    const own: PageDependencies = {
+      ...dependencies,
+      client: createRequester(dependencies.queues),
+      reader: createPageReader(dependencies.database),
+    };
     const router = Router({ caseSensitive: true, strict: true });
     for (const { path, requires, load } of PAGES)
       router.get(path, ...requireServers(requires, dependencies), async (request, response) => {
@@ -75,14 +80,19 @@ function respond(request: Request, response: Response, reply: PageReply, version
     .send(frame(request, reply, version));
 }
 
-function frame(request: Request, { title, tone, refreshMs, body }: View, version: string | null): string {
+function frame(
+  request: Request,
+  { title, tone, refreshMs, model, body }: View,
+  version: string | null,
+): string {
   return renderFrame({
     title,
     tone,
-    live: { refreshMs, version },
+    live: { refreshMs, version, model },
     caller: callerOf(request),
     navigation: listNavigation(request.path),
-    notice: noticeOf(request.query["done"]),
+    // Only after a form of ours: a link from elsewhere must not claim that something was done.
+    notice: request.get("sec-fetch-site") === "same-origin" ? noticeOf(request.query["done"]) : null,
     children: body,
   });
 }

@@ -24,7 +24,7 @@ SELECT DISTINCT code, id FROM retraining_decisions, unnest(COALESCE(reason_codes
 -- Written by the database itself, so that the rows of the DAG and of an older version are listed too. With the rights of its
 -- owner: whoever may write decisions may have their reasons listed.
 CREATE FUNCTION retrigger_list_reasons() RETURNS trigger LANGUAGE plpgsql
-    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SECURITY DEFINER AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         TRUNCATE retraining_decision_reasons;
@@ -44,6 +44,7 @@ CREATE TRIGGER retraining_decisions_emptied AFTER TRUNCATE ON retraining_decisio
     FOR EACH STATEMENT EXECUTE FUNCTION retrigger_list_reasons();
 
 -- The requests for an approval that a person may still answer: few, however many have expired.
+CREATE INDEX retraining_approvals_settled ON retraining_approvals (settled_by) WHERE settled_by IS NOT NULL;
 CREATE INDEX retraining_approvals_open ON retraining_approvals (expires_at) WHERE state = 'open';
 
 -- Who did what about one decision or model.
@@ -67,7 +68,7 @@ COMMENT ON COLUMN retraining_dispatch_steps.is_request IS 'Whether a request to 
 
 -- With the rights of its owner: whoever may write dispatches may have their steps kept.
 CREATE FUNCTION retrigger_keep_step() RETURNS trigger LANGUAGE plpgsql
-    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO retraining_dispatch_steps (decision_id, state, is_request, status, conclusion, external_id, error)
     VALUES (NEW.decision_id, NEW.state, NEW.asked_at IS DISTINCT FROM OLD.asked_at AND NEW.asked_at IS NOT NULL,
@@ -79,12 +80,24 @@ CREATE TRIGGER retraining_dispatches_kept AFTER UPDATE ON retraining_dispatches 
         IS DISTINCT FROM (NEW.state, NEW.asked_at, NEW.status, NEW.conclusion, NEW.external_id, NEW.error))
     EXECUTE FUNCTION retrigger_keep_step();
 
+-- Functions with the rights of their owner must not find a temporary table of their caller: Postgres searches those first,
+-- unless the path says otherwise.
+DO $$
+DECLARE
+    name TEXT;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['retrigger_count_dispatch', 'retrigger_list_reasons', 'retrigger_keep_step'] LOOP
+        EXECUTE format('ALTER FUNCTION %I() SET search_path = %I, pg_temp', name, current_schema());
+    END LOOP;
+END $$;
+
 -- Down Migration
 
 DROP TRIGGER retraining_dispatches_kept ON retraining_dispatches;
 DROP FUNCTION retrigger_keep_step();
 DROP TABLE retraining_dispatch_steps;
 DROP INDEX retrigger_audit_target;
+DROP INDEX retraining_approvals_settled;
 DROP INDEX retraining_approvals_open;
 DROP TRIGGER retraining_decisions_emptied ON retraining_decisions;
 DROP TRIGGER retraining_decisions_listed ON retraining_decisions;

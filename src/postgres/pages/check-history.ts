@@ -82,7 +82,9 @@ function buildHistory(
   const { columns } = table;
   const parameters = createParameters();
   const start = `(now() - make_interval(secs => ${parameters.integer(seconds)}))`;
-  const figure = (name: "score" | "threshold"): string => toFigure(valueOf(columns[name]));
+  // JSON has no numbers for them.
+  const figure = (name: "score" | "threshold"): string =>
+    `NULLIF(NULLIF(NULLIF(${toFigure(valueOf(columns[name]))}, 'NaN'), 'Infinity'), '-Infinity')`;
   const name = columns.feature
     ? `left(${valueOf(columns.feature)?.sql}::text, ${EVIDENCE_LIMITS.texts})`
     : "NULL::text";

@@ -25,12 +25,13 @@ export interface DecisionTrail {
     state: string;
     requestedAt: string;
     expiresAt: string;
-    answeredAt: string | null;
     by: string | null;
     reason: string | null;
     isOpen: boolean;
+    /** The decision that used it, or no longer needed it. */
+    settledBy: number | null;
   } | null;
-  /** What people did about it, the oldest first. */
+  /** What people did about it, without what they were refused, the oldest first. */
   audit: Pick<AuditRow, "at" | "actor" | "role" | "means" | "action" | "result" | "detail">[];
 }
 
@@ -50,8 +51,9 @@ SELECT COALESCE((SELECT json_agg(json_build_object('at', at, 'state', state, 'is
     'conclusion', conclusion, 'externalId', external_id, 'error', error) ORDER BY id) FROM (
     SELECT * FROM retraining_dispatch_steps WHERE decision_id = $1 ORDER BY id DESC LIMIT 100) AS newest), '[]') AS steps,
   (SELECT json_build_object('decisionId', decision_id, 'state', state, 'requestedAt', requested_at, 'expiresAt', expires_at,
-    'answeredAt', answered_at, 'by', answered_by, 'reason', reason, 'isOpen', state = 'open' AND expires_at > now())
-    FROM retraining_approvals WHERE id = (${REQUEST_OF})) AS approval,
+    'by', answered_by, 'reason', reason, 'isOpen', state = 'open' AND expires_at > now(), 'settledBy', settled_by) FROM retraining_approvals
+    WHERE id = COALESCE((SELECT id FROM retraining_approvals WHERE settled_by = $1 AND state = 'used' LIMIT 1), (${REQUEST_OF}))) AS approval,
   COALESCE((SELECT json_agg(json_build_object('at', at, 'actor', actor, 'role', role, 'means', means, 'action', action,
     'result', result, 'detail', detail) ORDER BY id) FROM (
-    SELECT * FROM retrigger_audit WHERE target = ANY($2::text[]) ORDER BY id DESC LIMIT 100) AS newest), '[]') AS audit`;
+    SELECT * FROM retrigger_audit WHERE target = ANY($2::text[]) AND result IS DISTINCT FROM 'refused'
+    ORDER BY id DESC LIMIT 100) AS newest), '[]') AS audit`;

@@ -54,7 +54,8 @@ export function createStandingStore({ pool, timeZone }: { pool: pg.Pool; timeZon
 
 const ISO = (instant: string): string => `to_json(${instant}) #>> '{}'`;
 
-// Few models are snoozed or await an approval: these are read once, not searched for each model.
+// Few models are snoozed or await an approval: these are read once, not searched for each model. An unknown dispatch blocks its
+// model, whatever came after it. "+ 0" keeps the planner from searching the dispatches of all models backwards for each.
 const LIST_FACTS = `
 SELECT models.model,
   CASE WHEN latest.id IS NOT NULL THEN json_build_object('id', latest.id, 'decision', latest.decision,
@@ -78,7 +79,7 @@ LEFT JOIN LATERAL (
 ) AS latest ON true
 LEFT JOIN LATERAL (
   SELECT id, decision_id, trainer, state, reason_code, asked_at, created_at, ended_at FROM retraining_dispatches
-  WHERE model_name = models.model ORDER BY decision_id DESC LIMIT 1
+  WHERE model_name = models.model ORDER BY state = 'unknown' DESC, decision_id + 0 DESC LIMIT 1
 ) AS training ON true
 LEFT JOIN (
   SELECT DISTINCT ON (model) model, decision_id, expires_at FROM retraining_approvals

@@ -69,7 +69,12 @@ const ANSWERS: readonly [StandingModel, label: string, why: string, change: stri
     "Not retraining: the training of decision #\\d+ failed; the next may start in 60 min",
     "retry backoff ends",
   ],
-  ["unknown", "Training unknown", "It is unknown whether the training of decision #\\d+ started", "1 more alert"],
+  [
+    "unknown",
+    "Training unknown",
+    "It is unknown whether the training of decision #\\d+ started",
+    "1 more alert",
+  ],
   ["silent", "Drift runs missing", "Drift runs are missing", "1 more alert"],
   [
     "ready",

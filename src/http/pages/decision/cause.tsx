@@ -11,13 +11,25 @@ const CAUSES: Readonly<Record<string, string>> = {
   followup: "a follow-up that the service itself requested",
 };
 
+function describeApproval({
+  isOpen,
+  state,
+  by,
+  reason,
+}: NonNullable<DecisionView["trail"]["approval"]>): string {
+  if (isOpen) return "open until ";
+  // A request that is still open has expired; one that was used was approved before.
+  const outcome = { open: "expired", used: "approved" }[state] ?? state;
+  return `${outcome}${by === null ? "" : ` by ${by}`}${reason === null ? "" : ` (${reason})`}`;
+}
+
 /** Why a decision was made, what it covers, and what people did about it. */
 export function Cause({ view: { decision, trail }, now }: { view: DecisionView; now: number }) {
   const { approval, audit } = trail;
   const forced = decision.forced as { by: string; reason: string } | null;
   return (
     <section id="cause" data-part class="panel">
-      <h2>Why it was made, and by whom</h2>
+      <h2>Cause</h2>
       <dl class="facts">
         <dt>Cause</dt>
         <dd>{decision.cause === null ? "the Airflow DAG" : (CAUSES[decision.cause] ?? decision.cause)}</dd>
@@ -72,20 +84,20 @@ export function Cause({ view: { decision, trail }, now }: { view: DecisionView; 
           <h3>Approval</h3>
           <p>
             Requested by decision <DecisionLink id={approval.decisionId} />{" "}
-            <Time at={approval.requestedAt} now={now} />:{" "}
-            {approval.isOpen ? (
+            <Time at={approval.requestedAt} now={now} />: {describeApproval(approval)}
+            {approval.isOpen && <Time at={approval.expiresAt} now={now} />}
+            {approval.settledBy !== null && approval.settledBy !== decision.id && (
               <>
-                open until <Time at={approval.expiresAt} now={now} />
+                ; then decision <DecisionLink id={approval.settledBy} /> followed
               </>
-            ) : (
-              `${approval.state === "open" ? "expired" : approval.state}${approval.by === null ? "" : ` by ${approval.by}`}${approval.reason === null ? "" : ` (${approval.reason})`}`
             )}
+            .
           </p>
         </>
       )}
-      <h3>Who did what</h3>
+      <h3>Actions</h3>
       {audit.length === 0 ? (
-        <p class="soft">No person has changed anything about it.</p>
+        <p class="soft">No actions recorded.</p>
       ) : (
         <ul>
           {audit.map(({ at, actor, role, action, result, detail }) => (

@@ -1,10 +1,11 @@
 import { parseInput } from "../../../core/parse.ts";
 import { describeCondition } from "../../../core/describe-condition.ts";
 import { formatCount } from "../../../core/format.ts";
+import { listAuditTargets } from "../../audit-targets.ts";
 import { viewDecision } from "../../../use-cases/decision-view.ts";
-import { AnswerForms, DispatchForms } from "../../actions/decision-forms.tsx";
+import { ApprovalForms, DispatchForms } from "../../actions/decision-forms.tsx";
 import { DecisionPath } from "../../api/schemas.ts";
-import { AnswerPanel, describeTurn, Explained } from "../../parts/answer.tsx";
+import { AnswerPanel, describeNearestFlip, Explained } from "../../parts/answer.tsx";
 import { ConditionTree, GuardList } from "../../parts/condition-tree.tsx";
 import { BufferTable, CheckTable } from "../../parts/evidence.tsx";
 import { ModelLink, modelPath } from "../../parts/links.tsx";
@@ -24,12 +25,14 @@ export const decisionPage: Page = {
     const view = await viewDecision(database, id, {
       timeZone: config.timeZone,
       settingNamesOf: (model) => live.models().get(model)?.settingNames ?? {},
+      targets: listAuditTargets(id),
       now,
     });
     const { decision, training, answer, basis, explanation, report, trail } = view;
     const isNoAction = decision.decision === "no_action";
     return {
       title: `${answer.label} · #${id} ${decision.model}`,
+      model: decision.model,
       tone: answer.tone,
       body: (
         <>
@@ -40,7 +43,11 @@ export const decisionPage: Page = {
             ]}
           />
           <h1>{`Decision #${id}`}</h1>
-          <AnswerPanel answer={answer} turn={isNoAction ? describeTurn(explanation, true) : null}>
+          <AnswerPanel
+            answer={answer}
+            flip={isNoAction ? describeNearestFlip(explanation, true) : null}
+            now={now}
+          >
             <p class="soft">
               Decided <Time at={decision.decidedAt} now={now} /> about <ModelLink model={decision.model} />.{" "}
               {decision.nextLookAt !== null && (
@@ -50,19 +57,21 @@ export const decisionPage: Page = {
               )}
             </p>
           </AnswerPanel>
-          {mayAct && (
-            <section class="actions" aria-label="Actions">
-              {trail.approval?.isOpen === true && <AnswerForms id={trail.approval.decisionId} />}
-              {training !== null && (
-                <DispatchForms id={id} trainer={training.trainer} state={training.state} />
-              )}
-            </section>
-          )}
+          <div id="actions" data-part>
+            {mayAct && (
+              <section class="actions" aria-label="Actions">
+                {trail.approval?.isOpen === true && <ApprovalForms id={trail.approval.decisionId} />}
+                {training !== null && (
+                  <DispatchForms id={id} trainer={training.trainer} state={training.state} />
+                )}
+              </section>
+            )}
+          </div>
           <div class="columns">
             <div>
               {basis !== null && (
                 <section class="panel">
-                  <h2>What it took</h2>
+                  <h2>Conditions</h2>
                   {basis.verdict.condition !== null && (
                     <ConditionTree
                       result={basis.verdict.condition}
@@ -70,7 +79,7 @@ export const decisionPage: Page = {
                       now={now}
                     />
                   )}
-                  {explanation !== null && <Explained explanation={explanation} isPast />}
+                  {explanation !== null && <Explained explanation={explanation} isPast now={now} />}
                 </section>
               )}
               <Cause view={view} now={now} />
@@ -80,7 +89,7 @@ export const decisionPage: Page = {
               {basis !== null && (
                 <section class="panel">
                   <h2>Guards</h2>
-                  <GuardList guards={basis.verdict.guards} now={now} />
+                  <GuardList guards={basis.verdict.guards} now={now} isPast />
                   <h3>Policy</h3>
                   <p>{describeCondition(basis.policy)}</p>
                 </section>
@@ -90,7 +99,7 @@ export const decisionPage: Page = {
           {basis !== null && (
             <div class="columns">
               <section class="panel">
-                <h2>Drift checks that it saw</h2>
+                <h2>Drift checks in the evidence</h2>
                 <p>
                   {`${formatCount(basis.evidence.checks.total)} in the window, ${formatCount(basis.evidence.checks.triggered)} with an alert.`}
                 </p>
@@ -105,7 +114,7 @@ export const decisionPage: Page = {
                 )}
               </section>
               <section class="panel">
-                <h2>Buffer that it saw</h2>
+                <h2>Buffer in the evidence</h2>
                 <BufferTable evidence={basis.evidence} now={now} />
               </section>
             </div>

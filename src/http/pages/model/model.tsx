@@ -1,6 +1,8 @@
-import { viewModel } from "../../../use-cases/model-view.ts";
+import { isMock } from "../../../core/dispatch/dispatch.ts";
+import type { Explanation } from "../../../core/explain/explanation.ts";
+import { type ModelView, viewModel } from "../../../use-cases/model-view.ts";
 import { ModelActions } from "../../actions/model-forms.tsx";
-import { AnswerPanel, describeTurn, Explained } from "../../parts/answer.tsx";
+import { AnswerPanel, describeNearestFlip, Explained } from "../../parts/answer.tsx";
 import { ConditionTree, GuardList } from "../../parts/condition-tree.tsx";
 import { BufferTable } from "../../parts/evidence.tsx";
 import { DecisionLink } from "../../parts/links.tsx";
@@ -17,31 +19,29 @@ export const modelPage: Page = {
   path: "/models/:model",
   role: "viewer",
   requires: ["postgres"],
-  async load({ params, query, mayAct, now }, { live, database, client }) {
+  async load({ params, query, mayAct, now }, { live, database, client, reader, redact }) {
     const { model = "" } = params;
     const range = findRange(query["range"]);
     const feature = query["feature"] ?? null;
-    const view = await viewModel({ models: live.models(), database, inbox: client.inbox }, model, {
-      seconds: range.seconds,
-      feature,
-      now,
-    });
+    const view = await viewModel(
+      { models: live.models(), database, reader, inbox: client.inbox, redact },
+      model,
+      {
+        seconds: range.seconds,
+        feature,
+        now,
+      },
+    );
     const { answer, basis, facts, problem } = view;
     return {
       title: `${answer.label} · ${model}`,
+      model,
       tone: answer.tone,
       body: (
         <>
           <Breadcrumb links={[["Models", "/"]]} />
           <h1>{model}</h1>
-          <AnswerPanel
-            answer={answer}
-            turn={
-              facts.approval === null && basis?.verdict.decision === "no_action"
-                ? describeTurn(basis.verdict.explanation, false)
-                : null
-            }
-          >
+          <AnswerPanel answer={answer} flip={describeFlip(view, mayAct)} now={now}>
             {problem !== null && basis !== null && <p class="notice">{problem}</p>}
             <p class="soft">
               {basis !== null && (
@@ -60,42 +60,52 @@ export const modelPage: Page = {
               )}
             </p>
           </AnswerPanel>
-          {mayAct && <ModelActions model={model} view={view} />}
-          {basis !== null && (
-            <div class="columns">
-              <section id="condition" data-part class="panel">
-                <h2>What it takes</h2>
-                {basis.verdict.condition !== null && (
-                  <ConditionTree
-                    result={basis.verdict.condition}
-                    unit={basis.evidence.buffer.unit}
-                    now={now}
-                  />
-                )}
-                {basis.verdict.explanation !== null && (
-                  <Explained explanation={basis.verdict.explanation} isPast={false} />
-                )}
-              </section>
-              <div>
-                <section id="guards" data-part class="panel">
-                  <h2>Guards</h2>
-                  <GuardList guards={basis.verdict.guards} now={now} />
+          <div id="actions" data-part>
+            {mayAct && <ModelActions model={model} view={view} />}
+          </div>
+          <div id="basis" data-part>
+            {basis !== null && (
+              <div class="columns">
+                <section class="panel">
+                  <h2>Conditions</h2>
+                  {basis.verdict.condition !== null && (
+                    <ConditionTree
+                      result={basis.verdict.condition}
+                      unit={basis.evidence.buffer.unit}
+                      now={now}
+                    />
+                  )}
+                  {basis.verdict.explanation !== null && (
+                    <Explained
+                      explanation={withoutMock(basis.verdict.explanation, view)}
+                      isPast={false}
+                      now={now}
+                    />
+                  )}
                 </section>
-                <Plans view={view} model={model} now={now} />
+                <div>
+                  <section class="panel">
+                    <h2>Guards</h2>
+                    <GuardList guards={basis.verdict.guards} now={now} />
+                  </section>
+                  <Plans view={view} model={model} now={now} />
+                </div>
               </div>
-            </div>
-          )}
+            )}
+          </div>
           <History view={view} query={query} model={model} now={now} range={range} />
           <div class="columns">
-            {basis !== null && (
-              <section id="buffer" data-part class="panel">
-                <h2>Buffer</h2>
-                <BufferTable evidence={basis.evidence} now={now} />
-              </section>
-            )}
+            <div id="buffer" data-part>
+              {basis !== null && (
+                <section class="panel">
+                  <h2>Buffer</h2>
+                  <BufferTable evidence={basis.evidence} now={now} />
+                </section>
+              )}
+            </div>
             <div>
               {basis === null && <Plans view={view} model={model} now={now} />}
-              <Policies view={view} model={model} now={now} />
+              <Policies view={view} model={model} redact={redact} now={now} />
             </div>
           </div>
         </>
@@ -103,3 +113,26 @@ export const modelPage: Page = {
     };
   },
 };
+
+/** The nearest change that would turn the answer; what a person has to do comes first. */
+function describeFlip({ standing, basis, facts }: ModelView, mayAct: boolean): string | null {
+  switch (standing) {
+    case "approval":
+      return `What would change that: ${mayAct ? "your approval, below" : "the approval of an operator"}.`;
+    case "unknown":
+      return `What would change that: ${mayAct ? "look at the trainer, then confirm the training or resend the request, below" : "an operator confirms the training or resends the request"}.`;
+    case "refused":
+      return `What would change that: ${mayAct ? "fix the cause, then retry the request, below" : "an operator retries the request"}.`;
+    default: {
+      const isNow = basis?.decisionId === null || facts.latest?.decision === "no_action";
+      return isNow && basis?.verdict.decision === "no_action"
+        ? describeNearestFlip(basis.verdict.explanation, false)
+        : null;
+    }
+  }
+}
+
+/** Nothing was trained by the mock trainer, so nothing has emptied the buffer. */
+function withoutMock(explanation: Explanation, { config }: ModelView): Explanation {
+  return isMock(config.trainer.name) ? { ...explanation, warnings: [] } : explanation;
+}
