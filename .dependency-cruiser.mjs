@@ -1,11 +1,11 @@
-// The layers of Retrigger, top to bottom. A file may import its own layer and the layers below it, never one above:
-// `npm run check:layers` fails otherwise. ARCHITECTURE.md says what each layer holds.
 import swc from "@swc/core";
 
 // dependency-cruiser 17, the last one for Node 20, reads every file with swc as TypeScript without JSX.
 const parseFile = swc.parseFileSync;
 swc.parseFileSync = (path, options) => parseFile(path, { ...options, tsx: path.endsWith(".tsx") });
 
+// The layers of Retrigger, top to bottom. A file may import its own layer and the layers below it, never one above:
+// `npm run check:layers` fails otherwise. ARCHITECTURE.md says what each layer holds.
 const LAYERS = [
   { name: "entry points", path: "^src/(cli|demo|main)\\.ts$" },
   { name: "commands, parts of the demo", path: "^src/(cli|demo)/" },

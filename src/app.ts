@@ -147,6 +147,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       lockTtlMs,
       timing,
       timeZone,
+      publicUrl: config.publicUrl,
       notify: createNotify(queues.notifications, targetsOf(config.notifications)),
       // A local program starts at once; elsewhere a training takes a while to begin.
       followTraining: (job: { runId: string; model: string }) =>
@@ -155,7 +156,6 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       findForRun: live.findForRun,
       hasModel: (model: string) => live.models().has(model),
       // A model that was removed from the settings may still have a run to report.
-      publicUrl: config.publicUrl,
       settingNamesOf: (model: string) => live.models().get(model)?.settingNames ?? {},
       spreadMsOf: (model: string) => live.models().get(model)?.spreadMs ?? 0,
       listModels: live.models,

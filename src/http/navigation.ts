@@ -1,11 +1,17 @@
 import { PAGES } from "./pages/pages.ts";
 
-/** The pages of the navigation, and Bull Board, which has a server of its own within this one. */
+/** Pages of other programs within this server, by the page of ours that they come before. */
+const FOREIGN = { label: "Queues", path: "/queues", before: "/health" } as const;
+
+/** The navigation, in which the current page is marked. */
 export function listNavigation(current: string): { label: string; path: string; isCurrent: boolean }[] {
-  const own = PAGES.flatMap(({ navigation: label, path }) => (label === undefined ? [] : [{ label, path }]));
-  const position = own.findIndex(({ path }) => path === "/health");
-  return own.toSpliced(position, 0, { label: "Queues", path: "/queues" }).map((entry) => ({
-    ...entry,
-    isCurrent: current === entry.path || (entry.path !== "/" && current.startsWith(`${entry.path}/`)),
+  const entries = PAGES.flatMap(({ navigation: label, path }) => {
+    if (label === undefined) return [];
+    return path === FOREIGN.before ? [FOREIGN, { label, path }] : [{ label, path }];
+  });
+  return entries.map(({ label, path }) => ({
+    label,
+    path,
+    isCurrent: current === path || (path !== "/" && current.startsWith(`${path}/`)),
   }));
 }

@@ -15,17 +15,25 @@ const TITLES: Readonly<Record<number, string>> = {
 };
 
 /** A problem as a page: what is the matter, and where to go. */
-export function renderProblem(status: number, detail: string): string {
+export function renderProblem(method: string, status: number, detail: string): string {
+  const isRead = method === "GET";
   const title = TITLES[status] ?? "That was not possible";
   return renderBare({
     title,
     tone: status === 404 ? "calm" : "bad",
-    reloadSeconds: status === 503 ? RELOAD_SECONDS : undefined,
+    // A form that was sent cannot be sent again by reading its address.
+    reloadSeconds: status === 503 && isRead ? RELOAD_SECONDS : undefined,
     children: (
       <>
         <h1>{title}</h1>
         <p>{detail}</p>
-        {status === 503 && <p class="soft">This page tries again by itself.</p>}
+        {status === 503 && (
+          <p class="soft">
+            {isRead
+              ? "This page tries again by itself."
+              : "Nothing was changed. Go back, and send the form again later."}
+          </p>
+        )}
         <p>
           <a href="/">Overview</a> · <a href="/health">Health</a>
         </p>

@@ -20,7 +20,7 @@ export function respondProblem(response: Response, status: number, code: string,
   if (status === 503) response.set("Retry-After", "5");
   if (isPageWanted(response.req)) {
     response.status(status).set("Cache-Control", "no-store").type("html");
-    return void response.send(renderProblem(status, detail));
+    return void response.send(renderProblem(response.req.method, status, detail));
   }
   response
     .status(status)

@@ -73,11 +73,11 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
     expect(await marker.evaluate((body) => body === document.body)).toBe(true);
     await open("/");
     await decideElsewhere("decided");
-    await page.locator("tr", { hasText: "decided" }).getByText("no drift").waitFor();
+    await page.locator("tr", { hasText: "decided" }).getByText("drift is unknown").waitFor();
     expect(problems).toEqual([]);
   });
 
-  it("decides now with the mouse: told before, shown the four stages, and led to the decision", async () => {
+  it("decides now with the mouse: what will happen, then the stages, then the decision", async () => {
     await addCheckOf(world, "decided");
     await open("/models/decided");
     await page.getByText("Would be retrained now").waitFor();
@@ -124,14 +124,14 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
     await tabTo(page, /^Reason/);
     await page.keyboard.type("the holidays");
     await page.keyboard.press("Enter");
-    await page.getByText("Snoozed. No training of this model starts").waitFor();
-    await page.getByText("snoozed for another 2 h by local (the holidays)").first().waitFor();
+    await page.getByText("Snoozed. No training").waitFor();
+    await page.getByText("by local (the holidays)").first().waitFor();
     await tabTo(page, "End the snooze");
     await page.keyboard.press("Enter");
     await tabTo(page, "End the snooze");
     await page.keyboard.press("Enter");
     await page.getByText("The snooze has ended").waitFor();
-    expect(await page.getByText("snoozed for another").count()).toBe(0);
+    expect(await page.getByText("snoozed until").count()).toBe(0);
     const rows = await world.sql("SELECT reason, snoozed_by, ended_by FROM retraining_snoozes");
     expect(rows).toEqual([{ reason: "the holidays", snoozed_by: "local", ended_by: "local" }]);
   });
@@ -147,12 +147,17 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
     await page.locator("summary", { hasText: "Approve" }).click();
     await page.locator("details[open]").getByLabel("Reason").fill("the drift is real");
     await page.getByRole("button", { name: /^Approve decision/ }).click();
-    await page.getByText("Approved. The evidence is gathered again").waitFor();
-    await page.getByText("used by local (the drift is real)").waitFor();
+    await page.waitForURL(/\/decisions\/\d+$/);
+    await page.getByText("Retraining was triggered: drift in ks").waitFor();
+    await page.getByText("approved by local (the drift is real)").waitFor();
+    const [asked, triggered] = await listDecisions(world, "approved");
+    expect(triggered?.decision).toBe("trigger_mock");
+    await open(`/decisions/${asked?.id}`);
     await page.getByText("POST /decisions/:id/approve").waitFor();
-    await until("the training is requested", async () =>
-      (await listDecisions(world, "approved")).some(({ decision }) => decision === "trigger_mock"),
-    );
+    await page
+      .locator("#cause")
+      .getByRole("link", { name: `#${triggered?.id}` })
+      .waitFor();
 
     await open("/models/rejected");
     await tabTo(page, "Reject");
@@ -189,7 +194,7 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
       .catch(() => {});
     await decideElsewhere("forced");
     await open("/models/forced");
-    await page.getByText("cooling down for another 7 days").first().waitFor();
+    await page.getByText("cooling down until").first().waitFor();
     await page.locator("summary", { hasText: "Force" }).click();
     await page.locator("details[open]").getByLabel("Reason").fill("the demo is today");
     await page.getByRole("button", { name: "Force the training" }).click();
@@ -239,7 +244,10 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
     await page.getByRole("link", { name: "Retry refused requests" }).click();
     await page.getByText("1 request was refused").waitFor();
     await page.getByRole("button", { name: "Retry it" }).click();
-    await page.getByText("1 of 1 are sent again").waitFor();
+    await page.getByText("1 of 1 request sent again").waitFor();
+    const [refused] = await listDecisions(world, "refused");
+    await open(`/decisions/${refused?.id}`);
+    await page.getByText("POST /decisions/:id/retry").waitFor();
     await until(
       "it was sent again",
       async () => (await listDecisions(world, "refused"))[0]?.state === "failed",
@@ -288,11 +296,11 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
     problems.length = 0;
   });
 
-  it("keeps the page while Postgres is away, is told so, and it goes on by itself", async () => {
+  it("keeps the page while Postgres is away, which says so and recovers", async () => {
     await open("/models/live");
     await page.getByText("already acted on this drift").first().waitFor();
     wire.cut();
-    await page.getByText("Postgres is away: figures are as they were").waitFor();
+    await page.getByText("Postgres is away. Figures may be out of date").waitFor();
     await page.getByText("already acted on this drift").first().waitFor();
     await takePicture(page, "postgres-away");
     const other = await page.context().newPage();
@@ -309,7 +317,7 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
     problems.length = 0;
   });
 
-  it("who may only view sees no actions, and cannot call them", async () => {
+  it("with a viewer's token sees no actions and cannot call them", async () => {
     const database = createDatabase(world.config, createLogger("silent"));
     const given = { name: "a viewer", role: "viewer", createdBy: "a test", forSeconds: null } as const;
     const { token } = await database.createToken(given);
@@ -328,7 +336,7 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
       expect(await own.locator("form[method=post]:not([action='/logout'])").count(), path).toBe(0);
       expect(await own.locator("a[href*='/retry'], a[href*='dry-run']").count(), path).toBe(0);
     }
-    expect(await own.getByText("Audit").count()).toBe(0);
+    expect(await own.getByRole("heading", { name: "Audit" }).count()).toBe(0);
     const before = await world.sql("SELECT count(*) FROM retraining_decisions");
     for (const path of [
       "/models/live/decide",

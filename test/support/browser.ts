@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { AxeResults } from "axe-core";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { CHROMIUM } from "./chromium.ts";
 
 const FLAGS = [
@@ -22,7 +22,6 @@ const PICTURES = ".data/pictures";
 export const HAS_NO_BROWSER = CHROMIUM === undefined;
 
 export interface TestBrowser {
-  browser: Browser;
   /** Opens a page, and collects what is wrong on it. */
   open(options?: BrowserContextOptions): Promise<{ page: Page; problems: string[] }>;
   close(): Promise<void>;
@@ -32,7 +31,6 @@ export async function launchBrowser(): Promise<TestBrowser> {
   await mkdir(PICTURES, { recursive: true });
   const browser = await chromium.launch({ executablePath: CHROMIUM ?? "", args: FLAGS });
   return {
-    browser,
     async open(options = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
       const page = await context.newPage();

@@ -25,10 +25,8 @@ export const STANDING_MODELS = {
 export type StandingModel = keyof typeof STANDING_MODELS;
 
 /** A world with a model in each standing. The service runs, with its pages. */
-export async function createStandings(
-  settings: Record<string, string> = {},
-): Promise<{ world: PolicyWorld; address: string }> {
-  const world = await createPolicyWorld(STANDING_MODELS, settings);
+export async function createStandings(): Promise<{ world: PolicyWorld; address: string }> {
+  const world = await createPolicyWorld(STANDING_MODELS);
   const app = await world.startApp({ role: "all" });
   const models = Object.keys(STANDING_MODELS) as StandingModel[];
   const drifting = models.filter((model) => !["quiet", "unchecked", "silent", "ready"].includes(model));

@@ -40,6 +40,10 @@ const facts = (changes: Partial<StandingInput> = {}): StandingInput => ({
   isReady: false,
   ...changes,
 });
+const AWAITING = {
+  approval: { decisionId: 7, expiresAt: ago(-60) },
+  latest: decision({ codes: ["awaiting_approval"], driftRunsMissing: true }),
+};
 const TRIGGERED = decision({ decision: "trigger", codes: ["drift_detected"] });
 
 describe("where a model stands", () => {
@@ -66,12 +70,10 @@ describe("where a model stands", () => {
     ["triggered", { latest: TRIGGERED, training: training({ state: "cancelled", isUnrequested: true }) }],
     ["ready", { isReady: true, latest: decision({ driftRunsMissing: true }) }],
     ["ready", { isReady: true, latest: TRIGGERED, training: training({ state: "failed" }) }],
-    ["approval", { isReady: true, approval: { decisionId: 7, expiresAt: ago(-60) } }],
+    ["approval", { ...AWAITING, isReady: true }],
+    ["waiting", { ...AWAITING, latest: decision() }],
     ["silent", { latest: decision({ driftRunsMissing: true }) }],
-    [
-      "approval",
-      { approval: { decisionId: 7, expiresAt: ago(-60) }, latest: decision({ driftRunsMissing: true }) },
-    ],
+    ["approval", AWAITING],
     ["stuck", { waitingSince: ago(5), approval: { decisionId: 7, expiresAt: ago(-60) } }],
     ["stuck", { latest: null, waitingSince: ago(5) }],
     ["refused", { latest: TRIGGERED, training: training({ state: "rejected" }), waitingSince: ago(5) }],

@@ -1,6 +1,6 @@
 /** What is still to happen, by its time. */
 export interface Agenda {
-  /** Returns how to take it off again. */
+  /** Returns a function that removes it. */
   add(at: number, act: Act): () => void;
   /** Takes off and returns what comes first; of several at the same time, what was added first. Null if nothing is left. */
   takeFirst(): Entry | null;

@@ -48,7 +48,7 @@ export interface PastServiceDependencies {
   database: Database;
   trainers: Trainers;
   past: Pick<Past, "now">;
-  /** Where the service puts what it will do later: to look again, to follow a training. */
+  /** Where the service puts what it will do later: to re-evaluate, to follow a training. */
   agenda: Agenda;
   /** How the next training of a model goes. */
   nextTraining(model: string): SampleTraining;

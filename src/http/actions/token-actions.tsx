@@ -16,6 +16,13 @@ export const tokenActions: readonly Action[] = [
     path: "/settings/tokens",
     async run({ fields, caller }, { database }) {
       const { name, role, for: length } = parseInput(NewToken, fields, "form");
+      // From then on nobody is recognized without a token.
+      if (role !== "admin" && !(await database.readTokenState()).inForce && caller.means === "local")
+        throw new RequestError(
+          409,
+          "The first token must be an admin's: without one, nobody could create another here",
+          "REFUSED",
+        );
       const forSeconds = length === undefined ? null : toMs(length) / 1000;
       const { token } = await database.createToken({ name, role, createdBy: caller.name, forSeconds });
       return {

@@ -1,6 +1,7 @@
 import { parseInput } from "../../core/parse.ts";
 import { CRITERIA } from "../../core/criteria/registry.ts";
 import { formatCount, formatScore } from "../../core/format.ts";
+import { approval } from "../../core/guards/approval.ts";
 import { GUARDS } from "../../core/guards/registry.ts";
 import { toInstant } from "../../../queues/jobs.ts";
 import type { DecisionFilter, DecisionRow } from "../../postgres/decision-log.ts";
@@ -9,6 +10,7 @@ import { toCsv } from "../csv.ts";
 import { Badge } from "../parts/badge.tsx";
 import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, TrainingLink, withQuery } from "../parts/links.tsx";
+import { Prose } from "../parts/prose.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page, PageCall } from "./page.ts";
 import { Table } from "../parts/table.tsx";
@@ -143,10 +145,13 @@ export function DecisionTable({ rows, now }: { rows: readonly DecisionRow[]; now
             <ModelLink model={row.model} />
           </td>
           <td data-label="Result">
-            <Badge tone={row.decision?.startsWith("trigger") ? "good" : "calm"}>
-              {row.decision ?? "unknown"}
-            </Badge>
-            <small>{row.why ?? row.reason?.replaceAll(",", ", ").replaceAll("_", " ")}</small>
+            <Outcome row={row} />
+            <small>
+              <Prose
+                text={row.why ?? row.reason?.replaceAll(",", ", ").replaceAll("_", " ") ?? ""}
+                now={now}
+              />
+            </small>
           </td>
           <td data-label="Buffer" class="number">
             {row.bufferSize === null ? "–" : formatCount(row.bufferSize)}
@@ -168,4 +173,11 @@ export function DecisionTable({ rows, now }: { rows: readonly DecisionRow[]; now
       ))}
     </Table>
   );
+}
+
+function Outcome({ row: { decision, reason } }: { row: DecisionRow }) {
+  if (decision === "trigger_mock") return <Badge tone="good">triggered (mock)</Badge>;
+  if (decision === "trigger") return <Badge tone="good">triggered</Badge>;
+  if (reason?.split(",").includes(approval.reason)) return <Badge tone="act">approval requested</Badge>;
+  return <Badge tone="calm">no action</Badge>;
 }

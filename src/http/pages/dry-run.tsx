@@ -1,4 +1,5 @@
 import { dryRun } from "../../use-cases/dry-run.ts";
+import { AnswerPanel, describeNearestFlip } from "../parts/answer.tsx";
 import { modelPath } from "../parts/links.tsx";
 import type { Page } from "./page.ts";
 import { Breadcrumb } from "../parts/breadcrumb.tsx";
@@ -8,10 +9,11 @@ export const dryRunPage: Page = {
   path: "/models/:model/dry-run",
   role: "operator",
   requires: ["postgres"],
-  async load({ params: { model = "" } }, { config, live, secrets, database }) {
+  async load({ params: { model = "" }, now }, { config, live, secrets, database }) {
     const own = { ...config, models: live.models(), secrets, notes: [] };
     const summary = await dryRun({ config: own, database, model });
     const isTrigger = summary.decision !== "no_action";
+    const why = summary.explanation?.why ?? summary.reason;
     return {
       title: `Dry run · ${model}`,
       tone: isTrigger ? "busy" : "calm",
@@ -24,13 +26,20 @@ export const dryRunPage: Page = {
             ]}
           />
           <h1>Dry run</h1>
-          <p class="lead">
-            {isTrigger ? "It would trigger now. " : "It would not trigger now. "}
-            Nothing was recorded, and nothing was sent.
-          </p>
-          <pre class="panel" tabIndex={0}>
-            {summary.report}
-          </pre>
+          <AnswerPanel
+            answer={{
+              tone: isTrigger ? "busy" : "calm",
+              label: isTrigger ? "Would trigger now" : "Would not trigger now",
+              sentence: isTrigger ? `It would be retrained: ${why}.` : `It would not be retrained: ${why}.`,
+              details: ["Nothing was recorded, and nothing was sent."],
+            }}
+            flip={isTrigger ? null : describeNearestFlip(summary.explanation, false)}
+            now={now}
+          />
+          <details class="data panel">
+            <summary>The report that a decision would print</summary>
+            <pre tabIndex={0}>{summary.report}</pre>
+          </details>
         </>
       ),
     };

@@ -2,12 +2,14 @@ import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../core/errors.ts";
 import { describeFinding, fault, type Finding } from "../../core/finding.ts";
 import { formatCount } from "../../core/format.ts";
-import type { Tone } from "../../core/standing.ts";
+import { needsPerson, STANDINGS, type Tone } from "../../core/standing.ts";
 import { createLogger } from "../../process/logger.ts";
 import { isSettledWithin } from "../../process/lifecycle.ts";
 import { diagnose } from "../../use-cases/doctor/doctor.ts";
 import { FEW_MODELS, summarize } from "../../use-cases/doctor/summarize.ts";
+import { listStandings, type ModelStanding } from "../../use-cases/overview.ts";
 import { Badge } from "../parts/badge.tsx";
+import { ModelLink } from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
 import { checkReadiness } from "../readiness.ts";
 import type { Page, PageDependencies } from "./page.ts";
@@ -48,12 +50,14 @@ export const healthPage: Page = {
       countJobs(dependencies),
       own.running && own.latest === null ? isSettledWithin(own.running, WAIT_MS) : null,
     ]);
+    const urgent = readiness.postgres === "up" ? await listUrgent(dependencies) : [];
     const { latest, running } = own;
     const findings = latest?.findings ?? [];
     const faults = findings.filter(({ level }) => level === "fault").length;
     const warnings = findings.filter(({ level }) => level === "warning").length;
     const failed = queues?.reduce((sum, queue) => sum + queue.failed, 0) ?? 0;
-    const tone = !readiness.isReady || faults > 0 ? "bad" : warnings + failed > 0 ? "act" : "good";
+    const tone =
+      !readiness.isReady || faults > 0 ? "bad" : warnings + failed + urgent.length > 0 ? "act" : "good";
     return {
       title: { bad: "Faults · Health", act: "Warnings · Health", good: "Health" }[tone],
       tone,
@@ -68,6 +72,26 @@ export const healthPage: Page = {
               <State isUp={readiness.redis === "up"} />
             </p>
             {readiness.reason !== undefined && <p class="notice">{readiness.reason}</p>}
+          </section>
+          <section id="urgent" data-part class="panel">
+            <h2>Models that need a person</h2>
+            {urgent.length === 0 ? (
+              <p class="soft">None.</p>
+            ) : (
+              <ul class="tree">
+                {urgent.slice(0, SHOWN_MODELS).map(({ model, standing }) => (
+                  <li>
+                    <Badge tone={STANDINGS[standing].tone}>{STANDINGS[standing].label}</Badge>{" "}
+                    <ModelLink model={model} />
+                  </li>
+                ))}
+                {urgent.length > SHOWN_MODELS && (
+                  <li>
+                    <a href="/">{`${formatCount(urgent.length - SHOWN_MODELS)} more on the overview`}</a>
+                  </li>
+                )}
+              </ul>
+            )}
           </section>
           <section id="queues" data-part class="panel">
             <h2>Queues</h2>
@@ -146,6 +170,13 @@ function Findings({ findings }: { findings: readonly Finding[] }) {
 
 function State({ isUp }: { isUp: boolean }) {
   return <Badge tone={isUp ? "good" : "bad"}>{isUp ? "up" : "away"}</Badge>;
+}
+
+const SHOWN_MODELS = 20;
+
+async function listUrgent({ database, live }: PageDependencies): Promise<ModelStanding[]> {
+  const all = await listStandings(database, live.models()).catch(() => []);
+  return all.filter(({ standing }) => needsPerson(standing));
 }
 
 async function renew(own: Kept, dependencies: PageDependencies): Promise<void> {

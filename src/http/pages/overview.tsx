@@ -4,6 +4,7 @@ import { describeRows, listStandings, type ModelRow } from "../../use-cases/over
 import { Badge } from "../parts/badge.tsx";
 import { Bar } from "../parts/bar.tsx";
 import { DecisionLink, modelPath, TrainingState, withQuery } from "../parts/links.tsx";
+import { Prose } from "../parts/prose.tsx";
 import { Sparkline } from "../parts/sparkline.tsx";
 import { Time } from "../parts/time.tsx";
 import type { Page } from "./page.ts";
@@ -41,7 +42,7 @@ export const overview: Page = {
         <>
           <h1>Models</h1>
           <section id="states" data-part>
-            <p class="lead">{summarize(all.length, urgent)}</p>
+            <p class="lead">{summarize(all.length, urgent)} Figures are those of each latest decision.</p>
             <nav class="chips" aria-label="States">
               <a
                 class="chip"
@@ -125,15 +126,21 @@ function Row({ row, now }: { row: ModelRow; now: number }) {
       </th>
       <td data-label="State">
         <Badge tone={tone}>{label}</Badge>
-        <small>{why}</small>
+        <small>
+          <Prose text={why} now={now} />
+        </small>
       </td>
       <td data-label="What would change it">
         {flip === null || latest?.decision !== "no_action" ? (
           <span class="none">–</span>
         ) : (
           <>
-            {flip.text}
-            {flip.eta !== null && <small>{flip.eta.text}</small>}
+            <Prose text={flip.text} now={now} />
+            {flip.eta !== null && !flip.text.endsWith(" UTC") && (
+              <small>
+                about <Time at={flip.eta.at} now={now} />
+              </small>
+            )}
           </>
         )}
       </td>

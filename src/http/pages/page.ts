@@ -1,4 +1,3 @@
-import type { Request } from "express";
 import type { ComponentChildren } from "preact";
 import type { Actor, Role } from "../../core/access.ts";
 import type { Tone } from "../../core/standing.ts";
@@ -12,7 +11,7 @@ export interface PageDependencies extends RouteDependencies {
   reader: PageReader;
 }
 
-/** Who asks for what. */
+/** A request for a page. */
 export interface PageCall {
   params: Readonly<Record<string, string>>;
   query: Readonly<Record<string, string | undefined>>;
@@ -21,7 +20,6 @@ export interface PageCall {
   mayAct: boolean;
   /** Unix milliseconds. */
   now: number;
-  request: Request;
 }
 
 /** A page to be shown. */

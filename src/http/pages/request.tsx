@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Job } from "bullmq";
+import type { Job } from "bullmq";
 import { INBOX, STAGES } from "../../../queues/names.ts";
 import { parseInput } from "../../core/parse.ts";
 import type { Tone } from "../../core/standing.ts";

@@ -27,7 +27,7 @@ export const retryPage: Page = {
           ) : (
             <>
               <p>
-                {`${rows.length === MOST ? `The newest ${MOST}` : formatCount(rows.length)} ${rows.length === 1 ? "request was" : "requests were"} refused. Each is sent once more, unless a later decision about its model has requested a training since: that one is skipped, and you are shown so.`}
+                {`${rows.length === MOST ? `The newest ${MOST}` : formatCount(rows.length)} ${rows.length === 1 ? "request was" : "requests were"} refused. Each is sent once more, unless a later decision about its model has requested a training since: such a request is skipped, and listed as skipped.`}
               </p>
               <form method="post" action="/decisions/retry" class="filter">
                 <input type="hidden" name="ids" value={rows.map(({ id }) => id).join(",")} />
@@ -53,7 +53,7 @@ export function renderRetried(results: readonly { id: number; problem: string | 
     body: (
       <>
         <Breadcrumb links={[["Decisions", "/decisions"]]} />
-        <h1>{`${formatCount(sent)} of ${formatCount(results.length)} are sent again`}</h1>
+        <h1>{`${formatCount(sent)} of ${formatCount(results.length)} ${results.length === 1 ? "request" : "requests"} sent again`}</h1>
         <ul>
           {results.map(({ id, problem }) => (
             <li>

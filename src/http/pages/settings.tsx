@@ -82,8 +82,9 @@ function Tokens({ tokens, now }: { tokens: readonly TokenRow[]; now: number }) {
       <details class="action">
         <summary>Create a token</summary>
         <p>
-          The token is shown once. Whoever holds it may do what its role allows, until it is revoked or
-          expires.
+          The token is shown once. It grants its role to anyone who has it, until it is revoked or expires.{" "}
+          {tokens.length === 0 &&
+            "From the first one on everybody needs a token, so the first must be an admin's."}
         </p>
         <form method="post" action={`${PATH}/tokens`}>
           <label>
@@ -93,7 +94,7 @@ function Tokens({ tokens, now }: { tokens: readonly TokenRow[]; now: number }) {
             Role{" "}
             <select name="role">
               {ROLES.map((role) => (
-                <option value={role} selected={role === "viewer"}>
+                <option value={role} selected={role === (tokens.length === 0 ? "admin" : "viewer")}>
                   {role}
                 </option>
               ))}
@@ -106,7 +107,7 @@ function Tokens({ tokens, now }: { tokens: readonly TokenRow[]; now: number }) {
         </form>
       </details>
       {tokens.length === 0 ? (
-        <p class="empty">None yet: on this machine nobody needs one.</p>
+        <p class="empty">No tokens yet. None is needed on this machine.</p>
       ) : (
         <Table label="Tokens" columns={["Name", "Role", "Created", "Last used", "State"]}>
           {tokens.map((token) => {
@@ -163,7 +164,7 @@ function Audit({
     <section class="panel">
       <h2>Audit</h2>
       {shown.length === 0 ? (
-        <p class="empty">Nobody has changed anything yet.</p>
+        <p class="empty">No changes recorded yet.</p>
       ) : (
         <Table label="Audit" columns={["When", "Who", "What", "Result"]}>
           {shown.map((row) => (

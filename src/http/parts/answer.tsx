@@ -47,7 +47,7 @@ export function describeNearestFlip(explanation: Explanation | null, isPast: boo
 
 /** The distance of an instant in the text is shown anyway. */
 function describeFlip({ text, eta }: Flip): string {
-  return eta === null || / UTC$/.test(text) ? text : `${text} (${eta.text})`;
+  return eta === null || text.endsWith(" UTC") ? text : `${text} (${eta.text})`;
 }
 
 /** Every set of changes that would turn the verdict, what did not count, and what is likely wrong with the sources. */

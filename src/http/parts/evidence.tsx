@@ -43,7 +43,7 @@ export function BufferTable({ evidence: { buffer }, now }: { evidence: Evidence;
   );
 }
 
-/** Unix seconds as ISO 8601; null for what is no time. */
+/** Unix seconds as ISO 8601; null if it is not a time. */
 function toIso(seconds: number | null): string | null {
   const date = new Date((seconds ?? Number.NaN) * 1000);
   return Number.isNaN(date.getTime()) ? null : date.toISOString();

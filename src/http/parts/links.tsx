@@ -14,7 +14,7 @@ export function DecisionLink({ id }: { id: number | null }) {
   return id === null ? <span class="none">–</span> : <a href={decisionPath(id)}>{`#${id}`}</a>;
 }
 
-/** The page of a training at its trainer; text if it is no address of the web. */
+/** The page of a training at its trainer; plain text unless it is an http(s) URL. */
 export function TrainingLink({ url, children }: { url: string | null; children: string }) {
   if (url === null || !/^https?:\/\//i.test(url)) return <>{children}</>;
   return (

@@ -56,7 +56,6 @@ function toCall(request: Request): PageCall {
     caller,
     mayAct: grants(caller.role, "operator"),
     now: Date.now(),
-    request,
   };
 }
 

@@ -66,7 +66,7 @@ CREATE INDEX retraining_dispatch_steps_decision ON retraining_dispatch_steps (de
 
 COMMENT ON COLUMN retraining_dispatch_steps.is_request IS 'Whether a request to the trainer begins with this step.';
 
--- With the rights of its owner: whoever may write dispatches may have their steps kept.
+-- With the rights of its owner: a role that may write dispatches needs none on this table.
 CREATE FUNCTION retrigger_keep_step() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER AS $$
 BEGIN

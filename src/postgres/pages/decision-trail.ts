@@ -11,7 +11,6 @@ export interface DispatchStep {
   isRequest: boolean;
   status: string | null;
   conclusion: string | null;
-  externalId: string | null;
   error: string | null;
 }
 
@@ -32,7 +31,7 @@ export interface DecisionTrail {
     settledBy: number | null;
   } | null;
   /** What people did about it, without what they were refused, the oldest first. */
-  audit: Pick<AuditRow, "at" | "actor" | "role" | "means" | "action" | "result" | "detail">[];
+  audit: Pick<AuditRow, "at" | "actor" | "role" | "action" | "result" | "detail">[];
 }
 
 /** Reads what followed a decision. */
@@ -48,12 +47,12 @@ export function createDecisionTrail({ pool }: { pool: pg.Pool }) {
 
 const READ_TRAIL = `
 SELECT COALESCE((SELECT json_agg(json_build_object('at', at, 'state', state, 'isRequest', is_request, 'status', status,
-    'conclusion', conclusion, 'externalId', external_id, 'error', error) ORDER BY id) FROM (
+    'conclusion', conclusion, 'error', error) ORDER BY id) FROM (
     SELECT * FROM retraining_dispatch_steps WHERE decision_id = $1 ORDER BY id DESC LIMIT 100) AS newest), '[]') AS steps,
   (SELECT json_build_object('decisionId', decision_id, 'state', state, 'requestedAt', requested_at, 'expiresAt', expires_at,
     'by', answered_by, 'reason', reason, 'isOpen', state = 'open' AND expires_at > now(), 'settledBy', settled_by) FROM retraining_approvals
     WHERE id = COALESCE((SELECT id FROM retraining_approvals WHERE settled_by = $1 AND state = 'used' LIMIT 1), (${REQUEST_OF}))) AS approval,
-  COALESCE((SELECT json_agg(json_build_object('at', at, 'actor', actor, 'role', role, 'means', means, 'action', action,
+  COALESCE((SELECT json_agg(json_build_object('at', at, 'actor', actor, 'role', role, 'action', action,
     'result', result, 'detail', detail) ORDER BY id) FROM (
     SELECT * FROM retrigger_audit WHERE target = ANY($2::text[]) AND result IS DISTINCT FROM 'refused'
     ORDER BY id DESC LIMIT 100) AS newest), '[]') AS audit`;

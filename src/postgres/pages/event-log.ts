@@ -7,8 +7,6 @@ export interface EventRow {
   /** The drift run's own id. */
   eventRunId: string;
   source: string | null;
-  status: string | null;
-  completedAt: string | null;
   receivedAt: string;
   outcome: "started" | "folded" | "drift_run_failed";
   /** The decision that covers it; null as long as there is none. */
@@ -40,7 +38,7 @@ export function createEventLog({ pool }: { pool: pg.Pool }) {
       ];
       const order = orderOf(model, isOpen);
       const text = `WITH given AS (SELECT $2::text, $3::bigint)
-SELECT event.id::float8 AS id, model, event_run_id AS "eventRunId", source, status, to_json(completed_at) #>> '{}' AS "completedAt",
+SELECT event.id::float8 AS id, model, event_run_id AS "eventRunId", source,
   to_json(received_at) #>> '{}' AS "receivedAt", outcome, decision_id AS "decisionId"
 FROM retraining_events AS event WHERE true ${conditions.join(" ")} ORDER BY ${order} LIMIT $1`;
       return (await pool.query<EventRow>(text, [limit, model ?? null, before ?? null])).rows;

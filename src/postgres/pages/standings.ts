@@ -17,7 +17,7 @@ export interface ModelFigures {
   /** The first criterion of the policy that measures the buffer; null without one. */
   buffer: { required: number; actual: number } | null;
   /** The latest decisions, the oldest first. */
-  points: { at: string; size: number | null; ratio: number | null }[];
+  points: { size: number | null; ratio: number | null }[];
 }
 
 /** What a decision was judged by, as it was recorded. */
@@ -94,8 +94,8 @@ SELECT models.model, latest.explanation ->> 'why' AS why, latest.explanation #> 
   (SELECT json_build_object('required', criterion -> 'required', 'actual', criterion -> 'actual')
     FROM jsonb_array_elements(latest.criteria) AS criterion
     WHERE criterion ->> 'id' IN ('buffer_size', 'buffer_growth') LIMIT 1) AS buffer,
-  COALESCE((SELECT json_agg(json_build_object('at', taken_at, 'size', buffer_size, 'ratio', drift_ratio) ORDER BY id) FROM (
-    SELECT id, taken_at, buffer_size, drift_ratio FROM retraining_decisions AS decision
+  COALESCE((SELECT json_agg(json_build_object('size', buffer_size, 'ratio', drift_ratio) ORDER BY id) FROM (
+    SELECT id, buffer_size, drift_ratio FROM retraining_decisions AS decision
     WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT ${POINTS}) AS newest), '[]') AS points
 FROM unnest($1::text[]) AS models (model)
 LEFT JOIN LATERAL (

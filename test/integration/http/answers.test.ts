@@ -16,7 +16,7 @@ async function read(path: string): Promise<string> {
 }
 
 /** What the panel at the top of a page says. */
-function answerOf(html: string): { label: string; sentence: string; turn: string | null } {
+function answerOf(html: string): { label: string; sentence: string; flip: string | null } {
   const panel = /<section id="answer"[^>]*>(.*?)<\/section>/s.exec(html)?.[1] ?? "";
   const text = (part: string): string =>
     part
@@ -26,7 +26,7 @@ function answerOf(html: string): { label: string; sentence: string; turn: string
   return {
     label: text(/class="badge[^>]*>.*?<\/span>(.*?)<\/span>/s.exec(panel)?.[1] ?? ""),
     sentence: text(/class="sentence">(.*?)<\/p>/s.exec(panel)?.[1] ?? ""),
-    turn: text(/class="turn">(.*?)<\/p>/s.exec(panel)?.[1] ?? "") || null,
+    flip: text(/class="flip">(.*?)<\/p>/s.exec(panel)?.[1] ?? "") || null,
   };
 }
 
@@ -37,25 +37,30 @@ const ANSWERS: readonly [StandingModel, label: string, why: string, change: stri
   ["triggered", "Triggered", `by decision #\\d+: ${DRIFT} and 20 events.`, "1 more alert"],
   ["short", "Not due", "Not retraining: 6 events short.", "6 more events"],
   ["quiet", "Not due", "Not retraining: no drift.", "1 more alert"],
-  ["unchecked", "Not due", "Not retraining: no drift check in the last 168 hours; no drift.", "1 more alert"],
+  [
+    "unchecked",
+    "Not due",
+    "Not retraining: no drift check in the last 7 days; drift is unknown.",
+    "1 more alert",
+  ],
   ["answered", "Held", "Not retraining: decision #\\d+ already acted on this drift.", "1 more alert"],
   [
     "cooling",
     "Held",
-    "Not retraining: cooling down for another 7 days, despite drift in rating_ks (0.11, threshold 0.05) and 20 events.",
+    "Not retraining: cooling down until \\d+-\\d+-\\d+ \\d+:\\d+ (in 7 days), despite drift in rating_ks (0.11, threshold 0.05) and 20 events.",
     "cooldown ends",
   ],
   [
     "snoozed",
     "Snoozed",
-    "Not retraining: snoozed for another 3 h by Ada (the release is frozen)",
+    "Not retraining: snoozed until \\d+-\\d+-\\d+ \\d+:\\d+ (in 3 h) by Ada (the release is frozen)",
     "snooze ends",
   ],
   [
     "approving",
     "Awaiting approval",
     `Not retraining yet: a person must approve the training, despite ${DRIFT} and 20 events.`,
-    null,
+    "your approval, below",
   ],
   [
     "training",
@@ -66,16 +71,21 @@ const ANSWERS: readonly [StandingModel, label: string, why: string, change: stri
   [
     "failed",
     "Training failed",
-    "Not retraining: the training of decision #\\d+ failed; the next may start in 60 min",
+    "Not retraining: the training of decision #\\d+ failed; the next may start at \\d+-\\d+-\\d+ \\d+:\\d+ (in 60 min)",
     "retry backoff ends",
   ],
   [
     "unknown",
     "Training unknown",
     "It is unknown whether the training of decision #\\d+ started",
+    "confirm the training or resend the request",
+  ],
+  [
+    "silent",
+    "Drift runs missing",
+    "Drift runs are missing: one is expected every 1h, the last sign of one came 3 h ago.",
     "1 more alert",
   ],
-  ["silent", "Drift runs missing", "Drift runs are missing", "1 more alert"],
   [
     "ready",
     "Would trigger now",
@@ -89,8 +99,21 @@ describe("the page of a model answers why it is or is not retrained, and what wo
     const answer = answerOf(await read(`/models/${model}`));
     expect(answer.label).toBe(label);
     expect(answer.sentence).toMatch(toPattern(why));
-    if (change === null) expect(answer.turn).toBeNull();
-    else expect(answer.turn).toContain(change);
+    if (change === null) expect(answer.flip).toBeNull();
+    else expect(answer.flip).toContain(change);
+  });
+
+  it("and while the sources cannot be read, by its latest decision, which is not taken for the present", async () => {
+    await world.sql("ALTER TABLE monitoring.drift_log RENAME TO elsewhere");
+    for (const model of ["triggered", "training", "short", "cooling"] as const) {
+      const html = await read(`/models/${model}`);
+      const { label, sentence } = answerOf(html);
+      const [, expected] = ANSWERS.find(([name]) => name === model) ?? [];
+      expect([model, label]).toEqual([model, expected]);
+      expect(sentence).not.toContain("would be retrained now");
+      expect(html).toContain("What follows is as of the latest decision.");
+    }
+    await world.sql("ALTER TABLE monitoring.elsewhere RENAME TO drift_log");
   });
 
   it("and the overview lists those that need a person first", async () => {

@@ -5,17 +5,24 @@ import { addCheckOf, createPolicyWorld, listDecisions, type PolicyWorld } from "
 import { until } from "../../support/world.ts";
 
 const onAlert = { policy: { when: { driftAlerts: 1 }, guards: {} } };
+const PASSWORD = "s3cr3t-of-the-trainer";
+const DSN = `postgres://trainer:${PASSWORD}@db.example/train`;
 const MODELS = {
   many: onAlert,
   csv: onAlert,
   program: { ...onAlert, trainer: { command: { command: ["/bin/sh", "-c", "exit 4"] } } },
+  // Never decided about: its request would be recorded.
+  secretive: {
+    ...onAlert,
+    trainer: { command: { command: ["/bin/sh", "-c", `exit # ${DSN}`], environment: ["DSN"] } },
+  },
 };
 const PUBLIC_URL = "https://retrigger.example";
 
 let world: PolicyWorld;
 let address: string;
 beforeAll(async () => {
-  world = await createPolicyWorld(MODELS, { PUBLIC_URL });
+  world = await createPolicyWorld(MODELS, { PUBLIC_URL, DSN });
   address = (await world.startApp({ role: "all" })).address() ?? "";
 });
 afterAll(() => world.close());
@@ -97,6 +104,33 @@ describe("the pages", () => {
     expect((await get("/runs/0198a000-0000-7000-8000-000000000000")).status).toBe(404);
     const job = await get(`/queues/api/queues/act/${runId}`, { accept: "application/json" });
     expect(job.text).toContain(`/runs/${runId}`);
+  });
+
+  it("draw checks without a score, with no number and of any size", async () => {
+    for (const score of ["NaN", "Infinity", "-Infinity", 0, -3, 1e-9, 1e300, null])
+      await world.sql(
+        `INSERT INTO monitoring.drift_log (model, metric, value, limit_value, fired, n, created_at)
+         VALUES ('csv', 'odd', $1, NULL, false, 1, now() - interval '1 minute')`,
+        [score],
+      );
+    for (const feature of ["", "odd"]) {
+      const { status, text } = await get(`/models/csv?feature=${feature}`);
+      expect(status).toBe(200);
+      expect(text).not.toMatch(/NaN|Infinity|undefined|[0-9]{40}/);
+    }
+  });
+
+  it("show no secret of the settings, and no page in a frame of another site", async () => {
+    const { text } = await get("/settings");
+    expect(text).toContain("All settings, as YAML");
+    expect(text).toContain("[password of DSN]");
+    expect(text).not.toContain(PASSWORD);
+    expect((await get("/models/secretive")).text).not.toContain(PASSWORD);
+    const foreign = { ...HTML, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
+    expect((await get("/models/csv", { ...foreign, "sec-fetch-dest": "iframe" })).status).toBe(403);
+    expect((await get("/models/csv", { ...foreign, "sec-fetch-dest": "document" })).status).toBe(200);
+    // Nor does a link from elsewhere claim that something was done.
+    expect((await get("/models/csv?done=snoozed", foreign)).text).not.toContain("Snoozed. No training");
   });
 
   it("show a problem as a page to a browser, and as a document to a program", async () => {

@@ -24,7 +24,16 @@ function describeApproval({
 }
 
 /** Why a decision was made, what it covers, and what people did about it. */
-export function Cause({ view: { decision, trail }, now }: { view: DecisionView; now: number }) {
+export function Cause({
+  view: { decision, trail },
+  hasJobs,
+  now,
+}: {
+  view: DecisionView;
+  /** Whether its jobs are still kept. */
+  hasJobs: boolean;
+  now: number;
+}) {
   const { approval, audit } = trail;
   const forced = decision.forced as { by: string; reason: string } | null;
   return (
@@ -54,14 +63,18 @@ export function Cause({ view: { decision, trail }, now }: { view: DecisionView; 
             <dt>Run</dt>
             <dd>
               <code>{decision.runId}</code>
-              <br />
-              Jobs:{" "}
-              {STAGES.map((stage, index) => (
+              {hasJobs && (
                 <>
-                  {index > 0 && " · "}
-                  <a href={`/queues/queue/${stage}/${decision.runId}`}>{stage}</a>
+                  <br />
+                  Jobs:{" "}
+                  {STAGES.map((stage, index) => (
+                    <>
+                      {index > 0 && " · "}
+                      <a href={`/queues/queue/${stage}/${decision.runId}`}>{stage}</a>
+                    </>
+                  ))}
                 </>
-              ))}
+              )}
             </dd>
           </>
         )}

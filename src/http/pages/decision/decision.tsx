@@ -1,3 +1,4 @@
+import { STAGES } from "../../../../queues/names.ts";
 import { parseInput } from "../../../core/parse.ts";
 import { describeCondition } from "../../../core/describe-condition.ts";
 import { formatCount } from "../../../core/format.ts";
@@ -20,7 +21,7 @@ export const decisionPage: Page = {
   path: "/decisions/:id",
   role: "viewer",
   requires: ["postgres"],
-  async load({ params, mayAct, now }, { live, database, config }) {
+  async load({ params, mayAct, now }, { live, database, config, queues }) {
     const { id } = parseInput(DecisionPath, params, "path");
     const view = await viewDecision(database, id, {
       timeZone: config.timeZone,
@@ -29,6 +30,10 @@ export const decisionPage: Page = {
       now,
     });
     const { decision, training, answer, basis, explanation, report, trail } = view;
+    const { runId } = decision;
+    // They are kept for a while only; without Redis there are none to show.
+    const summarize = queues.find(({ name }) => name === STAGES.at(-1));
+    const hasJobs = runId !== null && (await summarize?.getJob(runId).catch(() => undefined)) !== undefined;
     const isNoAction = decision.decision === "no_action";
     return {
       title: `${answer.label} · #${id} ${decision.model}`,
@@ -82,7 +87,7 @@ export const decisionPage: Page = {
                   {explanation !== null && <Explained explanation={explanation} isPast now={now} />}
                 </section>
               )}
-              <Cause view={view} now={now} />
+              <Cause view={view} hasJobs={hasJobs} now={now} />
             </div>
             <div>
               <Training view={view} now={now} />

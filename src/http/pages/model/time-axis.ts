@@ -1,6 +1,6 @@
 import type { CheckRow } from "../../../postgres/pages/check-history.ts";
 import type { ModelView } from "../../../use-cases/model-view.ts";
-import { keyOf } from "../../parts/check-key.ts";
+import { nameOfCheck } from "../../parts/check-name.ts";
 import type { FeatureSeries, Planned } from "../../parts/timeline/layout.ts";
 
 /**
@@ -14,7 +14,9 @@ export function computeAxis(
 ): [from: number, to: number] {
   const first = [...checks.slice(-1), ...history.decisions.slice(-1)].map(({ at }) => Date.parse(at));
   const earliest = Math.min(...first, now - seconds * 100);
-  const latest = Math.max(now + seconds * 40, ...planned.map(({ at }) => at));
+  // A check may be dated a day ahead.
+  const last = checks.slice(0, 1).map(({ at }) => Date.parse(at));
+  const latest = Math.max(now + seconds * 40, ...last, ...planned.map(({ at }) => at));
   return [
     Math.max(now - seconds * 1000, earliest - seconds * 20),
     Math.min(latest + seconds * 20, now + seconds * 500),
@@ -44,7 +46,9 @@ export function listSeries(checks: readonly CheckRow[]): FeatureSeries[] {
 /** What is planned, the earliest first: ends of guards, the schedule, the next look. */
 export function listPlanned({ basis, nextFiringAt }: Pick<ModelView, "basis" | "nextFiringAt">): Planned[] {
   const guards = (basis?.verdict.guards ?? []).flatMap(({ id, passed, nextLookAt }) =>
-    passed || nextLookAt === undefined ? [] : [{ label: `${keyOf(id)} ends`, at: Date.parse(nextLookAt) }],
+    passed || nextLookAt === undefined
+      ? []
+      : [{ label: `${nameOfCheck(id)} ends`, at: Date.parse(nextLookAt) }],
   );
   const next = basis?.verdict.nextLookAt ?? null;
   const isKnown = guards.some(({ at }) => next !== null && at === Date.parse(next));

@@ -1,8 +1,17 @@
 import { scaleLinear } from "d3-scale";
 import { curveStepAfter, line } from "d3-shape";
-import { formatInstant, formatRatio } from "../../../core/format.ts";
+import { formatInstant } from "../../../core/format.ts";
 import type { CheckRow } from "../../../postgres/pages/check-history.ts";
-import { EDGE, type FeatureSeries, LEFT, LINKED, PANEL, spreadLabels, type TimeScale } from "./layout.ts";
+import {
+  EDGE,
+  formatFigure,
+  type FeatureSeries,
+  LEFT,
+  LINKED,
+  PANEL,
+  spreadLabels,
+  type TimeScale,
+} from "./layout.ts";
 
 /** The scores of a feature against its threshold. */
 export function FeaturePanel({
@@ -17,7 +26,8 @@ export function FeaturePanel({
   const scored = checks.filter((check) => check.score !== null);
   const figures = checks.flatMap(({ score, threshold }) => [score ?? 0, threshold ?? 0]);
   const low = Math.min(0, ...figures);
-  const most = Math.max(Number.MIN_VALUE, ...figures);
+  const positive = figures.filter((figure) => figure > 0);
+  const most = positive.length === 0 ? 1 : Math.max(...positive);
   const y = scaleLinear([low, most * 1.12], [top + PANEL, top]);
   const at = ({ at: time }: CheckRow): number => x(Date.parse(time));
   const scores = line<CheckRow>(at, ({ score }) => y(score ?? 0));
@@ -39,7 +49,7 @@ export function FeaturePanel({
         0
       </text>
       <text x={LEFT - 6} y={y(most) + 4} text-anchor="end">
-        {formatRatio(most)}
+        {formatFigure(most)}
       </text>
       <path class="limit" d={limits(withEdge(checks, x)) ?? ""} />
       <path class="series" d={scores(scored) ?? ""} />
@@ -55,11 +65,11 @@ export function FeaturePanel({
       ))}
       {last !== undefined && (
         <text class="name" x={EDGE + 8} y={lastY + 4 + shift}>
-          {formatRatio(last.score ?? 0)}
+          {formatFigure(last.score ?? 0)}
         </text>
       )}
       {threshold !== null && (
-        <text x={EDGE + 8} y={limitY + 4 - shift}>{`threshold ${formatRatio(threshold)}`}</text>
+        <text x={EDGE + 8} y={limitY + 4 - shift}>{`threshold ${formatFigure(threshold)}`}</text>
       )}
     </g>
   );
@@ -73,7 +83,7 @@ function withEdge(checks: readonly CheckRow[], x: TimeScale): CheckRow[] {
 }
 
 function describeCheck({ at, score, threshold, triggered }: CheckRow): string {
-  const figures = `${score === null ? "no score" : formatRatio(score)}${threshold === null ? "" : `, threshold ${formatRatio(threshold)}`}`;
+  const figures = `${score === null ? "no score" : formatFigure(score)}${threshold === null ? "" : `, threshold ${formatFigure(threshold)}`}`;
   return `${formatInstant(at)}: ${figures}${triggered ? ", alert" : ""}`;
 }
 

@@ -1,3 +1,4 @@
+import { formatRatio } from "../../../core/format.ts";
 import type { ScaleTime } from "d3-scale";
 import type { CheckRow } from "../../../postgres/pages/check-history.ts";
 
@@ -17,7 +18,7 @@ export type TimeScale = ScaleTime<number, number>;
 
 export const WIDTH = 1000;
 export const LEFT = 214;
-export const RIGHT = 112;
+const RIGHT = 112;
 /** The right edge of what is drawn; labels follow it. */
 export const EDGE = WIDTH - RIGHT;
 export const PANEL = 74;
@@ -31,4 +32,10 @@ export const LINKED = 200;
 export function spreadLabels(first: number | null, second: number | null): number {
   if (first === null || second === null || Math.abs(first - second) >= 13) return 0;
   return first <= second ? -7 : 7;
+}
+
+/** A figure of any size in a few characters: 0.0975, 12,400, 1.2e-9. */
+export function formatFigure(figure: number): string {
+  const size = Math.abs(figure);
+  return size !== 0 && (size < 1e-4 || size >= 1e7) ? figure.toExponential(1) : formatRatio(figure);
 }

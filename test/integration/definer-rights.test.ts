@@ -1,0 +1,59 @@
+import pg from "pg";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { addCheck, addRatings, createWorld, type World } from "../support/world.ts";
+
+let world: World;
+beforeAll(async () => {
+  world = await createWorld();
+  await addCheck(world);
+  await addRatings(world, 10);
+  await world.sql("INSERT INTO retraining_decisions (decision, reason) VALUES ('trigger', 'drift_detected')");
+  await world.sql(
+    `INSERT INTO retraining_dispatches (decision_id, trainer, state, request) SELECT id, 'github', 'pending', '{}' FROM retraining_decisions`,
+  );
+});
+afterAll(() => world.close());
+
+it("no function with the rights of its owner runs what a writer of ours put in its way", async () => {
+  const role = `writer_${world.config.redisPrefix.replaceAll(/[{}]/g, "")}`;
+  await world.sql(`CREATE ROLE ${role}`);
+  await world.sql(`GRANT SELECT, INSERT, UPDATE ON retraining_dispatches, retraining_decisions TO ${role}`);
+  await world.sql(`GRANT USAGE ON SEQUENCE retraining_decisions_id_seq TO ${role}`);
+  const client = new pg.Client(world.config.databaseUrl);
+  await client.connect();
+  const notices: string[] = [];
+  client.on("notice", ({ message }) => notices.push(message ?? ""));
+  try {
+    await client.query(`SET ROLE ${role}`);
+    for (const table of [
+      "retraining_dispatch_steps",
+      "retraining_dispatch_counts",
+      "retraining_decision_reasons",
+    ])
+      await client
+        .query(
+          `
+        CREATE TEMP TABLE ${table} (LIKE public.${table});
+        GRANT ALL ON ${table} TO PUBLIC;
+        CREATE FUNCTION pg_temp.spy_${table}() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN RAISE NOTICE 'ran as %', current_user; RETURN NEW; END $$;
+        CREATE TRIGGER spy BEFORE INSERT OR UPDATE ON ${table} FOR EACH ROW EXECUTE FUNCTION pg_temp.spy_${table}();`,
+        )
+        // A role that may not even read ours cannot copy it.
+        .catch(() => client.query(`CREATE TEMP TABLE ${table} (decision_id INT, code TEXT, state TEXT)`));
+    await client.query("UPDATE public.retraining_dispatches SET state = 'running', error = 'x'");
+    await client.query(
+      "INSERT INTO public.retraining_decisions (decision, reason, reason_codes) VALUES ('no_action', 'cooldown', ARRAY['cooldown'])",
+    );
+  } finally {
+    await client.end();
+  }
+  expect(notices).toEqual([]);
+  expect(await world.sql("SELECT state, is_request, error FROM retraining_dispatch_steps")).toEqual([
+    { state: "running", is_request: false, error: "x" },
+  ]);
+  expect(
+    await world.sql("SELECT code FROM retraining_decision_reasons WHERE code = 'cooldown'"),
+  ).toHaveLength(1);
+  await world.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+});
