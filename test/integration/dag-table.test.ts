@@ -149,6 +149,7 @@ describe("migrations", () => {
       "006_reports",
       "007_check_notes",
       "008_access",
+      "009_pages",
     ]);
   });
 });

@@ -6,7 +6,6 @@ import { launchBrowser } from "./browser.ts";
 const PICTURES = [
   { path: "/", name: "overview", height: 620 },
   { path: "/models/cinematch", name: "model", height: 1_010 },
-  { path: "/models/search", name: "history", height: 900, from: "h2:has-text('Drift, buffer')" },
 ] as const;
 
 const demo = spawn(process.execPath, ["--import", "tsx", "src/demo.ts"], {
@@ -20,7 +19,6 @@ try {
   for (const picture of PICTURES) {
     await page.setViewportSize({ width: 1_200, height: picture.height });
     await page.goto(address + picture.path);
-    if ("from" in picture) await page.locator(picture.from).evaluate((heading) => heading.scrollIntoView());
     await page.screenshot({ path: `docs/${picture.name}.png` });
   }
   await browser.close();

@@ -20,6 +20,7 @@ import { followDockerfile } from "../support/docker-image.ts";
 import { includesOldestNode, OLDEST_NODE } from "../support/oldest-node.ts";
 import { renderApiPage } from "../support/api-page.ts";
 import { renderPoliciesPage } from "../support/policies-page.ts";
+import { renderStandingsPage } from "../support/standings-page.ts";
 import { renderSettingsPage } from "../support/settings-page.ts";
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
@@ -102,6 +103,11 @@ describe("the files shipped with the program", () => {
   it("include a page of the API that matches its operations (npm run docs writes it)", async () => {
     const path = pathOf("docs/api.md");
     await expect(await renderApiPage(path, read("docs/api.md"))).toMatchFileSnapshot(path);
+  });
+
+  it("include a page of the pages that lists their states (npm run docs writes it)", async () => {
+    const path = pathOf("docs/pages.md");
+    await expect(await renderStandingsPage(path, read("docs/pages.md"))).toMatchFileSnapshot(path);
   });
 
   it("include a page of settings that matches the registries (npm run docs writes it)", async () => {

@@ -12,6 +12,7 @@ CREATE INDEX retraining_dispatches_newest ON retraining_dispatches (model_name, 
 
 -- Each reason of each decision, in the order in which the pages list them. An inverted index on reason_codes has no order: the
 -- planner would often rather search the whole table backwards for a code that hardly any decision has.
+DROP TABLE IF EXISTS retraining_decision_reasons;
 CREATE TABLE retraining_decision_reasons (
     code TEXT NOT NULL,
     decision_id INTEGER NOT NULL,
@@ -23,7 +24,7 @@ SELECT DISTINCT code, id FROM retraining_decisions, unnest(COALESCE(reason_codes
 
 -- Written by the database itself, so that the rows of the DAG and of an older version are listed too. With the rights of its
 -- owner: whoever may write decisions may have their reasons listed.
-CREATE FUNCTION retrigger_list_reasons() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION retrigger_list_reasons() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
@@ -51,6 +52,7 @@ CREATE INDEX retraining_approvals_open ON retraining_approvals (expires_at) WHER
 CREATE INDEX retrigger_audit_target ON retrigger_audit (target);
 
 -- What a dispatch went through, written by the database itself, so that it takes no round trip.
+DROP TABLE IF EXISTS retraining_dispatch_steps;
 CREATE TABLE retraining_dispatch_steps (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     decision_id INTEGER NOT NULL REFERENCES retraining_decisions (id) ON DELETE CASCADE,
@@ -67,7 +69,7 @@ CREATE INDEX retraining_dispatch_steps_decision ON retraining_dispatch_steps (de
 COMMENT ON COLUMN retraining_dispatch_steps.is_request IS 'Whether a request to the trainer begins with this step.';
 
 -- With the rights of its owner: a role that may write dispatches needs none on this table.
-CREATE FUNCTION retrigger_keep_step() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION retrigger_keep_step() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO retraining_dispatch_steps (decision_id, state, is_request, status, conclusion, external_id, error)
