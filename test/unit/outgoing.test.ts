@@ -229,20 +229,27 @@ describe("the redactor, for a secret that another program has encoded,", () => {
   });
 
   it("keeps up with the log: a line costs little, even with a thousand secrets", () => {
-    const many = new Map(
-      [...Array(1_000).keys()].map((index) => [`S${index}`, randomBytes(24).toString("hex")]),
-    );
-    const own = createRedactor(many);
+    const secretsOf = (count: number) =>
+      new Map([...Array(count).keys()].map((index) => [`S${index}`, randomBytes(24).toString("hex")]));
+    const redactors = [createRedactor(secretsOf(1)), createRedactor(secretsOf(1_000))];
     const line = JSON.stringify({
       level: 30,
       msg: "stage completed",
       model: "default",
       text: "y".repeat(300),
     });
-    const begun = performance.now();
-    for (let index = 0; index < 1_000; index += 1) own(line);
-    // About 10 ms. To search for each secret by itself would take seconds.
-    expect(performance.now() - begun).toBeLessThan(200);
+    // The shortest of several rounds: a busy machine delays some of them.
+    const [one = 0, many = 0] = redactors.map((redact) =>
+      Math.min(
+        ...[...Array(10).keys()].map(() => {
+          const begun = performance.now();
+          for (let index = 0; index < 200; index += 1) redact(line);
+          return performance.now() - begun;
+        }),
+      ),
+    );
+    // To search for each secret by itself would take some hundred times as long.
+    expect(many / one).toBeLessThan(30);
   });
 
   it("learns of more secrets, and forgets none that a setting had before", () => {
