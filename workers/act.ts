@@ -8,12 +8,11 @@ import { toKept } from "../src/core/facts.ts";
 import { renderAction } from "../src/core/report/action.ts";
 import { announceTrigger, describeConflict } from "../src/core/report/announce.ts";
 import type { Superseded } from "../src/core/superseded.ts";
-import { hashPolicy } from "../src/postgres/canonical-hash.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
-import { draftDecision } from "../src/trainers/draft-decision.ts";
+import { draftRecord } from "../src/trainers/draft-decision.ts";
 import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
 import { announceState } from "./announce-state.ts";
@@ -51,17 +50,9 @@ export function createAct(dependencies: ActDependencies) {
     findForRun(job.model);
     const trainer = trainers.of(job.model);
     const { evidence, policy, verdict } = evaluated;
-    const recorded = await database.recordDecision({
-      ...job,
-      ...draftDecision({ ...job, evidence, verdict }, trainer),
-      evidence,
-      policy,
-      policyHash: hashPolicy(policy),
-      verdict,
-      trainer: trainer.name,
-      // A trainer that only shows the request sends nothing, so its dispatch is complete once recorded.
-      dispatchState: trainer.remote ? "pending" : "sent",
-    });
+    const recorded = await database.recordDecision(
+      draftRecord({ ...job, evidence, policy, verdict }, trainer),
+    );
     if (recorded.outcome === "superseded") {
       const recording = await supersede(dependencies, job, recorded.because);
       return toOutput(job, { ...evaluated, recording }, dependencies);

@@ -3,6 +3,9 @@ import { type DispatchRequest, toRecorded } from "../core/dispatch/request.ts";
 import type { Verdict } from "../core/evaluate.ts";
 import type { Evidence } from "../core/evidence.ts";
 import { formatCount } from "../core/format.ts";
+import type { Policy } from "../core/policy.ts";
+import { hashPolicy } from "../postgres/canonical-hash.ts";
+import type { NewDecision } from "../postgres/decisions.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** What the decision log stores about a verdict. */
@@ -36,6 +39,28 @@ export function draftDecision(
     notes: `${trainer.remote ? `Requests a training from ${trainer.name}` : "MOCK: Would trigger GitHub Actions"}. Feature: ${verdict.feature ?? "N/A"}`,
     request: trainer.renderRequest(order),
     settingsHash: hashSettings(trainer, model),
+  };
+}
+
+/** Drafts the whole row of a decision. */
+export function draftRecord(
+  judged: {
+    runId: string;
+    model: string;
+    cause: string;
+    evidence: Evidence;
+    policy: Policy;
+    verdict: Verdict;
+  },
+  trainer: Trainer,
+): NewDecision {
+  return {
+    ...judged,
+    ...draftDecision(judged, trainer),
+    policyHash: hashPolicy(judged.policy),
+    trainer: trainer.name,
+    // A trainer that only shows the request sends nothing, so its dispatch is complete once recorded.
+    dispatchState: trainer.remote ? "pending" : "sent",
   };
 }
 

@@ -7,9 +7,8 @@ import { findModel } from "../../config/find-model.ts";
 import { effectsOf } from "../../core/dispatch/effects.ts";
 import type { DispatchInput } from "../../core/dispatch/transition.ts";
 import { evaluate } from "../../core/evaluate.ts";
-import { hashPolicy } from "../../postgres/canonical-hash.ts";
 import type { Database } from "../../postgres/database.ts";
-import { draftDecision } from "../../trainers/draft-decision.ts";
+import { draftRecord } from "../../trainers/draft-decision.ts";
 import type { Trainers } from "../../trainers/trainers.ts";
 import { audited } from "../../use-cases/audited.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
@@ -92,18 +91,8 @@ export function createPastService(dependencies: PastServiceDependencies): PastSe
     const trainer = trainers.of(model);
     if (verdict.decision === "trigger" && trainer.remote?.traits.runsHere === false)
       throw new Error(`The history of ${model} would start a training with ${trainer.name} now`);
-    const result = await database.recordDecision({
-      runId,
-      model,
-      cause,
-      ...draftDecision({ runId, model, evidence, verdict }, trainer),
-      evidence,
-      policy,
-      policyHash: hashPolicy(policy),
-      verdict,
-      trainer: trainer.name,
-      dispatchState: trainer.remote ? "pending" : "sent",
-    });
+    const judged = { runId, model, cause, evidence, policy, verdict };
+    const result = await database.recordDecision(draftRecord(judged, trainer));
     if (result.outcome === "superseded")
       throw new Error(`A decision about ${model} in the past was superseded: ${result.because}`);
     const { id, nextLookInMs, dispatch } = result.decision;
