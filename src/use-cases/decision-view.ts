@@ -4,14 +4,15 @@ import { DispatchOutcome } from "../core/dispatch/dispatch.ts";
 import { DispatchRequest } from "../core/dispatch/request.ts";
 import { PermanentError } from "../core/errors.ts";
 import { evaluate, type Verdict } from "../core/evaluate.ts";
-import { Evidence } from "../core/evidence.ts";
+import type { Evidence } from "../core/evidence.ts";
 import { Explanation } from "../core/explain/explanation.ts";
-import { Policy } from "../core/policy.ts";
+import type { Policy } from "../core/policy.ts";
 import type { ReportInput } from "../core/report/input.ts";
 import { renderReport } from "../core/report/report.ts";
 import type { Database } from "../postgres/database.ts";
 import type { DecisionDetail } from "../postgres/decision-log.ts";
 import type { DecisionTrail } from "../postgres/pages/decision-trail.ts";
+import { parseRecorded } from "./recorded-basis.ts";
 
 /** What the page of a decision shows. */
 export interface DecisionView {
@@ -51,12 +52,8 @@ export async function viewDecision(
 ): Promise<DecisionView> {
   const [decision, trail] = await Promise.all([database.readDecision(id), database.readTrail(id, targets)]);
   if (decision === null) throw new PermanentError("NOT_FOUND", `There is no decision ${id}`);
-  const evidence = Evidence.safeParse(decision.evidence);
-  const policy = Policy.safeParse(decision.policy);
-  const basis =
-    evidence.success && policy.success
-      ? { evidence: evidence.data, policy: policy.data, verdict: evaluate(evidence.data, policy.data) }
-      : null;
+  const recorded = parseRecorded(decision);
+  const basis = recorded && { ...recorded, verdict: evaluate(recorded.evidence, recorded.policy) };
   const explanation = Explanation.nullable().safeParse(decision.explanation).data ?? null;
   const training = decision.training && {
     ...(decision.training as unknown as Omit<NonNullable<DecisionView["training"]>, "decisionId">),

@@ -5,8 +5,8 @@ import type { ModelConfig } from "../config/model-config.ts";
 import { type Answer, answerModel } from "../core/answer.ts";
 import { messageOf } from "../core/errors.ts";
 import { evaluate, type Verdict } from "../core/evaluate.ts";
-import { Evidence } from "../core/evidence.ts";
-import { Policy } from "../core/policy.ts";
+import type { Evidence } from "../core/evidence.ts";
+import type { Policy } from "../core/policy.ts";
 import { type Standing, standingOf } from "../core/standing.ts";
 import type { Database } from "../postgres/database.ts";
 import type { CheckRow } from "../postgres/pages/check-history.ts";
@@ -16,6 +16,7 @@ import type { TrainingRow } from "../postgres/pages/training-log.ts";
 import { isSettledWithin } from "../process/lifecycle.ts";
 import type { Redact } from "../process/redact.ts";
 import type { PageReader } from "./page-reader.ts";
+import { parseRecorded } from "./recorded-basis.ts";
 
 /** What an answer is based on: the sources as they are now, or the latest decision while they cannot be read. */
 export interface Basis {
@@ -81,8 +82,9 @@ export async function viewModel(
 ): Promise<ModelView> {
   const { models, database, inbox } = dependencies;
   const config = findModel(models, model);
-  const [facts, reading, history, checks, policies, trainings, nextFiringAt] = await Promise.all([
+  const [facts, figures, reading, history, checks, policies, trainings, nextFiringAt] = await Promise.all([
     database.listModelFacts(new Map([[model, config.expectDriftRunEveryMs !== null]])),
+    database.listModelFigures([model]),
     readNow(dependencies, model, config),
     database.readModelHistory(model, seconds),
     readChecks(dependencies, model, config, { seconds, feature }),
@@ -94,8 +96,7 @@ export async function viewModel(
   const { basis, problem } = await findBasis(dependencies, own, config, reading);
   const verdict = basis?.decisionId === null ? basis.verdict : null;
   const standing = standNow(own, verdict);
-  const [figures] = own.latest === null ? [] : await database.listModelFigures([model]);
-  const latest = own.latest && { ...own.latest, why: figures?.why ?? "" };
+  const latest = own.latest && { ...own.latest, why: figures[0]?.why ?? "" };
   const training =
     trainings.find(({ decisionId }) => decisionId === own.training?.decisionId) ?? own.training;
   const answered = {
@@ -180,11 +181,8 @@ async function readRecordedBasis(
   decisionId: number | null,
 ): Promise<Basis | null> {
   const found = decisionId === null ? null : await database.readDecision(decisionId);
-  const evidence = Evidence.safeParse(found?.evidence);
-  const policy = Policy.safeParse(found?.policy);
-  if (!evidence.success || !policy.success) return null;
-  const verdict = evaluate(evidence.data, policy.data);
-  return { evidence: evidence.data, policy: policy.data, verdict, decisionId };
+  const recorded = found && parseRecorded(found);
+  return recorded && { ...recorded, verdict: evaluate(recorded.evidence, recorded.policy), decisionId };
 }
 
 /** The newest checks of the model's source. Without them the rest of the page is shown. */

@@ -1,10 +1,9 @@
 import type { ModelConfig } from "../config/model-config.ts";
-import { Evidence } from "../core/evidence.ts";
 import { wouldTrigger } from "../core/judge.ts";
-import { Policy } from "../core/policy.ts";
 import { type Standing, standingOf, STANDINGS } from "../core/standing.ts";
 import type { Database } from "../postgres/database.ts";
 import type { ModelFacts, ModelFigures } from "../postgres/pages/standings.ts";
+import { parseRecorded } from "./recorded-basis.ts";
 
 /** A model and where it stands. */
 export interface ModelStanding {
@@ -77,14 +76,10 @@ async function findReady(
   if (due.size === 0) return new Set();
   const bases = await database.listBases([...due.keys()]);
   return new Set(
-    bases.flatMap(({ id, evidence, policy }) =>
-      wouldTriggerBy(now, evidence, policy) ? [due.get(id) ?? ""] : [],
-    ),
+    bases.flatMap((recorded) => {
+      const basis = parseRecorded(recorded);
+      const isReady = basis !== null && wouldTrigger(basis.evidence, basis.policy, now);
+      return isReady ? [due.get(recorded.id) ?? ""] : [];
+    }),
   );
-}
-
-function wouldTriggerBy(now: number, recorded: unknown, recordedPolicy: unknown): boolean {
-  const evidence = Evidence.safeParse(recorded);
-  const policy = Policy.safeParse(recordedPolicy);
-  return evidence.success && policy.success && wouldTrigger(evidence.data, policy.data, now);
 }
