@@ -49,11 +49,11 @@ function Node({ result, unit, now }: { result: ConditionResult; unit: string; no
 export function GuardList({
   guards,
   now,
-  isPast = false,
+  isPast,
 }: {
   guards: readonly CheckResult[];
   now: number;
-  isPast?: boolean;
+  isPast: boolean;
 }) {
   if (guards.length === 0) return <p class="soft">This policy has no guards.</p>;
   return (

@@ -1,8 +1,10 @@
 import type { Evidence } from "../../core/evidence.ts";
 import { formatCount, formatRatio, formatScore } from "../../core/format.ts";
+import type { CheckRow } from "../../postgres/pages/check-history.ts";
 import { Badge } from "./badge.tsx";
-import { Time } from "./time.tsx";
+import { Track } from "./bar.tsx";
 import { Table } from "./table.tsx";
+import { Time } from "./time.tsx";
 
 /** The buffer by batch, each with its share of the largest one. */
 export function BufferTable({ evidence: { buffer }, now }: { evidence: Evidence; now: number }) {
@@ -24,10 +26,7 @@ export function BufferTable({ evidence: { buffer }, now }: { evidence: Evidence;
               <th scope="row">{batch ?? "(no batch)"}</th>
               <td class="number">{formatCount(ratings)}</td>
               <td>
-                <svg class="bar met" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
-                  <rect class="track" width="100" height="6" />
-                  <rect width={((ratings / most) * 100).toFixed(2)} height="6" />
-                </svg>
+                <Track share={ratings / most} isMet />
               </td>
               <td>
                 <Time at={toIso(latestRating)} now={now} />
@@ -49,16 +48,8 @@ function toIso(seconds: number | null): string | null {
   return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }
 
-interface ShownCheck {
-  at: string;
-  feature: string | null;
-  score: number | null;
-  threshold: number | null;
-  triggered: boolean;
-}
-
 /** Drift checks, newest first. */
-export function CheckTable({ checks, now }: { checks: readonly ShownCheck[]; now: number }) {
+export function CheckTable({ checks, now }: { checks: readonly CheckRow[]; now: number }) {
   return (
     <Table
       label="Drift checks"

@@ -1,4 +1,4 @@
-import { describeDistance, Time } from "./time.tsx";
+import { Time } from "./time.tsx";
 
 /** An instant as `formatInstant` writes it. */
 const INSTANT = /(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? UTC)/;
@@ -7,16 +7,15 @@ const INSTANT = /(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)? UTC)/;
 export function Prose({ text, now }: { text: string; now: number }) {
   return (
     <>
-      {text.split(INSTANT).map((part, index) => {
-        if (index % 2 === 0) return part;
-        const at = part.replace(" UTC", "Z").replace(" ", "T");
-        return (
-          <>
-            <Time at={at} now={now} bare /> (<span class="rel">{describeDistance(Date.parse(at) - now)}</span>
-            )
-          </>
-        );
-      })}
+      {text
+        .split(INSTANT)
+        .map((part, index) =>
+          index % 2 === 0 ? (
+            part
+          ) : (
+            <Time at={part.replace(" UTC", "Z").replace(" ", "T")} now={now} distance="in brackets" />
+          ),
+        )}
     </>
   );
 }

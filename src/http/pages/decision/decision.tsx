@@ -6,11 +6,11 @@ import { listAuditTargets } from "../../audit-targets.ts";
 import { viewDecision } from "../../../use-cases/decision-view.ts";
 import { ApprovalForms, DispatchForms } from "../../actions/decision-forms.tsx";
 import { DecisionPath } from "../../api/schemas.ts";
-import { AnswerPanel, describeNearestFlip, Explained } from "../../parts/answer.tsx";
-import { ConditionTree, GuardList } from "../../parts/condition-tree.tsx";
+import { AnswerPanel, describeNearestFlip } from "../../parts/answer.tsx";
 import { BufferTable, CheckTable } from "../../parts/evidence.tsx";
 import { ModelLink, modelPath } from "../../parts/links.tsx";
 import { Time } from "../../parts/time.tsx";
+import { Conditions, Guards } from "../../parts/verdict.tsx";
 import type { Page } from "../page.ts";
 import { Breadcrumb } from "../../parts/breadcrumb.tsx";
 import { Cause } from "./cause.tsx";
@@ -74,30 +74,16 @@ export const decisionPage: Page = {
           </div>
           <div class="columns">
             <div>
-              {basis !== null && (
-                <section class="panel">
-                  <h2>Conditions</h2>
-                  {basis.verdict.condition !== null && (
-                    <ConditionTree
-                      result={basis.verdict.condition}
-                      unit={basis.evidence.buffer.unit}
-                      now={now}
-                    />
-                  )}
-                  {explanation !== null && <Explained explanation={explanation} isPast now={now} />}
-                </section>
-              )}
+              {basis !== null && <Conditions basis={basis} explanation={explanation} isPast now={now} />}
               <Cause view={view} hasJobs={hasJobs} now={now} />
             </div>
             <div>
               <Training view={view} now={now} />
               {basis !== null && (
-                <section class="panel">
-                  <h2>Guards</h2>
-                  <GuardList guards={basis.verdict.guards} now={now} isPast />
+                <Guards basis={basis} isPast now={now}>
                   <h3>Policy</h3>
                   <p>{describeCondition(basis.policy)}</p>
-                </section>
+                </Guards>
               )}
             </div>
           </div>

@@ -2,11 +2,11 @@ import { isMock } from "../../../core/dispatch/dispatch.ts";
 import type { Explanation } from "../../../core/explain/explanation.ts";
 import { type ModelView, viewModel } from "../../../use-cases/model-view.ts";
 import { ModelActions } from "../../actions/model-forms.tsx";
-import { AnswerPanel, describeNearestFlip, Explained } from "../../parts/answer.tsx";
-import { ConditionTree, GuardList } from "../../parts/condition-tree.tsx";
+import { AnswerPanel, describeNearestFlip } from "../../parts/answer.tsx";
 import { BufferTable } from "../../parts/evidence.tsx";
 import { DecisionLink } from "../../parts/links.tsx";
 import { Time } from "../../parts/time.tsx";
+import { Conditions, Guards } from "../../parts/verdict.tsx";
 import type { Page } from "../page.ts";
 import { findRange } from "../range.ts";
 import { Breadcrumb } from "../../parts/breadcrumb.tsx";
@@ -66,28 +66,14 @@ export const modelPage: Page = {
           <div id="basis" data-part>
             {basis !== null && (
               <div class="columns">
-                <section class="panel">
-                  <h2>Conditions</h2>
-                  {basis.verdict.condition !== null && (
-                    <ConditionTree
-                      result={basis.verdict.condition}
-                      unit={basis.evidence.buffer.unit}
-                      now={now}
-                    />
-                  )}
-                  {basis.verdict.explanation !== null && (
-                    <Explained
-                      explanation={withoutMock(basis.verdict.explanation, view)}
-                      isPast={false}
-                      now={now}
-                    />
-                  )}
-                </section>
+                <Conditions
+                  basis={basis}
+                  explanation={withoutMock(basis.verdict.explanation, view)}
+                  isPast={false}
+                  now={now}
+                />
                 <div>
-                  <section class="panel">
-                    <h2>Guards</h2>
-                    <GuardList guards={basis.verdict.guards} now={now} />
-                  </section>
+                  <Guards basis={basis} isPast={false} now={now} />
                   <Plans view={view} model={model} now={now} />
                 </div>
               </div>
@@ -133,6 +119,6 @@ function describeFlip({ standing, basis, facts }: ModelView, mayAct: boolean): s
 }
 
 /** Nothing was trained by the mock trainer, so nothing has emptied the buffer. */
-function withoutMock(explanation: Explanation, { config }: ModelView): Explanation {
-  return isMock(config.trainer.name) ? { ...explanation, warnings: [] } : explanation;
+function withoutMock(explanation: Explanation | null, { config }: ModelView): Explanation | null {
+  return explanation !== null && isMock(config.trainer.name) ? { ...explanation, warnings: [] } : explanation;
 }

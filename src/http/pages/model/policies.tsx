@@ -33,8 +33,9 @@ export function Policies({
             const parsed = Policy.safeParse(policy);
             return (
               <li>
-                <Time at={from} now={now} bare /> to <Time at={to} now={now} bare />, {formatCount(decisions)}{" "}
-                {decisions === 1 ? "decision" : "decisions"} (<code>{(policyHash ?? "").slice(0, 8)}</code>):{" "}
+                <Time at={from} now={now} distance="none" /> to <Time at={to} now={now} distance="none" />,{" "}
+                {formatCount(decisions)} {decisions === 1 ? "decision" : "decisions"} (
+                <code>{(policyHash ?? "").slice(0, 8)}</code>):{" "}
                 {parsed.success ? describeCondition(parsed.data) : "a policy that this version cannot read"}
               </li>
             );
