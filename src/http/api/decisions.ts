@@ -2,12 +2,11 @@ import { z } from "zod";
 import type { DecisionRow as Row } from "../../postgres/decision-log.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
 import { settleDecision } from "../../use-cases/settle-decision.ts";
-import { toInstant } from "../../../queues/jobs.ts";
 import { STAGES } from "../../../queues/names.ts";
 import { toCsv } from "../csv.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, operation } from "./operation.ts";
-import { DecisionPath, DecisionQuery, DecisionRow, Reason, ReasonBody } from "./schemas.ts";
+import { DecisionPath, DecisionQuery, DecisionRow, Reason, ReasonBody, toDecisionFilter } from "./schemas.ts";
 
 const Detail = DecisionRow.extend({
   evidence: z.unknown(),
@@ -44,17 +43,10 @@ export const decisionOperations: readonly AnyOperation[] = [
       },
     },
     async handle({ query, request }, { database }) {
-      const { cursor, since, until, ...filter } = query;
-      const iso = (time: string | undefined) => (time === undefined ? null : toInstant(time).toISOString());
-      const decisions = await database.listDecisions({
-        ...filter,
-        since: iso(since),
-        until: iso(until),
-        before: cursor ?? null,
-      });
+      const decisions = await database.listDecisions(toDecisionFilter(query));
       if (request.accepts(["application/json", "text/csv"]) === "text/csv")
         return { status: 200, type: "text/csv", body: toCsv(CSV_COLUMNS, decisions) };
-      const last = decisions.length === filter.limit ? decisions.at(-1) : undefined;
+      const last = decisions.length === query.limit ? decisions.at(-1) : undefined;
       return { status: 200, body: { decisions, nextCursor: last ? String(last.id) : null } };
     },
   }),

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { IsoTime, ModelName, PlainText } from "../../../queues/jobs.ts";
+import { IsoTime, ModelName, PlainText, toInstant } from "../../../queues/jobs.ts";
 import { duration } from "../../core/duration.ts";
+import type { DecisionFilter } from "../../postgres/decision-log.ts";
 
 export const ModelPath = z.strictObject({ model: ModelName });
 
@@ -70,3 +71,14 @@ export const DecisionQuery = z.strictObject({
   cursor: Cursor,
   limit: count(1, 500, 50),
 });
+
+/** The filter of a query. */
+export function toDecisionFilter({
+  cursor,
+  since,
+  until,
+  ...filter
+}: z.infer<typeof DecisionQuery>): DecisionFilter {
+  const iso = (time: string | undefined) => (time === undefined ? null : toInstant(time).toISOString());
+  return { ...filter, since: iso(since), until: iso(until), before: cursor ?? null };
+}

@@ -3,29 +3,28 @@ import { CRITERIA } from "../../core/criteria/registry.ts";
 import { formatCount, formatScore } from "../../core/format.ts";
 import { approval } from "../../core/guards/approval.ts";
 import { GUARDS } from "../../core/guards/registry.ts";
-import { toInstant } from "../../../queues/jobs.ts";
 import type { DecisionFilter, DecisionRow } from "../../postgres/decision-log.ts";
-import { DecisionQuery, DecisionRow as RowSchema } from "../api/schemas.ts";
+import { DecisionQuery, DecisionRow as RowSchema, toDecisionFilter } from "../api/schemas.ts";
 import { toCsv } from "../csv.ts";
 import { Badge } from "../parts/badge.tsx";
 import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, TrainingLink, withQuery } from "../parts/links.tsx";
 import { Prose } from "../parts/prose.tsx";
 import { Time } from "../parts/time.tsx";
+import { ROWS, takePage } from "./paging.ts";
 import type { Page, PageCall } from "./page.ts";
 import { Table } from "../parts/table.tsx";
 
 const PATH = "/decisions";
-const ROWS = 50;
 const CSV_ROWS = 5_000;
 
 const REASONS = [
-  "drift_detected",
   ...new Set([
+    "drift_detected",
     ...CRITERIA.flatMap(({ carries }) => carries ?? []),
     ...[...CRITERIA, ...GUARDS].map(({ reason }) => reason),
   ]),
-].filter((reason, index, all) => all.indexOf(reason) === index);
+];
 
 /** Every decision, newest first. */
 export const decisionsPage: Page = {
@@ -36,8 +35,7 @@ export const decisionsPage: Page = {
   async load({ query, mayAct, now }, { database }) {
     const filter = toFilter(query);
     const rows = await database.listDecisions({ ...filter, limit: ROWS + 1 });
-    const shown = rows.slice(0, ROWS);
-    const last = shown.at(-1);
+    const { shown, last } = takePage(rows);
     return {
       title: "Decisions",
       body: (
@@ -88,7 +86,7 @@ export const decisionsPage: Page = {
             )}
             <Keyset
               first={query["cursor"] === undefined ? null : withQuery(PATH, query, { cursor: null })}
-              next={rows.length > ROWS && last ? withQuery(PATH, query, { cursor: String(last.id) }) : null}
+              next={last && withQuery(PATH, query, { cursor: String(last.id) })}
             />
           </section>
         </>
@@ -112,9 +110,7 @@ export const decisionsCsv: Page = {
 /** The filter of an address. @throws PermanentError that names what is malformed. */
 export function toFilter(query: PageCall["query"]): Omit<DecisionFilter, "limit"> {
   const { done: _done, ...own } = query;
-  const { cursor, since, until, limit: _limit, ...filter } = parseInput(DecisionQuery, own, "address");
-  const iso = (time: string | undefined) => (time === undefined ? null : toInstant(time).toISOString());
-  return { ...filter, since: iso(since), until: iso(until), before: cursor ?? null };
+  return toDecisionFilter(parseInput(DecisionQuery, own, "address"));
 }
 
 export function DecisionTable({ rows, now }: { rows: readonly DecisionRow[]; now: number }) {

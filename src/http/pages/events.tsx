@@ -8,11 +8,11 @@ import { Badge } from "../parts/badge.tsx";
 import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, withQuery } from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
+import { ROWS, takePage } from "./paging.ts";
 import type { Page } from "./page.ts";
 import { Table } from "../parts/table.tsx";
 
 const PATH = "/events";
-const ROWS = 50;
 const Query = z.object({
   model: ModelName.optional(),
   state: z.enum(["not_decided"]).optional(),
@@ -33,8 +33,7 @@ export const eventsPage: Page = {
       before,
       limit: ROWS + 1,
     });
-    const shown = rows.slice(0, ROWS);
-    const last = shown.at(-1);
+    const { shown, last } = takePage(rows);
     return {
       title: "Events",
       body: (
@@ -52,8 +51,8 @@ export const eventsPage: Page = {
               <p class="empty">
                 {model === undefined && state === undefined ? (
                   <>
-                    No event yet. docs/events.md shows how a drift run reports its end, or try it on the page
-                    of the <a href="/api/v1/docs">API</a>.
+                    No event yet. Send one with <code>npx retrigger emit --run-id ID</code>, or by the{" "}
+                    <a href="/api/v1/docs">API</a>.
                   </>
                 ) : (
                   <>
@@ -94,7 +93,7 @@ export const eventsPage: Page = {
             )}
             <Keyset
               first={before === undefined ? null : withQuery(PATH, query, { cursor: null })}
-              next={rows.length > ROWS && last ? withQuery(PATH, query, { cursor: String(last.id) }) : null}
+              next={last && withQuery(PATH, query, { cursor: String(last.id) })}
             />
           </section>
         </>

@@ -10,12 +10,12 @@ import { Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { ModelLink, withQuery } from "../parts/links.tsx";
 import { SettingsYaml } from "../parts/settings-yaml.tsx";
 import { Time } from "../parts/time.tsx";
+import { ROWS, takePage } from "./paging.ts";
 import type { Page } from "./page.ts";
 import { Table } from "../parts/table.tsx";
 
 const PATH = "/settings";
 const MODELS = 25;
-const AUDITS = 50;
 
 /** The policies in force; for admins also who may use the service, and who did. */
 export const settingsPage: Page = {
@@ -27,7 +27,7 @@ export const settingsPage: Page = {
     const isAdmin = grants(caller.role, "admin");
     const before = /^[1-9]\d{0,14}$/.test(query["cursor"] ?? "") ? Number(query["cursor"]) : null;
     const [tokens, audit] = isAdmin
-      ? await Promise.all([database.listTokens(), database.listAudit({ limit: AUDITS + 1, before })])
+      ? await Promise.all([database.listTokens(), database.listAudit({ limit: ROWS + 1, before })])
       : [null, null];
     const search = (query["q"] ?? "").toLowerCase();
     const found = [...live.models()].filter(([model]) => model.toLowerCase().includes(search));
@@ -158,8 +158,7 @@ function Audit({
   query: Readonly<Record<string, string | undefined>>;
   now: number;
 }) {
-  const shown = rows.slice(0, AUDITS);
-  const last = shown.at(-1);
+  const { shown, last } = takePage(rows);
   return (
     <section class="panel">
       <h2>Audit</h2>
@@ -190,7 +189,7 @@ function Audit({
       )}
       <Keyset
         first={query["cursor"] === undefined ? null : withQuery(PATH, query, { cursor: null })}
-        next={rows.length > AUDITS && last ? withQuery(PATH, query, { cursor: String(last.id) }) : null}
+        next={last && withQuery(PATH, query, { cursor: String(last.id) })}
       />
     </section>
   );

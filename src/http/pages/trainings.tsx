@@ -7,11 +7,11 @@ import { Cursor } from "../api/schemas.ts";
 import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, TrainingLink, TrainingState, withQuery } from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
+import { ROWS, takePage } from "./paging.ts";
 import type { Page } from "./page.ts";
 import { Table } from "../parts/table.tsx";
 
 const PATH = "/trainings";
-const ROWS = 50;
 const Query = z.object({ model: ModelName.optional(), state: DispatchState.optional(), cursor: Cursor });
 
 /** Every training that was requested, newest first. */
@@ -23,8 +23,7 @@ export const trainingsPage: Page = {
   async load({ query, now }, { database }) {
     const { model, state, cursor: before } = parseInput(Query, query, "address");
     const rows = await database.listTrainings({ model, state, before, limit: ROWS + 1 });
-    const shown = rows.slice(0, ROWS);
-    const last = shown.at(-1);
+    const { shown, last } = takePage(rows);
     return {
       title: "Trainings",
       body: (
@@ -86,11 +85,7 @@ export const trainingsPage: Page = {
             )}
             <Keyset
               first={before === undefined ? null : withQuery(PATH, query, { cursor: null })}
-              next={
-                rows.length > ROWS && last
-                  ? withQuery(PATH, query, { cursor: String(last.decisionId) })
-                  : null
-              }
+              next={last && withQuery(PATH, query, { cursor: String(last.decisionId) })}
             />
           </section>
         </>
