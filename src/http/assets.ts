@@ -21,8 +21,12 @@ export function readAsset(name: Asset): Buffer {
   return content;
 }
 
+const addresses = new Map<string, string>();
+
 /** The address of a file, which changes with its content, so that a browser may keep it. */
 export function addressOf(name: Asset): string {
-  const hash = createHash("sha256").update(readAsset(name)).digest("hex").slice(0, 12);
-  return `/assets/${name}?v=${hash}`;
+  const hash = (): string => createHash("sha256").update(readAsset(name)).digest("hex").slice(0, 12);
+  const address = addresses.get(name) ?? `/assets/${name}?v=${hash()}`;
+  addresses.set(name, address);
+  return address;
 }

@@ -1,5 +1,6 @@
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { findModel } from "../config/find-model.ts";
+import type { LiveConfig } from "../config/live-config.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { toMs } from "../core/duration.ts";
 import { PermanentError } from "../core/errors.ts";
@@ -14,6 +15,17 @@ export interface InterventionDependencies {
   models: ReadonlyMap<string, ModelConfig>;
   database: Pick<Database, "saveSnooze" | "endSnooze" | "isHeldBy" | "answerApproval">;
   client: Pick<Requester, "send">;
+}
+
+/** The same, with the models in force. */
+export function withLiveModels({
+  live,
+  database,
+  client,
+}: Omit<InterventionDependencies, "models"> & {
+  live: Pick<LiveConfig, "models">;
+}): InterventionDependencies {
+  return { models: live.models(), database, client };
 }
 
 /** Who intervenes, and why. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { findModel } from "../../config/find-model.ts";
 import { parseInput } from "../../core/parse.ts";
-import { snoozeModel, unsnoozeModel } from "../../use-cases/interventions.ts";
+import { snoozeModel, unsnoozeModel, withLiveModels } from "../../use-cases/interventions.ts";
 import { requestDecision } from "../../use-cases/request-decision.ts";
 import { ReasonBody, SnoozeBody } from "../api/schemas.ts";
 import type { Action, PageDependencies } from "../pages/page.ts";
@@ -35,7 +35,7 @@ export const modelActions: readonly Action[] = [
     async run({ params: { model = "" }, fields, caller }, dependencies) {
       const given = parseInput(SnoozeBody, fields, "form");
       const own = { duration: given.for, by: caller.name, reason: given.reason };
-      await snoozeModel(interventionsOf(dependencies), model, own);
+      await snoozeModel(withLiveModels(dependencies), model, own);
       return { redirect: `${modelPath(model)}?done=snoozed` };
     },
   },
@@ -43,7 +43,7 @@ export const modelActions: readonly Action[] = [
     ...SHARED,
     path: "/models/:model/unsnooze",
     async run({ params: { model = "" }, caller }, dependencies) {
-      await unsnoozeModel(interventionsOf(dependencies), model, caller.name);
+      await unsnoozeModel(withLiveModels(dependencies), model, caller.name);
       return { redirect: `${modelPath(model)}?done=unsnoozed` };
     },
   },
@@ -58,9 +58,3 @@ async function decide(
   const jobId = await requestDecision({ database, client }, model, forced);
   return { redirect: `/requests/${jobId}` };
 }
-
-const interventionsOf = ({ live, database, client }: PageDependencies) => ({
-  models: live.models(),
-  database,
-  client,
-});

@@ -4,10 +4,11 @@ import { ReportedGrowth } from "../../../queues/reports.ts";
 import { findModel } from "../../config/find-model.ts";
 import { DecisionSummary } from "../../core/report/decision-summary.ts";
 import { parseInput } from "../../core/parse.ts";
-import { snoozeModel, unsnoozeModel } from "../../use-cases/interventions.ts";
+import { snoozeModel, unsnoozeModel, withLiveModels } from "../../use-cases/interventions.ts";
 import { dryRun } from "../../use-cases/dry-run.ts";
 import { requestDecision } from "../../use-cases/request-decision.ts";
 import { explainModel } from "../../use-cases/why.ts";
+import { currentConfig } from "../current-config.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, type ApiDependencies, operation } from "./operation.ts";
 import { addressOf, readRequest } from "./requests.ts";
@@ -84,12 +85,13 @@ export const modelOperations: readonly AnyOperation[] = [
     params: ModelPath,
     requires: ["postgres"],
     responses: { 200: { description: "The model's state", schema: ModelState } },
-    async handle({ params: { model } }, { live, database, config, secrets }) {
+    async handle({ params: { model } }, dependencies) {
+      const { live, database } = dependencies;
       const models = live.models();
       const own = new Map([[model, findModel(models, model)]]);
       const [overviews, why] = await Promise.all([
         database.readModelOverviews(own),
-        explainModel({ ...config, models, secrets, notes: [] }, database, model),
+        explainModel(currentConfig(dependencies), database, model),
       ]);
       return { status: 200, body: { ...describe(model, models, overviews[0]), ...why } };
     },
@@ -145,12 +147,12 @@ export const modelOperations: readonly AnyOperation[] = [
       202: { description: "Requested", schema: Requested },
     },
     async handle({ params: { model }, body: { dryRun: isDry, reason }, caller, request }, dependencies) {
-      const { live, database, config, client, secrets } = dependencies;
+      const { live, database, client } = dependencies;
       findModel(live.models(), model);
       const forced = reason === undefined ? null : { by: caller.name, reason };
       if (isDry) {
-        const own = { ...config, models: live.models(), secrets, notes: [] };
-        return { status: 200, body: await dryRun({ config: own, database, model, forced }) };
+        const config = currentConfig(dependencies);
+        return { status: 200, body: await dryRun({ config, database, model, forced }) };
       }
       const jobId = await requestDecision({ database, client }, model, forced);
       const seconds = readWait(request.get("prefer"));
@@ -177,7 +179,7 @@ export const modelOperations: readonly AnyOperation[] = [
     },
     async handle({ params: { model }, body, caller }, dependencies) {
       const given = { duration: body.for, by: caller.name, reason: body.reason };
-      const { until } = await snoozeModel(interventionsOf(dependencies), model, given);
+      const { until } = await snoozeModel(withLiveModels(dependencies), model, given);
       return { status: 200, body: { model, until } };
     },
   }),
@@ -192,17 +194,11 @@ export const modelOperations: readonly AnyOperation[] = [
       200: { description: "Ended", schema: z.object({ model: z.string(), isReevaluated: z.boolean() }) },
     },
     async handle({ params: { model }, caller }, dependencies) {
-      const isReevaluated = await unsnoozeModel(interventionsOf(dependencies), model, caller.name);
+      const isReevaluated = await unsnoozeModel(withLiveModels(dependencies), model, caller.name);
       return { status: 200, body: { model, isReevaluated } };
     },
   }),
 ];
-
-const interventionsOf = ({ live, database, client }: ApiDependencies) => ({
-  models: live.models(),
-  database,
-  client,
-});
 
 function describe(
   model: string,

@@ -1,3 +1,4 @@
+import { currentConfig } from "../current-config.ts";
 import { dryRun } from "../../use-cases/dry-run.ts";
 import { AnswerPanel, describeNearestFlip } from "../parts/answer.tsx";
 import { modelPath } from "../parts/links.tsx";
@@ -9,9 +10,9 @@ export const dryRunPage: Page = {
   path: "/models/:model/dry-run",
   role: "operator",
   requires: ["postgres"],
-  async load({ params: { model = "" }, now }, { config, live, secrets, database }) {
-    const own = { ...config, models: live.models(), secrets, notes: [] };
-    const summary = await dryRun({ config: own, database, model });
+  async load({ params: { model = "" }, now }, dependencies) {
+    const { database } = dependencies;
+    const summary = await dryRun({ config: currentConfig(dependencies), database, model });
     const isTrigger = summary.decision !== "no_action";
     const why = summary.explanation?.why ?? summary.reason;
     return {

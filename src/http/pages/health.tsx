@@ -1,4 +1,3 @@
-import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../core/errors.ts";
 import { describeFinding, fault, type Finding } from "../../core/finding.ts";
 import { formatCount } from "../../core/format.ts";
@@ -11,6 +10,7 @@ import { listStandings, type ModelStanding } from "../../use-cases/overview.ts";
 import { Badge } from "../parts/badge.tsx";
 import { ModelLink } from "../parts/links.tsx";
 import { Time } from "../parts/time.tsx";
+import { currentConfig } from "../current-config.ts";
 import { checkReadiness } from "../readiness.ts";
 import type { Page, PageDependencies } from "./page.ts";
 import { Table } from "../parts/table.tsx";
@@ -187,12 +187,11 @@ async function renew(own: Kept, dependencies: PageDependencies): Promise<void> {
   own.running = null;
 }
 
-async function find({ config, secrets, live, log }: PageDependencies): Promise<Finding[]> {
+async function find(dependencies: PageDependencies): Promise<Finding[]> {
   try {
-    const own: Config = { ...config, models: live.models(), secrets, notes: [] };
-    return await diagnose(own, createLogger("silent"), { checksAllTrainers: false });
+    return await diagnose(currentConfig(dependencies), createLogger("silent"), { checksAllTrainers: false });
   } catch (error) {
-    log.debug({ err: error }, "the diagnosis failed");
+    dependencies.log.debug({ err: error }, "the diagnosis failed");
     return [fault(`The diagnosis failed: ${messageOf(error)}`)];
   }
 }
