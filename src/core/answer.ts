@@ -57,7 +57,7 @@ export function answerModel(
 ): Answer {
   const { label, tone } = STANDINGS[standing];
   const { waitingSince, approval } = facts;
-  const ago = (iso: string): string => describeSpan(Math.max(0, now - Date.parse(iso)));
+  const ago = (iso: string): string => describeSince(iso, now);
   const why = verdict ? whyOf(verdict) : latest ? whyOf(latest) : "";
   const isNow = verdict?.decision === "trigger";
   const isKnown = verdict !== null || latest?.decision.startsWith("trigger") === false;
@@ -101,7 +101,7 @@ export function answerModel(
     case "triggered":
       return answer(
         `Retraining was triggered ${facts.latest ? `${ago(facts.latest.decidedAt)} ago by decision #${facts.latest.id}` : ""}: ${latest ? whyOf(latest) : why}.`,
-        ...(training ? [isMock(training.trainer) ? MOCK : describeTraining(training, now)] : []),
+        ...describeOwnTraining(training, now),
         ...(verdict === null ? [] : isNow ? [nowToo] : [`No further training: ${why}.`]),
       );
     case "due":
@@ -128,7 +128,7 @@ export function answerDecision(
       tone: training !== null && isMock(training.trainer) ? "good" : tone,
       label: "Triggered",
       sentence: `Retraining was triggered: ${why}.`,
-      details: training ? [isMock(training.trainer) ? MOCK : describeTraining(training, now)] : [],
+      details: describeOwnTraining(training, now),
     };
   }
   return {
@@ -140,6 +140,12 @@ export function answerDecision(
 }
 
 const MOCK = "The mock trainer shows its request and sends nothing.";
+
+/** The training of the decision that the sentence names. */
+function describeOwnTraining(training: AnsweredTraining | null, now: number): string[] {
+  if (training === null) return [];
+  return [isMock(training.trainer) ? MOCK : describeTraining(training, now)];
+}
 
 /** The colour of a training's state. */
 export const TRAINING_TONES: Readonly<Record<DispatchState, Tone>> = {
@@ -157,7 +163,7 @@ export const TRAINING_TONES: Readonly<Record<DispatchState, Tone>> = {
 function describeTraining(training: AnsweredTraining, now: number): string {
   const { trainer, state, decisionId, requestedAt, startedAt, durationSeconds, conclusion } = training;
   const name = `the training of decision #${decisionId}`;
-  const since = (iso: string): string => describeSpan(Math.max(0, now - Date.parse(iso)));
+  const since = (iso: string): string => describeSince(iso, now);
   if (isMock(trainer)) return `Decision #${decisionId} triggered ${since(requestedAt)} ago. ${MOCK}`;
   const took = durationSeconds ? ` after ${describeSpan(durationSeconds * 1000)}` : "";
   const error = training.error ? ` ${end(toPlain(training.error))}` : "";
@@ -190,6 +196,10 @@ function describeTraining(training: AnsweredTraining, now: number): string {
 function whyOf({ why, codes }: AnsweredVerdict): string {
   if (why !== "") return why;
   return codes.join(", ").replaceAll("_", " ") || "no reason was recorded";
+}
+
+function describeSince(iso: string, now: number): string {
+  return describeSpan(Math.max(0, now - Date.parse(iso)));
 }
 
 /** A text that ends as a sentence does. */

@@ -10,13 +10,12 @@ import { joinTexts } from "./join-texts.ts";
 /** Why the verdict is what it is, in a few words: the checks that failed, or what called for the training. */
 export function describeWhy(evidence: Evidence, policy: Policy, judgement: Judgement): string {
   const judged = { evidence, policy, verdict: judgement };
-  const found = describeFound(judged);
-  if (judgement.decision === "trigger") return joinTexts(found);
+  if (judgement.decision === "trigger") return joinTexts(describeFound(judged));
   const failures = listFailures(judged);
   const briefs = [...new Set(failures.map(({ check, failure }) => check.brief(failure as never)))].join("; ");
   const isSaid = failures.some(({ check }) => check.namesCause === true);
-  if (!judgement.condition.passed || isSaid || found.length === 0) return briefs;
-  return `${briefs}, despite ${joinTexts(found)}`;
+  const found = judgement.condition.passed && !isSaid ? describeFound(judged) : [];
+  return found.length === 0 ? briefs : `${briefs}, despite ${joinTexts(found)}`;
 }
 
 /** What called for a training. */
