@@ -150,6 +150,7 @@ describe("migrations", () => {
       "007_check_notes",
       "008_access",
       "009_pages",
+      "010_owner_functions",
     ]);
   });
 });
