@@ -9,6 +9,9 @@ export class PermanentError extends Error {
   }
 }
 
+/** A source that cannot be read until its owner, or the settings, change. The caller may be told why. */
+export class SourceError extends PermanentError {}
+
 /** Invalid settings. The message lists the first faults of the environment and of the YAML file, `faults` has every one. */
 export class ConfigError extends PermanentError {
   override readonly name = "ConfigError";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { formatDuration } from "../core/duration.ts";
-import { PermanentError } from "../core/errors.ts";
+import { SourceError } from "../core/errors.ts";
 import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
 import { isGuide, type Sources } from "../settings/sources.ts";
@@ -99,7 +99,7 @@ export function toEvidence(
     monitoring: findMonitoring(result, expectDriftRunEveryMs),
   });
   if (parsed.success) return parsed.data;
-  throw new PermanentError(
+  throw new SourceError(
     "SOURCE_DATA",
     `The source tables contain unexpected data: ${z.prettifyError(parsed.error)}. Check the types of their columns`,
   );

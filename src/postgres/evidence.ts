@@ -38,7 +38,7 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
      * another database takes two more round trips.
      *
      * @param limitMs After this long the server cancels a query: TransientError READING_TOO_SLOW.
-     * @throws PermanentError that names each table or column that is missing, and its place in the settings.
+     * @throws SourceError that names each table or column that is missing, and its place in the settings.
      */
     async fetchEvidence(model: string, config: ModelSources, limitMs = READING_LIMIT_MS): Promise<Evidence> {
       const { source, policy, trainer, expectDriftRunEveryMs } = config;

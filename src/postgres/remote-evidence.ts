@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
+import { PermanentError, ServerAwayError, SourceError, TransientError } from "../core/errors.ts";
 import type { EvidenceResult } from "./evidence-result.ts";
 import { buildSourceReading, buildStart, type EvidenceReading } from "./evidence-sql.ts";
 import { explainPostgresError } from "./explain-error.ts";
@@ -85,8 +85,7 @@ export async function readRemoteEvidence({
 export function explainSourceError(error: unknown, url: string, variable: string): Error {
   const explained = explainPostgresError(error, url, variable);
   const message = `The source database in ${variable}: ${explained.message}`;
-  if (explained instanceof PermanentError)
-    return new PermanentError(explained.code, message, { cause: error });
+  if (explained instanceof PermanentError) return new SourceError(explained.code, message, { cause: error });
   const code = explained instanceof ServerAwayError ? "SOURCE_AWAY" : explained.code;
   return new TransientError(code, message, { cause: error });
 }

@@ -1,4 +1,4 @@
-import { PermanentError } from "../core/errors.ts";
+import { SourceError } from "../core/errors.ts";
 import { listColumnNeeds, needsOf, type Policy } from "../core/policy.ts";
 import {
   type BufferColumn,
@@ -100,12 +100,12 @@ export async function findSources(
   return { tables, faults };
 }
 
-/** @throws PermanentError that names every fault. */
+/** @throws SourceError that names every fault. */
 export function throwIfAny(faults: readonly SourceFault[], address: string): void {
   const [first] = faults;
   if (!first) return;
   const texts = faults.map(({ message, remedy }) => `${message}. ${remedy}`);
-  throw new PermanentError(first.code, `${TITLES[first.code]} in ${address}: ${texts.join("; ")}`);
+  throw new SourceError(first.code, `${TITLES[first.code]} in ${address}: ${texts.join("; ")}`);
 }
 
 const TITLES = {
