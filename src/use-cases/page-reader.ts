@@ -4,11 +4,10 @@ import type { Evidence } from "../core/evidence.ts";
 import type { Database } from "../postgres/database.ts";
 import type { CheckFilter, CheckRow } from "../postgres/pages/check-history.ts";
 import { isSettledWithin } from "../process/lifecycle.ts";
-import { createSlots, type Slots } from "../process/slots.ts";
 
 /** Reads the sources of models for pages, without taking the database from the rest of the service. */
 export interface PageReader {
-  /** The evidence as of now. @throws TransientError SLOW if it takes long, or others are being read. */
+  /** The evidence as of now. @throws TransientError SLOW if it takes long, or has to wait long for others. */
   readEvidence(model: string, config: ModelConfig): Promise<Evidence>;
   /** The newest checks. @throws TransientError SLOW in the same way. */
   readChecks(model: string, config: ModelConfig, filter: CheckFilter): Promise<CheckRow[]>;
@@ -25,8 +24,8 @@ const BUSY = "Other sources are being read, so those of this model have to wait"
 
 /** Readers of the same thing at the same time share one reading. */
 export function createPageReader(database: Pick<Database, "fetchEvidence" | "readCheckHistory">): PageReader {
-  const evidence = createShared<Evidence>(createSlots(AT_ONCE));
-  const checks = createShared<CheckRow[]>(createSlots(AT_ONCE));
+  const evidence = createShared<Evidence>();
+  const checks = createShared<CheckRow[]>();
   return {
     readEvidence: (model, config) =>
       evidence(config, "", () => database.fetchEvidence(model, config, READING_LIMIT_MS)),
@@ -35,23 +34,32 @@ export function createPageReader(database: Pick<Database, "fetchEvidence" | "rea
   };
 }
 
-function createShared<T>(slots: Slots) {
+function createShared<T>() {
   const running = new WeakMap<object, Map<string, Promise<T>>>();
+  /** Settled with the readings that hold a place, and never rejected. */
+  const places = new Set<Promise<void>>();
+
+  function begin(own: Map<string, Promise<T>>, key: string, read: () => Promise<T>): Promise<T> {
+    const reading = read();
+    const place = reading.then(leave, leave);
+    function leave(): void {
+      own.delete(key);
+      places.delete(place);
+    }
+    own.set(key, reading);
+    places.add(place);
+    return reading;
+  }
+
   return async (owner: object, key: string, read: () => Promise<T>): Promise<T> => {
+    const deadline = performance.now() + WAIT_MS;
+    const isInTime = (promise: Promise<unknown>) => isSettledWithin(promise, deadline - performance.now());
     const own = running.get(owner) ?? new Map<string, Promise<T>>();
     running.set(owner, own);
-    let reading = own.get(key);
-    if (!reading) {
-      const release = slots.take();
-      if (release === null) throw new TransientError("SLOW", BUSY);
-      reading = read().finally(() => {
-        own.delete(key);
-        release();
-      });
-      own.set(key, reading);
-    }
-    if (await isSettledWithin(reading, WAIT_MS)) return reading;
-    reading.catch(() => {});
+    while (!own.has(key) && places.size >= AT_ONCE)
+      if (!(await isInTime(Promise.race(places)))) throw new TransientError("SLOW", BUSY);
+    const reading = own.get(key) ?? begin(own, key, read);
+    if (await isInTime(reading)) return reading;
     throw new TransientError("SLOW", SLOW);
   };
 }

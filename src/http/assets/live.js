@@ -33,10 +33,15 @@ function showTimes(root) {
 /** Puts the parts of a newer version of this page in place, except where somebody is typing or has opened a form. */
 function takeOver(fresh) {
   document.title = fresh.title;
+  const { refresh: interval } = main.dataset;
   for (const name of ["refresh", "version", "model"]) {
     const value = fresh.getElementById("main")?.dataset[name];
     if (value === undefined) delete main.dataset[name];
     else main.dataset[name] = value;
+  }
+  if (main.dataset.refresh !== interval) {
+    schedule();
+    listen();
   }
   const icon = document.getElementById("icon");
   const newIcon = fresh.getElementById("icon");
@@ -135,11 +140,13 @@ async function checkServers() {
 }
 
 /** Reads the page again at the interval that its latest version sets. */
+let next = null;
 function schedule() {
+  clearTimeout(next);
   const every = Number(main.dataset.refresh);
   if (!(every > 0)) return;
   const again = () => refresh().then(schedule);
-  setTimeout(() => void (document.hidden ? schedule() : again()), every);
+  next = setTimeout(() => void (document.hidden ? schedule() : again()), every);
 }
 
 let stream = null;

@@ -37,6 +37,8 @@ export const modelPage: Page = {
       title: `${answer.label} · ${model}`,
       model,
       tone: answer.tone,
+      // No event says that a source can be read again.
+      ...(problem === null ? {} : { refreshMs: 15_000 }),
       body: (
         <>
           <Breadcrumb links={[["Models", "/"]]} />
