@@ -63,7 +63,14 @@ export function answerModel(
   const isKnown = verdict !== null || latest?.decision.startsWith("trigger") === false;
   const nowToo = isNow ? `By the policy it would be retrained now: ${why}.` : `Not retraining: ${why}.`;
   const also = isKnown ? [nowToo] : [];
-  const answer = (sentence: string, ...details: string[]): Answer => ({ tone, label, sentence, details });
+  const triggered = `Retraining was triggered ${facts.latest ? `${ago(facts.latest.decidedAt)} ago by decision #${facts.latest.id}` : ""}: ${latest ? whyOf(latest) : why}.`;
+  const became = training ? [describeTraining(training, now)] : [];
+  const answer = (...[sentence = `${label}.`, ...details]: string[]): Answer => ({
+    tone,
+    label,
+    sentence,
+    details,
+  });
   switch (standing) {
     case "unknown":
     case "refused":
@@ -85,13 +92,13 @@ export function answerModel(
             ]),
       );
     case "failed":
-      return answer(nowToo, ...(training ? [describeTraining(training, now)] : []));
+      return answer(...also, ...became);
     case "silent":
       return answer(
         driftRuns === null
           ? "Drift runs are missing."
           : `Drift runs are missing: one is expected every ${driftRuns.every}, ${driftRuns.lastSeenAt === null ? "and none has come yet" : `the last sign of one came ${ago(driftRuns.lastSeenAt)} ago`}.`,
-        nowToo,
+        ...also,
       );
     case "ready":
       return answer(
@@ -100,15 +107,16 @@ export function answerModel(
       );
     case "triggered":
       return answer(
-        `Retraining was triggered ${facts.latest ? `${ago(facts.latest.decidedAt)} ago by decision #${facts.latest.id}` : ""}: ${latest ? whyOf(latest) : why}.`,
+        triggered,
         ...describeOwnTraining(training, now),
         ...(verdict === null ? [] : isNow ? [nowToo] : [`No further training: ${why}.`]),
       );
     case "due":
+      return answer(isKnown ? nowToo : triggered, ...became);
     case "snoozed":
     case "held":
     case "waiting":
-      return answer(nowToo, ...(training ? [describeTraining(training, now)] : []));
+      return answer(nowToo, ...became);
     case "new":
       return answer(verdict === null ? "No decision yet." : `No decision yet. ${nowToo}`);
     default:
