@@ -10,6 +10,7 @@ import { listNavigation } from "../navigation.ts";
 import type { PageCall, PageDependencies, PageReply, View } from "../pages/page.ts";
 import { PAGES } from "../pages/pages.ts";
 import { requireServers } from "../requirements.ts";
+import type { Origins } from "../access/origins.ts";
 import type { Route } from "../route.ts";
 
 /** The pages, and the changes that their forms make. */
@@ -25,13 +26,19 @@ export const pages: Route = {
       client: createRequester(dependencies.queues),
       reader: createPageReader(dependencies.database),
     };
+    // A link from elsewhere must not claim that something was done.
+    const findNotice = (request: Request): string | null =>
+      isFromOurs(request, dependencies.origins) ? noticeOf(request.query["done"]) : null;
     const router = Router({ caseSensitive: true, strict: true });
     for (const { path, requires, load } of PAGES)
       router.get(path, ...requireServers(requires, dependencies), async (request, response) => {
         // Read before the rest, so that the page learns of every change since.
         const version = requires.includes("postgres") ? `"${await own.database.readVersion()}"` : null;
         if (version === null || request.get("if-none-match") !== version)
-          respond(request, response, await load(toCall(request), own), version);
+          respond(request, response, await load(toCall(request), own), {
+            version,
+            notice: findNotice(request),
+          });
         else response.status(304).set("Cache-Control", "no-store").end();
       });
     for (const { path, requires, run } of ACTIONS)
@@ -41,7 +48,7 @@ export const pages: Route = {
         express.urlencoded({ limit: "64kb", extended: false }),
         async (request, response) => {
           const fields = toTexts((request.body ?? {}) as Record<string, unknown>);
-          respond(request, response, await run({ ...toCall(request), fields }, own), null);
+          respond(request, response, await run({ ...toCall(request), fields }, own), NOTHING);
         },
       );
     return router;
@@ -69,20 +76,27 @@ function toTexts(values: Readonly<Record<string, unknown>>): Record<string, stri
   );
 }
 
-function respond(request: Request, response: Response, reply: PageReply, version: string | null): void {
+/** What a frame shows besides the page. */
+interface Context {
+  version: string | null;
+  notice: string | null;
+}
+const NOTHING: Context = { version: null, notice: null };
+
+function respond(request: Request, response: Response, reply: PageReply, context: Context): void {
   response.set("Cache-Control", "no-store");
   if ("redirect" in reply) return response.redirect(303, reply.redirect);
   if ("csv" in reply) return void response.type("text/csv").attachment(reply.name).send(reply.csv);
   response
     .status(reply.status ?? 200)
     .type("html")
-    .send(frame(request, reply, version));
+    .send(frame(request, reply, context));
 }
 
 function frame(
   request: Request,
   { title, tone, refreshMs, model, body }: View,
-  version: string | null,
+  { version, notice }: Context,
 ): string {
   return renderFrame({
     title,
@@ -90,8 +104,16 @@ function frame(
     live: { refreshMs, version, model },
     caller: callerOf(request),
     navigation: listNavigation(request.path),
-    // Only after a form of ours: a link from elsewhere must not claim that something was done.
-    notice: request.get("sec-fetch-site") === "same-origin" ? noticeOf(request.query["done"]) : null,
+    notice,
     children: body,
   });
+}
+
+/** Whether a page of ours led here. */
+function isFromOurs(request: Request, origins: Origins): boolean {
+  const site = request.get("sec-fetch-site");
+  if (site !== undefined) return site === "same-origin";
+  // Browsers send that header only over https and to this machine.
+  const { origin } = URL.parse(request.get("referer") ?? "") ?? {};
+  return origin !== undefined && origins.isSame(origin, request.get("host") ?? "");
 }
