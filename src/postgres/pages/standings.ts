@@ -77,10 +77,12 @@ LEFT JOIN LATERAL (
   SELECT id, decision, reason_codes, decision_date, next_look_at, taken_at, explanation FROM retraining_decisions AS decision
   WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
 ) AS latest ON true
-LEFT JOIN LATERAL (
-  SELECT id, decision_id, trainer, state, reason_code, asked_at, created_at, ended_at FROM retraining_dispatches
-  WHERE model_name = models.model ORDER BY state = 'unknown' DESC, decision_id + 0 DESC LIMIT 1
-) AS training ON true
+LEFT JOIN (
+  SELECT DISTINCT ON (model_name) model_name, id FROM retraining_dispatches
+  WHERE state = 'unknown' AND trainer <> 'mock' ORDER BY model_name, decision_id DESC
+) AS unknown ON unknown.model_name = models.model
+LEFT JOIN retraining_dispatches AS training ON training.id = COALESCE(unknown.id, (
+  SELECT id FROM retraining_dispatches WHERE model_name = models.model ORDER BY decision_id DESC LIMIT 1))
 LEFT JOIN (
   SELECT DISTINCT ON (model) model, decision_id, expires_at FROM retraining_approvals
   WHERE state = 'open' AND expires_at > now() ORDER BY model, id DESC
