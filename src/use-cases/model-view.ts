@@ -66,7 +66,7 @@ type Reader = Pick<
 >;
 
 /** A page waits so long for Redis. */
-const REDIS_LIMIT_MS = 1_000;
+export const REDIS_LIMIT_MS = 1_000;
 /** So many of the newest checks are drawn. */
 export const SHOWN_CHECKS = 3_000;
 

@@ -1,9 +1,12 @@
+import type { Queue } from "bullmq";
 import { STAGES } from "../../../../queues/names.ts";
 import { parseInput } from "../../../core/parse.ts";
 import { describeCondition } from "../../../core/describe-condition.ts";
 import { formatCount } from "../../../core/format.ts";
 import { listAuditTargets } from "../../audit-targets.ts";
+import { isSettledWithin } from "../../../process/lifecycle.ts";
 import { viewDecision } from "../../../use-cases/decision-view.ts";
+import { REDIS_LIMIT_MS } from "../../../use-cases/model-view.ts";
 import { ApprovalForms, DispatchForms } from "../../actions/decision-forms.tsx";
 import { DecisionPath } from "../../api/schemas.ts";
 import { AnswerPanel, describeNearestFlip } from "../../parts/answer.tsx";
@@ -33,7 +36,7 @@ export const decisionPage: Page = {
     const { runId } = decision;
     // They are kept for a while only; without Redis there are none to show.
     const summarize = queues.find(({ name }) => name === STAGES.at(-1));
-    const hasJobs = runId !== null && (await summarize?.getJob(runId).catch(() => undefined)) !== undefined;
+    const hasJobs = runId !== null && summarize !== undefined && (await hasJob(summarize, runId));
     const isNoAction = decision.decision === "no_action";
     return {
       title: `${answer.label} · #${id} ${decision.model}`,
@@ -132,3 +135,9 @@ export const decisionPage: Page = {
     };
   },
 };
+
+/** Whether a job is there; not if Redis does not say so soon. */
+async function hasJob(queue: Queue, id: string): Promise<boolean> {
+  const job = queue.getJob(id).catch(() => undefined);
+  return (await isSettledWithin(job, REDIS_LIMIT_MS)) && (await job) !== undefined;
+}
