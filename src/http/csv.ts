@@ -11,7 +11,7 @@ export function toCsv<Row extends object>(
 }
 
 /** What a spreadsheet runs: also in full width, after white space, and where it takes a text for the next cell. */
-const FORMULAS = /(^|[;\t\r\n])(\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
+const FORMULAS = /(^|[;\t\r\n])([^\S\t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff20])/g;
 
 function toField(value: unknown): string {
   if (value === null || value === undefined) return "";
