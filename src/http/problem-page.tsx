@@ -14,9 +14,24 @@ const TITLES: Readonly<Record<number, string>> = {
   503: "A server is away",
 };
 
+const RELOADS = "This page tries again by itself.";
+const UNCHANGED = "Nothing was changed. Go back, and send the form again later.";
+const UNSURE = "It may have been done all the same. Look before you send the form again.";
+
 /** A problem as a page: what is the matter, and where to go. */
-export function renderProblem(method: string, status: number, detail: string): string {
-  const isRead = method === "GET";
+export function renderProblem({
+  status,
+  detail,
+  isRead,
+  isBegun,
+}: {
+  status: number;
+  detail: string;
+  isRead: boolean;
+  isBegun: boolean;
+}): string {
+  const next =
+    status < 500 ? null : isRead ? (status === 503 ? RELOADS : null) : isBegun ? UNSURE : UNCHANGED;
   const title = TITLES[status] ?? "That was not possible";
   return renderBare({
     title,
@@ -27,13 +42,7 @@ export function renderProblem(method: string, status: number, detail: string): s
       <>
         <h1>{title}</h1>
         <p>{detail}</p>
-        {status === 503 && (
-          <p class="soft">
-            {isRead
-              ? "This page tries again by itself."
-              : "Nothing was changed. Go back, and send the form again later."}
-          </p>
-        )}
+        {next !== null && <p class="soft">{next}</p>}
         <p>
           <a href="/">Overview</a> · <a href="/health">Health</a>
         </p>

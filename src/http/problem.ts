@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Request, Response } from "express";
-import { ConfigError, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
+import { ConfigError, PermanentError, ServerAwayError, SourceError, TransientError } from "../core/errors.ts";
 import { renderProblem } from "./problem-page.tsx";
 import { RequestError } from "./request-error.ts";
 
@@ -15,12 +15,24 @@ export interface Problem {
   code: string;
 }
 
-/** Responds with a problem: as a page to a browser. A server that is away may be back soon, so a sender is told to retry. */
-export function respondProblem(response: Response, status: number, code: string, detail: string): void {
+/**
+ * Responds with a problem: as a page to a browser. A server that is away may be back soon, so a sender is told to retry.
+ *
+ * @param isBegun Whether the route ran, so that a part of a change may have been made.
+ */
+export function respondProblem(
+  response: Response,
+  status: number,
+  code: string,
+  detail: string,
+  { isBegun = false } = {},
+): void {
   if (status === 503) response.set("Retry-After", "5");
   if (isPageWanted(response.req)) {
     response.status(status).set("Cache-Control", "no-store").type("html");
-    return void response.send(renderProblem(response.req.method, status, detail));
+    return void response.send(
+      renderProblem({ status, detail, isRead: response.req.method === "GET", isBegun }),
+    );
   }
   response
     .status(status)
@@ -80,6 +92,7 @@ export function toProblem(error: unknown): Pick<Problem, "status" | "code" | "de
     if (code === "TIMEOUT") return { status: 504, code, detail: error.message };
     return { status: 503, code: "TEMPORARY", detail: "This failed for now. Send it again later" };
   }
+  if (error instanceof SourceError) return { status: 409, code: error.code, detail: error.message };
   if (error instanceof PermanentError && !(error instanceof ConfigError)) {
     const status = STATUS_OF[error.code];
     return status === undefined ? null : { status, code: error.code, detail: error.message };
@@ -98,10 +111,6 @@ export const UNEXPECTED = {
 const STATUS_OF: Readonly<Record<string, number>> = {
   BAD_INPUT: 400,
   UNKNOWN_MODEL: 404,
-  MISSING_TABLE: 409,
-  MISSING_COLUMN: 409,
-  NO_PRIVILEGE: 409,
-  SOURCE_DATA: 409,
   NOT_FOUND: 404,
   REFUSED: 409,
   NO_DECISION: 409,

@@ -53,7 +53,7 @@ function describeOpenDoor({ host }: Pick<Config, "host">): PermanentError {
 }
 
 function buildApp(dependencies: RouteDependencies): express.Express {
-  const { identifier, origins, database, log } = dependencies;
+  const { identifier, origins, database, redact, log } = dependencies;
   const app = express().disable("x-powered-by").enable("case sensitive routing").enable("strict routing");
   const doors = createDoorTable(ROUTES.flatMap((route) => route.doors));
   app.use(secureHeaders(origins.isSecure));
@@ -73,9 +73,12 @@ function buildApp(dependencies: RouteDependencies): express.Express {
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);
     const problem = toProblem(error);
-    if (problem) return respondProblem(response, problem.status, problem.code, problem.detail);
+    if (problem)
+      return respondProblem(response, problem.status, problem.code, redact(problem.detail), {
+        isBegun: true,
+      });
     log.warn({ err: error }, "request failed");
-    respondProblem(response, UNEXPECTED.status, UNEXPECTED.code, UNEXPECTED.detail);
+    respondProblem(response, UNEXPECTED.status, UNEXPECTED.code, UNEXPECTED.detail, { isBegun: true });
   });
   return app;
 }

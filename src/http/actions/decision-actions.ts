@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { PermanentError } from "../../core/errors.ts";
+import { PermanentError, TransientError } from "../../core/errors.ts";
 import { parseInput } from "../../core/parse.ts";
 import { audited } from "../../use-cases/audited.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
@@ -8,6 +8,7 @@ import { DecisionPath, Reason, ReasonBody } from "../api/schemas.ts";
 import type { Action } from "../pages/page.ts";
 import { renderRetried } from "../pages/retry.tsx";
 import { decisionPath } from "../parts/links.tsx";
+import { toProblem, UNEXPECTED } from "../problem.ts";
 import type { Notice } from "./notices.ts";
 
 const SHARED = { role: "operator", requires: ["postgres", "redis writes"] } as const;
@@ -28,7 +29,12 @@ export const decisionActions: readonly Action[] = [
     async run({ fields, caller }, dependencies) {
       const { ids } = parseInput(z.strictObject({ ids: Ids }), fields, "form");
       const results: { id: number; problem: string | null }[] = [];
+      let isAway = false;
       for (const id of ids) {
+        if (isAway) {
+          results.push({ id, problem: "was not tried" });
+          continue;
+        }
         const done = {
           action: "POST /decisions/:id/retry",
           target: `${decisionPath(id)}/retry`,
@@ -39,9 +45,13 @@ export const decisionActions: readonly Action[] = [
           await audited(dependencies.database, caller, done, retry);
           results.push({ id, problem: null });
         } catch (error) {
-          // Only what is about this one: a server that is away ends the batch.
-          if (!(error instanceof PermanentError)) throw error;
-          results.push({ id, problem: dependencies.redact(error.message) });
+          isAway = error instanceof TransientError;
+          if (!isAway && !(error instanceof PermanentError)) throw error;
+          const { detail } = toProblem(error) ?? UNEXPECTED;
+          results.push({
+            id,
+            problem: isAway ? `may have been sent or not. ${detail}` : dependencies.redact(detail),
+          });
         }
       }
       return renderRetried(results);
