@@ -8,7 +8,7 @@ import { evaluate } from "../src/core/evaluate.ts";
 import { createDatabase } from "../src/postgres/database.ts";
 import { createLogger } from "../src/process/logger.ts";
 import { createRedactor } from "../src/process/redact.ts";
-import { draftDecision } from "../src/trainers/draft-decision.ts";
+import { draftRecord } from "../src/trainers/draft-decision.ts";
 import { createTrainers } from "../src/trainers/registry.ts";
 
 // The minimum that any program of this kind costs: four BullMQ stages, with FLOOR=sql the same three round trips to
@@ -26,18 +26,8 @@ async function runSql({ runId, model, cause }: StageJob): Promise<void> {
   const trainer = trainers.of(model);
   const evidence = await database.fetchEvidence(model, own);
   const verdict = evaluate(evidence, own.policy);
-  await database.recordDecision({
-    runId,
-    model,
-    cause,
-    ...draftDecision({ runId, model, evidence, verdict }, trainer),
-    evidence,
-    policy: own.policy,
-    policyHash: "bench",
-    verdict,
-    trainer: trainer.name,
-    dispatchState: "sent",
-  });
+  const judged = { runId, model, cause, evidence, policy: own.policy, verdict };
+  await database.recordDecision(draftRecord(judged, trainer));
 }
 
 for (const stage of STAGES) {

@@ -3,10 +3,9 @@ import { createRunId } from "../queues/run-id.ts";
 import type { Config } from "../src/config/config.ts";
 import { findModel } from "../src/config/find-model.ts";
 import { evaluate } from "../src/core/evaluate.ts";
-import { hashPolicy } from "../src/postgres/canonical-hash.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { createRedactor } from "../src/process/redact.ts";
-import { draftDecision } from "../src/trainers/draft-decision.ts";
+import { draftRecord } from "../src/trainers/draft-decision.ts";
 import { createTrainers } from "../src/trainers/registry.ts";
 import { KINDS, MODELS, nameOf } from "./page-models.ts";
 
@@ -43,19 +42,8 @@ async function recordTemplates(config: Config, database: Database): Promise<void
     const trainer = trainers.of(model);
     const evidence = await database.fetchEvidence(model, own);
     const verdict = evaluate(evidence, own.policy);
-    const runId = createRunId();
-    await database.recordDecision({
-      runId,
-      model,
-      cause: "event",
-      ...draftDecision({ runId, model, evidence, verdict }, trainer),
-      evidence,
-      policy: own.policy,
-      policyHash: hashPolicy(own.policy),
-      verdict,
-      trainer: trainer.name,
-      dispatchState: trainer.remote ? "pending" : "sent",
-    });
+    const judged = { runId: createRunId(), model, cause: "event", evidence, policy: own.policy, verdict };
+    await database.recordDecision(draftRecord(judged, trainer));
   }
 }
 

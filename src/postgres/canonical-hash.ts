@@ -8,12 +8,17 @@ export function hashPolicy(policy: Policy): string {
   return hashCanonical(toRecordedPolicy(policy));
 }
 
-/**
- * Returns twelve hex digits that are the same for the same JSON value: the SHA-256 of its canonical form (RFC 8785), in which
- * the keys of every object are sorted. The order of arrays counts.
- */
+/** The first twelve hex digits of `digestCanonical`. */
 export function hashCanonical(value: unknown): string {
+  return digestCanonical(value).toString("hex").slice(0, 12);
+}
+
+/**
+ * Returns the SHA-256 of the canonical form (RFC 8785) of a JSON value, in which the keys of every object are sorted. The order of
+ * arrays counts.
+ */
+export function digestCanonical(value: unknown): Buffer {
   const text = canonicalize(value);
   if (text === undefined) throw new Error(`a value of type ${typeof value} has no JSON form`);
-  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+  return createHash("sha256").update(text).digest();
 }

@@ -15,9 +15,9 @@ const DISPATCH_OUTCOME = `CASE WHEN dispatch.state IS NOT NULL THEN json_build_o
  * $11 criteria, $12 policy, $13 policy hash, $14 alert ids, $15 id of the last decision that the evidence saw or 0, $16 time
  * zone, $17 request, $18 dispatch state, $19 time of the snapshot, $20 maximum age of evidence in seconds, $21 reason codes,
  * $22 time of the next evaluation, $23 time of the newest alert, $24 decisions whose trainings hold this one back, $25 settings
- * hash, $26 sequence of the ids, $27 explanation, $28 who forced it and why, $29 drift ratio, $30 the override that it uses, $31 for how
- * many seconds it requests an approval, $32 decision whose request for an approval it settles and $33 the state of that request
- * then.
+ * hash, $26 sequence of the ids, $27 explanation, $28 who forced it and why, $29 drift ratio, $30 evaluator's version, $31 what
+ * the shadow policy says, $32 hash of the content, $33 the override that it uses, $34 for how many seconds it requests an
+ * approval, $35 decision whose request for an approval it settles and $36 the state of that request then.
  *
  * A training that ends right now either waits for the lock on its row or makes this statement wait, so one of the two sees
  * the other. An event is covered if it was received before the snapshot; events before the last decision's snapshot were
@@ -31,10 +31,11 @@ WITH holding AS (
 ), decision AS (
   INSERT INTO retraining_decisions (run_id, model, cause, decision_date, decision, reason, buffer_size, drift_score, notes,
     trainer, evidence, criteria, policy, policy_hash, alert_ids, previous_id, taken_at, reason_codes, next_look_at,
-    newest_alert_at, explanation, forced, drift_ratio)
+    newest_alert_at, explanation, forced, drift_ratio, evaluator, shadow, content_sha256)
   SELECT $1::uuid, $2::text, $3::text, now() AT TIME ZONE $16::text, $4::text, $5::text, $6::bigint, $7::float8, $8::text,
     $9::text, $10::jsonb, $11::jsonb, $12::jsonb, $13::text, $14::text[], NULLIF($15::integer, 0), $19::timestamptz,
-    $21::text[], $22::timestamptz, $23::timestamptz, $27::jsonb, $28::jsonb, $29::float8
+    $21::text[], $22::timestamptz, $23::timestamptz, $27::jsonb, $28::jsonb, $29::float8,
+    $30::integer, $31::jsonb, $32::bytea
   WHERE NOT EXISTS (SELECT FROM retraining_decisions WHERE model = $2 AND id > $15::integer)
     AND $19::timestamptz >= now() - make_interval(secs => $20)
     AND (SELECT count(*) FROM holding) = cardinality($24::integer[])
@@ -57,16 +58,16 @@ FROM decision LEFT JOIN dispatch ON dispatch.decision_id = decision.id`;
 
 // What people decided: an override that is used up, and requests for an approval.
 const INTERVENTIONS = `), overridden AS (
-  UPDATE retraining_overrides SET decision_id = decision.id FROM decision WHERE retraining_overrides.id = $30::bigint
+  UPDATE retraining_overrides SET decision_id = decision.id FROM decision WHERE retraining_overrides.id = $33::bigint
 ), settled AS (
-  UPDATE retraining_approvals SET state = $33::text, settled_by = decision.id FROM decision
-  WHERE decision_id = $32::integer AND state IN ('open', 'approved')
+  UPDATE retraining_approvals SET state = $36::text, settled_by = decision.id FROM decision
+  WHERE decision_id = $35::integer AND state IN ('open', 'approved')
 ), requested AS (
   INSERT INTO retraining_approvals (model, decision_id, expires_at)
-  SELECT $2::text, id, now() + make_interval(secs => $31::float8) FROM decision WHERE $31::float8 IS NOT NULL
+  SELECT $2::text, id, now() + make_interval(secs => $34::float8) FROM decision WHERE $34::float8 IS NOT NULL
 `;
 
-/** The same without $30 to $33, for a decision without any intervention. */
+/** The same without $33 to $36, for a decision without any intervention. */
 export const INSERT_DECISION = buildInsert("");
 export const INSERT_WITH_INTERVENTIONS = buildInsert(INTERVENTIONS);
 

@@ -1,16 +1,15 @@
 import type pg from "pg";
 import { z } from "zod";
 import { planApproval } from "../core/approval-plan.ts";
-import { computeDriftRatio } from "../core/drift-ratio.ts";
+import { contentOf, type Decided } from "../core/decision-content.ts";
 import type { DispatchOutcome } from "../core/dispatch/dispatch.ts";
 import { DispatchRequest, toRecorded } from "../core/dispatch/request.ts";
-import type { Verdict } from "../core/evaluate.ts";
 import { Evidence, findInFlight } from "../core/evidence.ts";
 import { trainingInFlight } from "../core/guards/training-in-flight.ts";
 import { parseInput } from "../core/parse.ts";
 import { Policy } from "../core/policy.ts";
-import { toRecordedPolicy } from "../core/recorded-policy.ts";
 import type { Superseded } from "../core/superseded.ts";
+import { digestCanonical } from "./canonical-hash.ts";
 import { createDecisionIds, noSequence } from "./decision-ids.ts";
 import { FIND_RECORDED, INSERT_DECISION, INSERT_WITH_INTERVENTIONS } from "./decision-sql.ts";
 import { hasCode } from "./explain-error.ts";
@@ -18,17 +17,7 @@ import { queryPrepared } from "./prepared.ts";
 import { budgetOf, insertWithinBudget } from "./total-budget.ts";
 
 /** A decision that is about to be recorded. */
-export interface NewDecision {
-  runId: string;
-  model: string;
-  cause: string;
-  decision: string;
-  notes: string;
-  trainer: string;
-  evidence: Evidence;
-  policy: Policy;
-  policyHash: string;
-  verdict: Verdict;
+export interface NewDecision extends Decided {
   /** For a trigger: the request, recorded in the same transaction, before anything is sent. */
   request: DispatchRequest | null;
   /** Hash of the settings that the request was rendered from. */
@@ -129,37 +118,41 @@ function toValues(
   { timeZone, evidenceMaxAgeSeconds }: DecisionStoreOptions,
   sequence: string,
 ): unknown[] {
-  const { evidence, verdict } = decision;
+  const { evidence } = decision;
+  const content = contentOf(decision);
   return [
-    decision.runId,
-    decision.model,
-    decision.cause,
-    decision.decision,
-    verdict.reason,
-    evidence.buffer.size,
-    verdict.driftScore,
-    decision.notes,
-    decision.trainer,
-    JSON.stringify(evidence),
-    JSON.stringify(verdict.criteria),
-    JSON.stringify(toRecordedPolicy(decision.policy)),
-    decision.policyHash,
-    evidence.alerts.ids,
+    content.runId,
+    content.model,
+    content.cause,
+    content.decision,
+    content.reason,
+    content.bufferSize,
+    content.driftScore,
+    content.notes,
+    content.trainer,
+    JSON.stringify(content.evidence),
+    JSON.stringify(content.criteria),
+    JSON.stringify(content.policy),
+    content.policyHash,
+    content.alertIds,
     lastSeenId(decision),
     timeZone,
     decision.request && JSON.stringify(toRecorded(decision.request)),
     decision.dispatchState,
     evidence.takenAt,
     evidenceMaxAgeSeconds,
-    verdict.failed.length > 0 ? verdict.failed : [verdict.reason],
-    verdict.nextLookAt,
-    findNewestAlertTime(evidence),
+    content.reasonCodes,
+    content.nextLookAt,
+    content.newestAlertAt,
     listHolding(decision),
     decision.settingsHash,
     sequence,
-    verdict.explanation && JSON.stringify(verdict.explanation),
-    verdict.forced && JSON.stringify(verdict.forced),
-    computeDriftRatio(evidence),
+    content.explanation && JSON.stringify(content.explanation),
+    content.forced && JSON.stringify(content.forced),
+    content.driftRatio,
+    content.evaluator,
+    content.shadow && JSON.stringify(content.shadow),
+    digestCanonical(content),
   ];
 }
 
@@ -176,14 +169,8 @@ function toInterventions({ evidence, policy, verdict }: NewDecision): unknown[] 
   ];
 }
 
-/** The time of the newest check that the decision records. */
-function findNewestAlertTime({ alerts, weighed, checks }: Evidence): string | null {
-  const newest = weighed?.find(({ id }) => id === alerts.ids[0]);
-  return newest?.at ?? checks.newestTriggered[0]?.checkedAt ?? null;
-}
-
 /** The id of the model's last decision when the evidence was gathered; 0 if there was none. */
-function lastSeenId({ evidence }: NewDecision): number {
+function lastSeenId({ evidence }: Decided): number {
   return evidence.lastDecisions[0]?.id ?? 0;
 }
 

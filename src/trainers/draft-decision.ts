@@ -4,6 +4,7 @@ import type { Verdict } from "../core/evaluate.ts";
 import type { Evidence } from "../core/evidence.ts";
 import { formatCount } from "../core/format.ts";
 import type { Policy } from "../core/policy.ts";
+import type { ShadowVerdict } from "../core/shadow.ts";
 import { hashPolicy } from "../postgres/canonical-hash.ts";
 import type { NewDecision } from "../postgres/decisions.ts";
 import type { Trainer } from "./trainer.ts";
@@ -51,12 +52,14 @@ export function draftRecord(
     evidence: Evidence;
     policy: Policy;
     verdict: Verdict;
+    shadow?: ShadowVerdict | null;
   },
   trainer: Trainer,
 ): NewDecision {
   return {
     ...judged,
     ...draftDecision(judged, trainer),
+    shadow: judged.shadow ?? null,
     policyHash: hashPolicy(judged.policy),
     trainer: trainer.name,
     // A trainer that only shows the request sends nothing, so its dispatch is complete once recorded.

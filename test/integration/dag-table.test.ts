@@ -151,6 +151,7 @@ describe("migrations", () => {
       "008_access",
       "009_pages",
       "010_owner_functions",
+      "011_trust",
     ]);
   });
 });

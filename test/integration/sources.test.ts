@@ -319,6 +319,7 @@ describe("a decision", () => {
       policy,
       policyHash: "",
       verdict,
+      shadow: null,
       request: null,
       settingsHash: "",
       dispatchState: "pending",

@@ -1,0 +1,63 @@
+import { computeDriftRatio } from "./drift-ratio.ts";
+import type { Verdict } from "./evaluate.ts";
+import { EVALUATOR_VERSION } from "./evaluator-version.ts";
+import type { Evidence } from "./evidence.ts";
+import type { Policy } from "./policy.ts";
+import { toRecordedPolicy } from "./recorded-policy.ts";
+import type { ShadowVerdict } from "./shadow.ts";
+
+/** What a decision is recorded from. */
+export interface Decided {
+  runId: string;
+  model: string;
+  cause: string;
+  /** As in `retraining_decisions.decision`. */
+  decision: string;
+  notes: string;
+  trainer: string;
+  evidence: Evidence;
+  policy: Policy;
+  policyHash: string;
+  verdict: Verdict;
+  shadow: ShadowVerdict | null;
+}
+
+/**
+ * The content of a decision: what the row's hash covers. A JSON object; `retrigger verify` reads the same from the row. The id, the
+ * date and the previous decision's hash are known only in the database, which hashes them together with this one's hash.
+ */
+export function contentOf({ evidence, policy, verdict, shadow, ...decided }: Decided) {
+  return {
+    runId: decided.runId,
+    model: decided.model,
+    cause: decided.cause,
+    decision: decided.decision,
+    reason: verdict.reason,
+    reasonCodes: verdict.failed.length > 0 ? verdict.failed : [verdict.reason],
+    bufferSize: evidence.buffer.size,
+    driftScore: verdict.driftScore,
+    driftRatio: computeDriftRatio(evidence),
+    notes: decided.notes,
+    trainer: decided.trainer,
+    evidence,
+    criteria: verdict.criteria,
+    policy: toRecordedPolicy(policy),
+    policyHash: decided.policyHash,
+    alertIds: evidence.alerts.ids,
+    /** The model's last decision that the evidence saw; null for none. */
+    previousId: evidence.lastDecisions[0]?.id ?? null,
+    nextLookAt: verdict.nextLookAt,
+    newestAlertAt: findNewestAlertTime(evidence),
+    explanation: verdict.explanation,
+    forced: verdict.forced,
+    evaluator: EVALUATOR_VERSION,
+    shadow,
+  };
+}
+export type DecisionContent = ReturnType<typeof contentOf>;
+
+/** The time of the newest check that the decision records. */
+function findNewestAlertTime({ alerts, weighed, checks }: Evidence): string | null {
+  const newest = weighed?.find(({ id }) => id === alerts.ids[0]);
+  return newest?.at ?? checks.newestTriggered[0]?.checkedAt ?? null;
+}

@@ -1,0 +1,82 @@
+-- Up Migration
+
+ALTER TABLE retraining_decisions
+    ADD COLUMN evaluator INTEGER,
+    ADD COLUMN shadow JSONB,
+    ADD COLUMN content_sha256 BYTEA,
+    ADD COLUMN previous_sha256 BYTEA,
+    ADD COLUMN sha256 BYTEA;
+
+COMMENT ON COLUMN retraining_decisions.evaluator IS 'The version of the evaluator that reached the verdict; NULL from before versions were recorded.';
+COMMENT ON COLUMN retraining_decisions.shadow IS 'What the shadow policy would have decided on the same evidence; NULL if the model has none.';
+COMMENT ON COLUMN retraining_decisions.content_sha256 IS 'SHA-256 of the canonical JSON (RFC 8785) of what was recorded; NULL: a row of the DAG, or from before rows were chained.';
+COMMENT ON COLUMN retraining_decisions.previous_sha256 IS 'The hash of the model''s previous chained decision; NULL: it is the first.';
+COMMENT ON COLUMN retraining_decisions.sha256 IS 'SHA-256 over content_sha256, previous_sha256, id and decision_date, as retrigger_link writes them.';
+
+-- The newest chained decision of a model.
+CREATE INDEX retraining_decisions_chained ON retraining_decisions (model, id DESC) WHERE sha256 IS NOT NULL;
+
+-- What `sha256` is computed over: JSON in its canonical form. A date without a zone stays as it is; one with a zone is in UTC.
+CREATE FUNCTION retrigger_link(content BYTEA, decided ANYELEMENT, id BIGINT, previous BYTEA) RETURNS TEXT
+    LANGUAGE sql STABLE AS $$
+    SELECT format('{"contentSha256":"%s","decisionDate":%s,"id":%s,"previousSha256":%s}', encode(content, 'hex'),
+        COALESCE(CASE WHEN pg_typeof(decided) = 'timestamptz'::regtype
+            THEN to_json(decided::timestamptz AT TIME ZONE 'UTC')::text ELSE to_json(decided::timestamp)::text END, 'null'),
+        id, COALESCE('"' || encode(previous, 'hex') || '"', 'null'))
+$$;
+
+-- The id and the date of a decision are known only here, and its place in the chain too.
+CREATE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT sha256 INTO NEW.previous_sha256 FROM retraining_decisions
+    WHERE model = NEW.model AND id < NEW.id AND sha256 IS NOT NULL ORDER BY id DESC LIMIT 1;
+    NEW.sha256 := sha256(convert_to(
+        retrigger_link(NEW.content_sha256, NEW.decision_date, NEW.id, NEW.previous_sha256), 'UTF8'));
+    RETURN NEW;
+END $$;
+CREATE TRIGGER retraining_decisions_chained BEFORE INSERT ON retraining_decisions
+    FOR EACH ROW WHEN (NEW.content_sha256 IS NOT NULL) EXECUTE FUNCTION retrigger_chain_decision();
+
+-- What trainings brought.
+CREATE TABLE retraining_outcomes (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model TEXT NOT NULL,
+    decision_id INTEGER NOT NULL REFERENCES retraining_decisions (id) ON DELETE CASCADE,
+    metric TEXT NOT NULL,
+    before FLOAT,
+    after FLOAT,
+    is_higher_better BOOLEAN,
+    promoted BOOLEAN,
+    source TEXT NOT NULL,
+    reported_by TEXT NOT NULL,
+    reported_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    UNIQUE (decision_id, metric)
+);
+COMMENT ON COLUMN retraining_outcomes.decision_id IS 'The decision that requested the training.';
+COMMENT ON COLUMN retraining_outcomes.promoted IS 'Whether the trained model took the place of the one before; NULL if unknown.';
+COMMENT ON COLUMN retraining_outcomes.source IS 'How it was reported: command, api, mlflow, view.';
+CREATE INDEX retraining_outcomes_model ON retraining_outcomes (model, decision_id DESC);
+
+-- What is left of decisions that were pruned: where the chain goes on, and what guards still need.
+CREATE TABLE retraining_pruned (
+    model TEXT PRIMARY KEY,
+    decision_id INTEGER NOT NULL,
+    sha256 BYTEA,
+    decisions BIGINT NOT NULL,
+    first_decision_at TIMESTAMPTZ,
+    pruned_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN retraining_pruned.decision_id IS 'The newest decision that was removed; every older one of the model was removed too.';
+COMMENT ON COLUMN retraining_pruned.sha256 IS 'The hash of the newest chained decision that was removed.';
+COMMENT ON COLUMN retraining_pruned.first_decision_at IS 'When the model was first decided about.';
+
+-- Down Migration
+
+DROP TABLE retraining_pruned;
+DROP TABLE retraining_outcomes;
+DROP TRIGGER retraining_decisions_chained ON retraining_decisions;
+DROP FUNCTION retrigger_chain_decision();
+DROP FUNCTION retrigger_link(BYTEA, ANYELEMENT, BIGINT, BYTEA);
+DROP INDEX retraining_decisions_chained;
+ALTER TABLE retraining_decisions
+    DROP COLUMN evaluator, DROP COLUMN shadow, DROP COLUMN content_sha256, DROP COLUMN previous_sha256, DROP COLUMN sha256;
