@@ -4,7 +4,7 @@ import { ConditionResult } from "./condition.ts";
 import type { Evidence } from "./evidence.ts";
 import { explain } from "./explain/explain.ts";
 import { Explanation } from "./explain/explanation.ts";
-import { judge, NoActionReason } from "./judge.ts";
+import { judge, type Judgement, NoActionReason } from "./judge.ts";
 import { asTrained } from "./explain/levers.ts";
 import type { Policy } from "./policy.ts";
 
@@ -40,12 +40,16 @@ export type Verdict = z.infer<typeof Verdict>;
  * the same evidence and policy always give the same verdict.
  */
 export function evaluate(evidence: Evidence, policy: Policy): Verdict {
+  const judgement = decide(evidence, policy);
+  return { ...judgement, explanation: explain(evidence, policy, judgement) };
+}
+
+/** The verdict of `evaluate` without its explanation, the search for which takes most of the time. */
+export function decide(evidence: Evidence, policy: Policy): Judgement {
   const judgement = judge(evidence, policy);
-  const nextLookAt =
-    judgement.decision === "trigger"
-      ? findEarliest([judgement.nextLookAt, ...listNextCalls(evidence, policy)])
-      : judgement.nextLookAt;
-  return { ...judgement, nextLookAt, explanation: explain(evidence, policy, judgement) };
+  if (judgement.decision === "no_action") return judgement;
+  const nextLookAt = findEarliest([judgement.nextLookAt, ...listNextCalls(evidence, policy)]);
+  return { ...judgement, nextLookAt };
 }
 
 /**

@@ -181,7 +181,7 @@ export function describeTriggered({ columns }: ChecksTable): string {
 }
 
 /** What tells checks of the same time apart: the id, or the feature if there is none. */
-function describeTie({ columns }: ChecksTable): string {
+export function describeTie({ columns }: ChecksTable): string {
   return columns.id ? sqlOf(columns.id) : `left(${sqlOf(columns.feature)}::text, ${EVIDENCE_LIMITS.texts})`;
 }
 
@@ -191,7 +191,7 @@ function describeTie({ columns }: ChecksTable): string {
  * zone gives the instant; one without gives the local time. The other names are those under which it was recorded if
  * the column had another type then, or, by an earlier version, as the session printed it.
  */
-function describeIdentity({ kind }: Value, zone: string): string {
+export function describeIdentity({ kind }: Value, zone: string): string {
   const instant = toInstantText("checked_at");
   const hasZone = ["timestamptz", "integer", "float", "numeric"].includes(kind);
   const own = hasZone ? instant : toWallClockText("own_time::timestamp");

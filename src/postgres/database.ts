@@ -23,6 +23,7 @@ import { createEventLog } from "./pages/event-log.ts";
 import { createModelHistory } from "./pages/model-history.ts";
 import { createStandingStore } from "./pages/standings.ts";
 import { createTrainingLog } from "./pages/training-log.ts";
+import { createPastStore } from "./past/read-past.ts";
 import { createPool } from "./pool.ts";
 import { createReportStore } from "./reports.ts";
 import { createRequestStore } from "./requests.ts";
@@ -77,6 +78,7 @@ export function createDatabase(
     ...createTrainingLog(options),
     ...createEventLog(options),
     ...createDecisionTrail(options),
+    ...createPastStore(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");

@@ -3,6 +3,7 @@ import { formatDuration } from "../core/duration.ts";
 import { SourceError } from "../core/errors.ts";
 import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
+import { computeGrowth, type CountedTraining, findLastFailed, type Fresh } from "../core/training-history.ts";
 import { isGuide, type Sources } from "../settings/sources.ts";
 import { MOCK } from "./trainings-sql.ts";
 
@@ -13,7 +14,7 @@ export interface EvidenceResult {
   /** The training that was for a check, by the check's id. */
   answered: readonly Answer[];
   failures: readonly Failure[];
-  buffer: { size: number; fresh: Fresh | null };
+  buffer: { size: number; fresh: (Fresh & { rowDays: number }) | null };
   lastSuccess: {
     decisionId: number;
     at: string;
@@ -43,18 +44,8 @@ interface Failure {
   failures: number;
 }
 
-/** The rows that arrived since the last successful training. `timed`: how many of all rows have a time of arrival. */
-interface Fresh {
-  rows: number;
-  timed: number;
-  rowDays: number;
-}
-
-interface RequestedTraining {
-  decisionId: number;
-  state: string;
+interface RequestedTraining extends CountedTraining {
   requestedAt: string;
-  endedAt: string | null;
 }
 
 /** Completes the evidence by what the statement leaves to compute. */
@@ -166,18 +157,5 @@ function findMonitoring(
 
 /** The rows since the last successful training. */
 function findGrowth({ buffer: { size, fresh }, lastSuccess }: EvidenceResult, { buffer }: Sources): number {
-  if (buffer.since !== null || lastSuccess === null) return size;
-  if (fresh !== null && fresh.timed > 0) return fresh.rows;
-  const before = lastSuccess.bufferSize ?? 0;
-  // A smaller buffer was emptied in the meantime.
-  return size < before ? size : size - before;
-}
-
-/** The newest training if it failed, with the number of failures in a row. @param newest Newest first. */
-function findLastFailed(newest: readonly RequestedTraining[]): Evidence["trainings"]["lastFailed"] {
-  const end = newest.findIndex(({ state }) => state !== "failed" && state !== "cancelled");
-  const failures = end === -1 ? newest.length : end;
-  const last = newest[0];
-  if (failures === 0 || !last || last.endedAt === null) return null;
-  return { decisionId: last.decisionId, endedAt: last.endedAt, failures };
+  return buffer.since === null ? computeGrowth(size, fresh, lastSuccess) : size;
 }

@@ -137,7 +137,7 @@ const someGuards = fc
 const written = fc.record({ when: conditions, guards: someGuards }, { requiredKeys: ["when"] });
 
 /** Policies that the parser takes. */
-const policies: fc.Arbitrary<Policy> = written
+export const policies: fc.Arbitrary<Policy> = written
   .map((value) => {
     const faults: Fault[] = [];
     const policy = parsePolicy(value, GUIDE_POLICY, ["policy"], faults);

@@ -1,0 +1,249 @@
+import { planApproval } from "../approval-plan.ts";
+import { decide } from "../evaluate.ts";
+import type { Evidence } from "../evidence.ts";
+import { describeWhy } from "../explain/why.ts";
+import { trainingInFlight } from "../guards/training-in-flight.ts";
+import type { Judgement } from "../judge.ts";
+import { needsOf, type Policy } from "../policy.ts";
+import { createReplayedApprovals } from "./approvals.ts";
+import type { BufferPast } from "./buffer-past.ts";
+import type { Past, PastDecision, PastTraining } from "./past.ts";
+import { createTrainingLog, type ReplayedTraining } from "./training-log.ts";
+import { createVisibleChecks } from "./visible-checks.ts";
+
+/** How the model's trainings are replayed. */
+export interface ReplaySettings {
+  isMock: boolean;
+  /** How long a training takes whose course is not on record, in seconds; null if none has ended. */
+  usualSeconds: number | null;
+  /** How long after its last sign of life a training holds its model, in milliseconds. */
+  flightLimitMs: number;
+  /** How often a drift run is expected, as a duration; null for never. */
+  expectDriftRunEvery: string | null;
+}
+
+/** A trigger of a replayed policy. */
+export interface Firing {
+  at: number;
+  /** In a few words. */
+  why: string;
+  /** The checks that the training was for. */
+  checks: readonly string[];
+  /** Hours that its training took, or would have; null if unknown. */
+  hours: number | null;
+  /** The recorded decision at this very time, if it triggered too. */
+  recordedId: number | null;
+}
+
+/** What a policy says at a simulated time. */
+export interface Look {
+  at: number;
+  judgement: Judgement;
+  /** Why, in a few words. */
+  why(): string;
+}
+
+/** A policy that is replayed. Time only moves forward. */
+export interface Replay {
+  /** Lets time pass up to and including an instant, without deciding. */
+  moveTo(at: number): void;
+  /** When it decides by itself next; Infinity for never. */
+  dueAt(): number;
+  /** Whether it decides by itself now. */
+  isDue(): boolean;
+  /** Whether something has changed since it decided last, so that it may decide otherwise. */
+  isStale(): boolean;
+  /** What it would decide now. */
+  peek(): Look;
+  /** Decides, with all that follows. @param recorded The decision that was recorded at this very time. */
+  decide(recorded: PastDecision | null): Look;
+  firings: readonly Firing[];
+  trainings(): readonly ReplayedTraining[];
+  /** How many approvals nobody is known to have given. */
+  assumedApprovals(): number;
+}
+
+/** Replays a policy over the past from its first moment on. */
+export function createReplay(
+  past: Past,
+  policy: Policy,
+  buffer: BufferPast,
+  settings: ReplaySettings,
+): Replay {
+  const needs = needsOf(policy);
+  const recordedTrainings = new Map(past.trainings.map((training) => [training.decisionId, training]));
+  const nameOf = createNames(past);
+  const log = createTrainingLog(
+    { ...past, isMock: settings.isMock },
+    past.decisions.flatMap((decision) => {
+      const training = recordedTrainings.get(decision.id);
+      return training && decision.at < past.from
+        ? [{ ...training, checks: decision.alertIds.map(nameOf) }]
+        : [];
+    }),
+  );
+  let now = past.from;
+  const checks = createVisibleChecks(past.checks, needs, (name) => log.answerTo(name, now));
+  const approvals = createReplayedApprovals(past.approvals, past.from);
+  const firings: Firing[] = [];
+  let nextLookAt = Number.POSITIVE_INFINITY;
+  /** When a training ends, or the answer to an approval comes, that calls for another decision. */
+  let callAt = Number.POSITIVE_INFINITY;
+  let isStale = true;
+  let synthetic = 0;
+  /** The end of trainings that is still to come, the next one first. */
+  let ends = log
+    .listUntil(past.from)
+    .flatMap(({ endedAt }) => (endedAt !== null && endedAt > past.from ? [endedAt] : []))
+    .toSorted((a, b) => a - b);
+
+  function readEvidence(forced: PastDecision["forced"]): Evidence {
+    const { recorded, ...seen } = checks.read(now);
+    const read = buffer.read(now, needs, log.findLastSuccess(now));
+    const takenAt = new Date(now).toISOString();
+    const unanswered = recorded.filter(
+      ({ triggered, answeredBy }) => triggered && answeredBy === null,
+    ).length;
+    return {
+      takenAt,
+      ...seen,
+      window: needs.within,
+      hasQuietChecks: needs.quietChecks,
+      alerts: { ids: recorded.map(({ id }) => id), unanswered, ...log.countAnswers(recorded, now) },
+      inFlight: log.findInFlight(now).map(({ decisionId, requestedAt, endedAt }) => ({
+        decisionId,
+        trainer: "",
+        state: "running",
+        since: new Date(requestedAt).toISOString(),
+        until: new Date((endedAt === null ? requestedAt : now) + settings.flightLimitMs).toISOString(),
+        url: null,
+      })),
+      buffer: read,
+      isGuide: false,
+      trainings: { ...log.read(now, needs), nextRows: needs.waiting ? read.size : null },
+      interventions: {
+        snooze: findSnooze(past, now),
+        approval: approvals.read(now),
+        override: forced && { id: 0, ...forced },
+      },
+      monitoring: findMonitoring(past, settings, checks.newestAt(), now),
+      lastDecisions: [],
+    };
+  }
+
+  function look(forced: PastDecision["forced"]): Look & { evidence: Evidence } {
+    const evidence = readEvidence(forced);
+    const judgement = decide(evidence, policy);
+    return { at: now, evidence, judgement, why: () => describeWhy(evidence, policy, judgement) };
+  }
+
+  function start(decisionId: number, evidence: Evidence, recorded: PastTraining | null): number | null {
+    const { isMock, usualSeconds } = settings;
+    const endedAt = now + (isMock ? 0 : (usualSeconds ?? 0) * 1000);
+    const assumed = {
+      requestedAt: now,
+      result: "succeeded",
+      endedAt,
+      seconds: isMock ? null : usualSeconds,
+    } as const;
+    const course = recorded ?? assumed;
+    log.add({
+      ...course,
+      decisionId,
+      decidedAt: now,
+      bufferSize: evidence.buffer.size,
+      checks: evidence.alerts.ids,
+    });
+    if (course.endedAt !== null && course.endedAt > now)
+      ends = [...ends, course.endedAt].toSorted((a, b) => a - b);
+    checks.forgetAnswers();
+    return course.seconds === null ? null : course.seconds / 3600;
+  }
+
+  /** The end of a training that the last decision waits for, or that failed, calls for another decision. */
+  let isHeldByTraining = false;
+  function passEnds(at: number): void {
+    while (ends[0] !== undefined && ends[0] <= at) {
+      const end = ends[0];
+      ends = ends.slice(1);
+      now = Math.max(now, end);
+      checks.forgetAnswers();
+      isStale = true;
+      const hasFailed = log
+        .listUntil(end)
+        .some(({ endedAt, result }) => endedAt === end && result === "failed");
+      if (isHeldByTraining || hasFailed) callAt = Math.min(callAt, end);
+    }
+  }
+
+  return {
+    moveTo(at) {
+      passEnds(at);
+      const before = now;
+      now = at;
+      if (checks.moveTo(at)) isStale = true;
+      const arrival = buffer.findNextArrival(before);
+      if (arrival !== null && arrival <= at) isStale = true;
+    },
+    dueAt: () => Math.min(nextLookAt, callAt, ends[0] ?? Number.POSITIVE_INFINITY),
+    isDue: () => now >= Math.min(nextLookAt, callAt),
+    isStale: () => isStale,
+    peek: () => look(null),
+    decide(recorded) {
+      const found = look(recorded?.forced ?? null);
+      const { evidence, judgement } = found;
+      synthetic -= 1;
+      const id = recorded?.id ?? synthetic;
+      approvals.apply(planApproval(evidence, policy, judgement), { id, at: now });
+      isHeldByTraining = judgement.failed.includes(trainingInFlight.reason);
+      isStale = judgement.decision === "trigger";
+      if (judgement.decision === "trigger") {
+        const training =
+          recorded?.decision === "trigger" ? (recordedTrainings.get(recorded.id) ?? null) : null;
+        const hours = start(id, evidence, training);
+        const checksOf = evidence.alerts.ids;
+        firings.push({ at: now, why: found.why(), checks: checksOf, hours, recordedId: training && id });
+      }
+      nextLookAt =
+        judgement.nextLookAt === null
+          ? Number.POSITIVE_INFINITY
+          : Math.max(Date.parse(judgement.nextLookAt), now + 1);
+      const answeredAt = approvals.answeredAt();
+      callAt = answeredAt !== null && answeredAt > now ? answeredAt : Number.POSITIVE_INFINITY;
+      return found;
+    },
+    firings,
+    trainings: () => log.listUntil(past.to),
+    assumedApprovals: approvals.assumed,
+  };
+}
+
+/** The present name of a check that a decision recorded under any of its names. */
+function createNames({ checks }: Past): (name: string) => string {
+  const names = new Map<string, string>();
+  for (const { names: all } of checks) for (const name of all) names.set(name, all[0] ?? name);
+  return (name) => names.get(name) ?? name;
+}
+
+function findSnooze({ snoozes }: Past, at: number): Evidence["interventions"]["snooze"] {
+  const snooze = snoozes.findLast(({ from, to }) => from <= at && at < to);
+  return snooze
+    ? { until: new Date(snooze.until).toISOString(), reason: snooze.reason, by: snooze.by }
+    : null;
+}
+
+function findMonitoring(
+  { events, firstDecisionAt }: Past,
+  { expectDriftRunEvery: every }: ReplaySettings,
+  newestCheckAt: number | null,
+  at: number,
+): Evidence["monitoring"] {
+  if (every === null) return null;
+  const seen = [newestCheckAt, events.findLast((time) => time <= at) ?? null].filter((time) => time !== null);
+  const lastSeenAt = seen.length === 0 ? null : new Date(Math.max(...seen)).toISOString();
+  return {
+    lastSeenAt,
+    since: lastSeenAt ?? new Date(Math.min(firstDecisionAt ?? at, at)).toISOString(),
+    every,
+  };
+}

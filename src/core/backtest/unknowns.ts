@@ -1,0 +1,134 @@
+import { listCriteria } from "../condition.ts";
+import { toMs } from "../duration.ts";
+import { formatCount, formatInstant } from "../format.ts";
+import { needsOf, settingsOf } from "../policy.ts";
+import { approval } from "../guards/approval.ts";
+import type { BacktestInput } from "./backtest.ts";
+import { createBufferPast } from "./buffer-past.ts";
+
+/** Something that a replay cannot know, or had to assume. */
+export interface Fact {
+  code:
+    | "checks_begin_late"
+    | "no_events"
+    | "rows_deleted"
+    | "arrival_unknown"
+    | "duration_unknown"
+    | "approvals_assumed"
+    | "clock_backwards"
+    | "duplicate_checks"
+    | "arrival_rounded";
+  text: string;
+}
+
+/** What the replay cannot know, in the order of how much it may change the result. */
+export function listUnknowns(input: BacktestInput, assumedApprovals: number): Fact[] {
+  return [
+    ...aboutChecks(input),
+    ...aboutBuffer(input),
+    ...aboutTrainings(input),
+    ...(assumedApprovals > 0 || hasUnrecordedApproval(input)
+      ? [
+          fact(
+            "approvals_assumed",
+            `${formatCount(assumedApprovals)} approvals that nobody was asked for are taken as given after the usual time.`,
+          ),
+        ]
+      : []),
+  ];
+}
+
+const fact = (code: Fact["code"], text: string): Fact => ({ code, text });
+
+function hasUnrecordedApproval({ candidate, past }: BacktestInput): boolean {
+  return candidate !== null && settingsOf(candidate, approval) !== null && past.approvals.length === 0;
+}
+
+function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact[] {
+  const { checks, from, events } = past;
+  const reaches = [inForce, ...(candidate ? [candidate] : [])].map((policy) => toMs(needsOf(policy).reach));
+  const start = from - Math.max(...reaches);
+  const [oldest] = checks.toSorted((a, b) => a.at - b.at);
+  const facts: Fact[] = [];
+  if (oldest && oldest.at > start + Math.max(...reaches) / 2 && oldest.at > start + 86_400_000)
+    facts.push(
+      fact(
+        "checks_begin_late",
+        `The checks begin on ${formatInstant(new Date(oldest.at).toISOString())}: before that, windows are empty or not full.`,
+      ),
+    );
+  const names = new Set<string>();
+  const duplicates = checks.filter(({ names: [name = ""] }) => names.size === names.add(name).size).length;
+  if (duplicates > 0)
+    facts.push(
+      fact(
+        "duplicate_checks",
+        `${formatCount(duplicates)} checks are there more than once; each counts, as in a decision.`,
+      ),
+    );
+  const backwards = countBackwards(
+    checks.map(({ names: [name = ""], at }) => ({ id: Number.parseInt(name, 10), at })),
+  );
+  if (backwards > 0)
+    facts.push(
+      fact(
+        "clock_backwards",
+        `${formatCount(backwards)} checks are dated before one with a lower id: the source's clock went backwards, or they came late. They count by their dates.`,
+      ),
+    );
+  if (cadence === "events" && !events.some((at) => at >= from))
+    facts.push(fact("no_events", "No event is on record in this time, so nothing was evaluated at events."));
+  return facts;
+}
+
+/** How many of some items, by ascending id, are dated more than a minute before an earlier one. */
+function countBackwards(items: readonly { id: number; at: number }[]): number {
+  let newest = Number.NEGATIVE_INFINITY;
+  let count = 0;
+  for (const { at } of items.filter(({ id }) => Number.isInteger(id)).toSorted((a, b) => a.id - b.id)) {
+    if (at < newest - 60_000) count += 1;
+    newest = Math.max(newest, at);
+  }
+  return count;
+}
+
+function aboutBuffer({ past, inForce, candidate }: BacktestInput): Fact[] {
+  const policies = [inForce, ...(candidate ? [candidate] : [])];
+  const measuresBuffer = policies.some(({ when }) =>
+    listCriteria(when).some(({ criterion }) => criterion.measuresBuffer),
+  );
+  if (!measuresBuffer) return [];
+  const { arrivals, decisions, buffer, from } = past;
+  const facts: Fact[] = [];
+  const untimed = arrivals.filter(({ at }) => at === null).reduce((sum, { rows }) => sum + rows, 0);
+  if (untimed > 0)
+    facts.push(
+      fact(
+        "arrival_unknown",
+        `When ${formatCount(untimed)} ${buffer.unit} arrived is unknown, so they count from the beginning.`,
+      ),
+    );
+  const counted = createBufferPast({ ...past, decisions: [] });
+  const missing = buffer.isSinceTraining
+    ? []
+    : decisions.filter(({ at, bufferSize }) => at >= from && bufferSize > counted.countUntil(at));
+  if (missing.length > 0)
+    facts.push(
+      fact(
+        "rows_deleted",
+        `${formatCount(missing.length)} decisions saw more ${buffer.unit} than are left: rows were deleted since. The recorded sizes are used; with other trainings they would have been deleted at other times.`,
+      ),
+    );
+  return facts;
+}
+
+function aboutTrainings({ settings: { isMock, usualSeconds } }: BacktestInput): Fact[] {
+  return isMock || usualSeconds !== null
+    ? []
+    : [
+        fact(
+          "duration_unknown",
+          "No training has ended yet, so how long one takes is unknown; it is taken to end at once.",
+        ),
+      ];
+}

@@ -1,0 +1,110 @@
+import { findModel } from "../config/find-model.ts";
+import type { ModelConfig } from "../config/model-config.ts";
+import { type Backtest, backtest, type Cadence } from "../core/backtest/backtest.ts";
+import type { Past } from "../core/backtest/past.ts";
+import type { ReplaySettings } from "../core/backtest/replay.ts";
+import { computeFlightLimitMs } from "../core/dispatch/plan.ts";
+import { formatDuration, toMs } from "../core/duration.ts";
+import { PermanentError } from "../core/errors.ts";
+import type { Policy } from "../core/policy.ts";
+import { hashPolicy } from "../postgres/canonical-hash.ts";
+import type { Database } from "../postgres/database.ts";
+import { MOCK } from "../postgres/trainings-sql.ts";
+
+export interface BacktestRequest {
+  model: string;
+  /** Null to replay the policy in force alone. */
+  candidate: Policy | null;
+  /** How far back, as a duration. */
+  since: string;
+  cadence: Cadence;
+  onProgress?: (share: number) => void;
+}
+
+export interface BacktestDependencies {
+  models: ReadonlyMap<string, ModelConfig>;
+  timing: { lostAfterMs: number };
+  database: Pick<Database, "readPast" | "listModelsWithPast">;
+}
+
+/** A model's past, with what a replay of it needs to know. */
+export interface PreparedPast {
+  past: Past;
+  settings: ReplaySettings;
+  config: ModelConfig;
+}
+
+/**
+ * Replays the policy in force and a candidate over a model's own history.
+ *
+ * @throws PermanentError for an unknown model, NO_HISTORY for a period without checks and decisions, TOO_MUCH_HISTORY.
+ */
+export async function runBacktest(
+  dependencies: BacktestDependencies,
+  { model, candidate, since, cadence, onProgress }: BacktestRequest,
+): Promise<Backtest> {
+  const { past, settings, config } = await preparePast(
+    dependencies,
+    model,
+    since,
+    candidate ? [candidate] : [],
+  );
+  return backtest({
+    past,
+    policyHash: hashPolicy(config.policy),
+    inForce: config.policy,
+    candidate,
+    cadence,
+    settings,
+    ...(onProgress && { onProgress }),
+  });
+}
+
+/** Reads a model's past. @param policies Those that are replayed beside the one in force. */
+export async function preparePast(
+  { models, timing, database }: BacktestDependencies,
+  model: string,
+  since: string,
+  policies: readonly Policy[],
+): Promise<PreparedPast> {
+  const config = findModel(models, model);
+  const past = await database.readPast(model, config, {
+    sinceMs: toMs(since),
+    policies: [config.policy, ...policies],
+  });
+  const isEmpty = ![...past.checks, ...past.decisions, ...past.events.map((at) => ({ at }))].some(
+    ({ at }) => at >= past.from,
+  );
+  if (isEmpty) throw noHistory(model, since, await database.listModelsWithPast());
+  const { expectDriftRunEveryMs } = config;
+  return {
+    past,
+    config,
+    settings: {
+      isMock: config.trainer.name === MOCK,
+      usualSeconds: findMedian(
+        past.trainings.flatMap(({ seconds, result }) =>
+          result === "open" || seconds === null ? [] : [seconds],
+        ),
+      ),
+      flightLimitMs: computeFlightLimitMs(timing.lostAfterMs),
+      expectDriftRunEvery: expectDriftRunEveryMs === null ? null : formatDuration(expectDriftRunEveryMs),
+    },
+  };
+}
+
+function noHistory(model: string, since: string, known: readonly string[]): PermanentError {
+  const others = known.filter((name) => name !== model);
+  const remedy =
+    others.length === 0
+      ? "choose a longer --since"
+      : `choose a longer --since; if the model was renamed, its decisions are recorded under the old name (${others.slice(0, 10).join(", ")} have some)`;
+  return new PermanentError(
+    "NO_HISTORY",
+    `${model} has neither checks nor decisions in the last ${since}: ${remedy}`,
+  );
+}
+
+function findMedian(values: readonly number[]): number | null {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? null;
+}
