@@ -104,6 +104,35 @@ describe("an answer", () => {
     }
   });
 
+  it.each<[Standing, Partial<StandingInput>, RegExp]>([
+    ["failed", { training: training({ state: "failed" }) }, /^The training of decision #7 failed\.$/],
+    [
+      "failed",
+      { training: training({ state: "cancelled" }) },
+      /^The training of decision #7 was cancelled\.$/,
+    ],
+    ["silent", { latest: { ...TRIGGERED, driftRunsMissing: true } }, /^Drift runs are missing\.$/],
+    [
+      "due",
+      { latest: { ...TRIGGERED, isDue: true } },
+      /^Retraining was triggered 10 min ago by decision #7: drift in x\.$/,
+    ],
+  ])(
+    "that is %s never takes what triggered for a reason against it while the sources cannot be read",
+    (standing, changes, expected) => {
+      const input = facts({ latest: TRIGGERED, ...changes });
+      expect(standingOf(input)).toBe(standing);
+      const { sentence, details } = answerModel(standing, input, {
+        verdict: null,
+        latest: { decision: "trigger", why: "drift in x", codes: ["drift_detected"] },
+        training: input.training,
+        now: NOW,
+      });
+      expect(sentence).toMatch(expected);
+      expect([sentence, ...details].join(" ")).not.toContain("Not retraining");
+    },
+  );
+
   it("says the codes in words if a version before recorded no reason", () => {
     const old = { decision: "no_action", why: "", codes: ["no_drift_alerts", "insufficient_buffer"] };
     const { sentence } = answerDecision(old, { training: null, isAwaited: false, now: NOW });
