@@ -8,10 +8,16 @@ export function Prose({ text, now }: { text: string; now: number }) {
   return (
     <>
       {text.split(INSTANT).map((part, index) => {
-        const at = part.replace(" UTC", "Z").replace(" ", "T");
-        const isInstant = index % 2 === 1 && !Number.isNaN(Date.parse(at));
-        return isInstant ? <Time at={at} now={now} distance="in brackets" /> : part;
+        const at = index % 2 === 1 ? toInstant(part) : null;
+        return at === null ? part : <Time at={at} now={now} distance="in brackets" />;
       })}
     </>
   );
+}
+
+/** Null for what is no date. `Date` takes 31 February for 3 March. */
+function toInstant(text: string): string | null {
+  const at = text.replace(" UTC", "Z").replace(" ", "T");
+  const ms = Date.parse(at);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(at.slice(0, -1)) ? at : null;
 }
