@@ -47,7 +47,9 @@ export const decisionActions: readonly Action[] = [
         } catch (error) {
           isAway = error instanceof TransientError;
           if (!isAway && !(error instanceof PermanentError)) throw error;
-          const { detail } = toProblem(error) ?? UNEXPECTED;
+          const known = toProblem(error);
+          if (known === null) dependencies.log.warn({ err: error, decisionId: id }, "request failed");
+          const { detail } = known ?? UNEXPECTED;
           results.push({
             id,
             problem: isAway ? `may have been sent or not. ${detail}` : dependencies.redact(detail),
