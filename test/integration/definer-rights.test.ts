@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { addCheck, addRatings, createWorld, type World } from "../support/world.ts";
+import { addCheck, addRatings, createWorld, failureOf, type World } from "../support/world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -15,8 +15,7 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 it("no function with the rights of its owner runs what a writer of ours put in its way", async () => {
-  const role = `writer_${world.config.redisPrefix.replaceAll(/[{}]/g, "")}`;
-  await world.sql(`CREATE ROLE ${role}`);
+  const role = await createRole("writer");
   await world.sql(`GRANT SELECT, INSERT, UPDATE ON retraining_dispatches, retraining_decisions TO ${role}`);
   await world.sql(`GRANT USAGE ON SEQUENCE retraining_decisions_id_seq TO ${role}`);
   const client = new pg.Client(world.config.databaseUrl);
@@ -55,5 +54,46 @@ it("no function with the rights of its owner runs what a writer of ours put in i
   expect(
     await world.sql("SELECT code FROM retraining_decision_reasons WHERE code = 'cooldown'"),
   ).toHaveLength(1);
-  await world.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  expect(await world.sql("SELECT state, count FROM retraining_dispatch_counts WHERE count > 0")).toEqual([
+    { state: "running", count: "1" },
+  ]);
+  await dropRole(role);
 });
+
+it("nobody else attaches a function with the rights of its owner to a table of their own", async () => {
+  const role = await createRole("stranger");
+  const functions = await world.sql<{ name: string }>(
+    "SELECT proname AS name FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY 1",
+  );
+  expect(functions.map(({ name }) => name)).toEqual([
+    "retrigger_count_dispatch",
+    "retrigger_keep_step",
+    "retrigger_list_reasons",
+  ]);
+  const client = new pg.Client(world.config.databaseUrl);
+  await client.connect();
+  try {
+    await client.query(`SET ROLE ${role}`);
+    await client.query("CREATE TEMP TABLE mine (id INT, reason TEXT, reason_codes TEXT[])");
+    for (const { name } of functions)
+      expect(
+        await failureOf(
+          client.query(
+            `CREATE TRIGGER forged AFTER DELETE ON mine FOR EACH ROW EXECUTE FUNCTION public.${name}()`,
+          ),
+        ),
+      ).toBe(`permission denied for function public.${name}`);
+  } finally {
+    await client.end();
+  }
+  await dropRole(role);
+});
+
+/** A role of this database alone: roles are shared by all databases of a server. */
+async function createRole(name: string): Promise<string> {
+  const role = `${name}_${world.config.redisPrefix.replaceAll(/[{}]/g, "")}`;
+  await world.sql(`CREATE ROLE ${role}`);
+  return role;
+}
+
+const dropRole = (role: string) => world.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
