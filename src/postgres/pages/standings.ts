@@ -54,8 +54,15 @@ export function createStandingStore({ pool, timeZone }: { pool: pg.Pool; timeZon
 
 const ISO = (instant: string): string => `to_json(${instant}) #>> '{}'`;
 
-// Few models are snoozed or await an approval: these are read once, not searched for each model. An unknown dispatch blocks its
-// model, whatever came after it. "+ 0" keeps the planner from searching the dispatches of all models backwards for each.
+/**
+ * Whether a row is of the model of `models`, for a search of its newest rows. With "=" the planner may search the rows of all
+ * models backwards by their id, which takes long for a model that has hardly any. A range, together with an order that begins
+ * with the model, leaves only the index that begins with it.
+ */
+const isModel = (column: string): string => `${column} BETWEEN models.model AND models.model`;
+
+// Few models are snoozed, await an approval or have an unknown dispatch: these are read once, not searched for each model. An
+// unknown dispatch blocks its model, whatever came after it.
 const LIST_FACTS = `
 SELECT models.model,
   CASE WHEN latest.id IS NOT NULL THEN json_build_object('id', latest.id, 'decision', latest.decision,
@@ -75,14 +82,14 @@ SELECT models.model,
 FROM unnest($1::text[], $2::boolean[]) AS models (model, expects_runs)
 LEFT JOIN LATERAL (
   SELECT id, decision, reason_codes, decision_date, next_look_at, taken_at, explanation FROM retraining_decisions AS decision
-  WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
+  WHERE ${isModel("decision.model")} AND run_id IS NOT NULL ORDER BY decision.model, id DESC LIMIT 1
 ) AS latest ON true
 LEFT JOIN (
   SELECT DISTINCT ON (model_name) model_name, id FROM retraining_dispatches
   WHERE state = 'unknown' AND trainer <> 'mock' ORDER BY model_name, decision_id DESC
 ) AS unknown ON unknown.model_name = models.model
 LEFT JOIN retraining_dispatches AS training ON training.id = COALESCE(unknown.id, (
-  SELECT id FROM retraining_dispatches WHERE model_name = models.model ORDER BY decision_id DESC LIMIT 1))
+  SELECT id FROM retraining_dispatches WHERE ${isModel("model_name")} ORDER BY model_name, decision_id DESC LIMIT 1))
 LEFT JOIN (
   SELECT DISTINCT ON (model) model, decision_id, expires_at FROM retraining_approvals
   WHERE state = 'open' AND expires_at > now() ORDER BY model, id DESC
@@ -98,11 +105,11 @@ SELECT models.model, latest.explanation ->> 'why' AS why, latest.explanation #> 
     WHERE criterion ->> 'id' IN ('buffer_size', 'buffer_growth') LIMIT 1) AS buffer,
   COALESCE((SELECT json_agg(json_build_object('size', buffer_size, 'ratio', drift_ratio) ORDER BY id) FROM (
     SELECT id, buffer_size, drift_ratio FROM retraining_decisions AS decision
-    WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT ${POINTS}) AS newest), '[]') AS points
+    WHERE ${isModel("decision.model")} AND run_id IS NOT NULL ORDER BY decision.model, id DESC LIMIT ${POINTS}) AS newest), '[]') AS points
 FROM unnest($1::text[]) AS models (model)
 LEFT JOIN LATERAL (
   SELECT explanation, criteria FROM retraining_decisions AS decision
-  WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1
+  WHERE ${isModel("decision.model")} AND run_id IS NOT NULL ORDER BY decision.model, id DESC LIMIT 1
 ) AS latest ON true`;
 
 const LIST_BASES = "SELECT id, evidence, policy FROM retraining_decisions WHERE id = ANY($1::int[])";
