@@ -129,8 +129,31 @@ describe("the pages", () => {
     const foreign = { ...HTML, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
     expect((await get("/models/csv", { ...foreign, "sec-fetch-dest": "iframe" })).status).toBe(403);
     expect((await get("/models/csv", { ...foreign, "sec-fetch-dest": "document" })).status).toBe(200);
-    // Nor does a link from elsewhere claim that something was done.
-    expect((await get("/models/csv?done=snoozed", foreign)).text).not.toContain("Snoozed. No training");
+  });
+
+  it("say what a form has done only if one of them led there, with or without Sec-Fetch-Site", async () => {
+    const says = async (headers: Record<string, string>): Promise<boolean> =>
+      (await get("/models/csv?done=snoozed", { ...HTML, ...headers })).text.includes("Snoozed. No training");
+    const own = { referer: `${address}/models/csv` };
+    const site = (name: string) => ({ "sec-fetch-site": name });
+    expect(await says(own)).toBe(true);
+    expect(await says(site("same-origin"))).toBe(true);
+    // A link from elsewhere must not claim it.
+    const navigation = { "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
+    for (const name of ["cross-site", "same-site", "none"])
+      expect(await says({ ...own, ...site(name), ...navigation }), name).toBe(false);
+    expect(await says({})).toBe(false);
+    const { port } = new URL(address);
+    for (const referer of [
+      "https://evil.example/models/csv",
+      `https://evil.example/?${address}`,
+      `${address}.evil.example/`,
+      `https://127.0.0.1:${port}/`,
+      `${PUBLIC_URL}/models/csv`,
+      "about:blank",
+      "no address",
+    ])
+      expect(await says({ referer }), referer).toBe(false);
   });
 
   it("show a problem as a page to a browser, and as a document to a program", async () => {
