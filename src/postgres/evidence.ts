@@ -3,7 +3,6 @@ import type { Evidence } from "../core/evidence.ts";
 import { needsOf, type Policy, type PolicyNeeds } from "../core/policy.ts";
 import { type EvidenceResult, toEvidence } from "./evidence-result.ts";
 import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
-import { databaseAddress } from "./explain-error.ts";
 import { sendPrepared } from "./prepared.ts";
 import { createColumnCache } from "./source-columns.ts";
 import { readRemoteEvidence } from "./remote-evidence.ts";
@@ -28,7 +27,7 @@ export const READING_LIMIT_MS = 115_000;
 /** Reads the source tables. */
 export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options }: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
-  const plans = createSourcePlans(columns, databaseAddress(databaseUrl));
+  const plans = createSourcePlans(columns, databaseUrl);
   const needsOfPolicy = createNeedsCache();
 
   return {

@@ -1,9 +1,11 @@
-import { hasCode } from "./explain-error.ts";
+import { messageOf, PermanentError, SourceError } from "../core/errors.ts";
+import { databaseAddress, explainPostgresError, hasCode } from "./explain-error.ts";
 import type { Statement } from "./parameters.ts";
 import type { ColumnCache } from "./source-columns.ts";
 import {
   findSources,
   type JudgedSources,
+  type SourceFault,
   type SourcePart,
   type SourceTables,
   throwIfAny,
@@ -28,9 +30,9 @@ interface Kept {
  * Keeps the statement of each model, building which takes longer than reading a small table, until a statement fails
  * because the columns have changed.
  *
- * @param address The database, for messages.
+ * @param databaseUrl The database, for messages.
  */
-export function createSourcePlans(cache: ColumnCache, address: string) {
+export function createSourcePlans(cache: ColumnCache, databaseUrl: string) {
   const forget = ({ checks, buffer }: Partial<SourceTables>): void => {
     for (const table of [checks, buffer]) if (table) cache.forget(table.table);
   };
@@ -48,7 +50,7 @@ export function createSourcePlans(cache: ColumnCache, address: string) {
      * Reads by the model's statement. If the columns have changed since it was built, it builds another one and reads
      * once more.
      *
-     * @throws PermanentError that names each table or column that is missing.
+     * @throws SourceError that names each table or column that is missing, or says what else is wrong with the source.
      */
     async read<Result>(
       { model, config, parts }: StatementOwner,
@@ -62,7 +64,7 @@ export function createSourcePlans(cache: ColumnCache, address: string) {
         try {
           return await read(current.statement);
         } catch (error) {
-          if (isRetry || !hasCode(error, COLUMN_ERRORS)) throw error;
+          if (isRetry || !hasCode(error, COLUMN_ERRORS)) throw explainReading(error, databaseUrl);
         }
         known.delete(config);
         forget(current.tables);
@@ -75,7 +77,7 @@ export function createSourcePlans(cache: ColumnCache, address: string) {
           forget(tables);
           ({ tables, faults } = await findSources(cache, model, config, parts));
         }
-        throwIfAny(faults, address);
+        throwIfAny(faults, databaseAddress(databaseUrl));
         return { model, tables, statement: shareText(prepare(tables)) };
       }
     },
@@ -84,3 +86,16 @@ export function createSourcePlans(cache: ColumnCache, address: string) {
 
 /** SQLSTATE: a missing table or column, and those of an expression whose column now has another type. */
 const COLUMN_ERRORS = ["42P01", "42703", "42883", "42804", "42846", "22P02"];
+
+/** Missing tables and columns are found before the statement runs. */
+const READING_FAULTS: readonly string[] = ["NO_PRIVILEGE", "SOURCE_DATA"] satisfies SourceFault["code"][];
+
+/** The statement reads tables of ours too. What is wrong is the source's, unless Postgres names one of those. */
+function explainReading(error: unknown, databaseUrl: string): unknown {
+  const explained = explainPostgresError(error, databaseUrl);
+  const isOfSource =
+    explained instanceof PermanentError &&
+    READING_FAULTS.includes(explained.code) &&
+    !messageOf(error).includes("retraining_");
+  return isOfSource ? new SourceError(explained.code, explained.message, { cause: error }) : error;
+}

@@ -1,6 +1,5 @@
 import type pg from "pg";
 import type { Logger } from "../process/logger.ts";
-import { databaseAddress } from "./explain-error.ts";
 import { createPool } from "./pool.ts";
 import { type ColumnCache, createColumnCache } from "./source-columns.ts";
 import { createSourcePlans } from "./source-plans.ts";
@@ -37,7 +36,7 @@ export function createSourcePools(log: Logger, maxPools = MAX_POOLS): SourcePool
     else {
       const pool = createPool(url, log, { max: MAX_CONNECTIONS, idleTimeoutMillis: IDLE_LIMIT_MS });
       const columns = createColumnCache(pool);
-      database = { pool, columns, plans: createSourcePlans(columns, databaseAddress(url)), users: 0 };
+      database = { pool, columns, plans: createSourcePlans(columns, url), users: 0 };
     }
     open.set(url, database);
     database.users += 1;

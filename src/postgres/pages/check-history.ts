@@ -2,7 +2,6 @@ import type pg from "pg";
 import { EVIDENCE_LIMITS } from "../../core/evidence.ts";
 import { hasKind, mayBeAfter, toFigure, toInstant } from "../column-sql.ts";
 import { describeConditions, describeTriggered, LATEST_TIME, valueOf, whereAll } from "../checks-sql.ts";
-import { databaseAddress } from "../explain-error.ts";
 import { createParameters, type Statement } from "../parameters.ts";
 import { sendPrepared } from "../prepared.ts";
 import { type ColumnCache, createColumnCache, quoteTable } from "../source-columns.ts";
@@ -48,7 +47,7 @@ export function createCheckHistory({
     target: { pool: pg.Pool; columns: ColumnCache; url: string },
     { model, config, filter }: { model: string; config: JudgedSources; filter: CheckFilter },
   ): Promise<CheckRow[]> {
-    return createSourcePlans(target.columns, databaseAddress(target.url)).read(
+    return createSourcePlans(target.columns, target.url).read(
       { model, config, parts: ["checks"] },
       (tables) => buildHistory(tables.checks, filter, timeZone),
       async ({ text, parameters }) => {
