@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { INBOX_JOBS } from "../../../queues/names.ts";
+import { INBOX_JOBS, STAGES } from "../../../queues/names.ts";
+import { decisionPage } from "../../../src/http/pages/decision/decision.tsx";
+import { createDatabase } from "../../../src/postgres/database.ts";
+import { isSettledWithin } from "../../../src/process/lifecycle.ts";
+import { createLogger } from "../../../src/process/logger.ts";
 import { sendRaw } from "../../support/http.ts";
 import { addCheckOf, createPolicyWorld, listDecisions, type PolicyWorld } from "../../support/policies.ts";
 import { until } from "../../support/world.ts";
@@ -106,6 +110,19 @@ describe("the pages", () => {
     expect(job.text).toContain(`/runs/${runId}`);
   });
 
+  it("show a decision while Redis, which knows its jobs, does not respond at all", async () => {
+    const id = String((await listDecisions(world, "program"))[0]?.id);
+    const database = createDatabase(world.config, createLogger("silent"));
+    const live = { models: () => world.config.models };
+    const hanging = { name: STAGES.at(-1), getJob: () => new Promise(() => {}) };
+    const call = { params: { id }, query: {}, mayAct: false, now: Date.now() };
+    const dependencies = { config: world.config, live, database, queues: [hanging] };
+    const loaded = decisionPage.load(call as never, dependencies as never);
+    expect(await isSettledWithin(loaded, 20_000)).toBe(true);
+    expect(await loaded).toMatchObject({ title: `Triggered · #${id} program` });
+    await database.close();
+  });
+
   it("draw checks without a score, with no number and of any size", async () => {
     for (const score of ["NaN", "Infinity", "-Infinity", 0, -3, 1e-9, 1e300, null])
       await world.sql(
@@ -196,11 +213,11 @@ describe("the pages", () => {
     expect(faulty.text).toContain("expected a duration such as");
     const done = await send({ ...own, ...form }, "for=1d&reason=x");
     expect([done.status, done.headers.location]).toEqual([303, "/models/many?done=snoozed"]);
-    const audit = await world.sql("SELECT action, target, result FROM retrigger_audit WHERE result = 'done'");
-    expect(audit).toContainEqual({
-      action: "POST /models/:model/snooze",
-      target: "/models/many/snooze",
-      result: "done",
+    // It is recorded while the response is on its way.
+    const audit = await until("the result is recorded", async () => {
+      const rows = await world.sql("SELECT action, target FROM retrigger_audit WHERE result = 'done'");
+      return rows.length > 0 ? rows : null;
     });
+    expect(audit).toContainEqual({ action: "POST /models/:model/snooze", target: "/models/many/snooze" });
   });
 });
