@@ -317,6 +317,33 @@ describe.skipIf(HAS_NO_BROWSER)("in the browser, a person", { timeout: 60_000 },
     problems.length = 0;
   });
 
+  it("sees that sources cannot be read, and that they can be again, in the page that is open", async () => {
+    const { page: own, problems: ownProblems } = await browser.open();
+    await own.clock.install();
+    await own.goto(`${address}/models/snoozed`);
+    const notice = own.getByText("drift_log does not exist").first();
+    await own.getByText("By the sources as of").waitFor();
+    await world.sql("ALTER TABLE monitoring.drift_log RENAME TO elsewhere");
+    try {
+      // As when a person returns to the tab.
+      await own.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+      await notice.waitFor();
+    } finally {
+      await world.sql("ALTER TABLE monitoring.elsewhere RENAME TO drift_log");
+    }
+    await own.clock.runFor(16_000);
+    await own.getByText("By the sources as of").waitFor();
+    await notice.waitFor({ state: "hidden" });
+    // Then it waits for events again.
+    expect(await own.locator("#main").getAttribute("data-refresh")).toBeNull();
+    await addCheckOf(world, "snoozed");
+    await world.run("unsnooze", "snoozed", "--by", "Ada");
+    await decideElsewhere("snoozed");
+    await own.getByText("Retraining was triggered").waitFor();
+    expect(ownProblems).toEqual([]);
+    await own.context().close();
+  });
+
   it("with a viewer's token sees no actions and cannot call them", async () => {
     const database = createDatabase(world.config, createLogger("silent"));
     const given = { name: "a viewer", role: "viewer", createdBy: "a test", forSeconds: null } as const;

@@ -32,13 +32,13 @@ export const modelPage: Page = {
         now,
       },
     );
-    const { answer, basis, facts, problem } = view;
+    const { answer, basis, facts, problem, checksProblem } = view;
     return {
       title: `${answer.label} · ${model}`,
       model,
       tone: answer.tone,
       // No event says that a source can be read again.
-      ...(problem === null ? {} : { refreshMs: 15_000 }),
+      ...(problem === null && checksProblem === null ? {} : { refreshMs: 15_000 }),
       body: (
         <>
           <Breadcrumb links={[["Models", "/"]]} />
