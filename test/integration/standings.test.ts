@@ -66,11 +66,8 @@ describe("where a model stands", () => {
     const models = ["big", "absent"];
     const read = await countRowsRead(async (store) => {
       const facts = await store.listModelFacts(new Map(models.map((model) => [model, false])));
-      const found = facts.map(({ model, latest, training }) => [model, latest !== null, training?.state]);
-      expect(found.toSorted()).toEqual([
-        ["absent", false, undefined],
-        ["big", true, "succeeded"],
-      ]);
+      const found = facts.map(({ model, latest, training }) => [model, [latest !== null, training?.state]]);
+      expect(Object.fromEntries(found)).toEqual({ big: [true, "succeeded"], absent: [false, undefined] });
       const figures = await store.listModelFigures(models);
       const counts = figures.map(({ model, points }) => [model, points.length]);
       expect(Object.fromEntries(counts)).toEqual({ big: 24, absent: 0 });
