@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { createApprove, createReject } from "./approve.ts";
 import { createAudit } from "./audit.ts";
+import { createBacktest } from "./backtest.ts";
 import { createConfig } from "./config.ts";
 import { createDecide } from "./decide.ts";
 import { createDispatch } from "./dispatch.ts";
@@ -12,6 +13,7 @@ import { createReportBuffer } from "./report-buffer.ts";
 import { createReportChecks } from "./report-checks.ts";
 import { createSnooze, createUnsnooze } from "./snooze.ts";
 import { createToken } from "./token.ts";
+import { createTune } from "./tune.ts";
 import { createWhy } from "./why.ts";
 
 /** The commands, in the order of the help text. To add one, add a file and a line here. */
@@ -22,6 +24,8 @@ export const COMMANDS: readonly (() => Command)[] = [
   createReportBuffer,
   createDecide,
   createWhy,
+  createBacktest,
+  createTune,
   createSnooze,
   createUnsnooze,
   createApprove,

@@ -139,7 +139,7 @@ function toSectionContext(document: YamlDocument, faults: Fault[], context: File
 }
 
 /** The faults in the order of the file, each once. */
-function describeFaults(faults: readonly Fault[], document: YamlDocument): string[] {
+export function describeFaults(faults: readonly Fault[], document: YamlDocument): string[] {
   const lines = faults.map((fault) => {
     const line = document.lineOf(fault.path);
     const place = fault.path.length === 0 ? "" : `${formatPath(fault.path)}: `;

@@ -109,6 +109,8 @@ export const UNEXPECTED = {
 
 /** Errors that are the caller's, or that only the caller can wait for. */
 const STATUS_OF: Readonly<Record<string, number>> = {
+  NO_HISTORY: 409,
+  TOO_MUCH_HISTORY: 409,
   BAD_INPUT: 400,
   UNKNOWN_MODEL: 404,
   NOT_FOUND: 404,

@@ -1,15 +1,17 @@
 import { findModel } from "../config/find-model.ts";
 import type { ModelConfig } from "../config/model-config.ts";
-import { type Backtest, backtest, type Cadence } from "../core/backtest/backtest.ts";
+import { type Backtest, type Cadence, replayInSteps } from "../core/backtest/backtest.ts";
 import type { Past } from "../core/backtest/past.ts";
 import type { ReplaySettings } from "../core/backtest/replay.ts";
 import { computeFlightLimitMs } from "../core/dispatch/plan.ts";
 import { formatDuration, toMs } from "../core/duration.ts";
 import { PermanentError } from "../core/errors.ts";
 import type { Policy } from "../core/policy.ts";
+import { type Tuning, tuneInSteps } from "../core/backtest/tune.ts";
 import { hashPolicy } from "../postgres/canonical-hash.ts";
 import type { Database } from "../postgres/database.ts";
 import { MOCK } from "../postgres/trainings-sql.ts";
+import { runInSteps } from "./run-in-steps.ts";
 
 export interface BacktestRequest {
   model: string;
@@ -17,7 +19,8 @@ export interface BacktestRequest {
   candidate: Policy | null;
   /** How far back, as a duration. */
   since: string;
-  cadence: Cadence;
+  /** Null to choose what the history allows. */
+  cadence: Cadence | null;
   onProgress?: (share: number) => void;
 }
 
@@ -42,22 +45,49 @@ export interface PreparedPast {
 export async function runBacktest(
   dependencies: BacktestDependencies,
   { model, candidate, since, cadence, onProgress }: BacktestRequest,
-): Promise<Backtest> {
+): Promise<Backtest & { cadence: Cadence }> {
   const { past, settings, config } = await preparePast(
     dependencies,
     model,
     since,
     candidate ? [candidate] : [],
   );
-  return backtest({
+  const input = {
     past,
     policyHash: hashPolicy(config.policy),
     inForce: config.policy,
     candidate,
-    cadence,
+    cadence: cadence ?? chooseCadence(past),
     settings,
-    ...(onProgress && { onProgress }),
-  });
+  };
+  return { ...(await runInSteps(replayInSteps(input), onProgress)), cadence: input.cadence };
+}
+
+/**
+ * Tries other thresholds for a model's policy over its own history. Changes nothing.
+ *
+ * @throws PermanentError as `runBacktest` does.
+ */
+export async function runTune(
+  dependencies: BacktestDependencies,
+  { model, since, cadence, onProgress }: Omit<BacktestRequest, "candidate">,
+): Promise<Tuning> {
+  const { past, settings, config } = await preparePast(dependencies, model, since, []);
+  const input = {
+    past,
+    policyHash: hashPolicy(config.policy),
+    inForce: config.policy,
+    cadence: cadence ?? chooseCadence(past),
+    settings,
+    broughtNothing: new Set<number>(),
+  };
+  return runInSteps(tuneInSteps(input), onProgress);
+}
+
+/** Where decisions are on record, policies decide when they did; else at events; else, daily. */
+function chooseCadence({ decisions, events, from }: Past): Cadence {
+  if (decisions.some(({ at }) => at >= from)) return "recorded";
+  return events.some((at) => at >= from) ? "events" : { everyMs: 86_400_000 };
 }
 
 /** Reads a model's past. @param policies Those that are replayed beside the one in force. */

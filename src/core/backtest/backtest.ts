@@ -1,6 +1,4 @@
-import { CRITERIA } from "../criteria/registry.ts";
-import { GUARDS } from "../guards/registry.ts";
-import type { Policy } from "../policy.ts";
+import { CHECKS, type Policy } from "../policy.ts";
 import { createBufferPast } from "./buffer-past.ts";
 import { type Fact, listUnknowns } from "./unknowns.ts";
 import { measure, type Outcome } from "./measure.ts";
@@ -21,8 +19,6 @@ export interface BacktestInput {
   candidate: Policy | null;
   cadence: Cadence;
   settings: ReplaySettings;
-  /** Called now and then with the share of the period that has passed. */
-  onProgress?: (share: number) => void;
 }
 
 /** A firing of one policy that the other does not share. */
@@ -60,11 +56,22 @@ export interface Backtest {
   unknowns: readonly Fact[];
 }
 
+const LOOKS_A_STEP = 50;
+
 /** A decision that is due is made a little later, so a recorded one that follows so soon is the same. */
 const DELAY_MS = 10 * 60_000;
 
 /** Replays the policy in force and a candidate over the same past. Pure. */
 export function backtest(input: BacktestInput): Backtest {
+  const steps = replayInSteps(input);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same in steps, each of some milliseconds, that say which share of the period has passed. */
+export function* replayInSteps(input: BacktestInput): Generator<number, Backtest> {
   const { past, inForce, candidate, settings } = input;
   const buffer = createBufferPast(past);
   const own = createReplay(past, inForce, buffer, settings);
@@ -75,7 +82,10 @@ export function backtest(input: BacktestInput): Backtest {
   let recordedCount = 0;
   const compare = createComparison(input, exceptions);
 
+  let looks = 0;
   for (const { at, recorded, isPlanned } of listLooks(input, [own, ...(other ? [other] : [])])) {
+    looks += 1;
+    if (looks % LOOKS_A_STEP === 0) yield (at - past.from) / (past.to - past.from);
     own.moveTo(at);
     other?.moveTo(at);
     const decides = (replay: Replay): boolean =>
@@ -127,14 +137,13 @@ interface PlannedLook {
 
 /** The times at which anything is decided, in order. What is due is asked anew each time. */
 function* listLooks(
-  { past, cadence, onProgress }: Pick<BacktestInput, "past" | "cadence" | "onProgress">,
+  { past, cadence }: Pick<BacktestInput, "past" | "cadence">,
   replays: readonly Replay[],
 ): Generator<PlannedLook> {
   const { from, to } = past;
   const decisions = past.decisions.filter(({ at }) => at >= from && at <= to);
   const planned = planLooks(past, cadence, decisions);
   let next = 0;
-  let count = 0;
   for (;;) {
     const plannedAt = planned(next);
     const due = Math.min(...replays.map((replay) => replay.dueAt()));
@@ -145,8 +154,6 @@ function* listLooks(
     const recorded = isPlanned && cadence === "recorded" ? (decisions[next] ?? null) : null;
     if (isPlanned) next += 1;
     yield { at, recorded, isPlanned };
-    count += 1;
-    if (count % 256 === 0) onProgress?.((at - from) / Math.max(1, to - from));
   }
 }
 
@@ -174,9 +181,7 @@ function describe(fired: Look, held: Look): Difference {
   };
 }
 
-const CHECK_NAMES = new Map(
-  [...CRITERIA, ...GUARDS].map(({ reason, key }) => [reason as string, key as string]),
-);
+const CHECK_NAMES: ReadonlyMap<string, string> = new Map(CHECKS.map(({ reason, key }) => [reason, key]));
 
 /** The name of a check in the policy, by its reason code. */
 function nameCheck(code: string): string {
@@ -189,8 +194,8 @@ function withCounterparts(
   other: Replay | null,
 ): Difference[] {
   return differences.map((difference) => {
-    const own = new Set(fired?.firings.find(({ at }) => at === difference.at)?.checks);
-    const match = other?.firings.find(({ checks }) => checks.some((check) => own.has(check)));
+    const own = new Set(fired?.firings.find(({ at }) => at === difference.at)?.alerts);
+    const match = other?.firings.find(({ alerts }) => alerts.some((alert) => own.has(alert)));
     return { ...difference, otherAt: match?.at ?? null };
   });
 }

@@ -27,8 +27,8 @@ export interface Firing {
   at: number;
   /** In a few words. */
   why: string;
-  /** The checks that the training was for. */
-  checks: readonly string[];
+  /** The alerts that the training was for. */
+  alerts: readonly string[];
   /** Hours that its training took, or would have; null if unknown. */
   hours: number | null;
   /** The recorded decision at this very time, if it triggered too. */
@@ -93,7 +93,7 @@ export function createReplay(
   let synthetic = 0;
   /** The end of trainings that is still to come, the next one first. */
   let ends = log
-    .listUntil(past.from)
+    .list()
     .flatMap(({ endedAt }) => (endedAt !== null && endedAt > past.from ? [endedAt] : []))
     .toSorted((a, b) => a - b);
 
@@ -109,7 +109,12 @@ export function createReplay(
       ...seen,
       window: needs.within,
       hasQuietChecks: needs.quietChecks,
-      alerts: { ids: recorded.map(({ id }) => id), unanswered, ...log.countAnswers(recorded, now) },
+      alerts: {
+        ids: recorded.map(({ id }) => id),
+        unanswered,
+        answeredBy: [],
+        failed: log.countFailed(recorded, now),
+      },
       inFlight: log.findInFlight(now).map(({ decisionId, requestedAt, endedAt }) => ({
         decisionId,
         trainer: "",
@@ -169,9 +174,7 @@ export function createReplay(
       now = Math.max(now, end);
       checks.forgetAnswers();
       isStale = true;
-      const hasFailed = log
-        .listUntil(end)
-        .some(({ endedAt, result }) => endedAt === end && result === "failed");
+      const hasFailed = log.list().some(({ endedAt, result }) => endedAt === end && result === "failed");
       if (isHeldByTraining || hasFailed) callAt = Math.min(callAt, end);
     }
   }
@@ -201,8 +204,11 @@ export function createReplay(
         const training =
           recorded?.decision === "trigger" ? (recordedTrainings.get(recorded.id) ?? null) : null;
         const hours = start(id, evidence, training);
-        const checksOf = evidence.alerts.ids;
-        firings.push({ at: now, why: found.why(), checks: checksOf, hours, recordedId: training && id });
+        const recordedIds = new Set(evidence.alerts.ids);
+        const alerts = (evidence.weighed ?? []).flatMap(({ id: name, triggered }) =>
+          triggered && recordedIds.has(name) ? [name] : [],
+        );
+        firings.push({ at: now, why: found.why(), alerts, hours, recordedId: training && id });
       }
       nextLookAt =
         judgement.nextLookAt === null
@@ -213,7 +219,7 @@ export function createReplay(
       return found;
     },
     firings,
-    trainings: () => log.listUntil(past.to),
+    trainings: () => log.list(),
     assumedApprovals: approvals.assumed,
   };
 }

@@ -1,4 +1,4 @@
-import { EVIDENCE_LIMITS, type Evidence, type WeighedCheck } from "../evidence.ts";
+import { EVIDENCE_LIMITS, type Evidence, type FailedTraining, type WeighedCheck } from "../evidence.ts";
 import type { PolicyNeeds } from "../policy.ts";
 import { findLastFailed } from "../training-history.ts";
 import { toMs } from "../duration.ts";
@@ -10,22 +10,19 @@ export interface ReplayedTraining extends PastTraining {
   checks: readonly string[];
 }
 
-/** The trainings of a replay, in the order of their decisions. */
+/** The trainings of a replay that have been decided on, in that order. */
 export interface TrainingLog {
   add(training: ReplayedTraining): void;
-  /** The trainings that had been decided on by then, the oldest first. */
-  listUntil(at: number): ReplayedTraining[];
+  list(): readonly ReplayedTraining[];
   /** What they did for a check. */
   answerTo(check: string, at: number): Pick<WeighedCheck, "answeredBy" | "failed">;
+  /** Newest first. */
   findInFlight(at: number): ReplayedTraining[];
   findLastSuccess(at: number): ReplayedTraining | null;
   /** What evidence says of the model's trainings. */
   read(at: number, needs: PolicyNeeds): Evidence["trainings"];
-  /** What evidence says of alerts that a training was for. */
-  countAnswers(
-    recorded: readonly WeighedCheck[],
-    at: number,
-  ): Pick<Evidence["alerts"], "answeredBy" | "failed">;
+  /** What evidence says of failed trainings of its checks. */
+  countFailed(recorded: readonly WeighedCheck[], at: number): FailedTraining[];
 }
 
 export interface TrainingSettings {
@@ -53,21 +50,19 @@ export function createTrainingLog(
   };
   for (const training of all) index(training);
 
-  const listUntil = (at: number): ReplayedTraining[] => all.filter(({ decidedAt }) => decidedAt <= at);
-  const listRequested = (at: number): ReplayedTraining[] =>
-    listUntil(at)
-      .filter((training) => stateOf(training, at) !== "refused")
-      .toReversed();
-
   function findLastSuccess(at: number): ReplayedTraining | null {
-    const succeeded = listUntil(at).filter((training) => stateOf(training, at) === "succeeded");
-    return succeeded.toSorted((a, b) => endOf(b) - endOf(a))[0] ?? null;
+    let last: ReplayedTraining | null = null;
+    for (const training of all)
+      if (stateOf(training, at) === "succeeded" && (last === null || endOf(training) >= endOf(last)))
+        last = training;
+    return last;
   }
   const endOf = ({ endedAt, requestedAt }: PastTraining): number =>
     isMock ? requestedAt : (endedAt ?? requestedAt);
 
   function answerTo(check: string, at: number): Pick<WeighedCheck, "answeredBy" | "failed"> {
-    const trainings = (byCheck.get(check) ?? []).filter(({ decidedAt }) => decidedAt <= at);
+    const trainings = byCheck.get(check);
+    if (trainings === undefined) return UNANSWERED;
     const answer = trainings.find((training) => ["open", "succeeded"].includes(stateOf(training, at)));
     const failures = trainings.filter((training) => stateOf(training, at) === "failed");
     const last = failures.at(-1);
@@ -85,17 +80,13 @@ export function createTrainingLog(
       all.push(training);
       index(training);
     },
-    listUntil,
+    list: () => all,
     answerTo,
     findLastSuccess,
     findInFlight: (at) =>
-      isMock
-        ? []
-        : listUntil(at)
-            .filter((training) => stateOf(training, at) === "open")
-            .toReversed(),
+      isMock ? [] : all.filter((training) => stateOf(training, at) === "open").toReversed(),
     read(at, needs) {
-      const requested = listRequested(at);
+      const requested = all.filter((training) => stateOf(training, at) !== "refused").toReversed();
       const last = needs.lastTraining || needs.lastSuccess ? findLastSuccess(at) : null;
       const since = (within: string | null, times: readonly number[]): string[] =>
         within === null
@@ -127,46 +118,28 @@ export function createTrainingLog(
             : null,
         requestedAt: since(needs.requestedWithin, own),
         requestedByAll: since(needs.requestedByAllWithin, [...own, ...requestsOfOthers]),
-        durations: needs.waiting ? listDurations(listUntil(at), at) : [],
+        durations: needs.waiting ? listDurations(all, at) : [],
         nextRows: null,
       };
     },
-    countAnswers(recorded, at) {
-      const trainings = new Map(listUntil(at).map((training) => [training.decisionId, training]));
-      const answered = countBy(recorded.flatMap(({ answeredBy }) => answeredBy ?? []));
-      const failed = countBy(
-        recorded.flatMap(({ id, answeredBy, failed: failure }) =>
-          answeredBy === null && failure !== null
-            ? [JSON.stringify([failure.endedAt, failure.failures, lastFailedOf(id, at)])]
-            : [],
-        ),
-      );
-      return {
-        answeredBy: [...answered]
-          .toSorted(([a], [b]) => b - a)
-          .slice(0, EVIDENCE_LIMITS.decisions)
-          .map(([decisionId, alerts]) => ({
-            decisionId,
-            decidedAt: iso(trainings.get(decisionId)?.decidedAt ?? at),
-            alerts,
-          })),
-        failed: [...failed]
-          .map(([key, alerts]) => {
-            const [endedAt, failures, decisionId] = JSON.parse(key) as [string, number, number];
-            return { decisionId, endedAt, conclusion: null, failures, alerts };
-          })
-          .toSorted((a, b) => b.decisionId - a.decisionId)
-          .slice(0, EVIDENCE_LIMITS.failed),
-      };
+    countFailed(recorded, at) {
+      const counts = new Map<string, FailedTraining>();
+      for (const { id, answeredBy, failed } of recorded) {
+        if (failed === null || answeredBy !== null) continue;
+        const decisionId =
+          byCheck.get(id)?.findLast((training) => stateOf(training, at) === "failed")?.decisionId ?? 0;
+        const key = `${decisionId}/${failed.failures}`;
+        const counted = counts.get(key) ?? { ...failed, decisionId, conclusion: null, alerts: 0 };
+        counts.set(key, { ...counted, alerts: counted.alerts + 1 });
+      }
+      return [...counts.values()]
+        .toSorted((a, b) => b.decisionId - a.decisionId)
+        .slice(0, EVIDENCE_LIMITS.failed);
     },
   };
-
-  function lastFailedOf(check: string, at: number): number {
-    return (
-      (byCheck.get(check) ?? []).findLast((training) => stateOf(training, at) === "failed")?.decisionId ?? 0
-    );
-  }
 }
+
+const UNANSWERED = { answeredBy: null, failed: null };
 
 /** How many of the newest trainings tell how long one takes. */
 const MOST_DURATIONS = 20;
@@ -180,10 +153,4 @@ function listDurations(
     .toSorted((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0))
     .slice(0, MOST_DURATIONS)
     .map(({ bufferSize, seconds }) => ({ rows: bufferSize, seconds: seconds ?? 0 }));
-}
-
-function countBy<T>(values: readonly T[]): Map<T, number> {
-  const counts = new Map<T, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return counts;
 }

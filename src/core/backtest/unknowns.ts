@@ -10,6 +10,7 @@ import { createBufferPast } from "./buffer-past.ts";
 export interface Fact {
   code:
     | "checks_begin_late"
+    | "decisions_begin_late"
     | "no_events"
     | "rows_deleted"
     | "arrival_unknown"
@@ -20,6 +21,8 @@ export interface Fact {
     | "arrival_rounded";
   text: string;
 }
+
+const DAY_MS = 86_400_000;
 
 /** What the replay cannot know, in the order of how much it may change the result. */
 export function listUnknowns(input: BacktestInput, assumedApprovals: number): Fact[] {
@@ -50,11 +53,11 @@ function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact
   const start = from - Math.max(...reaches);
   const [oldest] = checks.toSorted((a, b) => a.at - b.at);
   const facts: Fact[] = [];
-  if (oldest && oldest.at > start + Math.max(...reaches) / 2 && oldest.at > start + 86_400_000)
+  if (oldest && oldest.at > start + DAY_MS)
     facts.push(
       fact(
         "checks_begin_late",
-        `The checks begin on ${formatInstant(new Date(oldest.at).toISOString())}: before that, windows are empty or not full.`,
+        `The checks begin on ${formatInstant(oldest.at)}: before that, windows are empty or not full.`,
       ),
     );
   const names = new Set<string>();
@@ -74,6 +77,19 @@ function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact
       fact(
         "clock_backwards",
         `${formatCount(backwards)} checks are dated before one with a lower id: the source's clock went backwards, or they came late. They count by their dates.`,
+      ),
+    );
+  const firstDecision = past.decisions.find(({ at }) => at >= from);
+  if (
+    cadence === "recorded" &&
+    firstDecision &&
+    firstDecision.at > from + DAY_MS &&
+    checks.some(({ at }) => at >= from && at < firstDecision.at - DAY_MS)
+  )
+    facts.push(
+      fact(
+        "decisions_begin_late",
+        `Decisions are on record from ${formatInstant(firstDecision.at)} on; before that, nothing was replayed (--every 1d would).`,
       ),
     );
   if (cadence === "events" && !events.some((at) => at >= from))

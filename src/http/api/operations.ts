@@ -1,4 +1,5 @@
 import { accessOperations } from "./access.ts";
+import { backtestOperations } from "./backtest.ts";
 import { decisionOperations } from "./decisions.ts";
 import { eventOperations } from "./events.ts";
 import { modelOperations } from "./models.ts";
@@ -11,6 +12,7 @@ export const OPERATIONS: readonly AnyOperation[] = [
   ...eventOperations,
   ...requestOperations,
   ...modelOperations,
+  ...backtestOperations,
   ...decisionOperations,
   ...streamOperations,
   ...accessOperations,

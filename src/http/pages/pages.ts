@@ -1,3 +1,5 @@
+import { backtestPage } from "./backtest/backtest.tsx";
+import { tunePage } from "./backtest/tune.tsx";
 import { checksCsv } from "./checks-csv.ts";
 import { decisionPage } from "./decision/decision.tsx";
 import { decisionsCsv, decisionsPage } from "./decisions.tsx";
@@ -19,6 +21,8 @@ export const PAGES: readonly Page[] = [
   modelPage,
   checksCsv,
   dryRunPage,
+  backtestPage,
+  tunePage,
   decisionsPage,
   decisionsCsv,
   retryPage,

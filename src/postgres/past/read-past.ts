@@ -4,7 +4,6 @@ import { toMs } from "../../core/duration.ts";
 import { PermanentError } from "../../core/errors.ts";
 import { formatCount } from "../../core/format.ts";
 import { needsOf, type Policy } from "../../core/policy.ts";
-import { databaseAddress } from "../explain-error.ts";
 import type { Statement } from "../parameters.ts";
 import { sendPrepared } from "../prepared.ts";
 import { type ColumnCache, createColumnCache } from "../source-columns.ts";
@@ -45,7 +44,7 @@ export function createPastStore({
   ): Promise<Rows> {
     const { database } = config.source;
     const read = (target: { pool: pg.Pool; columns: ColumnCache; url: string }): Promise<Rows> =>
-      createSourcePlans(target.columns, databaseAddress(target.url)).read(
+      createSourcePlans(target.columns, target.url).read(
         { model, config, parts: [part] },
         build,
         async ({ text, parameters }) => (await sendPrepared(target.pool, text, parameters, LIMIT_MS)).rows,

@@ -82,7 +82,7 @@ export function selectArrivals(
   const newest =
     time === null
       ? "NULL::float8"
-      : `${millisOf(`NULLIF(NULLIF(${toInstant(time, zone)}, 'infinity'), '-infinity')`)}`;
+      : millisOf(`NULLIF(NULLIF(${toInstant(time, zone)}, 'infinity'), '-infinity')`);
   const text = `SELECT at, CASE WHEN at IS NULL THEN batch END AS batch, max(newest) FILTER (WHERE at IS NULL) AS newest,
   ${weight === null ? "count(*)" : "COALESCE(sum(weight), 0)"}::float8 AS rows
 FROM (

@@ -28,6 +28,7 @@ const days = fc.record({
     { weight: 4, arbitrary: fc.constant("approve" as const) },
   ),
 });
+type Day = ReturnType<(typeof days)["generate"]>["value"];
 const trainings = fc.record({
   conclusion: fc.constantFrom("success", "success", "failure"),
   message: fc.constant(null),
@@ -59,21 +60,7 @@ beforeAll(async () => {
 
 afterAll(() => world.close());
 
-function listSteps(
-  model: string,
-  {
-    isRun,
-    checks,
-    rows,
-    deed,
-  }: ReturnType<typeof fc.sample<unknown>>[number] & {
-    isRun: boolean;
-    checks: { score: number; threshold: number; samples: number }[];
-    rows: number;
-    deed: string;
-  },
-  at: number,
-): PastStep[] {
+function listSteps(model: string, { isRun, checks, rows, deed }: Day, at: number): PastStep[] {
   const runId = `${model}-${at}`;
   const reported = checks.map((check, index) => ({ feature: FEATURES[index] ?? "", ...check }));
   const run: PastStep = {

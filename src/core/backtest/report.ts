@@ -1,0 +1,142 @@
+import { describeSpan } from "../duration.ts";
+import { formatCount, formatInstant, formatRatio } from "../format.ts";
+import type { Backtest, Cadence, Difference, ReplayedPolicy } from "./backtest.ts";
+import type { Outcome } from "./measure.ts";
+
+const DAY_MS = 86_400_000;
+
+/** The measures of a policy, each with its name and how it is written; what is unknown is null. */
+export const MEASURES: readonly { label: string; of: (outcome: Outcome) => string | null }[] = [
+  { label: "Trainings", of: ({ trainings }) => formatCount(trainings) },
+  { label: "Trainings a month", of: ({ perMonth }) => formatRatio(perMonth) },
+  { label: "Drift without a training", of: ({ unansweredDays }) => formatDays(unansweredDays) },
+  {
+    label: "Rows wait, on average",
+    of: ({ meanWaitDays }) => (meanWaitDays === null ? null : formatDays(meanWaitDays)),
+  },
+  {
+    label: "Hours of training",
+    of: ({ trainingHours }) => (trainingHours === null ? null : formatRatio(trainingHours)),
+  },
+];
+
+/** 2.015 -> "2.0 days", 0.153 -> "3.7 hours". */
+function formatDays(days: number): string {
+  return days >= 1 || days === 0 ? `${days.toFixed(1)} days` : `${(days * 24).toFixed(1)} hours`;
+}
+
+/** Says when policies decided in a replay. */
+export function describeCadence(cadence: Cadence): string {
+  if (typeof cadence === "object") return `every ${formatDays(cadence.everyMs / DAY_MS)}`;
+  return cadence === "recorded" ? "at the recorded decisions" : "at the events of drift runs";
+}
+
+/** A backtest as lines of text, 80 columns wide. */
+export function renderBacktest(
+  result: Backtest,
+  { model, cadence }: { model: string; cadence: Cadence },
+): string[] {
+  const { from, to, inForce, candidate, gained, lost, reproduction, unknowns } = result;
+  const lines = [
+    `Backtest of ${model}: ${describeSpan(to - from)} until ${formatInstant(Math.floor(to / 1000) * 1000)}`,
+    `Policies decided ${describeCadence(cadence)}`,
+    "",
+    ...renderMeasures(inForce, candidate),
+    "",
+    ...renderFirings("Trainings of the policy in force", inForce),
+    ...(candidate === null
+      ? []
+      : [
+          ...renderFirings("Trainings of the candidate", candidate),
+          ...renderDifferences("Gained by the candidate", gained, "the policy in force"),
+          ...renderDifferences("Lost by the candidate", lost, "the candidate"),
+        ]),
+    ...(reproduction === null
+      ? []
+      : [
+          `Reproduced: ${reproduction.reproduced} of ${reproduction.recorded} recorded decisions`,
+          ...reproduction.exceptions
+            .slice(0, SHOWN)
+            .map((one) => `  #${one.id} recorded ${one.recorded}, replayed ${one.replayed}: ${one.because}`),
+          ...more(reproduction.exceptions.length),
+          "",
+        ]),
+    ...(unknowns.length === 0
+      ? []
+      : ["What a replay cannot know", ...unknowns.map(({ text }) => `  - ${text}`)]),
+  ];
+  return lines.flatMap((line) => wrap(line, 80));
+}
+
+/** Breaks a line between words; what continues is indented by two more. */
+export function wrap(line: string, width: number): string[] {
+  const lines: string[] = [];
+  const indent = " ".repeat(line.length - line.trimStart().length + 2);
+  let rest = line;
+  while (rest.length > width) {
+    const at = rest.lastIndexOf(" ", width);
+    if (at <= indent.length) break;
+    lines.push(rest.slice(0, at));
+    rest = indent + rest.slice(at + 1);
+  }
+  return [...lines, rest];
+}
+
+/** So many entries of a list are printed; --json has all. */
+const SHOWN = 20;
+
+function more(count: number): string[] {
+  return count > SHOWN ? [`  ... and ${formatCount(count - SHOWN)} more (--json has all)`] : [];
+}
+
+function renderMeasures(inForce: ReplayedPolicy, candidate: ReplayedPolicy | null): string[] {
+  const row = (label: string, values: readonly string[]): string =>
+    `${label.padEnd(26)}${values.map((value) => value.padStart(14)).join("")}`;
+  const policies = [inForce, ...(candidate ? [candidate] : [])];
+  return [
+    row("", ["in force", ...(candidate ? ["candidate"] : [])]),
+    ...MEASURES.map(({ label, of }) =>
+      row(
+        label,
+        policies.map(({ outcome }) => of(outcome) ?? "unknown"),
+      ),
+    ),
+  ];
+}
+
+function renderFirings(title: string, { firings }: ReplayedPolicy): string[] {
+  const shown = firings.slice(-SHOWN);
+  return [
+    `${title}: ${firings.length === 0 ? "none" : ""}`.trimEnd(),
+    ...more(firings.length),
+    ...shown.map(
+      ({ at, why, recordedId }) =>
+        `  ${formatInstant(at)}  ${why}${recordedId === null ? "" : ` (#${recordedId})`}`,
+    ),
+    "",
+  ];
+}
+
+function renderDifferences(title: string, differences: readonly Difference[], other: string): string[] {
+  return [
+    `${title}: ${differences.length === 0 ? "none" : ""}`.trimEnd(),
+    ...differences
+      .slice(0, SHOWN)
+      .flatMap((difference) => [
+        `  ${formatInstant(difference.at)}  ${difference.why}`,
+        `    ${other} did not: ${describeReason(difference)}`,
+      ]),
+    ...more(differences.length),
+    "",
+  ];
+}
+
+/** Why the other policy did not fire, with the check and when it did. */
+export function describeReason({ because, checks, otherAt, at }: Difference): string {
+  const names = checks.length === 0 ? "" : ` [${checks.join(", ")}]`;
+  const when =
+    otherAt === null
+      ? ""
+      : `; it ${otherAt < at ? "had trained" : "trained"} for this drift on ${formatInstant(otherAt)}`;
+  return `${because}${names}${when}`;
+}

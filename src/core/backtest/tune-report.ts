@@ -1,0 +1,45 @@
+import { formatCount, formatRatio } from "../format.ts";
+import { wrap } from "./report.ts";
+import type { Threshold } from "./thresholds.ts";
+import type { Trial, Tuning } from "./tune.ts";
+
+/** A tuning as lines of text: the policies that no other one beats, and the one in force. */
+export function renderTuning({ from, to, varied, trials }: Tuning, model: string): string[] {
+  const days = Math.round((to - from) / 86_400_000);
+  const shown = trials.filter((trial) => trial.isOnFront || trial.changes.length === 0);
+  const head = `${"Trainings".padStart(9)} ${"a month".padStart(8)} ${"drift unanswered".padStart(17)} ${"brought nothing".padStart(16)}`;
+  return [
+    `Tuning of ${model} over ${days} days: ${formatCount(trials.length)} policies tried, nothing changed`,
+    varied.length === 0
+      ? "No threshold changes the result in this time."
+      : `Varied: ${varied.map(describeThreshold).join(", ")}`,
+    "",
+    head,
+    ...shown.flatMap((trial) => [renderRow(trial), ...wrap(`    ${describeTrial(trial)}`, 80)]),
+    "",
+    "Listed are the policies that no other one beats: fewer trainings only at the",
+    "price of more time in which drift goes unanswered. To compare one of them with",
+    "the policy in force:",
+    "    retrigger backtest --policy FILE",
+  ];
+}
+
+function renderRow({ outcome, broughtNothing }: Trial): string {
+  const { trainings, perMonth, unansweredDays } = outcome;
+  return [
+    formatCount(trainings).padStart(9),
+    formatRatio(perMonth).padStart(8),
+    `${unansweredDays.toFixed(1)} days`.padStart(17),
+    formatCount(broughtNothing).padStart(16),
+  ].join(" ");
+}
+
+/** What sets a trial apart: "in force", or its thresholds. */
+export function describeTrial({ changes, isOnFront }: Trial): string {
+  if (changes.length === 0) return isOnFront ? "in force" : "in force (others are better in both)";
+  return changes.map(describeThreshold).join(", ");
+}
+
+function describeThreshold({ path, value }: Threshold): string {
+  return `${path}: ${typeof value === "number" && Number.isInteger(value) ? String(value) : value}`;
+}
