@@ -7,6 +7,7 @@ import { createDecide } from "./decide.ts";
 import { createDispatch } from "./dispatch.ts";
 import { createDoctor } from "./doctor.ts";
 import { createEmit } from "./emit.ts";
+import { createExport } from "./export.ts";
 import { createHistory } from "./history.ts";
 import { createMigrate } from "./migrate.ts";
 import { createReportBuffer } from "./report-buffer.ts";
@@ -32,6 +33,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   createReject,
   createDispatch,
   createHistory,
+  createExport,
   createToken,
   createAudit,
   createDoctor,

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { computeDriftRatio } from "./drift-ratio.ts";
 import type { Verdict } from "./evaluate.ts";
 import { EVALUATOR_VERSION } from "./evaluator-version.ts";
@@ -56,8 +57,19 @@ export function contentOf({ evidence, policy, verdict, shadow, ...decided }: Dec
 }
 export type DecisionContent = ReturnType<typeof contentOf>;
 
+/** The part of the evidence that says when the newest check of the decision was. */
+export const AlertTimes = z.object({
+  alerts: z.object({ ids: z.array(z.string()) }),
+  weighed: z
+    .array(z.object({ id: z.string(), at: z.string() }))
+    .nullable()
+    .default(null),
+  checks: z.object({ newestTriggered: z.array(z.object({ checkedAt: z.string() })) }),
+});
+type AlertTimes = z.infer<typeof AlertTimes>;
+
 /** The time of the newest check that the decision records. */
-function findNewestAlertTime({ alerts, weighed, checks }: Evidence): string | null {
+export function findNewestAlertTime({ alerts, weighed, checks }: AlertTimes): string | null {
   const newest = weighed?.find(({ id }) => id === alerts.ids[0]);
   return newest?.at ?? checks.newestTriggered[0]?.checkedAt ?? null;
 }

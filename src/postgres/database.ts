@@ -4,6 +4,7 @@ import type { Logger } from "../process/logger.ts";
 import { createServerState, type ServerState } from "../process/server-state.ts";
 import { createAuditStore } from "./audit.ts";
 import { createChangeStore } from "./changes.ts";
+import { createDecisionExport } from "./decision-export.ts";
 import { createDecisionLog } from "./decision-log.ts";
 import { createDecisionStore } from "./decisions.ts";
 import { createDispatchClaims } from "./dispatch-claim.ts";
@@ -27,6 +28,7 @@ import { createPastStore } from "./past/read-past.ts";
 import { createPool } from "./pool.ts";
 import { createReportStore } from "./reports.ts";
 import { createRequestStore } from "./requests.ts";
+import { createDatasetStore } from "./source-datasets.ts";
 import { createSourcePools } from "./source-pools.ts";
 import { createTokenStore } from "./tokens.ts";
 
@@ -63,6 +65,8 @@ export function createDatabase(
     ...createOverviewStore(options),
     ...createDecisionStore(options),
     ...createDecisionLog(options),
+    ...createDecisionExport(options),
+    ...createDatasetStore(options),
     ...createModelStateStore(options),
     ...createInterventionStore(options),
     ...createDispatchStore(options),

@@ -100,29 +100,36 @@ const FIRST_ID = `COALESCE((SELECT min(id) FROM (SELECT id FROM retraining_decis
 const LAST_ID = `COALESCE((SELECT max(id) FROM (SELECT id FROM retraining_decisions WHERE decision_date < ${UNTIL}
   ORDER BY decision_date DESC LIMIT 1000) AS last), 0)`;
 
-const COLUMNS = `decision.id, run_id AS "runId", model, cause, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt",
-  decision, decision.reason, buffer_size::float8 AS "bufferSize", drift_score AS "driftScore", notes, dispatch.state AS dispatch,
+/** The columns of a `DecisionRow`, with the time zone as $2. */
+export const LISTED_COLUMNS = `decision.id, run_id AS "runId", model, cause, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt",
+  decision.decision, decision.reason, buffer_size::float8 AS "bufferSize", drift_score AS "driftScore", notes, dispatch.state AS dispatch,
   dispatch.url, NULLIF(explanation ->> 'why', '') AS why`;
-const FROM = `FROM retraining_decisions AS decision
+export const FROM_DECISIONS = `FROM retraining_decisions AS decision
   LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`;
+
+/** The dispatch of a decision as recorded, with its request and the progress of the training. */
+export const TRAINING = `CASE WHEN dispatch.id IS NOT NULL THEN json_build_object('trainer', dispatch.trainer, 'state', dispatch.state,
+  'reason', dispatch.reason_code, 'request', dispatch.request, 'externalId', dispatch.external_id, 'url', dispatch.url,
+  'error', dispatch.error, 'createdAt', dispatch.created_at, 'askedAt', dispatch.asked_at, 'startedAt', dispatch.started_at,
+  'endedAt', dispatch.ended_at, 'updatedAt', dispatch.updated_at, 'status', dispatch.status,
+  'conclusion', dispatch.conclusion, 'attempt', dispatch.run_attempt, 'durationSeconds', dispatch.duration_seconds,
+  'extraRuns', dispatch.extra_runs) END`;
+
+/** The events that a decision covers. */
+export const EVENTS = `COALESCE((SELECT json_agg(json_build_object('runId', event_run_id, 'source', source, 'receivedAt', received_at)
+  ORDER BY received_at DESC) FROM (SELECT * FROM retraining_events WHERE run_id = decision.run_id
+  ORDER BY received_at DESC LIMIT 100) AS covered), '[]')`;
 
 /** Every parameter is named, because Postgres must know the types of those that the conditions leave out. */
 function buildList(id: string, conditions: string): string {
   const join =
     id === "decision.id" ? "" : `JOIN retraining_decision_reasons AS listed ON ${id} = decision.id`;
   return `WITH given AS (SELECT $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::int, $10::text)
-SELECT ${COLUMNS} ${FROM} ${join} WHERE true ${conditions} ORDER BY ${id} DESC LIMIT $1`;
+SELECT ${LISTED_COLUMNS} ${FROM_DECISIONS} ${join} WHERE true ${conditions} ORDER BY ${id} DESC LIMIT $1`;
 }
 
-const READ_DECISION = `SELECT ${COLUMNS}, evidence, criteria, policy, policy_hash AS "policyHash", explanation, forced,
+const READ_DECISION = `SELECT ${LISTED_COLUMNS}, evidence, criteria, policy, policy_hash AS "policyHash", explanation, forced,
   to_json(next_look_at) #>> '{}' AS "nextLookAt",
-  CASE WHEN dispatch.id IS NOT NULL THEN json_build_object('trainer', dispatch.trainer, 'state', dispatch.state,
-    'reason', dispatch.reason_code, 'request', dispatch.request, 'externalId', dispatch.external_id, 'url', dispatch.url,
-    'error', dispatch.error, 'createdAt', dispatch.created_at, 'askedAt', dispatch.asked_at, 'startedAt', dispatch.started_at,
-    'endedAt', dispatch.ended_at, 'updatedAt', dispatch.updated_at, 'status', dispatch.status,
-    'conclusion', dispatch.conclusion, 'attempt', dispatch.run_attempt, 'durationSeconds', dispatch.duration_seconds,
-    'extraRuns', dispatch.extra_runs) END AS training,
-  COALESCE((SELECT json_agg(json_build_object('runId', event_run_id, 'source', source, 'receivedAt', received_at)
-    ORDER BY received_at DESC) FROM (SELECT * FROM retraining_events WHERE run_id = decision.run_id
-    ORDER BY received_at DESC LIMIT 100) AS covered), '[]') AS events
-${FROM} WHERE decision.id = $1`;
+  ${TRAINING} AS training,
+  ${EVENTS} AS events
+${FROM_DECISIONS} WHERE decision.id = $1`;

@@ -1,9 +1,9 @@
 import { z } from "zod";
+import { toCsv } from "../../core/csv.ts";
 import type { DecisionRow as Row } from "../../postgres/decision-log.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
 import { settleDecision } from "../../use-cases/settle-decision.ts";
 import { STAGES } from "../../../queues/names.ts";
-import { toCsv } from "../csv.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, operation } from "./operation.ts";
 import { DecisionPath, DecisionQuery, DecisionRow, Reason, ReasonBody, toDecisionFilter } from "./schemas.ts";

@@ -2,6 +2,7 @@ import { accessOperations } from "./access.ts";
 import { backtestOperations } from "./backtest.ts";
 import { decisionOperations } from "./decisions.ts";
 import { eventOperations } from "./events.ts";
+import { exportOperations } from "./export.ts";
 import { modelOperations } from "./models.ts";
 import type { AnyOperation } from "./operation.ts";
 import { requestOperations } from "./requests.ts";
@@ -13,6 +14,8 @@ export const OPERATIONS: readonly AnyOperation[] = [
   ...requestOperations,
   ...modelOperations,
   ...backtestOperations,
+  // Before those with a decision's number in the same place.
+  ...exportOperations,
   ...decisionOperations,
   ...streamOperations,
   ...accessOperations,

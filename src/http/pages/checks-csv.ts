@@ -1,6 +1,6 @@
 import { findModel } from "../../config/find-model.ts";
+import { toCsv } from "../../core/csv.ts";
 import { SHOWN_CHECKS } from "../../use-cases/model-view.ts";
-import { toCsv } from "../csv.ts";
 import type { Page } from "./page.ts";
 import { findRange } from "./range.ts";
 

@@ -1,11 +1,12 @@
 import { parseInput } from "../../core/parse.ts";
+import { toCsv } from "../../core/csv.ts";
 import { CRITERIA } from "../../core/criteria/registry.ts";
 import { formatCount, formatScore } from "../../core/format.ts";
 import { approval } from "../../core/guards/approval.ts";
 import { GUARDS } from "../../core/guards/registry.ts";
 import type { DecisionFilter, DecisionRow } from "../../postgres/decision-log.ts";
+import { EXPORT_FORMATS, type ExportFormat } from "../../use-cases/export/formats.ts";
 import { DecisionQuery, DecisionRow as RowSchema, toDecisionFilter } from "../api/schemas.ts";
-import { toCsv } from "../csv.ts";
 import { Badge } from "../parts/badge.tsx";
 import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, TrainingLink, withQuery } from "../parts/links.tsx";
@@ -17,6 +18,13 @@ import { Table } from "../parts/table.tsx";
 
 const PATH = "/decisions";
 const CSV_ROWS = 5_000;
+
+const EXPORT = "/api/v1/decisions/export";
+const EXPORT_NAMES: Readonly<Record<ExportFormat, string>> = {
+  csv: "CSV",
+  jsonl: "JSON Lines",
+  openlineage: "OpenLineage",
+};
 
 const REASONS = [
   ...new Set([
@@ -60,7 +68,15 @@ export const decisionsPage: Page = {
             <TextField name="until" label="Before (UTC)" type="datetime-local" value={query["until"]} />
           </Filter>
           <p>
-            <a href={withQuery(`${PATH}.csv`, query, { cursor: null })}>CSV</a>
+            Export:{" "}
+            {EXPORT_FORMATS.map((format, index) => (
+              <>
+                {index > 0 && " · "}
+                <a href={withQuery(EXPORT, query, { cursor: null, format })} download>
+                  {EXPORT_NAMES[format]}
+                </a>
+              </>
+            ))}
             {mayAct && (
               <>
                 {" · "}
@@ -95,7 +111,7 @@ export const decisionsPage: Page = {
   },
 };
 
-/** The same as CSV. */
+/** The newest of them as CSV. */
 export const decisionsCsv: Page = {
   path: `${PATH}.csv`,
   role: "viewer",

@@ -422,6 +422,31 @@ describe("a decision", () => {
     }
   });
 
+  it("are exported whole, as a file in each format", async () => {
+    const [first] = (await world.sql("SELECT count(*)::int AS decisions FROM retraining_decisions")) as [
+      object,
+    ];
+    for (const [format, name, type] of [
+      ["csv", "decisions.csv", "text/csv; charset=utf-8"],
+      ["jsonl", "decisions.jsonl", "application/jsonl"],
+      ["openlineage", "decisions.openlineage.jsonl", "application/jsonl"],
+    ]) {
+      const { headers, text } = await get(`/decisions/export?format=${format}`, "viewer");
+      expect(headers).toMatchObject({
+        "content-disposition": `attachment; filename=${name}`,
+        "content-type": type,
+        "retrigger-export": JSON.stringify({ ...first, notes: [] }),
+      });
+      expect(text.endsWith("\n")).toBe(true);
+    }
+    const [header] = (await get("/decisions/export?format=csv&reason=none", "viewer")).text.split("\r\n");
+    expect(header).toMatch(/^id,runId,model,/);
+    for (const query of ["", "format=xml", "format=csv&limit=1", "format=csv&since=yesterday"])
+      expect((await get(`/decisions/export?${query}`, "viewer")).status, query).toBe(400);
+    expect((await get("/decisions/export?format=csv&model=nothing", "viewer")).status).toBe(404);
+    expect((await get("/decisions/export?format=csv", "emit")).status).toBe(403);
+  });
+
   it("is read with its evidence, checks, report, dispatch and jobs", async () => {
     expect((await get("/decisions/1", "viewer")).json).toMatchObject({
       id: 1,

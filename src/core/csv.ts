@@ -3,11 +3,15 @@ export function toCsv<Row extends object>(
   columns: readonly (keyof Row & string)[],
   rows: readonly Row[],
 ): string {
-  const lines = [
-    columns.join(","),
-    ...rows.map((row) => columns.map((name) => toField(row[name])).join(",")),
-  ];
-  return lines.map((line) => `${line}\r\n`).join("");
+  return [toCsvHeader(columns), ...rows.map((row) => toCsvLine(columns, row))].join("");
+}
+
+export function toCsvHeader(columns: readonly string[]): string {
+  return `${columns.join(",")}\r\n`;
+}
+
+export function toCsvLine<Row extends object>(columns: readonly (keyof Row & string)[], row: Row): string {
+  return `${columns.map((name) => toField(row[name])).join(",")}\r\n`;
 }
 
 /** What a spreadsheet runs: also in full width, after white space, and where it takes a text for the next cell. */
