@@ -64,7 +64,9 @@ function sayPages(app: App, model: string | null): void {
   const pages = [["All models", "/"], ...(model === null ? [] : [[model, `/models/${model}`]])] as const;
   const width = Math.max(...pages.map(([name]) => name.length));
   const lines = pages.map(([name, path]) => `${`${name}:`.padEnd(width + 2)} ${address}${path}`);
-  say(`\nServing until Ctrl-C.\n\n${lines.join("\n")}`);
+  say(
+    `\nServing until Ctrl-C.\n\n${lines.join("\n")}\n\nIn another terminal: export RETRIGGER_URL=${address}`,
+  );
 }
 
 /** The port of the settings, or a free one if they name none and the default is taken. */

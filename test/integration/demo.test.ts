@@ -29,7 +29,7 @@ async function isOfTests(directory: string): Promise<boolean> {
 /** Starts the demo and waits until it serves. */
 async function serveDemo() {
   const child = spawnScript("src/demo.ts", ["--scenario", "2"], {});
-  const text = await untilOutput(child, /\/models\/\w+\n/);
+  const text = await untilOutput(child, /RETRIGGER_URL=\S+\n/);
   return { child, text, address: /http:\/\/\S+?(?=\/models)/.exec(text)?.[0] };
 }
 
@@ -41,6 +41,7 @@ describe("npm run demo", { timeout: 90_000 }, () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain("✔ summarize");
     expect(stdout).toContain("FINAL STATUS: NO ACTION - CONTINUE MONITORING");
+    expect(stdout).not.toContain("RETRIGGER_URL");
     // Without pages, no history is needed.
     expect(stdout).toContain("Decision: #1\n");
     expect(await findServers()).toEqual(before);
@@ -49,11 +50,13 @@ describe("npm run demo", { timeout: 90_000 }, () => {
   it("serves its pages, with a history behind its event, until SIGINT, and leaves nothing behind", async () => {
     const before = await findServers();
     const { child, text, address } = await serveDemo();
-    expect(text.split("\n").slice(-5)).toEqual([
+    expect(text.split("\n").slice(-7)).toEqual([
       "Serving until Ctrl-C.",
       "",
       `All models:  ${address}/`,
       `cinematch:   ${address}/models/cinematch`,
+      "",
+      `In another terminal: export RETRIGGER_URL=${address}`,
       "",
     ]);
     expect(text).toContain("Model: cinematch");
@@ -71,6 +74,9 @@ describe("npm run demo", { timeout: 90_000 }, () => {
     // The event of the demo is the last decision: the service has not decided about the other models again.
     expect(decisions[0]).toEqual(latest[0]);
     expect(decisions.length).toBeGreaterThan(60);
+    const [, name = "", url = ""] = /export (\w+)=(\S+)/.exec(text) ?? [];
+    const { stdout } = await runScript("src/cli.ts", ["history", "-n", "1"], { [name]: url });
+    expect(stdout).toContain(`#${decisions[0]?.id} `);
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(await findServers()).toEqual(before);
@@ -137,7 +143,9 @@ describe("npm run demo -- --config", { timeout: 90_000 }, () => {
     const child = spawnScript("src/demo.ts", ["--config", EXAMPLE], {});
     try {
       const text = await untilOutput(child, /Serving until Ctrl-C/);
-      expect(text).toMatch(/Serving until Ctrl-C\.\n\nAll models: {2}http:\S+\/\n$/);
+      expect(text).toMatch(
+        /Serving until Ctrl-C\.\n\nAll models: {2}(http:\S+)\/\n\nIn another terminal: export RETRIGGER_URL=\1\n$/,
+      );
       const [, films, fraud, prices] = text.split(/^━━ \w+ ━+$/m);
       expect(films).toContain(": trigger_mock (drift_detected)");
       expect(films).toContain("Enough features drifting? 2 (at least 2)");
