@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { toCsv } from "../../src/http/csv.ts";
+import { toCsv } from "../../src/core/csv.ts";
 
 /** The field that a value becomes. */
 const fieldOf = (value: unknown): string => toCsv(["value"], [{ value }]).slice("value\r\n".length, -2);
