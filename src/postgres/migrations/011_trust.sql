@@ -17,7 +17,7 @@ COMMENT ON COLUMN retraining_decisions.sha256 IS 'SHA-256 over content_sha256, p
 CREATE INDEX retraining_decisions_chained ON retraining_decisions (model, id DESC) WHERE sha256 IS NOT NULL;
 
 -- What `sha256` is computed over: JSON in its canonical form. A date without a zone stays as it is; one with a zone is in UTC.
-CREATE FUNCTION retrigger_link(content BYTEA, decided ANYELEMENT, id BIGINT, previous BYTEA) RETURNS TEXT
+CREATE OR REPLACE FUNCTION retrigger_link(content BYTEA, decided ANYELEMENT, id BIGINT, previous BYTEA) RETURNS TEXT
     LANGUAGE sql STABLE AS $$
     SELECT format('{"contentSha256":"%s","decisionDate":%s,"id":%s,"previousSha256":%s}', encode(content, 'hex'),
         COALESCE(CASE WHEN pg_typeof(decided) = 'timestamptz'::regtype
@@ -26,7 +26,7 @@ CREATE FUNCTION retrigger_link(content BYTEA, decided ANYELEMENT, id BIGINT, pre
 $$;
 
 -- The id and the date of a decision are known only here, and its place in the chain too.
-CREATE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     SELECT sha256 INTO NEW.previous_sha256 FROM retraining_decisions
     WHERE model = NEW.model AND id < NEW.id AND sha256 IS NOT NULL ORDER BY id DESC LIMIT 1;
@@ -56,6 +56,23 @@ COMMENT ON COLUMN retraining_outcomes.decision_id IS 'The decision that requeste
 COMMENT ON COLUMN retraining_outcomes.promoted IS 'Whether the trained model took the place of the one before; NULL if unknown.';
 COMMENT ON COLUMN retraining_outcomes.source IS 'How it was reported: command, api, mlflow, view.';
 CREATE INDEX retraining_outcomes_model ON retraining_outcomes (model, decision_id DESC);
+-- Open pages look for what is new.
+CREATE INDEX retraining_outcomes_reported ON retraining_outcomes (reported_at);
+
+-- What MLflow's registry said about the versions of models. Its events come in any order.
+CREATE TABLE retraining_model_versions (
+    registered_model TEXT NOT NULL,
+    version TEXT NOT NULL,
+    decision_id INTEGER REFERENCES retraining_decisions (id) ON DELETE CASCADE,
+    is_assumed BOOLEAN NOT NULL DEFAULT false,
+    is_promoted BOOLEAN NOT NULL DEFAULT false,
+    tags JSONB NOT NULL DEFAULT '{}',
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (registered_model, version)
+);
+COMMENT ON COLUMN retraining_model_versions.decision_id IS 'The decision whose training made the version; NULL if unknown.';
+COMMENT ON COLUMN retraining_model_versions.is_assumed IS 'Whether no tag names the training: it was the only one that could have made the version.';
+CREATE INDEX retraining_model_versions_decision ON retraining_model_versions (decision_id);
 
 -- What is left of decisions that were pruned: where the chain goes on, and what guards still need.
 CREATE TABLE retraining_pruned (
@@ -73,6 +90,7 @@ COMMENT ON COLUMN retraining_pruned.first_decision_at IS 'When the model was fir
 -- Down Migration
 
 DROP TABLE retraining_pruned;
+DROP TABLE retraining_model_versions;
 DROP TABLE retraining_outcomes;
 DROP TRIGGER retraining_decisions_chained ON retraining_decisions;
 DROP FUNCTION retrigger_chain_decision();
