@@ -12,6 +12,7 @@ import type { ServerState } from "../src/process/server-state.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { isServerAway } from "../src/redis/refusal.ts";
 import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
+import { importOutcomes } from "../src/use-cases/import-outcomes.ts";
 import { relayOutbox } from "../src/use-cases/send-event.ts";
 import { reevaluate } from "./follow-up.ts";
 
@@ -24,7 +25,10 @@ export interface ReconcilerDependencies {
   prefix: string;
   inbox: Queue;
   /** The models in force. */
-  listModels(): ReadonlyMap<string, Pick<ModelConfig, "policy" | "schedule" | "expectDriftRunEveryMs">>;
+  listModels(): ReadonlyMap<
+    string,
+    Pick<ModelConfig, "policy" | "schedule" | "expectDriftRunEveryMs" | "outcomes">
+  >;
   /** Which models the services on this prefix serve. */
   claims: Claims;
   database: Pick<
@@ -35,6 +39,9 @@ export interface ReconcilerDependencies {
     | "readLatestDecision"
     | "listOutbox"
     | "removeFromOutbox"
+    | "readOutcomeView"
+    | "findReportable"
+    | "saveOutcomes"
   >;
   training: Queue;
   trainers: Pick<Trainers, "of" | "before">;
@@ -70,7 +77,7 @@ const PASSES = 2;
 /**
  * Restores what Redis lost, as far as Postgres and the settings can tell: the schedules, each model's scheduled follow-up,
  * the chains of runs that events wait for, and the jobs that work on dispatches. It runs at start, when Redis comes back or
- * was emptied, when an inbox job failed for good, and once an hour; in between, it checks one key in Redis every five
+ * was emptied, when an inbox job failed for good, and once an hour, when it also reads the views of outcomes; in between, it checks one key in Redis every five
  * seconds.
  */
 export async function startReconciler(dependencies: ReconcilerDependencies): Promise<Reconciler> {
@@ -78,6 +85,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
   const marker = `${prefix}:reconciled`;
   let passesLeft = PASSES;
   let ranAt = 0;
+  let importedAt = Number.NEGATIVE_INFINITY;
   let lastFailure = "";
   let isStopped = false;
   let timer: NodeJS.Timeout | undefined;
@@ -102,6 +110,10 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     await relayOutbox({ database: dependencies.database, client: { inbox } });
     await resumeModels(dependencies, asked);
     await resumeDispatches(dependencies);
+    if (performance.now() - importedAt >= PERIOD_MS) {
+      importedAt = performance.now();
+      await readOutcomes(dependencies);
+    }
     await redis.set(marker, new Date().toISOString());
     ranAt = performance.now();
     passesLeft = Math.max(0, passesLeft - 1);
@@ -142,6 +154,18 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
       await current;
     },
   };
+}
+
+/** Reads the views of outcomes. What is wrong with one is logged, and stops nothing else. */
+async function readOutcomes({ database, listModels, log }: ReconcilerDependencies): Promise<void> {
+  for (const { view, rows, saved, faults } of await importOutcomes(database, listModels())) {
+    if (saved > 0) log.info({ view, rows, saved }, "outcomes imported");
+    if (faults.length > 0)
+      log.warn(
+        { view, rows, faults: faults.slice(0, 5) },
+        "a view of outcomes is faulty: npx retrigger outcome --import",
+      );
+  }
 }
 
 /** Removes the scheduled follow-ups of removed models. @param left Emptied once that is done. */

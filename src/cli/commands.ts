@@ -10,6 +10,7 @@ import { createEmit } from "./emit.ts";
 import { createExport } from "./export.ts";
 import { createHistory } from "./history.ts";
 import { createMigrate } from "./migrate.ts";
+import { createOutcome } from "./outcome.ts";
 import { createReportBuffer } from "./report-buffer.ts";
 import { createReportChecks } from "./report-checks.ts";
 import { createSnooze, createUnsnooze } from "./snooze.ts";
@@ -34,6 +35,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   createDispatch,
   createHistory,
   createExport,
+  createOutcome,
   createToken,
   createAudit,
   createDoctor,

@@ -26,6 +26,7 @@ function toSection(model: ModelConfig): object {
     expectDriftRunEvery: expectDriftRunEveryMs === null ? "off" : formatDuration(expectDriftRunEveryMs),
     source: toSource(source),
     trainer: toTrainer(model),
+    ...toOutcomes(model),
     policy: { when: policy.when, guards: toGuards(policy) },
   };
 }
@@ -53,6 +54,11 @@ function toTable({ table, columns, where }: Extract<ChecksSource | BufferSource,
 function toTrainer({ trainer: { name, settings }, secretVariables }: ModelConfig): object {
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   return { [name]: { ...Object.fromEntries(given), ...secretVariables } };
+}
+
+function toOutcomes({ outcomes: { view, mlflow } }: ModelConfig): object {
+  const given = { ...(view === null ? {} : { view }), ...(mlflow === null ? {} : { mlflow }) };
+  return Object.keys(given).length === 0 ? {} : { outcomes: given };
 }
 
 function toGuards(policy: Policy): object {

@@ -86,6 +86,24 @@ export const BUFFER_FIELDS = {
   nested: { columns: columnsOf("source.buffer", BUFFER_COLUMNS) },
 } as const satisfies FieldSet;
 
+/** The keys of `outcomes`. */
+export const OUTCOME_FIELDS = {
+  what: "a setting of outcomes",
+  fields: {
+    view: {
+      schema: tableName.nullable(),
+      meaning: "A view of Retrigger's own database that says what trainings brought. Read hourly.",
+    },
+    mlflow: {
+      schema: z
+        .string({ error: "expected the name of a registered model" })
+        .regex(/^[^\p{Cc}\p{Cs}]{1,256}$/u, "expected the name of a registered model")
+        .nullable(),
+      meaning: "The model's name in MLflow's registry, if it is another one.",
+    },
+  },
+} as const satisfies FieldSet;
+
 /** What the parts of `source` mean. */
 export const SOURCE_MEANINGS = {
   checks: "Where the drift checks are: a table or view, or `reported` to Retrigger.",

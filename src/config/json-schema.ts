@@ -7,7 +7,13 @@ import type { Setting, Settings } from "../core/setting.ts";
 import { toJsonSchema } from "../settings/schemas.ts";
 import { TRAINERS } from "../trainers/registry.ts";
 import type { FieldSet } from "./field-set.ts";
-import { BUFFER_FIELDS, CHECKS_FIELDS, MODEL_FIELDS, SOURCE_MEANINGS } from "./file-fields.ts";
+import {
+  BUFFER_FIELDS,
+  CHECKS_FIELDS,
+  MODEL_FIELDS,
+  OUTCOME_FIELDS,
+  SOURCE_MEANINGS,
+} from "./file-fields.ts";
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -59,6 +65,7 @@ function renderSection(): JsonSchema {
         },
       ],
     }),
+    outcomes: describe("Where it is said what trainings brought.", renderSet(OUTCOME_FIELDS)),
     policy: mapping({
       when: describe("When the model is retrained: a criterion, or several combined.", CONDITION),
       guards: mapping(

@@ -2,7 +2,7 @@ import { type Duration, toMs } from "../core/duration.ts";
 import type { Fault } from "../core/fields.ts";
 import { type Policy, policyOf, POLICY_SETTINGS, VARIABLE_OF } from "../core/policy.ts";
 import { type BufferSource, type ChecksSource, GUIDE_TABLES, type Sources } from "../settings/sources.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig, OutcomeSettings } from "./model-config.ts";
 import { SERVICE_SETTINGS } from "./service-settings.ts";
 import { readValues } from "./settings.ts";
 import type { TrainerLayer } from "./trainer-section.ts";
@@ -21,6 +21,7 @@ export interface Layer {
   buffer: DistributiveOmit<BufferSource, "unit"> & { unit: string | null };
   database: Sources["database"];
   trainer: TrainerLayer;
+  outcomes: OutcomeSettings;
   /** Where the file decides what a variable would have decided, by the variable. */
   places: Readonly<Record<string, Fault["path"]>>;
 }
@@ -40,6 +41,7 @@ export function environmentLayer(values: Readonly<Record<string, unknown>>): Lay
     buffer: { kind: "table", table: ratingsBufferTable, columns: {}, where: {}, unit: null, since: null },
     database: null,
     trainer: { name: trainer, own: {}, variables: {}, place: null },
+    outcomes: { view: null, mlflow: null },
     places: {},
   };
 }
@@ -62,6 +64,7 @@ export function toModelConfig(
     schedule: schedule === "off" ? null : schedule,
     spreadMs: toMs(spread),
     expectDriftRunEveryMs: expectDriftRunEvery === "off" ? null : toMs(expectDriftRunEvery),
+    outcomes: layer.outcomes,
     ...trainer,
   };
 }

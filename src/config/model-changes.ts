@@ -39,5 +39,6 @@ const ALL = [
   "schedule",
   "spreadMs",
   "trainer",
+  "outcomes",
   "settingNames",
 ] as const satisfies (keyof ModelConfig)[];

@@ -2,6 +2,14 @@ import type { Policy } from "../core/policy.ts";
 import type { Sources } from "../settings/sources.ts";
 import type { ModelTrainer } from "../trainers/trainer.ts";
 
+/** Where it is said what a model's trainings brought. */
+export interface OutcomeSettings {
+  /** A view of Retrigger's own database; null for none. */
+  view: string | null;
+  /** Its name in MLflow's registry; null: the same as here. */
+  mlflow: string | null;
+}
+
 /** One model's policy, sources, trainer and schedule. */
 export interface ModelConfig {
   policy: Policy;
@@ -15,6 +23,7 @@ export interface ModelConfig {
   /** How often a drift run is expected, in milliseconds; null if none is. */
   expectDriftRunEveryMs: number | null;
   trainer: ModelTrainer;
+  outcomes: OutcomeSettings;
   /** The variable that holds each secret setting of the trainer, by the setting's key. */
   secretVariables: Readonly<Record<string, string>>;
 }

@@ -2,8 +2,8 @@ import { listCriteria } from "../core/condition.ts";
 import { type Fault, isRecord } from "../core/fields.ts";
 import { parsePolicy, type PolicySettings } from "../core/policy.ts";
 import { TRAINERS } from "../trainers/registry.ts";
-import { parseWith } from "./field-set.ts";
-import { MODEL_FIELDS } from "./file-fields.ts";
+import { parseGiven, parseWith } from "./field-set.ts";
+import { MODEL_FIELDS, OUTCOME_FIELDS } from "./file-fields.ts";
 import { describeFlatKey } from "./flat-keys.ts";
 import type { Layer } from "./layer.ts";
 import type { Variables } from "./named-variable.ts";
@@ -44,6 +44,12 @@ export function parseSection(value: unknown, base: Layer, path: Path, context: S
     ...parseValues(value, base, path, faults),
     ...parseSource(value["source"], base, [...path, "source"], context),
     trainer: parseTrainer(value["trainer"], base.trainer, [...path, "trainer"], context),
+    outcomes: {
+      ...base.outcomes,
+      ...(parseGiven(OUTCOME_FIELDS, value["outcomes"], [...path, "outcomes"], faults) as Partial<
+        Layer["outcomes"]
+      >),
+    },
     ...parsePolicyOf(value["policy"], base, path, context),
     places: { ...base.places, ...listPlaces(value, path) },
   };

@@ -106,6 +106,13 @@ export const SERVICE_SETTINGS = {
     meaning: "Signs the notifications to `NOTIFICATION_URL`.",
     secret: "value",
   },
+  mlflowSecret: {
+    variable: "MLFLOW_WEBHOOK_SECRET",
+    schema: secret,
+    meaning:
+      "The secret of MLflow's webhook, whose events say which model was promoted: see [outcomes](trust-outcomes.md#from-mlflows-registry).",
+    secret: "value",
+  },
   host: {
     variable: "HOST",
     schema: hostName,

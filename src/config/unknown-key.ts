@@ -5,7 +5,13 @@ import { TRAINERS } from "../trainers/registry.ts";
 import { MODEL_FIELDS, SOURCE_MEANINGS } from "./file-fields.ts";
 
 /** The keys of a model and of `defaults`. */
-export const SECTION_KEYS = [...Object.keys(MODEL_FIELDS), "source", "trainer", "policy"] as const;
+export const SECTION_KEYS = [
+  ...Object.keys(MODEL_FIELDS),
+  "source",
+  "trainer",
+  "outcomes",
+  "policy",
+] as const;
 
 const HOMES: ReadonlyMap<string, string> = new Map([
   ...["all", "any", "atLeast", ...CRITERIA.map(({ key }) => key)].map((key) => [key, "policy.when"] as const),

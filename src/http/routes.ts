@@ -7,6 +7,7 @@ import { githubWebhook } from "./routes/github-webhook.ts";
 import { health } from "./routes/health.ts";
 import { login } from "./routes/login.ts";
 import { metrics } from "./routes/metrics.ts";
+import { mlflowWebhook } from "./routes/mlflow-webhook.ts";
 import { pages } from "./routes/pages.ts";
 import { trainingOutcome } from "./routes/training-outcome.ts";
 
@@ -21,5 +22,6 @@ export const ROUTES: readonly Route[] = [
   assets,
   pages,
   githubWebhook,
+  mlflowWebhook,
   trainingOutcome,
 ];

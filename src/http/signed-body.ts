@@ -2,6 +2,7 @@ import express, { type Request } from "express";
 import { z } from "zod";
 import { parseJson } from "../core/parse.ts";
 import { RequestError } from "./request-error.ts";
+import { findMlflowSignatureFault } from "../outgoing/mlflow-signature.ts";
 import { findSignatureFault, isSigned } from "../outgoing/signature.ts";
 
 /** Reads the body's bytes as they were sent, because the signature covers them. */
@@ -13,6 +14,10 @@ type FindFault = (secrets: ReadonlySet<string>, body: Buffer, request: Request) 
 /** Our own scheme, with a timestamp. */
 export const bySignature: FindFault = (secrets, body, request) =>
   findSignatureFault(secrets, body, (name) => request.get(name));
+
+/** MLflow's scheme, with the id of the delivery and a timestamp. */
+export const byMlflowSignature: FindFault = (secrets, body, request) =>
+  findMlflowSignatureFault(secrets, body, (name) => request.get(name));
 
 /** GitHub's scheme: the signature of the body alone. */
 export const byGitHubSignature: FindFault = (secrets, body, request) =>

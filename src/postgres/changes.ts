@@ -32,7 +32,7 @@ export function createChangeStore({ pool }: { pool: pg.Pool }) {
       return rows[0] as ChangeCursor;
     },
 
-    /** Differs as soon as a decision was recorded or a training has changed since. */
+    /** Differs as soon as a decision was recorded, a training has changed or an outcome was reported since. */
     async readVersion(): Promise<string> {
       const { rows } = await queryPrepared<{ version: string }>(pool, READ_VERSION, []);
       return rows[0]?.version ?? "";
@@ -54,7 +54,8 @@ export function createChangeStore({ pool }: { pool: pg.Pool }) {
 }
 
 const READ_VERSION = `SELECT concat((SELECT max(id) FROM retraining_decisions), '~',
-  extract(epoch FROM (SELECT max(updated_at) FROM retraining_dispatches))) AS version`;
+  extract(epoch FROM (SELECT max(updated_at) FROM retraining_dispatches)), '~',
+  extract(epoch FROM (SELECT max(reported_at) FROM retraining_outcomes))) AS version`;
 
 const LIST_CHANGES = `
 (SELECT 'decision' AS kind, 'd' || id AS key, id AS "decisionId", NULL AS at, json_build_object('id', id, 'runId', run_id,

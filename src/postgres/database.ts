@@ -18,6 +18,9 @@ import { createOverviewStore } from "./inspection/model-overview.ts";
 import { createInterventionStore } from "./interventions.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
 import { createModelStateStore } from "./model-states.ts";
+import { createModelVersionStore } from "./model-versions.ts";
+import { createOutcomeStore } from "./outcomes.ts";
+import { createOutcomeViews } from "./outcome-view.ts";
 import { createCheckHistory } from "./pages/check-history.ts";
 import { createDecisionTrail } from "./pages/decision-trail.ts";
 import { createEventLog } from "./pages/event-log.ts";
@@ -72,6 +75,9 @@ export function createDatabase(
     ...createDispatchStore(options),
     ...createDispatchClaims(options),
     ...createDispatchLists(options),
+    ...createOutcomeStore(options),
+    ...createOutcomeViews(options),
+    ...createModelVersionStore(options),
     ...createTokenStore(options),
     ...createAuditStore(options),
     ...createRequestStore(options),

@@ -1,4 +1,6 @@
 import type pg from "pg";
+import type { RecordedOutcome } from "../core/outcome/outcome.ts";
+import { listOutcomesOf } from "./outcome-sql.ts";
 
 /** One line of `retrigger history` and of the decisions page. */
 export interface DecisionRow {
@@ -49,6 +51,8 @@ export interface DecisionDetail extends DecisionRow {
   nextLookAt: string | null;
   /** The dispatch as recorded, with its request and the progress of the training; null without one. */
   training: Record<string, unknown> | null;
+  /** What was reported about that training, by metric. */
+  outcomes: RecordedOutcome[];
   /** The events that it covers, the newest first, 100 at most. */
   events: { runId: string; source: string | null; receivedAt: string }[];
 }
@@ -130,6 +134,6 @@ SELECT ${LISTED_COLUMNS} ${FROM_DECISIONS} ${join} WHERE true ${conditions} ORDE
 
 const READ_DECISION = `SELECT ${LISTED_COLUMNS}, evidence, criteria, policy, policy_hash AS "policyHash", explanation, forced,
   to_json(next_look_at) #>> '{}' AS "nextLookAt",
-  ${TRAINING} AS training,
+  ${TRAINING} AS training, ${listOutcomesOf("decision.id")} AS outcomes,
   ${EVENTS} AS events
 ${FROM_DECISIONS} WHERE decision.id = $1`;

@@ -6,6 +6,7 @@ import { type Answer, answerModel } from "../core/answer.ts";
 import { messageOf } from "../core/errors.ts";
 import { evaluate, type Verdict } from "../core/evaluate.ts";
 import type { Evidence } from "../core/evidence.ts";
+import type { JudgedTraining } from "../core/outcome/tally.ts";
 import type { Policy } from "../core/policy.ts";
 import { type Standing, standingOf } from "../core/standing.ts";
 import type { Database } from "../postgres/database.ts";
@@ -43,6 +44,8 @@ export interface ModelView {
   checksProblem: string | null;
   policies: PolicyUse[];
   trainings: TrainingRow[];
+  /** Those that succeeded, and those with an outcome, with what they brought; the newest first. */
+  judged: JudgedTraining[];
   /** When the schedule makes its next request, Unix milliseconds; null without one, or while Redis is away. */
   nextFiringAt: number | null;
 }
@@ -63,6 +66,7 @@ type Reader = Pick<
   | "readModelHistory"
   | "listPolicies"
   | "listTrainings"
+  | "listOutcomes"
 >;
 
 /** A page waits so long for Redis. */
@@ -82,16 +86,18 @@ export async function viewModel(
 ): Promise<ModelView> {
   const { models, database, inbox } = dependencies;
   const config = findModel(models, model);
-  const [facts, figures, reading, history, checks, policies, trainings, nextFiringAt] = await Promise.all([
-    database.listModelFacts(new Map([[model, config.expectDriftRunEveryMs !== null]])),
-    database.listModelFigures([model]),
-    readNow(dependencies, model, config),
-    database.readModelHistory(model, seconds),
-    readChecks(dependencies, model, config, { seconds, feature }),
-    database.listPolicies(model),
-    database.listTrainings({ model, limit: 5 }),
-    findFiring(inbox, model, config, now),
-  ]);
+  const [facts, figures, reading, history, checks, policies, trainings, judged, nextFiringAt] =
+    await Promise.all([
+      database.listModelFacts(new Map([[model, config.expectDriftRunEveryMs !== null]])),
+      database.listModelFigures([model]),
+      readNow(dependencies, model, config),
+      database.readModelHistory(model, seconds),
+      readChecks(dependencies, model, config, { seconds, feature }),
+      database.listPolicies(model),
+      database.listTrainings({ model, limit: 5 }),
+      database.listOutcomes(model),
+      findFiring(inbox, model, config, now),
+    ]);
   const own = facts[0] as ModelFacts;
   const { basis, problem } = await findBasis(dependencies, own, config, reading);
   const verdict = basis?.decisionId === null ? basis.verdict : null;
@@ -124,6 +130,7 @@ export async function viewModel(
     ...checks,
     policies,
     trainings,
+    judged,
     nextFiringAt,
   };
 }

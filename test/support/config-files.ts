@@ -98,14 +98,14 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
     "defaults that are a list",
     "defaults: [1]",
     [
-      "defaults: expected a mapping with schedule, spread, expectDriftRunEvery, source, trainer, policy, got a list (line 1)",
+      "defaults: expected a mapping with schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy, got a list (line 1)",
     ],
   ],
   [
     "a model that is a text",
     "models:\n  a: fast",
     [
-      'models.a: expected a mapping with schedule, spread, expectDriftRunEvery, source, trainer, policy, got "fast" (line 2)',
+      'models.a: expected a mapping with schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy, got "fast" (line 2)',
     ],
   ],
   [
@@ -135,7 +135,7 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
     "a variable as key",
     "models: { a: { MIN_BUFFER_SIZE: 3 } }",
     [
-      'models.a.MIN_BUFFER_SIZE: "MIN_BUFFER_SIZE" is not a setting of a model: it is one of schedule, spread, expectDriftRunEvery, source, trainer, policy (line 1)',
+      'models.a.MIN_BUFFER_SIZE: "MIN_BUFFER_SIZE" is not a setting of a model: it is one of schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy (line 1)',
     ],
   ],
   [
@@ -213,6 +213,14 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
     "no duration",
     "models: { a: { spread: 600 } }",
     ["models.a.spread: expected a duration such as 7d, 24h, 10m or 30s, got 600 (line 1)"],
+  ],
+  [
+    "outcomes from nowhere",
+    "models: { a: { outcomes: { vew: x, mlflow: [x] } } }",
+    [
+      'models.a.outcomes.vew: "vew" is not a setting of outcomes: did you mean view? (line 1)',
+      "models.a.outcomes.mlflow: expected the name of a registered model, got a list (line 1)",
+    ],
   ],
   [
     "an expectation on nothing",

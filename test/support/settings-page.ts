@@ -1,5 +1,11 @@
 import { format, resolveConfig } from "prettier";
-import { BUFFER_FIELDS, CHECKS_FIELDS, MODEL_FIELDS, SOURCE_MEANINGS } from "../../src/config/file-fields.ts";
+import {
+  BUFFER_FIELDS,
+  CHECKS_FIELDS,
+  MODEL_FIELDS,
+  OUTCOME_FIELDS,
+  SOURCE_MEANINGS,
+} from "../../src/config/file-fields.ts";
 import { SERVICE_SETTINGS } from "../../src/config/service-settings.ts";
 import { POLICY_SETTINGS } from "../../src/core/policy.ts";
 import type { Setting } from "../../src/core/setting.ts";
@@ -55,6 +61,7 @@ function renderFile(): string[] {
       ...MODEL_FIELDS,
       source: meaningOf("Where its drift checks and its new data come from: see below."),
       trainer: meaningOf("`mock`, or a trainer with settings: `{ github: { workflow: train.yml } }`."),
+      outcomes: meaningOf("Where it is said what trainings brought: see below."),
       policy: meaningOf("`when` and `guards`: see [policies](policies.md)."),
     }),
     "### `source`",
@@ -67,6 +74,8 @@ function renderFile(): string[] {
     "### `source.buffer`",
     renderFields({ ...BUFFER_FIELDS.fields, columns: meaningOf(BUFFER_FIELDS.nested.columns.meaning) }),
     listColumns(BUFFER_FIELDS.nested.columns.fields),
+    "### `outcomes`",
+    renderFields(OUTCOME_FIELDS.fields),
   ];
 }
 

@@ -39,7 +39,7 @@ models:
   films: { source: { database: FILMS_URL }, expectDriftRunEvery: 36h, spread: 90m }
   fraud: { trainer: { webhook: { url: HOOK, secret: SECRET, outcome: accepted } }, source: { checks: reported, buffer: { reported: true, unit: payments } } }
   books: { trainer: { command: { command: [python, train.py], environment: [PATH, HOME], limitSeconds: 60 } }, policy: { guards: { alreadyActedOn: off, retryBackoff: off } } }
-  games: { trainer: mock, policy: { when: { atLeast: 2, of: [ { maxAge: 60d }, { driftAlerts: 1 }, { features: { weights: { ks: 2 } } } ] }, guards: { snooze: off } } }`;
+  games: { trainer: mock, policy: { when: { atLeast: 2, of: [ { maxAge: 60d }, { driftAlerts: 1 }, { features: { weights: { ks: 2 } } } ] }, guards: { snooze: off } }, outcomes: { view: games.outcomes, mlflow: Games } }`;
 
 describe("the JSON Schema of the file", () => {
   const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(renderJsonSchema());

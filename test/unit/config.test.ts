@@ -42,6 +42,7 @@ describe("the settings", () => {
       schedule: "0 6 * * *",
       spreadMs: 0,
       expectDriftRunEveryMs: null,
+      outcomes: { view: null, mlflow: null },
     });
     expect(config.notes).toEqual([]);
     expect(config).toMatchObject({

@@ -3,10 +3,19 @@ import { toCsv } from "../../core/csv.ts";
 import type { DecisionRow as Row } from "../../postgres/decision-log.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
 import { settleDecision } from "../../use-cases/settle-decision.ts";
+import { BROUGHT, judgeOutcome } from "../../core/outcome/outcome.ts";
 import { STAGES } from "../../../queues/names.ts";
 import { RequestError } from "../request-error.ts";
 import { type AnyOperation, operation } from "./operation.ts";
-import { DecisionPath, DecisionQuery, DecisionRow, Reason, ReasonBody, toDecisionFilter } from "./schemas.ts";
+import {
+  DecisionPath,
+  DecisionQuery,
+  DecisionRow,
+  OutcomeRow,
+  Reason,
+  ReasonBody,
+  toDecisionFilter,
+} from "./schemas.ts";
 
 const Detail = DecisionRow.extend({
   evidence: z.unknown(),
@@ -17,6 +26,9 @@ const Detail = DecisionRow.extend({
   forced: z.unknown(),
   nextLookAt: z.string().nullable(),
   training: z.looseObject({}).nullable(),
+  outcomes: z.array(OutcomeRow),
+  /** What the training brought, by all outcomes; null if none was reported. */
+  brought: z.enum(BROUGHT).nullable(),
   events: z.array(z.looseObject({})),
   /** The text report; null once the jobs were removed from the history. */
   report: z.string().nullable(),
@@ -75,7 +87,8 @@ export const decisionOperations: readonly AnyOperation[] = [
         runId === null
           ? {}
           : Object.fromEntries(STAGES.map((stage) => [stage, `/queues/queue/${stage}/${runId}`]));
-      return { status: 200, body: { ...found, report, jobs } };
+      const brought = found.outcomes.length === 0 ? null : judgeOutcome(found.outcomes);
+      return { status: 200, body: { ...found, brought, report, jobs } };
     },
   }),
   answer("approve", "approved"),

@@ -5,6 +5,7 @@ import { eventOperations } from "./events.ts";
 import { exportOperations } from "./export.ts";
 import { modelOperations } from "./models.ts";
 import type { AnyOperation } from "./operation.ts";
+import { outcomeOperations } from "./outcomes.ts";
 import { requestOperations } from "./requests.ts";
 import { streamOperations } from "./streams.ts";
 
@@ -17,6 +18,7 @@ export const OPERATIONS: readonly AnyOperation[] = [
   // Before those with a decision's number in the same place.
   ...exportOperations,
   ...decisionOperations,
+  ...outcomeOperations,
   ...streamOperations,
   ...accessOperations,
 ];

@@ -45,6 +45,18 @@ export const DecisionRow = z.object({
   why: z.string().nullable(),
 });
 
+export const OutcomeRow = z.object({
+  metric: z.string(),
+  before: z.number().nullable(),
+  after: z.number().nullable(),
+  isHigherBetter: z.boolean().nullable(),
+  promoted: z.boolean().nullable(),
+  /** `command`, `api`, `mlflow` or `view`. */
+  source: z.string(),
+  by: z.string(),
+  at: z.string(),
+});
+
 /** A whole number in a query. */
 export const count = (min: number, max: number, fallback: number) =>
   z

@@ -2,10 +2,12 @@ import { z } from "zod";
 import { ModelName } from "../../../queues/jobs.ts";
 import { DispatchState } from "../../core/dispatch/dispatch.ts";
 import { describeSpan } from "../../core/duration.ts";
+import { describeOutcome } from "../../core/outcome/outcome.ts";
 import { parseInput } from "../../core/parse.ts";
 import { Cursor } from "../api/schemas.ts";
 import { ChoiceField, Filter, Keyset, TextField } from "../parts/filter.tsx";
 import { DecisionLink, ModelLink, TrainingLink, TrainingState, withQuery } from "../parts/links.tsx";
+import { BroughtBadge } from "../parts/outcome.tsx";
 import { Time } from "../parts/time.tsx";
 import { ROWS, takePage } from "./paging.ts";
 import type { Page } from "./page.ts";
@@ -53,6 +55,7 @@ export const trainingsPage: Page = {
                   "Requested",
                   "Ended",
                   { label: "Took", isNumber: true },
+                  "Brought",
                 ]}
               >
                 {shown.map((row) => (
@@ -78,6 +81,16 @@ export const trainingsPage: Page = {
                     </td>
                     <td data-label="Took" class="number">
                       {row.durationSeconds === null ? "–" : describeSpan(row.durationSeconds * 1000)}
+                    </td>
+                    <td data-label="Brought">
+                      {row.brought === null ? (
+                        <span class="none">–</span>
+                      ) : (
+                        <>
+                          <BroughtBadge brought={row.brought} />
+                          <small>{row.outcomes.map(describeOutcome).join("; ")}</small>
+                        </>
+                      )}
                     </td>
                   </tr>
                 ))}

@@ -1,5 +1,7 @@
 import type pg from "pg";
 import type { DispatchState } from "../../core/dispatch/dispatch.ts";
+import { type Brought, judgeOutcome, type RecordedOutcome } from "../../core/outcome/outcome.ts";
+import { listOutcomesOf } from "../outcome-sql.ts";
 
 /** A training that a decision dispatched. Times are ISO 8601. */
 export interface TrainingRow {
@@ -15,6 +17,9 @@ export interface TrainingRow {
   conclusion: string | null;
   url: string | null;
   error: string | null;
+  outcomes: RecordedOutcome[];
+  /** null if nothing was reported about it. */
+  brought: Brought | null;
 }
 
 export interface TrainingFilter {
@@ -38,10 +43,15 @@ export function createTrainingLog({ pool }: { pool: pg.Pool }) {
       const text = `WITH given AS (SELECT $2::text, $3::text, $4::int)
 SELECT decision_id AS "decisionId", model_name AS model, trainer, state, reason_code AS reason,
   to_json(COALESCE(asked_at, created_at)) #>> '{}' AS "requestedAt", to_json(started_at) #>> '{}' AS "startedAt",
-  to_json(ended_at) #>> '{}' AS "endedAt", duration_seconds AS "durationSeconds", conclusion, url, error
-FROM retraining_dispatches WHERE true ${conditions.join(" ")} ORDER BY decision_id DESC LIMIT $1`;
-      return (await pool.query<TrainingRow>(text, [limit, model ?? null, state ?? null, before ?? null]))
-        .rows;
+  to_json(ended_at) #>> '{}' AS "endedAt", duration_seconds AS "durationSeconds", conclusion, url, error,
+  ${listOutcomesOf("dispatch.decision_id")} AS outcomes
+FROM retraining_dispatches AS dispatch WHERE true ${conditions.join(" ")} ORDER BY decision_id DESC LIMIT $1`;
+      const values = [limit, model ?? null, state ?? null, before ?? null];
+      const { rows } = await pool.query<Omit<TrainingRow, "brought">>(text, values);
+      return rows.map((row) => ({
+        ...row,
+        brought: row.outcomes.length === 0 ? null : judgeOutcome(row.outcomes),
+      }));
     },
   };
 }

@@ -52,6 +52,10 @@ const UNTRIED = [
   "postDecisionsIdDispatchRetry",
   "postDecisionsIdDispatchResend",
   "postDecisionsIdDispatchConfirm",
+  "postModelsModelOutcomes",
+  "getModelsModelOutcomes",
+  "postOutcomes",
+  "postOutcomesImport",
   // A stream does not end.
   "getStream",
   "getDecisionsIdStream",

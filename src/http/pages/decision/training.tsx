@@ -2,6 +2,7 @@ import { isMock } from "../../../core/dispatch/dispatch.ts";
 import { describeSpan } from "../../../core/duration.ts";
 import { type DecisionView } from "../../../use-cases/decision-view.ts";
 import { decisionPath, TrainingLink, TrainingState } from "../../parts/links.tsx";
+import { Outcomes } from "../../parts/outcome.tsx";
 import { Time } from "../../parts/time.tsx";
 
 /** The training that a decision requested, step by step. */
@@ -71,6 +72,7 @@ export function Training({ view: { decision, training, trail }, now }: { view: D
           </>
         )}
       </dl>
+      <Outcomes outcomes={decision.outcomes} now={now} />
       {trail.steps.length > 0 && (
         <>
           <h3>Every step</h3>

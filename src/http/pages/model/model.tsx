@@ -10,6 +10,7 @@ import { Conditions, Guards } from "../../parts/verdict.tsx";
 import type { Page } from "../page.ts";
 import { findRange } from "../range.ts";
 import { Breadcrumb } from "../../parts/breadcrumb.tsx";
+import { Brought } from "./brought.tsx";
 import { History } from "./history.tsx";
 import { Plans } from "./plans.tsx";
 import { Policies } from "./policies.tsx";
@@ -81,6 +82,7 @@ export const modelPage: Page = {
               </div>
             )}
           </div>
+          <Brought trainings={view.judged} />
           <History view={view} query={query} model={model} now={now} range={range} />
           <div class="columns">
             <div id="buffer" data-part>

@@ -1,4 +1,5 @@
 import type { ModelView } from "../../../use-cases/model-view.ts";
+import { BroughtBadge } from "../../parts/outcome.tsx";
 import { DecisionLink, TrainingLink, TrainingState, withQuery } from "../../parts/links.tsx";
 import { Time } from "../../parts/time.tsx";
 import { listPlanned } from "./time-axis.ts";
@@ -43,10 +44,16 @@ export function Plans({ view, model, now }: { view: ModelView; model: string; no
         <p class="soft">No training was requested yet.</p>
       ) : (
         <ul>
-          {trainings.map(({ decisionId, trainer, state, requestedAt, url }) => (
+          {trainings.map(({ decisionId, trainer, state, requestedAt, url, brought }) => (
             <li>
               <DecisionLink id={decisionId} /> <TrainingState trainer={trainer} state={state} />{" "}
               <TrainingLink url={url}>{trainer}</TrainingLink> <Time at={requestedAt} now={now} />
+              {brought !== null && (
+                <>
+                  {" "}
+                  <BroughtBadge brought={brought} />
+                </>
+              )}
             </li>
           ))}
         </ul>

@@ -1,0 +1,61 @@
+import type pg from "pg";
+import { SourceError } from "../core/errors.ts";
+import { REQUIRED_VIEW_COLUMNS, VIEW_COLUMNS, type ViewRow } from "../core/outcome/view-row.ts";
+import { databaseAddress } from "./explain-error.ts";
+import { queryWithin } from "./inspection/limited.ts";
+import { createColumnCache, quoteName, quoteTable, type TableColumns } from "./source-columns.ts";
+
+const LIMIT_MS = 10_000;
+/** A view should list recent trainings only. */
+const MAX_ROWS = 10_000;
+
+/** Reads views that say what trainings brought. */
+export function createOutcomeViews({ pool, databaseUrl }: { pool: pg.Pool; databaseUrl: string }) {
+  const address = databaseAddress(databaseUrl);
+  return {
+    /**
+     * The rows of a view, as text.
+     *
+     * @param place Where the settings name it.
+     * @throws SourceError that names every missing or unreadable column, or says that there is no such view.
+     */
+    async readOutcomeView(view: string, place: string): Promise<ViewRow[]> {
+      // It may have been replaced since.
+      const found = await createColumnCache(pool).find(view);
+      const columns = VIEW_COLUMNS.filter((name) => found?.has(name));
+      throwIfFaulty(found, { view, place, address });
+      const list = columns.map((name) => `${quoteName(name)}::text AS ${quoteName(name)}`).join(", ");
+      const text = `SELECT ${list} FROM ${quoteTable(view)} AS outcome LIMIT ${MAX_ROWS + 1}`;
+      const rows = await queryWithin<ViewRow>(pool, LIMIT_MS, text);
+      if (rows.length > MAX_ROWS)
+        throw new SourceError(
+          "SOURCE_DATA",
+          `${place}: ${view} in ${address} has more than ${MAX_ROWS} rows. Restrict it to recent trainings`,
+        );
+      return rows;
+    },
+  };
+}
+
+function throwIfFaulty(
+  found: TableColumns | null,
+  { view, place, address }: { view: string; place: string; address: string },
+): void {
+  const fail = (code: string, what: string, remedy: string): never => {
+    throw new SourceError(code, `${place}: ${what} in ${address}. ${remedy}`);
+  };
+  if (found === null)
+    fail("MISSING_TABLE", `the view ${view} does not exist`, "Create it: see docs/trust-outcomes.md");
+  const names = [...(found?.keys() ?? [])];
+  const missing: string[] = REQUIRED_VIEW_COLUMNS.filter((name) => !names.includes(name));
+  if (!names.includes("decision_id") && !names.includes("run_id")) missing.unshift("decision_id (or run_id)");
+  if (missing.length > 0)
+    fail("MISSING_COLUMN", `${view} has no column ${missing.join(", ")}`, `Add it to the view`);
+  const hidden = VIEW_COLUMNS.filter((name) => found?.get(name)?.isReadable === false);
+  if (hidden.length > 0)
+    fail(
+      "NO_PRIVILEGE",
+      `this user may not read ${hidden.join(", ")} of ${view}`,
+      `Run as its owner: GRANT SELECT ON ${view} TO this user`,
+    );
+}
