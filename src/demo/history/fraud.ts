@@ -22,7 +22,7 @@ const FEATURES: readonly SampleFeature[] = [
   { feature: "null_rate", threshold: 0.01, usual: 0.002 },
 ];
 
-/** A drift twelve days ago, for which a person approved a training; and a new one today, whose training awaits an approval. */
+/** A drift twelve days ago, for which a person approved a training that improved the model; and a new one today, whose training awaits an approval. */
 export function createFraudHistory(now: Date): ModelHistory {
   const timeOf = (day: number): number => timeOfRun(now, day, RUN_AGO_MS);
   const approval: Step = {
@@ -30,6 +30,11 @@ export function createFraudHistory(now: Date): ModelHistory {
     run: (service) =>
       service.approve(MODEL, { by: "Mira", reason: "Holiday payments are larger; the drift is real" }),
   };
+  const outcome: Step = {
+    at: timeOf(DRIFT_DAY) + 9 * HOUR_MS,
+    run: (service) =>
+      service.reportOutcome(MODEL, { metric: "pr_auc", before: 0.713, after: 0.748, promoted: true }),
+  };
   const runs = createDailyRuns(MODEL, FEATURES, { rows: 4_200, timeOf });
-  return { model: MODEL, steps: [...runs, approval], trainings: [] };
+  return { model: MODEL, steps: [...runs, approval, outcome], trainings: [] };
 }

@@ -10,8 +10,10 @@ import { evaluate } from "../../core/evaluate.ts";
 import type { Database } from "../../postgres/database.ts";
 import { draftRecord } from "../../trainers/draft-decision.ts";
 import type { Trainers } from "../../trainers/trainers.ts";
+import type { OutcomeReport } from "../../core/outcome/outcome.ts";
 import { audited } from "../../use-cases/audited.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
+import { findTraining, reportOutcome } from "../../use-cases/report-outcome.ts";
 import type { Agenda } from "./agenda.ts";
 import type { Past } from "./past.ts";
 
@@ -39,6 +41,8 @@ export interface PastService {
   receiveEvent(model: string, event: { runId: string; source: string }): Promise<void>;
   /** Approves the training that the model's latest decision awaits; a decision follows. */
   approve(model: string, given: { by: string; reason: string }): Promise<void>;
+  /** Records what the model's latest training brought, as the last step of its workflow reports it. */
+  reportOutcome(model: string, report: OutcomeReport): Promise<void>;
 }
 
 export interface PastServiceDependencies {
@@ -63,6 +67,7 @@ const JOB_DELAY_MS = 1_000;
 export function createPastService(dependencies: PastServiceDependencies): PastService {
   const { config, database, trainers, past, agenda, nextTraining } = dependencies;
   const latest = new Map<string, number>();
+  const latestTrigger = new Map<string, number>();
   const cancelNextLook = new Map<string, () => void>();
   let runs = 0;
 
@@ -97,6 +102,7 @@ export function createPastService(dependencies: PastServiceDependencies): PastSe
       throw new Error(`A decision about ${model} in the past was superseded: ${result.because}`);
     const { id, nextLookInMs, dispatch } = result.decision;
     latest.set(model, id);
+    if (verdict.decision === "trigger") latestTrigger.set(model, id);
     cancelNextLook.get(model)?.();
     if (nextLookInMs !== null) {
       const look = (): Promise<void> => decide(model, "followup", createPastRunId(model));
@@ -155,6 +161,16 @@ export function createPastService(dependencies: PastServiceDependencies): PastSe
       };
       await audited(database, actor, done, () =>
         answerApproval({ database, client }, decisionId, { state: "approved", by, reason }),
+      );
+    },
+    async reportOutcome(model, report) {
+      const name = `${model}-training`;
+      const actor = { name, role: "emit", means: "token", address: null, tokenId: null } as const;
+      const decisionId = latestTrigger.get(model) ?? 0;
+      const training = await findTraining(database, config.models, { model, decisionId });
+      const done = { action: "outcome", target: `decision ${decisionId}`, status: 201 };
+      await audited(database, actor, done, () =>
+        reportOutcome(database, training, report, { source: "api", by: name }),
       );
     },
   };

@@ -3,8 +3,10 @@ import {
   HOUR_MS,
   type ModelHistory,
   type SampleFeature,
+  type Step,
   timeOfRun,
 } from "./model-history.ts";
+import type { PastService } from "./past-service.ts";
 
 const MODEL = "search";
 const RUN_AGO_MS = 2 * HOUR_MS;
@@ -17,15 +19,21 @@ const FEATURES: readonly SampleFeature[] = [
 
 /**
  * A drift 17 days ago whose training failed and succeeded at the second attempt; a weak one, which was not enough; one two days
- * ago that the model was trained for; and one yesterday, during the cooldown.
+ * ago for which the model was trained in vain; and one yesterday, during the cooldown.
  */
 export function createSearchHistory(now: Date): ModelHistory {
+  const timeOf = (day: number): number => timeOfRun(now, day, RUN_AGO_MS);
+  const reportOn = (day: number, report: Parameters<PastService["reportOutcome"]>[1]): Step => ({
+    at: timeOf(day) + 6 * HOUR_MS,
+    run: (service) => service.reportOutcome(MODEL, report),
+  });
   return {
     model: MODEL,
-    steps: createDailyRuns(MODEL, FEATURES, {
-      rows: 31_000,
-      timeOf: (day) => timeOfRun(now, day, RUN_AGO_MS),
-    }),
+    steps: [
+      ...createDailyRuns(MODEL, FEATURES, { rows: 31_000, timeOf }),
+      reportOn(17, { metric: "ndcg@10", before: 0.402, after: 0.437, promoted: true }),
+      reportOn(2, { metric: "ndcg@10", before: 0.437, after: 0.436, promoted: false }),
+    ],
     trainings: [
       { conclusion: "failure", message: "Exit code 1", durationSeconds: 372 },
       { conclusion: "success", message: null, durationSeconds: 1_463 },
