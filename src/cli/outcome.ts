@@ -56,7 +56,9 @@ async function run(training: string | undefined, options: Options): Promise<void
   await withDatabase(config, async (database) => {
     if (task === "import") {
       if (model !== undefined) findModel(models, model);
-      return printImport(await importOutcomes(database, models, model ?? null), json);
+      const done = { action: "outcome import", target: model ?? "every model" };
+      const views = await audited(database, done, () => importOutcomes(database, models, model ?? null));
+      return printImport(views, json);
     }
     if (task === "list") {
       const lists = new Map<string, JudgedTraining[]>();
