@@ -4,7 +4,7 @@ import { parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
 import { readPolicyFile } from "../config/policy-file.ts";
-import type { Cadence } from "../core/backtest/backtest.ts";
+import type { Cadence } from "../core/backtest/input.ts";
 import { renderBacktest } from "../core/backtest/report.ts";
 import { toMs } from "../core/duration.ts";
 import { PermanentError } from "../core/errors.ts";

@@ -1,6 +1,7 @@
 import { findModel } from "../config/find-model.ts";
 import type { ModelConfig } from "../config/model-config.ts";
-import { type Backtest, type Cadence, replayInSteps } from "../core/backtest/backtest.ts";
+import { type Backtest, replayInSteps } from "../core/backtest/backtest.ts";
+import type { Cadence } from "../core/backtest/input.ts";
 import type { Past } from "../core/backtest/past.ts";
 import type { ReplaySettings } from "../core/backtest/replay.ts";
 import { computeFlightLimitMs } from "../core/dispatch/plan.ts";
@@ -27,11 +28,11 @@ export interface BacktestRequest {
 export interface BacktestDependencies {
   models: ReadonlyMap<string, ModelConfig>;
   timing: { lostAfterMs: number };
-  database: Pick<Database, "readPast" | "listModelsWithPast">;
+  database: Pick<Database, "readPast" | "listModelsWithPast" | "listOutcomes">;
 }
 
 /** A model's past, with what a replay of it needs to know. */
-export interface PreparedPast {
+interface PreparedPast {
   past: Past;
   settings: ReplaySettings;
   config: ModelConfig;
@@ -73,13 +74,15 @@ export async function runTune(
   { model, since, cadence, onProgress }: Omit<BacktestRequest, "candidate">,
 ): Promise<Tuning> {
   const { past, settings, config } = await preparePast(dependencies, model, since, []);
+  const outcomes = await dependencies.database.listOutcomes(model, new Date(past.from).toISOString());
+  const broughtNothing = outcomes.filter(({ judged }) => judged === "nothing" || judged === "worse");
   const input = {
     past,
     policyHash: hashPolicy(config.policy),
     inForce: config.policy,
     cadence: cadence ?? chooseCadence(past),
     settings,
-    broughtNothing: new Set<number>(),
+    broughtNothing: new Set(broughtNothing.map(({ decisionId }) => decisionId)),
   };
   return runInSteps(tuneInSteps(input), onProgress);
 }
@@ -91,7 +94,7 @@ function chooseCadence({ decisions, events, from }: Past): Cadence {
 }
 
 /** Reads a model's past. @param policies Those that are replayed beside the one in force. */
-export async function preparePast(
+async function preparePast(
   { models, timing, database }: BacktestDependencies,
   model: string,
   since: string,

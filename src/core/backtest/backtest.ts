@@ -1,25 +1,10 @@
-import { CHECKS, type Policy } from "../policy.ts";
+import { CHECKS } from "../policy.ts";
 import { createBufferPast } from "./buffer-past.ts";
 import { type Fact, listUnknowns } from "./unknowns.ts";
+import type { BacktestInput, Cadence } from "./input.ts";
 import { measure, type Outcome } from "./measure.ts";
 import type { Past, PastDecision } from "./past.ts";
-import { createReplay, type Firing, type Look, type Replay, type ReplaySettings } from "./replay.ts";
-
-/**
- * When policies decide in a replay, beside when time alone could change something: when a decision is on record (`recorded`), when
- * the event of a drift run came (`events`), or at an interval in milliseconds.
- */
-export type Cadence = "recorded" | "events" | { everyMs: number };
-
-export interface BacktestInput {
-  past: Past;
-  /** Of the policy in force. */
-  policyHash: string;
-  inForce: Policy;
-  candidate: Policy | null;
-  cadence: Cadence;
-  settings: ReplaySettings;
-}
+import { createReplay, type Firing, type Look, type Replay } from "./replay.ts";
 
 /** A firing of one policy that the other does not share. */
 export interface Difference extends Pick<Firing, "at" | "why"> {

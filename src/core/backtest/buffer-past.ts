@@ -73,10 +73,19 @@ export function createBufferPast({
 
 /** How many of some ascending times are not later than an instant. */
 export function countTo(times: readonly number[], at: number): number {
+  return bisect(times, (time) => time <= at);
+}
+
+/** How many of some ascending times are earlier than an instant. */
+export function countBefore(times: readonly number[], at: number): number {
+  return bisect(times, (time) => time < at);
+}
+
+function bisect(times: readonly number[], isEarly: (time: number) => boolean): number {
   let [low, high] = [0, times.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((times[middle] ?? 0) <= at) low = middle + 1;
+    if (isEarly(times[middle] ?? 0)) low = middle + 1;
     else high = middle;
   }
   return low;

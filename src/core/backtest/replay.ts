@@ -2,6 +2,7 @@ import { planApproval } from "../approval-plan.ts";
 import { decide } from "../evaluate.ts";
 import type { Evidence } from "../evidence.ts";
 import { describeWhy } from "../explain/why.ts";
+import { snooze } from "../guards/snooze.ts";
 import { trainingInFlight } from "../guards/training-in-flight.ts";
 import type { Judgement } from "../judge.ts";
 import { needsOf, type Policy } from "../policy.ts";
@@ -63,6 +64,8 @@ export interface Replay {
   assumedApprovals(): number;
 }
 
+const NEVER = Number.POSITIVE_INFINITY;
+
 /** Replays a policy over the past from its first moment on. */
 export function createReplay(
   past: Past,
@@ -86,9 +89,9 @@ export function createReplay(
   const checks = createVisibleChecks(past.checks, needs, (name) => log.answerTo(name, now));
   const approvals = createReplayedApprovals(past.approvals, past.from);
   const firings: Firing[] = [];
-  let nextLookAt = Number.POSITIVE_INFINITY;
+  let nextLookAt = NEVER;
   /** When a training ends, or the answer to an approval comes, that calls for another decision. */
-  let callAt = Number.POSITIVE_INFINITY;
+  let callAt = NEVER;
   let isStale = true;
   let synthetic = 0;
   /** The end of trainings that is still to come, the next one first. */
@@ -96,6 +99,12 @@ export function createReplay(
     .list()
     .flatMap(({ endedAt }) => (endedAt !== null && endedAt > past.from ? [endedAt] : []))
     .toSorted((a, b) => a - b);
+
+  /** The early ends of snoozes that are still to come, the next one first. */
+  const unsnoozed = past.snoozes
+    .flatMap(({ to, until }) => (to < until && to > past.from ? [to] : []))
+    .toSorted((a, b) => a - b);
+  let isSnoozed = false;
 
   function readEvidence(forced: PastDecision["forced"]): Evidence {
     const { recorded, ...seen } = checks.read(now);
@@ -179,16 +188,25 @@ export function createReplay(
     }
   }
 
+  function passSnoozes(at: number): void {
+    while (unsnoozed[0] !== undefined && unsnoozed[0] <= at) {
+      const end = unsnoozed.shift() as number;
+      isStale = true;
+      if (isSnoozed) callAt = Math.min(callAt, end);
+    }
+  }
+
   return {
     moveTo(at) {
       passEnds(at);
+      passSnoozes(at);
       const before = now;
       now = at;
       if (checks.moveTo(at)) isStale = true;
       const arrival = buffer.findNextArrival(before);
       if (arrival !== null && arrival <= at) isStale = true;
     },
-    dueAt: () => Math.min(nextLookAt, callAt, ends[0] ?? Number.POSITIVE_INFINITY),
+    dueAt: () => Math.min(nextLookAt, callAt, ends[0] ?? NEVER, unsnoozed[0] ?? NEVER),
     isDue: () => now >= Math.min(nextLookAt, callAt),
     isStale: () => isStale,
     peek: () => look(null),
@@ -199,6 +217,7 @@ export function createReplay(
       const id = recorded?.id ?? synthetic;
       approvals.apply(planApproval(evidence, policy, judgement), { id, at: now });
       isHeldByTraining = judgement.failed.includes(trainingInFlight.reason);
+      isSnoozed = judgement.failed.includes(snooze.reason);
       isStale = judgement.decision === "trigger";
       if (judgement.decision === "trigger") {
         const training =
@@ -211,11 +230,9 @@ export function createReplay(
         firings.push({ at: now, why: found.why(), alerts, hours, recordedId: training && id });
       }
       nextLookAt =
-        judgement.nextLookAt === null
-          ? Number.POSITIVE_INFINITY
-          : Math.max(Date.parse(judgement.nextLookAt), now + 1);
+        judgement.nextLookAt === null ? NEVER : Math.max(Date.parse(judgement.nextLookAt), now + 1);
       const answeredAt = approvals.answeredAt();
-      callAt = answeredAt !== null && answeredAt > now ? answeredAt : Number.POSITIVE_INFINITY;
+      callAt = answeredAt !== null && answeredAt > now ? answeredAt : NEVER;
       return found;
     },
     firings,
@@ -232,10 +249,8 @@ function createNames({ checks }: Past): (name: string) => string {
 }
 
 function findSnooze({ snoozes }: Past, at: number): Evidence["interventions"]["snooze"] {
-  const snooze = snoozes.findLast(({ from, to }) => from <= at && at < to);
-  return snooze
-    ? { until: new Date(snooze.until).toISOString(), reason: snooze.reason, by: snooze.by }
-    : null;
+  const own = snoozes.findLast(({ from, to }) => from <= at && at < to);
+  return own ? { until: new Date(own.until).toISOString(), reason: own.reason, by: own.by } : null;
 }
 
 function findMonitoring(

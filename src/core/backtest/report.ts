@@ -1,6 +1,7 @@
 import { describeSpan } from "../duration.ts";
 import { formatCount, formatInstant, formatRatio } from "../format.ts";
-import type { Backtest, Cadence, Difference, ReplayedPolicy } from "./backtest.ts";
+import type { Backtest, Difference, ReplayedPolicy } from "./backtest.ts";
+import type { Cadence } from "./input.ts";
 import type { Outcome } from "./measure.ts";
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,7 @@
 import type { Fault } from "../fields.ts";
 import type { Policy } from "../policy.ts";
-import { type BacktestInput, replayInSteps } from "./backtest.ts";
+import { replayInSteps } from "./backtest.ts";
+import type { BacktestInput } from "./input.ts";
 import type { Outcome } from "./measure.ts";
 import type { Firing } from "./replay.ts";
 import { listThresholds, scale, type Threshold, withThresholds } from "./thresholds.ts";

@@ -3,7 +3,7 @@ import { toMs } from "../duration.ts";
 import { formatCount, formatInstant } from "../format.ts";
 import { needsOf, settingsOf } from "../policy.ts";
 import { approval } from "../guards/approval.ts";
-import type { BacktestInput } from "./backtest.ts";
+import type { BacktestInput } from "./input.ts";
 import { createBufferPast } from "./buffer-past.ts";
 
 /** Something that a replay cannot know, or had to assume. */

@@ -41,6 +41,9 @@ export function ModelActions({ model, view }: { model: string; view: ModelView }
           </a>
         </form>
       </details>
+      <a class="button" href={`${path}/backtest`}>
+        Backtest
+      </a>
       {mayForce && (
         <details class="action">
           <summary>Force</summary>

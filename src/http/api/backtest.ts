@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { findModel } from "../../config/find-model.ts";
-import type { Cadence } from "../../core/backtest/backtest.ts";
+import type { Cadence } from "../../core/backtest/input.ts";
 import { duration, toMs } from "../../core/duration.ts";
 import type { Fault } from "../../core/fields.ts";
 import { parsePolicy, type Policy } from "../../core/policy.ts";

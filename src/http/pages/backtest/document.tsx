@@ -1,5 +1,6 @@
 import { renderToString } from "preact-render-to-string";
-import type { Backtest, Cadence } from "../../../core/backtest/backtest.ts";
+import type { Backtest } from "../../../core/backtest/backtest.ts";
+import type { Cadence } from "../../../core/backtest/input.ts";
 import { describeCadence } from "../../../core/backtest/report.ts";
 import { formatInstant } from "../../../core/format.ts";
 import { readAsset } from "../../assets.ts";

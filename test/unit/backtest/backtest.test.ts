@@ -1,0 +1,210 @@
+import { describe, expect, it } from "vitest";
+import { backtest } from "../../../src/core/backtest/backtest.ts";
+import { renderBacktest } from "../../../src/core/backtest/report.ts";
+import type { PastDecision, PastTraining } from "../../../src/core/backtest/past.ts";
+import { check, DAY, day, inputOf, policyOf, quiet, rows } from "./world.ts";
+
+const daysOf = (firings: readonly { at: number }[]): number[] => firings.map(({ at }) => (at - day(0)) / DAY);
+
+describe("a replay", () => {
+  it("fires at the first look at which the condition holds, and once for an alert", () => {
+    const { inForce } = backtest(inputOf({ checks: [check(3)], arrivals: [rows(1, 60), rows(5, 60)] }));
+    expect(daysOf(inForce.firings)).toEqual([5]);
+    expect(inForce.firings[0]?.why).toContain("drift in ks (0.1, threshold 0.05)");
+  });
+
+  it("decides by itself when time alone changes the answer, whatever the looks are", () => {
+    const inForce = policyOf({ when: [{ driftAlerts: 1 }, { bufferSize: 1 }], guards: { cooldown: "36h" } });
+    const { inForce: replayed } = backtest(
+      inputOf(
+        { checks: [check(1), check(2)], arrivals: [rows(0, 10)] },
+        { inForce, cadence: { everyMs: 10 * DAY } },
+      ),
+    );
+    // Nobody looks on day 1 or 2: on day 10 both alerts are too old for nothing, and one training answers both.
+    expect(daysOf(replayed.firings)).toEqual([]);
+    const daily = backtest(inputOf({ checks: [check(1), check(2)], arrivals: [rows(0, 10)] }, { inForce }));
+    // The cooldown of the training of day 1 ends on day 2.5, between two looks.
+    expect(daysOf(daily.inForce.firings)).toEqual([1, 2.5]);
+  });
+
+  it("holds a training while another one is under way, for as long as trainings usually take", () => {
+    const settings = {
+      isMock: false,
+      usualSeconds: (3 * DAY) / 1000,
+      flightLimitMs: 9 * DAY,
+      expectDriftRunEvery: null,
+    };
+    const { inForce } = backtest(
+      inputOf({ checks: [check(1), check(2)], arrivals: [rows(0, 100)] }, { settings }),
+    );
+    expect(daysOf(inForce.firings)).toEqual([1, 4]);
+    expect(inForce.firings.map(({ hours }) => hours)).toEqual([72, 72]);
+  });
+
+  it("uses up a budget, and has room again when a training leaves the period", () => {
+    const inForce = policyOf({ when: [{ driftAlerts: 1 }], guards: { budget: { atMost: 1, per: "5d" } } });
+    const { inForce: replayed } = backtest(
+      inputOf({ checks: [check(1), check(3)], arrivals: [rows(0, 100)] }, { inForce }),
+    );
+    expect(daysOf(replayed.firings)).toEqual([1, 6]);
+  });
+
+  it("keeps to a snooze that is on record, and to its early end", () => {
+    const snooze = { from: day(0), to: day(4), until: day(20), by: "ops", reason: "Holiday" };
+    const { inForce } = backtest(
+      inputOf({ checks: [check(2)], arrivals: [rows(0, 100)], snoozes: [snooze], events: [day(4)] }),
+    );
+    expect(daysOf(inForce.firings)).toEqual([4]);
+  });
+
+  it("takes the recorded course of a training that is on record: its failure is retried after the backoff", () => {
+    const decision: PastDecision = {
+      id: 7,
+      at: day(2),
+      decision: "trigger",
+      codes: ["drift_detected"],
+      policyHash: "hash",
+      bufferSize: 100,
+      forced: null,
+      alertIds: [],
+    };
+    const training: PastTraining = {
+      decisionId: 7,
+      decidedAt: day(2),
+      bufferSize: 100,
+      requestedAt: day(2),
+      result: "failed",
+      endedAt: day(2) + 7_200_000,
+      seconds: 7_200,
+    };
+    const result = backtest(
+      inputOf(
+        { checks: [check(2)], arrivals: [rows(0, 100)], decisions: [decision], trainings: [training] },
+        { cadence: "recorded" },
+      ),
+    );
+    // The backoff of an hour ends three hours after the request.
+    expect(
+      result.inForce.firings.map(({ at, recordedId, hours }) => [at - day(2), recordedId, hours]),
+    ).toEqual([
+      [0, 7, 2],
+      [3 * 3_600_000, null, 1],
+    ]);
+    expect(result.reproduction).toEqual({ recorded: 1, reproduced: 1, exceptions: [] });
+  });
+});
+
+describe("a candidate", () => {
+  const known = { checks: [check(3), quiet(10), check(20)], arrivals: [rows(0, 60), rows(12, 60)] };
+
+  it("gains what its own threshold lets through, and the difference names the check of the other", () => {
+    const candidate = policyOf({ when: [{ driftAlerts: 1 }, { bufferSize: 50 }] });
+    const { gained, lost } = backtest(inputOf(known, { candidate }));
+    expect(daysOf(gained)).toEqual([3]);
+    expect(gained[0]).toMatchObject({
+      checks: ["bufferSize"],
+      because: expect.stringContaining("40 rows short") as string,
+    });
+    expect(lost).toEqual([]);
+  });
+
+  it("loses what it holds back, and says so", () => {
+    const candidate = policyOf({ when: [{ driftAlerts: 1 }, { bufferSize: 500 }] });
+    const { gained, lost } = backtest(inputOf(known, { candidate }));
+    expect(gained).toEqual([]);
+    expect(lost).toMatchObject([{ at: day(20), checks: ["bufferSize"], otherAt: null }]);
+  });
+
+  it("that trains earlier for the same alert is a gain and a loss, each with the date of the other", () => {
+    const candidate = policyOf({ when: [{ driftAlerts: 1 }, { bufferSize: 50 }] });
+    const later = { checks: [check(3)], arrivals: [rows(0, 60), rows(5, 60)] };
+    const { gained, lost } = backtest(inputOf(later, { candidate }));
+    expect(gained).toMatchObject([{ at: day(3), otherAt: day(5) }]);
+    expect(lost).toMatchObject([{ at: day(5), otherAt: day(3), checks: ["alreadyActedOn"] }]);
+  });
+});
+
+describe("what trainings come to", () => {
+  it("counts the days of drift that no training had followed, and the wait of rows", () => {
+    const { inForce } = backtest(
+      inputOf({
+        checks: [check(2), check(3), quiet(20), check(24), quiet(26)],
+        arrivals: [rows(0, 60), rows(4, 40), rows(28, 100)],
+      }),
+    );
+    // Days 2 to 4 until the training, then 24, which the training of that day answers at once.
+    expect(daysOf(inForce.firings)).toEqual([4, 24]);
+    expect(inForce.outcome).toMatchObject({ trainings: 2, unansweredDays: 2, trainingHours: 2 });
+    // 60 rows wait 4 days, 40 not at all, 100 two days until the end.
+    expect(inForce.outcome.meanWaitDays).toBeCloseTo((60 * 4 + 100 * 2) / 200, 9);
+    expect(inForce.outcome.perMonth).toBeCloseTo(2 * (30.4375 / 30), 9);
+  });
+
+  it("does not know the hours of trainings that only show their request", () => {
+    const settings = { isMock: true, usualSeconds: null, flightLimitMs: DAY, expectDriftRunEvery: null };
+    const { inForce } = backtest(inputOf({ checks: [check(2)], arrivals: [rows(0, 100)] }, { settings }));
+    expect(inForce.outcome).toMatchObject({ trainings: 1, trainingHours: null });
+  });
+});
+
+describe("what cannot be known", () => {
+  const codesOf = (input: ReturnType<typeof inputOf>): string[] =>
+    backtest(input).unknowns.map(({ code }) => code);
+  const decision = {
+    id: 1,
+    decision: "no_action",
+    codes: [],
+    policyHash: "hash",
+    forced: null,
+    alertIds: [],
+  } as const;
+
+  it("includes rows that were deleted since a decision saw them", () => {
+    const decisions = [{ ...decision, at: day(5), bufferSize: 500 }];
+    const input = inputOf({ checks: [check(-8), check(3)], arrivals: [rows(0, 60)], decisions });
+    expect(codesOf(input)).toEqual(["rows_deleted"]);
+    // The recorded size is used: 500 rows are enough, 60 are not.
+    expect(backtest(input).inForce.firings).toHaveLength(1);
+  });
+
+  it("includes checks that begin late, that are there twice, and a clock that goes backwards", () => {
+    const twice = quiet(9);
+    const checks = [quiet(5), twice, { ...twice }, quiet(8)].map((one, index) => ({
+      ...one,
+      names: [index === 2 ? "2@x" : `${index + 1}@x`],
+    }));
+    expect(codesOf(inputOf({ checks, arrivals: [rows(0, 1)] }))).toEqual([
+      "checks_begin_late",
+      "duplicate_checks",
+      "clock_backwards",
+    ]);
+  });
+
+  it("includes rows whose arrival is unknown, and trainings whose length is", () => {
+    const settings = { isMock: false, usualSeconds: null, flightLimitMs: DAY, expectDriftRunEvery: null };
+    const input = inputOf({ checks: [check(-8)], arrivals: [{ at: null, rows: 3 }] }, { settings });
+    expect(codesOf(input)).toEqual(["arrival_unknown", "duration_unknown"]);
+  });
+
+  it("includes the days before the first recorded decision", () => {
+    const decisions = [{ ...decision, at: day(20), bufferSize: 0 }];
+    const input = inputOf({ checks: [check(-8), quiet(3)], decisions }, { cadence: "recorded" });
+    expect(codesOf(input)).toContain("decisions_begin_late");
+  });
+});
+
+describe("the report of a backtest", () => {
+  it("fits 80 columns and has every training, difference and doubt", () => {
+    const candidate = policyOf({ when: [{ driftAlerts: 1 }, { bufferSize: 50 }] });
+    const result = backtest(
+      inputOf({ checks: [check(3)], arrivals: [rows(0, 60), rows(5, 60)] }, { candidate }),
+    );
+    const lines = renderBacktest(result, { model: "films", cadence: { everyMs: DAY } });
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    const text = lines.join("\n");
+    expect(text).toContain("2026-09-04 00:00 UTC");
+    expect(text).toContain("[bufferSize]");
+    expect(text).toContain("The checks begin on");
+  });
+});
