@@ -664,6 +664,40 @@ describe("a stream", () => {
   });
 });
 
+describe("a replay", () => {
+  it("compares a policy with the one in force, which can be read, and records nothing", async () => {
+    const { policy } = (await get("/models/default/policy", "viewer")).json as { policy: { when: unknown } };
+    const count = async () => (await world.sql("SELECT FROM retraining_decisions")).length;
+    const before = await count();
+    const stricter = { when: [{ driftAlerts: 1 }, { bufferSize: 1_000_000_000 }] };
+    const { status, json } = await post("/models/default/backtest", { since: "30d", policy: stricter });
+    expect(status).toBe(200);
+    const { candidate, lost } = json as { candidate: { firings: unknown[] }; lost: { checks: string[] }[] };
+    expect(candidate.firings).toEqual([]);
+    for (const { checks } of lost) expect(checks).toContain("bufferSize");
+    const { json: tuning } = await post("/models/default/tune", { since: "30d", every: "1d" });
+    expect(
+      (tuning as { trials: { changes: unknown[] }[] }).trials.some(({ changes }) => changes.length === 0),
+    ).toBe(true);
+    expect(await count()).toBe(before);
+    expect(policy.when).toBeDefined();
+  });
+
+  it.each([
+    [{ policy: { when: [{ driftAlrts: 1 }] } }, 400, "did you mean driftAlerts"],
+    [{ since: "soon" }, 400, "since"],
+    [{ atEvents: true, every: "1d" }, 400, "excludes atEvents"],
+  ])("refuses %j", async (body, status, detail) => {
+    const refused = await post("/models/default/backtest", body);
+    expect(refused.status).toBe(status);
+    expect((refused.json as { detail: string }).detail).toContain(detail);
+  });
+
+  it("is for operators", async () => {
+    expect((await post("/models/default/backtest", {}, { role: "viewer" })).status).toBe(403);
+  });
+});
+
 describe("the page of the API", () => {
   it("and all that it loads come from here", async () => {
     const page = await sendRaw(address, "GET", "/api/v1/docs", { ...hostOf(), ...bearer(tokens.viewer) });

@@ -57,6 +57,9 @@ export function FrontChart({ tuning: { trials } }: { tuning: Tuning }) {
       <text transform={`translate(14 ${BOTTOM / 2}) rotate(-90)`} text-anchor="middle">
         days of unanswered drift
       </text>
+      <text x={WIDTH - 20} y={12} text-anchor="end">
+        <tspan fill="#c2185b">●</tspan> in force <tspan fill="#0b62c4">●</tspan> beaten by no other policy
+      </text>
       <polyline
         points={front.map((trial) => place(trial).join(",")).join(" ")}
         fill="none"

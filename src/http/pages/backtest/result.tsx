@@ -35,6 +35,9 @@ export function BacktestResult({ result, now }: { result: Backtest; now: number 
           ))}
         </Table>
         <FiringsChart result={result} />
+        {candidate !== null && (
+          <p class="soft">Each circle is a training; a filled one is of that policy alone.</p>
+        )}
       </section>
       {candidate !== null && (
         <div class="columns">
