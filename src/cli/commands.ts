@@ -11,6 +11,7 @@ import { createExport } from "./export.ts";
 import { createHistory } from "./history.ts";
 import { createMigrate } from "./migrate.ts";
 import { createOutcome } from "./outcome.ts";
+import { createParity } from "./parity.ts";
 import { createReportBuffer } from "./report-buffer.ts";
 import { createReportChecks } from "./report-checks.ts";
 import { createSnooze, createUnsnooze } from "./snooze.ts";
@@ -36,6 +37,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   createHistory,
   createExport,
   createOutcome,
+  createParity,
   createToken,
   createAudit,
   createDoctor,

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import { duration } from "../core/duration.ts";
+import { PointInTime } from "../core/point-in-time.ts";
 import { escapeControls } from "../process/terminal.ts";
 
 /** Prints a line of output. */
@@ -36,4 +37,10 @@ export function parseText(text: string): string {
   const trimmed = text.trim();
   if (trimmed !== "" && trimmed.length <= 500 && !/[\p{Cc}\p{Cs}]/u.test(trimmed)) return trimmed;
   throw new InvalidArgumentError("Must be 1 to 500 characters on one line.");
+}
+
+/** Parses an age such as 90d or a date such as 2026-01-01; returns the text. @throws InvalidArgumentError, which commander reports. */
+export function parsePointInTime(text: string): string {
+  if (PointInTime.safeParse(text).success) return text;
+  throw new InvalidArgumentError("Must be an age such as 90d, or a date such as 2026-01-01.");
 }

@@ -93,7 +93,8 @@ export function policyOf(settings: PolicySettings): Policy {
   };
 }
 
-const GUIDE_SETTINGS = Object.fromEntries(
+/** The settings of the guide's policy, as values. */
+export const GUIDE_SETTINGS = Object.fromEntries(
   Object.entries(POLICY_SETTINGS).map(([key, { schema, default: text }]) => [key, schema.parse(text)]),
 ) as PolicySettings;
 

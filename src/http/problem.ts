@@ -116,6 +116,8 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   NOT_FOUND: 404,
   REFUSED: 409,
   NO_DECISION: 409,
+  NO_DATA: 409,
+  TOO_MUCH_DATA: 409,
   FAILED: 409,
   ABANDONED: 409,
 };

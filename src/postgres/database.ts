@@ -28,6 +28,7 @@ import { createModelHistory } from "./pages/model-history.ts";
 import { createStandingStore } from "./pages/standings.ts";
 import { createTrainingLog } from "./pages/training-log.ts";
 import { createPastStore } from "./past/read-past.ts";
+import { createParityStore } from "./parity-rows.ts";
 import { createPool } from "./pool.ts";
 import { createReportStore } from "./reports.ts";
 import { createRequestStore } from "./requests.ts";
@@ -89,6 +90,7 @@ export function createDatabase(
     ...createEventLog(options),
     ...createDecisionTrail(options),
     ...createPastStore(options),
+    ...createParityStore(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");

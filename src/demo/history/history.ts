@@ -6,9 +6,10 @@ import { createLogger } from "../../process/logger.ts";
 import { createRedactor } from "../../process/redact.ts";
 import { createTrainers } from "../../trainers/registry.ts";
 import { createAgenda } from "./agenda.ts";
+import { createDag, listDagRuns, runDagToday } from "./dag.ts";
 import { createCinematchHistory, writeWeeks } from "./cinematch.ts";
 import { createFraudHistory } from "./fraud.ts";
-import type { ModelHistory } from "./model-history.ts";
+import type { ModelHistory, Step } from "./model-history.ts";
 import { openPast } from "./past.ts";
 import { createPastService, type SampleTraining } from "./past-service.ts";
 import { createSearchHistory } from "./search.ts";
@@ -26,24 +27,30 @@ export const DEMO_CONFIG = "src/demo/demo.yaml";
  * reported is sample data; every decision comes from the evidence and the policy of its time.
  */
 export async function loadHistory(config: HistoryConfig, scenario: ScenarioNumber): Promise<void> {
-  const client = new Client(config.databaseUrl);
-  await client.connect();
+  const [client, dagClient] = [new Client(config.databaseUrl), new Client(config.databaseUrl)];
+  await Promise.all([client.connect(), dagClient.connect()]);
   try {
     await client.query(SOURCE_TABLES);
     const { rows } = await client.query<{ now: Date }>("SELECT now()");
     const now = rows[0]?.now ?? new Date();
     const weeks = writeWeeks(client, scenario, now);
+    const dag = createDag(dagClient);
     const histories = [createCinematchHistory(weeks, now), createFraudHistory(now), createSearchHistory(now)];
-    await replay(config, histories, now);
+    await replay(config, histories, { now, others: listDagRuns(dag, now) });
     await weeks.end(0);
+    await runDagToday(dag, now);
     await completeSampleData(client);
   } finally {
-    await client.end();
+    await Promise.all([client.end(), dagClient.end()]);
   }
 }
 
-/** Lets everything happen in order of time, up to the present. */
-async function replay(config: HistoryConfig, histories: readonly ModelHistory[], now: Date): Promise<void> {
+/** Lets everything happen in order of time, up to the present. @param others What happens beside the models. */
+async function replay(
+  config: HistoryConfig,
+  histories: readonly ModelHistory[],
+  { now, others }: { now: Date; others: readonly Step[] },
+): Promise<void> {
   const past = await openPast(config.databaseUrl);
   const database = createDatabase({ ...config, databaseUrl: past.databaseUrl }, createLogger("silent"));
   const agenda = createAgenda();
@@ -57,6 +64,7 @@ async function replay(config: HistoryConfig, histories: readonly ModelHistory[],
       nextTraining: createTrainings(histories),
     });
     for (const { steps } of histories) for (const { at, run } of steps) agenda.add(at, () => run(service));
+    for (const { at, run } of others) agenda.add(at, () => run(service));
     for (;;) {
       const next = agenda.takeFirst();
       // What comes later is left to the service.

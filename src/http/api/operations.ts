@@ -6,6 +6,7 @@ import { exportOperations } from "./export.ts";
 import { modelOperations } from "./models.ts";
 import type { AnyOperation } from "./operation.ts";
 import { outcomeOperations } from "./outcomes.ts";
+import { parityOperations } from "./parity.ts";
 import { requestOperations } from "./requests.ts";
 import { streamOperations } from "./streams.ts";
 
@@ -19,6 +20,7 @@ export const OPERATIONS: readonly AnyOperation[] = [
   ...exportOperations,
   ...decisionOperations,
   ...outcomeOperations,
+  ...parityOperations,
   ...streamOperations,
   ...accessOperations,
 ];

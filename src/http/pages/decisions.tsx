@@ -154,7 +154,8 @@ export function DecisionTable({ rows, now }: { rows: readonly DecisionRow[]; now
             <Time at={row.decidedAt} now={now} />
           </td>
           <td data-label="Model">
-            <ModelLink model={row.model} />
+            {/* The DAG names no model: what its rows have is the column's default. */}
+            {row.runId === null ? row.model : <ModelLink model={row.model} />}
           </td>
           <td data-label="Result">
             <Outcome row={row} />

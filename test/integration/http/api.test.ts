@@ -710,6 +710,16 @@ describe("the page of the API", () => {
   });
 });
 
+describe("parity", () => {
+  it("compares the rows of the DAG, and says so if there are none or the period is malformed", async () => {
+    const path = "/models/default/parity";
+    expect((await get(`${path}?since=soon`, "viewer")).json).toMatchObject({ code: "BAD_INPUT" });
+    expect((await get(path, "viewer")).json).toMatchObject({ status: 409, code: "NO_DATA" });
+    await world.sql("INSERT INTO retraining_decisions (decision, buffer_size) VALUES ('no_action', 1)");
+    expect((await get(path, "viewer")).json).toMatchObject({ dagRows: 1, pairs: 1 });
+  });
+});
+
 describe("the document", () => {
   it("describes every operation and what it responded with", () => {
     expect(judge?.faults).toEqual([]);
