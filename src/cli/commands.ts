@@ -12,6 +12,7 @@ import { createHistory } from "./history.ts";
 import { createMigrate } from "./migrate.ts";
 import { createOutcome } from "./outcome.ts";
 import { createParity } from "./parity.ts";
+import { createPrune } from "./prune.ts";
 import { createReportBuffer } from "./report-buffer.ts";
 import { createReportChecks } from "./report-checks.ts";
 import { createSnooze, createUnsnooze } from "./snooze.ts";
@@ -38,6 +39,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   createExport,
   createOutcome,
   createParity,
+  createPrune,
   createToken,
   createAudit,
   createDoctor,

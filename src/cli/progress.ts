@@ -1,30 +1,32 @@
-/** Shows how far a long piece of work is, on a terminal, once it has taken a second. */
+/** Shows how far a long piece of work is, on one line of a terminal, once it has taken a second. */
 export interface Progress {
-  /** @param share From 0 to 1. */
-  show(share: number): void;
-  /** Removes the bar. */
+  /** @param share From 0 to 1. @param detail What has been done, such as "1,000 of 5,000 rows". */
+  show(share: number, detail?: string): void;
+  /** Removes the line. */
   end(): void;
 }
 
 const DELAY_MS = 1_000;
-const WIDTH = 40;
+const WIDTH = 30;
+const ERASE = "\r\u001B[K";
 
+/** @param what The work: "Replaying". */
 export function createProgress(what: string): Progress {
+  const { stderr } = process;
   const startedAt = performance.now();
-  let shown = -1;
+  let shown = "";
   return {
-    show(share) {
-      if (!process.stderr.isTTY || performance.now() - startedAt < DELAY_MS) return;
-      const percent = Math.floor(share * 100);
-      if (percent === shown) return;
-      shown = percent;
-      const full = Math.round(share * WIDTH);
-      process.stderr.write(
-        `\r${what} [${"#".repeat(full)}${".".repeat(WIDTH - full)}] ${String(percent).padStart(3)} %`,
-      );
+    show(share, detail = "") {
+      if (!stderr.isTTY || performance.now() - startedAt < DELAY_MS) return;
+      const bar = "#".repeat(Math.floor(share * WIDTH)).padEnd(WIDTH, ".");
+      const line = `${what} [${bar}] ${Math.floor(share * 100)} %  ${detail}`.trimEnd();
+      if (line === shown) return;
+      shown = line;
+      stderr.write(`${ERASE}${line}`);
     },
     end() {
-      if (shown >= 0) process.stderr.write("\r\u001b[K");
+      if (shown !== "") stderr.write(ERASE);
+      shown = "";
     },
   };
 }

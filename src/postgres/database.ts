@@ -30,6 +30,7 @@ import { createTrainingLog } from "./pages/training-log.ts";
 import { createPastStore } from "./past/read-past.ts";
 import { createParityStore } from "./parity-rows.ts";
 import { createPool } from "./pool.ts";
+import { createPruneStore } from "./prune/prune.ts";
 import { createReportStore } from "./reports.ts";
 import { createRequestStore } from "./requests.ts";
 import { createDatasetStore } from "./source-datasets.ts";
@@ -91,6 +92,7 @@ export function createDatabase(
     ...createDecisionTrail(options),
     ...createPastStore(options),
     ...createParityStore(options),
+    ...createPruneStore(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");

@@ -200,7 +200,7 @@ function describeOwn(
 }
 
 /** `decision_date` has no zone unless the DAG's table was changed. */
-function decisionInstant({ zone }: Pick<OwnReading, "zone">): (column: string) => string {
+export function decisionInstant({ zone }: Pick<OwnReading, "zone">): (column: string) => string {
   return (column) =>
     `CASE WHEN pg_typeof(${column}) = 'timestamptz'::regtype THEN ${column}::timestamptz
       ELSE ${column}::timestamp AT TIME ZONE ${zone} END`;

@@ -3,6 +3,7 @@ import { toInstant } from "./column-sql.ts";
 import type { Parameters } from "./parameters.ts";
 import { quoteTable } from "./source-columns.ts";
 import type { ChecksTable } from "./source-tables.ts";
+import { selectFirstDecision } from "./trainings-sql.ts";
 
 /** The signs of drift monitoring, as JSON, and the first decision about the model, since when the first one is awaited. */
 export function describeSigns(
@@ -12,8 +13,7 @@ export function describeSigns(
   return `json_build_object(
     'lastSeenAt', GREATEST(${newestCheck},
       (SELECT received_at FROM retraining_events WHERE model = ${model} ORDER BY received_at DESC LIMIT 1)),
-    'firstDecisionAt', (SELECT COALESCE(taken_at, ${toInstantOf("decision_date")}) FROM retraining_decisions
-      WHERE model = ${model} ORDER BY id LIMIT 1))`;
+    'firstDecisionAt', ${selectFirstDecision(model, toInstantOf)})`;
 }
 
 /** The time of the newest drift check of any age, as SQL. */

@@ -2,6 +2,7 @@ import type pg from "pg";
 import { toMs } from "../core/duration.ts";
 import type { DagRow, OwnDecision } from "../core/parity/rows.ts";
 import type { PointInTime } from "../core/point-in-time.ts";
+import { decisionInstant } from "./evidence-sql.ts";
 
 /** What the DAG and Retrigger decided in a period. */
 export interface ParityRows {
@@ -40,9 +41,7 @@ export function createParityStore({ pool, timeZone }: { pool: pg.Pool; timeZone:
   };
 }
 
-/** `decision_date` has no zone unless the DAG's table was changed. */
-const DECIDED = `CASE WHEN pg_typeof(decision_date) = 'timestamptz'::regtype THEN decision_date::timestamptz
-  ELSE decision_date::timestamp AT TIME ZONE $3::text END`;
+const DECIDED = decisionInstant({ zone: "$3::text" })("decision_date");
 
 const figureOf = (id: string): string =>
   `(SELECT criterion -> 'required' FROM jsonb_array_elements(criteria) AS criterion WHERE criterion ->> 'id' = '${id}' LIMIT 1)`;

@@ -24,9 +24,9 @@ export function isOfAll(trainer: string): string {
 }
 
 /** Backoff grows with each failure in a row, up to a limit that is reached long before so many. */
-const MOST_FAILURES = 30;
+export const MOST_FAILURES = 30;
 const MOST_REQUESTS = 1_000;
-const MOST_DURATIONS = 20;
+export const MOST_DURATIONS = 20;
 
 /** An earlier size must be this old, so that a pace can be told from it, and not older. */
 const EARLIER = { from: "interval '8 days'", to: "interval '1 day'" } as const;
@@ -78,6 +78,14 @@ export function selectSmallestSince(model: string): string {
       WHERE model = ${model} AND taken_at > newest.at ORDER BY taken_at LIMIT ${FIRST_DECISIONS}) AS seen)`;
 }
 
+/** When the model was first decided about: pruning keeps that time. @param model The model, as SQL. */
+export function selectFirstDecision(model: string, toInstant: (column: string) => string): string {
+  return `(SELECT at FROM (
+      (SELECT first_decision_at AS at, 1 AS place FROM retraining_pruned WHERE model = ${model})
+      UNION ALL (SELECT COALESCE(taken_at, ${toInstant("decision_date")}), 2 FROM retraining_decisions
+        WHERE model = ${model} ORDER BY id LIMIT 1)) AS first ORDER BY place LIMIT 1)`;
+}
+
 /** The size that an earlier decision saw. */
 export function describeEarlierSize({ model }: OwnReading): string {
   return `(SELECT json_build_object('size', buffer_size, 'at', taken_at) FROM retraining_decisions
@@ -108,8 +116,7 @@ export function describeTrainings(
       SELECT decision_id, state, ${REQUESTED_AT} AS at, ended_at FROM retraining_dispatches AS dispatch
       WHERE ${isOfModel} AND ${isCounted}
       ORDER BY ${REQUESTED_AT} DESC, decision_id DESC LIMIT ${MOST_FAILURES}) AS newest), '[]')`,
-          `'firstDecisionAt', (SELECT COALESCE(taken_at, ${toInstant("decision_date")}) FROM retraining_decisions
-      WHERE model = ${own.model} ORDER BY id LIMIT 1)`,
+          `'firstDecisionAt', ${selectFirstDecision(own.model, toInstant)}`,
         ]
       : []),
     ...(reading.durations

@@ -1,0 +1,111 @@
+import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describeCutOff, openArchive } from "../../../src/use-cases/prune/archive.ts";
+import { failureOf } from "../../support/world.ts";
+
+const DATABASE = "2026-01-01T00:00:00Z";
+let directory: string;
+let count = 0;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "archive-"));
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+/** A new archive with a batch for each list of lines. */
+async function createArchive(...batches: string[][]): Promise<string> {
+  count += 1;
+  const path = join(directory, `${count}.jsonl.gz`);
+  const archive = await openArchive(path, DATABASE);
+  for (const lines of batches) await archive.append(lines);
+  await archive.close();
+  return path;
+}
+
+/** Its lines without the first, which says what it is, as any program would unpack them. */
+async function linesOf(path: string): Promise<string[]> {
+  return gunzipSync(await readFile(path))
+    .toString()
+    .trimEnd()
+    .split("\n")
+    .slice(1);
+}
+
+async function append(path: string, lines: string[]): Promise<number> {
+  const archive = await openArchive(path, DATABASE);
+  await archive.append(lines);
+  await archive.close();
+  return archive.cutOff;
+}
+
+describe("an archive", () => {
+  it("is a gzip file that any program unpacks, and that a further prune appends to", async () => {
+    const path = await createArchive(["a", "b"], ["c"]);
+    expect(await append(path, ["d", "é"])).toBe(0);
+    expect(await linesOf(path)).toEqual(["a", "b", "c", "d", "é"]);
+    expect(
+      JSON.parse(
+        gunzipSync(await readFile(path))
+          .toString()
+          .split("\n")[0] ?? "",
+      ),
+    ).toEqual({
+      retrigger: "archive",
+      version: 1,
+      database: DATABASE,
+    });
+  });
+
+  it("is cut back to the last whole record, wherever a crash left it", async () => {
+    const whole = await createArchive(["a"], ["b"]);
+    const { length } = await readFile(whole);
+    const full = await readFile(await createArchive(["a"], ["b"], ["c"]));
+    for (let end = length + 1; end < full.length; end += 1) {
+      const path = join(directory, "cut.jsonl.gz");
+      await writeFile(path, full.subarray(0, end));
+      expect(await append(path, ["again"])).toBe(end - length);
+      expect(await linesOf(path)).toEqual(["a", "b", "again"]);
+    }
+    expect(describeCutOff("x.gz", { cutOff: 12 })).toContain("x.gz ends in the middle of a record");
+    expect(describeCutOff("x.gz", { cutOff: 0 })).toBe(null);
+  });
+
+  it("begins anew if a crash left less than its first record", async () => {
+    const path = await createArchive();
+    for (const end of [0, 1, 23, 30]) {
+      await truncate(path, end);
+      expect(await append(path, ["a"])).toBe(end);
+      expect(await linesOf(path)).toEqual(["a"]);
+    }
+  });
+
+  it("is cut back if its last record has its length but not its content", async () => {
+    const path = await createArchive(["a"], ["b".repeat(500)]);
+    const content = await readFile(path);
+    await writeFile(path, content.fill(0, content.length - 20));
+    expect(await append(path, ["again"])).toBeGreaterThan(0);
+    expect(await linesOf(path)).toEqual(["a", "again"]);
+  });
+
+  it("never overwrites a file that is something else, damaged, or of another database", async () => {
+    const path = join(directory, "other");
+    for (const content of ["notes", "x".repeat(100), gzipSync("x".repeat(100))]) {
+      await writeFile(path, content);
+      expect(await failureOf(openArchive(path, DATABASE))).toContain(
+        "it is something else. Name another file",
+      );
+      expect(await readFile(path)).toEqual(Buffer.from(content));
+    }
+    const own = await createArchive(["a"]);
+    expect(await failureOf(openArchive(own, "another"))).toContain("it has the rows of another database");
+    const damaged = Buffer.concat([await readFile(own), Buffer.alloc(40)]);
+    await writeFile(own, damaged);
+    expect(await failureOf(openArchive(own, DATABASE))).toContain("it is damaged after byte");
+    expect(await readFile(own)).toEqual(damaged);
+    expect(await failureOf(openArchive(join(directory, "no", "x"), DATABASE))).toContain(
+      "its directory does not exist",
+    );
+  });
+});
