@@ -53,6 +53,11 @@ async function demo({ once: isOnce = false, scenario, config: file }: DemoOption
       await Promise.race([playing, once(signal, "abort")]);
       signal.throwIfAborted();
       if (isOnce) return finished.abort();
+      const { DATABASE_URL: database } = prepared.exports;
+      if (file === undefined && database !== undefined)
+        say(
+          `\nFor commands that work on the database, such as prune:\n\n  export DATABASE_URL='${database}'`,
+        );
       sayPages(app, file === undefined ? chooseModel(config.models) : null);
     },
   });

@@ -49,6 +49,8 @@ async function run({ before, model, archive, dryRun, json }: PruneOptions): Prom
     archive: archive ?? null,
     isDryRun: dryRun === true,
   };
+  if (!request.isDryRun && request.archive === null)
+    printNote("Without --archive, the rows are removed without a copy.");
   const progress = createProgress("rows");
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();

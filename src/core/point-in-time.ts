@@ -5,7 +5,7 @@ import { type Duration, duration } from "./duration.ts";
 export type PointInTime = { ago: Duration; at: null } | { ago: null; at: string };
 
 const DATE = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/;
-export const POINT_EXPECTED = "expected an age such as 90d, or a date such as 2026-01-01";
+const POINT_EXPECTED = "expected an age such as 90d, or a date such as 2026-01-01";
 
 /** Parses `90d`, `2026-01-01` (its start, UTC) or `2026-01-01T06:00:00Z`. */
 export const PointInTime = z.string({ error: POINT_EXPECTED }).transform((text, context): PointInTime => {

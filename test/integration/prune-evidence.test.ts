@@ -7,6 +7,7 @@ import { evaluate } from "../../src/core/evaluate.ts";
 import { openPast, type Past } from "../../src/demo/history/past.ts";
 import { createDatabase, type Database } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/process/logger.ts";
+import type { KeptBecause } from "../../src/postgres/prune/kept-sql.ts";
 import { prune } from "../../src/use-cases/prune/prune.ts";
 import { createWorld, type World } from "../support/world.ts";
 
@@ -70,7 +71,8 @@ afterAll(async () => {
 });
 
 const mostly = <T>(value: T, weight: number) => ({ weight, arbitrary: fc.constant(value) });
-const hours = fc.double({ min: 0.1, max: 40, noNaN: true });
+// Doubles would crowd around 0.
+const hours = fc.integer({ min: 1, max: 40 });
 const Training = fc.record({
   state: fc.oneof(
     mostly("succeeded", 20),
@@ -85,7 +87,7 @@ const Training = fc.record({
 /** One decision of a random history, and what followed it. */
 const AnyDecision = fc.record({
   model: fc.constantFrom<ModelName[]>("plain", "aging", "asked", "serial"),
-  daysAgo: fc.double({ min: 0, max: 300, noNaN: true }),
+  daysAgo: fc.integer({ min: 0, max: 300 * 1440 }).map((minutes) => minutes / 1440),
   writer: fc.constantFrom("own", "own", "own", "own", "dag", "old"),
   size: fc.integer({ min: 0, max: 100 }),
   training: fc.oneof(mostly(null, 4), { weight: 1, arbitrary: Training }),
@@ -93,13 +95,16 @@ const AnyDecision = fc.record({
     weight: 1,
     arbitrary: fc.constantFrom("open", "approved", "rejected", "used", "void"),
   }),
-  alertDaysBefore: fc.option(fc.double({ min: 0, max: 9, noNaN: true }), { freq: 3 }),
+  alertDaysBefore: fc.option(
+    fc.integer({ min: 0, max: 9 * 24 }).map((hour) => hour / 24),
+    { freq: 3 },
+  ),
 });
 type Decided = typeof AnyDecision extends fc.Arbitrary<infer T> ? T : never;
 
 const History = fc.record({
   decisions: fc.array(AnyDecision, { minLength: 60, maxLength: 120 }),
-  beforeDays: fc.integer({ min: 30, max: 150 }),
+  beforeDays: fc.integer({ min: 30, max: 90 }),
 });
 
 async function load(decisions: readonly Decided[]): Promise<void> {
@@ -182,9 +187,76 @@ async function judgeAll(): Promise<Record<string, string>> {
   return judged;
 }
 
-const RUNS = Number(process.env["PROPERTY_RUNS"] ?? 10);
+const HOOKS = { onProgress: () => {}, onNote: () => {}, signal: new AbortController().signal };
+
+function decided(model: ModelName, daysAgo: number, state?: string, more: Partial<Decided> = {}): Decided {
+  const training = state === undefined ? null : { state, hours: 1 };
+  return { model, daysAgo, writer: "own", size: 5, training, approval: null, alertDaysBefore: null, ...more };
+}
+
+/** For each rule, a decision that only it keeps. The first entry of a history is that decision. */
+const KEPT: readonly [KeptBecause, readonly Decided[]][] = [
+  ["latest", [decided("serial", 100)]],
+  ["open_training", [decided("aging", 150, "unknown"), decided("aging", 20, "succeeded")]],
+  [
+    "recent_training",
+    [
+      decided("aging", 150, "failed", { training: { state: "failed", hours: 140 * 24 } }),
+      decided("aging", 20, "succeeded"),
+    ],
+  ],
+  ["alerts", [decided("asked", 55, "succeeded", { alertDaysBefore: 1 }), decided("asked", 20, "succeeded")]],
+  [
+    "last_success",
+    [decided("asked", 150, "succeeded"), decided("asked", 25, "sent"), decided("asked", 20, "failed")],
+  ],
+  ["last_request", [decided("aging", 150, "failed"), decided("aging", 20, "failed")]],
+  ["durations", [decided("aging", 150, "succeeded"), decided("aging", 20, "succeeded")]],
+  ["budget", [decided("aging", 70, "failed"), decided("aging", 20, "succeeded")]],
+  // The total budget of another model.
+  ["budget", [decided("serial", 38, "failed"), decided("serial", 20, "succeeded")]],
+  ["approval", [decided("asked", 150, undefined, { approval: "used" })]],
+];
+
+const RUNS = Number(process.env["PROPERTY_RUNS"] ?? 6);
 
 describe("pruning", { timeout: 60_000 + RUNS * 1_000 }, () => {
+  it.each(KEPT)("keeps a decision because of: %s", async (because, history) => {
+    const [subject] = history as [Decided];
+    const { model, daysAgo } = subject;
+    const others = because === "latest" ? [10, 5] : [12, 11, 10, 9, 8];
+    const older = because === "latest" ? [] : [decided(model, daysAgo + 20)];
+    await load([...history, ...older, ...others.map((day) => decided(model, day))]);
+    const before = await judgeAll();
+    const request = {
+      before: { ago: "30d", at: null },
+      model: null,
+      archive: null,
+      isDryRun: false,
+    } as const;
+    const { models } = await prune(config, database, request, HOOKS);
+    const keptFrom = { decisionId: older.length + 1, because };
+    expect(models).toMatchObject([{ model, decisions: older.length, keptFrom }]);
+    expect(await world.sql("SELECT min(id) AS id FROM retraining_decisions")).toEqual([
+      { id: keptFrom.decisionId },
+    ]);
+    expect(await judgeAll()).toEqual(before);
+  });
+
+  it("keeps the latest decision of its own, however many rows the DAG has written since", async () => {
+    const rows = [12, 11, 10, 9, 8, 7].map((day) => decided("serial", day, undefined, { writer: "dag" }));
+    await load([decided("serial", 120), decided("serial", 100), ...rows]);
+    const request = {
+      before: { ago: "30d", at: null },
+      model: null,
+      archive: null,
+      isDryRun: false,
+    } as const;
+    expect((await prune(config, database, request, HOOKS)).models).toMatchObject([
+      { decisions: 1, keptFrom: { decisionId: 2, because: "latest" } },
+    ]);
+  });
+
   it("changes neither the evidence nor the verdict of any model, whatever its history", async () => {
     let removed = 0;
     await fc.assert(
@@ -197,9 +269,8 @@ describe("pruning", { timeout: 60_000 + RUNS * 1_000 }, () => {
           archive: null,
           isDryRun: false,
         } as const;
-        const hooks = { onProgress: () => {}, onNote: () => {}, signal: new AbortController().signal };
-        const counted = await prune(config, database, { ...request, isDryRun: true }, hooks);
-        const result = await prune(config, database, request, hooks);
+        const counted = await prune(config, database, { ...request, isDryRun: true }, HOOKS);
+        const result = await prune(config, database, request, HOOKS);
         expect(result.models).toEqual(counted.models);
         removed += result.models.reduce((sum, model) => sum + model.decisions, 0);
         expect(await judgeAll()).toEqual(before);
@@ -207,14 +278,14 @@ describe("pruning", { timeout: 60_000 + RUNS * 1_000 }, () => {
         const [{ left } = {}] = await world.sql(COUNT_ALL);
         expect(left).toBe(decisions.length);
         // Nothing is left for a second one.
-        const again = await prune(config, database, { ...request, isDryRun: true }, hooks);
+        const again = await prune(config, database, { ...request, isDryRun: true }, HOOKS);
         expect(again.models.map((model) => model.decisions + model.events + model.checks)).toEqual(
           again.models.map(() => 0),
         );
       }),
       { numRuns: RUNS, endOnFailure: true },
     );
-    expect(removed).toBeGreaterThan(RUNS * 4);
+    expect(removed).toBeGreaterThan(RUNS * 10);
   });
 });
 

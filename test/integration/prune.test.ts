@@ -132,7 +132,7 @@ describe("prune", () => {
       "SELECT decisions::int AS removed, encode(sha256, 'hex') AS hash FROM retraining_pruned WHERE model = 'default'",
     );
     expect(removed).toBe(OLD - kept);
-    const newest = rows.filter(({ table }) => table === "retraining_decisions").at(-1);
+    const newest = rows.findLast(({ table }) => table === "retraining_decisions");
     expect(newest?.row.sha256).toBe(`\\x${String(hash)}`);
     expect(
       await world.sql(

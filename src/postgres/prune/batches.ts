@@ -4,7 +4,7 @@ import { hasCode } from "../explain-error.ts";
 import { decisionInstant } from "../evidence-sql.ts";
 import { selectKept } from "./kept-sql.ts";
 import { IS_PRUNABLE, ORDER_OF, type Part, TABLE_OF } from "./parts.ts";
-import type { PruneTarget } from "./prune.ts";
+import type { PruneTarget } from "./target.ts";
 
 export interface Batch {
   /** Stores rows, each a line of JSON, before they are removed. */

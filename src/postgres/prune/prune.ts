@@ -2,26 +2,17 @@ import type pg from "pg";
 import { PermanentError } from "../../core/errors.ts";
 import { toMs } from "../../core/duration.ts";
 import type { PointInTime } from "../../core/point-in-time.ts";
-import type { PruneNeeds } from "../../core/prune-needs.ts";
 import { decisionInstant } from "../evidence-sql.ts";
 import { type Batch, LIMIT_MS, pruneBatch, pruneDecisionBatch } from "./batches.ts";
 import { type KeptBecause, KEPT_DAYS, selectKept } from "./kept-sql.ts";
 import { IS_PRUNABLE, type Part, TABLE_OF } from "./parts.ts";
+import type { PruneTarget } from "./target.ts";
 
 /** A model with recorded rows; of one that the settings do not name, what its latest decision was judged by. */
 export interface RecordedModel {
   model: string;
   policy: unknown;
   trainer: string | null;
-}
-
-/** A model that is pruned, and what is kept of it. */
-export interface PruneTarget {
-  model: string;
-  trainer: string;
-  needs: PruneNeeds;
-  /** ISO 8601: what is older may go. */
-  before: string;
 }
 
 /** Where the decisions of a model that are kept begin; null if it has none. */

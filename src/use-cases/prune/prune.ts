@@ -3,7 +3,8 @@ import { GUIDE_POLICY, Policy } from "../../core/policy.ts";
 import type { PointInTime } from "../../core/point-in-time.ts";
 import { type PruneNeeds, pruneNeedsOf } from "../../core/prune-needs.ts";
 import type { Database } from "../../postgres/database.ts";
-import type { KeptFrom, PruneTarget } from "../../postgres/prune/prune.ts";
+import type { KeptFrom } from "../../postgres/prune/prune.ts";
+import type { PruneTarget } from "../../postgres/prune/target.ts";
 import { findModel } from "../../config/find-model.ts";
 import { describeCutOff, openArchive } from "./archive.ts";
 
