@@ -53,25 +53,28 @@ async function demo({ once: isOnce = false, scenario, config: file }: DemoOption
       await Promise.race([playing, once(signal, "abort")]);
       signal.throwIfAborted();
       if (isOnce) return finished.abort();
-      const { DATABASE_URL: database } = prepared.exports;
-      if (file === undefined && database !== undefined)
-        say(
-          `\nFor commands that work on the database, such as prune:\n\n  export DATABASE_URL='${database}'`,
-        );
-      sayPages(app, file === undefined ? chooseModel(config.models) : null);
+      const model = file === undefined ? chooseModel(config.models) : null;
+      sayPages(app, model, file === undefined ? prepared.exports["DATABASE_URL"] : undefined);
     },
   });
 }
 
-/** @param model The one model of the demo's event; null if there were several. */
-function sayPages(app: App, model: string | null): void {
+/**
+ * @param model The one model of the demo's event; null if there were several.
+ * @param databaseUrl The database that the demo has started for its own models; undefined otherwise.
+ */
+function sayPages(app: App, model: string | null, databaseUrl: string | undefined): void {
   const address = app.address();
   const pages = [["All models", "/"], ...(model === null ? [] : [[model, `/models/${model}`]])] as const;
   const width = Math.max(...pages.map(([name]) => name.length));
   const lines = pages.map(([name, path]) => `${`${name}:`.padEnd(width + 2)} ${address}${path}`);
-  say(
-    `\nServing until Ctrl-C.\n\n${lines.join("\n")}\n\nIn another terminal: export RETRIGGER_URL=${address}`,
-  );
+  const exports = [
+    `export RETRIGGER_URL=${address}`,
+    // For what works on the database itself, such as prune.
+    ...(databaseUrl === undefined ? [] : [`export DATABASE_URL='${databaseUrl}'`]),
+  ];
+  const others = exports.map((line) => `  ${line}`);
+  say(`\nServing until Ctrl-C.\n\n${lines.join("\n")}\n\nIn another terminal:\n\n${others.join("\n")}`);
 }
 
 /** The port of the settings, or a free one if they name none and the default is taken. */

@@ -37,10 +37,10 @@ export function createPrune(): Command {
 
 async function run({ before, model, archive, dryRun, json }: PruneOptions): Promise<void> {
   const env = loadEnvironment();
-  if (env["RETRIGGER_URL"] !== undefined)
+  if (env["RETRIGGER_URL"] !== undefined && env["DATABASE_URL"] === undefined)
     throw new PermanentError(
       "CONFIG",
-      "prune works on the database itself, not through a service: unset RETRIGGER_URL, and set DATABASE_URL",
+      "prune works on the database itself, not through the service of RETRIGGER_URL: set DATABASE_URL",
     );
   const config = parseConfigWithoutRedis(env);
   const request = {
@@ -51,11 +51,13 @@ async function run({ before, model, archive, dryRun, json }: PruneOptions): Prom
   };
   if (!request.isDryRun && request.archive === null)
     printNote("Without --archive, the rows are removed without a copy.");
-  const progress = createProgress("rows");
+  const progress = createProgress("Pruning");
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
   process.once("SIGINT", stop).once("SIGTERM", stop);
-  const hooks = { onProgress: progress.show, onNote: printNote, signal: stopping.signal };
+  const onProgress = (done: number, total: number): void =>
+    progress.show(total === 0 ? 1 : done / total, `${formatCount(done)} of ${formatCount(total)} rows`);
+  const hooks = { onProgress, onNote: printNote, signal: stopping.signal };
   try {
     const result = await withDatabase(config, (database) => {
       const act = () => prune(config, database, request, hooks);

@@ -29,7 +29,7 @@ async function isOfTests(directory: string): Promise<boolean> {
 /** Starts the demo and waits until it serves. */
 async function serveDemo() {
   const child = spawnScript("src/demo.ts", ["--scenario", "2"], {});
-  const text = await untilOutput(child, /RETRIGGER_URL=\S+\n/);
+  const text = await untilOutput(child, /RETRIGGER_URL=\S+\n.*DATABASE_URL=\S+\n/);
   return { child, text, address: /http:\/\/\S+?(?=\/models)/.exec(text)?.[0] };
 }
 
@@ -50,13 +50,16 @@ describe("npm run demo", { timeout: 90_000 }, () => {
   it("serves its pages, with a history behind its event, until SIGINT, and leaves nothing behind", async () => {
     const before = await findServers();
     const { child, text, address } = await serveDemo();
-    expect(text.split("\n").slice(-7)).toEqual([
+    expect(text.split("\n").slice(-10)).toEqual([
       "Serving until Ctrl-C.",
       "",
       `All models:  ${address}/`,
       `cinematch:   ${address}/models/cinematch`,
       "",
-      `In another terminal: export RETRIGGER_URL=${address}`,
+      "In another terminal:",
+      "",
+      `  export RETRIGGER_URL=${address}`,
+      expect.stringMatching(/^ {2}export DATABASE_URL='postgres:\S+'$/),
       "",
     ]);
     expect(text).toContain("Model: cinematch");
@@ -144,7 +147,7 @@ describe("npm run demo -- --config", { timeout: 90_000 }, () => {
     try {
       const text = await untilOutput(child, /Serving until Ctrl-C/);
       expect(text).toMatch(
-        /Serving until Ctrl-C\.\n\nAll models: {2}(http:\S+)\/\n\nIn another terminal: export RETRIGGER_URL=\1\n$/,
+        /Serving until Ctrl-C\.\n\nAll models: {2}(http:\S+)\/\n\nIn another terminal:\n\n {2}export RETRIGGER_URL=\1\n$/,
       );
       const [, films, fraud, prices] = text.split(/^━━ \w+ ━+$/m);
       expect(films).toContain(": trigger_mock (drift_detected)");

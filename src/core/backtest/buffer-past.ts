@@ -72,7 +72,7 @@ export function createBufferPast({
 }
 
 /** How many of some ascending times are not later than an instant. */
-export function countTo(times: readonly number[], at: number): number {
+function countTo(times: readonly number[], at: number): number {
   return bisect(times, (time) => time <= at);
 }
 

@@ -3,7 +3,7 @@ import type { Arrival, Past, PastCheck } from "../../../src/core/backtest/past.t
 import { GUIDE_POLICY, parsePolicy, type Policy } from "../../../src/core/policy.ts";
 
 export const DAY = 86_400_000;
-export const START = Date.parse("2026-09-01T00:00:00Z");
+const START = Date.parse("2026-09-01T00:00:00Z");
 
 /** Some day of the period, at midnight. */
 export const day = (number: number): number => START + number * DAY;
@@ -24,7 +24,7 @@ export const quiet = (number: number, changes: Partial<PastCheck> = {}): PastChe
 export const rows = (number: number, count: number): Arrival => ({ at: day(number), rows: count });
 
 /** Thirty days, with some of what may be known of them. */
-export function pastOf(known: Partial<Past>): Past {
+function pastOf(known: Partial<Past>): Past {
   return {
     from: START,
     to: day(30),
