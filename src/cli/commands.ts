@@ -18,6 +18,7 @@ import { createReportChecks } from "./report-checks.ts";
 import { createSnooze, createUnsnooze } from "./snooze.ts";
 import { createToken } from "./token.ts";
 import { createTune } from "./tune.ts";
+import { createVerify } from "./verify.ts";
 import { createWhy } from "./why.ts";
 
 /** The commands, in the order of the help text. To add one, add a file and a line here. */
@@ -40,6 +41,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   createOutcome,
   createParity,
   createPrune,
+  createVerify,
   createToken,
   createAudit,
   createDoctor,

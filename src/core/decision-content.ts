@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { computeDriftRatio } from "./drift-ratio.ts";
 import type { Verdict } from "./evaluate.ts";
-import { EVALUATOR_VERSION } from "./evaluator-version.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Policy } from "./policy.ts";
 import { toRecordedPolicy } from "./recorded-policy.ts";
@@ -51,7 +50,8 @@ export function contentOf({ evidence, policy, verdict, shadow, ...decided }: Dec
     newestAlertAt: findNewestAlertTime(evidence),
     explanation: verdict.explanation,
     forced: verdict.forced,
-    evaluator: EVALUATOR_VERSION,
+    // During an upgrade, a worker of another version may have reached the verdict.
+    evaluator: verdict.evaluator,
     shadow,
   };
 }

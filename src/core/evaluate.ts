@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CheckResult } from "./check.ts";
 import { ConditionResult } from "./condition.ts";
+import { EVALUATOR_VERSION } from "./evaluator-version.ts";
 import type { Evidence } from "./evidence.ts";
 import { explain } from "./explain/explain.ts";
 import { Explanation } from "./explain/explanation.ts";
@@ -32,6 +33,8 @@ export const Verdict = z.object({
   nextLookAt: z.string().nullable().default(null),
   /** What would turn the verdict, and what did not count. */
   explanation: Explanation.nullable().default(null),
+  /** The version of the evaluator; null from a version that did not say so. */
+  evaluator: z.int().nullable().default(null),
 });
 export type Verdict = z.infer<typeof Verdict>;
 
@@ -41,7 +44,7 @@ export type Verdict = z.infer<typeof Verdict>;
  */
 export function evaluate(evidence: Evidence, policy: Policy): Verdict {
   const judgement = decide(evidence, policy);
-  return { ...judgement, explanation: explain(evidence, policy, judgement) };
+  return { ...judgement, explanation: explain(evidence, policy, judgement), evaluator: EVALUATOR_VERSION };
 }
 
 /** The verdict of `evaluate` without its explanation, the search for which takes most of the time. */

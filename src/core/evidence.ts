@@ -1,9 +1,12 @@
 import { z } from "zod";
 
-/** A figure of a source table. NULL, NaN, infinities and texts carry no information, so they all become null. */
+/**
+ * A figure of a source table. NULL, NaN, infinities and texts carry no information, so they all become null. -0 becomes 0, which is
+ * all that JSON keeps of it.
+ */
 const Figure = z
   .union([z.number(), z.string(), z.null()])
-  .transform((value) => (typeof value === "number" ? value : null));
+  .transform((value) => (typeof value === "number" ? value + 0 : null));
 
 /** One row of `drift_alerts` inside the lookback window. */
 export const DriftCheck = z.object({

@@ -21,6 +21,8 @@ export interface Facts {
   isGuarded: boolean;
   /** How long the alerts of a failed training are held back; null for not at all. */
   backoff: Duration | null;
+  /** Lists of checks that were taken from the evidence already, by what they are. */
+  lists: Map<string, readonly WeighedCheck[]>;
 }
 
 /** The checks of the evidence that count, newest first. */
@@ -68,18 +70,16 @@ export function isDiscounted(evidence: Evidence): boolean {
 
 const discounted = new WeakMap<readonly WeighedCheck[], boolean>();
 
-const lists = new WeakMap<Facts, Map<string, readonly WeighedCheck[]>>();
-
 /** Several criteria need the same list. */
 function remember(
-  facts: Facts,
+  { lists }: Facts,
   name: string,
   compute: () => readonly WeighedCheck[],
 ): readonly WeighedCheck[] {
-  const known = lists.get(facts) ?? new Map<string, readonly WeighedCheck[]>();
-  lists.set(facts, known);
-  const list = known.get(name) ?? compute();
-  known.set(name, list);
+  const known = lists.get(name);
+  if (known !== undefined) return known;
+  const list = compute();
+  lists.set(name, list);
   return list;
 }
 
@@ -203,5 +203,6 @@ export function snapshotFacts(evidence: Evidence, counting: Counting = "unanswer
     sampleFloor: 0,
     isGuarded: true,
     backoff: null,
+    lists: new Map(),
   };
 }

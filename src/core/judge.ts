@@ -107,6 +107,7 @@ function factsOf(evidence: Evidence, policy: Policy, now: number, counting: Coun
     sampleFloor: sampleFloorOf(policy),
     isGuarded: hasRetriggerGuard(policy),
     backoff: backoffOf(policy),
+    lists: new Map(),
   };
 }
 
@@ -158,7 +159,15 @@ function createGuardInput(
   now: number,
   isConditionMet: boolean,
 ): Omit<GuardInput, "othersPass"> {
-  const facts = (counting: Counting, at: number): Facts => factsOf(evidence, policy, at, counting);
+  // The guards ask for the same facts again and again.
+  const current = new Map<Counting, Facts>();
+  const facts = (counting: Counting, at: number): Facts => {
+    const known = at === now ? current.get(counting) : undefined;
+    if (known !== undefined) return known;
+    const own = factsOf(evidence, policy, at, counting);
+    if (at === now) current.set(counting, own);
+    return own;
+  };
   const holdsAt = (counting: Counting, at: number): boolean =>
     counting === "all" && at === now ? isConditionMet : holds(policy.when, facts(counting, at));
   const drifts = (counting: Counting, at: number): boolean =>

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import canonicalize from "canonicalize";
+import { canonicalJson } from "../core/canonical-json.ts";
 import type { Policy } from "../core/policy.ts";
 import { toRecordedPolicy } from "../core/recorded-policy.ts";
 
@@ -18,7 +18,5 @@ export function hashCanonical(value: unknown): string {
  * arrays counts.
  */
 export function digestCanonical(value: unknown): Buffer {
-  const text = canonicalize(value);
-  if (text === undefined) throw new Error(`a value of type ${typeof value} has no JSON form`);
-  return createHash("sha256").update(text).digest();
+  return createHash("sha256").update(canonicalJson(value)).digest();
 }

@@ -36,6 +36,7 @@ import { createRequestStore } from "./requests.ts";
 import { createDatasetStore } from "./source-datasets.ts";
 import { createSourcePools } from "./source-pools.ts";
 import { createTokenStore } from "./tokens.ts";
+import { createVerificationStore } from "./verification.ts";
 
 /** All access to Postgres. Every error says where it happened, why, and what to do. */
 export type Database = ReturnType<typeof createDatabase>;
@@ -93,6 +94,7 @@ export function createDatabase(
     ...createPastStore(options),
     ...createParityStore(options),
     ...createPruneStore(options),
+    ...createVerificationStore(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");

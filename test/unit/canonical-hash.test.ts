@@ -1,5 +1,8 @@
 import { createHash } from "node:crypto";
+import canonicalize from "canonicalize";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { canonicalJson } from "../../src/core/canonical-json.ts";
 import { Policy } from "../../src/core/policy.ts";
 import { hashCanonical, hashPolicy } from "../../src/postgres/canonical-hash.ts";
 import { guidePolicy } from "../support/evidence.ts";
@@ -62,6 +65,17 @@ describe("the canonical hash", () => {
     expect(hashJson(one)).not.toBe(hashJson(other));
   });
 
+  it("is that of another implementation of RFC 8785", () => {
+    const texts = fc.string({ unit: "grapheme" });
+    fc.assert(
+      fc.property(fc.jsonValue({ stringUnit: "grapheme", maxDepth: 4 }), texts, (value, text) => {
+        const wrapped = { value, [text]: text, "10": 1, "9": -0, "\u20ac": 1e21, "\u{1f600}": 1e-7 };
+        expect(canonicalJson(wrapped)).toBe(canonicalize(wrapped));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it("takes an undefined field as a missing one", () => {
     expect(hashCanonical({ a: 1, b: undefined })).toBe(hashCanonical({ a: 1 }));
   });
@@ -69,5 +83,6 @@ describe("the canonical hash", () => {
   it("rejects what has no JSON form", () => {
     expect(() => hashCanonical(undefined)).toThrow("no JSON form");
     expect(() => hashCanonical({ a: Number.NaN })).toThrow("NaN");
+    expect(() => hashCanonical({ a: "\ud800" })).toThrow("surrogate");
   });
 });

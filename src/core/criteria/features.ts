@@ -87,7 +87,8 @@ export const features = {
 type Named = Pick<Settings, "of" | "weights">;
 
 function namesOf({ of, weights }: Named): string[] {
-  return weights ? Object.keys(weights) : (of ?? []);
+  // Sorted, because a recorded policy comes back with its keys in another order.
+  return weights ? Object.keys(weights).toSorted() : (of ?? []);
 }
 
 function computeMost(named: Named): number {

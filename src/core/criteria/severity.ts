@@ -60,7 +60,7 @@ export const severity = {
   advise: () => [],
   levers: (settings, place) => ({
     raise: [aCheckAt(settings, place)],
-    lower: [capScores("severity", settings.within)],
+    lower: [capScores("severity", settings.within, (evidence) => computeExcess(evidence, settings))],
   }),
 } as const satisfies Criterion<typeof fields>;
 
@@ -100,6 +100,12 @@ function measure(facts: Facts, settings: Settings): Measurement {
     return left.length > 0 && compute(left, settings) >= required;
   });
   return { required, actual, passed: false, nextLookAt: nextLookAt ?? null };
+}
+
+/** Which share of the scores is too much. */
+function computeExcess(evidence: Evidence, settings: Settings): number {
+  const actual = compute(listRatios(snapshotFacts(evidence), settings), settings);
+  return 1 - (settings.worst ?? settings.mean ?? 1) / actual;
 }
 
 function aCheckAt(settings: Settings, place: string): Lever {

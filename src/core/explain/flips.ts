@@ -45,6 +45,8 @@ class Search {
   /** Each with its limit, which may take a search of its own. */
   readonly #limits: ReadonlyMap<Lever, number>;
   readonly #now: number;
+  /** When levers at their limits turn the verdict, by their ids. */
+  readonly #instants = new Map<string, number | null>();
   #judgements = 0;
 
   constructor(evidence: Evidence, policy: Policy, { decision }: Judgement) {
@@ -76,9 +78,8 @@ class Search {
         const set = [...needed, ...subset];
         const smaller = found.filter((known) => known.set.every((lever) => set.includes(lever)));
         if (smaller.some(({ at }) => at === this.#now)) continue;
-        // What a smaller set turns in time is of interest only if this one turns it sooner.
-        const attempt = this.#try(set);
-        if (attempt === null || smaller.some(({ at }) => at <= attempt.at)) continue;
+        const attempt = this.#try(set, Math.min(...smaller.map(({ at }) => at)));
+        if (attempt === null) continue;
         found.push({ set, at: attempt.at });
         attempts.push(attempt);
       }
@@ -100,12 +101,14 @@ class Search {
     return null;
   }
 
-  /** The smallest sizes with which a set of levers turns the verdict; null if it does not, or if a part of it does. */
-  #try(set: readonly Lever[]): Attempt | null {
-    const moves = this.#atLimits(set);
-    const at = this.#findInstant(moves);
-    if (at === null) return null;
-    const attempt = this.#shrink({ moves, at });
+  /**
+   * The smallest sizes with which a set of levers turns the verdict; null if it does not, or if a part of it does. What a smaller
+   * set turns in time is of interest only if this one turns it sooner.
+   */
+  #try(set: readonly Lever[], before: number): Attempt | null {
+    const at = this.#findInstantAtLimits(set);
+    if (at === null || at >= before) return null;
+    const attempt = this.#shrink({ moves: this.#atLimits(set), at });
     return this.#isMinimal(attempt) ? attempt : null;
   }
 
@@ -166,7 +169,16 @@ class Search {
 
   /** Whether levers at their limits turn the verdict, now or at some later instant. */
   #turnsAtLimits(levers: readonly Lever[]): boolean {
-    return this.#findInstant(this.#atLimits(levers)) !== null;
+    return this.#findInstantAtLimits(levers) !== null;
+  }
+
+  #findInstantAtLimits(levers: readonly Lever[]): number | null {
+    const key = levers.map(({ id }) => id).join();
+    const known = this.#instants.get(key);
+    if (known !== undefined) return known;
+    const at = this.#findInstant(this.#atLimits(levers));
+    this.#instants.set(key, at);
+    return at;
   }
 
   /**

@@ -5,7 +5,7 @@ import { formatRatio } from "../format.ts";
 import type { Lever } from "./lever.ts";
 
 /** Lower scores: each at most a share of what it was. The size is the share that is taken away, from 0 to 1. */
-export function capScores(check: string, within: string): Lever {
+export function capScores(check: string, within: string, guess?: Lever["guess"]): Lever {
   return {
     id: "lower_scores",
     check,
@@ -13,6 +13,7 @@ export function capScores(check: string, within: string): Lever {
     scale: 1,
     limit: () => 1,
     apply: scale,
+    ...(guess === undefined ? {} : { guess }),
     describe: (size, evidence) => {
       const start = Date.parse(evidence.takenAt) - toMs(within);
       const count = weighedChecks(evidence).filter((check) => timeOf(check) > start).length;

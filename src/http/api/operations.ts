@@ -9,6 +9,7 @@ import { outcomeOperations } from "./outcomes.ts";
 import { parityOperations } from "./parity.ts";
 import { requestOperations } from "./requests.ts";
 import { streamOperations } from "./streams.ts";
+import { verificationOperations } from "./verification.ts";
 
 /** Every operation of the API. */
 export const OPERATIONS: readonly AnyOperation[] = [
@@ -21,6 +22,7 @@ export const OPERATIONS: readonly AnyOperation[] = [
   ...decisionOperations,
   ...outcomeOperations,
   ...parityOperations,
+  ...verificationOperations,
   ...streamOperations,
   ...accessOperations,
 ];

@@ -124,6 +124,12 @@ export const healthPage: Page = {
               </Table>
             )}
           </section>
+          <section id="verification" data-part class="panel">
+            <h2>Recorded decisions</h2>
+            <p>
+              <a href="/verification">Verify that they are what was recorded</a>
+            </p>
+          </section>
           <section id="findings" data-part class="panel">
             <h2>Doctor</h2>
             {latest === null ? (

@@ -14,6 +14,7 @@ import { retryPage } from "./retry.tsx";
 import { runPage } from "./run.ts";
 import { settingsPage } from "./settings.tsx";
 import { trainingsPage } from "./trainings.tsx";
+import { verificationPage } from "./verification.tsx";
 
 /** Every page. Those with a name in the navigation are there in this order. */
 export const PAGES: readonly Page[] = [
@@ -33,4 +34,5 @@ export const PAGES: readonly Page[] = [
   runPage,
   healthPage,
   settingsPage,
+  verificationPage,
 ];

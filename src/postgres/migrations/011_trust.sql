@@ -9,33 +9,37 @@ ALTER TABLE retraining_decisions
 
 COMMENT ON COLUMN retraining_decisions.evaluator IS 'The version of the evaluator that reached the verdict; NULL from before versions were recorded.';
 COMMENT ON COLUMN retraining_decisions.shadow IS 'What the shadow policy would have decided on the same evidence; NULL if the model has none.';
-COMMENT ON COLUMN retraining_decisions.content_sha256 IS 'SHA-256 of the canonical JSON (RFC 8785) of what was recorded; NULL: a row of the DAG, or from before rows were chained.';
+COMMENT ON COLUMN retraining_decisions.content_sha256 IS 'SHA-256 of the canonical JSON (RFC 8785) of what was recorded; NULL: written by the DAG or by a version that computed none.';
 COMMENT ON COLUMN retraining_decisions.previous_sha256 IS 'The hash of the model''s previous chained decision; NULL: it is the first.';
 COMMENT ON COLUMN retraining_decisions.sha256 IS 'SHA-256 over content_sha256, previous_sha256, id and decision_date, as retrigger_link writes them.';
 
--- The newest chained decision of a model.
-CREATE INDEX retraining_decisions_chained ON retraining_decisions (model, id DESC) WHERE sha256 IS NOT NULL;
+-- A chain has no branches: of two decisions that would continue the same one, the second finds its place taken.
+CREATE UNIQUE INDEX retraining_decisions_chained ON retraining_decisions (model, COALESCE(previous_sha256, '')) WHERE sha256 IS NOT NULL;
 
 -- What `sha256` is computed over: JSON in its canonical form. A date without a zone stays as it is; one with a zone is in UTC.
 CREATE OR REPLACE FUNCTION retrigger_link(content BYTEA, decided ANYELEMENT, id BIGINT, previous BYTEA) RETURNS TEXT
     LANGUAGE sql STABLE AS $$
-    SELECT format('{"contentSha256":"%s","decisionDate":%s,"id":%s,"previousSha256":%s}', encode(content, 'hex'),
+    SELECT format('{"contentSha256":%s,"decisionDate":%s,"id":%s,"previousSha256":%s}',
+        COALESCE('"' || encode(content, 'hex') || '"', 'null'),
         COALESCE(CASE WHEN pg_typeof(decided) = 'timestamptz'::regtype
             THEN to_json(decided::timestamptz AT TIME ZONE 'UTC')::text ELSE to_json(decided::timestamp)::text END, 'null'),
         id, COALESCE('"' || encode(previous, 'hex') || '"', 'null'))
 $$;
 
--- The id and the date of a decision are known only here, and its place in the chain too.
+-- The id and the date of a decision are known only here, and its place in the chain too. Decisions of workers of the version before
+-- have a place as well, without a hash of their content; a restored row keeps the hashes that it comes with.
 CREATE OR REPLACE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT sha256 INTO NEW.previous_sha256 FROM retraining_decisions
-    WHERE model = NEW.model AND id < NEW.id AND sha256 IS NOT NULL ORDER BY id DESC LIMIT 1;
+    NEW.previous_sha256 := COALESCE(
+        (SELECT sha256 FROM retraining_decisions
+         WHERE model = NEW.model AND id < NEW.id AND sha256 IS NOT NULL ORDER BY id DESC LIMIT 1),
+        (SELECT sha256 FROM retraining_pruned WHERE model = NEW.model));
     NEW.sha256 := sha256(convert_to(
         retrigger_link(NEW.content_sha256, NEW.decision_date, NEW.id, NEW.previous_sha256), 'UTF8'));
     RETURN NEW;
 END $$;
 CREATE TRIGGER retraining_decisions_chained BEFORE INSERT ON retraining_decisions
-    FOR EACH ROW WHEN (NEW.content_sha256 IS NOT NULL) EXECUTE FUNCTION retrigger_chain_decision();
+    FOR EACH ROW WHEN (NEW.run_id IS NOT NULL AND NEW.sha256 IS NULL) EXECUTE FUNCTION retrigger_chain_decision();
 
 -- What trainings brought.
 CREATE TABLE retraining_outcomes (

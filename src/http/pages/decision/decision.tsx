@@ -6,11 +6,17 @@ import { formatCount } from "../../../core/format.ts";
 import { listAuditTargets } from "../../audit-targets.ts";
 import { isSettledWithin } from "../../../process/lifecycle.ts";
 import { viewDecision } from "../../../use-cases/decision-view.ts";
+import {
+  describeVerified,
+  type DecisionVerification,
+  verifyOne,
+} from "../../../use-cases/verify/verify-one.ts";
 import { REDIS_LIMIT_MS } from "../../../use-cases/model-view.ts";
 import { ApprovalForms, DispatchForms } from "../../actions/decision-forms.tsx";
 import { DecisionPath } from "../../api/schemas.ts";
 import { AnswerPanel, describeNearestFlip } from "../../parts/answer.tsx";
 import { BufferTable, CheckTable } from "../../parts/evidence.tsx";
+import { Badge } from "../../parts/badge.tsx";
 import { ModelLink, modelPath } from "../../parts/links.tsx";
 import { Time } from "../../parts/time.tsx";
 import { Conditions, Guards } from "../../parts/verdict.tsx";
@@ -26,12 +32,15 @@ export const decisionPage: Page = {
   requires: ["postgres"],
   async load({ params, mayAct, now }, { live, database, config, queues }) {
     const { id } = parseInput(DecisionPath, params, "path");
-    const view = await viewDecision(database, id, {
-      timeZone: config.timeZone,
-      settingNamesOf: (model) => live.models().get(model)?.settingNames ?? {},
-      targets: listAuditTargets(id),
-      now,
-    });
+    const [view, verification] = await Promise.all([
+      viewDecision(database, id, {
+        timeZone: config.timeZone,
+        settingNamesOf: (model) => live.models().get(model)?.settingNames ?? {},
+        targets: listAuditTargets(id),
+        now,
+      }),
+      verifyOne(database, id),
+    ]);
     const { decision, training, answer, basis, explanation, report, trail } = view;
     const { runId } = decision;
     // They are kept for a while only; without Redis there are none to show.
@@ -64,6 +73,7 @@ export const decisionPage: Page = {
                 </>
               )}
             </p>
+            <Verified verification={verification} />
           </AnswerPanel>
           <div id="actions" data-part>
             {mayAct && (
@@ -135,6 +145,26 @@ export const decisionPage: Page = {
     };
   },
 };
+
+/** Whether the row is what was recorded, or what is wrong with it. */
+function Verified({ verification }: { verification: DecisionVerification }) {
+  const { faults } = verification;
+  if (faults.length === 0)
+    return (
+      <p class="soft">
+        <a href="/verification">{describeVerified(verification)}</a>
+      </p>
+    );
+  return (
+    <ul class="tree">
+      {faults.map(({ kind, text }) => (
+        <li>
+          <Badge tone="bad">{kind}</Badge> {text}
+        </li>
+      ))}
+    </ul>
+  );
+}
 
 /** Whether a job is there; not if Redis does not say so soon. */
 async function hasJob(queue: Queue, id: string): Promise<boolean> {

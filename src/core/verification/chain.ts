@@ -1,0 +1,172 @@
+import type { VerificationFault } from "./fault.ts";
+
+/** What of a row takes part in its model's chain. Hashes are hexadecimal. */
+export interface ChainedRow {
+  id: number;
+  model: string;
+  /** Whether a run of the service wrote it; a row of the DAG has no place in the chain. */
+  hasRun: boolean;
+  /** The last decision that its evidence saw, as recorded; null for none. */
+  previousId: number | null;
+  decisionDate: string | null;
+  contentSha256: string | null;
+  previousSha256: string | null;
+  sha256: string | null;
+  /** The hash of its content as it stands. */
+  content: string;
+}
+
+/** What a row's hash is computed over. */
+export type Link = Pick<ChainedRow, "id" | "decisionDate" | "contentSha256" | "previousSha256">;
+
+interface KnownRow {
+  id: number;
+  sha256: string;
+  /** What its hash would be, as it stands. */
+  link: string;
+}
+
+interface Chain {
+  /** The newest chained rows, oldest first. */
+  known: KnownRow[];
+  /** Rows after the newest of them whose hashes are gone. */
+  unhashed: number;
+  /** The newest row of the DAG. */
+  dagId: number | null;
+}
+
+/** How many rows of a model are remembered: so many inserted ones in a row are named. */
+const REMEMBERED = 32;
+
+/**
+ * Follows the chains of models, row by row in the order of their ids. It remembers a few rows of each model, however many there
+ * are.
+ *
+ * @param hashLink Computes the hash of a row.
+ * @param prunedHashOf The hash of the newest pruned decision of a model; null for none.
+ */
+export function createChains(
+  hashLink: (link: Link) => string,
+  prunedHashOf: (model: string) => string | null,
+) {
+  const chains = new Map<string, Chain>();
+
+  function chainOf(model: string): Chain {
+    const chain = chains.get(model) ?? { known: [], unhashed: 0, dagId: null };
+    chains.set(model, chain);
+    return chain;
+  }
+
+  function remember(row: ChainedRow): void {
+    const chain = chainOf(row.model);
+    if (row.sha256 === null) {
+      if (row.hasRun || isStripped(row)) chain.unhashed += 1;
+      else chain.dagId = row.id;
+      return;
+    }
+    chain.known.push({ id: row.id, sha256: row.sha256, link: hashLink(row) });
+    if (chain.known.length > REMEMBERED) chain.known.shift();
+    chain.unhashed = 0;
+  }
+
+  /** Whether a row continues the one before it. */
+  function continues({ model, previousSha256 }: ChainedRow): boolean {
+    const last = chainOf(model).known.at(-1);
+    if (!last) return previousSha256 === prunedHashOf(model);
+    return previousSha256 === last.sha256 || previousSha256 === last.link;
+  }
+
+  function check(row: ChainedRow): VerificationFault[] {
+    if (row.sha256 === null) return checkUnhashed(row, chainOf(row.model), prunedHashOf(row.model));
+    const found = findChangedHash(row, chainOf(row.model), hashLink);
+    if (continues(row) || found?.column === "previous_sha256") return found ? [found.fault] : [];
+    const start = prunedHashOf(row.model);
+    return [...(found ? [found.fault] : []), ...checkPlace(row, chainOf(row.model), start)];
+  }
+
+  return {
+    /** The faults of the next row's place in its chain. */
+    next(row: ChainedRow): VerificationFault[] {
+      const faults = check(row);
+      remember(row);
+      return faults;
+    },
+    /** Takes a row as the one before the next, unchecked. */
+    begin: remember,
+    /** The id after which a row should have come that is missing before this one; null if none is. */
+    findGap(row: ChainedRow): number | null {
+      if (row.sha256 === null || continues(row)) return null;
+      const { known } = chainOf(row.model);
+      const isKnown = known.some(
+        ({ sha256, link }) => row.previousSha256 === sha256 || row.previousSha256 === link,
+      );
+      return isKnown || row.previousSha256 === null ? null : (known.at(-1)?.id ?? 0);
+    },
+    hasRows: (model: string): boolean => chains.has(model),
+  };
+}
+
+function checkUnhashed(row: ChainedRow, { known }: Chain, pruned: string | null): VerificationFault[] {
+  const { id, model } = row;
+  if (isStripped(row))
+    return [{ kind: "changed", model, decisionId: id, text: `#${id} was changed: its sha256 was removed` }];
+  const since = known.at(-1)?.id;
+  if (!row.hasRun || (since === undefined && pruned === null)) return [];
+  const text = `#${id} was inserted, or its hashes were removed: it has none, although ${since === undefined ? "the pruned decisions" : `#${since}`} before it had`;
+  return [{ kind: "inserted", model, decisionId: id, text }];
+}
+
+/** Whether a row has a part of its hashes only. */
+function isStripped({ contentSha256, previousSha256 }: ChainedRow): boolean {
+  return contentSha256 !== null || previousSha256 !== null;
+}
+
+function findChangedHash(
+  row: ChainedRow,
+  { known }: Chain,
+  hashLink: (link: Link) => string,
+): { column: string; fault: VerificationFault } | null {
+  const { id, model, sha256 } = row;
+  if (hashLink(row) === sha256) return null;
+  const last = known.at(-1)?.sha256 ?? null;
+  const column =
+    hashLink({ ...row, previousSha256: last }) === sha256
+      ? "previous_sha256"
+      : hashLink({ ...row, contentSha256: row.content }) === sha256
+        ? "content_sha256"
+        : "id, decision_date or one of its hashes";
+  const text = `#${id} was changed: ${column} does not fit its sha256`;
+  return { column, fault: { kind: "changed", model, decisionId: id, text } };
+}
+
+/** What a row that does not continue the one before it tells about those before it. */
+function checkPlace(
+  row: ChainedRow,
+  { known, unhashed, dagId }: Chain,
+  pruned: string | null,
+): VerificationFault[] {
+  const { id, model, previousSha256, previousId } = row;
+  const inserted = (rows: readonly KnownRow[], what: string): VerificationFault[] =>
+    rows.map((other) => ({
+      kind: "inserted",
+      model,
+      decisionId: other.id,
+      text: `#${other.id} was inserted: #${id} ${what}`,
+    }));
+  const place = known.findLastIndex(
+    ({ sha256, link }) => previousSha256 === sha256 || previousSha256 === link,
+  );
+  if (place >= 0) return inserted(known.slice(place + 1), `continues #${known[place]?.id}`);
+  const last = known.at(-1);
+  if (last && previousSha256 === pruned) return inserted(known, "is the first of its chain");
+  // The hash that it continues was that of a row which has none now.
+  if (unhashed > 0) return [];
+  const isNamed =
+    previousId !== null && previousId !== dagId && previousId > (last?.id ?? 0) && previousId < id;
+  const text = isNamed
+    ? `#${previousId} was removed: #${id} continues it`
+    : last
+      ? `A decision between #${last.id} and #${id} was removed: #${id} does not continue #${last.id}`
+      : `Decisions before #${id} were removed, and not by retrigger prune`;
+  return [{ kind: "removed", model, decisionId: isNamed ? previousId : null, text }];
+}

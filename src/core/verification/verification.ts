@@ -1,0 +1,63 @@
+import { z } from "zod";
+import { formatCount } from "../format.ts";
+import { VerificationFault } from "./fault.ts";
+
+/** The newest chained decision of a model: what is kept elsewhere to find a history that was rewritten. */
+export const Anchor = z.object({
+  model: z.string(),
+  decisionId: z.int(),
+  sha256: z.string(),
+  /** ISO 8601; null if its row has no date. */
+  at: z.string().nullable(),
+});
+export type Anchor = z.infer<typeof Anchor>;
+
+/** Decisions that were not verified in full, by the reason. */
+const Uncovered = z.object({
+  /** Rows of the DAG, which have neither a hash nor evidence. */
+  dag: z.int(),
+  /** Rows from before decisions had hashes: only whether decision and reason follow from the evidence was verified. */
+  unchained: z.int(),
+  /** Rows of an older version beside this one: their content has no hash. */
+  withoutContent: z.int(),
+  /** Of an older evaluator: the explanation was not compared. */
+  olderEvaluator: z.int(),
+  /** Of a newer evaluator than this version's: the verdict was not compared. */
+  newerEvaluator: z.int(),
+});
+type Uncovered = z.infer<typeof Uncovered>;
+
+/** The result of a verification. */
+export const Verification = z.object({
+  /** How many decisions were verified, without the rows of the DAG. */
+  decisions: z.int(),
+  models: z.array(z.object({ model: z.string(), decisions: z.int(), faults: z.int() })),
+  /** The first of them; `faultCount` counts all. */
+  faults: z.array(VerificationFault),
+  faultCount: z.int(),
+  uncovered: Uncovered,
+});
+export type Verification = z.infer<typeof Verification>;
+
+/** In one line: "Verified 1,234 decisions of 3 models: no faults; 18 rows of the DAG are not covered". */
+export function summarizeVerification(verification: Verification): string {
+  const { decisions, models, faultCount, uncovered } = verification;
+  const verified = `Verified ${count(decisions, "decision")} of ${count(models.length, "model")}`;
+  const found = faultCount === 0 ? "no faults" : count(faultCount, "fault");
+  return [`${verified}: ${found}`, ...describeUncovered(uncovered)].join("; ");
+}
+
+function describeUncovered(uncovered: Uncovered): string[] {
+  const texts: [number, string][] = [
+    [uncovered.dag, "of the DAG not covered"],
+    [uncovered.unchained, "from before hashes: verdicts only"],
+    [uncovered.withoutContent, "of an older version: chain and verdicts only"],
+    [uncovered.olderEvaluator, "of an older evaluator: explanations not compared"],
+    [uncovered.newerEvaluator, "of a newer evaluator: verdicts not compared"],
+  ];
+  return texts.flatMap(([rows, text]) => (rows === 0 ? [] : [`${count(rows, "row")} ${text}`]));
+}
+
+function count(number: number, noun: string): string {
+  return `${formatCount(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
