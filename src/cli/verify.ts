@@ -134,7 +134,7 @@ function printAll(verification: Verification, heads: number | null, json?: true)
     for (const fault of faults) print(faultLine(fault));
     if (faultCount > faults.length) print(`${formatCount(faultCount - faults.length)} more faults`);
     const kept = heads === null ? "" : `; ${formatCount(heads)} kept heads compared`;
-    print(summarizeVerification(verification) + kept);
+    print(wrap(summarizeVerification(verification) + kept, 80).join("\n  "));
   }
   if (faultCount > 0) process.exitCode = 1;
 }

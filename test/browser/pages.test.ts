@@ -50,6 +50,7 @@ describe.skipIf(HAS_NO_BROWSER)("every page", { timeout: 120_000 }, () => {
       "/events?model=no-such-model",
       "/health",
       "/settings",
+      "/verification",
       "/login",
     ];
   });

@@ -55,6 +55,7 @@ function clean(): Observation {
     hasGuard: true,
     wasRedisEmptied: false,
     leaks: [],
+    unverified: [],
   };
 }
 
@@ -198,6 +199,11 @@ describe("the auditor", () => {
         Object.assign(sent[0]?.job ?? {}, { result: { outcome: "folded", runId: "a" } });
         summaries.set("a", { supersededBy: "a", decisionId: null } as DecisionSummary);
       },
+    ],
+    [
+      "a decision that is not what was recorded",
+      "broken decision",
+      ({ unverified }) => unverified.push("#2 was changed"),
     ],
     ["a job that failed for good", "broken job", ({ brokenJobs }) => brokenJobs.push("act x: failed")],
     ["a lock that was not released", "leak", ({ keysLeft }) => keysLeft.push("decision-lock:default")],

@@ -36,6 +36,8 @@ export interface Observation {
   wasRedisEmptied: boolean;
   /** Worker processes that ended on their own, and connections that stayed open. */
   leaks: string[];
+  /** What `retrigger verify --all` finds. */
+  unverified: string[];
 }
 
 interface JobEnd {
@@ -90,6 +92,7 @@ export function audit(observation: Observation): Violation[] {
     ...auditDispatches(observation),
     ...auditEvents(observation),
     ...auditLatest(observation),
+    ...observation.unverified.map((text) => ({ kind: "broken decision", text }) as const),
     ...observation.brokenJobs.map((text) => ({ kind: "broken job", text }) as const),
     ...observation.contractFaults.map((text) => ({ kind: "broken contract", text }) as const),
     ...[...observation.leaks, ...observation.keysLeft.map((key) => `${key} is left in Redis`)].map(

@@ -85,6 +85,18 @@ export const MUTANTS: Mutant[] = [
     plan: PLAN,
     expected: "lost event",
   },
+  {
+    guard: "the hash of what is recorded",
+    changes: [
+      {
+        file: "src/postgres/decisions.ts",
+        find: "digestCanonical(content),",
+        replace: 'digestCanonical({ ...content, notes: "" }),',
+      },
+    ],
+    plan: { ...PLAN, events: 1 },
+    expected: "broken decision",
+  },
 ];
 
 /** A copy of the program with one guard removed, and a test that must fail. */

@@ -94,7 +94,7 @@ export async function observe(
     wasRedisEmptied,
     doublesRuns,
   }: Pick<Observation, "hasGuard" | "wasRedisEmptied" | "doublesRuns">,
-): Promise<Omit<Observation, "leaks">> {
+): Promise<Omit<Observation, "leaks" | "unverified">> {
   const events = await sandbox.sql<Observation["events"][number]>(
     `SELECT event_run_id AS "eventRunId", run_id AS "runId", floor(extract(epoch FROM received_at) * 1000)::float8 AS "receivedAt"
      FROM retraining_events`,

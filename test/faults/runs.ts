@@ -6,6 +6,7 @@ import { MISBEHAVIOURS } from "./misbehaviours.ts";
 import { observe, untilAtRest } from "./observe.ts";
 import type { Plan } from "./plans.ts";
 import type { Sandbox, SandboxOptions } from "./sandbox.ts";
+import { findUnverified } from "./unverified.ts";
 
 export interface Outcome {
   plan: Plan;
@@ -46,8 +47,9 @@ export async function makeRun(
     wasRedisEmptied: plan.fault.startsWith("Redis emptied"),
     doublesRuns: MISBEHAVIOURS[plan.github].doublesRuns ?? false,
   });
+  const unverified = await findUnverified(sandbox);
   const leaks = await sandbox.close();
-  const violations = audit({ ...observation, leaks });
+  const violations = audit({ ...observation, leaks, unverified });
   if (restedAt === null)
     violations.push({ kind: "broken job", text: `not at rest within ${restLimitMs} ms` });
   if (restedAt !== null && plan.fault.startsWith("worker killed") && recoveryMs > recoveryLimitMs)

@@ -26,6 +26,8 @@ export interface Sandbox {
   settings: Record<string, string>;
   producer: Producer;
   redis: Redis;
+  /** The database, unaffected by faults. */
+  directUrl: string;
   /** Queries Postgres directly, unaffected by faults. */
   sql<Row extends object = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>;
   /** The trainer; it outlives every worker process. */
@@ -88,6 +90,7 @@ export async function openSandbox(place: SandboxPlace, options: SandboxOptions):
     redis,
     github,
     directory,
+    directUrl,
     sql: (text, values) => queryOnce(directUrl, text, values),
     async startWorker(faults = {}, changes = {}) {
       const worker = spawnWorker(place.root, logFile, {

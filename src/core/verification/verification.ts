@@ -42,7 +42,8 @@ export type Verification = z.infer<typeof Verification>;
 /** In one line: "Verified 1,234 decisions of 3 models: no faults; 18 rows of the DAG are not covered". */
 export function summarizeVerification(verification: Verification): string {
   const { decisions, models, faultCount, uncovered } = verification;
-  const verified = `Verified ${count(decisions, "decision")} of ${count(models.length, "model")}`;
+  const covered = models.filter((model) => model.decisions > 0).length;
+  const verified = `Verified ${count(decisions, "decision")} of ${count(covered, "model")}`;
   const found = faultCount === 0 ? "no faults" : count(faultCount, "fault");
   return [`${verified}: ${found}`, ...describeUncovered(uncovered)].join("; ");
 }
