@@ -47,6 +47,8 @@ class Search {
   readonly #now: number;
   /** When levers at their limits turn the verdict, by their ids. */
   readonly #instants = new Map<string, number | null>();
+  /** Whether changes turn the verdict at an instant: the same ones are tried in several places. */
+  readonly #turned = new Map<string, boolean>();
   #judgements = 0;
 
   constructor(evidence: Evidence, policy: Policy, { decision }: Judgement) {
@@ -164,7 +166,12 @@ class Search {
 
   #turns({ moves, at }: Attempt): boolean {
     this.#judgements += 1;
-    return wouldTrigger(this.#apply(moves, at), this.#policy, at) !== (this.#decision === "trigger");
+    const key = `${at} ${moves.map(({ lever, size }) => `${lever.id} ${size}`).join()}`;
+    const known = this.#turned.get(key);
+    if (known !== undefined) return known;
+    const turned = wouldTrigger(this.#apply(moves, at), this.#policy, at) !== (this.#decision === "trigger");
+    this.#turned.set(key, turned);
+    return turned;
   }
 
   /** Whether levers at their limits turn the verdict, now or at some later instant. */
@@ -190,9 +197,10 @@ class Search {
     if (this.#decision === "trigger") return null;
     let at = this.#now;
     for (let ends = 0; ends < MAX_ENDS; ends += 1) {
+      // Costs less than a judgement, and often is the end of the search.
+      if (ends > 0 && this.#turns({ moves, at })) return at;
       this.#judgements += 1;
       const judgement = judge(this.#apply(moves, at), this.#policy, at);
-      if (judgement.decision === "trigger") return at;
       const next = findNextEnd(judgement);
       if (next === null) return null;
       at = Math.max(toSecond(next), at + 1000);
