@@ -1,3 +1,4 @@
+import { selectModelNames } from "./model-names.ts";
 import type pg from "pg";
 import { z } from "zod";
 import { AlertTimes, type DecisionContent, findNewestAlertTime } from "../core/decision-content.ts";
@@ -95,7 +96,9 @@ export function createDecisionExport({ pool, timeZone }: { pool: pg.Pool; timeZo
 
     /** The models with decisions, whether or not the settings name them. */
     async listDecidedModels(): Promise<string[]> {
-      return (await pool.query<{ model: string }>(LIST_MODELS)).rows.map(({ model }) => model);
+      return (
+        await pool.query<{ model: string }>(`${selectModelNames("retraining_decisions")} ORDER BY model`)
+      ).rows.map(({ model }) => model);
     },
 
     readExportedRows: (page: ExportPage) => read<ExportedRow>(ROW_COLUMNS, page),
@@ -155,14 +158,6 @@ function conditionsOf({ model, decision, reason, cause, since, until }: ExportFi
 const PLAN = `SELECT count(*)::float8 AS decisions, COALESCE(max(id), 0) AS "lastId",
   count(*) FILTER (WHERE run_id IS NULL OR decision_date IS NULL)::float8 AS "withoutRun",
   COALESCE(array_agg(DISTINCT model ORDER BY model), '{}') AS models FROM retraining_decisions AS decision`;
-
-// One step a model, however many decisions it has.
-const LIST_MODELS = `WITH RECURSIVE listed AS (
-  (SELECT model FROM retraining_decisions ORDER BY model LIMIT 1)
-  UNION ALL
-  SELECT (SELECT model FROM retraining_decisions WHERE model > listed.model ORDER BY model LIMIT 1)
-  FROM listed WHERE listed.model IS NOT NULL
-) SELECT model FROM listed WHERE model IS NOT NULL`;
 
 const HASHES = ["content_sha256", "previous_sha256", "sha256"]
   .map((column) => `encode(decision.${column}, 'hex') AS "${toCamel(column)}"`)

@@ -1,3 +1,4 @@
+import { selectModelNames } from "./model-names.ts";
 import type pg from "pg";
 
 /** The columns of a decision that say what was decided, and its place in the chain. JSON columns are the text of their value. */
@@ -145,25 +146,18 @@ const COLUMNS = `id, run_id AS "runId", model, cause, decision, reason, to_json(
   encode(content_sha256, 'hex') AS "contentSha256", encode(previous_sha256, 'hex') AS "previousSha256",
   encode(sha256, 'hex') AS sha256`;
 
-// Model by model: a table of many decisions has few models.
-const MODELS = `WITH RECURSIVE models AS (
-  (SELECT model FROM retraining_decisions ORDER BY model LIMIT 1)
-  UNION ALL
-  SELECT (SELECT model FROM retraining_decisions WHERE model > models.model ORDER BY model LIMIT 1)
-  FROM models WHERE models.model IS NOT NULL
-)`;
+const DECIDED = selectModelNames("retraining_decisions");
 
-const LIST_HEADS = `${MODELS}
+const LIST_HEADS = `
 SELECT models.model, head.id AS "decisionId", encode(head.sha256, 'hex') AS sha256,
   to_json(head.decision_date AT TIME ZONE $1::text) #>> '{}' AS at
-FROM models CROSS JOIN LATERAL (
+FROM (${DECIDED}) AS models CROSS JOIN LATERAL (
   SELECT id, sha256, decision_date FROM retraining_decisions
   WHERE model = models.model AND sha256 IS NOT NULL ORDER BY id DESC LIMIT 1
 ) AS head
-WHERE models.model IS NOT NULL AND ($2::text IS NULL OR models.model = $2) ORDER BY models.model`;
+WHERE ($2::text IS NULL OR models.model = $2) ORDER BY models.model`;
 
-const LIST_MODELS = `${MODELS}
-SELECT model FROM models WHERE model IS NOT NULL
+const LIST_MODELS = `${DECIDED}
 UNION SELECT model_name FROM retraining_dispatches WHERE model_name IS NOT NULL
 UNION SELECT model FROM retraining_events
 UNION SELECT model FROM retraining_pruned ORDER BY model`;

@@ -28,7 +28,7 @@ export interface BacktestRequest {
 export interface BacktestDependencies {
   models: ReadonlyMap<string, ModelConfig>;
   timing: { lostAfterMs: number };
-  database: Pick<Database, "readPast" | "listModelsWithPast" | "listOutcomes">;
+  database: Pick<Database, "readPast" | "listDecidedModels" | "listOutcomes">;
 }
 
 /** A model's past, with what a replay of it needs to know. */
@@ -108,7 +108,7 @@ async function preparePast(
   const isEmpty = ![...past.checks, ...past.decisions, ...past.events.map((at) => ({ at }))].some(
     ({ at }) => at >= past.from,
   );
-  if (isEmpty) throw noHistory(model, since, await database.listModelsWithPast());
+  if (isEmpty) throw noHistory(model, since, await database.listDecidedModels());
   const { expectDriftRunEveryMs } = config;
   return {
     past,

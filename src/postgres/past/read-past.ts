@@ -106,20 +106,8 @@ export function createPastStore({
         arrivalStepMs: stepMs,
       };
     },
-
-    /** The models about which decisions are recorded, also those that the settings no longer name. */
-    async listModelsWithPast(): Promise<string[]> {
-      const { rows } = await pool.query<{ model: string }>(MODELS);
-      return rows.map(({ model }) => model);
-    },
   };
 }
-
-// Skips from model to model along the index.
-const MODELS = `WITH RECURSIVE found AS (
-  SELECT min(model) AS model FROM retraining_decisions
-  UNION ALL SELECT (SELECT min(model) FROM retraining_decisions WHERE model > found.model) FROM found WHERE found.model IS NOT NULL
-) SELECT model FROM found WHERE model IS NOT NULL LIMIT 1000`;
 
 function tooMuch(what: string): PermanentError {
   return new PermanentError(

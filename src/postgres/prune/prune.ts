@@ -1,3 +1,4 @@
+import { selectModelNames } from "../model-names.ts";
 import type pg from "pg";
 import { PermanentError } from "../../core/errors.ts";
 import { toMs } from "../../core/duration.ts";
@@ -64,7 +65,7 @@ export function createPruneStore(options: PruneStoreOptions) {
       return rows[0]?.id ?? "";
     },
 
-    async listRecordedModels(): Promise<RecordedModel[]> {
+    async listPrunableModels(): Promise<RecordedModel[]> {
       return (await pool.query<RecordedModel>(LIST_MODELS)).rows;
     },
 
@@ -144,20 +145,9 @@ function toPart({ before, model, needs }: Pick<PruneTarget, "before"> & Partial<
 const FIND_TIME = `SELECT to_json(before) #>> '{}' AS before, before > now() - interval '${KEPT_DAYS} days' AS "isTooRecent"
 FROM (SELECT COALESCE($1::timestamptz, now() - make_interval(secs => $2::float8)) AS before) AS given`;
 
-/** The models of a table, found by its index in as many steps as there are models. */
-function listNames(table: string): string {
-  return `SELECT model FROM (
-  WITH RECURSIVE names AS (
-    (SELECT model FROM ${table} ORDER BY model LIMIT 1)
-    UNION ALL
-    SELECT (SELECT model FROM ${table} AS further WHERE further.model > names.model ORDER BY model LIMIT 1) FROM names
-    WHERE names.model IS NOT NULL
-  ) SELECT model FROM names WHERE model IS NOT NULL) AS ${table}_names`;
-}
-
 const LIST_MODELS = `
 SELECT model, policy, trainer FROM (
-  ${["retraining_decisions", "retraining_events", "retraining_reported_checks"].map(listNames).join(" UNION ")}
+  ${["retraining_decisions", "retraining_events", "retraining_reported_checks"].map(selectModelNames).join(" UNION ")}
 ) AS models LEFT JOIN LATERAL (
   SELECT policy, trainer FROM retraining_decisions AS decision
   WHERE decision.model = models.model AND run_id IS NOT NULL ORDER BY id DESC LIMIT 1

@@ -49,7 +49,7 @@ type PruneDatabase = Pick<
   Database,
   | "findPruneTime"
   | "identifyDatabase"
-  | "listRecordedModels"
+  | "listPrunableModels"
   | "countPrunableDecisions"
   | "countPrunable"
   | "pruneDecisions"
@@ -91,7 +91,7 @@ async function listTargets(
   only: string | null,
   before: string,
 ): Promise<PruneTarget[]> {
-  const recorded = await database.listRecordedModels();
+  const recorded = await database.listPrunableModels();
   const names = recorded.map(({ model }) => model);
   if (only !== null && !names.includes(only)) findModel(models, only);
   const targets = recorded.map(({ model, policy, trainer: recordedTrainer }) => {
