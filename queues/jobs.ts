@@ -4,6 +4,7 @@ import { DispatchRequest } from "../src/core/dispatch/request.ts";
 import { Verdict } from "../src/core/evaluate.ts";
 import { Evidence } from "../src/core/evidence.ts";
 import { Policy } from "../src/core/policy.ts";
+import { ShadowVerdict } from "../src/core/shadow.ts";
 import { Superseded } from "../src/core/superseded.ts";
 
 /** A model's name: it becomes part of Redis keys, job ids and rows. */
@@ -92,11 +93,23 @@ export type IntakeResult = z.infer<typeof IntakeResult>;
 export const StageJob = z.strictObject({ runId: z.uuid(), model: ModelName, cause: Cause });
 export type StageJob = z.infer<typeof StageJob>;
 
+/** The shadow policy in force, and the parts of the evidence that it sees otherwise than the policy. */
+const GatheredShadow = z.object({ policy: Policy, seen: z.record(z.string(), z.unknown()) });
+
 /** What gather found, and the policy in force at that time. */
-export const Gathered = z.object({ evidence: Evidence, policy: Policy });
+export const Gathered = z.object({
+  evidence: Evidence,
+  policy: Policy,
+  // A shadow never stops a decision, even one that another version wrote.
+  shadow: GatheredShadow.nullable().default(null).catch(null),
+});
 export type Gathered = z.infer<typeof Gathered>;
 
-export const Evaluated = Gathered.extend({ verdict: Verdict });
+export const Evaluated = Gathered.extend({
+  verdict: Verdict,
+  /** What the shadow policy says; null without one. */
+  shadow: ShadowVerdict.nullable().default(null).catch(null),
+});
 export type Evaluated = z.infer<typeof Evaluated>;
 
 /** Whether the decision was recorded (by this attempt or an earlier one of the run) or superseded. */

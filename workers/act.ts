@@ -49,9 +49,9 @@ export function createAct(dependencies: ActDependencies) {
     // Never dispatch to this service's trainer for a model of another service.
     findForRun(job.model);
     const trainer = trainers.of(job.model);
-    const { evidence, policy, verdict } = evaluated;
+    const { evidence, policy, verdict, shadow } = evaluated;
     const recorded = await database.recordDecision(
-      draftRecord({ ...job, evidence, policy, verdict }, trainer),
+      draftRecord({ ...job, evidence, policy, verdict, shadow }, trainer),
     );
     if (recorded.outcome === "superseded") {
       const recording = await supersede(dependencies, job, recorded.because);
@@ -78,13 +78,16 @@ export function createAct(dependencies: ActDependencies) {
 
 function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageOutput<Acted> {
   const log = renderAction(toReportInput(job, acted, settings));
-  const result = { ...acted, evidence: toKept(acted.evidence) };
+  // The shadow's verdict is recorded.
+  const result = { ...acted, evidence: toKept(acted.evidence), shadow: null };
   return { kind: "done", result, log, endsRun: acted.recording.outcome === "superseded" };
 }
 
 /** What the recorded decision was based on: the evidence of an earlier attempt, if that one recorded it. */
 function basisOf({ earlier }: RecordedDecision, evaluated: Evaluated): Evaluated {
-  return earlier ? { ...earlier, verdict: evaluate(earlier.evidence, earlier.policy) } : evaluated;
+  return earlier
+    ? { ...earlier, verdict: evaluate(earlier.evidence, earlier.policy), shadow: null }
+    : evaluated;
 }
 
 async function dispatch(

@@ -1,7 +1,6 @@
 import type { ModelConfig } from "../src/config/config.ts";
 import { TransientError } from "../src/core/errors.ts";
-import type { Evidence } from "../src/core/evidence.ts";
-import { READING_LIMIT_MS } from "../src/postgres/evidence.ts";
+import { type GatheredEvidence, READING_LIMIT_MS } from "../src/postgres/evidence.ts";
 import { createSlots } from "../src/process/slots.ts";
 
 /** A model is slow if reading its evidence takes longer. Counting ten million ratings takes about two seconds. */
@@ -13,11 +12,11 @@ export const QUICK_LIMIT_MS = 2_000;
  */
 export const SLOW_SLOTS = 3;
 
-export type Reading = { outcome: "read"; evidence: Evidence } | { outcome: "no_slot" };
+export type Reading = ({ outcome: "read" } & GatheredEvidence) | { outcome: "no_slot" };
 
 export interface EvidenceReaderDependencies {
   /** @throws TransientError READING_TOO_SLOW if Postgres cancelled the query at its limit. */
-  fetchEvidence(model: string, config: ModelConfig, limitMs: number): Promise<Evidence>;
+  gatherEvidence(model: string, config: ModelConfig, limitMs: number): Promise<GatheredEvidence>;
   /** Milliseconds, monotonic. */
   now(): number;
 }
@@ -28,7 +27,7 @@ export interface EvidenceReaderDependencies {
  * few slots: if none is free, the result is "no_slot", and the caller tries again later. Each process learns which models are
  * slow from one short query each.
  */
-export function createEvidenceReader({ fetchEvidence, now }: EvidenceReaderDependencies) {
+export function createEvidenceReader({ gatherEvidence, now }: EvidenceReaderDependencies) {
   const slowModels = new Set<string>();
   const slots = createSlots(SLOW_SLOTS);
 
@@ -37,9 +36,9 @@ export function createEvidenceReader({ fetchEvidence, now }: EvidenceReaderDepen
     if (release === null) return { outcome: "no_slot" };
     const startedAt = now();
     try {
-      const evidence = await fetchEvidence(model, config, READING_LIMIT_MS);
+      const gathered = await gatherEvidence(model, config, READING_LIMIT_MS);
       if (now() - startedAt < QUICK_LIMIT_MS) slowModels.delete(model);
-      return { outcome: "read", evidence };
+      return { outcome: "read", ...gathered };
     } finally {
       release();
     }
@@ -48,7 +47,7 @@ export function createEvidenceReader({ fetchEvidence, now }: EvidenceReaderDepen
   return async (model: string, config: ModelConfig): Promise<Reading> => {
     if (slowModels.has(model)) return readSlowly(model, config);
     try {
-      return { outcome: "read", evidence: await fetchEvidence(model, config, QUICK_LIMIT_MS) };
+      return { outcome: "read", ...(await gatherEvidence(model, config, QUICK_LIMIT_MS)) };
     } catch (error) {
       if (!(error instanceof TransientError) || error.code !== "READING_TOO_SLOW") throw error;
       slowModels.add(model);

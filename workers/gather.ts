@@ -3,12 +3,13 @@ import type { ModelConfig } from "../src/config/config.ts";
 import { renderFindings } from "../src/core/report/findings.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { createEvidenceReader, QUICK_LIMIT_MS, SLOW_SLOTS } from "./evidence-reader.ts";
+import { describeNoShadow } from "./judge-shadow.ts";
 import type { StageOutput, StagePause } from "./stage.ts";
 
 export interface GatherDependencies {
   /** @throws PermanentError for a model that the settings never named; one that a reload removed ends its run. */
   findForRun(model: string): ModelConfig;
-  database: Pick<Database, "fetchEvidence">;
+  database: Pick<Database, "gatherEvidence">;
   timeZone: string;
 }
 
@@ -16,20 +17,27 @@ export interface GatherDependencies {
 const NO_SLOT_PAUSE_MS = 3_000;
 
 /**
- * Reads all the evidence in one snapshot, and pins the policy to evaluate it against. A model whose database is slow may
+ * Reads all the evidence in one snapshot, and pins the policy, and its shadow, to evaluate it against. A model whose database is slow may
  * have to wait for a slot; its run keeps the decision lock in the meantime.
  */
 export function createGather({ findForRun, database, timeZone }: GatherDependencies) {
-  const read = createEvidenceReader({ fetchEvidence: database.fetchEvidence, now: () => performance.now() });
+  const read = createEvidenceReader({
+    gatherEvidence: database.gatherEvidence,
+    now: () => performance.now(),
+  });
   return async ({ model }: StageJob): Promise<StageOutput<Gathered> | StagePause> => {
     const config = findForRun(model);
-    const { policy } = config;
+    const { policy, shadow } = config;
     const reading = await read(model, config);
     switch (reading.outcome) {
       case "read": {
-        const { evidence } = reading;
-        const log = renderFindings({ evidence, policy, timeZone });
-        return { kind: "done", result: { evidence, policy }, log };
+        const { evidence, seen, shadowProblem } = reading;
+        const log = [
+          renderFindings({ evidence, policy, timeZone }),
+          ...(shadowProblem === null ? [] : [describeNoShadow(shadowProblem)]),
+        ].join("\n");
+        const pinned = shadow && seen && { policy: shadow, seen };
+        return { kind: "done", result: { evidence, policy, shadow: pinned }, log };
       }
       case "no_slot":
         return {

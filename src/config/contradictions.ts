@@ -7,28 +7,40 @@ export function findContradictions(layer: Layer): Fault[] {
   return [...findMissingColumns(layer), ...findMissingTimes(layer), ...findIdleDatabase(layer)];
 }
 
-function findMissingColumns({ policy, checks, places }: Layer): Fault[] {
+function findMissingColumns({ policy, shadow, checks, places }: Layer): Fault[] {
   if (checks.kind === "reported") return [];
   const { columns } = checks;
-  return listColumnNeeds(policy).flatMap(({ key, place, columns: needed }) =>
+  const own = listColumnNeeds(policy);
+  const shadows = (shadow ? listColumnNeeds(shadow.policy) : []).filter(
+    ({ key }) => !own.some((need) => need.key === key),
+  );
+  const needs = [
+    ...own.map((need) => ({ ...need, at: places[need.place] })),
+    ...shadows.map((need) => ({ ...need, at: shadow?.path })),
+  ];
+  return needs.flatMap(({ key, at, columns: needed }) =>
     needed
       .filter((column) => columns[column as keyof typeof columns] === null)
       .map((column) => ({
-        path: chooseOwn(places[place], places["columns.checks"]),
+        path: chooseOwn(at, places["columns.checks"]),
         message: `${key} needs the ${column} of a check, but source.checks.columns has ${column}: null`,
       })),
   );
 }
 
-function findMissingTimes({ policy, buffer, places }: Layer): Fault[] {
+function findMissingTimes({ policy, shadow, buffer, places }: Layer): Fault[] {
   if (buffer.kind === "reported") return [];
   if (buffer.columns.time !== null || buffer.columns.ingestedAt !== null) return [];
-  const needing = [
-    ...(buffer.since === null ? [] : ["since: lastTraining"]),
-    ...(needsOf(policy).waiting ? ["waitingCost"] : []),
+  const waitsAt = [
+    ...(needsOf(policy).waiting ? [places["policy.when"]] : []),
+    ...(shadow !== null && needsOf(shadow.policy).waiting ? [shadow.path] : []),
   ];
-  return needing.map((what) => ({
-    path: chooseOwn(what === "waitingCost" ? places["policy.when"] : undefined, places["columns.buffer"]),
+  const needing = [
+    ...(buffer.since === null ? [] : [{ what: "since: lastTraining", at: undefined }]),
+    ...waitsAt.slice(0, 1).map((at) => ({ what: "waitingCost", at })),
+  ];
+  return needing.map(({ what, at }) => ({
+    path: chooseOwn(at, places["columns.buffer"]),
     message: `${what} needs to know when a row came, but source.buffer.columns has time: null and ingestedAt: null`,
   }));
 }

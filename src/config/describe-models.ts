@@ -20,7 +20,7 @@ export function describeModels(models: ReadonlyMap<string, ModelConfig>): string
       ];
 }
 
-function describeModel({ schedule, spreadMs, source, trainer, policy }: ModelConfig): string {
+function describeModel({ schedule, spreadMs, source, trainer, policy, shadow }: ModelConfig): string {
   const { checks, buffer, database } = source;
   const criteria = listCriteria(policy.when).length;
   const guards = GUARDS.filter((guard) => settingsOf(policy, guard) !== null).length;
@@ -31,6 +31,7 @@ function describeModel({ schedule, spreadMs, source, trainer, policy }: ModelCon
     `${buffer.unit} ${buffer.kind === "table" ? `in ${buffer.table}` : "reported"}`,
     ...(database === null ? [] : [`database of ${database.variable}`]),
     `${criteria === 1 ? "1 criterion" : `${criteria} criteria`}, ${guards} guards`,
+    ...(shadow === null ? [] : ["a shadow policy"]),
   ].join("; ");
 }
 

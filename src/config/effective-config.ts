@@ -19,7 +19,7 @@ export function renderSettings(name: string, model: ModelConfig): string {
 }
 
 function toSection(model: ModelConfig): object {
-  const { schedule, spreadMs, expectDriftRunEveryMs, source, policy } = model;
+  const { schedule, spreadMs, expectDriftRunEveryMs, source, policy, shadow } = model;
   return {
     schedule: schedule ?? "off",
     spread: formatDuration(spreadMs),
@@ -28,6 +28,8 @@ function toSection(model: ModelConfig): object {
     trainer: toTrainer(model),
     ...toOutcomes(model),
     policy: { when: policy.when, guards: toGuards(policy) },
+    // What it leaves out would be taken from the policy.
+    ...(shadow && { shadow: { when: shadow.when, guards: toGuards(shadow, policy) } }),
   };
 }
 
@@ -61,11 +63,13 @@ function toOutcomes({ outcomes: { view, mlflow } }: ModelConfig): object {
   return Object.keys(given).length === 0 ? {} : { outcomes: given };
 }
 
-function toGuards(policy: Policy): object {
+/** @param base What a guard that is left out would be taken from. */
+function toGuards(policy: Policy, base?: Policy): object {
   return Object.fromEntries(
     GUARDS.flatMap((guard): [string, unknown][] => {
       const settings = settingsOf(policy, guard);
-      if (settings === null) return guard.default === null ? [] : [[guard.key, "off"]];
+      const isInherited = base !== undefined && settingsOf(base, guard) !== null;
+      if (settings === null) return guard.default === null && !isInherited ? [] : [[guard.key, "off"]];
       return [[guard.key, Object.keys(settings).length === 0 ? "on" : settings]];
     }),
   );

@@ -110,3 +110,6 @@ export const SOURCE_MEANINGS = {
   buffer: "Where the new data is counted: a table or view, or `reported` to Retrigger.",
   database: "The name of a variable that holds the URL of a database of its own.",
 } as const;
+
+export const SHADOW_MEANING =
+  "A policy that is judged on the same evidence and never acted on; what it leaves out is taken from the model's policy. `off` switches off that of `defaults`.";

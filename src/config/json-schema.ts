@@ -12,6 +12,7 @@ import {
   CHECKS_FIELDS,
   MODEL_FIELDS,
   OUTCOME_FIELDS,
+  SHADOW_MEANING,
   SOURCE_MEANINGS,
 } from "./file-fields.ts";
 
@@ -31,11 +32,17 @@ export function renderJsonSchema(): JsonSchema {
         additionalProperties: orNothing(SECTION),
       }),
     }),
-    $defs: { section: renderSection(), condition: renderCondition(), conditions: CONDITIONS },
+    $defs: {
+      section: renderSection(),
+      policy: renderPolicy(),
+      condition: renderCondition(),
+      conditions: CONDITIONS,
+    },
   };
 }
 
 const SECTION = { $ref: "#/$defs/section" };
+const POLICY = { $ref: "#/$defs/policy" };
 const CONDITION = { $ref: "#/$defs/condition" };
 const CONDITION_LIST = { $ref: "#/$defs/conditions" };
 const CONDITIONS = { type: "array", minItems: 1, items: CONDITION };
@@ -66,12 +73,17 @@ function renderSection(): JsonSchema {
       ],
     }),
     outcomes: describe("Where it is said what trainings brought.", renderSet(OUTCOME_FIELDS)),
-    policy: mapping({
-      when: describe("When the model is retrained: a criterion, or several combined.", CONDITION),
-      guards: mapping(
-        Object.fromEntries(GUARDS.map((guard) => [guard.key, renderCheck(guard, ["off", false])])),
-      ),
-    }),
+    policy: POLICY,
+    shadow: describe(SHADOW_MEANING, { anyOf: [POLICY, { enum: ["off", false, null] }] }),
+  });
+}
+
+function renderPolicy(): JsonSchema {
+  return mapping({
+    when: describe("When the model is retrained: a criterion, or several combined.", CONDITION),
+    guards: mapping(
+      Object.fromEntries(GUARDS.map((guard) => [guard.key, renderCheck(guard, ["off", false])])),
+    ),
   });
 }
 

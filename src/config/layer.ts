@@ -15,6 +15,7 @@ export interface Layer {
   /** A duration, or `off`. */
   expectDriftRunEvery: string;
   policy: Policy;
+  shadow: ShadowLayer | null;
   settingNames: ModelConfig["settingNames"];
   checks: ChecksSource;
   /** `unit` is null unless the file names it. */
@@ -24,6 +25,13 @@ export interface Layer {
   outcomes: OutcomeSettings;
   /** Where the file decides what a variable would have decided, by the variable. */
   places: Readonly<Record<string, Fault["path"]>>;
+}
+
+/** What the file says under `shadow`, the path where it stands, and the policy that it makes of the model's own. */
+export interface ShadowLayer {
+  given: unknown;
+  path: Fault["path"];
+  policy: Policy;
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
@@ -36,6 +44,7 @@ export function environmentLayer(values: Readonly<Record<string, unknown>>): Lay
     spread: "0s",
     expectDriftRunEvery: "off",
     policy: policyOf(readValues(POLICY_SETTINGS, values)),
+    shadow: null,
     settingNames: VARIABLE_OF,
     checks: { kind: "table", table: driftAlertsTable, columns: {}, where: {} },
     buffer: { kind: "table", table: ratingsBufferTable, columns: {}, where: {}, unit: null, since: null },
@@ -51,10 +60,12 @@ export function toModelConfig(
   layer: Layer,
   trainer: Pick<ModelConfig, "trainer" | "secretVariables">,
 ): ModelConfig {
-  const { schedule, spread, expectDriftRunEvery, policy, settingNames, checks, buffer, database } = layer;
+  const { schedule, spread, expectDriftRunEvery, policy, shadow, settingNames, checks, buffer, database } =
+    layer;
   const isGuideTable = buffer.kind === "table" && buffer.table === GUIDE_TABLES.buffer && database === null;
   return {
     policy,
+    shadow: shadow && shadow.policy,
     settingNames,
     source: {
       checks,

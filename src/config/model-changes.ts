@@ -36,6 +36,7 @@ export function compareModels(before: Models, after: Models): ModelChanges {
 const JUDGED = ["policy", "source", "expectDriftRunEveryMs"] as const satisfies (keyof ModelConfig)[];
 const ALL = [
   ...JUDGED,
+  "shadow",
   "schedule",
   "spreadMs",
   "trainer",

@@ -13,6 +13,8 @@ export interface OutcomeSettings {
 /** One model's policy, sources, trainer and schedule. */
 export interface ModelConfig {
   policy: Policy;
+  /** A policy that is judged on the same evidence and never acted on; null if there is none. */
+  shadow: Policy | null;
   /** How the user named each check of the policy, by its key: its variable, or its place in the YAML file. */
   settingNames: Readonly<Record<string, string>>;
   source: Sources;

@@ -7,6 +7,7 @@ import { MODEL_FIELDS, OUTCOME_FIELDS } from "./file-fields.ts";
 import { describeFlatKey } from "./flat-keys.ts";
 import type { Layer } from "./layer.ts";
 import type { Variables } from "./named-variable.ts";
+import { parseShadow } from "./shadow-section.ts";
 import { parseSource } from "./source-section.ts";
 import { parseTrainer } from "./trainer-section.ts";
 import { describeUnknownKey, SECTION_KEYS } from "./unknown-key.ts";
@@ -40,6 +41,7 @@ export function parseSection(value: unknown, base: Layer, path: Path, context: S
     const message = describeFlatKey(key, { ...context, section: value }) ?? describeUnknownKey(key);
     faults.push({ path: [...path, key], message });
   }
+  const { policy, settingNames } = parsePolicyOf(value["policy"], base, path, context);
   return {
     ...parseValues(value, base, path, faults),
     ...parseSource(value["source"], base, [...path, "source"], context),
@@ -50,7 +52,9 @@ export function parseSection(value: unknown, base: Layer, path: Path, context: S
         Layer["outcomes"]
       >),
     },
-    ...parsePolicyOf(value["policy"], base, path, context),
+    policy,
+    shadow: parseShadow(value["shadow"], base.shadow, policy, [...path, "shadow"], faults),
+    settingNames,
     places: { ...base.places, ...listPlaces(value, path) },
   };
 }

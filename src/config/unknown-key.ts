@@ -11,6 +11,7 @@ export const SECTION_KEYS = [
   "trainer",
   "outcomes",
   "policy",
+  "shadow",
 ] as const;
 
 const HOMES: ReadonlyMap<string, string> = new Map([

@@ -63,10 +63,12 @@ export function buildAnswers({ model, trainer, reach, flightLimit, evidenceMaxAg
   ];
 }
 
-/** The checks that a policy weighs. */
-export const WEIGHED = `COALESCE((SELECT json_agg(json_build_object('id', names[1], 'at', checked_at,
+/** The checks that a policy weighs. @param more Further columns, as pairs of names and SQL. */
+export const describeWeighed = (
+  more = "",
+): string => `COALESCE((SELECT json_agg(json_build_object('id', names[1], 'at', checked_at,
       'feature', feature, 'score', score, 'threshold', threshold, 'triggered', triggered,
-      'samples', samples, 'isRecorded', is_recorded, 'hasGap', has_gap)
+      'samples', samples, 'isRecorded', is_recorded, 'hasGap', has_gap${more})
       ORDER BY checked_at DESC, tie DESC) FROM weighed), '[]')`;
 
 /** The earliest training, not a failed one, that was for a check. @param decidedAt When it was decided, as SQL. */

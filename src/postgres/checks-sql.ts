@@ -32,6 +32,10 @@ export interface ChecksReading {
   weighsScores: boolean;
   /** Whether another database will read them, which need not sort by a type of this one. */
   isRemote: boolean;
+  /** Stands before the names of the parts, so that two readings can be parts of one statement. */
+  prefix: string;
+  /** The part that already has the rows, as `scanChecks` made it; null to read the table. */
+  scanned: string | null;
 }
 
 /** Named parts of a statement, and an expression of its result. */
@@ -49,11 +53,10 @@ export function buildChecks(
   reading: ChecksReading,
   parameters: Parameters,
 ): StatementPart {
-  const { zone, within, reach, weighsScores, isRemote } = reading;
+  const { zone, within, reach, weighsScores, isRemote, prefix, scanned } = reading;
   const { checks: limit, texts } = EVIDENCE_LIMITS;
   const { columns } = table;
-  const checkedAt = valueOf(columns.checkedAt);
-  if (checkedAt === null) throw new Error(`${table.table} has no column with the time of a check`);
+  const checkedAt = timeColumn(table);
   const isRecent = reach === null ? "true" : "is_recent";
   const start = `(now() - make_interval(secs => ${reach ?? within}))`;
   // Ids may repeat, and need not exist.
@@ -62,30 +65,24 @@ export function buildChecks(
   const identity = describeIdentity(checkedAt, zone);
   const listed =
     reach === null
-      ? "newest_alerts"
-      : "series UNION ALL SELECT * FROM older_alerts UNION ALL SELECT * FROM older_moments";
+      ? `${prefix}newest_alerts`
+      : `${prefix}series UNION ALL SELECT * FROM ${prefix}older_alerts UNION ALL SELECT * FROM ${prefix}older_moments`;
   const figure = (name: "score" | "threshold" | "samples"): string =>
     toFigure(columns[name] ? { sql: name, kind: columns[name].kind } : null);
   const list = (condition: string): string => `COALESCE((SELECT json_agg(json_build_object(
       'id', (${identity})[1], 'checkedAt', checked_at, 'feature', left(feature::text, ${texts}),
       'score', ${figure("score")}, 'threshold', ${figure("threshold")}, 'triggered', triggered,
       'notes', left(notes::text, ${texts})) ORDER BY ${order})
-    FROM (SELECT * FROM checks WHERE ${condition} ORDER BY ${order} LIMIT ${limit}) AS newest), '[]')`;
+    FROM (SELECT * FROM ${prefix}checks WHERE ${condition} ORDER BY ${order} LIMIT ${limit}) AS newest), '[]')`;
   return {
     ctes: [
-      `checks AS MATERIALIZED (
+      `${prefix}checks AS MATERIALIZED (
   SELECT *${reach === null ? "" : `, checked_at > now() - make_interval(secs => ${within}) AS is_recent`}
-  FROM (
-    SELECT ${describeTie(table)} AS tie, ${sqlOf(columns.feature)} AS feature, ${sqlOf(columns.score)} AS score,
-      ${sqlOf(columns.threshold)} AS threshold, ${sqlOf(columns.samples)} AS samples, ${sqlOf(columns.notes)} AS notes,
-      ${checkedAt.sql} AS own_time, ${toInstant(checkedAt, zone)} AS checked_at, ${describeTriggered(table)} AS triggered
-    FROM ${quoteTable(table.table)} AS source
-    ${whereAll([hasKind(checkedAt), mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
-  ) AS source
+  FROM ${scanned ?? `(${selectRows(table, { zone, start }, parameters)})`} AS source
   WHERE checked_at > ${start}${reach === null ? "" : ` AND checked_at < ${LATEST_TIME}`}
 )`,
-      ...(reach === null ? [selectAlerts(order)] : selectSeries(order, weighsScores)),
-      `weighed AS MATERIALIZED (
+      ...(reach === null ? [selectAlerts(order, prefix)] : selectSeries(order, weighsScores, prefix)),
+      `${prefix}weighed AS MATERIALIZED (
   SELECT ${identity} AS names, checked_at, ${rank} AS tie, left(feature::text, ${texts}) AS feature,
     ${figure("score")} AS score, ${figure("threshold")} AS threshold, ${figure("samples")} AS samples,
     triggered, is_recorded, has_gap
@@ -93,17 +90,48 @@ export function buildChecks(
 )`,
     ],
     json: `(SELECT json_build_object('total', count(*), 'triggered', count(*) FILTER (WHERE triggered),
-    'unread', ${reach === null ? 0 : "(SELECT count(*) FROM checks) - (SELECT count(*) FROM weighed)"},
-    'runsFrom', ${reach === null ? "NULL" : selectRunsFrom()},
+    'unread', ${reach === null ? 0 : `(SELECT count(*) FROM ${prefix}checks) - (SELECT count(*) FROM ${prefix}weighed)`},
+    'runsFrom', ${reach === null ? "NULL" : selectRunsFrom(prefix)},
     'newest', ${list(isRecent)},
-    'newestTriggered', ${list(`triggered AND ${isRecent}`)}) FROM checks WHERE ${isRecent})`,
+    'newestTriggered', ${list(`triggered AND ${isRecent}`)}) FROM ${prefix}checks WHERE ${isRecent})`,
   };
 }
 
+/** Reads the checks once for two readings. @param start Since when, as SQL. */
+export function scanChecks(
+  table: ChecksTable,
+  source: { zone: string; start: string },
+  parameters: Parameters,
+): string {
+  return `scanned AS MATERIALIZED (${selectRows(table, source, parameters)})`;
+}
+
+function selectRows(
+  table: ChecksTable,
+  { zone, start }: { zone: string; start: string },
+  parameters: Parameters,
+): string {
+  const { columns } = table;
+  const checkedAt = timeColumn(table);
+  return `
+    SELECT ${describeTie(table)} AS tie, ${sqlOf(columns.feature)} AS feature, ${sqlOf(columns.score)} AS score,
+      ${sqlOf(columns.threshold)} AS threshold, ${sqlOf(columns.samples)} AS samples, ${sqlOf(columns.notes)} AS notes,
+      ${checkedAt.sql} AS own_time, ${toInstant(checkedAt, zone)} AS checked_at, ${describeTriggered(table)} AS triggered
+    FROM ${quoteTable(table.table)} AS source
+    ${whereAll([hasKind(checkedAt), mayBeAfter(checkedAt, start), ...describeConditions(table, parameters)])}
+  `;
+}
+
+function timeColumn(table: ChecksTable): Value {
+  const checkedAt = valueOf(table.columns.checkedAt);
+  if (checkedAt === null) throw new Error(`${table.table} has no column with the time of a check`);
+  return checkedAt;
+}
+
 /** The newest alerts. */
-function selectAlerts(order: string): string {
-  return `newest_alerts AS (
-  SELECT *, true AS is_recorded, false AS has_gap FROM checks WHERE triggered
+function selectAlerts(order: string, prefix: string): string {
+  return `${prefix}newest_alerts AS (
+  SELECT *, true AS is_recorded, false AS has_gap FROM ${prefix}checks WHERE triggered
   ORDER BY ${order} LIMIT ${EVIDENCE_LIMITS.weighed}
 )`;
 }
@@ -113,43 +141,43 @@ function selectAlerts(order: string): string {
  * the others out. Of those that are left, the newest alerts, and for each of the newest seconds a check, an alert if there is
  * one: so that drift runs can be told apart.
  */
-function selectSeries(order: string, weighsScores: boolean): string[] {
+function selectSeries(order: string, weighsScores: boolean, prefix: string): string[] {
   const { weighed, series, texts } = EVIDENCE_LIMITS;
   const isRecorded = weighsScores ? "is_recent" : "triggered AND is_recent";
   return [
-    `ranked AS (
+    `${prefix}ranked AS (
   SELECT *, row_number() OVER (PARTITION BY name ORDER BY ${order}) AS nth
-  FROM (SELECT *, COALESCE(left(feature::text, ${texts}), '') AS name FROM checks) AS named
+  FROM (SELECT *, COALESCE(left(feature::text, ${texts}), '') AS name FROM ${prefix}checks) AS named
 )`,
-    `series AS MATERIALIZED (
-  SELECT *, ${isRecorded} AS is_recorded, false AS has_gap FROM ranked WHERE nth <= ${series}
+    `${prefix}series AS MATERIALIZED (
+  SELECT *, ${isRecorded} AS is_recorded, false AS has_gap FROM ${prefix}ranked WHERE nth <= ${series}
   ORDER BY nth, ${order} LIMIT ${series}
 )`,
-    `older_alerts AS (
-  SELECT *, true, true FROM ranked
-  WHERE triggered AND is_recent AND (name, nth) NOT IN (SELECT name, nth FROM series)
+    `${prefix}older_alerts AS (
+  SELECT *, true, true FROM ${prefix}ranked
+  WHERE triggered AND is_recent AND (name, nth) NOT IN (SELECT name, nth FROM ${prefix}series)
   ORDER BY ${order} LIMIT ${weighed}
 )`,
     // What counts is recorded: an alert that no decision has on record would call for a training for ever.
-    `moments AS MATERIALIZED (
-  SELECT DISTINCT ON (date_trunc('second', checked_at)) * FROM ranked
+    `${prefix}moments AS MATERIALIZED (
+  SELECT DISTINCT ON (date_trunc('second', checked_at)) * FROM ${prefix}ranked
   ORDER BY date_trunc('second', checked_at) DESC, triggered DESC, tie DESC LIMIT ${weighed}
 )`,
-    `older_moments AS (
-  SELECT *, triggered AND is_recent, true FROM moments
-  WHERE (name, nth) NOT IN (SELECT name, nth FROM series UNION ALL SELECT name, nth FROM older_alerts)
+    `${prefix}older_moments AS (
+  SELECT *, triggered AND is_recent, true FROM ${prefix}moments
+  WHERE (name, nth) NOT IN (SELECT name, nth FROM ${prefix}series UNION ALL SELECT name, nth FROM ${prefix}older_alerts)
 )`,
   ];
 }
 
 /** The time from which on drift runs can be told apart; NULL if all can. */
-function selectRunsFrom(): string {
-  return `(SELECT CASE WHEN count(*) >= ${EVIDENCE_LIMITS.weighed} THEN min(date_trunc('second', checked_at)) END FROM moments)`;
+function selectRunsFrom(prefix: string): string {
+  return `(SELECT CASE WHEN count(*) >= ${EVIDENCE_LIMITS.weighed} THEN min(date_trunc('second', checked_at)) END FROM ${prefix}moments)`;
 }
 
 /** The columns of `weighed`, as JSON describes them to another database. */
 export const WEIGHED_COLUMNS = `names text[], checked_at timestamptz, tie integer, feature text, score float8,
-  threshold float8, samples float8, triggered boolean, is_recorded boolean, has_gap boolean`;
+  threshold float8, samples float8, triggered boolean, is_recorded boolean, has_gap boolean, is_shadows boolean`;
 
 /** A column of the table that is read under the name `source`; null if there is none. */
 export function valueOf(column: TableColumn | undefined): Value | null {

@@ -4,13 +4,18 @@ import { SourceError } from "../core/errors.ts";
 import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
 import { computeGrowth, type CountedTraining, findLastFailed, type Fresh } from "../core/training-history.ts";
+import { addNeeds, needSameChecks } from "../core/shadow-needs.ts";
 import { isGuide, type Sources } from "../settings/sources.ts";
 import { MOCK } from "./trainings-sql.ts";
 
 /** What the statement returns; the parts that are taken over as they are remain unknown. */
 export interface EvidenceResult {
   takenAt: string;
-  weighed: readonly { id: string; triggered: boolean; isRecorded: boolean }[];
+  checks?: unknown;
+  /** Those of the shadow policy are marked if it sees others than the policy. */
+  weighed: readonly { id: string; triggered: boolean; isRecorded: boolean; isShadows?: boolean }[];
+  /** The `checks` that the shadow policy sees; absent if they are the same. */
+  shadowChecks?: unknown;
   /** The training that was for a check, by the check's id. */
   answered: readonly Answer[];
   failures: readonly Failure[];
@@ -24,6 +29,8 @@ export interface EvidenceResult {
   } | null;
   earlier: { size: number | null; at: string } | null;
   trainings: { newest?: RequestedTraining[] } | null;
+  /** What of the trainings only the shadow policy needs. */
+  moreTrainings?: { newest?: RequestedTraining[] } | null;
   /** Of drift monitoring; only if drift runs are expected. */
   signs?: { lastSeenAt: string | null; firstDecisionAt: string | null };
   /** The newest drift check, if the checks are in a database of their own. */
@@ -63,37 +70,95 @@ export function toEvidence(
     expectDriftRunEveryMs: number | null;
   },
 ): Evidence {
-  const { buffer, lastSuccess, trainings } = result;
-  const newest = trainings?.newest ?? [];
-  const parsed = Evidence.safeParse({
+  return parseResult(Evidence, {
     ...result,
-    ...joinChecks(result),
-    window: needs.within,
-    hasQuietChecks: needs.quietChecks,
+    ...toChecks(result, needs),
     isGuide: isGuide(source) && trainer.name === MOCK,
-    buffer: {
-      ...buffer,
-      unit: source.buffer.unit,
-      isSinceTraining: source.buffer.since !== null,
-      smallestSince: needs.lastSuccess ? (lastSuccess?.smallestSince ?? null) : null,
-      earlier: findEarlier(result),
-      grown: needs.growth ? findGrowth(result, source) : null,
-      waiting: needs.waiting ? buffer.fresh : null,
-    },
-    trainings: {
-      ...trainings,
-      lastRequestedAt: newest[0]?.requestedAt ?? null,
-      lastSucceeded: needs.lastTraining || needs.lastSuccess ? lastSuccess : null,
-      lastFailed: findLastFailed(newest),
-      nextRows: needs.waiting ? buffer.size : null,
-    },
+    buffer: toBuffer(result, needs, source),
+    trainings: toTrainings(result, needs),
     monitoring: findMonitoring(result, expectDriftRunEveryMs),
   });
+}
+
+/** The parts of the evidence that a shadow policy may see otherwise than the policy. */
+export type Shadowed = Partial<z.infer<typeof CHECKS> & Pick<Evidence, "buffer" | "trainings">>;
+
+const CHECKS = Evidence.pick({
+  checks: true,
+  window: true,
+  hasQuietChecks: true,
+  weighed: true,
+  alerts: true,
+});
+
+/** What a shadow policy sees otherwise than the policy. @param needs What the policy needs, and what the shadow needs. */
+export function toShadowed(
+  result: EvidenceResult,
+  { needs, shadowNeeds, source }: { needs: PolicyNeeds; shadowNeeds: PolicyNeeds; source: Sources },
+): Shadowed {
+  const all = addNeeds(shadowNeeds, needs);
+  const isOther = (...keys: readonly (keyof PolicyNeeds)[]): boolean =>
+    keys.some((key) => all[key] !== needs[key]);
+  const { buffer, trainings } = Evidence.shape;
+  return {
+    ...(needSameChecks(needs, shadowNeeds) ? {} : parseResult(CHECKS, toChecks(result, shadowNeeds, true))),
+    ...(isOther("growth", "waiting", "lastSuccess")
+      ? { buffer: parseResult(buffer, toBuffer(result, all, source)) }
+      : {}),
+    ...(isOther("waiting", "lastTraining", "lastSuccess", "requestedWithin", "requestedByAllWithin")
+      ? { trainings: parseResult(trainings, toTrainings(result, all, true)) }
+      : {}),
+  };
+}
+
+function parseResult<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new SourceError(
     "SOURCE_DATA",
     `The source tables contain unexpected data: ${z.prettifyError(parsed.error)}. Check the types of their columns`,
   );
+}
+
+/** The checks that the policy sees, or those that the shadow policy sees. */
+function toChecks(result: EvidenceResult, { within, quietChecks }: PolicyNeeds, isShadows = false) {
+  const { checks, shadowChecks } = result;
+  const weighed =
+    shadowChecks === undefined
+      ? result.weighed
+      : result.weighed.filter((check) => check.isShadows === isShadows);
+  return {
+    ...joinChecks({ ...result, weighed }),
+    checks: isShadows ? shadowChecks : checks,
+    window: within,
+    hasQuietChecks: quietChecks,
+  };
+}
+
+function toBuffer(result: EvidenceResult, needs: PolicyNeeds, source: Sources) {
+  const { buffer, lastSuccess } = result;
+  return {
+    ...buffer,
+    unit: source.buffer.unit,
+    isSinceTraining: source.buffer.since !== null,
+    smallestSince: needs.lastSuccess ? (lastSuccess?.smallestSince ?? null) : null,
+    earlier: findEarlier(result),
+    grown: needs.growth ? findGrowth(result, source) : null,
+    waiting: needs.waiting ? buffer.fresh : null,
+  };
+}
+
+function toTrainings(result: EvidenceResult, needs: PolicyNeeds, isShadows = false) {
+  const { buffer, lastSuccess } = result;
+  const trainings = { ...result.trainings, ...(isShadows ? result.moreTrainings : null) };
+  const newest = trainings.newest ?? [];
+  return {
+    ...trainings,
+    lastRequestedAt: newest[0]?.requestedAt ?? null,
+    lastSucceeded: needs.lastTraining || needs.lastSuccess ? lastSuccess : null,
+    lastFailed: findLastFailed(newest),
+    nextRows: needs.waiting ? buffer.size : null,
+  };
 }
 
 /** Joins the checks with the trainings that were for them, and sums up those that a decision records. */

@@ -1,20 +1,21 @@
 import { toMs } from "../core/duration.ts";
 import { EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
+import { moreTrainings, needSameChecks } from "../core/shadow-needs.ts";
 import {
   buildAnswers,
   describeAnswered,
   FAILURES,
   IN_FLIGHT,
   type OwnReading,
-  WEIGHED,
+  describeWeighed,
 } from "./answers-sql.ts";
 import { buildBuffer } from "./buffer-sql.ts";
-import { buildChecks, type StatementPart, WEIGHED_COLUMNS } from "./checks-sql.ts";
+import { buildChecks, scanChecks, type StatementPart, WEIGHED_COLUMNS } from "./checks-sql.ts";
 import { describeInterventions } from "./interventions.ts";
 import { describeSigns, selectNewestCheck } from "./monitoring-sql.ts";
 import { createParameters, type Parameters, type Statement } from "./parameters.ts";
-import type { SourceTables } from "./source-tables.ts";
+import type { ChecksTable, SourceTables } from "./source-tables.ts";
 import {
   buildLastSuccess,
   describeEarlierSize,
@@ -28,6 +29,8 @@ import {
 export interface EvidenceReading {
   model: string;
   needs: PolicyNeeds;
+  /** What a shadow policy needs, which is read beside it; null without one. */
+  shadowNeeds: PolicyNeeds | null;
   /** Whether the buffer counts only what arrived since the last successful training. */
   isSinceTraining: boolean;
   /** Whether drift runs are expected at intervals, so that their last sign is read. */
@@ -51,7 +54,7 @@ export function buildEvidence(reading: EvidenceReading, tables: Partial<SourceTa
   const rows = tables.checks ? null : parameters.text("[]");
   const own = addOwnParameters(parameters, reading);
   const source = { zone: own.zone, lastTraining: LAST_TRAINING, isRemote: false };
-  const { checks, buffer } = buildSources(reading, tables, source, parameters);
+  const { checks, shadowChecks, buffer } = buildSources(reading, tables, source, parameters);
   const { ctes, entries } = describeOwn(reading, own, parameters);
   const newestCheck =
     reading.expectsDriftRuns &&
@@ -65,6 +68,7 @@ export function buildEvidence(reading: EvidenceReading, tables: Partial<SourceTa
   return {
     text: assemble([...ctes.before, ...(checks?.ctes ?? weighed), ...(buffer?.ctes ?? []), ...ctes.after], {
       ...(checks && { checks: checks.json }),
+      ...(shadowChecks && { shadowChecks: shadowChecks.json }),
       ...(buffer && { buffer: buffer.json }),
       ...entries,
       ...(newestCheck ? { signs: describeSigns({ ...own, newestCheck }, decisionInstant(own)) } : {}),
@@ -81,13 +85,14 @@ export function buildSourceReading(reading: EvidenceReading, tables: Partial<Sou
   const parameters = createParameters();
   const lastTraining = `${parameters.text("-infinity")}::timestamptz`;
   const source = { zone: parameters.text(reading.timeZone), lastTraining, isRemote: true };
-  const { checks, buffer } = buildSources(reading, tables, source, parameters);
+  const { checks, shadowChecks, buffer } = buildSources(reading, tables, source, parameters);
   return {
     text: assemble([...(checks?.ctes ?? []), ...(buffer?.ctes ?? [])], {
       ...(checks && {
         checks: checks.json,
         weighed: "COALESCE((SELECT json_agg(weighed) FROM weighed), '[]')",
       }),
+      ...(shadowChecks && { shadowChecks: shadowChecks.json }),
       ...(buffer && { buffer: buffer.json }),
       ...(reading.expectsDriftRuns && tables.checks
         ? { newestCheckAt: selectNewestCheck(tables.checks, source.zone, parameters) }
@@ -121,32 +126,84 @@ interface SourceReading {
   isRemote: boolean;
 }
 
+interface SourceParts {
+  checks: StatementPart | null;
+  /** What the shadow policy sees; null if that is the same. */
+  shadowChecks: Pick<StatementPart, "json"> | null;
+  buffer: StatementPart | null;
+}
+
 /** The parts that read the source tables. */
 function buildSources(
-  { needs, isSinceTraining }: EvidenceReading,
-  tables: Partial<SourceTables>,
+  reading: EvidenceReading,
+  { checks, buffer }: Partial<SourceTables>,
   source: SourceReading,
   parameters: Parameters,
-): { checks: StatementPart | null; buffer: StatementPart | null } {
-  const { checks, buffer } = tables;
-  const { quietChecks, weighsScores, growth, waiting } = needs;
-  const windows = (): { within: string; reach: string | null } => ({
-    within: parameters.integer(toSeconds(needs.within)),
-    reach: quietChecks ? parameters.integer(toSeconds(needs.reach)) : null,
-  });
+): SourceParts {
+  const { needs, shadowNeeds, isSinceTraining } = reading;
+  const growth = needs.growth || shadowNeeds?.growth === true;
+  const waiting = needs.waiting || shadowNeeds?.waiting === true;
   return {
-    checks: checks ? buildChecks(checks, { ...source, ...windows(), weighsScores }, parameters) : null,
+    ...(checks ? buildChecksOf(reading, checks, source, parameters) : { checks: null, shadowChecks: null }),
     buffer: buffer ? buildBuffer(buffer, { ...source, isSinceTraining, growth, waiting }, parameters) : null,
   };
 }
 
+/**
+ * The policy's checks and, if the shadow policy needs others, its own: each exactly as it would be without the other, from rows
+ * that are read once.
+ */
+function buildChecksOf(
+  reading: EvidenceReading,
+  table: ChecksTable,
+  source: SourceReading,
+  parameters: Parameters,
+): Pick<SourceParts, "checks" | "shadowChecks"> {
+  const build = (needs: PolicyNeeds, names: { prefix: string; scanned: string | null }): StatementPart => {
+    const within = parameters.integer(toSeconds(needs.within));
+    const reach = needs.quietChecks ? parameters.integer(toSeconds(needs.reach)) : null;
+    return buildChecks(table, { ...source, ...needs, within, reach, ...names }, parameters);
+  };
+  const { needs, shadowNeeds } = reading;
+  if (shadowNeeds === null || !hasShadowChecks(reading))
+    return { checks: build(needs, { prefix: "", scanned: null }), shadowChecks: null };
+  const reach = parameters.integer(Math.max(reachOf(needs), reachOf(shadowNeeds)));
+  const scan = scanChecks(
+    table,
+    { ...source, start: `(now() - make_interval(secs => ${reach}))` },
+    parameters,
+  );
+  const own = build(needs, { prefix: "own_", scanned: "scanned" });
+  const shadow = build(shadowNeeds, { prefix: "shadow_", scanned: "scanned" });
+  const weighed = `weighed AS MATERIALIZED (
+  SELECT *, false AS is_shadows FROM own_weighed UNION ALL SELECT *, true FROM shadow_weighed
+)`;
+  return {
+    checks: { ctes: [scan, ...own.ctes, ...shadow.ctes, weighed], json: own.json },
+    shadowChecks: shadow,
+  };
+}
+
+/** Whether the shadow policy sees other checks than the policy. */
+export function hasShadowChecks({
+  needs,
+  shadowNeeds,
+}: Pick<EvidenceReading, "needs" | "shadowNeeds">): boolean {
+  return shadowNeeds !== null && !needSameChecks(needs, shadowNeeds);
+}
+
+/** How far back checks are read, in seconds. */
+function reachOf({ quietChecks, reach, within }: PolicyNeeds): number {
+  return toSeconds(quietChecks ? reach : within);
+}
+
 function addOwnParameters(parameters: Parameters, reading: EvidenceReading): OwnReading {
-  const { needs } = reading;
+  const { needs, shadowNeeds } = reading;
   return {
     model: parameters.text(reading.model),
     zone: parameters.text(reading.timeZone),
     trainer: parameters.text(reading.trainer),
-    reach: parameters.integer(toSeconds(needs.quietChecks ? needs.reach : needs.within)),
+    reach: parameters.integer(Math.max(reachOf(needs), reachOf(shadowNeeds ?? needs))),
     flightLimit: parameters.integer(Math.ceil(reading.flightLimitSeconds)),
     evidenceMaxAge: parameters.integer(reading.evidenceMaxAgeSeconds),
   };
@@ -154,21 +211,28 @@ function addOwnParameters(parameters: Parameters, reading: EvidenceReading): Own
 
 /** The parts that read our own tables. They stand before and after the part that makes `weighed`. */
 function describeOwn(
-  { needs, trainer, isSinceTraining }: EvidenceReading,
+  reading: EvidenceReading,
   own: OwnReading,
   parameters: Parameters,
 ): { ctes: { before: string[]; after: string[] }; entries: Record<string, string> } {
+  const { needs, shadowNeeds, trainer, isSinceTraining } = reading;
   const toInstant = decisionInstant(own);
   const secondsOf = (duration: string | null): string | null =>
     duration === null ? null : parameters.integer(toSeconds(duration));
-  const trainings = {
-    trainer,
-    lastTraining: needs.lastTraining,
-    durations: needs.waiting,
-    requestedWithin: secondsOf(needs.requestedWithin),
-    requestedByAllWithin: secondsOf(needs.requestedByAllWithin),
-  };
-  const isSuccessRead = isSinceTraining || needs.growth || needs.waiting || needs.lastTraining;
+  const describe = (wanted: ReturnType<typeof moreTrainings>): string =>
+    describeTrainings(
+      own,
+      {
+        ...wanted,
+        trainer,
+        requestedWithin: secondsOf(wanted.requestedWithin),
+        requestedByAllWithin: secondsOf(wanted.requestedByAllWithin),
+      },
+      toInstant,
+    );
+  const isSuccessRead =
+    isSinceTraining ||
+    [needs, shadowNeeds].some((each) => each && (each.growth || each.waiting || each.lastTraining));
   return {
     ctes: {
       before: isSuccessRead ? [buildLastSuccess(own, trainer, toInstant)] : [],
@@ -183,13 +247,14 @@ function describeOwn(
     },
     entries: {
       takenAt: "now()",
-      weighed: WEIGHED,
+      weighed: describeWeighed(hasShadowChecks(reading) ? ", 'isShadows', is_shadows" : ""),
       answered: describeAnswered(toInstant("decision_date")),
       failures: FAILURES,
       inFlight: IN_FLIGHT,
       lastSuccess: isSuccessRead ? describeReadSuccess(own) : describeLastSuccess(own, trainer),
       earlier: describeEarlierSize(own),
-      trainings: describeTrainings(own, trainings, toInstant),
+      trainings: describe({ ...needs, durations: needs.waiting }),
+      ...(shadowNeeds && { moreTrainings: describe(moreTrainings(shadowNeeds, needs)) }),
       interventions: describeInterventions(own.model),
       lastDecisions: `COALESCE((SELECT json_agg(json_build_object(
       'id', id, 'decidedAt', decided_at, 'decision', decision, 'bufferSize', buffer_size, 'driftScore', drift_score,

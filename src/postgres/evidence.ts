@@ -1,14 +1,16 @@
 import type pg from "pg";
+import { PermanentError, TransientError } from "../core/errors.ts";
 import type { Evidence } from "../core/evidence.ts";
 import { needsOf, type Policy, type PolicyNeeds } from "../core/policy.ts";
-import { type EvidenceResult, toEvidence } from "./evidence-result.ts";
+import { type EvidenceResult, type Shadowed, toEvidence, toShadowed } from "./evidence-result.ts";
 import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
+import { explainPostgresError } from "./explain-error.ts";
 import { sendPrepared } from "./prepared.ts";
 import { createColumnCache } from "./source-columns.ts";
 import { readRemoteEvidence } from "./remote-evidence.ts";
 import { createSourcePlans } from "./source-plans.ts";
 import type { SourcePools } from "./source-pools.ts";
-import { locateParts, type ModelSources } from "./source-tables.ts";
+import { type JudgedSources, locateParts, type ModelSources } from "./source-tables.ts";
 
 export interface EvidenceStoreOptions extends Pick<
   EvidenceReading,
@@ -25,58 +27,120 @@ export interface EvidenceStoreOptions extends Pick<
 export const READING_LIMIT_MS = 115_000;
 
 /** Reads the source tables. */
+/** The evidence of a decision, and what its shadow policy sees of it. */
+export interface GatheredEvidence {
+  evidence: Evidence;
+  /** What differs from the evidence for the shadow policy; null without one, or if it cannot be read. */
+  seen: Shadowed | null;
+  /** Why it cannot be read. */
+  shadowProblem: string | null;
+}
+
 export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options }: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
   const plans = createSourcePlans(columns, databaseUrl);
   const needsOfPolicy = createNeedsCache();
+  const withShadow = createShadowCache();
+
+  /** @param judged What the statement is built for, and kept with. */
+  async function read(
+    model: string,
+    config: ModelSources,
+    judged: JudgedSources,
+    limitMs: number,
+  ): Promise<EvidenceResult> {
+    const { source, policy, trainer, expectDriftRunEveryMs } = config;
+    const reading = {
+      ...options,
+      model,
+      needs: needsOfPolicy(policy),
+      shadowNeeds: judged.shadowToo ? needsOfPolicy(judged.shadowToo) : null,
+      isSinceTraining: source.buffer.since !== null,
+      expectsDriftRuns: expectDriftRunEveryMs !== null,
+      trainer: trainer.name,
+    };
+    const { own, remote } = locateParts(source);
+    const readOwn = (weighed?: unknown[]): Promise<EvidenceResult> =>
+      plans.read(
+        { model, parts: own, config: judged },
+        (tables) => buildEvidence(reading, tables),
+        async ({ text, parameters }) => {
+          const list = weighed
+            ? [{ type: "text", value: JSON.stringify(weighed) } as const, ...parameters.slice(1)]
+            : parameters;
+          const { rows } = await sendPrepared(pool, text, list, limitMs);
+          return rows[0]?.["evidence"] as EvidenceResult;
+        },
+      );
+    if (remote.length === 0) return readOwn();
+    const parts = { reading, config: judged, parts: remote, limitMs, readOwn };
+    return readRemoteEvidence({ pool, pools: sourcePools, ...parts });
+  }
+
+  /**
+   * Reads all the evidence for a decision with one statement: one snapshot, one round trip. The database compares
+   * all times, on its own clock. The columns of the source tables are looked up before the first time. A source in
+   * another database takes two more round trips.
+   *
+   * @param limitMs After this long the server cancels a query: TransientError READING_TOO_SLOW.
+   * @throws SourceError that names each table or column that is missing, and its place in the settings.
+   */
+  async function fetchEvidence(
+    model: string,
+    config: ModelSources,
+    limitMs = READING_LIMIT_MS,
+  ): Promise<Evidence> {
+    const result = await read(model, config, config, limitMs);
+    return toEvidence(result, { ...config, needs: needsOfPolicy(config.policy) });
+  }
 
   return {
+    fetchEvidence,
+
     /**
-     * Reads all the evidence for a decision with one statement: one snapshot, one round trip. The database compares
-     * all times, on its own clock. The columns of the source tables are looked up before the first time. A source in
-     * another database takes two more round trips.
-     *
-     * @param limitMs After this long the server cancels a query: TransientError READING_TOO_SLOW.
-     * @throws SourceError that names each table or column that is missing, and its place in the settings.
+     * The same, and what the model's shadow policy sees, in the same round trip and snapshot. The evidence is what it would be
+     * without a shadow. If the sources cannot be read for the shadow, they are read once more without it.
      */
-    async fetchEvidence(model: string, config: ModelSources, limitMs = READING_LIMIT_MS): Promise<Evidence> {
-      const { source, policy, trainer, expectDriftRunEveryMs } = config;
+    async gatherEvidence(
+      model: string,
+      config: ModelSources,
+      limitMs = READING_LIMIT_MS,
+    ): Promise<GatheredEvidence> {
+      const { shadow = null, policy, source } = config;
+      if (shadow === null)
+        return { evidence: await fetchEvidence(model, config, limitMs), seen: null, shadowProblem: null };
       const needs = needsOfPolicy(policy);
-      const reading = {
-        ...options,
-        model,
-        needs,
-        isSinceTraining: source.buffer.since !== null,
-        expectsDriftRuns: expectDriftRunEveryMs !== null,
-        trainer: trainer.name,
-      };
-      const { own, remote } = locateParts(source);
-      const readOwn = (weighed?: unknown[]): Promise<EvidenceResult> =>
-        plans.read(
-          { model, parts: own, config },
-          (tables) => buildEvidence(reading, tables),
-          async ({ text, parameters }) => {
-            const list = weighed
-              ? [{ type: "text", value: JSON.stringify(weighed) } as const, ...parameters.slice(1)]
-              : parameters;
-            const { rows } = await sendPrepared(pool, text, list, limitMs);
-            return rows[0]?.["evidence"] as EvidenceResult;
-          },
-        );
-      const result =
-        remote.length === 0
-          ? await readOwn()
-          : await readRemoteEvidence({
-              pool,
-              pools: sourcePools,
-              reading,
-              config,
-              parts: remote,
-              limitMs,
-              readOwn,
-            });
-      return toEvidence(result, { needs, source, trainer, expectDriftRunEveryMs });
+      try {
+        const result = await read(model, config, withShadow(config, shadow), limitMs);
+        return {
+          evidence: toEvidence(result, { ...config, needs }),
+          seen: toShadowed(result, { needs, shadowNeeds: needsOfPolicy(shadow), source }),
+          shadowProblem: null,
+        };
+      } catch (error) {
+        const explained = explainPostgresError(error, databaseUrl);
+        if (!isLasting(explained, limitMs)) throw error;
+        // If this fails too, the shadow is not the reason.
+        const evidence = await fetchEvidence(model, config, limitMs);
+        return { evidence, seen: null, shadowProblem: explained.message };
+      }
     },
+  };
+}
+
+/** Whether a reading would fail again. One that is too slow gets more time first. */
+function isLasting(error: Error, limitMs: number): boolean {
+  if (error instanceof PermanentError) return true;
+  return error instanceof TransientError && error.code === "READING_TOO_SLOW" && limitMs >= READING_LIMIT_MS;
+}
+
+/** What statements with a shadow policy are kept with: an object for each model's settings. */
+function createShadowCache(): (config: ModelSources, shadow: Policy) => JudgedSources {
+  const known = new WeakMap<ModelSources, JudgedSources>();
+  return (config, shadowToo) => {
+    const judged = known.get(config) ?? { policy: config.policy, source: config.source, shadowToo };
+    known.set(config, judged);
+    return judged;
   };
 }
 

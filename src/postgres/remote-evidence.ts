@@ -6,11 +6,12 @@ import { explainPostgresError } from "./explain-error.ts";
 import type { Statement } from "./parameters.ts";
 import { sendPrepared } from "./prepared.ts";
 import type { SourcePools } from "./source-pools.ts";
-import type { ModelSources, SourcePart } from "./source-tables.ts";
+import type { JudgedSources, SourcePart } from "./source-tables.ts";
 
 /** What another database returned: the parts of the evidence that are there. */
 type SourceResult = Partial<Pick<EvidenceResult, "buffer" | "newestCheckAt">> & {
   checks?: unknown;
+  shadowChecks?: unknown;
   weighed?: unknown[];
 };
 
@@ -18,7 +19,7 @@ export interface RemoteReading {
   pool: pg.Pool;
   pools: SourcePools;
   reading: EvidenceReading;
-  config: ModelSources;
+  config: JudgedSources;
   parts: readonly SourcePart[];
   limitMs: number;
   /** Reads our own tables, with the rows of `weighed` if the checks are elsewhere. */

@@ -16,6 +16,8 @@ import { defineBuffer, defineChecks, type SourceDefinition, TIMES } from "./sour
 export interface JudgedSources {
   policy: Policy;
   source: Sources;
+  /** A shadow policy that is judged by the same reading. */
+  shadowToo?: Policy;
 }
 
 /** What a model is judged by, and where its evidence is. */
@@ -24,6 +26,7 @@ export interface ModelSources extends JudgedSources {
   trainer: { name: string };
   /** How often a drift run is expected, in milliseconds; null if none is. */
   expectDriftRunEveryMs: number | null;
+  shadow?: Policy | null;
 }
 
 /** A source as it is in the database. */
@@ -79,14 +82,15 @@ export function locateParts({ checks, buffer, database }: Sources): {
 export async function findSources(
   cache: ColumnCache,
   model: string,
-  { source: { checks, buffer }, policy }: JudgedSources,
+  { source: { checks, buffer }, policy, shadowToo }: JudgedSources,
   parts: readonly SourcePart[],
 ): Promise<{ tables: Partial<SourceTables>; faults: SourceFault[] }> {
   const faults: SourceFault[] = [];
   const tables: Partial<SourceTables> = {};
+  const judges = { policy, shadow: shadowToo ?? null };
   if (parts.includes("checks")) {
     tables.checks = await findTable(cache, model, defineChecks(model, checks), faults);
-    if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks, policy, faults));
+    if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks, judges, faults));
   }
   if (parts.includes("buffer")) {
     const table = await findTable(cache, model, defineBuffer(model, buffer), faults);
@@ -95,7 +99,7 @@ export async function findSources(
       weight: buffer.kind === "reported" ? (table.found.get("rows") ?? null) : null,
     };
     if (table.found.size > 0 && !table.columns.ingestedAt && !table.columns.time)
-      faults.push(...findTimeFaults(model, table.table, { needsSince: buffer.since !== null, policy }));
+      faults.push(...findTimeFaults(model, table.table, { needsSince: buffer.since !== null, ...judges }));
   }
   return { tables, faults };
 }
@@ -201,11 +205,16 @@ function missingColumn(place: string, table: string, name: string, found: TableC
   };
 }
 
+interface Judges {
+  policy: Policy;
+  shadow: Policy | null;
+}
+
 /** Without a time nothing can be counted, and without a mark or both figures nothing can be an alert. */
 function findChecksFaults(
   model: string,
   { table, columns, found }: ChecksTable,
-  policy: Policy,
+  { policy, shadow }: Judges,
   known: readonly SourceFault[],
 ): SourceFault[] {
   const place = `models.${model}.source.checks.columns`;
@@ -218,7 +227,11 @@ function findChecksFaults(
   ];
   const isKnown = (name: string): boolean =>
     known.some(({ message }) => message.startsWith(`${place}.${name}:`));
-  const needed = listColumnNeeds(policy).flatMap(({ key, columns: names }) =>
+  const own = listColumnNeeds(policy);
+  const others = (shadow === null ? [] : listColumnNeeds(shadow))
+    .filter(({ key }) => own.every((need) => need.key !== key))
+    .map((need) => ({ ...need, key: `${need.key} of the shadow policy` }));
+  const needed = [...own, ...others].flatMap(({ key, columns: names }) =>
     (names as readonly ChecksColumn[])
       .filter((name) => columns[name] === undefined && !isKnown(name))
       .map((name): SourceFault => {
@@ -234,11 +247,13 @@ function findChecksFaults(
 function findTimeFaults(
   model: string,
   table: string,
-  { needsSince, policy }: { needsSince: boolean; policy: Policy },
+  { needsSince, policy, shadow }: Judges & { needsSince: boolean },
 ): SourceFault[] {
+  const isShadowWaiting = shadow !== null && needsOf(shadow).waiting;
+  const waiting = needsOf(policy).waiting ? "policy" : isShadowWaiting ? "shadow" : null;
   const needing = [
     ...(needsSince ? [`models.${model}.source.buffer.since`] : []),
-    ...(needsOf(policy).waiting ? [`models.${model}.policy.when: waitingCost`] : []),
+    ...(waiting === null ? [] : [`models.${model}.${waiting}.when: waitingCost`]),
   ];
   return needing.map((place) => ({
     code: "MISSING_COLUMN",

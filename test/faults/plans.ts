@@ -10,7 +10,7 @@ const KILL_POINTS = [
   "stage.intake",
   "lock.enterFollowUp",
   "lock.hold",
-  "database.fetchEvidence",
+  "database.gatherEvidence",
   "stage.gather",
   "stage.evaluate",
   "database.recordDecision",

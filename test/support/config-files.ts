@@ -98,14 +98,14 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
     "defaults that are a list",
     "defaults: [1]",
     [
-      "defaults: expected a mapping with schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy, got a list (line 1)",
+      "defaults: expected a mapping with schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy, shadow, got a list (line 1)",
     ],
   ],
   [
     "a model that is a text",
     "models:\n  a: fast",
     [
-      'models.a: expected a mapping with schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy, got "fast" (line 2)',
+      'models.a: expected a mapping with schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy, shadow, got "fast" (line 2)',
     ],
   ],
   [
@@ -135,7 +135,7 @@ export const FAULTY_FILES: [string, string | Uint8Array, string[]][] = [
     "a variable as key",
     "models: { a: { MIN_BUFFER_SIZE: 3 } }",
     [
-      'models.a.MIN_BUFFER_SIZE: "MIN_BUFFER_SIZE" is not a setting of a model: it is one of schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy (line 1)',
+      'models.a.MIN_BUFFER_SIZE: "MIN_BUFFER_SIZE" is not a setting of a model: it is one of schedule, spread, expectDriftRunEvery, source, trainer, outcomes, policy, shadow (line 1)',
     ],
   ],
   [

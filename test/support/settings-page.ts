@@ -4,6 +4,7 @@ import {
   CHECKS_FIELDS,
   MODEL_FIELDS,
   OUTCOME_FIELDS,
+  SHADOW_MEANING,
   SOURCE_MEANINGS,
 } from "../../src/config/file-fields.ts";
 import { SERVICE_SETTINGS } from "../../src/config/service-settings.ts";
@@ -63,6 +64,7 @@ function renderFile(): string[] {
       trainer: meaningOf("`mock`, or a trainer with settings: `{ github: { workflow: train.yml } }`."),
       outcomes: meaningOf("Where it is said what trainings brought: see below."),
       policy: meaningOf("`when` and `guards`: see [policies](policies.md)."),
+      shadow: meaningOf(SHADOW_MEANING),
     }),
     "### `source`",
     renderFields(

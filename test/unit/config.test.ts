@@ -21,6 +21,7 @@ describe("the settings", () => {
     const config = parseConfig(SERVERS);
     expect(config.models.get("default")).toEqual({
       policy: GUIDE_POLICY,
+      shadow: null,
       settingNames: expect.objectContaining({ bufferSize: "MIN_BUFFER_SIZE" }) as object,
       trainer: {
         name: "mock",

@@ -2,6 +2,7 @@ import type { ReportedCheck } from "../../../queues/reports.ts";
 import type { Cause } from "../../../queues/jobs.ts";
 import { deriveRunId } from "../../../queues/run-id.ts";
 import { createDispatcher, FIRST_POLL } from "../../../workers/dispatch.ts";
+import { judgeGatheredShadow } from "../../../workers/judge-shadow.ts";
 import type { Config } from "../../config/config.ts";
 import { findModel } from "../../config/find-model.ts";
 import { effectsOf } from "../../core/dispatch/effects.ts";
@@ -91,12 +92,14 @@ export function createPastService(dependencies: PastServiceDependencies): PastSe
   async function decide(model: string, cause: Cause, runId: string): Promise<void> {
     const modelConfig = findModel(config.models, model);
     const { policy } = modelConfig;
-    const evidence = await database.fetchEvidence(model, modelConfig);
+    const { evidence, seen } = await database.gatherEvidence(model, modelConfig);
     const verdict = evaluate(evidence, policy);
+    const pinned = modelConfig.shadow && seen && { policy: modelConfig.shadow, seen };
+    const { shadow } = judgeGatheredShadow({ evidence, shadow: pinned });
     const trainer = trainers.of(model);
     if (verdict.decision === "trigger" && trainer.remote?.traits.runsHere === false)
       throw new Error(`The history of ${model} would start a training with ${trainer.name} now`);
-    const judged = { runId, model, cause, evidence, policy, verdict };
+    const judged = { runId, model, cause, evidence, policy, verdict, shadow };
     const result = await database.recordDecision(draftRecord(judged, trainer));
     if (result.outcome === "superseded")
       throw new Error(`A decision about ${model} in the past was superseded: ${result.because}`);

@@ -67,6 +67,7 @@ function ModelSettings({ model, config, redact }: { model: string; config: Model
         <ModelLink model={model} />
       </h2>
       <p>{describeCondition(config.policy)}</p>
+      {config.shadow !== null && <p>{`Shadow policy: ${describeCondition(config.shadow)}`}</p>}
       <p class="soft">
         {`Schedule ${config.schedule ?? "off"}; trainer ${config.trainer.name}; counts ${config.source.buffer.unit}`}
       </p>

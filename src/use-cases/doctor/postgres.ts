@@ -14,7 +14,10 @@ export async function diagnosePostgres(config: Config, database: Database): Prom
   } catch (error) {
     return [fault(messageOf(error))];
   }
-  const inspection = await database.inspectSources(config.models);
+  const judged = [...config.models].map(([model, { policy, source, shadow }]) => {
+    return [model, { policy, source, ...(shadow && { shadowToo: shadow }) }] as const;
+  });
+  const inspection = await database.inspectSources(new Map(judged));
   return [
     ok(`Postgres at ${databaseAddress(config.databaseUrl)} responds`),
     ...describeSources(config, inspection),

@@ -1,0 +1,29 @@
+import type { Gathered } from "../queues/jobs.ts";
+import { messageOf } from "../src/core/errors.ts";
+import { Evidence } from "../src/core/evidence.ts";
+import { judgeShadow, type ShadowVerdict } from "../src/core/shadow.ts";
+import { hashPolicy } from "../src/postgres/canonical-hash.ts";
+
+/** What the shadow policy says about what was gathered, or why it says nothing. Never throws: a shadow must not stop a decision. */
+export function judgeGatheredShadow({ evidence, shadow }: Pick<Gathered, "evidence" | "shadow">): {
+  shadow: ShadowVerdict | null;
+  problem: string | null;
+} {
+  if (shadow === null) return { shadow: null, problem: null };
+  const { policy, seen } = shadow;
+  try {
+    const isSame = Object.keys(seen).length === 0;
+    const own = isSame ? evidence : Evidence.parse({ ...evidence, ...seen });
+    return { shadow: judgeShadow(own, policy, hashPolicy(policy)), problem: null };
+  } catch (error) {
+    return { shadow: null, problem: messageOf(error) };
+  }
+}
+
+export function describeNoShadow(problem: string): string {
+  return `⚠️ The shadow policy was not evaluated, which does not affect the decision: ${problem}`;
+}
+
+export function describeShadow({ decision, why }: ShadowVerdict): string {
+  return `👥 The shadow policy says ${decision}: ${why}. Nothing follows from it`;
+}
