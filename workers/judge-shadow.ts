@@ -12,12 +12,18 @@ export function judgeGatheredShadow({ evidence, shadow }: Pick<Gathered, "eviden
   if (shadow === null) return { shadow: null, problem: null };
   const { policy, seen } = shadow;
   try {
-    const isSame = Object.keys(seen).length === 0;
-    const own = isSame ? evidence : Evidence.parse({ ...evidence, ...seen });
+    const own = { ...evidence, ...parseSeen(seen) };
     return { shadow: judgeShadow(own, policy, hashPolicy(policy)), problem: null };
   } catch (error) {
     return { shadow: null, problem: messageOf(error) };
   }
+}
+
+function parseSeen(seen: Readonly<Record<string, unknown>>): Partial<Evidence> {
+  const parts = Object.entries(Evidence.shape).flatMap(([key, schema]) =>
+    key in seen ? [[key, schema.parse(seen[key])] as const] : [],
+  );
+  return Object.fromEntries(parts);
 }
 
 export function describeNoShadow(problem: string): string {

@@ -15,6 +15,7 @@ import { createParity } from "./parity.ts";
 import { createPrune } from "./prune.ts";
 import { createReportBuffer } from "./report-buffer.ts";
 import { createReportChecks } from "./report-checks.ts";
+import { createShadow } from "./shadow.ts";
 import { createSnooze, createUnsnooze } from "./snooze.ts";
 import { createToken } from "./token.ts";
 import { createTune } from "./tune.ts";
@@ -42,6 +43,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   createParity,
   createPrune,
   createVerify,
+  createShadow,
   createToken,
   createAudit,
   createDoctor,

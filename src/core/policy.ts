@@ -314,12 +314,25 @@ export function needsOf(policy: Policy): PolicyNeeds {
   };
 }
 
-/** Parses a policy as recorded, also as versions before this one did: the flat thresholds of the guide's policy. */
+/**
+ * Parses a policy as recorded, also as versions before this one did: the flat thresholds of the guide's policy. The same policy
+ * is the same object: each job brings it anew, and what is known of it is kept by the object.
+ */
 export const Policy: z.ZodType<Policy> = z.unknown().transform((value, context) => {
-  if (isRecord(value) && !("when" in value)) return policyOf({ ...GUIDE_SETTINGS, ...value });
+  const text = JSON.stringify(value);
+  const known = parsedPolicies.get(text);
+  if (known) return known;
   const faults: Fault[] = [];
-  const policy = parsePolicy(value, GUIDE_POLICY, [], faults);
+  const policy =
+    isRecord(value) && !("when" in value)
+      ? policyOf({ ...GUIDE_SETTINGS, ...value })
+      : parsePolicy(value, GUIDE_POLICY, [], faults);
   for (const { path, message } of faults)
     context.issues.push({ code: "custom", path: [...path], message, input: value });
+  if (parsedPolicies.size >= MAX_PARSED) parsedPolicies.clear();
+  if (faults.length === 0) parsedPolicies.set(text, policy);
   return policy;
 });
+
+const parsedPolicies = new Map<string, Policy>();
+const MAX_PARSED = 500;

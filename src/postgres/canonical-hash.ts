@@ -5,8 +5,12 @@ import { toRecordedPolicy } from "../core/recorded-policy.ts";
 
 /** Identifies a policy, whatever the order of its fields. */
 export function hashPolicy(policy: Policy): string {
-  return hashCanonical(toRecordedPolicy(policy));
+  const hash = hashes.get(policy) ?? hashCanonical(toRecordedPolicy(policy));
+  hashes.set(policy, hash);
+  return hash;
 }
+
+const hashes = new WeakMap<Policy, string>();
 
 /** The first twelve hex digits of `digestCanonical`. */
 export function hashCanonical(value: unknown): string {

@@ -34,6 +34,7 @@ import { createPruneStore } from "./prune/prune.ts";
 import { createReportStore } from "./reports.ts";
 import { createRequestStore } from "./requests.ts";
 import { createDatasetStore } from "./source-datasets.ts";
+import { createShadowLog } from "./shadow-log.ts";
 import { createSourcePools } from "./source-pools.ts";
 import { createTokenStore } from "./tokens.ts";
 import { createVerificationStore } from "./verification.ts";
@@ -73,6 +74,7 @@ export function createDatabase(
     ...createDecisionLog(options),
     ...createDecisionExport(options),
     ...createDatasetStore(options),
+    ...createShadowLog(options),
     ...createModelStateStore(options),
     ...createInterventionStore(options),
     ...createDispatchStore(options),

@@ -48,6 +48,8 @@ export interface DecisionDetail extends DecisionRow {
   policyHash: string | null;
   explanation: unknown;
   forced: unknown;
+  /** What a shadow policy said; null without one. */
+  shadow: unknown;
   nextLookAt: string | null;
   /** The dispatch as recorded, with its request and the progress of the training; null without one. */
   training: Record<string, unknown> | null;
@@ -132,7 +134,7 @@ function buildList(id: string, conditions: string): string {
 SELECT ${LISTED_COLUMNS} ${FROM_DECISIONS} ${join} WHERE true ${conditions} ORDER BY ${id} DESC LIMIT $1`;
 }
 
-const READ_DECISION = `SELECT ${LISTED_COLUMNS}, evidence, criteria, policy, policy_hash AS "policyHash", explanation, forced,
+const READ_DECISION = `SELECT ${LISTED_COLUMNS}, evidence, criteria, policy, policy_hash AS "policyHash", explanation, forced, shadow,
   to_json(next_look_at) #>> '{}' AS "nextLookAt",
   ${TRAINING} AS training, ${listOutcomesOf("decision.id")} AS outcomes,
   ${EVENTS} AS events

@@ -9,6 +9,7 @@ import { Explanation } from "../core/explain/explanation.ts";
 import type { Policy } from "../core/policy.ts";
 import type { ReportInput } from "../core/report/input.ts";
 import { renderReport } from "../core/report/report.ts";
+import { ShadowVerdict } from "../core/shadow.ts";
 import type { Database } from "../postgres/database.ts";
 import type { DecisionDetail } from "../postgres/decision-log.ts";
 import type { DecisionTrail } from "../postgres/pages/decision-trail.ts";
@@ -25,6 +26,8 @@ export interface DecisionView {
   explanation: Explanation | null;
   /** The text report, from what is recorded; null without a basis. */
   report: string | null;
+  /** What a shadow policy said. */
+  shadow: ShadowVerdict | null;
   trail: DecisionTrail;
 }
 
@@ -79,6 +82,7 @@ export async function viewDecision(
     explanation: explanation ?? basis?.verdict.explanation ?? null,
     report:
       basis && renderRecorded(decision, basis, { timeZone, settingNames: settingNamesOf(decision.model) }),
+    shadow: ShadowVerdict.nullable().safeParse(decision.shadow).data ?? null,
     trail,
   };
 }

@@ -7,7 +7,9 @@ import { messageOf } from "../core/errors.ts";
 import { evaluate, type Verdict } from "../core/evaluate.ts";
 import type { Evidence } from "../core/evidence.ts";
 import type { JudgedTraining } from "../core/outcome/tally.ts";
+import { formatDuration } from "../core/duration.ts";
 import type { Policy } from "../core/policy.ts";
+import type { ShadowReport } from "../core/shadow-report.ts";
 import { type Standing, standingOf } from "../core/standing.ts";
 import type { Database } from "../postgres/database.ts";
 import type { CheckRow } from "../postgres/pages/check-history.ts";
@@ -18,6 +20,7 @@ import { isSettledWithin } from "../process/lifecycle.ts";
 import type { Redact } from "../process/redact.ts";
 import type { PageReader } from "./page-reader.ts";
 import { parseRecorded } from "./recorded-basis.ts";
+import { reportShadow } from "./shadow-report.ts";
 
 /** What an answer is based on: the sources as they are now, or the latest decision while they cannot be read. */
 export interface Basis {
@@ -46,6 +49,7 @@ export interface ModelView {
   trainings: TrainingRow[];
   /** Those that succeeded, and those with an outcome, with what they brought; the newest first. */
   judged: JudgedTraining[];
+  shadow: ShadowReport;
   /** When the schedule makes its next request, Unix milliseconds; null without one, or while Redis is away. */
   nextFiringAt: number | null;
 }
@@ -65,6 +69,9 @@ type Reader = Pick<
   | "readDecision"
   | "readModelHistory"
   | "listPolicies"
+  | "listShadowUses"
+  | "listDisagreements"
+  | "countWithoutShadow"
   | "listTrainings"
   | "listOutcomes"
 >;
@@ -73,6 +80,8 @@ type Reader = Pick<
 export const REDIS_LIMIT_MS = 1_000;
 /** So many of the newest checks are drawn. */
 export const SHOWN_CHECKS = 3_000;
+/** So many disagreements of a shadow policy are listed. */
+const SHOWN_DIFFERENCES = 5;
 
 /**
  * Reads what the page of a model shows: the answer as of now, its past within so many seconds, and its plans.
@@ -86,7 +95,7 @@ export async function viewModel(
 ): Promise<ModelView> {
   const { models, database, inbox } = dependencies;
   const config = findModel(models, model);
-  const [facts, figures, reading, history, checks, policies, trainings, judged, nextFiringAt] =
+  const [facts, figures, reading, history, checks, policies, trainings, judged, shadow, nextFiringAt] =
     await Promise.all([
       database.listModelFacts(new Map([[model, config.expectDriftRunEveryMs !== null]])),
       database.listModelFigures([model]),
@@ -96,6 +105,11 @@ export async function viewModel(
       database.listPolicies(model),
       database.listTrainings({ model, limit: 5 }),
       database.listOutcomes(model),
+      reportShadow(models, database, {
+        model,
+        since: formatDuration(seconds * 1000),
+        limit: SHOWN_DIFFERENCES,
+      }),
       findFiring(inbox, model, config, now),
     ]);
   const own = facts[0] as ModelFacts;
@@ -131,6 +145,7 @@ export async function viewModel(
     policies,
     trainings,
     judged,
+    shadow,
     nextFiringAt,
   };
 }

@@ -24,6 +24,7 @@ const Detail = DecisionRow.extend({
   policyHash: z.string().nullable(),
   explanation: z.unknown(),
   forced: z.unknown(),
+  shadow: z.unknown(),
   nextLookAt: z.string().nullable(),
   training: z.looseObject({}).nullable(),
   outcomes: z.array(OutcomeRow),

@@ -18,6 +18,7 @@ const Overview = z.object({
   model: z.string(),
   schedule: z.string().nullable(),
   trainer: z.string(),
+  hasShadow: z.boolean(),
   snooze: z.object({ until: z.string(), reason: z.string(), by: z.string() }).nullable(),
   approval: z.object({ decisionId: z.int(), expiresAt: z.string() }).nullable(),
   missingRuns: z.looseObject({}).nullable(),
@@ -205,9 +206,10 @@ function describe(
   models: ReturnType<ApiDependencies["live"]["models"]>,
   overview: Awaited<ReturnType<ApiDependencies["database"]["readModelOverviews"]>>[number] | undefined,
 ): z.infer<typeof Overview> {
-  const { schedule, trainer } = findModel(models, model);
+  const { schedule, trainer, shadow } = findModel(models, model);
+  const hasShadow = shadow !== null;
   const { snooze = null, approval = null, missingRuns = null, lastSucceeded = null } = overview ?? {};
-  return { model, schedule, trainer: trainer.name, snooze, approval, missingRuns, lastSucceeded };
+  return { model, schedule, trainer: trainer.name, hasShadow, snooze, approval, missingRuns, lastSucceeded };
 }
 
 const MAX_WAIT_SECONDS = 60;

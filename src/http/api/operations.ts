@@ -8,6 +8,7 @@ import type { AnyOperation } from "./operation.ts";
 import { outcomeOperations } from "./outcomes.ts";
 import { parityOperations } from "./parity.ts";
 import { requestOperations } from "./requests.ts";
+import { shadowOperations } from "./shadow.ts";
 import { streamOperations } from "./streams.ts";
 import { verificationOperations } from "./verification.ts";
 
@@ -23,6 +24,7 @@ export const OPERATIONS: readonly AnyOperation[] = [
   ...outcomeOperations,
   ...parityOperations,
   ...verificationOperations,
+  ...shadowOperations,
   ...streamOperations,
   ...accessOperations,
 ];

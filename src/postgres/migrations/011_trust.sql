@@ -16,6 +16,9 @@ COMMENT ON COLUMN retraining_decisions.sha256 IS 'SHA-256 over content_sha256, p
 -- A chain has no branches: of two decisions that would continue the same one, the second finds its place taken.
 CREATE UNIQUE INDEX retraining_decisions_chained ON retraining_decisions (model, COALESCE(previous_sha256, '')) WHERE sha256 IS NOT NULL;
 
+-- What shadow policies said about a model.
+CREATE INDEX retraining_decisions_shadowed ON retraining_decisions (model, taken_at) WHERE shadow IS NOT NULL;
+
 -- What `sha256` is computed over: JSON in its canonical form. A date without a zone stays as it is; one with a zone is in UTC.
 CREATE OR REPLACE FUNCTION retrigger_link(content BYTEA, decided ANYELEMENT, id BIGINT, previous BYTEA) RETURNS TEXT
     LANGUAGE sql STABLE AS $$
@@ -100,5 +103,6 @@ DROP TRIGGER retraining_decisions_chained ON retraining_decisions;
 DROP FUNCTION retrigger_chain_decision();
 DROP FUNCTION retrigger_link(BYTEA, ANYELEMENT, BIGINT, BYTEA);
 DROP INDEX retraining_decisions_chained;
+DROP INDEX retraining_decisions_shadowed;
 ALTER TABLE retraining_decisions
     DROP COLUMN evaluator, DROP COLUMN shadow, DROP COLUMN content_sha256, DROP COLUMN previous_sha256, DROP COLUMN sha256;

@@ -41,7 +41,7 @@ export const decisionPage: Page = {
       }),
       verifyOne(database, id),
     ]);
-    const { decision, training, answer, basis, explanation, report, trail } = view;
+    const { decision, training, answer, basis, explanation, report, shadow, trail } = view;
     const { runId } = decision;
     // They are kept for a while only; without Redis there are none to show.
     const summarize = queues.find(({ name }) => name === STAGES.at(-1));
@@ -96,6 +96,9 @@ export const decisionPage: Page = {
                 <Guards basis={basis} isPast now={now}>
                   <h3>Policy</h3>
                   <p>{describeCondition(basis.policy)}</p>
+                  {shadow !== null && (
+                    <p>{`The shadow policy says ${shadow.decision}: ${shadow.why}. Nothing followed from it.`}</p>
+                  )}
                 </Guards>
               )}
             </div>

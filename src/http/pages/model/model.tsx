@@ -14,6 +14,7 @@ import { Brought } from "./brought.tsx";
 import { History } from "./history.tsx";
 import { Plans } from "./plans.tsx";
 import { Policies } from "./policies.tsx";
+import { Shadow } from "./shadow.tsx";
 
 /** Why a model is or is not retrained, first in a sentence, then in every detail. */
 export const modelPage: Page = {
@@ -96,6 +97,7 @@ export const modelPage: Page = {
             <div>
               {basis === null && <Plans view={view} model={model} now={now} />}
               <Policies view={view} model={model} redact={redact} now={now} />
+              <Shadow report={view.shadow} now={now} />
             </div>
           </div>
         </>
