@@ -185,10 +185,7 @@ function buildChecksOf(
 }
 
 /** Whether the shadow policy sees other checks than the policy. */
-export function hasShadowChecks({
-  needs,
-  shadowNeeds,
-}: Pick<EvidenceReading, "needs" | "shadowNeeds">): boolean {
+function hasShadowChecks({ needs, shadowNeeds }: Pick<EvidenceReading, "needs" | "shadowNeeds">): boolean {
   return shadowNeeds !== null && !needSameChecks(needs, shadowNeeds);
 }
 

@@ -6,6 +6,7 @@ import { DEMO_CONFIG, loadHistory } from "../../src/demo/history/history.ts";
 import { hashPolicy } from "../../src/postgres/canonical-hash.ts";
 import { createDatabase, type Database } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/process/logger.ts";
+import { reportShadow } from "../../src/use-cases/shadow-report.ts";
 import { createWorld, until, withQueue, type World } from "../support/world.ts";
 
 interface Row {
@@ -133,6 +134,17 @@ describe("the history of the demo", { timeout: 60_000 }, () => {
       { state: "succeeded", conclusion: "success", seconds: 1463, took: "00:24:23" },
       { state: "succeeded", conclusion: "success", seconds: 1518, took: "00:25:18" },
     ]);
+  });
+
+  it("has a shadow policy of search that would have trained for a weak drift", async () => {
+    const report = await reportShadow(world.config.models, database, { model: "search", since: "90d" });
+    expect(report.disagreements).toMatchObject([
+      {
+        decided: { decision: "no_action" },
+        shadow: { decision: "trigger", why: expect.stringContaining("click_psi (0.224") as string },
+      },
+    ]);
+    expect(report.agreement).toBeGreaterThan(80);
   });
 
   it("leaves nothing of the simulation behind", async () => {

@@ -451,6 +451,17 @@ describe("a decision", () => {
     expect((await get("/decisions/export?format=csv", "emit")).status).toBe(403);
   });
 
+  it("is compared with what a shadow policy says, if there is one", async () => {
+    expect((await get("/models/default/shadow?since=30d", "viewer")).json).toMatchObject({
+      since: "30d",
+      shadow: null,
+      decisions: 0,
+      agreement: null,
+    });
+    expect((await get("/models/default/shadow?since=soon", "viewer")).status).toBe(400);
+    expect((await get("/models/nothing/shadow", "viewer")).status).toBe(404);
+  });
+
   it("is read with its evidence, checks, report, dispatch and jobs", async () => {
     expect((await get("/decisions/1", "viewer")).json).toMatchObject({
       id: 1,
