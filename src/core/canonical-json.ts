@@ -39,7 +39,7 @@ function recordOf(record: Readonly<Record<string, unknown>>): string {
 }
 
 function quote(text: string): string {
-  if (/\p{Cs}/u.test(text)) throw new Error("a lone surrogate is not allowed in JSON");
+  if (!text.isWellFormed()) throw new Error("a lone surrogate is not allowed in JSON");
   return JSON.stringify(text);
 }
 

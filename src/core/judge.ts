@@ -32,6 +32,8 @@ const DRIFT_REASON = "drift_detected";
 /** The criteria that measure drift. */
 const DRIFT_IDS: ReadonlySet<string> = new Set(CRITERIA.filter(({ isDrift }) => isDrift).map(({ id }) => id));
 
+const REASON_OF: ReadonlyMap<string, string> = new Map(CRITERIA.map(({ id, reason }) => [id, reason]));
+
 /** How many ends of criteria the search for the end of a guard passes. */
 const MAX_ENDS = 100;
 
@@ -61,7 +63,7 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
   const failedCriteria = listFailed(condition);
   const driftRunsDue = findDriftRunsDue(evidence, now);
   const failed = [
-    ...failedCriteria.flatMap(({ id }) => CRITERIA.find((criterion) => criterion.id === id)?.reason ?? []),
+    ...failedCriteria.flatMap(({ id }) => REASON_OF.get(id) ?? []),
     ...(isForced ? [] : objections.map(({ reason }) => reason)),
   ];
   const shared = {
@@ -100,25 +102,43 @@ export function judge(evidence: Evidence, policy: Policy, now = Date.parse(evide
 }
 
 function factsOf(evidence: Evidence, policy: Policy, now: number, counting: Counting): Facts {
-  return {
-    evidence,
-    now,
-    counting,
+  const { sampleFloor, isGuarded, backoff } = basisOf(policy);
+  return { evidence, now, counting, sampleFloor, isGuarded, backoff, lists: new Map() };
+}
+
+/** What follows from a policy alone. */
+interface Basis extends Pick<Facts, "sampleFloor" | "isGuarded" | "backoff"> {
+  requiredAlerts: number;
+  /** The guards that are on, with their settings. */
+  guards: readonly { guard: Guard; settings: Record<string, unknown> }[];
+}
+
+const bases = new WeakMap<Policy, Basis>();
+
+/** Computed once: policies do not change, and the search for flips judges by one many times. */
+function basisOf(policy: Policy): Basis {
+  const known = bases.get(policy);
+  if (known !== undefined) return known;
+  const basis = {
     sampleFloor: sampleFloorOf(policy),
     isGuarded: hasRetriggerGuard(policy),
     backoff: backoffOf(policy),
-    lists: new Map(),
+    requiredAlerts: countRequiredAlerts(policy),
+    guards: GUARDS.flatMap((guard) => {
+      const settings = settingsOf(policy, guard);
+      return settings === null ? [] : [{ guard, settings }];
+    }),
   };
+  bases.set(policy, basis);
+  return basis;
 }
 
 /** Whether evidence leads to a trigger at an instant (Unix milliseconds): the decision of `judge`, in a fraction of the time. */
 export function wouldTrigger(evidence: Evidence, policy: Policy, now: number): boolean {
   if (!conditionHolds(evidence, policy, now)) return false;
   if (evidence.interventions.override !== null) return true;
-  const input = createGuardInput(evidence, policy, now, true);
-  return listGuards(policy).every(
-    ({ guard, settings }) => guard.evaluate({ ...input, othersPass: true }, settings).passed,
-  );
+  const input = { ...createGuardInput(evidence, policy, now, true), othersPass: true };
+  return basisOf(policy).guards.every(({ guard, settings }) => guard.evaluate(input, settings).passed);
 }
 
 /** Whether the condition of the policy holds at an instant (Unix milliseconds), whatever the guards say. */
@@ -133,24 +153,16 @@ function runGuards(
   now: number,
   isConditionMet: boolean,
 ): { results: CheckResult[]; objections: Guard[] } {
-  const input = createGuardInput(evidence, policy, now, isConditionMet);
+  const input = { ...createGuardInput(evidence, policy, now, isConditionMet), othersPass: isConditionMet };
   const results: CheckResult[] = [];
   const objections: Guard[] = [];
-  for (const { guard, settings } of listGuards(policy)) {
-    const othersPass = isConditionMet && objections.length === 0;
-    const result = toResult(guard, guard.evaluate({ ...input, othersPass }, settings));
+  for (const { guard, settings } of basisOf(policy).guards) {
+    input.othersPass = isConditionMet && objections.length === 0;
+    const result = toResult(guard, guard.evaluate(input, settings));
     results.push(result);
     if (!result.passed) objections.push(guard);
   }
   return { results, objections };
-}
-
-/** The guards that are on, with their settings. */
-function listGuards(policy: Policy): { guard: Guard; settings: Record<string, unknown> }[] {
-  return GUARDS.flatMap((guard) => {
-    const settings = settingsOf(policy, guard);
-    return settings === null ? [] : [{ guard, settings }];
-  });
 }
 
 function createGuardInput(
@@ -159,6 +171,7 @@ function createGuardInput(
   now: number,
   isConditionMet: boolean,
 ): Omit<GuardInput, "othersPass"> {
+  const basis = basisOf(policy);
   // The guards ask for the same facts again and again.
   const current = new Map<Counting, Facts>();
   const facts = (counting: Counting, at: number): Facts => {
@@ -206,8 +219,8 @@ function createGuardInput(
     loses,
     isCarriedByNew,
     findEnd,
-    requiredAlerts: countRequiredAlerts(policy),
-    backoff: backoffOf(policy),
+    requiredAlerts: basis.requiredAlerts,
+    backoff: basis.backoff,
   };
 }
 

@@ -264,11 +264,12 @@ function join(known: Lever, other: Lever): Lever {
   return { ...known, limit: (evidence) => Math.max(known.limit(evidence), other.limit(evidence)) };
 }
 
+const RENEWED: ReadonlySet<string> = new Set(GUARDS.filter(({ isRenewed }) => isRenewed).map(({ id }) => id));
+
 /** When the next of the checks that object now ends by time alone, Unix milliseconds; null if none does. */
 function findNextEnd({ criteria, guards }: Judgement): number | null {
-  const renewed = new Set(GUARDS.filter(({ isRenewed }) => isRenewed).map(({ id }) => id));
   const ends = [...criteria, ...guards].flatMap(({ id, passed, nextLookAt }) =>
-    passed || nextLookAt === undefined || renewed.has(id) ? [] : [Date.parse(nextLookAt)],
+    passed || nextLookAt === undefined || RENEWED.has(id) ? [] : [Date.parse(nextLookAt)],
   );
   return ends.length === 0 ? null : Math.min(...ends);
 }
