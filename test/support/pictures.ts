@@ -6,6 +6,8 @@ import { launchBrowser } from "./browser.ts";
 const PICTURES = [
   { path: "/", name: "overview", height: 620 },
   { path: "/models/cinematch", name: "model", height: 1_010 },
+  { path: "/models/search/backtest?since=60d&guards.cooldown.for=1d", name: "backtest", height: 920 },
+  { path: "/models/search/tune?since=60d", name: "tune", height: 860 },
 ] as const;
 
 const demo = spawn(process.execPath, ["--import", "tsx", "src/demo.ts"], {
