@@ -1,9 +1,8 @@
 import { findModel } from "../config/find-model.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { type Backtest, replayInSteps } from "../core/backtest/backtest.ts";
-import type { Cadence } from "../core/backtest/input.ts";
+import type { Cadence, ReplaySettings } from "../core/backtest/input.ts";
 import type { Past } from "../core/backtest/past.ts";
-import type { ReplaySettings } from "../core/backtest/replay.ts";
 import { computeFlightLimitMs } from "../core/dispatch/plan.ts";
 import { formatDuration, toMs } from "../core/duration.ts";
 import { PermanentError } from "../core/errors.ts";

@@ -1,3 +1,5 @@
+import { PermanentError } from "../errors.ts";
+import { formatCount } from "../format.ts";
 import { CHECKS } from "../policy.ts";
 import { createBufferPast } from "./buffer-past.ts";
 import { type Fact, listUnknowns } from "./unknowns.ts";
@@ -42,6 +44,7 @@ export interface Backtest {
 }
 
 const LOOKS_A_STEP = 50;
+const MOST_LOOKS = 1_000_000;
 
 /** A decision that is due is made a little later, so a recorded one that follows so soon is the same. */
 const DELAY_MS = 10 * 60_000;
@@ -88,7 +91,7 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
   }
 
   const earlier = past.trainings
-    .filter(({ decidedAt }) => decidedAt < past.from)
+    .filter(({ decidedAt, result }) => decidedAt < past.from && result !== "refused")
     .map(({ requestedAt }) => requestedAt);
   const summarize = (replay: Replay): ReplayedPolicy => ({
     firings: replay.firings,
@@ -128,7 +131,7 @@ function* listLooks(
   const { from, to } = past;
   const decisions = past.decisions.filter(({ at }) => at >= from && at <= to);
   const planned = planLooks(past, cadence, decisions);
-  let next = 0;
+  let [next, looks] = [0, 0];
   for (;;) {
     const plannedAt = planned(next);
     const due = Math.min(...replays.map((replay) => replay.dueAt()));
@@ -138,6 +141,12 @@ function* listLooks(
     const isPlanned = at === plannedAt;
     const recorded = isPlanned && cadence === "recorded" ? (decisions[next] ?? null) : null;
     if (isPlanned) next += 1;
+    looks += 1;
+    if (looks > MOST_LOOKS)
+      throw new PermanentError(
+        "TOO_MUCH_HISTORY",
+        `The replay would take more than ${formatCount(MOST_LOOKS)} steps: choose a longer --every or a shorter --since`,
+      );
     yield { at, recorded, isPlanned };
   }
 }
@@ -150,7 +159,7 @@ function planLooks(
   const never = Number.POSITIVE_INFINITY;
   if (typeof cadence === "object") return (index) => past.from + index * cadence.everyMs;
   if (cadence === "recorded") return (index) => decisions[index]?.at ?? never;
-  const events = past.events.filter((at) => at >= past.from);
+  const events = [past.from, ...past.events.filter((at) => at > past.from)];
   return (index) => events[index] ?? never;
 }
 

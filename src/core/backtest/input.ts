@@ -1,6 +1,5 @@
 import type { Policy } from "../policy.ts";
 import type { Past } from "./past.ts";
-import type { ReplaySettings } from "./replay.ts";
 
 /**
  * When policies decide in a replay, beside when time alone could change something: when a decision is on record (`recorded`), when
@@ -16,4 +15,15 @@ export interface BacktestInput {
   candidate: Policy | null;
   cadence: Cadence;
   settings: ReplaySettings;
+}
+
+/** How the model's trainings are replayed. */
+export interface ReplaySettings {
+  isMock: boolean;
+  /** How long a training takes whose course is not on record, in seconds; null if none has ended. */
+  usualSeconds: number | null;
+  /** How long after its last sign of life a training holds its model, in milliseconds. */
+  flightLimitMs: number;
+  /** How often a drift run is expected, as a duration; null for never. */
+  expectDriftRunEvery: string | null;
 }

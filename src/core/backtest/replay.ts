@@ -8,20 +8,11 @@ import type { Judgement } from "../judge.ts";
 import { needsOf, type Policy } from "../policy.ts";
 import { createReplayedApprovals } from "./approvals.ts";
 import type { BufferPast } from "./buffer-past.ts";
+import type { ReplaySettings } from "./input.ts";
 import type { Past, PastDecision, PastTraining } from "./past.ts";
 import { createTrainingLog, type ReplayedTraining } from "./training-log.ts";
+import { createEvidenceReader } from "./replayed-evidence.ts";
 import { createVisibleChecks } from "./visible-checks.ts";
-
-/** How the model's trainings are replayed. */
-export interface ReplaySettings {
-  isMock: boolean;
-  /** How long a training takes whose course is not on record, in seconds; null if none has ended. */
-  usualSeconds: number | null;
-  /** How long after its last sign of life a training holds its model, in milliseconds. */
-  flightLimitMs: number;
-  /** How often a drift run is expected, as a duration; null for never. */
-  expectDriftRunEvery: string | null;
-}
 
 /** A trigger of a replayed policy. */
 export interface Firing {
@@ -76,18 +67,18 @@ export function createReplay(
   const needs = needsOf(policy);
   const recordedTrainings = new Map(past.trainings.map((training) => [training.decisionId, training]));
   const nameOf = createNames(past);
+  const alertsOf = new Map(past.decisions.map(({ id, alertIds }) => [id, alertIds]));
   const log = createTrainingLog(
     { ...past, isMock: settings.isMock },
-    past.decisions.flatMap((decision) => {
-      const training = recordedTrainings.get(decision.id);
-      return training && decision.at < past.from
-        ? [{ ...training, checks: decision.alertIds.map(nameOf) }]
-        : [];
-    }),
+    past.trainings
+      .filter(({ decidedAt }) => decidedAt < past.from)
+      // The alerts of an older decision no longer count.
+      .map((training) => ({ ...training, checks: (alertsOf.get(training.decisionId) ?? []).map(nameOf) })),
   );
   let now = past.from;
   const checks = createVisibleChecks(past.checks, needs, (name) => log.answerTo(name, now));
   const approvals = createReplayedApprovals(past.approvals, past.from);
+  const readEvidence = createEvidenceReader({ past, needs, settings, buffer, log, checks, approvals });
   const firings: Firing[] = [];
   let nextLookAt = NEVER;
   /** When a training ends, or the answer to an approval comes, that calls for another decision. */
@@ -106,47 +97,8 @@ export function createReplay(
     .toSorted((a, b) => a - b);
   let isSnoozed = false;
 
-  function readEvidence(forced: PastDecision["forced"]): Evidence {
-    const { recorded, ...seen } = checks.read(now);
-    const read = buffer.read(now, needs, log.findLastSuccess(now));
-    const takenAt = new Date(now).toISOString();
-    const unanswered = recorded.filter(
-      ({ triggered, answeredBy }) => triggered && answeredBy === null,
-    ).length;
-    return {
-      takenAt,
-      ...seen,
-      window: needs.within,
-      hasQuietChecks: needs.quietChecks,
-      alerts: {
-        ids: recorded.map(({ id }) => id),
-        unanswered,
-        answeredBy: [],
-        failed: log.countFailed(recorded, now),
-      },
-      inFlight: log.findInFlight(now).map(({ decisionId, requestedAt, endedAt }) => ({
-        decisionId,
-        trainer: "",
-        state: "running",
-        since: new Date(requestedAt).toISOString(),
-        until: new Date((endedAt === null ? requestedAt : now) + settings.flightLimitMs).toISOString(),
-        url: null,
-      })),
-      buffer: read,
-      isGuide: false,
-      trainings: { ...log.read(now, needs), nextRows: needs.waiting ? read.size : null },
-      interventions: {
-        snooze: findSnooze(past, now),
-        approval: approvals.read(now),
-        override: forced && { id: 0, ...forced },
-      },
-      monitoring: findMonitoring(past, settings, checks.newestAt(), now),
-      lastDecisions: [],
-    };
-  }
-
   function look(forced: PastDecision["forced"]): Look & { evidence: Evidence } {
-    const evidence = readEvidence(forced);
+    const evidence = readEvidence(now, forced);
     const judgement = decide(evidence, policy);
     return { at: now, evidence, judgement, why: () => describeWhy(evidence, policy, judgement) };
   }
@@ -246,25 +198,4 @@ function createNames({ checks }: Past): (name: string) => string {
   const names = new Map<string, string>();
   for (const { names: all } of checks) for (const name of all) names.set(name, all[0] ?? name);
   return (name) => names.get(name) ?? name;
-}
-
-function findSnooze({ snoozes }: Past, at: number): Evidence["interventions"]["snooze"] {
-  const own = snoozes.findLast(({ from, to }) => from <= at && at < to);
-  return own ? { until: new Date(own.until).toISOString(), reason: own.reason, by: own.by } : null;
-}
-
-function findMonitoring(
-  { events, firstDecisionAt }: Past,
-  { expectDriftRunEvery: every }: ReplaySettings,
-  newestCheckAt: number | null,
-  at: number,
-): Evidence["monitoring"] {
-  if (every === null) return null;
-  const seen = [newestCheckAt, events.findLast((time) => time <= at) ?? null].filter((time) => time !== null);
-  const lastSeenAt = seen.length === 0 ? null : new Date(Math.max(...seen)).toISOString();
-  return {
-    lastSeenAt,
-    since: lastSeenAt ?? new Date(Math.min(firstDecisionAt ?? at, at)).toISOString(),
-    every,
-  };
 }

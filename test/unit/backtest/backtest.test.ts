@@ -95,6 +95,39 @@ describe("a replay", () => {
   });
 });
 
+describe("a replay of a model with a longer past", () => {
+  const success = (number: number): PastTraining => ({
+    decisionId: 3,
+    decidedAt: day(number),
+    bufferSize: 500,
+    requestedAt: day(number),
+    result: "succeeded",
+    endedAt: day(number) + 3_600_000,
+    seconds: 3_600,
+  });
+
+  it("knows the last training however long ago it was, also if its decision is not among those that are read", () => {
+    const inForce = policyOf({ when: [{ maxAge: "200d" }, { bufferSize: 1 }] });
+    const known = { arrivals: [rows(-300, 10)], firstDecisionAt: day(-400) };
+    const { inForce: old } = backtest(inputOf({ ...known, trainings: [success(-190)] }, { inForce }));
+    expect(old.firings.map(({ at }) => at)).toEqual([day(10) + 3_600_000]);
+    const { inForce: never } = backtest(inputOf(known, { inForce }));
+    expect(daysOf(never.firings)).toEqual([0]);
+  });
+
+  it("waits for a training that was under way when the period began", () => {
+    const running = { ...success(-1), endedAt: day(2) };
+    const { inForce } = backtest(
+      inputOf({ checks: [check(1)], arrivals: [rows(0, 100)], trainings: [running] }),
+    );
+    expect(daysOf(inForce.firings)).toEqual([2]);
+  });
+
+  it("that would take a million steps is refused", () => {
+    expect(() => backtest(inputOf({}, { cadence: { everyMs: 1_000 } }))).toThrow("choose a longer --every");
+  });
+});
+
 describe("a candidate", () => {
   const known = { checks: [check(3), quiet(10), check(20)], arrivals: [rows(0, 60), rows(12, 60)] };
 
