@@ -37,6 +37,7 @@ const past: Past = {
     at: from + ((batch + 0.5) * HOURS * HOUR_MS) / BATCHES,
     rows: 20_000,
   })),
+  arrivalStepMs: 1,
   buffer: { unit: "ratings", isSinceTraining: true },
   decisions: [],
   trainings: [],

@@ -40,6 +40,13 @@ function parseDocument(value: unknown, base: Policy, faults: Fault[]): Policy {
     });
     return base;
   }
+  if (isRecord(value) && ("models" in value || "defaults" in value)) {
+    faults.push({
+      path: [],
+      message: "is a file of models: put what stands under the policy of one model into a file of its own",
+    });
+    return base;
+  }
   const isNested = isRecord(value) && "policy" in value && Object.keys(value).length === 1;
   return parsePolicy(isNested ? value["policy"] : value, base, isNested ? ["policy"] : [], faults);
 }

@@ -116,7 +116,7 @@ async function preparePast(
       isMock: config.trainer.name === MOCK,
       usualSeconds: findMedian(
         past.trainings.flatMap(({ seconds, result }) =>
-          result === "open" || seconds === null ? [] : [seconds],
+          result === "succeeded" && seconds !== null ? [seconds] : [],
         ),
       ),
       flightLimitMs: computeFlightLimitMs(timing.lostAfterMs),

@@ -11,7 +11,7 @@ export interface ReplayedApprovals {
   answeredAt(): number | null;
 }
 
-interface Request extends PastApproval {
+interface Request extends Omit<PastApproval, "settled"> {
   settled: "used" | "void" | null;
 }
 
@@ -26,7 +26,8 @@ export function createReplayedApprovals(
   const byDecision = new Map(recorded.map((approval) => [approval.decisionId, approval]));
   const delayMs = findDelay(recorded);
   const earlier = recorded.findLast(({ requestedAt }) => requestedAt < from);
-  let current: Request | null = earlier ? { ...earlier, settled: null } : null;
+  const settledBefore = earlier?.settled && earlier.settled.at < from ? earlier.settled.state : null;
+  let current: Request | null = earlier ? { ...earlier, settled: settledBefore } : null;
   let assumed = 0;
   return {
     read(at) {

@@ -1,10 +1,11 @@
+import { describeCondition } from "../describe-condition.ts";
 import { PermanentError } from "../errors.ts";
 import { formatCount } from "../format.ts";
-import { CHECKS } from "../policy.ts";
+import { CHECKS, type Policy } from "../policy.ts";
 import { createBufferPast } from "./buffer-past.ts";
 import { type Fact, listUnknowns } from "./unknowns.ts";
 import type { BacktestInput, Cadence } from "./input.ts";
-import { measure, type Outcome } from "./measure.ts";
+import { measure, type Measures } from "./measure.ts";
 import type { Past, PastDecision } from "./past.ts";
 import { createReplay, type Firing, type Look, type Replay } from "./replay.ts";
 
@@ -27,13 +28,17 @@ export interface Reproduction {
 }
 
 export interface ReplayedPolicy {
+  /** On one line. */
+  policy: string;
   firings: readonly Firing[];
-  outcome: Outcome;
+  measures: Measures;
 }
 
 export interface Backtest {
   from: number;
   to: number;
+  /** Since when anything is known of the model. */
+  knownFrom: number;
   inForce: ReplayedPolicy;
   candidate: ReplayedPolicy | null;
   gained: readonly Difference[];
@@ -43,6 +48,7 @@ export interface Backtest {
   unknowns: readonly Fact[];
 }
 
+const DAY_MS = 86_400_000;
 const LOOKS_A_STEP = 50;
 const MOST_LOOKS = 1_000_000;
 
@@ -61,7 +67,7 @@ export function backtest(input: BacktestInput): Backtest {
 /** The same in steps, each of some milliseconds, that say which share of the period has passed. */
 export function* replayInSteps(input: BacktestInput): Generator<number, Backtest> {
   const { past, inForce, candidate, settings } = input;
-  const buffer = createBufferPast(past);
+  const buffer = createBufferPast(past, settings);
   const own = createReplay(past, inForce, buffer, settings);
   const other = candidate && createReplay(past, candidate, buffer, settings);
   const lost: Difference[] = [];
@@ -81,7 +87,7 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
     const ownLook = decides(own) ? own.decide(recorded) : null;
     if (recorded !== null && ownLook !== null) {
       recordedCount += 1;
-      compare(recorded, ownLook);
+      compare(recorded, ownLook, own.firings);
     }
     if (!other) continue;
     const otherLook = decides(other) ? other.decide(recorded) : null;
@@ -93,22 +99,25 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
   const earlier = past.trainings
     .filter(({ decidedAt, result }) => decidedAt < past.from && result !== "refused")
     .map(({ requestedAt }) => requestedAt);
-  const summarize = (replay: Replay): ReplayedPolicy => ({
+  const knownFrom = findKnownFrom(past);
+  const summarize = (policy: Policy, replay: Replay): ReplayedPolicy => ({
+    policy: describeCondition(policy),
     firings: replay.firings,
-    outcome: measure(past, replay.firings, earlier),
+    measures: measure(past, replay.firings, { earlier, knownFrom }),
   });
   return {
     from: past.from,
     to: past.to,
-    inForce: summarize(own),
-    candidate: other && summarize(other),
+    knownFrom,
+    inForce: summarize(inForce, own),
+    candidate: candidate && other && summarize(candidate, other),
     gained: withCounterparts(gained, other, own),
     lost: withCounterparts(lost, own, other),
     reproduction:
       input.cadence === "recorded" && recordedCount > 0
         ? { recorded: recordedCount, reproduced: recordedCount - exceptions.length, exceptions }
         : null,
-    unknowns: listUnknowns(input, own.assumedApprovals() + (other?.assumedApprovals() ?? 0)),
+    unknowns: listUnknowns(input, buffer, own.assumedApprovals() + (other?.assumedApprovals() ?? 0)),
   };
 }
 
@@ -128,18 +137,15 @@ function* listLooks(
   { past, cadence }: Pick<BacktestInput, "past" | "cadence">,
   replays: readonly Replay[],
 ): Generator<PlannedLook> {
-  const { from, to } = past;
-  const decisions = past.decisions.filter(({ at }) => at >= from && at <= to);
-  const planned = planLooks(past, cadence, decisions);
+  const plan = planLooks(past, cadence);
   let [next, looks] = [0, 0];
   for (;;) {
-    const plannedAt = planned(next);
+    const { at: plannedAt, recorded } = plan(next);
     const due = Math.min(...replays.map((replay) => replay.dueAt()));
-    const follows = plannedAt >= due && plannedAt <= due + DELAY_MS && cadence === "recorded";
+    const follows = recorded !== null && plannedAt >= due && plannedAt <= due + DELAY_MS;
     const at = follows ? plannedAt : Math.min(plannedAt, due);
-    if (at > to) return;
+    if (at > past.to) return;
     const isPlanned = at === plannedAt;
-    const recorded = isPlanned && cadence === "recorded" ? (decisions[next] ?? null) : null;
     if (isPlanned) next += 1;
     looks += 1;
     if (looks > MOST_LOOKS)
@@ -147,20 +153,44 @@ function* listLooks(
         "TOO_MUCH_HISTORY",
         `The replay would take more than ${formatCount(MOST_LOOKS)} steps: choose a longer --every or a shorter --since`,
       );
-    yield { at, recorded, isPlanned };
+    yield { at, recorded: isPlanned ? recorded : null, isPlanned };
   }
 }
 
-function planLooks(
-  past: Past,
-  cadence: Cadence,
-  decisions: readonly PastDecision[],
-): (index: number) => number {
-  const never = Number.POSITIVE_INFINITY;
-  if (typeof cadence === "object") return (index) => past.from + index * cadence.everyMs;
-  if (cadence === "recorded") return (index) => decisions[index]?.at ?? never;
-  const events = [past.from, ...past.events.filter((at) => at > past.from)];
-  return (index) => events[index] ?? never;
+type Plan = (index: number) => Pick<PlannedLook, "at" | "recorded">;
+
+/** Before the first recorded decision, policies decide daily. */
+function planLooks(past: Past, cadence: Cadence): Plan {
+  const { from, to } = past;
+  if (typeof cadence === "object") return (index) => ({ at: from + index * cadence.everyMs, recorded: null });
+  const recorded = past.decisions.filter(({ at }) => at >= from && at <= to);
+  const firstAt = recorded[0]?.at ?? to;
+  const daily = Array.from({ length: Math.ceil((firstAt - from) / DAY_MS) }, (_, day) => from + day * DAY_MS);
+  const plan =
+    cadence === "recorded"
+      ? [
+          ...daily.map((at) => ({ at, recorded: null })),
+          ...recorded.map((own) => ({ at: own.at, recorded: own })),
+        ]
+      : [from, ...past.events.filter((at) => at > from)].map((at) => ({ at, recorded: null }));
+  return (index) => plan[index] ?? { at: Number.POSITIVE_INFINITY, recorded: null };
+}
+
+/** Since when anything is known: a check, a decision, an event, a row. */
+function findKnownFrom({ from, to, checks, decisions, events, arrivals }: Past): number {
+  const firsts = [
+    ...checks.map(({ at }) => at),
+    ...decisions.map(({ at }) => at),
+    ...events,
+    ...arrivals.flatMap(({ at }) => at ?? []),
+  ];
+  return Math.min(
+    to,
+    Math.max(
+      from,
+      firsts.reduce((first, at) => Math.min(first, at), to),
+    ),
+  );
 }
 
 /** Says what kept a policy from firing when the other one did. */
@@ -198,9 +228,12 @@ function withCounterparts(
 function createComparison(
   { policyHash }: Pick<BacktestInput, "policyHash">,
   exceptions: Reproduction["exceptions"][number][],
-): (recorded: PastDecision, look: Look) => void {
+): (recorded: PastDecision, look: Look, firings: readonly Firing[]) => void {
   let firstAt: number | null = null;
-  return (recorded, { at, judgement }) => {
+  let hasTrainedBefore: boolean | null = null;
+  return (recorded, { at, judgement }, firings) => {
+    // Before the first recorded decision, the replay was on its own.
+    hasTrainedBefore ??= firings.some((firing) => firing.at < at);
     const [was, is] = [
       verdictOf(recorded.decision, recorded.codes),
       verdictOf(judgement.decision, codesOf(judgement)),
@@ -211,9 +244,11 @@ function createComparison(
     if (recorded.decision !== judgement.decision) firstAt ??= at;
     const because = other
       ? "another policy was in force"
-      : hasDiverged
-        ? "it follows from an earlier difference"
-        : "the sources have changed since";
+      : hasTrainedBefore
+        ? "the replay trained before the first recorded decision"
+        : hasDiverged
+          ? "it follows from an earlier difference"
+          : "the sources have changed since";
     exceptions.push({ id: recorded.id, at, recorded: was, replayed: is, because });
   };
 }

@@ -1,15 +1,16 @@
 import type { Evidence } from "../evidence.ts";
 import type { PolicyNeeds } from "../policy.ts";
 import { computeGrowth } from "../training-history.ts";
+import type { ReplaySettings } from "./input.ts";
 import type { Past } from "./past.ts";
-import type { ReplayedTraining } from "./training-log.ts";
+import { createTrainingLog, type ReplayedTraining } from "./training-log.ts";
 
 /** The buffer at any time of the past. */
 export interface BufferPast {
   /** What evidence says of it. @param lastSuccess The last successful training by then. */
   read(at: number, needs: PolicyNeeds, lastSuccess: ReplayedTraining | null): Evidence["buffer"];
-  /** How many rows had arrived by then, or are left of those. */
-  countUntil(at: number): number;
+  /** How many more rows each recorded decision saw than are left of those that it counted. */
+  missing: readonly { at: number; rows: number }[];
   /** When rows arrive next after a time; null for never. */
   findNextArrival(at: number): number | null;
 }
@@ -20,11 +21,17 @@ const DAY_MS = 86_400_000;
  * Follows the buffer: rows count from their arrival on. What a recorded decision saw goes before: if more or fewer rows are
  * left now, the difference is taken along until the next decision, because rows may have been deleted since.
  */
-export function createBufferPast({
-  arrivals,
-  buffer: { unit, isSinceTraining },
-  decisions,
-}: Pick<Past, "arrivals" | "buffer" | "decisions">): BufferPast {
+export function createBufferPast(past: Past, { isMock }: Pick<ReplaySettings, "isMock">): BufferPast {
+  const {
+    arrivals,
+    decisions,
+    trainings,
+    buffer: { unit, isSinceTraining },
+  } = past;
+  const recorded = createTrainingLog(
+    { ...past, isMock },
+    trainings.map((training) => ({ ...training, checks: [] })),
+  );
   const timed = arrivals.filter(({ at }) => at !== null);
   const always = sum(arrivals.filter(({ at }) => at === null).map(({ rows }) => rows));
   const times = timed.map(({ at }) => at ?? 0);
@@ -36,22 +43,33 @@ export function createBufferPast({
     rows.push((rows[index] ?? 0) + arrival.rows);
     rowMs.push((rowMs[index] ?? 0) + arrival.rows * ((arrival.at ?? 0) - origin));
   }
-  const countUntil = (at: number): number => always + (rows[countTo(times, at)] ?? 0);
-  const seen = isSinceTraining
-    ? []
-    : decisions.map(({ at, bufferSize }) => ({ at, missing: bufferSize - countUntil(at) }));
+  const countFresh = (since: number, at: number): number =>
+    (rows[countTo(times, at)] ?? 0) - (rows[countTo(times, since)] ?? 0);
+  const sizeAt = (at: number, since: number): number =>
+    isSinceTraining ? countFresh(since, at) : always + (rows[countTo(times, at)] ?? 0);
+  const sinceOf = (lastSuccess: ReplayedTraining | null): number =>
+    isSinceTraining ? (lastSuccess?.decidedAt ?? Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY;
+  const seen = decisions.map(({ at, bufferSize }) => {
+    const since = sinceOf(recorded.findLastSuccess(at));
+    return { at, since, rows: bufferSize - sizeAt(at, since) };
+  });
   const seenAt = seen.map(({ at }) => at);
-  const missingAt = (at: number): number => seen[countTo(seenAt, at) - 1]?.missing ?? seen[0]?.missing ?? 0;
+  /** What the decision before saw beyond what is left, if it counted from the same training on. */
+  const missingAt = (at: number, since: number): number => {
+    const last = seen[countTo(seenAt, at) - 1] ?? seen[0];
+    return last?.since === since ? last.rows : 0;
+  };
 
   return {
-    countUntil,
+    missing: seen,
     findNextArrival: (at) => times[countTo(times, at)] ?? null,
     read(at, needs, lastSuccess) {
+      const fromStart = sinceOf(lastSuccess);
+      const size = Math.max(0, sizeAt(at, fromStart) + missingAt(at, fromStart));
       const since = lastSuccess?.decidedAt ?? Number.NEGATIVE_INFINITY;
       const [start, end] = [countTo(times, since), countTo(times, at)];
-      const freshRows = (rows[end] ?? 0) - (rows[start] ?? 0);
+      const freshRows = countFresh(since, at);
       const freshMs = (rowMs[end] ?? 0) - (rowMs[start] ?? 0);
-      const size = isSinceTraining ? freshRows : Math.max(0, countUntil(at) + missingAt(at));
       const fresh = times.length === 0 ? null : { rows: freshRows, timed: rows[end] ?? 0 };
       return {
         size,

@@ -3,7 +3,7 @@ import type { Past } from "./past.ts";
 import type { Firing } from "./replay.ts";
 
 /** What a policy's trainings come to over a period. */
-export interface Outcome {
+export interface Measures {
   trainings: number;
   perMonth: number;
   /** How long a feature had drifted without a training since, in days. */
@@ -17,13 +17,22 @@ export interface Outcome {
 const DAY_MS = 86_400_000;
 const MONTH_MS = 30.4375 * DAY_MS;
 
-/** Measures what trainings come to. @param earlier When trainings were requested before the period. */
-export function measure(past: Past, firings: readonly Firing[], earlier: readonly number[]): Outcome {
+/**
+ * Measures what trainings come to.
+ *
+ * @param earlier When trainings were requested before the period.
+ * @param knownFrom Since when anything is known: a rate is one over the time after that.
+ */
+export function measure(
+  past: Past,
+  firings: readonly Firing[],
+  { earlier, knownFrom }: { earlier: readonly number[]; knownFrom: number },
+): Measures {
   const times = [...earlier, ...firings.map(({ at }) => at)].toSorted((a, b) => a - b);
   const hours = firings.map((firing) => firing.hours);
   return {
     trainings: firings.length,
-    perMonth: (firings.length * MONTH_MS) / Math.max(1, past.to - past.from),
+    perMonth: (firings.length * MONTH_MS) / Math.max(1, past.to - knownFrom),
     unansweredDays: measureUnanswered(past, times) / DAY_MS,
     meanWaitDays: measureWait(past, times),
     trainingHours: hours.includes(null) ? null : hours.reduce<number>((sum, own) => sum + (own ?? 0), 0),

@@ -11,6 +11,8 @@ export interface Past {
   checks: readonly PastCheck[];
   /** The rows of the buffer that are left. */
   arrivals: readonly Arrival[];
+  /** To what their times are rounded up, in milliseconds. */
+  arrivalStepMs: number;
   /** What the buffer counts, and whether only what arrived since the last training. */
   buffer: Pick<Evidence["buffer"], "unit" | "isSinceTraining">;
   /** Recorded decisions, also some from before the period. */
@@ -92,4 +94,6 @@ export interface PastApproval {
   requestedAt: number;
   expiresAt: number;
   answer: { state: "approved" | "rejected"; at: number; by: string; reason: string } | null;
+  /** When a decision used it, or no longer needed it; null if none has. */
+  settled: { state: "used" | "void"; at: number } | null;
 }

@@ -25,6 +25,8 @@ export interface Firing {
   hours: number | null;
   /** The recorded decision at this very time, if it triggered too. */
   recordedId: number | null;
+  /** Whether its training is on record and failed. */
+  hasFailed: boolean;
 }
 
 /** What a policy says at a simulated time. */
@@ -50,7 +52,6 @@ export interface Replay {
   /** Decides, with all that follows. @param recorded The decision that was recorded at this very time. */
   decide(recorded: PastDecision | null): Look;
   firings: readonly Firing[];
-  trainings(): readonly ReplayedTraining[];
   /** How many approvals nobody is known to have given. */
   assumedApprovals(): number;
 }
@@ -179,7 +180,14 @@ export function createReplay(
         const alerts = (evidence.weighed ?? []).flatMap(({ id: name, triggered }) =>
           triggered && recordedIds.has(name) ? [name] : [],
         );
-        firings.push({ at: now, why: found.why(), alerts, hours, recordedId: training && id });
+        firings.push({
+          at: now,
+          why: found.why(),
+          alerts,
+          hours,
+          recordedId: training && id,
+          hasFailed: training?.result === "failed",
+        });
       }
       nextLookAt =
         judgement.nextLookAt === null ? NEVER : Math.max(Date.parse(judgement.nextLookAt), now + 1);
@@ -188,7 +196,6 @@ export function createReplay(
       return found;
     },
     firings,
-    trainings: () => log.list(),
     assumedApprovals: approvals.assumed,
   };
 }

@@ -2,12 +2,13 @@ import { describeSpan } from "../duration.ts";
 import { formatCount, formatInstant, formatRatio } from "../format.ts";
 import type { Backtest, Difference, ReplayedPolicy } from "./backtest.ts";
 import type { Cadence } from "./input.ts";
-import type { Outcome } from "./measure.ts";
+import type { Firing } from "./replay.ts";
+import type { Measures } from "./measure.ts";
 
 const DAY_MS = 86_400_000;
 
 /** The measures of a policy, each with its name and how it is written; what is unknown is null. */
-export const MEASURES: readonly { label: string; of: (outcome: Outcome) => string | null }[] = [
+export const MEASURES: readonly { label: string; of: (measures: Measures) => string | null }[] = [
   { label: "Trainings", of: ({ trainings }) => formatCount(trainings) },
   { label: "Trainings a month", of: ({ perMonth }) => formatRatio(perMonth) },
   { label: "Drift without a training", of: ({ unansweredDays }) => formatDays(unansweredDays) },
@@ -22,7 +23,7 @@ export const MEASURES: readonly { label: string; of: (outcome: Outcome) => strin
 ];
 
 /** 2.015 -> "2.0 days", 0.153 -> "3.7 hours". */
-function formatDays(days: number): string {
+export function formatDays(days: number): string {
   return days >= 1 || days === 0 ? `${days.toFixed(1)} days` : `${(days * 24).toFixed(1)} hours`;
 }
 
@@ -30,6 +31,13 @@ function formatDays(days: number): string {
 export function describeCadence(cadence: Cadence): string {
   if (typeof cadence === "object") return `every ${formatDays(cadence.everyMs / DAY_MS)}`;
   return cadence === "recorded" ? "at the recorded decisions" : "at the events of drift runs";
+}
+
+/** How much of the period has data, if not all of it has. */
+export function describeKnown({ from, to, knownFrom }: Pick<Backtest, "from" | "to" | "knownFrom">): string {
+  return knownFrom - from < DAY_MS
+    ? ""
+    : `; there is data for the last ${describeSpan(to - knownFrom)} of ${describeSpan(to - from)}`;
 }
 
 /** A backtest as lines of text, 80 columns wide. */
@@ -40,7 +48,10 @@ export function renderBacktest(
   const { from, to, inForce, candidate, gained, lost, reproduction, unknowns } = result;
   const lines = [
     `Backtest of ${model}: ${describeSpan(to - from)} until ${formatInstant(Math.floor(to / 1000) * 1000)}`,
-    `Policies decided ${describeCadence(cadence)}`,
+    `Policies decided ${describeCadence(cadence)}${describeKnown(result)}`,
+    "",
+    `In force: ${inForce.policy}`,
+    ...(candidate === null ? [] : [`Candidate: ${candidate.policy}`]),
     "",
     ...renderMeasures(inForce, candidate),
     "",
@@ -99,7 +110,7 @@ function renderMeasures(inForce: ReplayedPolicy, candidate: ReplayedPolicy | nul
     ...MEASURES.map(({ label, of }) =>
       row(
         label,
-        policies.map(({ outcome }) => of(outcome) ?? "unknown"),
+        policies.map(({ measures }) => of(measures) ?? "unknown"),
       ),
     ),
   ];
@@ -110,12 +121,14 @@ function renderFirings(title: string, { firings }: ReplayedPolicy): string[] {
   return [
     `${title}: ${firings.length === 0 ? "none" : ""}`.trimEnd(),
     ...more(firings.length),
-    ...shown.map(
-      ({ at, why, recordedId }) =>
-        `  ${formatInstant(at)}  ${why}${recordedId === null ? "" : ` (#${recordedId})`}`,
-    ),
+    ...shown.map((firing) => `  ${formatInstant(firing.at)}  ${firing.why}${describeTraining(firing)}`),
     "",
   ];
+}
+
+/** Which recorded training it is, and whether that failed. */
+export function describeTraining({ recordedId, hasFailed }: Firing): string {
+  return recordedId === null ? "" : ` (#${recordedId}${hasFailed ? ", which failed" : ""})`;
 }
 
 function renderDifferences(title: string, differences: readonly Difference[], other: string): string[] {

@@ -1,10 +1,10 @@
 import { formatCount, formatRatio } from "../format.ts";
-import { wrap } from "./report.ts";
+import { formatDays, wrap } from "./report.ts";
 import type { Threshold } from "./thresholds.ts";
 import type { Trial, Tuning } from "./tune.ts";
 
 /** A tuning as lines of text: the policies that no other one beats, and the one in force. */
-export function renderTuning({ from, to, varied, trials }: Tuning, model: string): string[] {
+export function renderTuning({ from, to, varied, trials, unknowns }: Tuning, model: string): string[] {
   const days = Math.round((to - from) / 86_400_000);
   const shown = trials.filter((trial) => trial.isOnFront || trial.changes.length === 0);
   const head = `${"Trainings".padStart(9)} ${"a month".padStart(8)} ${"drift unanswered".padStart(17)} ${"brought nothing".padStart(16)}`;
@@ -20,23 +20,26 @@ export function renderTuning({ from, to, varied, trials }: Tuning, model: string
     "Listed are the policies that no other one beats: fewer trainings only at the",
     "price of more time in which drift goes unanswered. To compare one of them with",
     "the policy in force:",
-    "    retrigger backtest --policy FILE",
+    `    retrigger backtest --model ${model} --policy FILE`,
+    ...(unknowns.length === 0
+      ? []
+      : ["", "What a replay cannot know", ...unknowns.flatMap(({ text }) => wrap(`  - ${text}`, 80))]),
   ];
 }
 
-function renderRow({ outcome, broughtNothing }: Trial): string {
-  const { trainings, perMonth, unansweredDays } = outcome;
+function renderRow({ measures, broughtNothing }: Trial): string {
+  const { trainings, perMonth, unansweredDays } = measures;
   return [
     formatCount(trainings).padStart(9),
     formatRatio(perMonth).padStart(8),
-    `${unansweredDays.toFixed(1)} days`.padStart(17),
+    formatDays(unansweredDays).padStart(17),
     formatCount(broughtNothing).padStart(16),
   ].join(" ");
 }
 
 /** What sets a trial apart: "in force", or its thresholds. */
 export function describeTrial({ changes, isOnFront }: Trial): string {
-  if (changes.length === 0) return isOnFront ? "in force" : "in force (others are better in both)";
+  if (changes.length === 0) return isOnFront ? "in force" : "in force (another one is better)";
   return changes.map(describeThreshold).join(", ");
 }
 

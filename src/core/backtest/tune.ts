@@ -2,15 +2,16 @@ import type { Fault } from "../fields.ts";
 import type { Policy } from "../policy.ts";
 import { replayInSteps } from "./backtest.ts";
 import type { BacktestInput } from "./input.ts";
-import type { Outcome } from "./measure.ts";
+import type { Measures } from "./measure.ts";
 import type { Firing } from "./replay.ts";
+import type { Fact } from "./unknowns.ts";
 import { listThresholds, scale, type Threshold, withThresholds } from "./thresholds.ts";
 
 /** A policy that was tried. */
 export interface Trial {
   /** The thresholds that differ from the policy in force; empty for that policy itself. */
   changes: readonly Threshold[];
-  outcome: Outcome;
+  measures: Measures;
   /** How many of its trainings are on record and brought nothing. */
   broughtNothing: number;
   /** Whether no other trial has fewer trainings without more time of unanswered drift, or the other way round. */
@@ -24,6 +25,8 @@ export interface Tuning {
   varied: readonly Threshold[];
   /** By trainings a month. */
   trials: readonly Trial[];
+  /** What the replays cannot know. */
+  unknowns: readonly Fact[];
 }
 
 export interface TuneInput extends Omit<BacktestInput, "candidate"> {
@@ -43,6 +46,7 @@ export function* tuneInSteps(input: TuneInput): Generator<number, Tuning> {
   const { past, inForce } = input;
   const known = new Map<string, Trial>();
   let [done, expected] = [0, 1];
+  let unknowns: readonly Fact[] | null = null;
 
   function* attempt(changes: readonly Threshold[]): Generator<number, Trial | null> {
     const real = changes.filter(({ path, value }) => valueIn(inForce, path) !== value);
@@ -56,10 +60,11 @@ export function* tuneInSteps(input: TuneInput): Generator<number, Tuning> {
     const steps = replayInSteps({ ...input, inForce: policy, candidate: null });
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done) {
-        const { firings, outcome } = step.value.inForce;
+        const { firings, measures } = step.value.inForce;
+        unknowns ??= step.value.unknowns;
         const trial = {
           changes: real,
-          outcome,
+          measures,
           broughtNothing: countNothing(firings, input),
           isOnFront: false,
         };
@@ -78,7 +83,7 @@ export function* tuneInSteps(input: TuneInput): Generator<number, Tuning> {
     let effect = 0;
     for (const factor of FACTORS) {
       const trial = yield* attempt([{ ...threshold, value: scale(threshold, factor) }]);
-      if (trial) effect = Math.max(effect, distance(trial.outcome, base.outcome));
+      if (trial) effect = Math.max(effect, distance(trial.measures, base.measures));
     }
     if (effect > 0) effects.push({ threshold, effect });
   }
@@ -90,9 +95,10 @@ export function* tuneInSteps(input: TuneInput): Generator<number, Tuning> {
   expected = done + grid.length;
   for (const changes of grid) yield* attempt(changes);
   const trials = [...known.values()].toSorted(
-    (a, b) => a.outcome.perMonth - b.outcome.perMonth || a.outcome.unansweredDays - b.outcome.unansweredDays,
+    (a, b) =>
+      a.measures.perMonth - b.measures.perMonth || a.measures.unansweredDays - b.measures.unansweredDays,
   );
-  return { from: past.from, to: past.to, varied, trials: markFront(trials) };
+  return { from: past.from, to: past.to, varied, trials: markFront(trials), unknowns: unknowns ?? [] };
 }
 
 function valueIn(policy: Policy, path: string): Threshold["value"] | undefined {
@@ -103,7 +109,7 @@ function countNothing(firings: readonly Firing[], { broughtNothing }: TuneInput)
   return firings.filter(({ recordedId }) => recordedId !== null && broughtNothing.has(recordedId)).length;
 }
 
-function distance(a: Outcome, b: Outcome): number {
+function distance(a: Measures, b: Measures): number {
   return Math.abs(a.perMonth - b.perMonth) + Math.abs(a.unansweredDays - b.unansweredDays);
 }
 
@@ -122,8 +128,8 @@ function combine(varied: readonly Threshold[]): Threshold[][] {
 function markFront(trials: readonly Trial[]): Trial[] {
   let least = Number.POSITIVE_INFINITY;
   return trials.map((trial) => {
-    const isOnFront = trial.outcome.unansweredDays < least;
-    least = Math.min(least, trial.outcome.unansweredDays);
+    const isOnFront = trial.measures.unansweredDays < least;
+    least = Math.min(least, trial.measures.unansweredDays);
     return { ...trial, isOnFront };
   });
 }

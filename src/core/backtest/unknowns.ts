@@ -4,7 +4,7 @@ import { formatCount, formatInstant } from "../format.ts";
 import { needsOf, settingsOf } from "../policy.ts";
 import { approval } from "../guards/approval.ts";
 import type { BacktestInput } from "./input.ts";
-import { createBufferPast } from "./buffer-past.ts";
+import type { BufferPast } from "./buffer-past.ts";
 
 /** Something that a replay cannot know, or had to assume. */
 export interface Fact {
@@ -25,16 +25,16 @@ export interface Fact {
 const DAY_MS = 86_400_000;
 
 /** What the replay cannot know, in the order of how much it may change the result. */
-export function listUnknowns(input: BacktestInput, assumedApprovals: number): Fact[] {
+export function listUnknowns(input: BacktestInput, buffer: BufferPast, assumedApprovals: number): Fact[] {
   return [
     ...aboutChecks(input),
-    ...aboutBuffer(input),
+    ...aboutBuffer(input, buffer),
     ...aboutTrainings(input),
     ...(assumedApprovals > 0 || hasUnrecordedApproval(input)
       ? [
           fact(
             "approvals_assumed",
-            `${formatCount(assumedApprovals)} approvals that nobody was asked for are taken as given after the usual time.`,
+            `${formatCount(assumedApprovals)} approvals had to be assumed: granted after the median delay.`,
           ),
         ]
       : []),
@@ -89,7 +89,7 @@ function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact
     facts.push(
       fact(
         "decisions_begin_late",
-        `Decisions are on record from ${formatInstant(firstDecision.at)} on; before that, nothing was replayed (--every 1d would).`,
+        `Decisions are on record from ${formatInstant(firstDecision.at)} on; before that, policies were replayed daily.`,
       ),
     );
   if (cadence === "events" && !events.some((at) => at >= from))
@@ -108,13 +108,13 @@ function countBackwards(items: readonly { id: number; at: number }[]): number {
   return count;
 }
 
-function aboutBuffer({ past, inForce, candidate }: BacktestInput): Fact[] {
+function aboutBuffer({ past, inForce, candidate }: BacktestInput, counted: BufferPast): Fact[] {
   const policies = [inForce, ...(candidate ? [candidate] : [])];
   const measuresBuffer = policies.some(({ when }) =>
     listCriteria(when).some(({ criterion }) => criterion.measuresBuffer),
   );
   if (!measuresBuffer) return [];
-  const { arrivals, decisions, buffer, from } = past;
+  const { arrivals, arrivalStepMs, buffer, from } = past;
   const facts: Fact[] = [];
   const untimed = arrivals.filter(({ at }) => at === null).reduce((sum, { rows }) => sum + rows, 0);
   if (untimed > 0)
@@ -124,10 +124,14 @@ function aboutBuffer({ past, inForce, candidate }: BacktestInput): Fact[] {
         `When ${formatCount(untimed)} ${buffer.unit} arrived is unknown, so they count from the beginning.`,
       ),
     );
-  const counted = createBufferPast({ ...past, decisions: [] });
-  const missing = buffer.isSinceTraining
-    ? []
-    : decisions.filter(({ at, bufferSize }) => at >= from && bufferSize > counted.countUntil(at));
+  if (arrivalStepMs > 1)
+    facts.push(
+      fact(
+        "arrival_rounded",
+        `Times of arrival are rounded up to the ${arrivalStepMs > 60_000 ? "hour" : "minute"}: there are too many.`,
+      ),
+    );
+  const missing = counted.missing.filter(({ at, rows }) => at >= from && rows > 0);
   if (missing.length > 0)
     facts.push(
       fact(
@@ -144,7 +148,7 @@ function aboutTrainings({ settings: { isMock, usualSeconds } }: BacktestInput): 
     : [
         fact(
           "duration_unknown",
-          "No training has ended yet, so how long one takes is unknown; it is taken to end at once.",
+          "No training has ended yet, so how long one takes is unknown; trainings are assumed to end immediately.",
         ),
       ];
 }

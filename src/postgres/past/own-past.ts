@@ -3,7 +3,7 @@ import type { Past, PastApproval, PastDecision, PastSnooze, PastTraining } from 
 import { IS_REQUESTED, isOfAll, MOCK, REQUESTED_AT } from "../trainings-sql.ts";
 
 /** What our own tables know of a model's past. */
-export type OwnPast = Omit<Past, "from" | "checks" | "arrivals" | "buffer"> & {
+export type OwnPast = Omit<Past, "from" | "checks" | "arrivals" | "arrivalStepMs" | "buffer"> & {
   /** When each batch was first seen in the evidence of a decision. */
   batchesSeen: Record<string, number>;
 };
@@ -42,7 +42,7 @@ export async function readOwnPast(
     const events = await read<{ at: number }>(EVENTS, [model, since]);
     const snoozes = await read<PastSnooze>(SNOOZES, [model, since]);
     const approvals = await read<ApprovalRow>(APPROVALS, [model, since]);
-    const batches = needsBatches ? await read<{ batch: string; at: number }>(BATCHES, [model]) : [];
+    const batches = needsBatches ? await read<{ batch: string; at: number }>(BATCHES, [model, since]) : [];
     await client.query("COMMIT");
     return {
       to: clock?.to ?? 0,
@@ -62,9 +62,9 @@ export async function readOwnPast(
   }
 }
 
-const CLOCK = `SELECT ${millis("now()")} AS to,
-  (SELECT ${millis("min(taken_at)")} FROM (SELECT taken_at FROM retraining_decisions WHERE model = $1 ORDER BY id LIMIT 1) AS first)
-    AS "firstDecisionAt"`;
+const CLOCK = `SELECT ${millis("now()")} AS to, ${millis(`LEAST(
+    (SELECT taken_at FROM retraining_decisions WHERE model = $1 ORDER BY id LIMIT 1),
+    (SELECT first_decision_at FROM retraining_pruned WHERE model = $1))`)} AS "firstDecisionAt"`;
 
 const DECISIONS = `SELECT id, ${millis("taken_at")} AS at,
   CASE WHEN decision IN ('trigger', 'trigger_mock') THEN 'trigger' ELSE 'no_action' END AS decision,
@@ -102,24 +102,30 @@ const SNOOZES = `SELECT ${millis("created_at")} AS from, ${millis("LEAST(until, 
 FROM retraining_snoozes WHERE model = $1 AND until > $2 ORDER BY created_at`;
 
 const APPROVALS = `SELECT decision_id AS "decisionId", ${millis("requested_at")} AS "requestedAt",
-  ${millis("expires_at")} AS "expiresAt", ${millis("answered_at")} AS "answeredAt", state, answered_by AS by, reason
+  ${millis("expires_at")} AS "expiresAt", ${millis("answered_at")} AS "answeredAt", state, answered_by AS by, reason,
+  (SELECT ${millis("taken_at")} FROM retraining_decisions WHERE id = settled_by) AS "settledAt"
 FROM retraining_approvals WHERE model = $1 AND expires_at > $2 ORDER BY id`;
 
-interface ApprovalRow extends Omit<PastApproval, "answer"> {
+interface ApprovalRow extends Omit<PastApproval, "answer" | "settled"> {
   answeredAt: number | null;
+  settledAt: number | null;
   state: string;
   by: string | null;
   reason: string | null;
 }
 
-function toApproval({ answeredAt, state, by, reason, ...request }: ApprovalRow): PastApproval {
-  if (answeredAt === null) return { ...request, answer: null };
-  const answer = state === "rejected" ? "rejected" : "approved";
-  return { ...request, answer: { state: answer, at: answeredAt, by: by ?? "", reason: reason ?? "" } };
+function toApproval({ answeredAt, settledAt, state, by, reason, ...request }: ApprovalRow): PastApproval {
+  const answer = state === "rejected" ? ("rejected" as const) : ("approved" as const);
+  return {
+    ...request,
+    answer:
+      answeredAt === null ? null : { state: answer, at: answeredAt, by: by ?? "", reason: reason ?? "" },
+    settled: settledAt !== null && (state === "used" || state === "void") ? { state, at: settledAt } : null,
+  };
 }
 
 const BATCHES = `SELECT batch, min(at) AS at FROM (
   SELECT listed ->> 'batch' AS batch, ${millis("taken_at")} AS at
   FROM retraining_decisions, jsonb_array_elements(evidence #> '{buffer,batches}') AS listed
-  WHERE model = $1 AND run_id IS NOT NULL
+  WHERE model = $1 AND run_id IS NOT NULL AND taken_at > $2
 ) AS seen WHERE batch IS NOT NULL GROUP BY batch`;

@@ -75,7 +75,7 @@ export function createPastStore({
       model: string,
       config: ModelSources,
       { sinceMs, policies }: { sinceMs: number; policies: readonly Policy[] },
-    ): Promise<Past & { arrivalStepMs: number }> {
+    ): Promise<Past> {
       const needs = policies.map(needsOf);
       const lengths = needs.flatMap(({ within, reach, requestedWithin, requestedByAllWithin }) =>
         [within, reach, requestedWithin ?? "0s", requestedByAllWithin ?? "0s"].map(toMs),

@@ -158,7 +158,73 @@ describe("a candidate", () => {
   });
 });
 
+describe("a replay beside a record", () => {
+  const recorded = (id: number, number: number, changes: Partial<PastDecision> = {}): PastDecision => ({
+    id,
+    at: day(number),
+    decision: "no_action",
+    codes: ["no_drift_alerts"],
+    policyHash: "hash",
+    bufferSize: 100,
+    forced: null,
+    alertIds: [],
+    ...changes,
+  });
+
+  it("decides daily before the first recorded decision, and says what follows from that", () => {
+    const decisions = [recorded(1, 20, { decision: "trigger", codes: ["drift_detected"] })];
+    const result = backtest(
+      inputOf({ checks: [check(16)], arrivals: [rows(0, 100)], decisions }, { cadence: "recorded" }),
+    );
+    expect(daysOf(result.inForce.firings)).toEqual([16]);
+    expect(result.reproduction?.exceptions).toMatchObject([
+      { id: 1, because: "the replay trained before the first recorded decision" },
+    ]);
+    expect(result.unknowns.map(({ code }) => code)).toContain("decisions_begin_late");
+  });
+
+  it("does not use an approval again that was used before the period", () => {
+    const approval = {
+      decisionId: 1,
+      requestedAt: day(-2),
+      expiresAt: day(20),
+      answer: { state: "approved" as const, at: day(-2), by: "ops", reason: "Sound" },
+      settled: { state: "used" as const, at: day(-1) },
+    };
+    const inForce = policyOf({ when: [{ driftAlerts: 1 }], guards: { approval: "24h" } });
+    const known = {
+      checks: [check(1)],
+      arrivals: [rows(0, 100)],
+      decisions: [recorded(5, 1, { codes: ["awaiting_approval"] })],
+    };
+    const { reproduction } = backtest(
+      inputOf({ ...known, approvals: [approval] }, { inForce, cadence: "recorded" }),
+    );
+    expect(reproduction).toMatchObject({ recorded: 1, exceptions: [] });
+  });
+
+  it("counts rows that a decision saw since the last training, although they were deleted since", () => {
+    const buffer = { unit: "rows", isSinceTraining: true };
+    const decisions = [recorded(1, 3, { bufferSize: 500, decision: "trigger", codes: ["drift_detected"] })];
+    const result = backtest(
+      inputOf(
+        { checks: [check(-20), check(3)], arrivals: [rows(2, 10)], decisions, buffer },
+        { cadence: "recorded" },
+      ),
+    );
+    expect(result.reproduction).toMatchObject({ reproduced: 1 });
+    expect(result.unknowns.map(({ code }) => code)).toContain("rows_deleted");
+  });
+});
+
 describe("what trainings come to", () => {
+  it("is a rate over the time of which anything is known", () => {
+    const known = { checks: [check(20), quiet(25)], arrivals: [rows(20, 100)] };
+    const { inForce, knownFrom } = backtest(inputOf(known));
+    expect(knownFrom).toBe(day(20));
+    expect(inForce.measures.perMonth).toBeCloseTo(30.4375 / 10, 9);
+  });
+
   it("counts the days of drift that no training had followed, and the wait of rows", () => {
     const { inForce } = backtest(
       inputOf({
@@ -168,16 +234,16 @@ describe("what trainings come to", () => {
     );
     // Days 2 to 4 until the training, then 24, which the training of that day answers at once.
     expect(daysOf(inForce.firings)).toEqual([4, 24]);
-    expect(inForce.outcome).toMatchObject({ trainings: 2, unansweredDays: 2, trainingHours: 2 });
+    expect(inForce.measures).toMatchObject({ trainings: 2, unansweredDays: 2, trainingHours: 2 });
     // 60 rows wait 4 days, 40 not at all, 100 two days until the end.
-    expect(inForce.outcome.meanWaitDays).toBeCloseTo((60 * 4 + 100 * 2) / 200, 9);
-    expect(inForce.outcome.perMonth).toBeCloseTo(2 * (30.4375 / 30), 9);
+    expect(inForce.measures.meanWaitDays).toBeCloseTo((60 * 4 + 100 * 2) / 200, 9);
+    expect(inForce.measures.perMonth).toBeCloseTo(2 * (30.4375 / 30), 9);
   });
 
   it("does not know the hours of trainings that only show their request", () => {
     const settings = { isMock: true, usualSeconds: null, flightLimitMs: DAY, expectDriftRunEvery: null };
     const { inForce } = backtest(inputOf({ checks: [check(2)], arrivals: [rows(0, 100)] }, { settings }));
-    expect(inForce.outcome).toMatchObject({ trainings: 1, trainingHours: null });
+    expect(inForce.measures).toMatchObject({ trainings: 1, trainingHours: null });
   });
 });
 

@@ -81,12 +81,16 @@ describe("a tuning", () => {
     const front = trials.filter(({ isOnFront }) => isOnFront);
     expect(front.length).toBeGreaterThan(1);
     const beats = (a: (typeof trials)[number], b: (typeof trials)[number]): boolean =>
-      a.outcome.perMonth <= b.outcome.perMonth &&
-      a.outcome.unansweredDays <= b.outcome.unansweredDays &&
-      (a.outcome.perMonth < b.outcome.perMonth || a.outcome.unansweredDays < b.outcome.unansweredDays);
+      a.measures.perMonth <= b.measures.perMonth &&
+      a.measures.unansweredDays <= b.measures.unansweredDays &&
+      (a.measures.perMonth < b.measures.perMonth || a.measures.unansweredDays < b.measures.unansweredDays);
     for (const trial of front) expect(trials.some((other) => beats(other, trial))).toBe(false);
     for (const trial of trials.filter(({ isOnFront }) => !isOnFront))
       expect(front.some((other) => beats(other, trial) || isSame(other, trial))).toBe(true);
+  });
+
+  it("says what its replays cannot know", () => {
+    expect(tune(known).unknowns.map(({ code }) => code)).toEqual(["checks_begin_late"]);
   });
 
   it("varies only thresholds that change the result", () => {
@@ -97,5 +101,7 @@ describe("a tuning", () => {
 });
 
 function isSame(a: Tuning["trials"][number], b: Tuning["trials"][number]): boolean {
-  return a.outcome.perMonth === b.outcome.perMonth && a.outcome.unansweredDays === b.outcome.unansweredDays;
+  return (
+    a.measures.perMonth === b.measures.perMonth && a.measures.unansweredDays === b.measures.unansweredDays
+  );
 }

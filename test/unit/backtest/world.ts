@@ -30,6 +30,7 @@ function pastOf(known: Partial<Past>): Past {
     to: day(30),
     checks: [],
     arrivals: [],
+    arrivalStepMs: 1,
     buffer: { unit: "rows", isSinceTraining: false },
     decisions: [],
     trainings: [],

@@ -1,15 +1,17 @@
-import { duration } from "../../../core/duration.ts";
-import { describeCadence } from "../../../core/backtest/report.ts";
-import { listThresholds } from "../../../core/backtest/thresholds.ts";
 import { findModel } from "../../../config/find-model.ts";
+import { describeCadence, describeKnown } from "../../../core/backtest/report.ts";
+import { listThresholds } from "../../../core/backtest/thresholds.ts";
+import { messageOf, PermanentError } from "../../../core/errors.ts";
 import { runBacktest } from "../../../use-cases/backtest.ts";
-import { Breadcrumb } from "../../parts/breadcrumb.tsx";
-import { modelPath } from "../../parts/links.tsx";
 import { currentConfig } from "../../current-config.ts";
 import { oneReplay } from "../../one-replay.ts";
+import { Breadcrumb } from "../../parts/breadcrumb.tsx";
+import { modelPath } from "../../parts/links.tsx";
 import type { Page } from "../page.ts";
-import { BacktestResult } from "./result.tsx";
 import { findCandidate } from "./candidate.ts";
+import { Faults, PeriodFields } from "./period-fields.tsx";
+import { readReplayQuery } from "./replay-query.ts";
+import { BacktestResult } from "./result.tsx";
 
 /** A model's policy replayed over its history, beside the same with other thresholds. */
 export const backtestPage: Page = {
@@ -19,11 +21,12 @@ export const backtestPage: Page = {
   async load({ params: { model = "" }, query, now }, dependencies) {
     const config = currentConfig(dependencies);
     const { policy } = findModel(config.models, model);
-    const since = duration("1h").safeParse(query["since"]).data ?? "60d";
-    const { candidate, faults, changed } = findCandidate(policy, query);
-    const result = await oneReplay(() =>
-      runBacktest({ ...config, database: dependencies.database }, { model, candidate, since, cadence: null }),
-    );
+    const { since, cadence, faults } = readReplayQuery(query);
+    const { candidate, faults: policyFaults, changed } = findCandidate(policy, query);
+    const { database } = dependencies;
+    const request = { model, candidate, since, cadence };
+    const result = await oneReplay(() => runBacktest({ ...config, database }, request)).catch(explainToForm);
+    const isFound = typeof result === "object";
     const path = modelPath(model);
     return {
       title: `Backtest · ${model}`,
@@ -37,18 +40,12 @@ export const backtestPage: Page = {
           />
           <h1>Backtest</h1>
           <p class="soft">
-            {`The policy in force, replayed over the last ${since}, ${describeCadence(result.cadence)}. Change a threshold to see what it would have done. Nothing is changed in the settings. `}
-            <a href={`${path}/tune`}>Try many at once</a>
+            {`The policy in force, replayed over the last ${since}${isFound ? `, ${describeCadence(result.cadence)}${describeKnown(result)}` : ""}. Change a threshold to see what it would have done. Nothing is changed in the settings. `}
+            <a href={`${path}/tune`}>Tune: try many at once</a>
           </p>
-          {faults.map((fault) => (
-            <p class="notice" role="alert">
-              {fault}
-            </p>
-          ))}
+          <Faults faults={[...faults, ...policyFaults, ...(isFound ? [] : [result])]} />
           <form class="filter thresholds" role="search">
-            <label>
-              Last <input name="since" value={since} size={6} required title="A duration such as 90d" />
-            </label>
+            <PeriodFields query={query} since={since} />
             {listThresholds(policy).map(({ path: name, value }) => (
               <label>
                 <code>{name}</code>{" "}
@@ -64,9 +61,16 @@ export const backtestPage: Page = {
             <button class="main">Replay</button>
             <a href={`${path}/backtest`}>Reset</a>
           </form>
-          <BacktestResult result={result} now={now} />
+          {isFound && <BacktestResult result={result} now={now} />}
         </>
       ),
     };
   },
 };
+
+/** What the user can mend in the form: another period. Everything else is a problem of its own. */
+export function explainToForm(error: unknown): string {
+  if (error instanceof PermanentError && ["NO_HISTORY", "TOO_MUCH_HISTORY"].includes(error.code))
+    return messageOf(error);
+  throw error;
+}

@@ -11,14 +11,14 @@ const BOTTOM = HEIGHT - 46;
 /** Trainings a month against unanswered drift: each point a policy, those that no other one beats joined by a line. */
 export function FrontChart({ tuning: { trials } }: { tuning: Tuning }) {
   const x = scaleLinear(
-    [0, Math.max(1, ...trials.map(({ outcome }) => outcome.perMonth))],
+    [0, Math.max(1, ...trials.map(({ measures }) => measures.perMonth))],
     [LEFT, WIDTH - 20],
   ).nice();
   const y = scaleLinear(
-    [0, Math.max(1, ...trials.map(({ outcome }) => outcome.unansweredDays))],
+    [0, Math.max(1, ...trials.map(({ measures }) => measures.unansweredDays))],
     [BOTTOM, 16],
   ).nice();
-  const place = ({ outcome }: Trial): [number, number] => [x(outcome.perMonth), y(outcome.unansweredDays)];
+  const place = ({ measures }: Trial): [number, number] => [x(measures.perMonth), y(measures.unansweredDays)];
   const front = trials.filter(({ isOnFront }) => isOnFront);
   return (
     <svg
@@ -77,7 +77,7 @@ export function FrontChart({ tuning: { trials } }: { tuning: Tuning }) {
             fill={isInForce ? "#c2185b" : trial.isOnFront ? "#0b62c4" : "currentColor"}
             fill-opacity={isInForce || trial.isOnFront ? 1 : 0.3}
           >
-            <title>{`${describeTrial(trial)}: ${trial.outcome.trainings} trainings, ${trial.outcome.unansweredDays.toFixed(1)} days`}</title>
+            <title>{`${describeTrial(trial)}: ${trial.measures.trainings} trainings, ${trial.measures.unansweredDays.toFixed(1)} days`}</title>
           </circle>
         );
       })}

@@ -17,6 +17,8 @@ export function BacktestResult({ result, now }: { result: Backtest; now: number 
     <>
       <section class="panel">
         <h2>What they come to</h2>
+        <p>{`In force: ${inForce.policy}`}</p>
+        {candidate !== null && <p>{`Candidate: ${candidate.policy}`}</p>}
         <Table
           label="Measures"
           columns={[
@@ -28,13 +30,15 @@ export function BacktestResult({ result, now }: { result: Backtest; now: number 
           {MEASURES.map(({ label, of }) => (
             <tr>
               <th scope="row">{label}</th>
-              {policies.map(({ outcome }) => (
-                <td class="number">{of(outcome) ?? "unknown"}</td>
+              {policies.map(({ measures }) => (
+                <td class="number">{of(measures) ?? "unknown"}</td>
               ))}
             </tr>
           ))}
         </Table>
-        <FiringsChart result={result} />
+        <div class="scroll" tabIndex={0} role="region" aria-label="Chart">
+          <FiringsChart result={result} />
+        </div>
         {candidate !== null && (
           <p class="soft">Each circle is a training; a filled one is of that policy alone.</p>
         )}
@@ -87,10 +91,11 @@ function Firings({ policy: { firings }, now }: { policy: Backtest["inForce"]; no
   if (firings.length === 0) return <p>It would not have trained.</p>;
   return (
     <ol class="plain">
-      {firings.slice(-SHOWN).map(({ at, why, recordedId }) => (
+      {firings.slice(-SHOWN).map(({ at, why, recordedId, hasFailed }) => (
         <li>
           <Time at={new Date(at).toISOString()} now={now} />: {why}{" "}
           {recordedId !== null && <DecisionLink id={recordedId} />}
+          {hasFailed && ", which failed"}
         </li>
       ))}
     </ol>
