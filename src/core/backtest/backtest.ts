@@ -74,7 +74,8 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
   const gained: Difference[] = [];
   const exceptions: Reproduction["exceptions"][number][] = [];
   let recordedCount = 0;
-  const compare = createComparison(input, exceptions);
+  let hasActedBefore = false;
+  const compare = createComparison(input, exceptions, () => hasActedBefore);
 
   let looks = 0;
   for (const { at, recorded, isPlanned } of listLooks(input, [own, ...(other ? [other] : [])])) {
@@ -84,10 +85,13 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
     other?.moveTo(at);
     const decides = (replay: Replay): boolean =>
       replay.isDue() || (isPlanned && (recorded !== null || replay.isStale()));
+    const actedBefore = own.firings.length + own.assumedApprovals() > 0;
     const ownLook = decides(own) ? own.decide(recorded) : null;
     if (recorded !== null && ownLook !== null) {
+      // Until then, the replay was on its own.
+      if (recordedCount === 0) hasActedBefore = actedBefore;
       recordedCount += 1;
-      compare(recorded, ownLook, own.firings);
+      compare(recorded, ownLook);
     }
     if (!other) continue;
     const otherLook = decides(other) ? other.decide(recorded) : null;
@@ -165,7 +169,10 @@ function planLooks(past: Past, cadence: Cadence): Plan {
   if (typeof cadence === "object") return (index) => ({ at: from + index * cadence.everyMs, recorded: null });
   const recorded = past.decisions.filter(({ at }) => at >= from && at <= to);
   const firstAt = recorded[0]?.at ?? to;
-  const daily = Array.from({ length: Math.ceil((firstAt - from) / DAY_MS) }, (_, day) => from + day * DAY_MS);
+  const daily = Array.from(
+    { length: Math.ceil((firstAt - from) / DAY_MS) - 1 },
+    (_, day) => from + (day + 1) * DAY_MS,
+  );
   const plan =
     cadence === "recorded"
       ? [
@@ -228,12 +235,10 @@ function withCounterparts(
 function createComparison(
   { policyHash }: Pick<BacktestInput, "policyHash">,
   exceptions: Reproduction["exceptions"][number][],
-): (recorded: PastDecision, look: Look, firings: readonly Firing[]) => void {
+  hasActedBefore: () => boolean,
+): (recorded: PastDecision, look: Look) => void {
   let firstAt: number | null = null;
-  let hasTrainedBefore: boolean | null = null;
-  return (recorded, { at, judgement }, firings) => {
-    // Before the first recorded decision, the replay was on its own.
-    hasTrainedBefore ??= firings.some((firing) => firing.at < at);
+  return (recorded, { at, judgement }) => {
     const [was, is] = [
       verdictOf(recorded.decision, recorded.codes),
       verdictOf(judgement.decision, codesOf(judgement)),
@@ -244,8 +249,8 @@ function createComparison(
     if (recorded.decision !== judgement.decision) firstAt ??= at;
     const because = other
       ? "another policy was in force"
-      : hasTrainedBefore
-        ? "the replay trained before the first recorded decision"
+      : hasActedBefore()
+        ? "the replay acted before the first recorded decision"
         : hasDiverged
           ? "it follows from an earlier difference"
           : "the sources have changed since";

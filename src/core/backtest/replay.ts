@@ -5,7 +5,7 @@ import { describeWhy } from "../explain/why.ts";
 import { snooze } from "../guards/snooze.ts";
 import { trainingInFlight } from "../guards/training-in-flight.ts";
 import type { Judgement } from "../judge.ts";
-import { needsOf, type Policy } from "../policy.ts";
+import { backoffOf, needsOf, type Policy } from "../policy.ts";
 import { createReplayedApprovals } from "./approvals.ts";
 import type { BufferPast } from "./buffer-past.ts";
 import type { ReplaySettings } from "./input.ts";
@@ -66,6 +66,7 @@ export function createReplay(
   settings: ReplaySettings,
 ): Replay {
   const needs = needsOf(policy);
+  const hasBackoff = backoffOf(policy) !== null;
   const recordedTrainings = new Map(past.trainings.map((training) => [training.decisionId, training]));
   const nameOf = createNames(past);
   const alertsOf = new Map(past.decisions.map(({ id, alertIds }) => [id, alertIds]));
@@ -137,7 +138,8 @@ export function createReplay(
       checks.forgetAnswers();
       isStale = true;
       const hasFailed = log.list().some(({ endedAt, result }) => endedAt === end && result === "failed");
-      if (isHeldByTraining || hasFailed) callAt = Math.min(callAt, end);
+      // Like `callsForReevaluation`: a failure that nothing holds back calls for nothing.
+      if (isHeldByTraining || (hasFailed && hasBackoff)) callAt = Math.min(callAt, end);
     }
   }
 

@@ -87,9 +87,15 @@ describe(`a backtest of the policy in force (BACKTEST_SEED=${seed})`, () => {
   it("reproduces every verdict that Retrigger recorded over simulated weeks", async () => {
     let triggers = 0;
     for (const model of world.config.models.keys()) {
+      // Before the first decision, the replay would be on its own.
+      const [{ seconds = 0 } = {}] = await world.sql<{ seconds: number }>(
+        `SELECT ceil(extract(epoch FROM now() - min(taken_at)) + 0.5)::int AS seconds
+         FROM retraining_decisions WHERE model = $1`,
+        [model],
+      );
       const { reproduction, inForce } = await runBacktest(
         { ...world.config, database: world.database },
-        { model, candidate: null, since: "60d", cadence: "recorded" },
+        { model, candidate: null, since: `${seconds}s`, cadence: "recorded" },
       );
       const policy = JSON.stringify(world.config.models.get(model)?.policy);
       expect({ model, policy, exceptions: reproduction?.exceptions }).toEqual({

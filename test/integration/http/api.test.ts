@@ -57,6 +57,9 @@ const UNTRIED = [
   "postOutcomes",
   "postOutcomesImport",
   // A stream does not end.
+  "getDecisionsIdVerification",
+  "getVerification",
+  "getAnchors",
   "getStream",
   "getDecisionsIdStream",
 ];

@@ -178,7 +178,7 @@ describe("a replay beside a record", () => {
     );
     expect(daysOf(result.inForce.firings)).toEqual([16]);
     expect(result.reproduction?.exceptions).toMatchObject([
-      { id: 1, because: "the replay trained before the first recorded decision" },
+      { id: 1, because: "the replay acted before the first recorded decision" },
     ]);
     expect(result.unknowns.map(({ code }) => code)).toContain("decisions_begin_late");
   });
