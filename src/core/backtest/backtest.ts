@@ -101,7 +101,7 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
   }
 
   const earlier = past.trainings
-    .filter(({ decidedAt, result }) => decidedAt < past.from && result !== "refused")
+    .filter(({ decidedAt, result }) => decidedAt < past.from && result !== "refused" && result !== "failed")
     .map(({ requestedAt }) => requestedAt);
   const knownFrom = findKnownFrom(past);
   const summarize = (policy: Policy, replay: Replay): ReplayedPolicy => ({

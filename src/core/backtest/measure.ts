@@ -20,7 +20,7 @@ const MONTH_MS = 30.4375 * DAY_MS;
 /**
  * Measures what trainings come to.
  *
- * @param earlier When trainings were requested before the period.
+ * @param earlier When trainings were requested before the period that did not fail.
  * @param knownFrom Since when anything is known: a rate is one over the time after that.
  */
 export function measure(
@@ -28,7 +28,9 @@ export function measure(
   firings: readonly Firing[],
   { earlier, knownFrom }: { earlier: readonly number[]; knownFrom: number },
 ): Measures {
-  const times = [...earlier, ...firings.map(({ at }) => at)].toSorted((a, b) => a - b);
+  // A failed training answers nothing.
+  const lasting = firings.filter(({ hasFailed }) => !hasFailed);
+  const times = [...earlier, ...lasting.map(({ at }) => at)].toSorted((a, b) => a - b);
   const hours = firings.map((firing) => firing.hours);
   return {
     trainings: firings.length,

@@ -106,11 +106,13 @@ describe("a dispatch", () => {
     expect((await post(`/decisions/${id}/dispatch/confirm`, { training: "1" })).status).toBe(409);
     expect((await post("/decisions/999/dispatch/retry")).status).toBe(404);
 
-    await world.sql("UPDATE retraining_dispatches SET state = 'unknown', external_id = NULL, url = NULL");
     const run = String(world.github.runs[0]?.id);
-    expect(await post(`/decisions/${id}/dispatch/confirm`, { training: run })).toMatchObject({
-      status: 200,
-      json: { decisionId: id, externalId: run },
+    // The service searches for an unknown training too, and may find it first.
+    await until("it is confirmed before it is found", async () => {
+      await world.sql("UPDATE retraining_dispatches SET state = 'unknown', external_id = NULL, url = NULL");
+      const { status, json } = await post(`/decisions/${id}/dispatch/confirm`, { training: run });
+      if (status === 200) expect(json).toMatchObject({ decisionId: id, externalId: run });
+      return status === 200;
     });
     await world.sql("DELETE FROM retraining_decisions");
     world.github.next = ["drop"];
