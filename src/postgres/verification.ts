@@ -94,14 +94,14 @@ export function createVerificationStore({ pool, timeZone }: { pool: pg.Pool; tim
     /** A decision with the chained ones of its model before and after it; null if there is none. */
     async readWithNeighbours(
       id: number,
-    ): Promise<{ row: RecordedRow; before: RecordedRow | null; after: RecordedRow | null } | null> {
+    ): Promise<{ row: RecordedRow; previous: RecordedRow | null; next: RecordedRow | null } | null> {
       const [row] = await readPage("id = $1", [id], 1);
       if (!row) return null;
-      const [before, after] = await Promise.all([
+      const [previous, next] = await Promise.all([
         readPage("model = $2 AND id < $1 AND sha256 IS NOT NULL ORDER BY id DESC", [id, row.model], 1),
         readPage("model = $2 AND id > $1 AND sha256 IS NOT NULL ORDER BY id", [id, row.model], 1),
       ]);
-      return { row, before: before[0] ?? null, after: after[0] ?? null };
+      return { row, previous: previous[0] ?? null, next: next[0] ?? null };
     },
 
     /** The model and the hash of a decision; null if there is none. */

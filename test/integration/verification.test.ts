@@ -28,15 +28,17 @@ beforeAll(async () => {
   films = await idsOf("films");
   await world.sql("CREATE TABLE untouched AS SELECT * FROM retraining_decisions");
 });
-afterEach(async () => {
-  await world.sql("DELETE FROM retraining_pruned");
-  await world.sql("DELETE FROM retraining_decisions");
-  await world.sql("INSERT INTO retraining_decisions SELECT * FROM untouched ORDER BY id");
-});
+afterEach(restore);
 afterAll(async () => {
   await database.close();
   await world.close();
 });
+
+async function restore(): Promise<void> {
+  await world.sql("DELETE FROM retraining_pruned");
+  await world.sql("DELETE FROM retraining_decisions");
+  await world.sql("INSERT INTO retraining_decisions SELECT * FROM untouched ORDER BY id");
+}
 
 async function idsOf(model: string): Promise<number[]> {
   const rows = await world.sql<{ id: number }>(
@@ -244,6 +246,43 @@ describe(`a recorded history (SEED=${SEED})`, () => {
     expect(await findFaults()).toEqual([["removed", nth(3)]]);
     await world.sql("DELETE FROM retraining_decisions WHERE model = 'films'");
     expect(await findFaults()).toEqual([["removed", null]]);
+  });
+
+  it.each([
+    [1, 1],
+    [3, 3],
+    [1, 5],
+    [2, 4],
+    [4, 5],
+  ])("is verified while it is pruned, up to its decisions %i and %i", async (first, second) => {
+    const pruneTo = (id: number) =>
+      world.sql(
+        `WITH removed AS (DELETE FROM retraining_decisions WHERE model = 'films' AND id <= $1 RETURNING id, sha256)
+         INSERT INTO retraining_pruned (model, decision_id, sha256, decisions)
+         SELECT 'films', max(id), (array_agg(sha256 ORDER BY id DESC))[1], count(*) FROM removed HAVING count(*) > 0
+         ON CONFLICT (model) DO UPDATE SET decision_id = excluded.decision_id, sha256 = excluded.sha256`,
+        [id],
+      );
+    for (const forged of [null, nth(6)]) {
+      let reads = 0;
+      const pruning: typeof database = {
+        ...database,
+        async readRecorded(range) {
+          reads += 1;
+          if (reads === 2) await pruneTo(nth(first - 1));
+          const rows = await database.readRecorded(range);
+          if (reads === 3) await pruneTo(nth(second - 1));
+          return rows;
+        },
+      };
+      if (forged !== null)
+        await world.sql("UPDATE retraining_decisions SET previous_sha256 = sha256('x') WHERE id = $1", [
+          forged,
+        ]);
+      const { faults } = await verifyAll(pruning, { model: "films", pageRows: 2 });
+      expect(faults.map(({ decisionId }) => decisionId)).toEqual(forged === null ? [] : [forged]);
+      await restore();
+    }
   });
 
   it("says which rows are not covered: those of the DAG, from before hashes, of an older worker", async () => {

@@ -19,6 +19,20 @@ export interface ChainedRow {
 /** What a row's hash is computed over. */
 export type Link = Pick<ChainedRow, "id" | "decisionDate" | "contentSha256" | "previousSha256">;
 
+/** What is left of a model's pruned decisions: the newest of them, and the hash with which the chain goes on. */
+export interface PrunedPlace {
+  decisionId: number;
+  sha256: string | null;
+}
+
+/** Where models were pruned; null for not at all. Prune may run while rows are read. */
+export interface PrunedPlaces {
+  /** Before the first row was read. */
+  atStart(model: string): PrunedPlace | null;
+  /** When last asked, after the row at hand was read. */
+  now(model: string): PrunedPlace | null;
+}
+
 interface KnownRow {
   id: number;
   sha256: string;
@@ -38,17 +52,22 @@ interface Chain {
 /** How many rows of a model are remembered: so many inserted ones in a row are named. */
 const REMEMBERED = 32;
 
+interface PlaceAfterPrune {
+  /** The hash with which the chain begins for this row. */
+  start: string | null;
+  /** Whether the row itself was pruned since it was read. */
+  isPruned: boolean;
+  /** Whether a decision before it was pruned since it was read. */
+  wasPruned(id: number): boolean;
+}
+
 /**
  * Follows the chains of models, row by row in the order of their ids. It remembers a few rows of each model, however many there
  * are.
  *
  * @param hashLink Computes the hash of a row.
- * @param prunedHashOf The hash of the newest pruned decision of a model; null for none.
  */
-export function createChains(
-  hashLink: (link: Link) => string,
-  prunedHashOf: (model: string) => string | null,
-) {
+export function createChains(hashLink: (link: Link) => string, pruned: PrunedPlaces) {
   const chains = new Map<string, Chain>();
 
   function chainOf(model: string): Chain {
@@ -70,18 +89,30 @@ export function createChains(
   }
 
   /** Whether a row continues the one before it. */
-  function continues({ model, previousSha256 }: ChainedRow): boolean {
+  function continues(row: ChainedRow): boolean {
+    const { model, previousSha256 } = row;
     const last = chainOf(model).known.at(-1);
-    if (!last) return previousSha256 === prunedHashOf(model);
+    if (!last) return previousSha256 === placeOf(row).start;
     return previousSha256 === last.sha256 || previousSha256 === last.link;
   }
 
+  /** How a row stands to what was pruned, also since it was read. */
+  function placeOf({ id, model }: ChainedRow): PlaceAfterPrune {
+    const [atStart, now] = [pruned.atStart(model), pruned.now(model)];
+    const isAfter = now !== null && id > now.decisionId;
+    const oldest = atStart?.decisionId ?? 0;
+    return {
+      start: (isAfter ? now : atStart)?.sha256 ?? null,
+      isPruned: !isAfter && now !== null && id > oldest,
+      wasPruned: (other) => isAfter && other > oldest && other <= now.decisionId,
+    };
+  }
+
   function check(row: ChainedRow): VerificationFault[] {
-    if (row.sha256 === null) return checkUnhashed(row, chainOf(row.model), prunedHashOf(row.model));
+    if (row.sha256 === null) return checkUnhashed(row, chainOf(row.model), placeOf(row).start);
     const found = findChangedHash(row, chainOf(row.model), hashLink);
     if (continues(row) || found?.column === "previous_sha256") return found ? [found.fault] : [];
-    const start = prunedHashOf(row.model);
-    return [...(found ? [found.fault] : []), ...checkPlace(row, chainOf(row.model), start)];
+    return [...(found ? [found.fault] : []), ...checkPlace(row, chainOf(row.model), placeOf(row))];
   }
 
   return {
@@ -93,6 +124,8 @@ export function createChains(
     },
     /** Takes a row as the one before the next, unchecked. */
     begin: remember,
+    /** Whether a row continues the one before it, or has no place in a chain. */
+    fits: (row: ChainedRow): boolean => row.sha256 === null || continues(row),
     /** The id after which a row should have come that is missing before this one; null if none is. */
     findGap(row: ChainedRow): number | null {
       if (row.sha256 === null || continues(row)) return null;
@@ -143,7 +176,7 @@ function findChangedHash(
 function checkPlace(
   row: ChainedRow,
   { known, unhashed, dagId }: Chain,
-  pruned: string | null,
+  { start, isPruned, wasPruned }: PlaceAfterPrune,
 ): VerificationFault[] {
   const { id, model, previousSha256, previousId } = row;
   const inserted = (rows: readonly KnownRow[], what: string): VerificationFault[] =>
@@ -158,7 +191,13 @@ function checkPlace(
   );
   if (place >= 0) return inserted(known.slice(place + 1), `continues #${known[place]?.id}`);
   const last = known.at(-1);
-  if (last && previousSha256 === pruned) return inserted(known, "is the first of its chain");
+  if (last && previousSha256 === start)
+    return inserted(
+      known.filter((other) => !wasPruned(other.id)),
+      "is the first of its chain",
+    );
+  // What came before it is gone too.
+  if (isPruned) return [];
   // The hash that it continues was that of a row which has none now.
   if (unhashed > 0) return [];
   const isNamed =

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { PermanentError } from "../../core/errors.ts";
-import { type ChainedRow, createChains } from "../../core/verification/chain.ts";
+import { createChains, type PrunedPlace } from "../../core/verification/chain.ts";
 import type { VerificationFault } from "../../core/verification/fault.ts";
 import type { Verification } from "../../core/verification/verification.ts";
 import type { Database } from "../../postgres/database.ts";
@@ -20,9 +20,11 @@ export interface VerifyOptions {
   onProgress?(done: number, total: number): void;
   /** How the rows are checked; in threads by default if there are many. */
   checker?: RowChecker;
+  /** How many rows are read at once. */
+  pageRows?: number;
 }
 
-const PAGE = 200;
+const PAGE_ROWS = 200;
 /** Fewer rows are checked before a thread would have started. */
 const MANY = 2_000;
 
@@ -57,14 +59,17 @@ async function verifyRows(
     upTo,
     count,
     onProgress,
+    pageRows = PAGE_ROWS,
   }: VerifyOptions & { checker: RowChecker; upTo: number; count: number },
 ): Promise<Verification> {
-  const pruned = new Map<string, { decisionId: number; sha256: string | null }>();
-  const readPruned = async (): Promise<void> => {
-    for (const head of await database.listPruned()) pruned.set(head.model, head);
-  };
-  await readPruned();
-  const chains = createChains(hashLink, (name) => pruned.get(name)?.sha256 ?? null);
+  const readPruned = async (): Promise<Map<string, PrunedPlace>> =>
+    new Map((await database.listPruned()).map((place) => [place.model, place]));
+  const atStart = await readPruned();
+  let pruned = atStart;
+  const chains = createChains(hashLink, {
+    atStart: (name) => atStart.get(name) ?? null,
+    now: (name) => pruned.get(name) ?? null,
+  });
   const tally = createTally();
   const nameModels = createModelNames(database);
   let done = 0;
@@ -72,16 +77,19 @@ async function verifyRows(
   async function add(check: RowCheck): Promise<void> {
     tally.addRow(check);
     tally.addFaults(tally.listsMore() ? await nameModels(check) : check.faults);
-    await addLateRows(check);
-    const placed = chains.next(check);
-    tally.addFaults(placed.some(({ kind }) => kind === "removed") ? await dropPruned(check, placed) : placed);
+    if (!chains.fits(check)) {
+      // What was pruned while we read was not removed.
+      pruned = await readPruned();
+      await addLateRows(check);
+    }
+    tally.addFaults(chains.next(check));
   }
 
   /** Ids are given before rows can be seen: one that was recorded while we read may come before those that we have read. */
   async function addLateRows(check: RowCheck): Promise<void> {
     const after = chains.findGap(check);
     if (after === null) return;
-    const range = { model: check.model, after, upTo: check.id - 1, limit: PAGE };
+    const range = { model: check.model, after, upTo: check.id - 1, limit: pageRows };
     for (const row of await database.readRecorded(range)) {
       if (row.sha256 === null) continue;
       const late = checkRow(row);
@@ -90,15 +98,7 @@ async function verifyRows(
     }
   }
 
-  /** What is pruned while we read was not removed. */
-  async function dropPruned(check: ChainedRow, faults: VerificationFault[]): Promise<VerificationFault[]> {
-    await readPruned();
-    const head = pruned.get(check.model);
-    const isPruned = head && (head.sha256 === check.previousSha256 || head.decisionId >= check.id);
-    return isPruned ? faults.filter(({ kind }) => kind !== "removed") : faults;
-  }
-
-  for await (const checks of checkPages(database, checker, { model, upTo })) {
+  for await (const checks of checkPages(database, checker, { model, upTo, limit: pageRows })) {
     for (const check of checks) await add(check);
     done += checks.length;
     onProgress?.(done, count);
@@ -115,20 +115,20 @@ async function verifyRows(
 async function* checkPages(
   database: Pick<VerificationStore, "readRecorded">,
   checker: RowChecker,
-  { model, upTo }: { model: string | null; upTo: number },
+  { limit, ...range }: { model: string | null; upTo: number; limit: number },
 ): AsyncGenerator<RowCheck[]> {
   const running: Promise<RowCheck[]>[] = [];
   let after = 0;
   let page: RecordedRow[];
   do {
-    page = await database.readRecorded({ model, after, upTo, limit: PAGE });
+    page = await database.readRecorded({ ...range, after, limit });
     after = page.at(-1)?.id ?? after;
     const checking = checker.check(page);
     // It is awaited in its turn; until then, its failure must not end the process.
     checking.catch(() => {});
     running.push(checking);
     while (running.length > checker.threads) yield (await running.shift()) ?? [];
-  } while (page.length === PAGE);
+  } while (page.length === limit);
   for (const checking of running) yield await checking;
 }
 

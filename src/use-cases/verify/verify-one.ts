@@ -24,21 +24,23 @@ export async function verifyOne(
   database: Pick<Database, "readWithNeighbours" | "listPruned">,
   id: number,
 ): Promise<DecisionVerification> {
-  const [found, pruned] = await Promise.all([database.readWithNeighbours(id), database.listPruned()]);
+  const prunedBefore = await database.listPruned();
+  const found = await database.readWithNeighbours(id);
   if (found === null)
     throw new PermanentError(
       "NOT_FOUND",
       `There is no decision ${id}. retrigger verify --all finds out whether it was removed`,
     );
-  const { row, before, after } = found;
-  const head = pruned.find(({ model }) => model === row.model);
-  const chains = createChains(hashLink, () => head?.sha256 ?? null);
-  if (before) chains.begin(checkRow(before, false));
+  const { row, previous, next } = found;
+  const pruned = await database.listPruned();
+  const of = (places: typeof pruned) => places.find(({ model }) => model === row.model) ?? null;
+  const chains = createChains(hashLink, { atStart: () => of(prunedBefore), now: () => of(pruned) });
+  if (previous) chains.begin(checkRow(previous, false));
   const check = checkRow(row);
   const faults = [...check.faults, ...chains.next(check)];
   // What is wrong with the next row itself is not this one's fault.
-  if (after)
-    faults.push(...chains.next(checkRow(after, false)).filter(({ decisionId }) => decisionId !== after.id));
+  if (next)
+    faults.push(...chains.next(checkRow(next, false)).filter(({ decisionId }) => decisionId !== next.id));
   const coverage = check.sha256 !== null ? "chained" : check.hasRun ? "unchained" : "dag";
   return { decisionId: id, model: row.model, sha256: row.sha256, coverage, compared: check.compared, faults };
 }
