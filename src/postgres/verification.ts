@@ -91,7 +91,10 @@ export function createVerificationStore({ pool, timeZone }: { pool: pg.Pool; tim
         : readPage("model = $3 AND id > $1 AND id <= $2 ORDER BY model, id", [...values, model], limit);
     },
 
-    /** A decision with the chained ones of its model before and after it; null if there is none. */
+    /**
+     * A decision with the chained ones of its model before and after it; after one without a hash, the next of any run. Null if there
+     * is none.
+     */
     async readWithNeighbours(
       id: number,
     ): Promise<{ row: RecordedRow; previous: RecordedRow | null; next: RecordedRow | null } | null> {
@@ -99,7 +102,11 @@ export function createVerificationStore({ pool, timeZone }: { pool: pg.Pool; tim
       if (!row) return null;
       const [previous, next] = await Promise.all([
         readPage("model = $2 AND id < $1 AND sha256 IS NOT NULL ORDER BY id DESC", [id, row.model], 1),
-        readPage("model = $2 AND id > $1 AND sha256 IS NOT NULL ORDER BY id", [id, row.model], 1),
+        readPage(
+          `model = $2 AND id > $1 AND ${row.sha256 === null ? "(sha256 IS NOT NULL OR run_id IS NOT NULL)" : "sha256 IS NOT NULL"} ORDER BY id`,
+          [id, row.model],
+          1,
+        ),
       ]);
       return { row, previous: previous[0] ?? null, next: next[0] ?? null };
     },

@@ -12,6 +12,8 @@ export interface ChainedRow {
   contentSha256: string | null;
   previousSha256: string | null;
   sha256: string | null;
+  /** The version of the evaluator; null from before versions were recorded. Every version that records it computes hashes too. */
+  evaluator: number | null;
   /** The hash of its content as it stands. */
   content: string;
 }
@@ -40,11 +42,19 @@ interface KnownRow {
   link: string;
 }
 
+interface UnhashedRow {
+  id: number;
+  /** Whether it is known to be no row of an older worker. */
+  isFault: boolean;
+  /** Whether the chain had begun before it, so that an older worker must have recorded it beside newer ones. */
+  isWithin: boolean;
+}
+
 interface Chain {
   /** The newest chained rows, oldest first. */
   known: KnownRow[];
-  /** Rows after the newest of them whose hashes are gone. */
-  unhashed: number;
+  /** The newest row after them that has no hash although a run wrote it. */
+  unhashed: UnhashedRow | null;
   /** The newest row of the DAG. */
   dagId: number | null;
 }
@@ -71,7 +81,7 @@ export function createChains(hashLink: (link: Link) => string, pruned: PrunedPla
   const chains = new Map<string, Chain>();
 
   function chainOf(model: string): Chain {
-    const chain = chains.get(model) ?? { known: [], unhashed: 0, dagId: null };
+    const chain = chains.get(model) ?? { known: [], unhashed: null, dagId: null };
     chains.set(model, chain);
     return chain;
   }
@@ -79,13 +89,15 @@ export function createChains(hashLink: (link: Link) => string, pruned: PrunedPla
   function remember(row: ChainedRow): void {
     const chain = chainOf(row.model);
     if (row.sha256 === null) {
-      if (row.hasRun || isStripped(row)) chain.unhashed += 1;
+      const isFault = isStripped(row);
+      const isWithin = chain.known.length > 0 || placeOf(row).start !== null;
+      if (row.hasRun || isFault) chain.unhashed = { id: row.id, isFault, isWithin };
       else chain.dagId = row.id;
       return;
     }
     chain.known.push({ id: row.id, sha256: row.sha256, link: hashLink(row) });
     if (chain.known.length > REMEMBERED) chain.known.shift();
-    chain.unhashed = 0;
+    chain.unhashed = null;
   }
 
   /** Whether a row continues the one before it. */
@@ -109,7 +121,11 @@ export function createChains(hashLink: (link: Link) => string, pruned: PrunedPla
   }
 
   function check(row: ChainedRow): VerificationFault[] {
-    if (row.sha256 === null) return checkUnhashed(row, chainOf(row.model), placeOf(row).start);
+    const skipped = row.hasRun ? findUnseen(row, chainOf(row.model)) : [];
+    return [...skipped, ...(row.sha256 === null ? checkUnhashed(row) : checkHashed(row))];
+  }
+
+  function checkHashed(row: ChainedRow): VerificationFault[] {
     const found = findChangedHash(row, chainOf(row.model), hashLink);
     if (continues(row) || found?.column === "previous_sha256") return found ? [found.fault] : [];
     return [...(found ? [found.fault] : []), ...checkPlace(row, chainOf(row.model), placeOf(row))];
@@ -139,19 +155,25 @@ export function createChains(hashLink: (link: Link) => string, pruned: PrunedPla
   };
 }
 
-function checkUnhashed(row: ChainedRow, { known }: Chain, pruned: string | null): VerificationFault[] {
-  const { id, model } = row;
-  if (isStripped(row))
+function checkUnhashed(row: ChainedRow): VerificationFault[] {
+  if (!isStripped(row)) return [];
+  const { id, model, contentSha256, previousSha256 } = row;
+  if (contentSha256 !== null || previousSha256 !== null)
     return [{ kind: "changed", model, decisionId: id, text: `#${id} was changed: its sha256 was removed` }];
-  const since = known.at(-1)?.id;
-  if (!row.hasRun || (since === undefined && pruned === null)) return [];
-  const text = `#${id} was inserted, or its hashes were removed: it has none, although ${since === undefined ? "the pruned decisions" : `#${since}`} before it had`;
+  const text = `#${id} was inserted, or its hashes were removed: it has none, although its evaluator's version records them`;
   return [{ kind: "inserted", model, decisionId: id, text }];
 }
 
-/** Whether a row has a part of its hashes only. */
-function isStripped({ contentSha256, previousSha256 }: ChainedRow): boolean {
-  return contentSha256 !== null || previousSha256 !== null;
+/** Whether a row without a hash must have had one. */
+function isStripped({ contentSha256, previousSha256, evaluator }: ChainedRow): boolean {
+  return contentSha256 !== null || previousSha256 !== null || evaluator !== null;
+}
+
+/** A decision sees every one before it. A worker of an older version writes no hashes, but what comes after has seen its row. */
+function findUnseen({ id, model, previousId }: ChainedRow, { unhashed }: Chain): VerificationFault[] {
+  if (!unhashed?.isWithin || unhashed.isFault || (previousId ?? 0) >= unhashed.id) return [];
+  const text = `#${unhashed.id} was inserted: it has no hashes, and #${id} did not see it`;
+  return [{ kind: "inserted", model, decisionId: unhashed.id, text }];
 }
 
 function findChangedHash(
@@ -160,6 +182,11 @@ function findChangedHash(
   hashLink: (link: Link) => string,
 ): { column: string; fault: VerificationFault } | null {
   const { id, model, sha256 } = row;
+  const changed = (column: string, what: string) => {
+    const text = `#${id} was changed: ${column} ${what}`;
+    return { column, fault: { kind: "changed", model, decisionId: id, text } as const };
+  };
+  if (row.contentSha256 === null) return changed("content_sha256", "was removed");
   if (hashLink(row) === sha256) return null;
   const last = known.at(-1)?.sha256 ?? null;
   const column =
@@ -168,8 +195,7 @@ function findChangedHash(
       : hashLink({ ...row, contentSha256: row.content }) === sha256
         ? "content_sha256"
         : "id, decision_date or one of its hashes";
-  const text = `#${id} was changed: ${column} does not fit its sha256`;
-  return { column, fault: { kind: "changed", model, decisionId: id, text } };
+  return changed(column, "does not fit its sha256");
 }
 
 /** What a row that does not continue the one before it tells about those before it. */
@@ -186,6 +212,10 @@ function checkPlace(
       decisionId: other.id,
       text: `#${other.id} was inserted: #${id} ${what}`,
     }));
+  const stripped = (other: number): VerificationFault => {
+    const text = `#${other} was changed: its hashes were removed, which #${id} continues`;
+    return { kind: "changed", model, decisionId: other, text };
+  };
   const place = known.findLastIndex(
     ({ sha256, link }) => previousSha256 === sha256 || previousSha256 === link,
   );
@@ -198,10 +228,10 @@ function checkPlace(
     );
   // What came before it is gone too.
   if (isPruned) return [];
+  const newestId = Math.max(last?.id ?? 0, unhashed?.id ?? 0);
+  const isNamed = previousId !== null && previousId !== dagId && previousId > newestId && previousId < id;
   // The hash that it continues was that of a row which has none now.
-  if (unhashed > 0) return [];
-  const isNamed =
-    previousId !== null && previousId !== dagId && previousId > (last?.id ?? 0) && previousId < id;
+  if (unhashed && !isNamed) return unhashed.isFault ? [] : [stripped(unhashed.id)];
   const text = isNamed
     ? `#${previousId} was removed: #${id} continues it`
     : last

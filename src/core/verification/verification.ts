@@ -16,10 +16,8 @@ export type Anchor = z.infer<typeof Anchor>;
 const Uncovered = z.object({
   /** Rows of the DAG, which have neither a hash nor evidence. */
   dag: z.int(),
-  /** Rows from before decisions had hashes: only whether decision and reason follow from the evidence was verified. */
+  /** Rows of a version without hashes: only whether decision and reason follow from the evidence was verified. */
   unchained: z.int(),
-  /** Rows of an older version beside this one: their content has no hash. */
-  withoutContent: z.int(),
   /** Of an older evaluator: the explanation was not compared. */
   olderEvaluator: z.int(),
   /** Of a newer evaluator than this version's: the verdict was not compared. */
@@ -51,8 +49,7 @@ export function summarizeVerification(verification: Verification): string {
 function describeUncovered(uncovered: Uncovered): string[] {
   const texts: [number, string][] = [
     [uncovered.dag, "of the DAG not covered"],
-    [uncovered.unchained, "from before hashes: verdicts only"],
-    [uncovered.withoutContent, "of an older version: chain and verdicts only"],
+    [uncovered.unchained, "of a version without hashes: verdicts only"],
     [uncovered.olderEvaluator, "of an older evaluator: explanations not compared"],
     [uncovered.newerEvaluator, "of a newer evaluator: verdicts not compared"],
   ];

@@ -29,9 +29,10 @@ CREATE OR REPLACE FUNCTION retrigger_link(content BYTEA, decided ANYELEMENT, id 
         id, COALESCE('"' || encode(previous, 'hex') || '"', 'null'))
 $$;
 
--- The id and the date of a decision are known only here, and its place in the chain too. Decisions of workers of the version before
--- have a place as well, without a hash of their content; a restored row keeps the hashes that it comes with.
-CREATE OR REPLACE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The id and the date of a decision are known only here, and its place in the chain too. A row without a hash of its content has no
+-- place: it was restored from before hashes, or comes from a worker of the version before. A restored row keeps the hashes that it
+-- comes with. A restore may run without a search path.
+CREATE OR REPLACE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     NEW.previous_sha256 := COALESCE(
         (SELECT sha256 FROM retraining_decisions
@@ -42,7 +43,7 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER retraining_decisions_chained BEFORE INSERT ON retraining_decisions
-    FOR EACH ROW WHEN (NEW.run_id IS NOT NULL AND NEW.sha256 IS NULL) EXECUTE FUNCTION retrigger_chain_decision();
+    FOR EACH ROW WHEN (NEW.content_sha256 IS NOT NULL AND NEW.sha256 IS NULL) EXECUTE FUNCTION retrigger_chain_decision();
 
 -- What trainings brought.
 CREATE TABLE retraining_outcomes (

@@ -41,7 +41,7 @@ export function checkRow(row: RecordedRow, judges = true): RowCheck {
   const recorded = contentFrom(columns, newestAlertAt);
   const compared = judges ? findScope(row, basis) : "nothing";
   const derived = derive(basis, row.trainer, compared);
-  const { id, model, previousId, decisionDate, contentSha256, previousSha256, sha256 } = row;
+  const { id, model, previousId, decisionDate, contentSha256, previousSha256, sha256, evaluator } = row;
   const content = hashContent(recorded);
   return {
     id,
@@ -52,6 +52,7 @@ export function checkRow(row: RecordedRow, judges = true): RowCheck {
     contentSha256,
     previousSha256,
     sha256,
+    evaluator,
     content,
     compared,
     ...compare(row, { recorded, content, derived, basis, compared }),

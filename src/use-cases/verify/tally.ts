@@ -9,7 +9,7 @@ const MAX_FAULTS = 1_000;
 export function createTally() {
   const models = new Map<string, { decisions: number; faults: number }>();
   const faults: VerificationFault[] = [];
-  const uncovered = { dag: 0, unchained: 0, withoutContent: 0, olderEvaluator: 0, newerEvaluator: 0 };
+  const uncovered = { dag: 0, unchained: 0, olderEvaluator: 0, newerEvaluator: 0 };
   let decisions = 0;
   let faultCount = 0;
 
@@ -29,7 +29,6 @@ export function createTally() {
       own.decisions += 1;
       decisions += 1;
       if (check.sha256 === null) uncovered.unchained += 1;
-      else if (check.contentSha256 === null) uncovered.withoutContent += 1;
       else if (check.compared === "outcome") uncovered.olderEvaluator += 1;
       else if (check.compared === "newer") uncovered.newerEvaluator += 1;
     },

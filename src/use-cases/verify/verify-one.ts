@@ -9,7 +9,7 @@ export interface DecisionVerification {
   decisionId: number;
   model: string;
   sha256: string | null;
-  /** Whether it is covered: `chained` with a hash; `unchained` from before hashes; `dag`: nothing to verify. */
+  /** Whether it is covered: `chained` with a hash; `unchained` of a version without hashes; `dag`: nothing to verify. */
   coverage: "chained" | "unchained" | "dag";
   compared: RowCheck["compared"];
   faults: VerificationFault[];
@@ -49,7 +49,7 @@ export async function verifyOne(
 export function describeVerified({ coverage, compared }: DecisionVerification): string {
   if (coverage === "dag") return "Not covered: a row of the DAG has neither a hash nor evidence";
   if (coverage === "unchained")
-    return "Verified: decision and reason follow from the evidence; it is from before hashes";
+    return "Verified: decision and reason follow from the evidence; a version without hashes recorded it";
   const verdict = {
     all: "Verified: hash, chain and verdict",
     outcome: "Verified: hash, chain, decision and reason; an older evaluator explained it",
