@@ -12,7 +12,20 @@ export interface PruneNeeds {
   durations: boolean;
 }
 
-export function pruneNeedsOf(policy: Policy): PruneNeeds {
+/** What a model's policy and its shadow, if it has one, need together. */
+export function pruneNeedsOf({ policy, shadow }: { policy: Policy; shadow: Policy | null }): PruneNeeds {
+  const own = needsOfPolicy(policy);
+  if (shadow === null) return own;
+  const other = needsOfPolicy(shadow);
+  return {
+    reach: Math.max(own.reach, other.reach),
+    requested: Math.max(own.requested, other.requested),
+    requestedByAll: Math.max(own.requestedByAll, other.requestedByAll),
+    durations: own.durations || other.durations,
+  };
+}
+
+function needsOfPolicy(policy: Policy): PruneNeeds {
   const { reach, within, requestedWithin, requestedByAllWithin, waiting } = needsOf(policy);
   const seconds = (...durations: (string | null)[]): number =>
     Math.max(0, ...durations.map((duration) => (duration === null ? 0 : Math.ceil(toMs(duration) / 1000))));

@@ -19,7 +19,12 @@ const SOURCE = { checks: "reported", buffer: { reported: true } };
 const trainer = { command: { command: ["true"], workingDirectory: "." } };
 /** Together they read everything that decisions leave behind. */
 const MODELS = {
-  plain: { source: SOURCE, trainer: "mock", policy: { when: [{ driftAlerts: 1 }, { bufferSize: 10 }] } },
+  plain: {
+    source: SOURCE,
+    trainer: "mock",
+    policy: { when: [{ driftAlerts: 1 }, { bufferSize: 10 }] },
+    shadow: { when: { driftAlerts: { atLeast: 1, within: "60d" } } },
+  },
   aging: {
     source: SOURCE,
     trainer,
@@ -39,6 +44,7 @@ const MODELS = {
       when: [{ driftAlerts: { atLeast: 1, within: "60d" } }, { bufferGrowth: 5 }],
       guards: { approval: { expires: "48h" }, totalBudget: { atMost: 3, per: "40d" } },
     },
+    shadow: { guards: { budget: { atMost: 2, per: "50d" } } },
   },
   serial: {
     source: { checks: "reported", buffer: { reported: true, since: "lastTraining" } },
@@ -181,8 +187,9 @@ SELECT model, 'event-' || id, 'job-' || id, '{}', 'started', at, CASE WHEN is_ow
 async function judgeAll(): Promise<Record<string, string>> {
   const judged: Record<string, string> = {};
   for (const [model, own] of config.models) {
-    const evidence = await database.fetchEvidence(model, own);
-    judged[model] = JSON.stringify({ evidence, verdict: evaluate(evidence, own.policy) }, null, 1);
+    const gathered = await database.gatherEvidence(model, own);
+    const verdict = evaluate(gathered.evidence, own.policy);
+    judged[model] = JSON.stringify({ ...gathered, verdict }, null, 1);
   }
   return judged;
 }
@@ -215,6 +222,9 @@ const KEPT: readonly [KeptBecause, readonly Decided[]][] = [
   ["budget", [decided("aging", 70, "failed"), decided("aging", 20, "succeeded")]],
   // The total budget of another model.
   ["budget", [decided("serial", 38, "failed"), decided("serial", 20, "succeeded")]],
+  // What only a shadow policy sees.
+  ["alerts", [decided("plain", 55, "succeeded", { alertDaysBefore: 1 }), decided("plain", 20, "succeeded")]],
+  ["budget", [decided("asked", 48, "failed"), decided("asked", 20, "succeeded")]],
   ["approval", [decided("asked", 150, undefined, { approval: "used" })]],
 ];
 

@@ -5,6 +5,7 @@ import { gunzipSync } from "node:zlib";
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runScript, spawnScript } from "../support/process.ts";
+import { OWNED } from "../../src/postgres/prune/batches.ts";
 import { addCheck, addRatings, createWorld, until, type World } from "../support/world.ts";
 
 const OLD = 8_000;
@@ -42,6 +43,9 @@ async function addOldDecisions(count: number): Promise<void> {
      ), dispatched AS (
        INSERT INTO retraining_dispatches (decision_id, model_name, trainer, state, request, created_at, updated_at, ended_at)
        SELECT id, 'default', 'command', 'succeeded', '{}', taken_at, taken_at, taken_at FROM decided WHERE id % 10 = 0
+     ), trained AS (
+       INSERT INTO retraining_model_versions (registered_model, version, decision_id)
+       SELECT 'default', id, id FROM decided WHERE id % 100 = 0
      )
      INSERT INTO retraining_events (model, event_run_id, job_key, payload, outcome, received_at, decision_id)
      SELECT 'default', 'old-' || id, 'old-' || id, E'{"a":\n1}', 'started', taken_at, id FROM decided`,
@@ -79,6 +83,15 @@ SELECT id FROM (
 ) AS linked WHERE previous_sha256 IS DISTINCT FROM expected`;
 
 describe("prune", () => {
+  it("archives every table whose rows go with a decision", async () => {
+    const owned = await world.sql<{ name: string }>(
+      `SELECT DISTINCT conrelid::regclass::text AS name FROM pg_constraint
+       WHERE contype = 'f' AND confdeltype = 'c'
+         AND confrelid IN ('retraining_decisions'::regclass, 'retraining_dispatches'::regclass)`,
+    );
+    expect(owned.map(({ name }) => name).toSorted()).toEqual(Object.keys(OWNED).toSorted());
+  });
+
   it("names what is wrong with its options before it removes anything", async () => {
     for (const [args, settings, fault] of [
       [["--before", "7d"], {}, "the last 30 days are always kept"],
@@ -128,6 +141,9 @@ describe("prune", () => {
     expect(leftIds.filter(({ id }) => idsOf("retraining_decisions").has(id))).toEqual([]);
     expect(idsOf("retraining_events").size).toBe(OLD);
     expect(idsOf("retraining_dispatches").size).toBeGreaterThanOrEqual(Math.floor((OLD - kept) / 10));
+    expect(rows.filter(({ table }) => table === "retraining_model_versions").length).toBeGreaterThanOrEqual(
+      Math.floor((OLD - kept) / 100),
+    );
     const [{ removed, hash } = {}] = await world.sql(
       "SELECT decisions::int AS removed, encode(sha256, 'hex') AS hash FROM retraining_pruned WHERE model = 'default'",
     );

@@ -29,13 +29,14 @@ export const LIMIT_MS = 120_000;
 const ATTEMPTS = 20;
 const PAUSE_MS = 250;
 
-/** What belongs to decisions and goes with them, each with its reference to them. */
-const OWNED = [
-  "retraining_dispatches",
-  "retraining_dispatch_steps",
-  "retraining_approvals",
-  "retraining_outcomes",
-] as const;
+/** What belongs to decisions and goes with them by their `decision_id`, each with the key of its rows. */
+export const OWNED = {
+  retraining_dispatches: "id",
+  retraining_dispatch_steps: "id",
+  retraining_approvals: "id",
+  retraining_outcomes: "id",
+  retraining_model_versions: "registered_model, version",
+} as const;
 
 export function pruneDecisionBatch(pool: pg.Pool, batch: DecisionBatch): Promise<number> {
   return inBatch(pool, async (client) => {
@@ -56,8 +57,11 @@ export function pruneDecisionBatch(pool: pg.Pool, batch: DecisionBatch): Promise
     await client.query(LOCK, [found]);
     const bound = await findBound();
     const ids = found.filter((id) => id < bound);
-    const lines = [...(await listLines(client, "retraining_decisions", "id", ids))];
-    for (const table of OWNED) lines.push(...(await listLines(client, table, "decision_id", ids)));
+    const lines = [
+      ...(await listLines(client, { table: "retraining_decisions", column: "id", key: "id" }, ids)),
+    ];
+    for (const [table, key] of Object.entries(OWNED))
+      lines.push(...(await listLines(client, { table, column: "decision_id", key }, ids)));
     await save(lines);
     // The service locks these in the same order when it writes a dispatch; only now, because it waits for them.
     await client.query(LOCK_COUNTS, [target.model]);
@@ -119,12 +123,11 @@ function lineOf(table: string): string {
 
 async function listLines(
   client: pg.PoolClient,
-  table: string,
-  column: string,
+  { table, column, key }: { table: string; column: string; key: string },
   ids: readonly number[],
 ): Promise<string[]> {
   const { rows } = await client.query<{ line: string }>(
-    `SELECT ${lineOf(table)} FROM ${table} AS pruned WHERE ${column} = ANY($1::integer[]) ORDER BY ${column}, id`,
+    `SELECT ${lineOf(table)} FROM ${table} AS pruned WHERE ${column} = ANY($1::integer[]) ORDER BY ${column}, ${key}`,
     [ids],
   );
   return rows.map(({ line }) => line);

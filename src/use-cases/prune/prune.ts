@@ -96,15 +96,12 @@ async function listTargets(
   if (only !== null && !names.includes(only)) findModel(models, only);
   const targets = recorded.map(({ model, policy, trainer: recordedTrainer }) => {
     const own = models.get(model);
-    const parsed = own?.policy ?? Policy.safeParse(policy).data ?? GUIDE_POLICY;
+    const judged = own ?? { policy: Policy.safeParse(policy).data ?? GUIDE_POLICY, shadow: null };
     const name = own?.trainer.name ?? recordedTrainer ?? trainer.name;
-    return { model, trainer: name, needs: pruneNeedsOf(parsed), before };
+    return { model, trainer: name, needs: pruneNeedsOf(judged), before };
   });
   // A budget of all models may be that of any of them, with decisions or without.
-  const all: PruneNeeds[] = [
-    ...targets.map(({ needs }) => needs),
-    ...[...models.values()].map(({ policy }) => pruneNeedsOf(policy)),
-  ];
+  const all: PruneNeeds[] = [...targets.map(({ needs }) => needs), ...[...models.values()].map(pruneNeedsOf)];
   const requestedByAll = Math.max(0, ...all.map((needs) => needs.requestedByAll));
   return targets
     .filter(({ model }) => only === null || model === only)
