@@ -66,11 +66,11 @@ export interface RowRange {
 export function createVerificationStore({ pool, timeZone }: { pool: pg.Pool; timeZone: string }) {
   const readPage = async (condition: string, values: readonly unknown[], limit: number) =>
     (
-      await pool.query<RecordedRow>(
+      await pool.query<StoredRow>(
         `SELECT ${COLUMNS} FROM retraining_decisions WHERE ${condition} LIMIT ${limit}`,
         [...values],
       )
-    ).rows;
+    ).rows.map(toRecorded);
 
   return {
     /** The newest decision there is, and how many there are, of a model or of all. */
@@ -140,10 +140,25 @@ export function createVerificationStore({ pool, timeZone }: { pool: pg.Pool; tim
   };
 }
 
+/** A row whose figures are hexadecimal digits. */
+type StoredRow = Omit<RecordedRow, "driftScore" | "driftRatio"> &
+  Record<"driftScore" | "driftRatio", string | null>;
+
+function toRecorded(row: StoredRow): RecordedRow {
+  return { ...row, driftScore: toFigure(row.driftScore), driftRatio: toFigure(row.driftRatio) };
+}
+
+/** As text, Postgres rounds a figure as the session's extra_float_digits says. */
+const bits = (column: string): string => `encode(float8send(${column}), 'hex')`;
+
+function toFigure(digits: string | null): number | null {
+  return digits === null ? null : Buffer.from(digits, "hex").readDoubleBE();
+}
+
 const utc = (column: string): string => `to_json(${column} AT TIME ZONE 'UTC') #>> '{}'`;
 
 const COLUMNS = `id, run_id AS "runId", model, cause, decision, reason, to_json(reason_codes)::text AS "reasonCodes",
-  buffer_size::text AS "bufferSize", drift_score AS "driftScore", drift_ratio AS "driftRatio", notes, trainer,
+  buffer_size::text AS "bufferSize", ${bits("drift_score")} AS "driftScore", ${bits("drift_ratio")} AS "driftRatio", notes, trainer,
   evidence::text AS evidence, criteria::text AS criteria, policy::text AS policy, policy_hash AS "policyHash",
   to_json(alert_ids)::text AS "alertIds", previous_id AS "previousId", explanation::text AS explanation, forced::text AS forced,
   shadow::text AS shadow, evaluator, ${utc("next_look_at")} AS "nextLookAt", ${utc("newest_alert_at")} AS "newestAlertAt",

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Evidence } from "../../src/core/evidence.ts";
 import { GUIDE_POLICY } from "../../src/core/policy.ts";
-import type { Database } from "../../src/postgres/database.ts";
+import { createDatabase, type Database } from "../../src/postgres/database.ts";
 import type { RecordedRow } from "../../src/postgres/verification.ts";
+import { createLogger } from "../../src/process/logger.ts";
 import { compareAnchors } from "../../src/use-cases/verify/anchors.ts";
 import { checkRow, hashLink } from "../../src/use-cases/verify/check-row.ts";
 import { createRowChecker } from "../../src/use-cases/verify/row-checker.ts";
@@ -382,9 +383,14 @@ describe(`a recorded history (SEED=${SEED})`, () => {
         await recordCase(world, database, { model: "odd", evidence, policy: GUIDE_POLICY }),
       ).not.toBeNull();
     }
-    expect(await verifyAll(database, { model: "odd" })).toMatchObject({
-      decisions: figures.length,
-      faults: [],
-    });
+    const url = new URL(world.config.databaseUrl);
+    url.searchParams.set("options", "-c extra_float_digits=0");
+    const rounding = createDatabase({ ...world.config, databaseUrl: url.href }, createLogger("silent"));
+    try {
+      const verification = await verifyAll(rounding, { model: "odd" });
+      expect(verification).toMatchObject({ decisions: figures.length, faults: [] });
+    } finally {
+      await rounding.close();
+    }
   });
 });
