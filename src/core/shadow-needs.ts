@@ -7,10 +7,37 @@ export function needSameChecks(a: PolicyNeeds, b: PolicyNeeds): boolean {
   return describe(a) === describe(b);
 }
 
+/** The parts of the evidence beside the drift checks. */
+type Part = "buffer" | "trainings";
+
+/** Which of them differ with a need; those of the drift checks are compared by `needSameChecks`. */
+const PARTS = {
+  within: [],
+  reach: [],
+  quietChecks: [],
+  weighsScores: [],
+  growth: ["buffer"],
+  waiting: ["buffer", "trainings"],
+  lastTraining: ["trainings"],
+  lastSuccess: ["buffer", "trainings"],
+  requestedWithin: ["trainings"],
+  requestedByAllWithin: ["trainings"],
+} as const satisfies Record<keyof PolicyNeeds, readonly Part[]>;
+
+/** Whether a part of the evidence is the same for both needs. */
+export function needSamePart(part: Part, a: PolicyNeeds, b: PolicyNeeds): boolean {
+  const keys = Object.keys(PARTS) as (keyof PolicyNeeds)[];
+  return keys.every((key) => !(PARTS[key] as readonly Part[]).includes(part) || a[key] === b[key]);
+}
+
 /** What a shadow policy needs, and what is read for the policy anyway; of the drift checks only what the shadow needs. */
 export function addNeeds(shadow: PolicyNeeds, policy: PolicyNeeds): PolicyNeeds {
+  // Each by itself and no spread, so that the compiler requires an entry for a new one.
   return {
-    ...shadow,
+    within: shadow.within,
+    reach: shadow.reach,
+    quietChecks: shadow.quietChecks,
+    weighsScores: shadow.weighsScores,
     growth: shadow.growth || policy.growth,
     waiting: shadow.waiting || policy.waiting,
     lastTraining: shadow.lastTraining || policy.lastTraining,

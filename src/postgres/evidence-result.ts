@@ -4,7 +4,7 @@ import { SourceError } from "../core/errors.ts";
 import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
 import type { PolicyNeeds } from "../core/policy.ts";
 import { computeGrowth, type CountedTraining, findLastFailed, type Fresh } from "../core/training-history.ts";
-import { addNeeds, needSameChecks } from "../core/shadow-needs.ts";
+import { addNeeds, needSameChecks, needSamePart } from "../core/shadow-needs.ts";
 import { isGuide, type Sources } from "../settings/sources.ts";
 import { MOCK } from "./trainings-sql.ts";
 
@@ -97,17 +97,15 @@ export function toShadowed(
   { needs, shadowNeeds, source }: { needs: PolicyNeeds; shadowNeeds: PolicyNeeds; source: Sources },
 ): Shadowed {
   const all = addNeeds(shadowNeeds, needs);
-  const isOther = (...keys: readonly (keyof PolicyNeeds)[]): boolean =>
-    keys.some((key) => all[key] !== needs[key]);
   const { buffer, trainings } = Evidence.shape;
   return {
     ...(needSameChecks(needs, shadowNeeds) ? {} : parseResult(CHECKS, toChecks(result, shadowNeeds, true))),
-    ...(isOther("growth", "waiting", "lastSuccess")
-      ? { buffer: parseResult(buffer, toBuffer(result, all, source)) }
-      : {}),
-    ...(isOther("waiting", "lastTraining", "lastSuccess", "requestedWithin", "requestedByAllWithin")
-      ? { trainings: parseResult(trainings, toTrainings(result, all, true)) }
-      : {}),
+    ...(needSamePart("buffer", needs, all)
+      ? {}
+      : { buffer: parseResult(buffer, toBuffer(result, all, source)) }),
+    ...(needSamePart("trainings", needs, all)
+      ? {}
+      : { trainings: parseResult(trainings, toTrainings(result, all, true)) }),
   };
 }
 
