@@ -12,6 +12,9 @@ export const QUICK_LIMIT_MS = 2_000;
  */
 export const SLOW_SLOTS = 3;
 
+/** How long a shadow policy is left out whose evidence took too long to read. */
+export const SHADOW_PAUSE_MS = 3_600_000;
+
 export type Reading = ({ outcome: "read" } & GatheredEvidence) | { outcome: "no_slot" };
 
 export interface EvidenceReaderDependencies {
@@ -26,17 +29,35 @@ export interface EvidenceReaderDependencies {
  * exceeds that counts as slow until one of its queries is quick again. A slow model gets the full limit, but needs one of a
  * few slots: if none is free, the result is "no_slot", and the caller tries again later. Each process learns which models are
  * slow from one short query each.
+ *
+ * A shadow policy that makes even the full limit too short is left out for an hour, or until a reload replaces the settings: it
+ * must not delay every decision.
  */
 export function createEvidenceReader({ gatherEvidence, now }: EvidenceReaderDependencies) {
   const slowModels = new Set<string>();
   const slots = createSlots(SLOW_SLOTS);
+  const pauses = new WeakMap<ModelConfig, { endsAt: number; withoutShadow: ModelConfig }>();
+
+  async function gather(model: string, config: ModelConfig, limitMs: number): Promise<GatheredEvidence> {
+    const pause = pauses.get(config);
+    if (pause && now() < pause.endsAt) {
+      const gathered = await gatherEvidence(model, pause.withoutShadow, limitMs);
+      return { ...gathered, shadowProblem: describePause(pause.endsAt - now()) };
+    }
+    const gathered = await gatherEvidence(model, config, limitMs);
+    if (gathered.shadowProblem?.code !== TOO_SLOW) return gathered;
+    // Statements are kept by the object, so it must stay the same.
+    const withoutShadow = pause?.withoutShadow ?? { ...config, shadow: null };
+    pauses.set(config, { endsAt: now() + SHADOW_PAUSE_MS, withoutShadow });
+    return { ...gathered, shadowProblem: describePause(SHADOW_PAUSE_MS) };
+  }
 
   async function readSlowly(model: string, config: ModelConfig): Promise<Reading> {
     const release = slots.take();
     if (release === null) return { outcome: "no_slot" };
     const startedAt = now();
     try {
-      const gathered = await gatherEvidence(model, config, READING_LIMIT_MS);
+      const gathered = await gather(model, config, READING_LIMIT_MS);
       if (now() - startedAt < QUICK_LIMIT_MS) slowModels.delete(model);
       return { outcome: "read", ...gathered };
     } finally {
@@ -47,11 +68,21 @@ export function createEvidenceReader({ gatherEvidence, now }: EvidenceReaderDepe
   return async (model: string, config: ModelConfig): Promise<Reading> => {
     if (slowModels.has(model)) return readSlowly(model, config);
     try {
-      return { outcome: "read", ...(await gatherEvidence(model, config, QUICK_LIMIT_MS)) };
+      return { outcome: "read", ...(await gather(model, config, QUICK_LIMIT_MS)) };
     } catch (error) {
-      if (!(error instanceof TransientError) || error.code !== "READING_TOO_SLOW") throw error;
+      if (!(error instanceof TransientError) || error.code !== TOO_SLOW) throw error;
       slowModels.add(model);
       return readSlowly(model, config);
     }
   };
+}
+
+const TOO_SLOW = "READING_TOO_SLOW";
+
+function describePause(remainingMs: number): TransientError {
+  const minutes = Math.max(1, Math.ceil(remainingMs / 60_000));
+  return new TransientError(
+    TOO_SLOW,
+    `reading the evidence for it took more than ${READING_LIMIT_MS / 1000} s. It is left out for another ${minutes} min, or until the settings are reloaded`,
+  );
 }

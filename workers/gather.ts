@@ -34,7 +34,7 @@ export function createGather({ findForRun, database, timeZone }: GatherDependenc
         const { evidence, seen, shadowProblem } = reading;
         const log = [
           renderFindings({ evidence, policy, timeZone }),
-          ...(shadowProblem === null ? [] : [describeNoShadow(shadowProblem)]),
+          ...(shadowProblem === null ? [] : [describeNoShadow(shadowProblem.message)]),
         ].join("\n");
         const pinned = shadow && seen && { policy: shadow, seen };
         return { kind: "done", result: { evidence, policy, shadow: pinned }, log };

@@ -26,16 +26,16 @@ export interface EvidenceStoreOptions extends Pick<
 /** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
 export const READING_LIMIT_MS = 115_000;
 
-/** Reads the source tables. */
 /** The evidence of a decision, and what its shadow policy sees of it. */
 export interface GatheredEvidence {
   evidence: Evidence;
   /** What differs from the evidence for the shadow policy; null without one, or if it cannot be read. */
   seen: Shadowed | null;
   /** Why it cannot be read. */
-  shadowProblem: string | null;
+  shadowProblem: PermanentError | TransientError | null;
 }
 
+/** Reads the source tables. */
 export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options }: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
   const plans = createSourcePlans(columns, databaseUrl);
@@ -122,14 +122,14 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
         if (!isLasting(explained, limitMs)) throw error;
         // If this fails too, the shadow is not the reason.
         const evidence = await fetchEvidence(model, config, limitMs);
-        return { evidence, seen: null, shadowProblem: explained.message };
+        return { evidence, seen: null, shadowProblem: explained };
       }
     },
   };
 }
 
 /** Whether a reading would fail again. One that is too slow gets more time first. */
-function isLasting(error: Error, limitMs: number): boolean {
+function isLasting(error: Error, limitMs: number): error is PermanentError | TransientError {
   if (error instanceof PermanentError) return true;
   return error instanceof TransientError && error.code === "READING_TOO_SLOW" && limitMs >= READING_LIMIT_MS;
 }

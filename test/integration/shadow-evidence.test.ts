@@ -157,7 +157,7 @@ describe("what is gathered with a shadow policy", { timeout: 60_000 }, () => {
     const config = configOf(of({ driftAlerts: 1 }), source);
     const gathered = await database.gatherEvidence("some", { ...config, shadow: of({ severity: 1 }) });
     expect(gathered).toMatchObject({ seen: null, evidence: await database.fetchEvidence("some", config) });
-    expect(gathered.shadowProblem).toContain("plain_checks has no column drift_score");
-    expect(gathered.shadowProblem).toContain("which severity of the shadow policy needs");
+    expect(gathered.shadowProblem?.message).toContain("plain_checks has no column drift_score");
+    expect(gathered.shadowProblem?.message).toContain("which severity of the shadow policy needs");
   });
 });

@@ -3,7 +3,12 @@ import { describe, expect, it } from "vitest";
 import type { ModelConfig } from "../../src/config/config.ts";
 import { TransientError } from "../../src/core/errors.ts";
 import type { Evidence } from "../../src/core/evidence.ts";
-import { createEvidenceReader, QUICK_LIMIT_MS, SLOW_SLOTS } from "../../workers/evidence-reader.ts";
+import {
+  createEvidenceReader,
+  QUICK_LIMIT_MS,
+  SHADOW_PAUSE_MS,
+  SLOW_SLOTS,
+} from "../../workers/evidence-reader.ts";
 
 const CONFIG = {} as ModelConfig;
 const EVIDENCE = {} as Evidence;
@@ -76,6 +81,32 @@ describe("the readings of a process", () => {
       READING_LIMIT_MS,
       QUICK_LIMIT_MS,
     ]);
+  });
+
+  it("leave out a shadow policy that was too slow, for an hour or until a reload", async () => {
+    let nowMs = 0;
+    const shadows: boolean[] = [];
+    const problem = new TransientError("READING_TOO_SLOW", "canceling statement");
+    const read = createEvidenceReader({
+      now: () => nowMs,
+      async gatherEvidence(_, { shadow }) {
+        shadows.push(shadow !== null);
+        return { evidence: EVIDENCE, seen: null, shadowProblem: shadow === null ? null : problem };
+      },
+    });
+    const withShadow = (): ModelConfig => ({ shadow: {} }) as ModelConfig;
+    const config = withShadow();
+    const problemOf = async (of: ModelConfig): Promise<string> => {
+      const reading = await read("films", of);
+      return reading.outcome === "read" ? (reading.shadowProblem?.message ?? "none") : reading.outcome;
+    };
+    expect(await problemOf(config)).toContain("took more than 115 s. It is left out for another 60 min");
+    nowMs += SHADOW_PAUSE_MS / 2;
+    expect(await problemOf(config)).toContain("It is left out for another 30 min, or until the settings");
+    await problemOf(withShadow());
+    nowMs += SHADOW_PAUSE_MS / 2;
+    await problemOf(config);
+    expect(shadows).toEqual([true, false, true, true]);
   });
 
   it("release the slot when a slow reading fails, and pass on other errors", async () => {
