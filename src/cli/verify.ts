@@ -4,14 +4,16 @@ import { parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { messageOf, PermanentError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
+import { wrapLine } from "../core/report/wrap.ts";
 import type { VerificationFault } from "../core/verification/fault.ts";
 import { type Anchor, summarizeVerification, type Verification } from "../core/verification/verification.ts";
 import type { PrunedHead } from "../postgres/verification.ts";
 import { compareAnchors, parseAnchors } from "../use-cases/verify/anchors.ts";
-import { verifyAll } from "../use-cases/verify/verify-all.ts";
+import { type VerificationStore, verifyAll } from "../use-cases/verify/verify-all.ts";
 import { type DecisionVerification, describeVerified, verifyOne } from "../use-cases/verify/verify-one.ts";
 import { withDatabase } from "./connections.ts";
 import { print, printNote } from "./output.ts";
+import { createProgress } from "./progress.ts";
 import { encode, orRemotely, type Service } from "./remote.ts";
 
 interface VerifyOptions {
@@ -48,7 +50,7 @@ export function createVerify(): Command {
       await withDatabase(config, (database) =>
         verify(id, options, {
           verifyOne: (one) => verifyOne(database, one),
-          verifyAll: (model) => verifyAll(database, { model, onProgress: createProgress() }),
+          verifyAll: (model) => verifyWithProgress(database, model),
           async listHeads(model) {
             return { anchors: await database.listHeads(model), pruned: await database.listPruned() };
           },
@@ -134,39 +136,27 @@ function printAll(verification: Verification, heads: number | null, json?: true)
     for (const fault of faults) print(faultLine(fault));
     if (faultCount > faults.length) print(`${formatCount(faultCount - faults.length)} more faults`);
     const kept = heads === null ? "" : `; ${formatCount(heads)} kept heads compared`;
-    print(wrap(summarizeVerification(verification) + kept, 80).join("\n  "));
+    print(wrapLine(summarizeVerification(verification) + kept, "  ").join("\n"));
   }
   if (faultCount > 0) process.exitCode = 1;
 }
 
 function faultLine({ model, text }: VerificationFault): string {
-  return wrap(`${model}: ${text}`, 80).join("\n  ");
+  return wrapLine(`${model}: ${text}`, "  ").join("\n");
 }
 
-/** Breaks a text between words; further lines are indented by two. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + word.length + 1 > width - 2) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
+async function verifyWithProgress(database: VerificationStore, model: string | null): Promise<Verification> {
+  const progress = createProgress("Verifying");
+  const onProgress = (done: number, total: number): void =>
+    progress.show(
+      Math.min(1, done / Math.max(1, total)),
+      `${formatCount(done)} of ${formatCount(total)} decisions`,
+    );
+  try {
+    return await verifyAll(database, { model, onProgress });
+  } finally {
+    progress.end();
   }
-  return lines;
-}
-
-const QUIET_MS = 1_000;
-
-/** Shows progress on a terminal once it takes long. */
-function createProgress(): (done: number, total: number) => void {
-  const startedAt = performance.now();
-  if (!process.stderr.isTTY) return () => {};
-  let isShown = false;
-  return (done, total) => {
-    isShown ||= performance.now() - startedAt > QUIET_MS && done < total;
-    if (!isShown) return;
-    const text = done < total ? `Verifying: ${formatCount(done)} of ${formatCount(total)} decisions` : "";
-    process.stderr.write(`\r\u001b[K${text}`);
-  };
 }
 
 function createRemoteSource(service: Service): Source {

@@ -98,6 +98,9 @@ describe(`a recorded history (SEED=${SEED})`, () => {
     const checker = createRowChecker(2);
     try {
       expect(await verifyAll(database, { model: null, checker })).toEqual(verification);
+      // Once a thread has died, no page waits for it.
+      await expect(checker.check([null] as never)).rejects.toThrow("null");
+      for (let page = 0; page < 2; page += 1) await expect(checker.check([])).rejects.toThrow("null");
     } finally {
       await checker.close();
     }

@@ -40,6 +40,8 @@ export function createRowChecker(threads: number): RowChecker {
   const waiting = new Map<number, { resolve(checks: RowCheck[]): void; reject(error: unknown): void }>();
   const workers = Array.from({ length: threads }, startWorker);
   let pages = 0;
+  /** Why a thread ended. Its pages would wait for ever, so no more are taken. */
+  let failure: { error: unknown } | null = null;
 
   function startWorker(): Worker {
     const worker = new Worker(...bootstrap());
@@ -55,7 +57,8 @@ export function createRowChecker(threads: number): RowChecker {
   }
 
   function fail(error: unknown): void {
-    for (const { reject } of waiting.values()) reject(error);
+    failure ??= { error };
+    for (const { reject } of waiting.values()) reject(failure.error);
     waiting.clear();
   }
 
@@ -65,6 +68,7 @@ export function createRowChecker(threads: number): RowChecker {
       pages += 1;
       const page = pages;
       return new Promise((resolve, reject) => {
+        if (failure) return reject(failure.error);
         waiting.set(page, { resolve, reject });
         workers[page % workers.length]?.postMessage({ page, rows });
       });
