@@ -1,3 +1,4 @@
+import { WRITTEN_DATE } from "./decision-sql.ts";
 import { selectModelNames } from "./model-names.ts";
 import type pg from "pg";
 import { z } from "zod";
@@ -192,5 +193,5 @@ const OUTCOMES = `COALESCE((SELECT json_agg(json_build_object('metric', metric, 
   WHERE outcome.decision_id = decision.id), '[]')`;
 
 const RECORD_COLUMNS = `decision.id, to_json(decision_date AT TIME ZONE $2) #>> '{}' AS "decidedAt",
-  retrigger_link(''::bytea, decision_date, decision.id, NULL)::json ->> 'decisionDate' AS "decisionDate",
+  ${WRITTEN_DATE} AS "decisionDate",
   ${CONTENT} AS content, ${HASHES}, ${TRAINING} AS training, ${OUTCOMES} AS outcomes, ${EVENTS} AS events`;

@@ -88,3 +88,8 @@ export const FIND_RECORDED = `SELECT $3::timestamptz < now() - make_interval(sec
      FROM (SELECT $1::uuid AS run_id) AS asked
      LEFT JOIN retraining_decisions AS decision USING (run_id)
      LEFT JOIN retraining_dispatches AS dispatch ON dispatch.decision_id = decision.id`;
+
+/** The date of a decision as its hash covers it: without a zone as it stands, with one in UTC. */
+export const WRITTEN_DATE = `CASE WHEN pg_typeof(decision_date) = 'timestamptz'::regtype
+    THEN to_json(decision_date::timestamptz AT TIME ZONE 'UTC') #>> '{}'
+    ELSE to_json(decision_date::timestamp) #>> '{}' END`;

@@ -1,3 +1,4 @@
+import { WRITTEN_DATE } from "./decision-sql.ts";
 import { selectModelNames } from "./model-names.ts";
 import type pg from "pg";
 
@@ -163,8 +164,7 @@ const COLUMNS = `id, run_id AS "runId", model, cause, decision, reason, to_json(
   to_json(alert_ids)::text AS "alertIds", previous_id AS "previousId", explanation::text AS explanation, forced::text AS forced,
   shadow::text AS shadow, evaluator, ${utc("next_look_at")} AS "nextLookAt", ${utc("newest_alert_at")} AS "newestAlertAt",
   ${utc("taken_at")} AS "takenAt",
-  CASE WHEN pg_typeof(decision_date) = 'timestamptz'::regtype THEN ${utc("decision_date::timestamptz")}
-    ELSE to_json(decision_date::timestamp) #>> '{}' END AS "decisionDate",
+  ${WRITTEN_DATE} AS "decisionDate",
   encode(content_sha256, 'hex') AS "contentSha256", encode(previous_sha256, 'hex') AS "previousSha256",
   encode(sha256, 'hex') AS sha256`;
 

@@ -257,9 +257,9 @@ describe("retrigger export", { timeout: 60_000 }, () => {
 
   it("fails if the service cannot read on, and leaves no part of a file behind", async () => {
     const before = await readdir(directory);
-    await world.sql("ALTER FUNCTION retrigger_link RENAME TO retrigger_unlinked");
+    await world.sql("ALTER TABLE retraining_outcomes RENAME TO retraining_outcomes_away");
     const { code, stderr } = await remotely("-f", "jsonl", "--output", join(directory, "whole.jsonl"));
-    await world.sql("ALTER FUNCTION retrigger_unlinked RENAME TO retrigger_link");
+    await world.sql("ALTER TABLE retraining_outcomes_away RENAME TO retraining_outcomes");
     expect({ code, stderr }).toMatchObject({
       code: 1,
       stderr: expect.stringContaining(`The response of ${address} broke off`) as string,

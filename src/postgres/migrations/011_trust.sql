@@ -11,35 +11,36 @@ COMMENT ON COLUMN retraining_decisions.evaluator IS 'The version of the evaluato
 COMMENT ON COLUMN retraining_decisions.shadow IS 'What the shadow policy would have decided on the same evidence; NULL if the model has none.';
 COMMENT ON COLUMN retraining_decisions.content_sha256 IS 'SHA-256 of the canonical JSON (RFC 8785) of what was recorded; NULL: written by the DAG or by a version that computed none.';
 COMMENT ON COLUMN retraining_decisions.previous_sha256 IS 'The hash of the model''s previous chained decision; NULL: it is the first.';
-COMMENT ON COLUMN retraining_decisions.sha256 IS 'SHA-256 over content_sha256, previous_sha256, id and decision_date, as retrigger_link writes them.';
+COMMENT ON COLUMN retraining_decisions.sha256 IS 'SHA-256 over content_sha256, previous_sha256, id and decision_date, as retrigger_chain_decision writes them.';
 
 -- A chain has no branches: of two decisions that would continue the same one, the second finds its place taken.
 CREATE UNIQUE INDEX retraining_decisions_chained ON retraining_decisions (model, COALESCE(previous_sha256, '')) WHERE sha256 IS NOT NULL;
 
+-- The newest chained decision of a model, however many rows from before hashes it has.
+CREATE INDEX retraining_decisions_heads ON retraining_decisions (model, id DESC) WHERE sha256 IS NOT NULL;
+
 -- What shadow policies said about a model.
 CREATE INDEX retraining_decisions_shadowed ON retraining_decisions (model, taken_at) WHERE shadow IS NOT NULL;
-
--- What `sha256` is computed over: JSON in its canonical form. A date without a zone stays as it is; one with a zone is in UTC.
-CREATE OR REPLACE FUNCTION retrigger_link(content BYTEA, decided ANYELEMENT, id BIGINT, previous BYTEA) RETURNS TEXT
-    LANGUAGE sql STABLE AS $$
-    SELECT format('{"contentSha256":%s,"decisionDate":%s,"id":%s,"previousSha256":%s}',
-        COALESCE('"' || encode(content, 'hex') || '"', 'null'),
-        COALESCE(CASE WHEN pg_typeof(decided) = 'timestamptz'::regtype
-            THEN to_json(decided::timestamptz AT TIME ZONE 'UTC')::text ELSE to_json(decided::timestamp)::text END, 'null'),
-        id, COALESCE('"' || encode(previous, 'hex') || '"', 'null'))
-$$;
 
 -- The id and the date of a decision are known only here, and its place in the chain too. A row without a hash of its content has no
 -- place: it was restored from before hashes, or comes from a worker of the version before. A restored row keeps the hashes that it
 -- comes with. A restore may run without a search path.
 CREATE OR REPLACE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    -- A date without a zone stays as it is; one with a zone is in UTC.
+    date_text CONSTANT TEXT := CASE WHEN pg_catalog.pg_typeof(NEW.decision_date) = 'timestamptz'::regtype
+        THEN pg_catalog.to_json(NEW.decision_date::timestamptz AT TIME ZONE 'UTC')::text
+        ELSE pg_catalog.to_json(NEW.decision_date::timestamp)::text END;
 BEGIN
     NEW.previous_sha256 := COALESCE(
         (SELECT sha256 FROM retraining_decisions
          WHERE model = NEW.model AND id < NEW.id AND sha256 IS NOT NULL ORDER BY id DESC LIMIT 1),
         (SELECT sha256 FROM retraining_pruned WHERE model = NEW.model));
-    NEW.sha256 := sha256(convert_to(
-        retrigger_link(NEW.content_sha256, NEW.decision_date, NEW.id, NEW.previous_sha256), 'UTF8'));
+    -- JSON in its canonical form. Every function is named with its schema: others may have rights in ours.
+    NEW.sha256 := pg_catalog.sha256(pg_catalog.convert_to(
+        '{"contentSha256":"' || pg_catalog.encode(NEW.content_sha256, 'hex') || '","decisionDate":' || COALESCE(date_text, 'null')
+        || ',"id":' || NEW.id::text
+        || ',"previousSha256":' || COALESCE('"' || pg_catalog.encode(NEW.previous_sha256, 'hex') || '"', 'null') || '}', 'UTF8'));
     RETURN NEW;
 END $$;
 CREATE TRIGGER retraining_decisions_chained BEFORE INSERT ON retraining_decisions
@@ -102,7 +103,7 @@ DROP TABLE retraining_model_versions;
 DROP TABLE retraining_outcomes;
 DROP TRIGGER retraining_decisions_chained ON retraining_decisions;
 DROP FUNCTION retrigger_chain_decision();
-DROP FUNCTION retrigger_link(BYTEA, ANYELEMENT, BIGINT, BYTEA);
+DROP INDEX retraining_decisions_heads;
 DROP INDEX retraining_decisions_chained;
 DROP INDEX retraining_decisions_shadowed;
 ALTER TABLE retraining_decisions

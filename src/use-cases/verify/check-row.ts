@@ -59,7 +59,7 @@ export function checkRow(row: RecordedRow, judges = true): RowCheck {
   };
 }
 
-/** The hash of a row, over what `retrigger_link` writes. */
+/** The hash of a row, over what the trigger `retrigger_chain_decision` writes. */
 export function hashLink({ id, decisionDate, contentSha256, previousSha256 }: Link): string {
   return hash({ contentSha256, decisionDate, id, previousSha256 });
 }
