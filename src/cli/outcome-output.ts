@@ -1,23 +1,16 @@
 import { formatInstant, toPlain } from "../core/format.ts";
-import { describeOutcome } from "../core/outcome/outcome.ts";
+import { BROUGHT_WORDS, describeOutcome } from "../core/outcome/outcome.ts";
 import { describeCause, describeTally, type JudgedTraining, tallyByCause } from "../core/outcome/tally.ts";
 import type { ImportResult } from "../use-cases/import-outcomes.ts";
 import type { Reported } from "../use-cases/report-outcome.ts";
 import { print, printNote } from "./output.ts";
-
-const WORDS = {
-  improved: "improved the model",
-  nothing: "brought nothing",
-  worse: "made it worse",
-  unknown: "outcome unknown",
-} as const;
 
 export function printReported(reported: Reported, json?: true): void {
   if (json) return print(JSON.stringify(reported, null, 2));
   const { recorded, decisionId, model, metric, brought } = reported;
   print(
     toPlain(
-      `${recorded ? "Recorded" : "Known before"}: ${metric} of decision ${decisionId} (${model}); its training: ${WORDS[brought]}.`,
+      `${recorded ? "Recorded" : "Already recorded"}: ${metric} of decision ${decisionId} (${model}); its training: ${BROUGHT_WORDS[brought]}.`,
     ),
   );
 }
@@ -59,6 +52,6 @@ export function printTrainings(lists: ReadonlyMap<string, readonly JudgedTrainin
 function printTraining(training: JudgedTraining): void {
   const { decisionId, requestedAt, judged, outcomes } = training;
   const day = formatInstant(requestedAt).slice(0, 10);
-  print(toPlain(`  #${decisionId} ${day} for ${describeCause(training)}: ${WORDS[judged]}`));
+  print(toPlain(`  #${decisionId} ${day} for ${describeCause(training)}: ${BROUGHT_WORDS[judged]}`));
   for (const outcome of outcomes) print(toPlain(`      ${describeOutcome(outcome)}`));
 }

@@ -39,8 +39,10 @@ export function parseText(text: string): string {
   throw new InvalidArgumentError("Must be 1 to 500 characters on one line.");
 }
 
-/** Parses an age such as 90d or a date such as 2026-01-01; returns the text. @throws InvalidArgumentError, which commander reports. */
+/** Parses an age, a date or a time; returns the text. @throws InvalidArgumentError, which commander reports. */
 export function parsePointInTime(text: string): string {
   if (PointInTime.safeParse(text).success) return text;
-  throw new InvalidArgumentError("Must be an age such as 90d, or a date such as 2026-01-01.");
+  throw new InvalidArgumentError(
+    "Must be an age such as 90d, a date such as 2026-01-01 or a time such as 2026-01-01T06:00:00Z.",
+  );
 }

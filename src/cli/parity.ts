@@ -18,7 +18,7 @@ interface ParityOptions {
 /** `retrigger parity` */
 export function createParity(): Command {
   const command = new Command("parity")
-    .description("compare the decisions with those of the Airflow DAG that runs beside")
+    .description("compare the decisions with those of the Airflow DAG running alongside")
     .option("-m, --model <name>", "the model; the only one by default")
     .addOption(
       new Option("--since <time>", "from when on, such as 90d or 2026-01-01")

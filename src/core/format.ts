@@ -5,6 +5,11 @@ export function formatCount(count: number): string {
   return thousands.format(count);
 }
 
+/** "1 decision", "1,200 decisions" */
+export function formatQuantity(count: number, noun: string, plural = `${noun}s`): string {
+  return `${formatCount(count)} ${count === 1 ? noun : plural}`;
+}
+
 /** 0.0975 -> "0.0975"; "N/A" without a score. */
 export function formatScore(score: number | null): string {
   return score === null ? "N/A" : score.toFixed(4);

@@ -194,7 +194,7 @@ describe("the export as OpenLineage", () => {
     expect(events[4]?.run.runId).toBe(events[5]?.run.runId);
     expect(new Set(events.map(({ run }) => run.runId)).size).toBe(4);
     expect(decisions).toBe(3);
-    expect(notes).toEqual([expect.stringContaining("Left out: 2 decision(s) without a run") as string]);
+    expect(notes).toEqual([expect.stringContaining("Left out: 2 decisions without a run") as string]);
     expect((await exportAs("openlineage")).text).toBe(text);
   });
 
@@ -238,7 +238,7 @@ describe("retrigger export", { timeout: 60_000 }, () => {
     expect(await readdir(directory)).toEqual(["decisions.jsonl"]);
     expect(await retrigger(["--output", directory])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("which is no file") as string,
+      stderr: expect.stringContaining("is not a regular file") as string,
     });
   });
 
@@ -250,7 +250,7 @@ describe("retrigger export", { timeout: 60_000 }, () => {
     expect(unknown).toMatchObject({ code: 1, stdout: "" });
     expect(unknown.stderr).toContain('"defualt" has no decisions and is not in the settings');
     expect(unknown.stderr).toContain("models with decisions: default");
-    expect((await retrigger(["--since", "yesterday"])).stderr).toContain("Must be a date such as");
+    expect((await retrigger(["--since", "yesterday"])).stderr).toContain("Must be an age such as");
     const backwards = exportAs("csv", { since: "2026-02-01T00:00:00Z", until: "2026-01-01T00:00:00Z" });
     expect(await failureOf(backwards)).toContain("since must be before until");
   });

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { DriftMonitoringCompleted, toInstant } from "../../queues/jobs.ts";
 import { PermanentError } from "../../src/core/errors.ts";
 import { parseInput } from "../../src/core/parse.ts";
+import { PointInTime, toIsoTime } from "../../src/core/point-in-time.ts";
 
 describe("an event", () => {
   it("keeps unknown fields", () => {
@@ -59,4 +60,26 @@ describe("an event", () => {
       }),
     );
   });
+});
+
+describe("a point in time", () => {
+  const now = Date.parse("2026-11-29T06:00:00Z");
+
+  it.each([
+    ["30d", "2026-10-30T06:00:00.000Z"],
+    ["2026-11-23", "2026-11-23T00:00:00.000Z"],
+    ["2026-11-23T06:30", "2026-11-23T06:30:00.000Z"],
+    ["2026-11-23T06:30:15.5", "2026-11-23T06:30:15.500Z"],
+    ["2026-11-23T06:30:00Z", "2026-11-23T06:30:00.000Z"],
+    ["2026-11-23T06:30:00-05:00", "2026-11-23T11:30:00.000Z"],
+  ])("may be %s: an age, a date or a time, in UTC without a zone", (text, expected) => {
+    expect(toIsoTime(PointInTime.parse(text), now)).toBe(expected);
+  });
+
+  it.each(["", "yesterday", "2026-02-30", "2026-11-23T25:00", "30", "2026-11-23 06:30"])(
+    "is refused if it is %j",
+    (text) => {
+      expect(PointInTime.safeParse(text).success).toBe(false);
+    },
+  );
 });

@@ -161,8 +161,9 @@ describe("the report about shadow policies", () => {
     expect(text).toContain("there is no more within the last 90d");
     expect(text).toContain("3 decisions since then without a shadow's verdict");
     expect(text).toContain(
-      "#7 of 2026-11-10 06:00 UTC decided no_action: cooldown shadow trigger: drift in a",
+      "#7 of 2026-11-10 06:00 UTC decided no_action: cooldown shadow  trigger: drift in a",
     );
+    expect(text).toContain("npx retrigger backtest --model films");
     expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(80);
   });
 

@@ -1,5 +1,6 @@
-import { describeSpan } from "../duration.ts";
+import { describeSpan, formatDuration } from "../duration.ts";
 import { formatCount, formatInstant, formatRatio } from "../format.ts";
+import { wrapLine } from "../report/wrap.ts";
 import type { Backtest, Difference, ReplayedPolicy } from "./backtest.ts";
 import type { Cadence } from "./input.ts";
 import type { Firing } from "./replay.ts";
@@ -29,7 +30,7 @@ export function formatDays(days: number): string {
 
 /** Says when policies decided in a replay. */
 export function describeCadence(cadence: Cadence): string {
-  if (typeof cadence === "object") return `every ${formatDays(cadence.everyMs / DAY_MS)}`;
+  if (typeof cadence === "object") return `every ${formatDuration(cadence.everyMs)}`;
   return cadence === "recorded" ? "at the recorded decisions" : "at the events of drift runs";
 }
 
@@ -77,21 +78,7 @@ export function renderBacktest(
       ? []
       : ["What a replay cannot know", ...unknowns.map(({ text }) => `  - ${text}`)]),
   ];
-  return lines.flatMap((line) => wrap(line, 80));
-}
-
-/** Breaks a line between words; what continues is indented by two more. */
-export function wrap(line: string, width: number): string[] {
-  const lines: string[] = [];
-  const indent = " ".repeat(line.length - line.trimStart().length + 2);
-  let rest = line;
-  while (rest.length > width) {
-    const at = rest.lastIndexOf(" ", width);
-    if (at <= indent.length) break;
-    lines.push(rest.slice(0, at));
-    rest = indent + rest.slice(at + 1);
-  }
-  return [...lines, rest];
+  return lines.flatMap(wrapLine);
 }
 
 /** So many entries of a list are printed; --json has all. */
@@ -127,7 +114,7 @@ function renderFirings(title: string, { firings }: ReplayedPolicy): string[] {
 }
 
 /** Which recorded training it is, and whether that failed. */
-export function describeTraining({ recordedId, hasFailed }: Firing): string {
+function describeTraining({ recordedId, hasFailed }: Firing): string {
   return recordedId === null ? "" : ` (#${recordedId}${hasFailed ? ", which failed" : ""})`;
 }
 

@@ -1,30 +1,31 @@
-import { formatCount, formatRatio } from "../format.ts";
-import { formatDays, wrap } from "./report.ts";
+import { describeSpan } from "../duration.ts";
+import { formatCount, formatQuantity, formatRatio } from "../format.ts";
+import { wrapLine } from "../report/wrap.ts";
+import { formatDays } from "./report.ts";
 import type { Threshold } from "./thresholds.ts";
 import type { Trial, Tuning } from "./tune.ts";
 
 /** A tuning as lines of text: the policies that no other one beats, and the one in force. */
 export function renderTuning({ from, to, varied, trials, unknowns }: Tuning, model: string): string[] {
-  const days = Math.round((to - from) / 86_400_000);
   const shown = trials.filter((trial) => trial.isOnFront || trial.changes.length === 0);
   const head = `${"Trainings".padStart(9)} ${"a month".padStart(8)} ${"drift unanswered".padStart(17)} ${"brought nothing".padStart(16)}`;
   return [
-    `Tuning of ${model} over ${days} days: ${formatCount(trials.length)} policies tried, nothing changed`,
+    `Tuning of ${model} over ${describeSpan(to - from)}: ${formatQuantity(trials.length, "policy", "policies")} tried, nothing changed`,
     varied.length === 0
       ? "No threshold changes the result in this time."
       : `Varied: ${varied.map(describeThreshold).join(", ")}`,
     "",
     head,
-    ...shown.flatMap((trial) => [renderRow(trial), ...wrap(`    ${describeTrial(trial)}`, 80)]),
+    ...shown.flatMap((trial) => [renderRow(trial), `    ${describeTrial(trial)}`]),
     "",
     "Listed are the policies that no other one beats: fewer trainings only at the",
     "price of more time in which drift goes unanswered. To compare one of them with",
     "the policy in force:",
-    `    retrigger backtest --model ${model} --policy FILE`,
+    `    npx retrigger backtest --model ${model} --policy FILE`,
     ...(unknowns.length === 0
       ? []
-      : ["", "What a replay cannot know", ...unknowns.flatMap(({ text }) => wrap(`  - ${text}`, 80))]),
-  ];
+      : ["", "What a replay cannot know", ...unknowns.map(({ text }) => `  - ${text}`)]),
+  ].flatMap(wrapLine);
 }
 
 function renderRow({ measures, broughtNothing }: Trial): string {

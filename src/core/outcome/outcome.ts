@@ -50,6 +50,13 @@ export type OutcomeSource = "command" | "api" | "mlflow" | "view";
 export const BROUGHT = ["improved", "nothing", "worse", "unknown"] as const;
 export type Brought = (typeof BROUGHT)[number];
 
+export const BROUGHT_WORDS: Readonly<Record<Brought, string>> = {
+  improved: "improved the model",
+  nothing: "brought nothing",
+  worse: "made it worse",
+  unknown: "outcome unknown",
+};
+
 /** @throws PermanentError if the report says nothing, or leaves open which figures are better. */
 export function toOutcome(report: OutcomeReport): Outcome {
   const { metric = null, before = null, after = null, direction, promoted = null } = report;

@@ -1,8 +1,9 @@
-import { formatCount, formatTime } from "../format.ts";
+import { formatCount, formatQuantity, formatTime } from "../format.ts";
 import type { Difference, Parity } from "./compare.ts";
+import { wrapLine } from "../report/wrap.ts";
 import { PARITY_CODES } from "./explain-difference.ts";
 
-/** How far Retrigger agrees with the DAG that runs beside it. */
+/** How far Retrigger agrees with the DAG running alongside. */
 export interface ParityReport extends Parity {
   model: string;
   /** The period, ISO 8601. */
@@ -10,24 +11,20 @@ export interface ParityReport extends Parity {
   until: string;
 }
 
-/** A terminal's usual width. */
-const WIDTH = 80;
-const INDENT = 8;
-
 /** The report as text. @param timeZone IANA zone of the times. */
 export function parityLines(report: ParityReport, timeZone: string): string[] {
   const { model, since, until, dagRows, decisions, pairs, agreeing, differences, unpaired, doubts } = report;
   const at = (time: string | null): string => formatTime(time, timeZone).trim();
   const share = pairs === 0 ? "" : ` (${Math.floor((100 * agreeing) / pairs)} %)`;
   return [
-    ...wrap(`${model} beside the DAG, ${at(since)} to ${at(until)}`, 0),
-    `${formatCount(dagRows)} rows of the DAG, ${formatCount(decisions)} decisions of Retrigger`,
+    `${model} beside the DAG, ${at(since)} to ${at(until)}`,
+    `${formatQuantity(dagRows, "row")} of the DAG, ${formatQuantity(decisions, "decision")} of Retrigger`,
     "",
     `${formatCount(agreeing)} of ${formatCount(pairs)} pairs agree${share}`,
     ...tableLines("Where they differ:", differences, at),
     ...tableLines("Without a counterpart:", unpaired, at),
-    ...doubts.flatMap((doubt) => ["", ...wrap(`⚠️ ${doubt}`, 0)]),
-  ];
+    ...doubts.flatMap((doubt) => ["", `⚠️ ${doubt}`]),
+  ].flatMap(wrapLine);
 }
 
 type Format = (time: string | null) => string;
@@ -36,9 +33,9 @@ function tableLines(title: string, list: readonly Difference[], at: Format): str
   if (list.length === 0) return [];
   const entries = [...group(list, ({ code }) => code)].flatMap(([code, all]) => [
     `${formatCount(all.length).padStart(6)}  ${code}`,
-    ...wrap(PARITY_CODES[all[0]?.code ?? "unexplained"], INDENT),
-    ...[...group(all, ({ detail }) => detail)].flatMap(([detail, rows]) =>
-      wrap(`- ${detail}: ${describeRows(rows, at)}`, INDENT),
+    `        ${PARITY_CODES[all[0]?.code ?? "unexplained"]}`,
+    ...[...group(all, ({ detail }) => detail)].map(
+      ([detail, rows]) => `        - ${detail}: ${describeRows(rows, at)}`,
     ),
   ]);
   return ["", title, ...entries];
@@ -63,20 +60,6 @@ function group<T>(list: readonly T[], keyOf: (item: T) => string): Map<string, T
   const groups = new Map<string, T[]>();
   for (const item of list) add(groups, keyOf(item), item);
   return groups;
-}
-
-/** Breaks a text into lines that fit, the further ones indented more. */
-function wrap(text: string, indent: number): string[] {
-  const lines: string[] = [];
-  let line = " ".repeat(indent);
-  for (const word of text.split(" ")) {
-    const next = line.trim() === "" ? `${line}${word}` : `${line} ${word}`;
-    if (next.length > WIDTH && line.trim() !== "") {
-      lines.push(line);
-      line = `${" ".repeat(indent + (text.startsWith("- ") ? 2 : 0))}${word}`;
-    } else line = next;
-  }
-  return [...lines, line];
 }
 
 function add<T>(groups: Map<string, T[]>, key: string, item: T): void {

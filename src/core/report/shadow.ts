@@ -1,11 +1,12 @@
 import { toMs } from "../duration.ts";
-import { formatCount, formatInstant, toPlain } from "../format.ts";
+import { formatCount, formatInstant, formatQuantity, toPlain } from "../format.ts";
 import { wrapLine } from "./wrap.ts";
 import type { Disagreement, ShadowReport, ShadowUse } from "../shadow-report.ts";
 
 /** What a reader must know to read the figures. */
-export const SHADOW_NOTE =
-  "A shadow starts no training, so it goes on saying trigger about the same alerts. What would have followed: npx retrigger backtest";
+export function describeShadowLimits(model: string): string {
+  return `A shadow starts no training, so it goes on saying trigger about the same alerts. What would have followed: npx retrigger backtest --model ${model}`;
+}
 
 /** The report as text. */
 export function renderShadowReport(report: ShadowReport): string[] {
@@ -25,14 +26,14 @@ export function renderShadowReport(report: ShadowReport): string[] {
     ...disagreements.flatMap((each) => ["", ...describeDisagreement(each)]),
     ...(unlisted > 0 ? ["", `${formatCount(unlisted)} older decisions that differ are not listed.`] : []),
     "",
-    SHADOW_NOTE,
-  ].flatMap((line) => wrapLine(toPlain(line), line.startsWith(" ") ? "    " : "  "));
+    describeShadowLimits(model),
+  ].flatMap((line) => wrapLine(toPlain(line)));
 }
 
 /** "92.8 % agreement: 4 of 56 decisions differ" */
 export function describeAgreement({ agreement, decisions, agreed }: ShadowReport): string {
   const differing = decisions - agreed;
-  return `${agreement} % agreement: ${differing === 0 ? "none" : formatCount(differing)} of ${countDecisions(decisions)} ${differing === 1 ? "differs" : "differ"}`;
+  return `${agreement} % agreement: ${differing === 0 ? "none" : formatCount(differing)} of ${formatQuantity(decisions, "decision")} ${differing === 1 ? "differs" : "differ"}`;
 }
 
 function describePeriod({ from, to, since, unjudged }: ShadowReport): string[] {
@@ -41,7 +42,9 @@ function describePeriod({ from, to, since, unjudged }: ShadowReport): string[] {
   return [
     `From ${formatInstant(from)} to ${formatInstant(to)}${isShort ? `; there is no more within the last ${since}` : ""}`,
     ...(unjudged > 0
-      ? [`${countDecisions(unjudged)} since then without a shadow's verdict: see their gather jobs`]
+      ? [
+          `${formatQuantity(unjudged, "decision")} since then without a shadow's verdict: see their gather jobs`,
+        ]
       : []),
   ];
 }
@@ -49,7 +52,7 @@ function describePeriod({ from, to, since, unjudged }: ShadowReport): string[] {
 const DAY_MS = 86_400_000;
 
 function describeUse({ policyHash, decisions, agreed, from, to }: ShadowUse): string {
-  return `  ${policyHash}: agreed on ${formatCount(agreed)} of ${countDecisions(decisions)}, ${from.slice(0, 10)} to ${to.slice(0, 10)}`;
+  return `  ${policyHash}: agreed on ${formatCount(agreed)} of ${formatQuantity(decisions, "decision")}, ${from.slice(0, 10)} to ${to.slice(0, 10)}`;
 }
 
 function describeDisagreement(disagreement: Disagreement): string[] {
@@ -65,9 +68,5 @@ function describeDisagreement(disagreement: Disagreement): string[] {
 function describeSpell({ count, firstId, lastId, from, to }: Disagreement): string {
   return count === 1
     ? `#${lastId} of ${formatInstant(to)}`
-    : `#${firstId} to #${lastId}, ${formatInstant(from)} to ${formatInstant(to)}: ${countDecisions(count)}`;
-}
-
-function countDecisions(count: number): string {
-  return count === 1 ? "1 decision" : `${formatCount(count)} decisions`;
+    : `#${firstId} to #${lastId}, ${formatInstant(from)} to ${formatInstant(to)}: ${formatQuantity(count, "decision")}`;
 }

@@ -1,4 +1,5 @@
 import {
+  BROUGHT_WORDS,
   type Brought,
   describeOutcome,
   judgeOutcome,
@@ -15,15 +16,8 @@ const TONES: Readonly<Record<Brought, Tone>> = {
   unknown: "calm",
 };
 
-const WORDS: Readonly<Record<Brought, string>> = {
-  improved: "improved",
-  nothing: "brought nothing",
-  worse: "made it worse",
-  unknown: "not known",
-};
-
 export function BroughtBadge({ brought }: { brought: Brought }) {
-  return <Badge tone={TONES[brought]}>{WORDS[brought]}</Badge>;
+  return <Badge tone={TONES[brought]}>{BROUGHT_WORDS[brought]}</Badge>;
 }
 
 /** What a training brought, by each metric. */

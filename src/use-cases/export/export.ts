@@ -1,5 +1,5 @@
 import { PermanentError } from "../../core/errors.ts";
-import { formatInstant } from "../../core/format.ts";
+import { formatInstant, formatQuantity } from "../../core/format.ts";
 import type { Database } from "../../postgres/database.ts";
 import type { ExportFilter, ExportPlan } from "../../postgres/decision-export.ts";
 import type { Redact } from "../../process/redact.ts";
@@ -99,10 +99,12 @@ function listNotes({ withoutRun }: ExportPlan, notes: readonly string[]): string
     ...(withoutRun === 0
       ? []
       : [
-          `Left out: ${withoutRun} decision(s) without a run, such as those of the Airflow DAG. OpenLineage needs a run id; csv and jsonl have them`,
+          `Left out: ${formatQuantity(withoutRun, "decision")} without a run, such as those of the Airflow DAG. OpenLineage needs a run id; csv and jsonl have them`,
         ]),
     ...shown,
-    ...(notes.length > shown.length ? [`and ${notes.length - shown.length} more such model(s)`] : []),
+    ...(notes.length > shown.length
+      ? [`and ${formatQuantity(notes.length - shown.length, "more such model")}`]
+      : []),
   ];
 }
 

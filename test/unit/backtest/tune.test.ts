@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { listThresholds, scale, withThresholds } from "../../../src/core/backtest/thresholds.ts";
+import { renderTuning } from "../../../src/core/backtest/tune-report.ts";
 import { type Tuning, tuneInSteps } from "../../../src/core/backtest/tune.ts";
 import type { Fault } from "../../../src/core/fields.ts";
 import { check, inputOf, policyOf, quiet, rows } from "./world.ts";
@@ -105,3 +106,11 @@ function isSame(a: Tuning["trials"][number], b: Tuning["trials"][number]): boole
     a.measures.perMonth === b.measures.perMonth && a.measures.unansweredDays === b.measures.unansweredDays
   );
 }
+
+describe("the report of a tuning", () => {
+  it("fits 80 columns, and names a command that compares a policy of the same model", () => {
+    const lines = renderTuning(tune({ checks: [check(3)], arrivals: [rows(0, 60), rows(5, 60)] }), "films");
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    expect(lines).toContain("    npx retrigger backtest --model films --policy FILE");
+  });
+});

@@ -1,4 +1,4 @@
-import { describeAgreement, SHADOW_NOTE } from "../../../core/report/shadow.ts";
+import { describeAgreement, describeShadowLimits } from "../../../core/report/shadow.ts";
 import type { Disagreement, ShadowReport } from "../../../core/shadow-report.ts";
 import { DecisionLink } from "../../parts/links.tsx";
 import { Time } from "../../parts/time.tsx";
@@ -24,7 +24,7 @@ export function Shadow({ report, now }: { report: ShadowReport; now: number }) {
               ))}
             </ul>
           )}
-          <p class="soft">{SHADOW_NOTE}</p>
+          <p class="soft">{describeShadowLimits(report.model)}</p>
         </section>
       )}
     </div>
