@@ -20,7 +20,7 @@ export function createShadow(): Command {
   orRemotely(
     shadow
       .command("report")
-      .description("say how far a shadow policy agrees with the decisions, and where not and why")
+      .description("compare the shadow policy with recorded decisions")
       .option("-m, --model <name>", "the model; every one with a shadow policy by default")
       .option("--since <duration>", "how far back", parseDuration, "90d")
       .option("--json", "print a JSON array with an object per model"),

@@ -22,7 +22,7 @@ async function* toTerminal(parts: AsyncIterable<string>): AsyncGenerator<string>
 export async function writeToFile(path: string, parts: AsyncIterable<string>): Promise<number> {
   const known = await stat(path).catch(() => null);
   if (known && !known.isFile())
-    throw new PermanentError("BAD_INPUT", `--output is ${path}, which is no file. Name a file`);
+    throw new PermanentError("BAD_INPUT", `--output ${path} is not a regular file. Name a file`);
   const partial = `${path}.${process.pid}.part`;
   const file = createWriteStream(partial, { flags: "wx" });
   try {

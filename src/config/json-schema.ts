@@ -72,7 +72,7 @@ function renderSection(): JsonSchema {
         },
       ],
     }),
-    outcomes: describe("Where it is said what trainings brought.", renderSet(OUTCOME_FIELDS)),
+    outcomes: describe("Where outcomes are read from.", renderSet(OUTCOME_FIELDS)),
     policy: POLICY,
     shadow: describe(SHADOW_MEANING, { anyOf: [POLICY, { enum: ["off", false, null] }] }),
   });

@@ -2,7 +2,7 @@ import type { Policy } from "../core/policy.ts";
 import type { Sources } from "../settings/sources.ts";
 import type { ModelTrainer } from "../trainers/trainer.ts";
 
-/** Where it is said what a model's trainings brought. */
+/** Where a model's outcomes are read from. */
 export interface OutcomeSettings {
   /** A view of Retrigger's own database; null for none. */
   view: string | null;

@@ -99,7 +99,7 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
 
     /**
      * The same, and what the model's shadow policy sees, in the same round trip and snapshot. The evidence is what it would be
-     * without a shadow. If the sources cannot be read for the shadow, they are read once more without it.
+     * without a shadow. If the sources cannot be read for the shadow, they are read again without it.
      */
     async gatherEvidence(
       model: string,

@@ -62,7 +62,7 @@ function renderFile(): string[] {
       ...MODEL_FIELDS,
       source: meaningOf("Where its drift checks and its new data come from: see below."),
       trainer: meaningOf("`mock`, or a trainer with settings: `{ github: { workflow: train.yml } }`."),
-      outcomes: meaningOf("Where it is said what trainings brought: see below."),
+      outcomes: meaningOf("Where outcomes are read from: see below."),
       policy: meaningOf("`when` and `guards`: see [policies](policies.md)."),
       shadow: meaningOf(SHADOW_MEANING),
     }),

@@ -109,7 +109,7 @@ export const modelOperations: readonly AnyOperation[] = [
     requires: ["postgres"],
     responses: {
       201: { description: "Saved", schema: z.object({ added: z.number() }) },
-      200: { description: "Known before", schema: z.object({ added: z.number() }) },
+      200: { description: "Already recorded", schema: z.object({ added: z.number() }) },
     },
     async handle({ params: { model }, body }, { live, database }) {
       findModel(live.models(), model);

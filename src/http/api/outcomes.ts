@@ -48,7 +48,7 @@ const Cause = z.object({
 
 const REPORTED = {
   201: { description: "Recorded", schema: Reported },
-  200: { description: "Known before", schema: Reported },
+  200: { description: "Already recorded", schema: Reported },
 };
 
 export const outcomeOperations: readonly AnyOperation[] = [

@@ -32,7 +32,7 @@ export const parityOperations: readonly AnyOperation[] = [
     method: "GET",
     path: "/models/{model}/parity",
     role: "viewer",
-    summary: "Compare the decisions with those of the Airflow DAG that runs beside",
+    summary: "Compare the decisions with those of the Airflow DAG running alongside",
     description: "`since`: an age such as `90d`, which is the default, or a date such as `2026-01-01`.",
     params: ModelPath,
     query: z.strictObject({ since: PointInTime.prefault("90d") }),

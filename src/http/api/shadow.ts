@@ -48,7 +48,7 @@ export const shadowOperations: readonly AnyOperation[] = [
     method: "GET",
     path: "/models/{model}/shadow",
     role: "viewer",
-    summary: "Say how far a model's shadow policy agrees with its decisions, and where not and why",
+    summary: "Compare the shadow policy with recorded decisions",
     description:
       "`since` is a duration such as `90d`. Disagreements in a row for the same reason are one, with their `count`.",
     params: ModelPath,
