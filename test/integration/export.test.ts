@@ -44,11 +44,12 @@ beforeAll(async () => {
   await world.decide();
   await addCheck(world);
   await world.decide();
-  await world.decide();
+  // A decision that a training blocks would be followed by another one once it has ended.
   await until(
     "the training has ended",
     async () => (await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'")).length,
   );
+  await world.decide();
 });
 afterAll(async () => {
   await database.close();
