@@ -88,8 +88,12 @@ export function createVerificationStore({ pool, timeZone }: { pool: pg.Pool; tim
     async readRecorded({ model, after, upTo, limit }: RowRange): Promise<RecordedRow[]> {
       const values = [after, upTo];
       return model === null
-        ? readPage("id > $1 AND id <= $2 ORDER BY id", values, limit)
-        : readPage("model = $3 AND id > $1 AND id <= $2 ORDER BY model, id", [...values, model], limit);
+        ? readPage("id > $1::bigint AND id <= $2::bigint ORDER BY id", values, limit)
+        : readPage(
+            "model = $3 AND id > $1::bigint AND id <= $2::bigint ORDER BY model, id",
+            [...values, model],
+            limit,
+          );
     },
 
     /**

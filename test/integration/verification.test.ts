@@ -171,6 +171,50 @@ describe(`a recorded history (SEED=${SEED})`, () => {
     ]);
   });
 
+  it("excuses no decision as from before hashes whose hashes are continued", async () => {
+    const strip = (where: string) =>
+      world.sql(
+        `UPDATE retraining_decisions SET evaluator = NULL, content_sha256 = NULL, previous_sha256 = NULL, sha256 = NULL
+         WHERE model = 'films' AND ${where}`,
+      );
+    await strip(`id < ${nth(3)}`);
+    // The evidence is edited too, and the verdict still follows.
+    await world.sql("UPDATE retraining_decisions SET notes = 'another' WHERE id = $1", [nth(1)]);
+    const { faults } = await verifyAll(database, { model: "films" });
+    expect(faults.map(({ text }) => text)).toEqual([
+      `#${nth(2)} was changed: its hashes were removed, but #${nth(3)} continues it`,
+    ]);
+
+    await world.sql("DELETE FROM retraining_decisions WHERE model = 'films' AND id > $1 AND id < $2", [
+      nth(0),
+      nth(-1),
+    ]);
+    expect(await findFaults()).toEqual([["removed", nth(-2)]]);
+    await world.sql("UPDATE retraining_decisions SET previous_id = 100000 WHERE id = $1", [nth(-1)]);
+    expect((await verifyAll(database, { model: "films" })).faults.map(({ text }) => text)).toContain(
+      `What #${nth(-1)} continues was removed, or its hashes were: no decision before #${nth(-1)} has any`,
+    );
+  });
+
+  it("names every decision whose hashes were removed, with those of all others too", async () => {
+    await world.sql(
+      "UPDATE retraining_decisions SET content_sha256 = NULL, previous_sha256 = NULL, sha256 = NULL WHERE model = 'films'",
+    );
+    expect(await findFaults()).toEqual(films.map((id) => ["changed", id]));
+  });
+
+  it("verifies decisions whatever their ids are", async () => {
+    for (const id of [0, -5, -(2 ** 31)]) {
+      await world.sql("UPDATE retraining_decisions SET id = $1, notes = 'another' WHERE id = $2", [
+        id,
+        nth(0),
+      ]);
+      expect(await findFaults()).toContainEqual(["changed", id]);
+      expect(await verifyAll(database, { model: "films" })).toMatchObject({ decisions: DECISIONS });
+      await world.sql("UPDATE retraining_decisions SET id = $2 WHERE id = $1", [id, nth(0)]);
+    }
+  });
+
   it("names a decision that was inserted, with hashes or without", async () => {
     const id = nth(3) + 1;
     await forge(nth(3), id, ["content_sha256", "previous_sha256", "sha256"]);

@@ -35,6 +35,9 @@ export interface PrunedPlaces {
   now(model: string): PrunedPlace | null;
 }
 
+/** Less than every id: the column holds 32 bits, and only the service never writes a negative one. */
+export const BEFORE_ALL = -(2 ** 31) - 1;
+
 interface KnownRow {
   id: number;
   sha256: string;
@@ -149,7 +152,7 @@ export function createChains(hashLink: (link: Link) => string, pruned: PrunedPla
       const isKnown = known.some(
         ({ sha256, link }) => row.previousSha256 === sha256 || row.previousSha256 === link,
       );
-      return isKnown || row.previousSha256 === null ? null : (known.at(-1)?.id ?? 0);
+      return isKnown || row.previousSha256 === null ? null : (known.at(-1)?.id ?? BEFORE_ALL);
     },
     hasRows: (model: string): boolean => chains.has(model),
   };
@@ -228,7 +231,7 @@ function checkPlace(
     );
   // What came before it is gone too.
   if (isPruned) return [];
-  const newestId = Math.max(last?.id ?? 0, unhashed?.id ?? 0);
+  const newestId = Math.max(last?.id ?? BEFORE_ALL, unhashed?.id ?? BEFORE_ALL);
   const isNamed = previousId !== null && previousId !== dagId && previousId > newestId && previousId < id;
   // The hash that it continues was that of a row which has none now.
   if (unhashed && !isNamed) return unhashed.isFault ? [] : [stripped(unhashed.id)];

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { PermanentError } from "../../core/errors.ts";
-import { createChains, type PrunedPlace } from "../../core/verification/chain.ts";
+import { BEFORE_ALL, createChains, type PrunedPlace } from "../../core/verification/chain.ts";
 import type { VerificationFault } from "../../core/verification/fault.ts";
 import type { Verification } from "../../core/verification/verification.ts";
 import type { Database } from "../../postgres/database.ts";
@@ -118,7 +118,7 @@ async function* checkPages(
   { limit, ...range }: { model: string | null; upTo: number; limit: number },
 ): AsyncGenerator<RowCheck[]> {
   const running: Promise<RowCheck[]>[] = [];
-  let after = 0;
+  let after = BEFORE_ALL;
   let page: RecordedRow[];
   do {
     page = await database.readRecorded({ ...range, after, limit });
