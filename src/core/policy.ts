@@ -319,6 +319,17 @@ export function needsOf(policy: Policy): PolicyNeeds {
  * is the same object: each job brings it anew, and what is known of it is kept by the object.
  */
 export const Policy: z.ZodType<Policy> = z.unknown().transform((value, context) => {
+  try {
+    return readPolicy(value, context);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    // Only a changed row holds one that is nested so deeply that no stack suffices.
+    context.issues.push({ code: "custom", path: [], message: "cannot be read", input: value });
+    return z.NEVER;
+  }
+});
+
+function readPolicy(value: unknown, context: z.RefinementCtx): Policy {
   const text = JSON.stringify(value);
   const known = parsedPolicies.get(text);
   if (known) return known;
@@ -332,7 +343,7 @@ export const Policy: z.ZodType<Policy> = z.unknown().transform((value, context) 
   if (parsedPolicies.size >= MAX_PARSED) parsedPolicies.clear();
   if (faults.length === 0) parsedPolicies.set(text, policy);
   return policy;
-});
+}
 
 const parsedPolicies = new Map<string, Policy>();
 const MAX_PARSED = 500;

@@ -13,7 +13,7 @@ import { ShadowVerdict } from "../core/shadow.ts";
 import type { Database } from "../postgres/database.ts";
 import type { DecisionDetail } from "../postgres/decision-log.ts";
 import type { DecisionTrail } from "../postgres/pages/decision-trail.ts";
-import { parseRecorded } from "./recorded-basis.ts";
+import { parseRecorded, readAs } from "./recorded-basis.ts";
 
 /** What the page of a decision shows. */
 export interface DecisionView {
@@ -56,8 +56,8 @@ export async function viewDecision(
   const [decision, trail] = await Promise.all([database.readDecision(id), database.readTrail(id, targets)]);
   if (decision === null) throw new PermanentError("NOT_FOUND", `There is no decision ${id}`);
   const recorded = parseRecorded(decision);
-  const basis = recorded && { ...recorded, verdict: evaluate(recorded.evidence, recorded.policy) };
-  const explanation = Explanation.nullable().safeParse(decision.explanation).data ?? null;
+  const basis = recorded && judgeRecorded(recorded);
+  const explanation = readAs(Explanation, decision.explanation);
   const training = decision.training && {
     ...(decision.training as unknown as Omit<NonNullable<DecisionView["training"]>, "decisionId">),
     decisionId: id,
@@ -82,9 +82,18 @@ export async function viewDecision(
     explanation: explanation ?? basis?.verdict.explanation ?? null,
     report:
       basis && renderRecorded(decision, basis, { timeZone, settingNames: settingNamesOf(decision.model) }),
-    shadow: ShadowVerdict.nullable().safeParse(decision.shadow).data ?? null,
+    shadow: readAs(ShadowVerdict, decision.shadow),
     trail,
   };
+}
+
+/** Null if it cannot be judged: evidence that was changed may hold what no database returns, such as an instant that is none. */
+function judgeRecorded(recorded: { evidence: Evidence; policy: Policy }): DecisionView["basis"] {
+  try {
+    return { ...recorded, verdict: evaluate(recorded.evidence, recorded.policy) };
+  } catch {
+    return null;
+  }
 }
 
 function renderRecorded(

@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { Evidence } from "../core/evidence.ts";
 import { Policy } from "../core/policy.ts";
 
@@ -6,7 +7,16 @@ export function parseRecorded(recorded: {
   evidence: unknown;
   policy: unknown;
 }): { evidence: Evidence; policy: Policy } | null {
-  const evidence = Evidence.safeParse(recorded.evidence);
-  const policy = Policy.safeParse(recorded.policy);
-  return evidence.success && policy.success ? { evidence: evidence.data, policy: policy.data } : null;
+  const evidence = readAs(Evidence, recorded.evidence);
+  const policy = readAs(Policy, recorded.policy);
+  return evidence !== null && policy !== null ? { evidence, policy } : null;
+}
+
+/** A recorded value; null if it has another form, or is nested so deeply that no stack suffices. */
+export function readAs<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> | null {
+  try {
+    return schema.safeParse(value).data ?? null;
+  } catch {
+    return null;
+  }
 }

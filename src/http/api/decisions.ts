@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { toCsv } from "../../core/csv.ts";
-import type { DecisionRow as Row } from "../../postgres/decision-log.ts";
+import type { DecisionDetail, DecisionRow as Row } from "../../postgres/decision-log.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
 import { settleDecision } from "../../use-cases/settle-decision.ts";
 import { BROUGHT, judgeOutcome } from "../../core/outcome/outcome.ts";
@@ -89,7 +89,7 @@ export const decisionOperations: readonly AnyOperation[] = [
           ? {}
           : Object.fromEntries(STAGES.map((stage) => [stage, `/queues/queue/${stage}/${runId}`]));
       const brought = found.outcomes.length === 0 ? null : judgeOutcome(found.outcomes);
-      return { status: 200, body: { ...found, brought, report, jobs } };
+      return { status: 200, body: { ...found, ...readRecordedJson(found), brought, report, jobs } };
     },
   }),
   answer("approve", "approved"),
@@ -119,6 +119,22 @@ export const decisionOperations: readonly AnyOperation[] = [
     },
   }),
 ];
+
+const JSON_COLUMNS = ["evidence", "criteria", "policy", "explanation", "forced", "shadow"] as const;
+
+/** The columns of JSON; a text in place of one that was changed to what no stack suffices for. */
+function readRecordedJson(found: DecisionDetail): Partial<Record<(typeof JSON_COLUMNS)[number], unknown>> {
+  return Object.fromEntries(
+    JSON_COLUMNS.map((column) => {
+      try {
+        JSON.stringify(found[column]);
+        return [column, found[column]];
+      } catch {
+        return [column, "It cannot be shown: it is nested too deeply. It was changed since it was recorded"];
+      }
+    }),
+  );
+}
 
 function answer(name: "approve" | "reject", state: "approved" | "rejected"): AnyOperation {
   return operation({

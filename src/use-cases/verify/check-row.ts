@@ -35,6 +35,15 @@ export interface RowCheck extends ChainedRow {
  * @param judges Whether to evaluate its evidence again; not if only its place in the chain matters.
  */
 export function checkRow(row: RecordedRow, judges = true): RowCheck {
+  try {
+    return check(row, judges);
+  } catch (error) {
+    // One changed row must not hide the faults of all others.
+    return toUnreadable(row, messageOf(error));
+  }
+}
+
+function check(row: RecordedRow, judges: boolean): RowCheck {
   const columns = parseColumns(row);
   const basis = parseBasis(row, columns.evidence);
   const newestAlertAt = basis.kind === "read" ? findNewestAlertTime(basis.evidence) : null;
@@ -56,6 +65,27 @@ export function checkRow(row: RecordedRow, judges = true): RowCheck {
     content,
     compared,
     ...compare(row, { recorded, content, derived, basis, compared }),
+  };
+}
+
+/** What is known of a row that cannot be checked, as when a column is nested so deeply that no stack suffices. */
+function toUnreadable(row: RecordedRow, why: string): RowCheck {
+  const { id, model, previousId, decisionDate, evaluator, contentSha256, previousSha256, sha256 } = row;
+  const text = `#${id} was changed: it cannot be read: ${why}`;
+  return {
+    id,
+    model,
+    hasRun: row.runId !== null,
+    previousId,
+    decisionDate,
+    evaluator,
+    contentSha256,
+    previousSha256,
+    sha256,
+    content: "",
+    compared: "nothing",
+    faults: [{ kind: "changed", model, decisionId: id, text }],
+    changedContent: null,
   };
 }
 
@@ -81,7 +111,8 @@ function hash(value: unknown): string {
 type Basis =
   | { kind: "read"; evidence: Evidence; policy: Policy }
   | { kind: "none" }
-  | { kind: "unreadable"; why: string };
+  /** A version of the service may have recorded it; if it `isBroken`, none has. */
+  | { kind: "unreadable"; why: string; isBroken: boolean };
 
 function parseColumns(row: RecordedRow) {
   const parse = (text: string | null): unknown => (text === null ? null : JSON.parse(text));
@@ -102,11 +133,30 @@ function parseBasis(row: RecordedRow, evidence: unknown): Basis {
   const isOfDag = row.runId === null && row.sha256 === null;
   if (isOfDag || row.evidence === null || row.policy === null) return { kind: "none" };
   const policy = parsePolicy(row.policy);
-  if (typeof policy === "string") return { kind: "unreadable", why: `its policy is faulty: ${policy}` };
-  const parsed = Evidence.safeParse(evidence);
+  if (policy === UNREADABLE) return { kind: "unreadable", why: "its policy cannot be read", isBroken: true };
+  if (typeof policy === "string")
+    return { kind: "unreadable", why: `its policy is faulty: ${policy}`, isBroken: false };
+  const parsed = parseEvidence(evidence);
+  if (parsed === null) return { kind: "unreadable", why: "its evidence cannot be read", isBroken: true };
   if (parsed.success) return { kind: "read", evidence: parsed.data, policy };
-  return { kind: "unreadable", why: `its evidence is faulty: ${describeIssue(parsed.error)}` };
+  return {
+    kind: "unreadable",
+    why: `its evidence is faulty: ${describeIssue(parsed.error)}`,
+    isBroken: false,
+  };
 }
+
+/** Null for what is nested so deeply that no stack suffices. */
+function parseEvidence(evidence: unknown): z.ZodSafeParseResult<Evidence> | null {
+  try {
+    return Evidence.safeParse(evidence);
+  } catch {
+    return null;
+  }
+}
+
+/** What a policy says of itself that no stack suffices for. */
+const UNREADABLE = ": cannot be read";
 
 /** Many decisions have the same policy, and what is computed from a policy is kept with it. */
 const policies = new Map<string, Policy | string>();
@@ -170,10 +220,14 @@ function compare(
   const fields = typeof derived === "string" ? {} : derived;
   const differing = (Object.keys(fields) as (keyof RecordedContent)[])
     .filter((field) => recorded[field] !== null || !isOptional(field, compared))
-    .filter((field) => !isSameJson(fields[field], recorded[field]));
+    .filter((field) => isDifferent(fields[field], recorded[field]));
   const isChanged = row.contentSha256 !== null && content !== row.contentSha256;
   const original = Object.fromEntries(differing.map((field) => [field, fields[field]]));
   const isRestored = isChanged && hashContent({ ...recorded, ...original }) === row.contentSha256;
+  if (basis.kind === "unreadable" && basis.isBroken) {
+    add("changed", `was changed: ${basis.why}`);
+    return { faults, changedContent: null };
+  }
   if (isRestored) add("changed", `was changed: ${describeChanges(differing, recorded, fields)}`);
   else if (isChanged) add("changed", `was changed: ${describeMismatch(differing, compared)}`);
   else if (differing.length > 0)
@@ -187,7 +241,18 @@ function compare(
     !isSameInstant(toUtc(row.takenAt), basis.evidence.takenAt)
   )
     add("changed", `was changed: taken_at is not when its evidence was taken, ${basis.evidence.takenAt}`);
-  return { faults, changedContent: isChanged && !isRestored ? recorded : null };
+  // Another thread takes no content that has no JSON form.
+  const hasForm = /^[0-9a-f]{64}$/.test(content);
+  return { faults, changedContent: isChanged && !isRestored && hasForm ? recorded : null };
+}
+
+/** Whether they have another JSON form, also where one is nested so deeply that no stack suffices. */
+function isDifferent(derived: unknown, recorded: unknown): boolean {
+  try {
+    return !isSameJson(derived, recorded);
+  } catch {
+    return true;
+  }
 }
 
 /** The first versions recorded no codes. */

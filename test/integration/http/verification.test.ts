@@ -56,6 +56,48 @@ describe("the verification of a service's own decisions", () => {
     expect(page).toContain("Verify every decision");
   });
 
+  it.each([3_000, 5_000])(
+    "shows a decision with columns nested %i deep, beside the others",
+    async (depth) => {
+      const list = `('${"[".repeat(depth)}' || '${"]".repeat(depth)}')::jsonb`;
+      const policy = `('${'{"all":['.repeat(depth)}1${"]}".repeat(depth)}')::jsonb`;
+      for (const [column, value, fault] of [
+        [
+          "policy",
+          `jsonb_build_object('when', ${policy}, 'guards', '{}'::jsonb)`,
+          "its policy cannot be read",
+        ],
+        ["evidence", `jsonb_set(evidence, '{alerts}', ${list})`, "was changed"],
+        ["explanation", list, "was changed"],
+        ["criteria", list, "was changed"],
+        ["shadow", list, "was changed"],
+        ["forced", list, "was changed"],
+      ] as const) {
+        await world.sql("DROP TABLE IF EXISTS kept");
+        await world.sql("CREATE TABLE kept AS SELECT * FROM retraining_decisions");
+        await world.sql("UPDATE retraining_decisions SET notes = 'another' WHERE id < $1", [id]);
+        await world.sql(`UPDATE retraining_decisions SET ${column} = ${value} WHERE id = $1`, [id]);
+        const { status, json } = await get("/api/v1/verification");
+        expect([column, status]).toEqual([column, 200]);
+        const { faults } = json as Verification;
+        expect(faults.map(({ decisionId }) => decisionId)).toEqual(expect.arrayContaining([id - 1, id]));
+        expect(faults.find(({ decisionId }) => decisionId === id)?.text).toContain(fault);
+        expect((await get(`/api/v1/decisions/${id}/verification`)).status).toBe(200);
+        const page = await get(`/decisions/${id}`);
+        expect([column, page.status]).toEqual([column, 200]);
+        expect(page.text).toContain("was changed");
+        expect((await get("/models/films")).status).toBe(200);
+        const decision = await get(`/api/v1/decisions/${id}`);
+        expect([column, decision.status]).toEqual([column, 200]);
+        expect(decision.json).toMatchObject({ id, model: "films" });
+        await world.sql(
+          `UPDATE retraining_decisions AS decision SET (notes, ${column}) = (SELECT notes, ${column} FROM kept WHERE id = decision.id)`,
+        );
+        await world.sql("DROP TABLE kept");
+      }
+    },
+  );
+
   it("names what is asked for in vain", async () => {
     expect((await get("/api/v1/decisions/999/verification")).status).toBe(404);
     expect((await get("/api/v1/verification?model=nobody")).json).toMatchObject({ code: "UNKNOWN_MODEL" });

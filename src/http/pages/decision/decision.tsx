@@ -130,7 +130,7 @@ export const decisionPage: Page = {
             <p class="empty">
               {decision.runId === null
                 ? "This row was written by the Airflow DAG, which recorded no evidence."
-                : "The evidence was recorded by another version, which this one cannot read."}
+                : "The evidence and the policy cannot be read: another version recorded them, or they were changed since."}
               {decision.notes !== null && ` Its notes: ${decision.notes}`}
             </p>
           )}
