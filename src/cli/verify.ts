@@ -6,7 +6,12 @@ import { messageOf, PermanentError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { wrapLine } from "../core/report/wrap.ts";
 import type { VerificationFault } from "../core/verification/fault.ts";
-import { type Anchor, summarizeVerification, type Verification } from "../core/verification/verification.ts";
+import {
+  type Anchor,
+  describePruned,
+  summarizeVerification,
+  type Verification,
+} from "../core/verification/verification.ts";
 import type { PrunedHead } from "../postgres/verification.ts";
 import { compareAnchors, parseAnchors } from "../use-cases/verify/anchors.ts";
 import { type VerificationStore, verifyAll } from "../use-cases/verify/verify-all.ts";
@@ -89,17 +94,19 @@ async function verify(
   const kept = anchors === undefined ? [] : await readAnchors(anchors);
   const verification = await source.verifyAll(model);
   const wanted = kept.filter((each) => model === null || each.model === model);
-  const differing =
+  const compared =
     wanted.length === 0
-      ? []
+      ? { faults: [], pruned: 0 }
       : await compareAnchors(wanted, source.readHash, (await source.listHeads(model)).pruned);
   printAll(
     {
       ...verification,
-      faults: [...differing, ...verification.faults],
-      faultCount: verification.faultCount + differing.length,
+      faults: [...compared.faults, ...verification.faults],
+      faultCount: verification.faultCount + compared.faults.length,
     },
-    anchors === undefined ? null : wanted.length,
+    anchors === undefined
+      ? null
+      : { kept: wanted.length, compared: wanted.length - compared.pruned, pruned: compared.pruned },
     json,
   );
 }
@@ -129,20 +136,33 @@ function printOne(verification: DecisionVerification, json?: true): void {
   if (faults.length > 0) process.exitCode = 1;
 }
 
-function printAll(verification: Verification, heads: number | null, json?: true): void {
+/** How many heads were kept, compared, and pruned since. */
+interface HeadCounts {
+  kept: number;
+  compared: number;
+  pruned: number;
+}
+
+function printAll(verification: Verification, heads: HeadCounts | null, json?: true): void {
   const { faults, faultCount } = verification;
-  if (json) print(JSON.stringify(verification, null, 2));
+  if (json) print(JSON.stringify(heads === null ? verification : { ...verification, heads }, null, 2));
   else {
     for (const fault of faults) print(faultLine(fault));
     if (faultCount > faults.length) print(`${formatCount(faultCount - faults.length)} more faults`);
-    const kept = heads === null ? "" : `; ${formatCount(heads)} kept heads compared`;
-    print(wrapLine(summarizeVerification(verification) + kept, "  ").join("\n"));
+    for (const line of describePruned(verification)) print(line);
+    const kept = heads === null ? "" : `; ${describeHeads(heads)}`;
+    print(wrapLine(summarizeVerification(verification) + kept).join("\n"));
   }
   if (faultCount > 0) process.exitCode = 1;
 }
 
+function describeHeads({ compared, pruned }: HeadCounts): string {
+  const uncompared = `${formatCount(pruned)} ${pruned === 1 ? "was" : "were"} pruned since and could not be`;
+  return `${formatCount(compared)} kept heads compared${pruned === 0 ? "" : `, ${uncompared}`}`;
+}
+
 function faultLine({ model, text }: VerificationFault): string {
-  return wrapLine(`${model}: ${text}`, "  ").join("\n");
+  return wrapLine(`${model}: ${text}`).join("\n");
 }
 
 async function verifyWithProgress(database: VerificationStore, model: string | null): Promise<Verification> {

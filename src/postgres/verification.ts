@@ -44,6 +44,8 @@ export interface PrunedHead {
   model: string;
   decisionId: number;
   sha256: string | null;
+  /** How many were removed in all. */
+  decisions: number;
 }
 
 /** The newest chained decision of a model. */
@@ -127,7 +129,8 @@ export function createVerificationStore({ pool, timeZone }: { pool: pg.Pool; tim
 
     async listPruned(): Promise<PrunedHead[]> {
       const { rows } = await pool.query<PrunedHead>(
-        `SELECT model, decision_id AS "decisionId", encode(sha256, 'hex') AS sha256 FROM retraining_pruned`,
+        `SELECT model, decision_id AS "decisionId", encode(sha256, 'hex') AS sha256, decisions::float8 AS decisions
+         FROM retraining_pruned ORDER BY model`,
       );
       return rows;
     },

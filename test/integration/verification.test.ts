@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Evidence } from "../../src/core/evidence.ts";
 import { GUIDE_POLICY } from "../../src/core/policy.ts";
 import { createDatabase, type Database } from "../../src/postgres/database.ts";
+import { describePruned } from "../../src/core/verification/verification.ts";
 import type { RecordedRow } from "../../src/postgres/verification.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { compareAnchors } from "../../src/use-cases/verify/anchors.ts";
@@ -265,7 +266,9 @@ describe(`a recorded history (SEED=${SEED})`, () => {
   it("finds an end that was rewritten or cut off by the kept heads alone", async () => {
     const kept = await database.listHeads(null);
     const compare = async () =>
-      (await compareAnchors(kept, database.readHash, await database.listPruned())).map(({ text }) => text);
+      (await compareAnchors(kept, database.readHash, await database.listPruned())).faults.map(
+        ({ text }) => text,
+      );
     expect(kept.map(({ model, decisionId }) => [model, decisionId])).toContainEqual(["films", nth(-1)]);
     expect(await compare()).toEqual([]);
 
@@ -331,6 +334,35 @@ describe(`a recorded history (SEED=${SEED})`, () => {
       expect(faults.map(({ decisionId }) => decisionId)).toEqual(forged === null ? [] : [forged]);
       await restore();
     }
+  });
+
+  it("takes no record of pruned decisions at its word that the rows contradict", async () => {
+    const kept = [await database.listHeads("films"), await database.listHeads("search")].flat();
+    const compare = async () => compareAnchors(kept, database.readHash, await database.listPruned());
+    const forgeRecord = async (id: number, hash: string | null) => {
+      await world.sql("DELETE FROM retraining_pruned");
+      await world.sql(
+        "INSERT INTO retraining_pruned (model, decision_id, sha256, decisions) VALUES ('films', $1, decode($2, 'hex'), 9)",
+        [id, hash],
+      );
+    };
+    // The end is cut off, and the record covers it.
+    await world.sql("DELETE FROM retraining_decisions WHERE model = 'films' AND id > $1", [nth(3)]);
+    await forgeRecord(1_000_000, null);
+    expect(await compare()).toEqual({ faults: [], pruned: 1 });
+    const { faults, pruned } = await verifyAll(database, { model: null });
+    expect(faults.map(({ kind, decisionId }) => [kind, decisionId])).toEqual([["changed", nth(0)]]);
+    expect(faults[0]?.text).toContain(`#${nth(0)} is there, although retraining_pruned says`);
+    expect(describePruned({ pruned })).toEqual(["films: 9 decisions up to #1000000 were pruned"]);
+
+    // The record ends before the oldest row, which does not continue it.
+    const hash = (await readRow(nth(0))).sha256;
+    await world.sql("DELETE FROM retraining_decisions WHERE model = 'films' AND id < $1", [nth(2)]);
+    await forgeRecord(nth(1), hash);
+    expect(await findFaults()).toHaveLength(1);
+    await world.sql("DELETE FROM retraining_decisions WHERE model = 'films'");
+    await forgeRecord(1_000_000, null);
+    expect(await findFaults()).toEqual([["removed", null]]);
   });
 
   it("says which rows are not covered: those of the DAG, from before hashes, of an older worker", async () => {

@@ -25,6 +25,15 @@ const Uncovered = z.object({
 });
 type Uncovered = z.infer<typeof Uncovered>;
 
+/** What retraining_pruned says of a model. It says nothing of what was removed otherwise. */
+const PrunedDecisions = z.object({
+  model: z.string(),
+  decisions: z.int(),
+  /** The newest of them. */
+  upTo: z.int(),
+});
+type PrunedDecisions = z.infer<typeof PrunedDecisions>;
+
 /** The result of a verification. */
 export const Verification = z.object({
   /** How many decisions were verified, without the rows of the DAG. */
@@ -34,6 +43,8 @@ export const Verification = z.object({
   faults: z.array(VerificationFault),
   faultCount: z.int(),
   uncovered: Uncovered,
+  /** Which decisions cannot be verified, because they were pruned. */
+  pruned: z.array(PrunedDecisions),
 });
 export type Verification = z.infer<typeof Verification>;
 
@@ -44,6 +55,14 @@ export function summarizeVerification(verification: Verification): string {
   const verified = `Verified ${count(decisions, "decision")} of ${count(covered, "model")}`;
   const found = faultCount === 0 ? "no faults" : count(faultCount, "fault");
   return [`${verified}: ${found}`, ...describeUncovered(uncovered)].join("; ");
+}
+
+/** For each model a line: "films: 1,200 decisions up to #4711 were pruned". */
+export function describePruned({ pruned }: { pruned: readonly PrunedDecisions[] }): string[] {
+  return pruned.map(
+    ({ model, decisions, upTo }) =>
+      `${model}: ${count(decisions, "decision")} up to #${upTo} ${decisions === 1 ? "was" : "were"} pruned`,
+  );
 }
 
 function describeUncovered(uncovered: Uncovered): string[] {

@@ -18,7 +18,12 @@ const DecisionVerification = z.object({
   faults: z.array(VerificationFault),
 });
 
-const PrunedHead = z.object({ model: z.string(), decisionId: z.int(), sha256: z.string().nullable() });
+const PrunedHead = z.object({
+  model: z.string(),
+  decisionId: z.int(),
+  sha256: z.string().nullable(),
+  decisions: z.int(),
+});
 
 export const verificationOperations: readonly AnyOperation[] = [
   operation({

@@ -3,7 +3,7 @@ import { ModelName } from "../../../queues/jobs.ts";
 import { formatCount } from "../../core/format.ts";
 import { parseInput } from "../../core/parse.ts";
 import type { VerificationFault } from "../../core/verification/fault.ts";
-import { summarizeVerification } from "../../core/verification/verification.ts";
+import { describePruned, summarizeVerification } from "../../core/verification/verification.ts";
 import type { ChainHead } from "../../postgres/verification.ts";
 import { Badge } from "../parts/badge.tsx";
 import { Breadcrumb } from "../parts/breadcrumb.tsx";
@@ -89,6 +89,13 @@ function Latest({ latest, now }: Pick<VerificationRuns, "latest"> & { now: numbe
         </Badge>{" "}
         {summarizeVerification(verification)}. Ended <Time at={new Date(at).toISOString()} now={now} />.
       </p>
+      {verification.pruned.length > 0 && (
+        <ul>
+          {describePruned(verification).map((line) => (
+            <li class="soft">{line}</li>
+          ))}
+        </ul>
+      )}
       <Faults faults={verification.faults} count={verification.faultCount} />
     </>
   );

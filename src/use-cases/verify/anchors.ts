@@ -27,20 +27,30 @@ export function parseAnchors(text: string, name: string): Anchor[] {
   );
 }
 
+/** How kept heads compare with the rows. */
+export interface AnchorComparison {
+  faults: VerificationFault[];
+  /** How many heads could not be compared, because retraining_pruned says that they were pruned since. */
+  pruned: number;
+}
+
 /** Compares kept heads with the rows: one that is gone or has another hash means that history was rewritten or cut off. */
 export async function compareAnchors(
   anchors: readonly Anchor[],
   readHash: (id: number) => Promise<{ model: string; sha256: string | null } | null>,
   pruned: readonly PrunedHead[],
-): Promise<VerificationFault[]> {
+): Promise<AnchorComparison> {
   const faults: VerificationFault[] = [];
+  let prunedSince = 0;
   for (const anchor of anchors) {
     const head = pruned.find(({ model }) => model === anchor.model);
-    const text = describeDifference(anchor, await readHash(anchor.decisionId), head);
     const { model, decisionId } = anchor;
+    const row = await readHash(decisionId);
+    const text = describeDifference(anchor, row, head);
+    if (text === null && row?.model !== model && head?.decisionId !== decisionId) prunedSince += 1;
     if (text !== null) faults.push({ kind: "head", model, decisionId, text: `#${decisionId} ${text}` });
   }
-  return faults;
+  return { faults, pruned: prunedSince };
 }
 
 function describeDifference(

@@ -40,7 +40,8 @@ export function createTally() {
       }
     },
     listsMore: (): boolean => faults.length < MAX_FAULTS,
-    result(): Verification {
+    /** @param pruned What is left of pruned decisions. */
+    result(pruned: Verification["pruned"]): Verification {
       const listed = [...models].map(([model, own]) => ({ model, ...own }));
       return {
         decisions,
@@ -48,6 +49,7 @@ export function createTally() {
         faults,
         faultCount,
         uncovered,
+        pruned,
       };
     },
   };

@@ -1,10 +1,10 @@
 import { availableParallelism } from "node:os";
 import { PermanentError } from "../../core/errors.ts";
-import { BEFORE_ALL, createChains, type PrunedPlace } from "../../core/verification/chain.ts";
+import { BEFORE_ALL, type ChainedRow, createChains } from "../../core/verification/chain.ts";
 import type { VerificationFault } from "../../core/verification/fault.ts";
 import type { Verification } from "../../core/verification/verification.ts";
 import type { Database } from "../../postgres/database.ts";
-import type { RecordedRow } from "../../postgres/verification.ts";
+import type { PrunedHead, RecordedRow } from "../../postgres/verification.ts";
 import { checkRow, hashContent, hashLink, type RowCheck } from "./check-row.ts";
 import { createRowChecker, ownThread, type RowChecker } from "./row-checker.ts";
 import { createTally } from "./tally.ts";
@@ -62,7 +62,7 @@ async function verifyRows(
     pageRows = PAGE_ROWS,
   }: VerifyOptions & { checker: RowChecker; upTo: number; count: number },
 ): Promise<Verification> {
-  const readPruned = async (): Promise<Map<string, PrunedPlace>> =>
+  const readPruned = async (): Promise<Map<string, PrunedHead>> =>
     new Map((await database.listPruned()).map((place) => [place.model, place]));
   const atStart = await readPruned();
   let pruned = atStart;
@@ -77,6 +77,7 @@ async function verifyRows(
   async function add(check: RowCheck): Promise<void> {
     tally.addRow(check);
     tally.addFaults(tally.listsMore() ? await nameModels(check) : check.faults);
+    if (!chains.hasRows(check.model)) tally.addFaults(checkPruned(check, atStart.get(check.model)));
     if (!chains.fits(check)) {
       // What was pruned while we read was not removed.
       pruned = await readPruned();
@@ -103,12 +104,22 @@ async function verifyRows(
     done += checks.length;
     onProgress?.(done, count);
   }
-  for (const [name, { decisionId, sha256 }] of pruned) {
-    if (sha256 === null || chains.hasRows(name) || (model !== null && model !== name)) continue;
+  const listed = [...pruned.values()].filter((head) => model === null || head.model === model);
+  for (const { model: name, decisionId } of listed) {
+    if (chains.hasRows(name)) continue;
     const text = `Every decision of ${name} after #${decisionId} was removed: retrigger prune keeps the newest`;
     tally.addFaults([{ kind: "removed", model: name, decisionId: null, text }]);
   }
-  return tally.result();
+  return tally.result(
+    listed.map(({ model: name, decisions, decisionId }) => ({ model: name, decisions, upTo: decisionId })),
+  );
+}
+
+/** Decisions are pruned from the oldest on. @param oldest The oldest row of the model that is left. */
+function checkPruned({ id, model }: ChainedRow, head: PrunedHead | undefined): VerificationFault[] {
+  if (head === undefined || head.decisionId < id) return [];
+  const text = `#${id} is there, although retraining_pruned says that the decisions of ${model} up to #${head.decisionId} were pruned: that record was changed, or the decision was inserted`;
+  return [{ kind: "changed", model, decisionId: id, text }];
 }
 
 /** Reads pages and has them checked, some ahead of those that it yields in order. */
