@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -158,5 +158,19 @@ describe("prune", () => {
       { target: "all models before 180d", result: null },
       { target: "all models before 180d", result: "done" },
     ]);
+  });
+
+  it("refuses an archive that lost rows which are gone", async () => {
+    const copy = join(directory, "copy.jsonl.gz");
+    const content = await readFile(archive);
+    for (const length of [content.length - 10, Math.floor(content.length / 3)]) {
+      const torn = content.subarray(0, length);
+      await writeFile(copy, torn);
+      const { code, stderr } = await prune("--before", "180d", "--archive", copy);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/it was cut off after it was written.*decisions are lost.*Name another file/s);
+      expect(await readFile(copy)).toEqual(torn);
+    }
+    expect((await stat(archive)).mode & 0o777).toBe(0o600);
   });
 });

@@ -65,6 +65,19 @@ export function createPruneStore(options: PruneStoreOptions) {
       return rows[0]?.id ?? "";
     },
 
+    /** Whether one of the tables of archived rows has a row. */
+    async hasPrunableRow(table: string, id: number): Promise<boolean> {
+      const known = ["retraining_decisions", ...Object.values(TABLE_OF)].find((each) => each === table);
+      if (known === undefined) return false;
+      return (await pool.query(`SELECT FROM ${known} WHERE id = $1::bigint`, [id])).rows.length > 0;
+    },
+
+    /** How many decisions were ever pruned. */
+    async countPruned(): Promise<number> {
+      const text = "SELECT COALESCE(sum(decisions), 0)::float8 AS count FROM retraining_pruned";
+      return (await pool.query<{ count: number }>(text)).rows[0]?.count ?? 0;
+    },
+
     async listPrunableModels(): Promise<RecordedModel[]> {
       return (await pool.query<RecordedModel>(LIST_MODELS)).rows;
     },

@@ -1,4 +1,4 @@
-import { crc32, deflateRawSync, gunzipSync } from "node:zlib";
+import { constants, crc32, deflateRawSync, gunzipSync, inflateRawSync } from "node:zlib";
 
 /**
  * A gzip file may have several members, which `zcat` reads as one text. Ours say in an extra field (RFC 1952, 2.3.1.1) how long they
@@ -24,6 +24,26 @@ export function packMember(text: string): Buffer {
 export function unpackMember(member: Buffer): string | null {
   try {
     return gunzipSync(member).toString();
+  } catch {
+    return null;
+  }
+}
+
+const FIRST_BYTES = 256;
+
+/** The text with which a damaged or unfinished member begins, as far as it takes to match; null if it never does. */
+export function unpackStart(member: Buffer, match: RegExp): string | null {
+  const packed = member.subarray(HEADER_BYTES);
+  for (let length = FIRST_BYTES; ; length *= 2) {
+    const text = inflateStart(packed.subarray(0, length));
+    if (text === null || match.test(text)) return text;
+    if (length >= packed.length) return null;
+  }
+}
+
+function inflateStart(packed: Buffer): string | null {
+  try {
+    return inflateRawSync(packed, { finishFlush: constants.Z_SYNC_FLUSH }).toString();
   } catch {
     return null;
   }

@@ -6,7 +6,7 @@ import type { Database } from "../../postgres/database.ts";
 import type { KeptFrom } from "../../postgres/prune/prune.ts";
 import type { PruneTarget } from "../../postgres/prune/target.ts";
 import { findModel } from "../../config/find-model.ts";
-import { describeCutOff, openArchive } from "./archive.ts";
+import { type ArchivedDatabase, describeCutOff, openArchive } from "./archive.ts";
 
 /** What was removed, or would be, and what is kept. */
 export interface PruneResult {
@@ -54,6 +54,8 @@ type PruneDatabase = Pick<
   | "countPrunable"
   | "pruneDecisions"
   | "prunePart"
+  | "hasPrunableRow"
+  | "countPruned"
   | "whilePruning"
 >;
 
@@ -72,7 +74,7 @@ export async function prune(
   if (request.isDryRun) return result;
   const { archive: path } = request;
   return database.whilePruning(async () => {
-    const archive = path === null ? null : await openArchive(path, await database.identifyDatabase());
+    const archive = path === null ? null : await openArchive(path, await describeDatabase(database));
     try {
       const cutOff = path === null || archive === null ? null : describeCutOff(path, archive);
       if (cutOff !== null) hooks.onNote(cutOff);
@@ -83,6 +85,11 @@ export async function prune(
       await archive?.close();
     }
   });
+}
+
+async function describeDatabase(database: PruneDatabase): Promise<ArchivedDatabase> {
+  const { hasPrunableRow, countPruned } = database;
+  return { id: await database.identifyDatabase(), hasRow: hasPrunableRow, countPruned };
 }
 
 async function listTargets(

@@ -1,12 +1,21 @@
-import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { describeCutOff, openArchive } from "../../../src/use-cases/prune/archive.ts";
+import { type ArchivedDatabase, describeCutOff, openArchive } from "../../../src/use-cases/prune/archive.ts";
 import { failureOf } from "../../support/world.ts";
 
-const DATABASE = "2026-01-01T00:00:00Z";
+const ID = "2026-01-01T00:00:00Z";
+/** Of the decisions, so many were pruned. */
+const havingPruned = (decisions: number, id = ID): ArchivedDatabase => ({
+  id,
+  hasRow: async (table, row) => table === "retraining_decisions" && row > decisions,
+  countPruned: async () => decisions,
+});
+const DATABASE = havingPruned(2);
+const decision = (id: number): string =>
+  JSON.stringify({ table: "retraining_decisions", row: { id, notes: `${Math.sin(id)}`.repeat(20) } });
 let directory: string;
 let count = 0;
 beforeAll(async () => {
@@ -54,35 +63,62 @@ describe("an archive", () => {
     ).toEqual({
       retrigger: "archive",
       version: 1,
-      database: DATABASE,
+      database: ID,
     });
   });
 
-  it("is cut back to the last whole record, wherever a crash left it", async () => {
-    const whole = await createArchive(["a"], ["b"]);
+  it("is cut back to the last whole record, if the rows of the torn one were not removed", async () => {
+    const whole = await createArchive([decision(1)], [decision(2)]);
     const { length } = await readFile(whole);
-    const full = await readFile(await createArchive(["a"], ["b"], ["c"]));
+    const full = await readFile(
+      await createArchive([decision(1)], [decision(2)], [decision(3), decision(4)]),
+    );
+    const path = join(directory, "cut.jsonl.gz");
+    let cut = 0;
     for (let end = length + 1; end < full.length; end += 1) {
-      const path = join(directory, "cut.jsonl.gz");
       await writeFile(path, full.subarray(0, end));
-      expect(await append(path, ["again"])).toBe(end - length);
-      expect(await linesOf(path)).toEqual(["a", "b", "again"]);
+      const failure = await failureOf(append(path, ["again"])).catch(() => null);
+      if (failure === null) {
+        cut += 1;
+        expect(await linesOf(path)).toEqual([decision(1), decision(2), "again"]);
+      } else {
+        expect(failure).toContain("and what follows cannot be read");
+        expect(await readFile(path)).toEqual(full.subarray(0, end));
+      }
     }
+    expect(cut).toBeGreaterThan(50);
     expect(describeCutOff("x.gz", { cutOff: 12 })).toContain("x.gz ends in the middle of a record");
     expect(describeCutOff("x.gz", { cutOff: 0 })).toBe(null);
   });
 
-  it("begins anew if a crash left less than its first record", async () => {
+  it("is refused, and stays as it is, if the rows of the torn record were removed", async () => {
+    const path = await createArchive([decision(1)], [decision(2)], [decision(3)]);
+    const torn = (await readFile(path)).subarray(0, -5);
+    await writeFile(path, torn);
+    expect(await failureOf(openArchive(path, havingPruned(7)))).toMatch(
+      /row 3 of retraining_decisions, which follows, was removed.*At most 5 decisions are lost.*Name another file/,
+    );
+    expect(await readFile(path)).toEqual(torn);
+  });
+
+  it("is readable by its owner only", async () => {
+    expect((await stat(await createArchive())).mode & 0o777).toBe(0o600);
+  });
+
+  it("is refused if less than its first record is left, unless it is empty", async () => {
     const path = await createArchive();
-    for (const end of [0, 1, 23, 30]) {
+    for (const end of [30, 23, 1]) {
       await truncate(path, end);
-      expect(await append(path, ["a"])).toBe(end);
-      expect(await linesOf(path)).toEqual(["a"]);
+      expect(await failureOf(openArchive(path, DATABASE))).toContain("At most 2 decisions are lost");
     }
+    await truncate(path, 0);
+    expect(await append(path, ["a"])).toBe(0);
+    expect(await linesOf(path)).toEqual(["a"]);
   });
 
   it("is cut back if its last record has its length but not its content", async () => {
-    const path = await createArchive(["a"], ["b".repeat(500)]);
+    const long = Array.from({ length: 50 }, (_, index) => decision(3 + index));
+    const path = await createArchive(["a"], long);
     const content = await readFile(path);
     await writeFile(path, content.fill(0, content.length - 20));
     expect(await append(path, ["again"])).toBeGreaterThan(0);
@@ -99,7 +135,9 @@ describe("an archive", () => {
       expect(await readFile(path)).toEqual(Buffer.from(content));
     }
     const own = await createArchive(["a"]);
-    expect(await failureOf(openArchive(own, "another"))).toContain("it has the rows of another database");
+    expect(await failureOf(openArchive(own, havingPruned(0, "another")))).toContain(
+      "it has the rows of another database",
+    );
     const damaged = Buffer.concat([await readFile(own), Buffer.alloc(40)]);
     await writeFile(own, damaged);
     expect(await failureOf(openArchive(own, DATABASE))).toContain("it is damaged after byte");
