@@ -16,7 +16,7 @@ async function* toTerminal(parts: AsyncIterable<string>): AsyncGenerator<string>
 }
 
 /**
- * Writes a text to a file, which appears, or is replaced, once it is whole. Returns its size in bytes.
+ * Writes a text to a file that only its owner may read, which appears, or is replaced, once it is whole. Returns its size in bytes.
  * @throws PermanentError if the file cannot be written.
  */
 export async function writeToFile(path: string, parts: AsyncIterable<string>): Promise<number> {
@@ -24,7 +24,7 @@ export async function writeToFile(path: string, parts: AsyncIterable<string>): P
   if (known && !known.isFile())
     throw new PermanentError("BAD_INPUT", `--output ${path} is not a regular file. Name a file`);
   const partial = `${path}.${process.pid}.part`;
-  const file = createWriteStream(partial, { flags: "wx" });
+  const file = createWriteStream(partial, { flags: "wx", mode: 0o600 });
   try {
     await pipeline(Readable.from(parts, { objectMode: false }), file);
     await rename(partial, path);

@@ -3,6 +3,14 @@ import { listForms, listShortForms } from "./encodings.ts";
 /** Removes secrets from a text that comes from or goes to the outside. Redact before you cut: of a secret that was cut first, a part would remain. */
 export type Redact = (text: string) => string;
 
+/** Redacts every text of a JSON value, however deep; its keys stay. */
+export function redactTexts(value: unknown, redact: Redact): unknown {
+  if (typeof value === "string") return redact(value);
+  if (Array.isArray(value)) return value.map((each) => redactTexts(each, redact));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, redactTexts(each, redact)]));
+}
+
 // Tokens that GitHub issued to us, which are in no setting.
 const GITHUB_TOKEN = /\b(?:gh[a-z]_\w{20,}|github_pat_\w{20,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})/g;
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import canonicalize from "canonicalize";
@@ -133,6 +133,42 @@ describe("the export as JSON Lines", () => {
   });
 });
 
+describe("what a trainer said", () => {
+  it("is redacted in every format, as the text that it is", async () => {
+    const secret = 'state":"x';
+    const models = world.config.models;
+    const redact = createRedactor(
+      new Map([
+        ["API_TOKEN", secret],
+        ["KEY", "conclusion"],
+      ]),
+    );
+    const told = `a ${secret} b`;
+    await world.sql("CREATE TABLE kept AS SELECT * FROM retraining_dispatches");
+    await world.sql(
+      "UPDATE retraining_dispatches SET url = $1, conclusion = $1, external_id = $1, error = $1 WHERE state = 'succeeded'",
+      [told],
+    );
+    for (const format of ["csv", "jsonl", "openlineage"] as const) {
+      const { pages } = await exportDecisions({ database, models, redact }, {}, format);
+      let text = "";
+      for await (const page of pages) text += page;
+      expect(text, format).toContain("a [API_TOKEN] b");
+      expect(text, format).not.toContain("x b");
+      if (format === "csv") continue;
+      const lines = parseLines<{ training?: object | null }>(text);
+      expect(lines.length).toBeGreaterThan(3);
+      const shown = lines.find(({ training }) => training);
+      if (format === "jsonl")
+        expect(shown?.training).toMatchObject({ state: "succeeded", conclusion: "a [API_TOKEN] b" });
+    }
+    await world.sql(
+      "UPDATE retraining_dispatches AS d SET (url, conclusion, external_id, error) = (SELECT url, conclusion, external_id, error FROM kept WHERE id = d.id)",
+    );
+    await world.sql("DROP TABLE kept");
+  });
+});
+
 describe("the export as CSV", () => {
   it("has a line for each decision, in the columns that its page documents, which no spreadsheet runs", async () => {
     const { text } = await exportAs("csv");
@@ -227,6 +263,7 @@ describe("retrigger export", { timeout: 60_000 }, () => {
     const file = join(directory, "decisions.jsonl");
     const { code, stdout } = await remotely("-f", "jsonl", "--output", file, "--json", "--since", "3d");
     const text = await readFile(file, "utf8");
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
     expect({ code, ...(JSON.parse(stdout) as object) }).toEqual({
       code: 0,
       file,

@@ -81,7 +81,7 @@ async function createWriter(
 ): Promise<{ writer: PageWriter; notes: string[] }> {
   switch (format) {
     case "csv":
-      return { writer: createCsvWriter(database), notes: [] };
+      return { writer: createCsvWriter(database, redact), notes: [] };
     case "jsonl":
       return { writer: createRecordWriter(database, redact), notes: [] };
     case "openlineage": {

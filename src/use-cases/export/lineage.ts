@@ -12,7 +12,7 @@ import type { ExportedRow } from "../../postgres/decision-export.ts";
 import { defineBuffer, defineChecks } from "../../postgres/source-definitions.ts";
 import type { Redact } from "../../process/redact.ts";
 import type { Sources } from "../../settings/sources.ts";
-import type { PageWriter } from "./rows.ts";
+import { type PageWriter, redactRow } from "./rows.ts";
 
 /** The source tables of each model, and why some have none. */
 export interface Inputs {
@@ -72,13 +72,13 @@ export function createLineageWriter(
     limit: 1_000,
     async read(page) {
       const rows = await database.readExportedRows(page);
-      const events = rows.flatMap((row) => toEvents(row, datasets.get(row.model) ?? [], redact));
+      const events = rows.flatMap((row) => toEvents(redactRow(row, redact), datasets.get(row.model) ?? []));
       return { lines: events.map((event) => `${JSON.stringify(event)}\n`), lastId: rows.at(-1)?.id };
     },
   };
 }
 
-function toEvents(row: ExportedRow, inputs: readonly Dataset[], redact: Redact): RunEvent[] {
+function toEvents(row: ExportedRow, inputs: readonly Dataset[]): RunEvent[] {
   const { runId, decidedAt } = row;
   if (runId === null || decidedAt === null) return [];
   const decision: LineageDecision = {
@@ -95,13 +95,13 @@ function toEvents(row: ExportedRow, inputs: readonly Dataset[], redact: Redact):
     sha256: row.sha256,
     takenAt: row.takenAt,
     decidedAt,
-    training: toTraining(row, runId, redact),
+    training: toTraining(row, runId),
   };
   return describeLineage(decision, inputs);
 }
 
 /** The training that was requested; null if none was, and for the mock trainer, which requests none. */
-function toTraining(row: ExportedRow, runId: string, redact: Redact): LineageTraining | null {
+function toTraining(row: ExportedRow, runId: string): LineageTraining | null {
   const { dispatch: state, trainer, requestedAt, endedAt, updatedAt, url, error } = row;
   if (state === null || trainer === null || requestedAt === null || isMock(trainer)) return null;
   return {
@@ -111,9 +111,9 @@ function toTraining(row: ExportedRow, runId: string, redact: Redact): LineageTra
     requestedAt,
     changedAt: endedAt ?? updatedAt ?? requestedAt,
     externalId: row.externalId,
-    url: url && redact(url),
+    url,
     conclusion: row.conclusion,
-    error: error && redact(error),
+    error,
     durationSeconds: row.durationSeconds,
   };
 }

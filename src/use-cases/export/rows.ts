@@ -1,7 +1,7 @@
 import { toCsvHeader, toCsvLine } from "../../core/csv.ts";
 import type { Database } from "../../postgres/database.ts";
 import type { DecisionRecord, ExportedRow, ExportPage } from "../../postgres/decision-export.ts";
-import type { Redact } from "../../process/redact.ts";
+import { type Redact, redactTexts } from "../../process/redact.ts";
 
 /** The columns of the CSV; docs/trust-export.md has their meanings. */
 const CSV_COLUMNS = [
@@ -42,13 +42,23 @@ export interface PageWriter {
   read(page: ExportPage): Promise<{ lines: string[]; lastId: number | undefined }>;
 }
 
-export function createCsvWriter(database: Pick<Database, "readExportedRows">): PageWriter {
+/** What a trainer says may hold a secret that was set later. */
+export function redactRow(row: ExportedRow, redact: Redact): ExportedRow {
+  const { dispatch, url, conclusion, externalId, error } = row;
+  const told = { dispatch, url, conclusion, externalId, error };
+  return { ...row, ...(redactTexts(told, redact) as typeof told) };
+}
+
+export function createCsvWriter(database: Pick<Database, "readExportedRows">, redact: Redact): PageWriter {
   return {
     header: toCsvHeader(CSV_COLUMNS),
     limit: 1_000,
     async read(page) {
       const rows = await database.readExportedRows(page);
-      return { lines: rows.map((row) => toCsvLine(CSV_COLUMNS, row)), lastId: rows.at(-1)?.id };
+      return {
+        lines: rows.map((row) => toCsvLine(CSV_COLUMNS, redactRow(row, redact))),
+        lastId: rows.at(-1)?.id,
+      };
     },
   };
 }
@@ -67,7 +77,5 @@ export function createRecordWriter(database: Pick<Database, "readRecords">, reda
 
 /** The content stays as it was hashed; what a trainer said since may hold a secret that was set later. */
 function toRecordLine(record: DecisionRecord, redact: Redact): string {
-  const { training } = record;
-  const shown = training && (JSON.parse(redact(JSON.stringify(training))) as object);
-  return `${JSON.stringify({ ...record, training: shown })}\n`;
+  return `${JSON.stringify({ ...record, training: redactTexts(record.training, redact) })}\n`;
 }
