@@ -31,6 +31,9 @@ FROM (
 ) AS dispatch JOIN retraining_decisions AS decision ON decision.id = dispatch.decision_id
 ORDER BY decision.id DESC`;
 
+/** A training has at most so many metrics. */
+export const MOST_METRICS = 50;
+
 // Two registry events of one metric may be handled at once, each with one of its figures.
 const merged = (column: string): string =>
   `CASE WHEN excluded.source = 'mlflow' THEN COALESCE(excluded.${column}, known.${column}) ELSE excluded.${column} END`;
@@ -38,25 +41,36 @@ const merged = (column: string): string =>
 /**
  * $1 outcomes as a JSON array, $2 and $3 the registered model and the version that report them, or NULL: if that version belongs to
  * another training by now, nothing is saved. A later report of a metric replaces an earlier one, except that a view, which is read again and
- * again, replaces only what a view said. Returns a row for each that changed something.
+ * again, replaces only what a view said. Returns how many changed something, and those that are one metric too many.
  */
 export const SAVE_OUTCOMES = `
 WITH version AS (
   SELECT decision_id FROM retraining_model_versions WHERE registered_model = $2::text AND version = $3::text FOR SHARE
-)
+), given AS (
+  SELECT given.*, EXISTS (SELECT FROM retraining_outcomes WHERE decision_id = "decisionId" AND metric = given.metric) AS is_known
+  FROM jsonb_to_recordset($1::jsonb) AS given (model text, "decisionId" int, metric text, before float8, after float8,
+    "isHigherBetter" boolean, promoted boolean, source text, by text)
+  WHERE $2::text IS NULL OR "decisionId" = (SELECT decision_id FROM version)
+), counted AS (
+  SELECT *, is_known OR (SELECT count(*) FROM retraining_outcomes WHERE decision_id = "decisionId")
+    + row_number() OVER (PARTITION BY "decisionId", is_known ORDER BY metric) <= ${MOST_METRICS} AS is_admitted
+  FROM given
+), saved AS (
 INSERT INTO retraining_outcomes AS known (model, decision_id, metric, before, after, is_higher_better, promoted, source,
   reported_by)
 SELECT model, "decisionId", metric, before, after, "isHigherBetter", promoted, source, by
-FROM jsonb_to_recordset($1::jsonb) AS given (model text, "decisionId" int, metric text, before float8, after float8,
-  "isHigherBetter" boolean, promoted boolean, source text, by text)
-WHERE $2::text IS NULL OR "decisionId" = (SELECT decision_id FROM version)
+FROM counted WHERE is_admitted
 ON CONFLICT (decision_id, metric) DO UPDATE SET model = excluded.model, before = ${merged("before")},
   after = ${merged("after")}, is_higher_better = ${merged("is_higher_better")}, promoted = ${merged("promoted")},
   source = excluded.source, reported_by = excluded.reported_by, reported_at = now()
 WHERE (known.source = 'view' OR excluded.source <> 'view')
   AND (known.before, known.after, known.is_higher_better, known.promoted) IS DISTINCT FROM
     (${merged("before")}, ${merged("after")}, ${merged("is_higher_better")}, ${merged("promoted")})
-RETURNING decision_id`;
+RETURNING decision_id
+)
+SELECT (SELECT count(*)::int FROM saved) AS saved, COALESCE((SELECT json_agg(
+  json_build_object('decisionId', "decisionId", 'metric', metric) ORDER BY "decisionId", metric)
+  FROM counted WHERE NOT is_admitted), '[]') AS refused`;
 
 /** What decisions have a training. */
 export const SELECT_REPORTABLE = `

@@ -1,13 +1,16 @@
 import type pg from "pg";
-import { SourceError } from "../core/errors.ts";
+import { messageOf, SourceError } from "../core/errors.ts";
 import { REQUIRED_VIEW_COLUMNS, VIEW_COLUMNS, type ViewRow } from "../core/outcome/view-row.ts";
-import { databaseAddress } from "./explain-error.ts";
+import { databaseAddress, hasCode } from "./explain-error.ts";
 import { queryWithin } from "./inspection/limited.ts";
 import { createColumnCache, quoteName, quoteTable, type TableColumns } from "./source-columns.ts";
 
 const LIMIT_MS = 10_000;
 /** A view should list recent trainings only. */
 const MAX_ROWS = 10_000;
+
+/** read_only_sql_transaction. */
+const READ_ONLY = "25006";
 
 /** Reads views that say what trainings brought. */
 export function createOutcomeViews({ pool, databaseUrl }: { pool: pg.Pool; databaseUrl: string }) {
@@ -26,7 +29,16 @@ export function createOutcomeViews({ pool, databaseUrl }: { pool: pg.Pool; datab
       throwIfFaulty(found, { view, place, address });
       const list = columns.map((name) => `${quoteName(name)}::text AS ${quoteName(name)}`).join(", ");
       const text = `SELECT ${list} FROM ${quoteTable(view)} AS outcome LIMIT ${MAX_ROWS + 1}`;
-      const rows = await queryWithin<ViewRow>(pool, LIMIT_MS, text);
+      // What a view calls may write, with the rights of this user.
+      const rows = await queryWithin<ViewRow>(pool, LIMIT_MS, text, { transaction_read_only: "on" }).catch(
+        (error: unknown) => {
+          if (!hasCode(error, [READ_ONLY])) throw error;
+          const what = `${place}: reading ${view} in ${address} would write`;
+          throw new SourceError("SOURCE_DATA", `${what}: ${messageOf(error)}. Let the view only read`, {
+            cause: error,
+          });
+        },
+      );
       if (rows.length > MAX_ROWS)
         throw new SourceError(
           "SOURCE_DATA",

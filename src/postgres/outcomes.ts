@@ -2,7 +2,7 @@ import type pg from "pg";
 import type { DispatchState } from "../core/dispatch/dispatch.ts";
 import { judgeOutcome, type Outcome, type OutcomeSource } from "../core/outcome/outcome.ts";
 import type { JudgedTraining } from "../core/outcome/tally.ts";
-import { LIST_TRAININGS, SAVE_OUTCOMES, SELECT_REPORTABLE } from "./outcome-sql.ts";
+import { LIST_TRAININGS, MOST_METRICS, SAVE_OUTCOMES, SELECT_REPORTABLE } from "./outcome-sql.ts";
 
 /** A decision, and whether a training of it can have brought anything. */
 export interface ReportableTraining {
@@ -21,6 +21,14 @@ export interface OutcomeToSave extends Outcome {
   decisionId: number;
   source: OutcomeSource;
   by: string;
+}
+
+/** What became of outcomes. */
+export interface SavedOutcomes {
+  /** How many say something new. */
+  saved: number;
+  /** Those of trainings that have as many metrics as a training may have, in words. */
+  refused: string[];
 }
 
 /** Stores what trainings brought. */
@@ -47,21 +55,27 @@ export function createOutcomeStore({ pool }: { pool: pg.Pool }) {
     },
 
     /**
-     * Saves outcomes, at most one for each decision and metric. Returns how many say something new.
+     * Saves outcomes, at most one for each decision and metric.
      *
      * @param reporter The version of a registered model that reports them: none is saved if it belongs to another training by now.
      */
     async saveOutcomes(
       outcomes: readonly OutcomeToSave[],
       reporter: { registeredModel: string; version: string } | null = null,
-    ): Promise<number> {
+    ): Promise<SavedOutcomes> {
       const { registeredModel = null, version = null } = reporter ?? {};
-      const { rowCount } = await pool.query(SAVE_OUTCOMES, [
-        JSON.stringify(outcomes),
-        registeredModel,
-        version,
-      ]);
-      return rowCount ?? 0;
+      const { rows } = await pool.query<{
+        saved: number;
+        refused: { decisionId: number; metric: string }[];
+      }>(SAVE_OUTCOMES, [JSON.stringify(outcomes), registeredModel, version]);
+      const { saved = 0, refused = [] } = rows[0] ?? {};
+      return {
+        saved,
+        refused: refused.map(
+          ({ decisionId, metric }) =>
+            `${metric} is not recorded: a training has at most ${MOST_METRICS} metrics, and that of decision ${decisionId} would have more. Report fewer, or one that it has`,
+        ),
+      };
     },
 
     /**

@@ -70,7 +70,8 @@ async function importView(
     return [{ ...figures, model, decisionId, source: "view", by: view }];
   });
   const sound = withoutContradictions(outcomes, faults);
-  return { view, rows: rows.length, saved: await database.saveOutcomes(sound), faults };
+  const { saved, refused } = await database.saveOutcomes(sound);
+  return { view, rows: rows.length, saved, faults: [...faults, ...refused] };
 }
 
 function parseRows(rows: readonly ViewRow[], faults: string[]): ViewOutcome[] {

@@ -89,7 +89,7 @@ async function findLatest(database: Finder, model: string): Promise<ReportableTr
   return found;
 }
 
-/** Records what a training brought. @throws PermanentError if the report is faulty. */
+/** Records what a training brought. @throws PermanentError if the report is faulty, or about one metric too many. */
 export async function reportOutcome(
   database: Pick<Database, "saveOutcomes" | "readDecision">,
   { decisionId, model }: Pick<ReportableTraining, "decisionId" | "model">,
@@ -97,7 +97,8 @@ export async function reportOutcome(
   { source, by }: { source: OutcomeSource; by: string },
 ): Promise<Reported> {
   const outcome = toOutcome(report);
-  const saved = await database.saveOutcomes([{ ...outcome, model, decisionId, source, by }]);
+  const { saved, refused } = await database.saveOutcomes([{ ...outcome, model, decisionId, source, by }]);
+  if (refused[0] !== undefined) throw refuse(refused[0]);
   const brought = judgeOutcome((await database.readDecision(decisionId))?.outcomes ?? []);
   return { decisionId, model, metric: outcome.metric, recorded: saved > 0, brought };
 }

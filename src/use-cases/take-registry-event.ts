@@ -70,8 +70,8 @@ export async function takeRegistryEvent(
     source: "mlflow",
     by,
   }));
-  const recorded = await database.saveOutcomes(outcomes, version);
-  return { model, decisionId, assumed: isAssumed, recorded, faults };
+  const { saved, refused } = await database.saveOutcomes(outcomes, version);
+  return { model, decisionId, assumed: isAssumed, recorded: saved, faults: [...faults, ...refused] };
 }
 
 const signVersion = ({ registeredModel, version }: ModelVersion): string =>

@@ -198,6 +198,39 @@ describe("an outcome", () => {
   });
 });
 
+describe("the metrics of a training", () => {
+  it("are at most 50, by a report, a view and the registry, and each may still be corrected", async () => {
+    await clear();
+    const { id } = await addTraining("search", "succeeded");
+    const another = await addTraining("search", "succeeded");
+    const toOutcome = (metric: string, decisionId = id) =>
+      ({
+        model: "search",
+        decisionId,
+        metric,
+        before: 1,
+        after: 2,
+        isHigherBetter: true,
+        promoted: null,
+        source: "view",
+        by: "a view",
+      }) as const;
+    const many = Array.from({ length: 60 }, (_, index) => toOutcome(`m${String(index).padStart(2, "0")}`));
+    const { saved, refused } = await database.saveOutcomes([...many, toOutcome("auc", another.id)]);
+    expect([saved, refused.length]).toEqual([51, 10]);
+    const over = await report("/outcomes", { decisionId: id, metric: "auc", before: 0.8, after: 0.9 });
+    expect(over).toMatchObject({
+      status: 409,
+      json: { detail: expect.stringContaining("at most 50 metrics") as string },
+    });
+    const known = { decisionId: id, metric: "m00", before: 1, after: 3, direction: "higher" };
+    expect((await report("/outcomes", known)).json).toMatchObject({ recorded: true });
+    expect(
+      await world.sql("SELECT count(*)::int AS n FROM retraining_outcomes WHERE decision_id = $1", [id]),
+    ).toEqual([{ n: 50 }]);
+  });
+});
+
 describe("a view of outcomes", () => {
   it("is imported by the service, and a faulty row or view stops nothing else", async () => {
     await clear();
@@ -252,6 +285,18 @@ describe("a view of outcomes", () => {
       judged: "worse",
       outcomes: [{ source: "api", after: 0.7 }],
     });
+    await world.sql(
+      `CREATE FUNCTION write_on_reading() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+       INSERT INTO outcome_log (metric) VALUES ('written'); RETURN 'auc'; END $$`,
+    );
+    await world.sql("DROP VIEW search_outcomes");
+    await world.sql(
+      "CREATE VIEW search_outcomes AS SELECT run_id, write_on_reading() AS metric, before, after FROM outcome_log",
+    );
+    expect((await importOutcomes(database, world.config.models))[0]?.faults).toEqual([
+      expect.stringContaining("read-only transaction"),
+    ]);
+    expect(await world.sql("SELECT FROM outcome_log WHERE metric = 'written'")).toEqual([]);
     await world.sql("DROP VIEW search_outcomes");
     await world.sql("CREATE VIEW search_outcomes AS SELECT metric, before FROM outcome_log");
     const imported = await retrigger("outcome", "--import", "--model", "search");
