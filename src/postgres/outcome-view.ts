@@ -16,6 +16,10 @@ const READ_ONLY = "25006";
 export function createOutcomeViews({ pool, databaseUrl }: { pool: pg.Pool; databaseUrl: string }) {
   const address = databaseAddress(databaseUrl);
   return {
+    /** What is wrong with a view, without reading its rows; null if nothing is. */
+    findOutcomeViewFault: async (view: string): Promise<Omit<ViewFault, "code"> | null> =>
+      findFault(await createColumnCache(pool).find(view), view, address),
+
     /**
      * The rows of a view, as text.
      *
@@ -26,7 +30,8 @@ export function createOutcomeViews({ pool, databaseUrl }: { pool: pg.Pool; datab
       // It may have been replaced since.
       const found = await createColumnCache(pool).find(view);
       const columns = VIEW_COLUMNS.filter((name) => found?.has(name));
-      throwIfFaulty(found, { view, place, address });
+      const fault = findFault(found, view, address);
+      if (fault !== null) throw new SourceError(fault.code, `${place}: ${fault.text}. ${fault.remedy}`);
       const list = columns.map((name) => `${quoteName(name)}::text AS ${quoteName(name)}`).join(", ");
       const text = `SELECT ${list} FROM ${quoteTable(view)} AS outcome LIMIT ${MAX_ROWS + 1}`;
       // What a view calls may write, with the rights of this user.
@@ -49,25 +54,31 @@ export function createOutcomeViews({ pool, databaseUrl }: { pool: pg.Pool; datab
   };
 }
 
-function throwIfFaulty(
-  found: TableColumns | null,
-  { view, place, address }: { view: string; place: string; address: string },
-): void {
-  const fail = (code: string, what: string, remedy: string): never => {
-    throw new SourceError(code, `${place}: ${what} in ${address}. ${remedy}`);
-  };
+interface ViewFault {
+  code: string;
+  /** What is wrong, in which database. */
+  text: string;
+  remedy: string;
+}
+
+function findFault(found: TableColumns | null, view: string, address: string): ViewFault | null {
+  const fault = (code: string, what: string, remedy: string): ViewFault => ({
+    code,
+    text: `${what} in ${address}`,
+    remedy,
+  });
   if (found === null)
-    fail("MISSING_TABLE", `the view ${view} does not exist`, "Create it: see docs/trust-outcomes.md");
-  const names = [...(found?.keys() ?? [])];
+    return fault("MISSING_TABLE", `the view ${view} does not exist`, "Create it: see docs/trust-outcomes.md");
+  const names = [...found.keys()];
   const missing: string[] = REQUIRED_VIEW_COLUMNS.filter((name) => !names.includes(name));
   if (!names.includes("decision_id") && !names.includes("run_id")) missing.unshift("decision_id (or run_id)");
   if (missing.length > 0)
-    fail("MISSING_COLUMN", `${view} has no column ${missing.join(", ")}`, `Add it to the view`);
-  const hidden = VIEW_COLUMNS.filter((name) => found?.get(name)?.isReadable === false);
-  if (hidden.length > 0)
-    fail(
-      "NO_PRIVILEGE",
-      `this user may not read ${hidden.join(", ")} of ${view}`,
-      `Run as its owner: GRANT SELECT ON ${view} TO this user`,
-    );
+    return fault("MISSING_COLUMN", `${view} has no column ${missing.join(", ")}`, "Add it to the view");
+  const hidden = VIEW_COLUMNS.filter((name) => found.get(name)?.isReadable === false);
+  if (hidden.length === 0) return null;
+  return fault(
+    "NO_PRIVILEGE",
+    `this user may not read ${hidden.join(", ")} of ${view}`,
+    `Run as its owner: GRANT SELECT ON ${view} TO this user`,
+  );
 }

@@ -165,6 +165,29 @@ describe("retrigger doctor, per model", () => {
     );
   });
 
+  it("names what is wrong with a view of outcomes", async () => {
+    const models = { search: { outcomes: { view: "search_results" } } };
+    const faults = async (settings = {}) => {
+      const findings = await diagnose(await configOf(models, settings), log, { checksAllTrainers: false });
+      return findings.filter(({ text }) => text.includes("search_results"));
+    };
+    const place = { level: "fault", model: "search", place: "outcomes.view" };
+    expect(await faults()).toMatchObject([
+      { ...place, text: expect.stringContaining("the view search_results does not exist") as string },
+    ]);
+    await world.sql("CREATE VIEW search_results AS SELECT 1 AS decision_id, 'auc' AS metric, 0.8 AS before");
+    expect(await faults()).toMatchObject([
+      { ...place, text: expect.stringContaining("search_results has no column after") as string },
+    ]);
+    await world.sql(
+      "CREATE OR REPLACE VIEW search_results AS SELECT 1 AS decision_id, 'auc' AS metric, 0.8 AS before, 0.9 AS after",
+    );
+    expect(await faults()).toEqual([
+      { level: "ok", model: "search", text: "search_results says what trainings brought" },
+    ]);
+    await world.sql("DROP VIEW search_results");
+  });
+
   it("prints the grants for a role that may not read, and they suffice", async () => {
     const role = `Reader of ${world.config.redisPrefix.slice(1, -1)}`;
     const quoted = pg.escapeIdentifier(role);

@@ -10,7 +10,7 @@ import { createReplayedApprovals } from "./approvals.ts";
 import type { BufferPast } from "./buffer-past.ts";
 import type { ReplaySettings } from "./input.ts";
 import type { Past, PastDecision, PastTraining } from "./past.ts";
-import { createTrainingLog, type ReplayedTraining } from "./training-log.ts";
+import { createTrainingLog } from "./training-log.ts";
 import { createEvidenceReader } from "./replayed-evidence.ts";
 import { createVisibleChecks } from "./visible-checks.ts";
 

@@ -21,6 +21,7 @@ export async function diagnosePostgres(config: Config, database: Database): Prom
   return [
     ok(`Postgres at ${databaseAddress(config.databaseUrl)} responds`),
     ...describeSources(config, inspection),
+    ...(await diagnoseOutcomeViews(config, database)),
     ...(await diagnoseOwnTables(config, database, inspection.parts)),
   ];
 }
@@ -31,6 +32,34 @@ function describeSources({ models }: Config, { parts, failed }: SourceInspection
     ...failed.flatMap(({ message, models: names }) => names.map((model) => about(model, fault(message)))),
     ...parts.flatMap((part) => describePart(part, models.get(part.model)?.source.buffer.unit ?? "rows", now)),
   ];
+}
+
+/** The views that say what trainings brought: each is looked for once, whatever number of models name it. */
+async function diagnoseOutcomeViews(
+  { models }: Config,
+  database: Pick<Database, "findOutcomeViewFault">,
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const known = new Map<string, Finding>();
+  for (const [model, { outcomes }] of models) {
+    if (outcomes.view === null) continue;
+    const finding = known.get(outcomes.view) ?? (await diagnoseOutcomeView(outcomes.view, database));
+    known.set(outcomes.view, finding);
+    findings.push({ ...finding, model, ...(finding.level === "fault" && { place: "outcomes.view" }) });
+  }
+  return findings;
+}
+
+async function diagnoseOutcomeView(
+  view: string,
+  database: Pick<Database, "findOutcomeViewFault">,
+): Promise<Finding> {
+  try {
+    const found = await database.findOutcomeViewFault(view);
+    return found === null ? ok(`${view} says what trainings brought`) : fault(found.text, found.remedy);
+  } catch (error) {
+    return fault(messageOf(error));
+  }
 }
 
 /** The migrations and, if they have run, the states of the models. */

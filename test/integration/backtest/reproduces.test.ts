@@ -88,14 +88,14 @@ describe(`a backtest of the policy in force (BACKTEST_SEED=${seed})`, () => {
     let triggers = 0;
     for (const model of world.config.models.keys()) {
       // Before the first decision, the replay would be on its own.
-      const [{ seconds = 0 } = {}] = await world.sql<{ seconds: number }>(
+      const [first] = await world.sql<{ seconds: number }>(
         `SELECT ceil(extract(epoch FROM now() - min(taken_at)) + 0.5)::int AS seconds
          FROM retraining_decisions WHERE model = $1`,
         [model],
       );
       const { reproduction, inForce } = await runBacktest(
         { ...world.config, database: world.database },
-        { model, candidate: null, since: `${seconds}s`, cadence: "recorded" },
+        { model, candidate: null, since: `${first?.seconds}s`, cadence: "recorded" },
       );
       const policy = JSON.stringify(world.config.models.get(model)?.policy);
       expect({ model, policy, exceptions: reproduction?.exceptions }).toEqual({
