@@ -96,7 +96,7 @@ describe("prune", () => {
     for (const [args, settings, fault] of [
       [["--before", "7d"], {}, "the last 30 days are always kept"],
       [["--before", "2999-01-01"], {}, "the last 30 days are always kept"],
-      [["--before", "soon"], {}, "Must be an age such as 90d, or a date"],
+      [["--before", "soon"], {}, "Must be an age such as 90d, a date such as"],
       [["--before", "90d", "--model", "nosuch"], {}, '"nosuch" is not in the settings'],
       [["--before", "90d"], { RETRIGGER_URL: "http://127.0.0.1:1", DATABASE_URL: "" }, "set DATABASE_URL"],
     ] as const) {
