@@ -103,7 +103,7 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
   const earlier = past.trainings
     .filter(({ decidedAt, result }) => decidedAt < past.from && result !== "refused" && result !== "failed")
     .map(({ requestedAt }) => requestedAt);
-  const knownFrom = findKnownFrom(past);
+  const knownFrom = findKnownFrom(past, [...own.firings, ...(other?.firings ?? [])]);
   const summarize = (policy: Policy, replay: Replay): ReplayedPolicy => ({
     policy: describeCondition(policy),
     firings: replay.firings,
@@ -183,14 +183,20 @@ function planLooks(past: Past, cadence: Cadence): Plan {
   return (index) => plan[index] ?? { at: Number.POSITIVE_INFINITY, recorded: null };
 }
 
-/** Since when anything is known: a check, a decision, an event, a row. */
-function findKnownFrom({ from, to, checks, decisions, events, arrivals }: Past): number {
+/** Since when anything is known: a check, a decision, an event, a row, or what a policy made of them. */
+function findKnownFrom(
+  { from, to, checks, decisions, events, arrivals }: Past,
+  firings: readonly Firing[],
+): number {
   const firsts = [
     ...checks.map(({ at }) => at),
     ...decisions.map(({ at }) => at),
     ...events,
-    ...arrivals.flatMap(({ at }) => at ?? []),
+    // Rows without a time have been there all the while.
+    ...arrivals.map(({ at }) => at ?? from),
+    ...firings.map(({ at }) => at),
   ];
+  if (firsts.length === 0) return from;
   return Math.min(
     to,
     Math.max(

@@ -28,13 +28,14 @@ export function measure(
   firings: readonly Firing[],
   { earlier, knownFrom }: { earlier: readonly number[]; knownFrom: number },
 ): Measures {
-  // A failed training answers nothing.
-  const lasting = firings.filter(({ hasFailed }) => !hasFailed);
+  // A failed training answers nothing, and a refused one is none.
+  const lasting = firings.filter(({ result }) => result !== "failed" && result !== "refused");
+  const requested = firings.filter(({ result }) => result !== "refused");
   const times = [...earlier, ...lasting.map(({ at }) => at)].toSorted((a, b) => a - b);
-  const hours = firings.map((firing) => firing.hours);
+  const hours = requested.map((firing) => firing.hours);
   return {
-    trainings: firings.length,
-    perMonth: (firings.length * MONTH_MS) / Math.max(1, past.to - knownFrom),
+    trainings: requested.length,
+    perMonth: (requested.length * MONTH_MS) / Math.max(1, past.to - knownFrom),
     unansweredDays: measureUnanswered(past, times) / DAY_MS,
     meanWaitDays: measureWait(past, times),
     trainingHours: hours.includes(null) ? null : hours.reduce<number>((sum, own) => sum + (own ?? 0), 0),

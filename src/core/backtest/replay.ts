@@ -9,7 +9,7 @@ import { backoffOf, needsOf, type Policy } from "../policy.ts";
 import { createReplayedApprovals } from "./approvals.ts";
 import type { BufferPast } from "./buffer-past.ts";
 import type { ReplaySettings } from "./input.ts";
-import type { Past, PastDecision, PastTraining } from "./past.ts";
+import type { Past, PastDecision, PastTraining, TrainingResult } from "./past.ts";
 import { createTrainingLog } from "./training-log.ts";
 import { createEvidenceReader } from "./replayed-evidence.ts";
 import { createVisibleChecks } from "./visible-checks.ts";
@@ -25,8 +25,8 @@ export interface Firing {
   hours: number | null;
   /** The recorded decision at this very time, if it triggered too. */
   recordedId: number | null;
-  /** Whether its training is on record and failed. */
-  hasFailed: boolean;
+  /** How its training went, if it is on record; any other one succeeds. */
+  result: TrainingResult;
 }
 
 /** What a policy says at a simulated time. */
@@ -188,7 +188,7 @@ export function createReplay(
           alerts,
           hours,
           recordedId: training && id,
-          hasFailed: training?.result === "failed",
+          result: training?.result ?? "succeeded",
         });
       }
       nextLookAt =

@@ -113,10 +113,18 @@ function renderFirings(title: string, { firings }: ReplayedPolicy): string[] {
   ];
 }
 
-/** Which recorded training it is, and whether that failed. */
-function describeTraining({ recordedId, hasFailed }: Firing): string {
-  return recordedId === null ? "" : ` (#${recordedId}${hasFailed ? ", which failed" : ""})`;
+/** Which recorded training it is, and how it went unless it succeeded. */
+function describeTraining({ recordedId, result }: Firing): string {
+  return recordedId === null ? "" : ` (#${recordedId}${WENT[result]})`;
 }
+
+/** How a training went, as an addition to its name. */
+export const WENT: Readonly<Record<Firing["result"], string>> = {
+  succeeded: "",
+  failed: ", which failed",
+  open: ", still under way",
+  refused: ", which was refused",
+};
 
 function renderDifferences(title: string, differences: readonly Difference[], other: string): string[] {
   return [

@@ -218,6 +218,50 @@ describe("a replay beside a record", () => {
 });
 
 describe("what trainings come to", () => {
+  it("is a rate over the whole period if rows have been there all the while", () => {
+    const inForce = policyOf({ when: [{ bufferSize: 100 }], guards: { cooldown: "7d" } });
+    const { inForce: replayed } = backtest(inputOf({ arrivals: [{ at: null, rows: 500 }] }, { inForce }));
+    expect(replayed.measures.perMonth).toBeCloseTo(replayed.firings.length * (30.4375 / 30), 9);
+  });
+
+  it("counts no training that was refused, and it answers nothing", () => {
+    const decision: PastDecision = {
+      id: 7,
+      at: day(3),
+      decision: "trigger",
+      codes: ["drift_detected"],
+      policyHash: "hash",
+      bufferSize: 100,
+      forced: null,
+      alertIds: [],
+    };
+    const training: PastTraining = {
+      decisionId: 7,
+      decidedAt: day(3),
+      bufferSize: 100,
+      requestedAt: day(3),
+      result: "refused",
+      endedAt: null,
+      seconds: null,
+    };
+    const known = {
+      checks: [check(2), quiet(6)],
+      arrivals: [rows(0, 100)],
+      decisions: [decision],
+      trainings: [training],
+    };
+    const guards = { alreadyActedOn: "off", retryBackoff: "off" };
+    const inForce = policyOf({
+      when: [{ driftAlerts: { atLeast: 1, within: "36h" } }, { bufferSize: 100 }],
+      guards,
+    });
+    const from = day(2) + 1;
+    const { inForce: replayed } = backtest(inputOf({ ...known, from }, { inForce, cadence: "recorded" }));
+    expect(replayed.firings).toMatchObject([{ at: day(3), result: "refused" }]);
+    expect(replayed.measures).toMatchObject({ trainings: 0, trainingHours: 0 });
+    expect(replayed.measures.unansweredDays).toBeGreaterThan(3.9);
+  });
+
   it("is a rate over the time of which anything is known", () => {
     const known = { checks: [check(20), quiet(25)], arrivals: [rows(20, 100)] };
     const { inForce, knownFrom } = backtest(inputOf(known));

@@ -1,5 +1,5 @@
 import type { Backtest, Difference } from "../../../core/backtest/backtest.ts";
-import { describeReason, MEASURES } from "../../../core/backtest/report.ts";
+import { describeReason, MEASURES, WENT } from "../../../core/backtest/report.ts";
 import { formatCount } from "../../../core/format.ts";
 import { DecisionLink } from "../../parts/links.tsx";
 import { Table } from "../../parts/table.tsx";
@@ -91,11 +91,11 @@ function Firings({ policy: { firings }, now }: { policy: Backtest["inForce"]; no
   if (firings.length === 0) return <p>It would not have trained.</p>;
   return (
     <ol class="plain">
-      {firings.slice(-SHOWN).map(({ at, why, recordedId, hasFailed }) => (
+      {firings.slice(-SHOWN).map(({ at, why, recordedId, result }) => (
         <li>
           <Time at={new Date(at).toISOString()} now={now} />: {why}{" "}
           {recordedId !== null && <DecisionLink id={recordedId} />}
-          {hasFailed && ", which failed"}
+          {WENT[result]}
         </li>
       ))}
     </ol>
