@@ -216,7 +216,7 @@ function withoutAlerts(evidence: Evidence, size: number): Evidence {
 /** The features that have no unanswered alert yet, the weightiest first; then the others. */
 function listMissing(evidence: Evidence, settings: Settings): string[] {
   const weights = (settings["weights"] ?? {}) as Record<string, number>;
-  const named = (settings["of"] as string[] | undefined) ?? Object.keys(weights);
+  const named = (settings["of"] as string[] | undefined) ?? Object.keys(weights).toSorted();
   if (named.length === 0) return Array.from({ length: 50 }, (_, index) => `some feature ${index}`);
   const now = Date.parse(evidence.takenAt);
   const drifting = (evidence.weighed ?? [])
