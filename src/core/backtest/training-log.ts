@@ -52,9 +52,11 @@ export function createTrainingLog(
 
   function findLastSuccess(at: number): ReplayedTraining | null {
     let last: ReplayedTraining | null = null;
-    for (const training of all)
-      if (stateOf(training, at) === "succeeded" && (last === null || endOf(training) >= endOf(last)))
-        last = training;
+    for (const training of all) {
+      // A decision does not see the training that it starts, even if a mock succeeds in the same millisecond.
+      const hasSucceeded = training.decidedAt < at && stateOf(training, at) === "succeeded";
+      if (hasSucceeded && (last === null || endOf(training) >= endOf(last))) last = training;
+    }
     return last;
   }
   const endOf = ({ endedAt, requestedAt }: PastTraining): number =>

@@ -215,6 +215,35 @@ describe("a replay beside a record", () => {
     expect(result.reproduction).toMatchObject({ reproduced: 1 });
     expect(result.unknowns.map(({ code }) => code)).toContain("rows_deleted");
   });
+
+  it("counts rows since a training only after the decision that started it, also if both have the same time", () => {
+    const decision = recorded(9, 1, { decision: "trigger", codes: ["volume_reached"] });
+    const training: PastTraining = {
+      decisionId: 9,
+      decidedAt: day(1),
+      bufferSize: 100,
+      requestedAt: day(1),
+      result: "succeeded",
+      endedAt: day(1),
+      seconds: null,
+    };
+    const { inForce } = backtest(
+      inputOf(
+        {
+          buffer: { unit: "rows", isSinceTraining: true },
+          arrivals: [rows(0.5, 100), rows(2, 10)],
+          decisions: [decision],
+          trainings: [training],
+        },
+        {
+          inForce: policyOf({ when: [{ bufferSize: 100 }] }),
+          settings: { isMock: true, usualSeconds: null, flightLimitMs: DAY, expectDriftRunEvery: null },
+        },
+      ),
+    );
+    // Ten rows have arrived since, and a hundred are called for.
+    expect(daysOf(inForce.firings)).toEqual([1]);
+  });
 });
 
 describe("what trainings come to", () => {
