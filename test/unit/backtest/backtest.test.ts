@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { backtest } from "../../../src/core/backtest/backtest.ts";
 import { renderBacktest } from "../../../src/core/backtest/report.ts";
-import type { PastDecision, PastTraining } from "../../../src/core/backtest/past.ts";
-import { check, DAY, day, inputOf, policyOf, quiet, rows } from "./world.ts";
+import { check, DAY, day, inputOf, policyOf, quiet, recorded, rows, training } from "./world.ts";
 
 const daysOf = (firings: readonly { at: number }[]): number[] => firings.map(({ at }) => (at - day(0)) / DAY);
 
@@ -59,28 +58,11 @@ describe("a replay", () => {
   });
 
   it("takes the recorded course of a training that is on record: its failure is retried after the backoff", () => {
-    const decision: PastDecision = {
-      id: 7,
-      at: day(2),
-      decision: "trigger",
-      codes: ["drift_detected"],
-      policyHash: "hash",
-      bufferSize: 100,
-      forced: null,
-      alertIds: [],
-    };
-    const training: PastTraining = {
-      decisionId: 7,
-      decidedAt: day(2),
-      bufferSize: 100,
-      requestedAt: day(2),
-      result: "failed",
-      endedAt: day(2) + 7_200_000,
-      seconds: 7_200,
-    };
+    const decision = recorded(7, 2, { decision: "trigger", codes: ["drift_detected"] });
+    const failure = training(7, 2, { result: "failed", endedAt: day(2) + 7_200_000, seconds: 7_200 });
     const result = backtest(
       inputOf(
-        { checks: [check(2)], arrivals: [rows(0, 100)], decisions: [decision], trainings: [training] },
+        { checks: [check(2)], arrivals: [rows(0, 100)], decisions: [decision], trainings: [failure] },
         { cadence: "recorded" },
       ),
     );
@@ -96,27 +78,19 @@ describe("a replay", () => {
 });
 
 describe("a replay of a model with a longer past", () => {
-  const success = (number: number): PastTraining => ({
-    decisionId: 3,
-    decidedAt: day(number),
-    bufferSize: 500,
-    requestedAt: day(number),
-    result: "succeeded",
-    endedAt: day(number) + 3_600_000,
-    seconds: 3_600,
-  });
-
   it("knows the last training however long ago it was, also if its decision is not among those that are read", () => {
     const inForce = policyOf({ when: [{ maxAge: "200d" }, { bufferSize: 1 }] });
     const known = { arrivals: [rows(-300, 10)], firstDecisionAt: day(-400) };
-    const { inForce: old } = backtest(inputOf({ ...known, trainings: [success(-190)] }, { inForce }));
+    const { inForce: old } = backtest(
+      inputOf({ ...known, trainings: [training(3, -190, { bufferSize: 500 })] }, { inForce }),
+    );
     expect(old.firings.map(({ at }) => at)).toEqual([day(10) + 3_600_000]);
     const { inForce: never } = backtest(inputOf(known, { inForce }));
     expect(daysOf(never.firings)).toEqual([0]);
   });
 
   it("waits for a training that was under way when the period began", () => {
-    const running = { ...success(-1), endedAt: day(2) };
+    const running = training(3, -1, { bufferSize: 500, endedAt: day(2) });
     const { inForce } = backtest(
       inputOf({ checks: [check(1)], arrivals: [rows(0, 100)], trainings: [running] }),
     );
@@ -159,18 +133,6 @@ describe("a candidate", () => {
 });
 
 describe("a replay beside a record", () => {
-  const recorded = (id: number, number: number, changes: Partial<PastDecision> = {}): PastDecision => ({
-    id,
-    at: day(number),
-    decision: "no_action",
-    codes: ["no_drift_alerts"],
-    policyHash: "hash",
-    bufferSize: 100,
-    forced: null,
-    alertIds: [],
-    ...changes,
-  });
-
   it("decides daily before the first recorded decision, and says what follows from that", () => {
     const decisions = [recorded(1, 20, { decision: "trigger", codes: ["drift_detected"] })];
     const result = backtest(
@@ -218,22 +180,14 @@ describe("a replay beside a record", () => {
 
   it("counts rows since a training only after the decision that started it, also if both have the same time", () => {
     const decision = recorded(9, 1, { decision: "trigger", codes: ["volume_reached"] });
-    const training: PastTraining = {
-      decisionId: 9,
-      decidedAt: day(1),
-      bufferSize: 100,
-      requestedAt: day(1),
-      result: "succeeded",
-      endedAt: day(1),
-      seconds: null,
-    };
+    const mock = training(9, 1, { endedAt: day(1), seconds: null });
     const { inForce } = backtest(
       inputOf(
         {
           buffer: { unit: "rows", isSinceTraining: true },
           arrivals: [rows(0.5, 100), rows(2, 10)],
           decisions: [decision],
-          trainings: [training],
+          trainings: [mock],
         },
         {
           inForce: policyOf({ when: [{ bufferSize: 100 }] }),
@@ -254,30 +208,13 @@ describe("what trainings come to", () => {
   });
 
   it("counts no training that was refused, and it answers nothing", () => {
-    const decision: PastDecision = {
-      id: 7,
-      at: day(3),
-      decision: "trigger",
-      codes: ["drift_detected"],
-      policyHash: "hash",
-      bufferSize: 100,
-      forced: null,
-      alertIds: [],
-    };
-    const training: PastTraining = {
-      decisionId: 7,
-      decidedAt: day(3),
-      bufferSize: 100,
-      requestedAt: day(3),
-      result: "refused",
-      endedAt: null,
-      seconds: null,
-    };
+    const decision = recorded(7, 3, { decision: "trigger", codes: ["drift_detected"] });
+    const refused = training(7, 3, { result: "refused", endedAt: null, seconds: null });
     const known = {
       checks: [check(2), quiet(6)],
       arrivals: [rows(0, 100)],
       decisions: [decision],
-      trainings: [training],
+      trainings: [refused],
     };
     const guards = { alreadyActedOn: "off", retryBackoff: "off" };
     const inForce = policyOf({
@@ -323,17 +260,9 @@ describe("what trainings come to", () => {
 describe("what cannot be known", () => {
   const codesOf = (input: ReturnType<typeof inputOf>): string[] =>
     backtest(input).unknowns.map(({ code }) => code);
-  const decision = {
-    id: 1,
-    decision: "no_action",
-    codes: [],
-    policyHash: "hash",
-    forced: null,
-    alertIds: [],
-  } as const;
 
   it("includes rows that were deleted since a decision saw them", () => {
-    const decisions = [{ ...decision, at: day(5), bufferSize: 500 }];
+    const decisions = [recorded(1, 5, { codes: [], bufferSize: 500 })];
     const input = inputOf({ checks: [check(-8), check(3)], arrivals: [rows(0, 60)], decisions });
     expect(codesOf(input)).toEqual(["rows_deleted"]);
     // The recorded size is used: 500 rows are enough, 60 are not.
@@ -360,7 +289,7 @@ describe("what cannot be known", () => {
   });
 
   it("includes the days before the first recorded decision", () => {
-    const decisions = [{ ...decision, at: day(20), bufferSize: 0 }];
+    const decisions = [recorded(1, 20, { codes: [], bufferSize: 0 })];
     const input = inputOf({ checks: [check(-8), quiet(3)], decisions }, { cadence: "recorded" });
     expect(codesOf(input)).toContain("decisions_begin_late");
   });

@@ -1,5 +1,11 @@
 import type { BacktestInput } from "../../../src/core/backtest/input.ts";
-import type { Arrival, Past, PastCheck } from "../../../src/core/backtest/past.ts";
+import type {
+  Arrival,
+  Past,
+  PastCheck,
+  PastDecision,
+  PastTraining,
+} from "../../../src/core/backtest/past.ts";
 import { GUIDE_POLICY, parsePolicy, type Policy } from "../../../src/core/policy.ts";
 
 export const DAY = 86_400_000;
@@ -22,6 +28,35 @@ export const quiet = (number: number, changes: Partial<PastCheck> = {}): PastChe
   check(number, { score: 0.01, triggered: false, ...changes });
 
 export const rows = (number: number, count: number): Arrival => ({ at: day(number), rows: count });
+
+/** A recorded decision of a day; to do nothing unless it says otherwise. */
+export const recorded = (id: number, number: number, changes: Partial<PastDecision> = {}): PastDecision => ({
+  id,
+  at: day(number),
+  decision: "no_action",
+  codes: ["no_drift_alerts"],
+  policyHash: "hash",
+  bufferSize: 100,
+  forced: null,
+  alertIds: [],
+  ...changes,
+});
+
+/** The training that a decision of a day started; it succeeded after an hour unless it says otherwise. */
+export const training = (
+  decisionId: number,
+  number: number,
+  changes: Partial<PastTraining> = {},
+): PastTraining => ({
+  decisionId,
+  decidedAt: day(number),
+  bufferSize: 100,
+  requestedAt: day(number),
+  result: "succeeded",
+  endedAt: day(number) + 3_600_000,
+  seconds: 3_600,
+  ...changes,
+});
 
 /** Thirty days, with some of what may be known of them. */
 function pastOf(known: Partial<Past>): Past {
