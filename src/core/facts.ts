@@ -1,4 +1,5 @@
 import { computeBackoffEnd } from "./backoff.ts";
+import { bisect } from "./bisect.ts";
 import { type Duration, toMs } from "./duration.ts";
 import type { Evidence, WeighedCheck } from "./evidence.ts";
 
@@ -85,13 +86,8 @@ function remember(
 
 /** The checks after an instant, given newest first. */
 function takeWithin(checks: readonly WeighedCheck[], start: number): readonly WeighedCheck[] {
-  let [low, high] = [0, checks.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (timeOf(checks[middle] as WeighedCheck) > start) low = middle + 1;
-    else high = middle;
-  }
-  return low === checks.length ? checks : checks.slice(0, low);
+  const count = bisect(checks, (check) => timeOf(check) > start);
+  return count === checks.length ? checks : checks.slice(0, count);
 }
 
 const times = new WeakMap<WeighedCheck, number>();

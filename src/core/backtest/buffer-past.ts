@@ -1,3 +1,4 @@
+import { countUpTo } from "../bisect.ts";
 import type { Evidence } from "../evidence.ts";
 import type { PolicyNeeds } from "../policy.ts";
 import { computeGrowth } from "../training-history.ts";
@@ -44,9 +45,9 @@ export function createBufferPast(past: Past, { isMock }: Pick<ReplaySettings, "i
     rowMs.push((rowMs[index] ?? 0) + arrival.rows * ((arrival.at ?? 0) - origin));
   }
   const countFresh = (since: number, at: number): number =>
-    (rows[countTo(times, at)] ?? 0) - (rows[countTo(times, since)] ?? 0);
+    (rows[countUpTo(times, at)] ?? 0) - (rows[countUpTo(times, since)] ?? 0);
   const sizeAt = (at: number, since: number): number =>
-    isSinceTraining ? countFresh(since, at) : always + (rows[countTo(times, at)] ?? 0);
+    isSinceTraining ? countFresh(since, at) : always + (rows[countUpTo(times, at)] ?? 0);
   const sinceOf = (lastSuccess: ReplayedTraining | null): number =>
     isSinceTraining ? (lastSuccess?.decidedAt ?? Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY;
   const seen = decisions.map(({ at, bufferSize }) => {
@@ -56,18 +57,18 @@ export function createBufferPast(past: Past, { isMock }: Pick<ReplaySettings, "i
   const seenAt = seen.map(({ at }) => at);
   /** What the decision before saw beyond what is left, if it counted from the same training on. */
   const missingAt = (at: number, since: number): number => {
-    const last = seen[countTo(seenAt, at) - 1] ?? seen[0];
+    const last = seen[countUpTo(seenAt, at) - 1] ?? seen[0];
     return last?.since === since ? last.rows : 0;
   };
 
   return {
     missing: seen,
-    findNextArrival: (at) => times[countTo(times, at)] ?? null,
+    findNextArrival: (at) => times[countUpTo(times, at)] ?? null,
     read(at, needs, lastSuccess) {
       const fromStart = sinceOf(lastSuccess);
       const size = Math.max(0, sizeAt(at, fromStart) + missingAt(at, fromStart));
       const since = lastSuccess?.decidedAt ?? Number.NEGATIVE_INFINITY;
-      const [start, end] = [countTo(times, since), countTo(times, at)];
+      const [start, end] = [countUpTo(times, since), countUpTo(times, at)];
       const freshRows = countFresh(since, at);
       const freshMs = (rowMs[end] ?? 0) - (rowMs[start] ?? 0);
       const fresh = times.length === 0 ? null : { rows: freshRows, timed: rows[end] ?? 0 };
@@ -87,26 +88,6 @@ export function createBufferPast(past: Past, { isMock }: Pick<ReplaySettings, "i
       };
     },
   };
-}
-
-/** How many of some ascending times are not later than an instant. */
-function countTo(times: readonly number[], at: number): number {
-  return bisect(times, (time) => time <= at);
-}
-
-/** How many of some ascending times are earlier than an instant. */
-export function countBefore(times: readonly number[], at: number): number {
-  return bisect(times, (time) => time < at);
-}
-
-function bisect(times: readonly number[], isEarly: (time: number) => boolean): number {
-  let [low, high] = [0, times.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (isEarly(times[middle] ?? 0)) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function sum(values: readonly number[]): number {

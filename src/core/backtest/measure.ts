@@ -1,4 +1,4 @@
-import { countBefore } from "./buffer-past.ts";
+import { bisect } from "../bisect.ts";
 import type { Past } from "./past.ts";
 import type { Firing } from "./replay.ts";
 
@@ -76,7 +76,7 @@ function measureWait({ arrivals, from, to }: Past, trainings: readonly number[])
   for (const { at, rows: count } of arrivals) {
     if (at === null || at < from || at > to) continue;
     rows += count;
-    waited += (count * ((trainings[countBefore(trainings, at)] ?? to) - at)) / DAY_MS;
+    waited += (count * ((trainings[bisect(trainings, (training) => training < at)] ?? to) - at)) / DAY_MS;
   }
   return rows === 0 ? null : waited / rows;
 }

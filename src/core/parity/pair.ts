@@ -1,3 +1,4 @@
+import { bisect } from "../bisect.ts";
 import { type DagRow, type OwnDecision } from "./rows.ts";
 import { stateAt, type Timeline } from "./timeline.ts";
 
@@ -55,13 +56,8 @@ function groupByState(own: readonly OwnDecision[], timeline: Timeline): Map<numb
 
 /** @param decisions The oldest first. */
 function findNearest(decisions: readonly OwnDecision[], time: number): OwnDecision | null {
-  let [low, high] = [0, decisions.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (Date.parse((decisions[middle] as OwnDecision).at) < time) low = middle + 1;
-    else high = middle;
-  }
-  const [before = null, after = null] = [decisions[low - 1], decisions[low]];
+  const earlier = bisect(decisions, ({ at }) => Date.parse(at) < time);
+  const [before = null, after = null] = [decisions[earlier - 1], decisions[earlier]];
   if (before === null || after === null) return before ?? after;
   return time - Date.parse(before.at) <= Date.parse(after.at) - time ? before : after;
 }

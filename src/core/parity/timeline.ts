@@ -1,3 +1,4 @@
+import { countUpTo } from "../bisect.ts";
 import type { KnownAlert, OwnDecision } from "./rows.ts";
 
 /** What is known of the drift checks, from the evidence of all decisions together. Times are Unix milliseconds. */
@@ -34,15 +35,4 @@ export function newestAlertAt({ alerts }: Timeline, time: number): KnownAlert | 
     time,
   );
   return alerts[position - 1] ?? null;
-}
-
-/** How many of ascending figures are at most `limit`. */
-function countUpTo(figures: readonly number[], limit: number): number {
-  let [low, high] = [0, figures.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((figures[middle] as number) <= limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
