@@ -1,13 +1,10 @@
-import type pg from "pg";
 import { EVIDENCE_LIMITS } from "../../core/evidence.ts";
 import { hasKind, mayBeAfter, toFigure, toInstant } from "../column-sql.ts";
 import { describeConditions, describeTriggered, LATEST_TIME, valueOf, whereAll } from "../checks-sql.ts";
 import { createParameters, type Statement } from "../parameters.ts";
-import { sendPrepared } from "../prepared.ts";
-import { type ColumnCache, createColumnCache, quoteTable } from "../source-columns.ts";
-import { createSourcePlans } from "../source-plans.ts";
-import type { SourcePools } from "../source-pools.ts";
-import { type ChecksTable, type JudgedSources, locateParts } from "../source-tables.ts";
+import { quoteTable } from "../source-columns.ts";
+import { createSourceReader, type SourceReaderOptions } from "../source-reader.ts";
+import type { ChecksTable, JudgedSources } from "../source-tables.ts";
 
 /** A drift check as its source has it. */
 export interface CheckRow {
@@ -30,43 +27,15 @@ export interface CheckFilter {
 const LIMIT_MS = 5_000;
 
 /** Reads the drift checks of a model's source, for charts. */
-export function createCheckHistory({
-  pool,
-  databaseUrl,
-  sourcePools,
-  timeZone,
-}: {
-  pool: pg.Pool;
-  databaseUrl: string;
-  sourcePools: SourcePools;
-  timeZone: string;
-}) {
-  const columns = createColumnCache(pool);
-
-  async function read(
-    target: { pool: pg.Pool; columns: ColumnCache; url: string },
-    { model, config, filter }: { model: string; config: JudgedSources; filter: CheckFilter },
-  ): Promise<CheckRow[]> {
-    return createSourcePlans(target.columns, target.url).read(
-      { model, config, parts: ["checks"] },
-      (tables) => buildHistory(tables.checks, filter, timeZone),
-      async ({ text, parameters }) => {
-        const { rows } = await sendPrepared(target.pool, text, parameters, LIMIT_MS);
-        return rows[0]?.["checks"] as CheckRow[];
-      },
-    );
-  }
-
+export function createCheckHistory({ timeZone, ...source }: SourceReaderOptions & { timeZone: string }) {
+  const readSource = createSourceReader(source, LIMIT_MS);
   return {
     /** The newest checks of a model within a time, newest first. @throws PermanentError if the source is wrong. */
     async readCheckHistory(model: string, config: JudgedSources, filter: CheckFilter): Promise<CheckRow[]> {
-      const { database } = config.source;
-      const request = { model, config, filter };
-      if (database === null || locateParts(config.source).own.includes("checks"))
-        return read({ pool, columns, url: databaseUrl }, request);
-      return sourcePools.withSource(database.url, (source) =>
-        read({ ...source, url: database.url }, request),
+      const [row] = await readSource({ model, config, part: "checks" }, (tables) =>
+        buildHistory(tables.checks, filter, timeZone),
       );
+      return row?.["checks"] as CheckRow[];
     },
   };
 }

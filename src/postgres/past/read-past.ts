@@ -1,15 +1,10 @@
-import type pg from "pg";
 import type { Arrival, Past, PastCheck } from "../../core/backtest/past.ts";
 import { toMs } from "../../core/duration.ts";
 import { PermanentError } from "../../core/errors.ts";
 import { formatCount } from "../../core/format.ts";
 import { needsOf, type Policy } from "../../core/policy.ts";
-import type { Statement } from "../parameters.ts";
-import { sendPrepared } from "../prepared.ts";
-import { type ColumnCache, createColumnCache } from "../source-columns.ts";
-import { createSourcePlans } from "../source-plans.ts";
-import type { SourcePools } from "../source-pools.ts";
-import { locateParts, type ModelSources, type SourcePart, type SourceTables } from "../source-tables.ts";
+import { createSourceReader, type SourceReaderOptions, type SourceRows } from "../source-reader.ts";
+import type { ModelSources, SourceTables } from "../source-tables.ts";
 import { MOST_DECISIONS, type OwnPast, readOwnPast } from "./own-past.ts";
 import { MOST_ARRIVALS, MOST_CHECKS, selectArrivals, selectPastChecks } from "./source-past.ts";
 
@@ -20,44 +15,17 @@ const DAY_MS = 86_400_000;
 /** To what the times of arrival are rounded, if there are too many. */
 const STEPS_MS = [1, 60_000, 3_600_000];
 
-type Rows = Record<string, unknown>[];
-
 /** Reads the past of models, for replaying policies over it. */
-export function createPastStore({
-  pool,
-  databaseUrl,
-  sourcePools,
-  timeZone,
-}: {
-  pool: pg.Pool;
-  databaseUrl: string;
-  sourcePools: SourcePools;
-  timeZone: string;
-}) {
-  const columns = createColumnCache(pool);
+export function createPastStore({ pool, timeZone, ...sources }: SourceReaderOptions & { timeZone: string }) {
+  const readSource = createSourceReader({ pool, ...sources }, LIMIT_MS);
 
-  async function readSource(
+  async function readArrivals(
     model: string,
     config: ModelSources,
-    part: SourcePart,
-    build: (tables: Partial<SourceTables>) => Statement,
-  ): Promise<Rows> {
-    const { database } = config.source;
-    const read = (target: { pool: pg.Pool; columns: ColumnCache; url: string }): Promise<Rows> =>
-      createSourcePlans(target.columns, target.url).read(
-        { model, config, parts: [part] },
-        build,
-        async ({ text, parameters }) => (await sendPrepared(target.pool, text, parameters, LIMIT_MS)).rows,
-      );
-    if (database === null || locateParts(config.source).own.includes(part))
-      return read({ pool, columns, url: databaseUrl });
-    return sourcePools.withSource(database.url, (source) => read({ ...source, url: database.url }));
-  }
-
-  async function readArrivals(model: string, config: ModelSources): Promise<{ rows: Rows; stepMs: number }> {
+  ): Promise<{ rows: SourceRows; stepMs: number }> {
     const isReported = config.source.buffer.kind === "reported";
     for (const stepMs of STEPS_MS) {
-      const rows = await readSource(model, config, "buffer", ({ buffer }) =>
+      const rows = await readSource({ model, config, part: "buffer" }, ({ buffer }) =>
         selectArrivals(buffer as SourceTables["buffer"], { timeZone, isReported }, stepMs),
       );
       if (rows.length <= MOST_ARRIVALS) return { rows, stepMs };
@@ -84,7 +52,7 @@ export function createPastStore({
       const { source, trainer } = config;
       // Whatever the clock of a source's own database says, ours is near enough for a start.
       const start = Date.now() - sinceMs - reachMs;
-      const checks = (await readSource(model, config, "checks", (tables) =>
+      const checks = (await readSource({ model, config, part: "checks" }, (tables) =>
         selectPastChecks(tables.checks as SourceTables["checks"], {
           from: start,
           timeZone,
@@ -117,7 +85,7 @@ function tooMuch(what: string): PermanentError {
 }
 
 /** A batch without times of arrival came when a decision first saw it, else with its newest row. */
-function toArrivals(rows: Rows, { batchesSeen }: Pick<OwnPast, "batchesSeen">): Arrival[] {
+function toArrivals(rows: SourceRows, { batchesSeen }: Pick<OwnPast, "batchesSeen">): Arrival[] {
   const listed = rows as { at: number | null; batch: string | null; newest: number | null; rows: number }[];
   const arrivals = listed.map(({ at, batch, newest, rows: count }) => {
     const seenAt = batch === null ? undefined : batchesSeen[batch];
