@@ -208,9 +208,15 @@ export function describeTriggered({ columns }: ChecksTable): string {
   return `COALESCE(${score} > ${toFigure(valueOf(columns.threshold))} AND ${score} <> 'NaN', false)`;
 }
 
+/** The feature of a check, as evidence has it. */
+export function describeFeature({ columns }: ChecksTable): string {
+  return `left(${sqlOf(columns.feature)}::text, ${EVIDENCE_LIMITS.texts})`;
+}
+
 /** What tells checks of the same time apart: the id, or the feature if there is none. */
-export function describeTie({ columns }: ChecksTable): string {
-  return columns.id ? sqlOf(columns.id) : `left(${sqlOf(columns.feature)}::text, ${EVIDENCE_LIMITS.texts})`;
+export function describeTie(table: ChecksTable): string {
+  const { id } = table.columns;
+  return id ? sqlOf(id) : describeFeature(table);
 }
 
 /**

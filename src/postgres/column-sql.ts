@@ -45,6 +45,11 @@ function toSeconds(sql: string): string {
   return `(CASE WHEN abs(${sql}) > ${LARGEST_SECONDS} THEN ${sql} / 1000.0 ELSE ${sql} END)`;
 }
 
+/** An instant as Unix milliseconds. */
+export function toMillis(instant: string): string {
+  return `floor(extract(epoch FROM ${instant}) * 1000)::float8`;
+}
+
 /** A time as Unix seconds. */
 export function toUnixSeconds(value: Value, zone: string): string {
   const isNumber = ["integer", "float", "numeric"].includes(value.kind);
@@ -104,6 +109,11 @@ export function toFigure(value: Value | null): string {
   if (value === null) return "NULL::float8";
   const { sql, kind } = value;
   return kind === "text" ? `(CASE WHEN ${sql} ~ ${IS_NUMBER} THEN ${sql}::float8 END)` : `${sql}::float8`;
+}
+
+/** A figure that JSON can hold; NULL for any other one. */
+export function toFiniteFigure(value: Value | null): string {
+  return `NULLIF(NULLIF(NULLIF(${toFigure(value)}, 'NaN'), 'Infinity'), '-Infinity')`;
 }
 
 const IS_NUMBER = String.raw`'^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?\s*$'`;

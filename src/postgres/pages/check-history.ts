@@ -1,6 +1,12 @@
-import { EVIDENCE_LIMITS } from "../../core/evidence.ts";
-import { hasKind, mayBeAfter, toFigure, toInstant } from "../column-sql.ts";
-import { describeConditions, describeTriggered, LATEST_TIME, valueOf, whereAll } from "../checks-sql.ts";
+import { hasKind, mayBeAfter, toFiniteFigure, toInstant } from "../column-sql.ts";
+import {
+  describeConditions,
+  describeFeature,
+  describeTriggered,
+  LATEST_TIME,
+  valueOf,
+  whereAll,
+} from "../checks-sql.ts";
 import { createParameters, type Statement } from "../parameters.ts";
 import { quoteTable } from "../source-columns.ts";
 import { createSourceReader, type SourceReaderOptions } from "../source-reader.ts";
@@ -50,12 +56,7 @@ function buildHistory(
   const { columns } = table;
   const parameters = createParameters();
   const start = `(now() - make_interval(secs => ${parameters.integer(seconds)}))`;
-  // JSON has no numbers for them.
-  const figure = (name: "score" | "threshold"): string =>
-    `NULLIF(NULLIF(NULLIF(${toFigure(valueOf(columns[name]))}, 'NaN'), 'Infinity'), '-Infinity')`;
-  const name = columns.feature
-    ? `left(${valueOf(columns.feature)?.sql}::text, ${EVIDENCE_LIMITS.texts})`
-    : "NULL::text";
+  const name = describeFeature(table);
   const conditions = [
     hasKind(checkedAt),
     mayBeAfter(checkedAt, start),
@@ -65,8 +66,8 @@ function buildHistory(
   const text = `SELECT COALESCE(json_agg(json_build_object('at', at, 'feature', feature, 'score', score, 'threshold', threshold,
     'triggered', triggered) ORDER BY at DESC), '[]') AS checks FROM (
   SELECT * FROM (
-    SELECT ${toInstant(checkedAt, parameters.text(timeZone))} AS at, ${name} AS feature, ${figure("score")} AS score,
-      ${figure("threshold")} AS threshold, ${describeTriggered(table)} AS triggered
+    SELECT ${toInstant(checkedAt, parameters.text(timeZone))} AS at, ${name} AS feature, ${toFiniteFigure(valueOf(columns.score))} AS score,
+      ${toFiniteFigure(valueOf(columns.threshold))} AS threshold, ${describeTriggered(table)} AS triggered
     FROM ${quoteTable(table.table)} AS source ${whereAll(conditions)}
   ) AS source WHERE at > ${start} AND at < ${LATEST_TIME} ORDER BY at DESC LIMIT ${parameters.integer(limit)}
 ) AS newest`;

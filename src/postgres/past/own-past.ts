@@ -1,5 +1,6 @@
 import type pg from "pg";
 import type { Past, PastApproval, PastDecision, PastSnooze, PastTraining } from "../../core/backtest/past.ts";
+import { toMillis } from "../column-sql.ts";
 import { IS_REQUESTED, isOfAll, MOCK, REQUESTED_AT } from "../trainings-sql.ts";
 
 /** What our own tables know of a model's past. */
@@ -12,8 +13,6 @@ export type OwnPast = Omit<Past, "from" | "checks" | "arrivals" | "arrivalStepMs
 const MOST_TRAININGS = 5_000;
 /** How many decisions are read; a decision a minute makes half a million a year. */
 export const MOST_DECISIONS = 200_000;
-
-const millis = (instant: string): string => `floor(extract(epoch FROM ${instant}) * 1000)::float8`;
 
 /**
  * Reads what our own tables know, in one snapshot.
@@ -62,11 +61,11 @@ export async function readOwnPast(
   }
 }
 
-const CLOCK = `SELECT ${millis("now()")} AS to, ${millis(`LEAST(
+const CLOCK = `SELECT ${toMillis("now()")} AS to, ${toMillis(`LEAST(
     (SELECT taken_at FROM retraining_decisions WHERE model = $1 ORDER BY id LIMIT 1),
     (SELECT first_decision_at FROM retraining_pruned WHERE model = $1))`)} AS "firstDecisionAt"`;
 
-const DECISIONS = `SELECT id, ${millis("taken_at")} AS at,
+const DECISIONS = `SELECT id, ${toMillis("taken_at")} AS at,
   CASE WHEN decision IN ('trigger', 'trigger_mock') THEN 'trigger' ELSE 'no_action' END AS decision,
   COALESCE(reason_codes, '{}') AS codes, COALESCE(policy_hash, '') AS "policyHash",
   COALESCE(buffer_size, 0)::float8 AS "bufferSize", forced,
@@ -82,28 +81,28 @@ function selectTrainings(trainer: string): string {
       : `CASE WHEN state = 'succeeded' THEN 'succeeded' WHEN NOT (${IS_REQUESTED}) THEN 'refused'
           WHEN state IN ('failed', 'cancelled') THEN 'failed' ELSE 'open' END`;
   const endedAt = trainer === MOCK ? REQUESTED_AT : "ended_at";
-  return `SELECT decision_id AS "decisionId", ${millis("decision.taken_at")} AS "decidedAt",
-  COALESCE(buffer_size, 0)::float8 AS "bufferSize", ${millis(REQUESTED_AT)} AS "requestedAt", ${result} AS result,
-  ${millis(endedAt)} AS "endedAt", COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)::float8) AS seconds
+  return `SELECT decision_id AS "decisionId", ${toMillis("decision.taken_at")} AS "decidedAt",
+  COALESCE(buffer_size, 0)::float8 AS "bufferSize", ${toMillis(REQUESTED_AT)} AS "requestedAt", ${result} AS result,
+  ${toMillis(endedAt)} AS "endedAt", COALESCE(duration_seconds, extract(epoch FROM ended_at - started_at)::float8) AS seconds
 FROM retraining_dispatches AS dispatch JOIN retraining_decisions AS decision ON decision.id = decision_id
 WHERE model_name = $1 AND dispatch.trainer = $2 ORDER BY decision_id DESC LIMIT ${MOST_TRAININGS}`;
 }
 
 function selectOthers(trainer: string): string {
-  return `SELECT ${millis(REQUESTED_AT)} AS at FROM retraining_dispatches
+  return `SELECT ${toMillis(REQUESTED_AT)} AS at FROM retraining_dispatches
 WHERE model_name <> $1 AND ${isOfAll(trainer)} AND ${IS_REQUESTED} AND ${REQUESTED_AT} > $2 ORDER BY 1`;
 }
 
-const EVENTS = `SELECT ${millis("received_at")} AS at FROM retraining_events
+const EVENTS = `SELECT ${toMillis("received_at")} AS at FROM retraining_events
 WHERE model = $1 AND outcome <> 'drift_run_failed' AND received_at > $2 ORDER BY 1`;
 
-const SNOOZES = `SELECT ${millis("created_at")} AS from, ${millis("LEAST(until, COALESCE(ended_at, until))")} AS to,
-  ${millis("until")} AS until, snoozed_by AS by, reason
+const SNOOZES = `SELECT ${toMillis("created_at")} AS from, ${toMillis("LEAST(until, COALESCE(ended_at, until))")} AS to,
+  ${toMillis("until")} AS until, snoozed_by AS by, reason
 FROM retraining_snoozes WHERE model = $1 AND until > $2 ORDER BY created_at`;
 
-const APPROVALS = `SELECT decision_id AS "decisionId", ${millis("requested_at")} AS "requestedAt",
-  ${millis("expires_at")} AS "expiresAt", ${millis("answered_at")} AS "answeredAt", state, answered_by AS by, reason,
-  (SELECT ${millis("taken_at")} FROM retraining_decisions WHERE id = settled_by) AS "settledAt"
+const APPROVALS = `SELECT decision_id AS "decisionId", ${toMillis("requested_at")} AS "requestedAt",
+  ${toMillis("expires_at")} AS "expiresAt", ${toMillis("answered_at")} AS "answeredAt", state, answered_by AS by, reason,
+  (SELECT ${toMillis("taken_at")} FROM retraining_decisions WHERE id = settled_by) AS "settledAt"
 FROM retraining_approvals WHERE model = $1 AND expires_at > $2 ORDER BY id`;
 
 interface ApprovalRow extends Omit<PastApproval, "answer" | "settled"> {
@@ -125,7 +124,7 @@ function toApproval({ answeredAt, settledAt, state, by, reason, ...request }: Ap
 }
 
 const BATCHES = `SELECT batch, min(at) AS at FROM (
-  SELECT listed ->> 'batch' AS batch, ${millis("taken_at")} AS at
+  SELECT listed ->> 'batch' AS batch, ${toMillis("taken_at")} AS at
   FROM retraining_decisions, jsonb_array_elements(evidence #> '{buffer,batches}') AS listed
   WHERE model = $1 AND run_id IS NOT NULL AND taken_at > $2
 ) AS seen WHERE batch IS NOT NULL GROUP BY batch`;

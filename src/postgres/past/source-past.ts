@@ -1,6 +1,7 @@
 import { EVIDENCE_LIMITS } from "../../core/evidence.ts";
 import {
   describeConditions,
+  describeFeature,
   describeIdentity,
   describeTie,
   describeTriggered,
@@ -8,7 +9,7 @@ import {
   valueOf,
   whereAll,
 } from "../checks-sql.ts";
-import { hasKind, mayBeAfter, toFigure, toInstant } from "../column-sql.ts";
+import { hasKind, mayBeAfter, toFiniteFigure, toInstant, toMillis } from "../column-sql.ts";
 import { createParameters, type Statement } from "../parameters.ts";
 import { quoteTable } from "../source-columns.ts";
 import type { BufferTable, ChecksTable } from "../source-tables.ts";
@@ -17,9 +18,6 @@ import type { BufferTable, ChecksTable } from "../source-tables.ts";
 export const MOST_CHECKS = 200_000;
 /** So many moments of arrival are told apart. */
 export const MOST_ARRIVALS = 100_000;
-
-/** Unix milliseconds. */
-const millisOf = (instant: string): string => `floor(extract(epoch FROM ${instant}) * 1000)::float8`;
 
 interface Reading {
   /** Unix milliseconds. */
@@ -37,16 +35,12 @@ export function selectPastChecks(table: ChecksTable, { from, timeZone, isReporte
   const zone = parameters.text(timeZone);
   const start = `${parameters.text(new Date(from).toISOString())}::timestamptz`;
   const { columns } = table;
-  const figure = (name: "score" | "threshold" | "samples"): string =>
-    `NULLIF(NULLIF(NULLIF(${toFigure(valueOf(columns[name]))}, 'NaN'), 'Infinity'), '-Infinity')`;
-  const feature = columns.feature
-    ? `left(${valueOf(columns.feature)?.sql}::text, ${EVIDENCE_LIMITS.texts})`
-    : "NULL::text";
-  const text = `SELECT ${describeIdentity(checkedAt, zone)} AS names, ${millisOf("checked_at")} AS at,
-  ${millisOf("GREATEST(seen_at, checked_at)")} AS "seenAt", feature, score, threshold, triggered, samples
+  const figure = (name: "score" | "threshold" | "samples"): string => toFiniteFigure(valueOf(columns[name]));
+  const text = `SELECT ${describeIdentity(checkedAt, zone)} AS names, ${toMillis("checked_at")} AS at,
+  ${toMillis("GREATEST(seen_at, checked_at)")} AS "seenAt", feature, score, threshold, triggered, samples
 FROM (
   SELECT ${describeTie(table)} AS tie, ${checkedAt.sql} AS own_time, ${toInstant(checkedAt, zone)} AS checked_at,
-    ${isReported ? "source.received_at" : "NULL::timestamptz"} AS seen_at, ${feature} AS feature,
+    ${isReported ? "source.received_at" : "NULL::timestamptz"} AS seen_at, ${describeFeature(table)} AS feature,
     ${figure("score")} AS score, ${figure("threshold")} AS threshold, ${figure("samples")} AS samples,
     ${describeTriggered(table)} AS triggered
   FROM ${quoteTable(table.table)} AS source
@@ -78,11 +72,11 @@ export function selectArrivals(
   const arrivedAt =
     instant === null
       ? "NULL::float8"
-      : `CASE WHEN isfinite(${instant}) THEN ceil(${millisOf(instant)} / ${stepMs}) * ${stepMs} END`;
+      : `CASE WHEN isfinite(${instant}) THEN ceil(${toMillis(instant)} / ${stepMs}) * ${stepMs} END`;
   const newest =
     time === null
       ? "NULL::float8"
-      : millisOf(`NULLIF(NULLIF(${toInstant(time, zone)}, 'infinity'), '-infinity')`);
+      : toMillis(`NULLIF(NULLIF(${toInstant(time, zone)}, 'infinity'), '-infinity')`);
   const text = `SELECT at, CASE WHEN at IS NULL THEN batch END AS batch, max(newest) FILTER (WHERE at IS NULL) AS newest,
   ${weight === null ? "count(*)" : "COALESCE(sum(weight), 0)"}::float8 AS rows
 FROM (
