@@ -3,14 +3,15 @@ import type { ModelConfig } from "../config/model-config.ts";
 import { type Backtest, replayInSteps } from "../core/backtest/backtest.ts";
 import type { Cadence, ReplaySettings } from "../core/backtest/input.ts";
 import type { Past } from "../core/backtest/past.ts";
+import { type Tuning, tuneInSteps } from "../core/backtest/tune.ts";
+import { isMock } from "../core/dispatch/dispatch.ts";
 import { computeFlightLimitMs } from "../core/dispatch/plan.ts";
 import { formatDuration, toMs } from "../core/duration.ts";
 import { PermanentError } from "../core/errors.ts";
+import { findMedian } from "../core/median.ts";
 import type { Policy } from "../core/policy.ts";
-import { type Tuning, tuneInSteps } from "../core/backtest/tune.ts";
 import { hashPolicy } from "../postgres/canonical-hash.ts";
 import type { Database } from "../postgres/database.ts";
-import { MOCK } from "../postgres/trainings-sql.ts";
 import { runInSteps } from "./run-in-steps.ts";
 
 export interface BacktestRequest {
@@ -113,7 +114,7 @@ async function preparePast(
     past,
     config,
     settings: {
-      isMock: config.trainer.name === MOCK,
+      isMock: isMock(config.trainer.name),
       usualSeconds: findMedian(
         past.trainings.flatMap(({ seconds, result }) =>
           result === "succeeded" && seconds !== null ? [seconds] : [],
@@ -135,8 +136,4 @@ function noHistory(model: string, since: string, known: readonly string[]): Perm
     "NO_HISTORY",
     `${model} has neither checks nor decisions in the last ${since}: ${remedy}`,
   );
-}
-
-function findMedian(values: readonly number[]): number | null {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? null;
 }

@@ -1,5 +1,6 @@
 import type { ApprovalPlan } from "../approval-plan.ts";
 import type { Evidence } from "../evidence.ts";
+import { findMedian } from "../median.ts";
 import type { PastApproval } from "./past.ts";
 
 /** The newest request for an approval in a replay. */
@@ -71,5 +72,5 @@ function findDelay(recorded: readonly PastApproval[]): number {
   const delays = recorded.flatMap(({ requestedAt, answer }) =>
     answer === null ? [] : [answer.at - requestedAt],
   );
-  return delays.toSorted((a, b) => a - b)[Math.floor(delays.length / 2)] ?? 1_000;
+  return findMedian(delays) ?? 1_000;
 }
