@@ -1,7 +1,7 @@
 import { findModel } from "../config/find-model.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { type Backtest, replayInSteps } from "../core/backtest/backtest.ts";
-import type { Cadence, ReplaySettings } from "../core/backtest/input.ts";
+import type { BacktestInput, Cadence } from "../core/backtest/input.ts";
 import type { Past } from "../core/backtest/past.ts";
 import { type Tuning, tuneInSteps } from "../core/backtest/tune.ts";
 import { isMock } from "../core/dispatch/dispatch.ts";
@@ -31,13 +31,6 @@ export interface BacktestDependencies {
   database: Pick<Database, "readPast" | "listDecidedModels" | "listOutcomes">;
 }
 
-/** A model's past, with what a replay of it needs to know. */
-interface PreparedPast {
-  past: Past;
-  settings: ReplaySettings;
-  config: ModelConfig;
-}
-
 /**
  * Replays the policy in force and a candidate over a model's own history.
  *
@@ -47,20 +40,7 @@ export async function runBacktest(
   dependencies: BacktestDependencies,
   { model, candidate, since, cadence, onProgress }: BacktestRequest,
 ): Promise<Backtest & { cadence: Cadence }> {
-  const { past, settings, config } = await preparePast(
-    dependencies,
-    model,
-    since,
-    candidate ? [candidate] : [],
-  );
-  const input = {
-    past,
-    policyHash: hashPolicy(config.policy),
-    inForce: config.policy,
-    candidate,
-    cadence: cadence ?? chooseCadence(past),
-    settings,
-  };
+  const input = await readInput(dependencies, { model, candidate, since, cadence });
   return { ...(await runInSteps(replayInSteps(input), onProgress)), cadence: input.cadence };
 }
 
@@ -73,18 +53,13 @@ export async function runTune(
   dependencies: BacktestDependencies,
   { model, since, cadence, onProgress }: Omit<BacktestRequest, "candidate">,
 ): Promise<Tuning> {
-  const { past, settings, config } = await preparePast(dependencies, model, since, []);
-  const outcomes = await dependencies.database.listOutcomes(model, new Date(past.from).toISOString());
-  const broughtNothing = outcomes.filter(({ judged }) => judged === "nothing" || judged === "worse");
-  const input = {
-    past,
-    policyHash: hashPolicy(config.policy),
-    inForce: config.policy,
-    cadence: cadence ?? chooseCadence(past),
-    settings,
-    broughtNothing: new Set(broughtNothing.map(({ decisionId }) => decisionId)),
-  };
-  return runInSteps(tuneInSteps(input), onProgress);
+  const input = await readInput(dependencies, { model, candidate: null, since, cadence });
+  const from = new Date(input.past.from).toISOString();
+  const outcomes = await dependencies.database.listOutcomes(model, from);
+  const ids = outcomes.flatMap(({ judged, decisionId }) =>
+    judged === "nothing" || judged === "worse" ? [decisionId] : [],
+  );
+  return runInSteps(tuneInSteps({ ...input, broughtNothing: new Set(ids) }), onProgress);
 }
 
 /** Where decisions are on record, policies decide when they did; else at events; else, daily. */
@@ -93,26 +68,27 @@ function chooseCadence({ decisions, events, from }: Past): Cadence {
   return events.some((at) => at >= from) ? "events" : { everyMs: 86_400_000 };
 }
 
-/** Reads a model's past. @param policies Those that are replayed beside the one in force. */
-async function preparePast(
+/** Reads a model's past, with what a replay of it needs to know. */
+async function readInput(
   { models, timing, database }: BacktestDependencies,
-  model: string,
-  since: string,
-  policies: readonly Policy[],
-): Promise<PreparedPast> {
+  { model, candidate, since, cadence }: Omit<BacktestRequest, "onProgress">,
+): Promise<BacktestInput> {
   const config = findModel(models, model);
   const past = await database.readPast(model, config, {
     sinceMs: toMs(since),
-    policies: [config.policy, ...policies],
+    policies: [config.policy, ...(candidate ? [candidate] : [])],
   });
   const isEmpty = ![...past.checks, ...past.decisions, ...past.events.map((at) => ({ at }))].some(
     ({ at }) => at >= past.from,
   );
   if (isEmpty) throw noHistory(model, since, await database.listDecidedModels());
-  const { expectDriftRunEveryMs } = config;
+  const { expectDriftRunEveryMs, policy } = config;
   return {
     past,
-    config,
+    policyHash: hashPolicy(policy),
+    inForce: policy,
+    candidate,
+    cadence: cadence ?? chooseCadence(past),
     settings: {
       isMock: isMock(config.trainer.name),
       usualSeconds: findMedian(

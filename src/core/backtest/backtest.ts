@@ -197,13 +197,8 @@ function findKnownFrom(
     ...firings.map(({ at }) => at),
   ];
   if (firsts.length === 0) return from;
-  return Math.min(
-    to,
-    Math.max(
-      from,
-      firsts.reduce((first, at) => Math.min(first, at), to),
-    ),
-  );
+  const first = firsts.reduce((earliest, at) => Math.min(earliest, at), to);
+  return Math.max(from, first);
 }
 
 /** Says what kept a policy from firing when the other one did. */

@@ -45,5 +45,5 @@ export function describeTrial({ changes, isOnFront }: Trial): string {
 }
 
 function describeThreshold({ path, value }: Threshold): string {
-  return `${path}: ${typeof value === "number" && Number.isInteger(value) ? String(value) : value}`;
+  return `${path}: ${value}`;
 }

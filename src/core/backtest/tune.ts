@@ -1,5 +1,4 @@
 import type { Fault } from "../fields.ts";
-import type { Policy } from "../policy.ts";
 import { replayInSteps } from "./backtest.ts";
 import type { BacktestInput } from "./input.ts";
 import type { Measures } from "./measure.ts";
@@ -44,18 +43,21 @@ const MOST_VARIED = 3;
  */
 export function* tuneInSteps(input: TuneInput): Generator<number, Tuning> {
   const { past, inForce } = input;
+  const thresholds = listThresholds(inForce);
+  const valuesInForce = new Map(thresholds.map(({ path, value }) => [path, value]));
   const known = new Map<string, Trial>();
   let [done, expected] = [0, 1];
   let unknowns: readonly Fact[] | null = null;
 
   function* attempt(changes: readonly Threshold[]): Generator<number, Trial | null> {
-    const real = changes.filter(({ path, value }) => valueIn(inForce, path) !== value);
-    const key = JSON.stringify(real.map(({ path, value }) => [path, value]));
+    const real = changes.filter(({ path, value }) => valuesInForce.get(path) !== value);
+    const values = real.map(({ path, value }) => [path, value] as const);
+    const key = JSON.stringify(values);
     const earlier = known.get(key);
     done += 1;
     if (earlier) return earlier;
     const faults: Fault[] = [];
-    const policy = withThresholds(inForce, new Map(real.map(({ path, value }) => [path, value])), faults);
+    const policy = withThresholds(inForce, new Map(values), faults);
     if (faults.length > 0) return null;
     const steps = replayInSteps({ ...input, inForce: policy, candidate: null });
     for (let step = steps.next(); ; step = steps.next()) {
@@ -76,7 +78,6 @@ export function* tuneInSteps(input: TuneInput): Generator<number, Tuning> {
   }
 
   const base = (yield* attempt([])) as Trial;
-  const thresholds = listThresholds(inForce);
   expected = thresholds.length * (FACTORS.length - 1) * 2;
   const effects: { threshold: Threshold; effect: number }[] = [];
   for (const threshold of thresholds) {
@@ -99,10 +100,6 @@ export function* tuneInSteps(input: TuneInput): Generator<number, Tuning> {
       a.measures.perMonth - b.measures.perMonth || a.measures.unansweredDays - b.measures.unansweredDays,
   );
   return { from: past.from, to: past.to, varied, trials: markFront(trials), unknowns: unknowns ?? [] };
-}
-
-function valueIn(policy: Policy, path: string): Threshold["value"] | undefined {
-  return listThresholds(policy).find((threshold) => threshold.path === path)?.value;
 }
 
 function countNothing(firings: readonly Firing[], { broughtNothing }: TuneInput): number {

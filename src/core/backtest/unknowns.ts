@@ -51,13 +51,13 @@ function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact
   const { checks, from, events } = past;
   const reaches = [inForce, ...(candidate ? [candidate] : [])].map((policy) => toMs(needsOf(policy).reach));
   const start = from - Math.max(...reaches);
-  const [oldest] = checks.toSorted((a, b) => a.at - b.at);
+  const oldestAt = checks.reduce((oldest, { at }) => Math.min(oldest, at), Number.POSITIVE_INFINITY);
   const facts: Fact[] = [];
-  if (oldest && oldest.at > start + DAY_MS)
+  if (checks.length > 0 && oldestAt > start + DAY_MS)
     facts.push(
       fact(
         "checks_begin_late",
-        `The checks begin on ${formatInstant(oldest.at)}: before that, windows are empty or not full.`,
+        `The checks begin on ${formatInstant(oldestAt)}: before that, windows are empty or not full.`,
       ),
     );
   const names = new Set<string>();
