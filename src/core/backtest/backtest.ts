@@ -3,11 +3,11 @@ import { PermanentError } from "../errors.ts";
 import { formatCount } from "../format.ts";
 import { CHECKS, type Policy } from "../policy.ts";
 import { createBufferPast } from "./buffer-past.ts";
-import { type Fact, listUnknowns } from "./unknowns.ts";
+import { type Unknown, listUnknowns } from "./unknowns.ts";
 import type { BacktestInput, Cadence } from "./input.ts";
 import { measure, type Measures } from "./measure.ts";
 import type { Past, PastDecision } from "./past.ts";
-import { createReplay, type Firing, type Look, type Replay } from "./replay.ts";
+import { createReplay, type Firing, type Evaluation, type Replay } from "./replay.ts";
 
 /** A firing of one policy that the other does not share. */
 export interface Difference extends Pick<Firing, "at" | "why"> {
@@ -45,12 +45,12 @@ export interface Backtest {
   lost: readonly Difference[];
   /** Null if nothing was recorded, or decisions were simulated at other times. */
   reproduction: Reproduction | null;
-  unknowns: readonly Fact[];
+  unknowns: readonly Unknown[];
 }
 
 const DAY_MS = 86_400_000;
-const LOOKS_A_STEP = 50;
-const MOST_LOOKS = 1_000_000;
+const EVALUATIONS_A_STEP = 50;
+const MOST_EVALUATIONS = 1_000_000;
 
 /** A decision that is due is made a little later, so a recorded one that follows so soon is the same. */
 const DELAY_MS = 10 * 60_000;
@@ -77,27 +77,29 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
   let hasActedBefore = false;
   const compare = createComparison(input, exceptions, () => hasActedBefore);
 
-  let looks = 0;
-  for (const { at, recorded, isPlanned } of listLooks(input, [own, ...(other ? [other] : [])])) {
-    looks += 1;
-    if (looks % LOOKS_A_STEP === 0) yield (at - past.from) / (past.to - past.from);
+  let count = 0;
+  for (const { at, recorded, isPlanned } of listTimes(input, [own, ...(other ? [other] : [])])) {
+    count += 1;
+    if (count % EVALUATIONS_A_STEP === 0) yield (at - past.from) / (past.to - past.from);
     own.moveTo(at);
     other?.moveTo(at);
     const decides = (replay: Replay): boolean =>
       replay.isDue() || (isPlanned && (recorded !== null || replay.isStale()));
     const actedBefore = own.firings.length + own.assumedApprovals() > 0;
-    const ownLook = decides(own) ? own.decide(recorded) : null;
-    if (recorded !== null && ownLook !== null) {
+    const ownEvaluation = decides(own) ? own.decide(recorded) : null;
+    if (recorded !== null && ownEvaluation !== null) {
       // Until then, the replay was on its own.
       if (recordedCount === 0) hasActedBefore = actedBefore;
       recordedCount += 1;
-      compare(recorded, ownLook);
+      compare(recorded, ownEvaluation);
     }
     if (!other) continue;
-    const otherLook = decides(other) ? other.decide(recorded) : null;
-    const [ownFired, otherFired] = [isTrigger(ownLook), isTrigger(otherLook)];
-    if (otherFired && !ownFired) gained.push(describe(otherLook as Look, ownLook ?? own.peek()));
-    if (ownFired && !otherFired) lost.push(describe(ownLook as Look, otherLook ?? other.peek()));
+    const otherEvaluation = decides(other) ? other.decide(recorded) : null;
+    const [ownFired, otherFired] = [isTrigger(ownEvaluation), isTrigger(otherEvaluation)];
+    if (otherFired && !ownFired)
+      gained.push(describe(otherEvaluation as Evaluation, ownEvaluation ?? own.peek()));
+    if (ownFired && !otherFired)
+      lost.push(describe(ownEvaluation as Evaluation, otherEvaluation ?? other.peek()));
   }
 
   const earlier = past.trainings
@@ -125,24 +127,24 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
   };
 }
 
-function isTrigger(look: Look | null): boolean {
-  return look?.judgement.decision === "trigger";
+function isTrigger(evaluation: Evaluation | null): boolean {
+  return evaluation?.judgement.decision === "trigger";
 }
 
-/** A planned look, or one that a policy takes by itself. */
-interface PlannedLook {
+/** A planned time, or one at which a policy decides by itself. */
+interface EvaluationTime {
   at: number;
   recorded: PastDecision | null;
   isPlanned: boolean;
 }
 
 /** The times at which anything is decided, in order. What is due is asked anew each time. */
-function* listLooks(
+function* listTimes(
   { past, cadence }: Pick<BacktestInput, "past" | "cadence">,
   replays: readonly Replay[],
-): Generator<PlannedLook> {
-  const plan = planLooks(past, cadence);
-  let [next, looks] = [0, 0];
+): Generator<EvaluationTime> {
+  const plan = planTimes(past, cadence);
+  let [next, count] = [0, 0];
   for (;;) {
     const { at: plannedAt, recorded } = plan(next);
     const due = Math.min(...replays.map((replay) => replay.dueAt()));
@@ -151,20 +153,20 @@ function* listLooks(
     if (at > past.to) return;
     const isPlanned = at === plannedAt;
     if (isPlanned) next += 1;
-    looks += 1;
-    if (looks > MOST_LOOKS)
+    count += 1;
+    if (count > MOST_EVALUATIONS)
       throw new PermanentError(
         "TOO_MUCH_HISTORY",
-        `The replay would take more than ${formatCount(MOST_LOOKS)} steps: choose a longer --every or a shorter --since`,
+        `The replay would take more than ${formatCount(MOST_EVALUATIONS)} steps: choose a longer --every or a shorter --since`,
       );
     yield { at, recorded: isPlanned ? recorded : null, isPlanned };
   }
 }
 
-type Plan = (index: number) => Pick<PlannedLook, "at" | "recorded">;
+type Plan = (index: number) => Pick<EvaluationTime, "at" | "recorded">;
 
 /** Before the first recorded decision, policies decide daily. */
-function planLooks(past: Past, cadence: Cadence): Plan {
+function planTimes(past: Past, cadence: Cadence): Plan {
   const { from, to } = past;
   if (typeof cadence === "object") return (index) => ({ at: from + index * cadence.everyMs, recorded: null });
   const recorded = past.decisions.filter(({ at }) => at >= from && at <= to);
@@ -202,7 +204,7 @@ function findKnownFrom(
 }
 
 /** Says what kept a policy from firing when the other one did. */
-function describe(fired: Look, held: Look): Difference {
+function describe(fired: Evaluation, held: Evaluation): Difference {
   const { failed } = held.judgement;
   return {
     at: fired.at,
@@ -237,7 +239,7 @@ function createComparison(
   { policyHash }: Pick<BacktestInput, "policyHash">,
   exceptions: Reproduction["exceptions"][number][],
   hasActedBefore: () => boolean,
-): (recorded: PastDecision, look: Look) => void {
+): (recorded: PastDecision, evaluation: Evaluation) => void {
   let firstAt: number | null = null;
   return (recorded, { at, judgement }) => {
     const [was, is] = [
@@ -263,6 +265,6 @@ function verdictOf(decision: string, codes: readonly string[]): string {
   return `${decision} (${codes.join(", ")})`;
 }
 
-function codesOf({ failed, reason }: Look["judgement"]): readonly string[] {
+function codesOf({ failed, reason }: Evaluation["judgement"]): readonly string[] {
   return failed.length > 0 ? failed : [reason];
 }

@@ -30,7 +30,7 @@ export interface Firing {
 }
 
 /** What a policy says at a simulated time. */
-export interface Look {
+export interface Evaluation {
   at: number;
   judgement: Judgement;
   /** Why, in a few words. */
@@ -48,9 +48,9 @@ export interface Replay {
   /** Whether something has changed since it decided last, so that it may decide otherwise. */
   isStale(): boolean;
   /** What it would decide now. */
-  peek(): Look;
+  peek(): Evaluation;
   /** Decides, with all that follows. @param recorded The decision that was recorded at this very time. */
-  decide(recorded: PastDecision | null): Look;
+  decide(recorded: PastDecision | null): Evaluation;
   firings: readonly Firing[];
   /** How many approvals nobody is known to have given. */
   assumedApprovals(): number;
@@ -99,7 +99,7 @@ export function createReplay(
     .toSorted((a, b) => a - b);
   let isSnoozed = false;
 
-  function look(forced: PastDecision["forced"]): Look & { evidence: Evidence } {
+  function evaluate(forced: PastDecision["forced"]): Evaluation & { evidence: Evidence } {
     const evidence = readEvidence(now, forced);
     const judgement = decide(evidence, policy);
     return { at: now, evidence, judgement, why: () => describeWhy(evidence, policy, judgement) };
@@ -164,9 +164,9 @@ export function createReplay(
     dueAt: () => Math.min(nextLookAt, callAt, ends[0] ?? NEVER, unsnoozed[0] ?? NEVER),
     isDue: () => now >= Math.min(nextLookAt, callAt),
     isStale: () => isStale,
-    peek: () => look(null),
+    peek: () => evaluate(null),
     decide(recorded) {
-      const found = look(recorded?.forced ?? null);
+      const found = evaluate(recorded?.forced ?? null);
       const { evidence, judgement } = found;
       synthetic -= 1;
       const id = recorded?.id ?? synthetic;

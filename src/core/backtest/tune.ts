@@ -3,7 +3,7 @@ import { replayInSteps } from "./backtest.ts";
 import type { BacktestInput } from "./input.ts";
 import type { Measures } from "./measure.ts";
 import type { Firing } from "./replay.ts";
-import type { Fact } from "./unknowns.ts";
+import type { Unknown } from "./unknowns.ts";
 import { listThresholds, scale, type Threshold, withThresholds } from "./thresholds.ts";
 
 /** A policy that was tried. */
@@ -25,7 +25,7 @@ export interface Tuning {
   /** By trainings a month. */
   trials: readonly Trial[];
   /** What the replays cannot know. */
-  unknowns: readonly Fact[];
+  unknowns: readonly Unknown[];
 }
 
 export interface TuneInput extends Omit<BacktestInput, "candidate"> {
@@ -47,7 +47,7 @@ export function* tuneInSteps(input: TuneInput): Generator<number, Tuning> {
   const valuesInForce = new Map(thresholds.map(({ path, value }) => [path, value]));
   const known = new Map<string, Trial>();
   let [done, expected] = [0, 1];
-  let unknowns: readonly Fact[] | null = null;
+  let unknowns: readonly Unknown[] | null = null;
 
   function* attempt(changes: readonly Threshold[]): Generator<number, Trial | null> {
     const real = changes.filter(({ path, value }) => valuesInForce.get(path) !== value);

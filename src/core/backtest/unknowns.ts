@@ -7,7 +7,7 @@ import type { BacktestInput } from "./input.ts";
 import type { BufferPast } from "./buffer-past.ts";
 
 /** Something that a replay cannot know, or had to assume. */
-export interface Fact {
+export interface Unknown {
   code:
     | "checks_begin_late"
     | "decisions_begin_late"
@@ -25,14 +25,14 @@ export interface Fact {
 const DAY_MS = 86_400_000;
 
 /** What the replay cannot know, in the order of how much it may change the result. */
-export function listUnknowns(input: BacktestInput, buffer: BufferPast, assumedApprovals: number): Fact[] {
+export function listUnknowns(input: BacktestInput, buffer: BufferPast, assumedApprovals: number): Unknown[] {
   return [
     ...aboutChecks(input),
     ...aboutBuffer(input, buffer),
     ...aboutTrainings(input),
     ...(assumedApprovals > 0 || hasUnrecordedApproval(input)
       ? [
-          fact(
+          entry(
             "approvals_assumed",
             `${formatCount(assumedApprovals)} approvals had to be assumed: granted after the median delay.`,
           ),
@@ -41,21 +41,21 @@ export function listUnknowns(input: BacktestInput, buffer: BufferPast, assumedAp
   ];
 }
 
-const fact = (code: Fact["code"], text: string): Fact => ({ code, text });
+const entry = (code: Unknown["code"], text: string): Unknown => ({ code, text });
 
 function hasUnrecordedApproval({ candidate, past }: BacktestInput): boolean {
   return candidate !== null && settingsOf(candidate, approval) !== null && past.approvals.length === 0;
 }
 
-function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact[] {
+function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Unknown[] {
   const { checks, from, events } = past;
   const reaches = [inForce, ...(candidate ? [candidate] : [])].map((policy) => toMs(needsOf(policy).reach));
   const start = from - Math.max(...reaches);
   const oldestAt = checks.reduce((oldest, { at }) => Math.min(oldest, at), Number.POSITIVE_INFINITY);
-  const facts: Fact[] = [];
+  const unknowns: Unknown[] = [];
   if (checks.length > 0 && oldestAt > start + DAY_MS)
-    facts.push(
-      fact(
+    unknowns.push(
+      entry(
         "checks_begin_late",
         `The checks begin on ${formatInstant(oldestAt)}: before that, windows are empty or not full.`,
       ),
@@ -63,8 +63,8 @@ function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact
   const names = new Set<string>();
   const duplicates = checks.filter(({ names: [name = ""] }) => names.size === names.add(name).size).length;
   if (duplicates > 0)
-    facts.push(
-      fact(
+    unknowns.push(
+      entry(
         "duplicate_checks",
         `${formatCount(duplicates)} checks are there more than once; each counts, as in a decision.`,
       ),
@@ -73,8 +73,8 @@ function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact
     checks.map(({ names: [name = ""], at }) => ({ id: Number.parseInt(name, 10), at })),
   );
   if (backwards > 0)
-    facts.push(
-      fact(
+    unknowns.push(
+      entry(
         "clock_backwards",
         `${formatCount(backwards)} checks are dated before one with a lower id: the source's clock went backwards, or they came late. They count by their dates.`,
       ),
@@ -86,15 +86,17 @@ function aboutChecks({ past, inForce, candidate, cadence }: BacktestInput): Fact
     firstDecision.at > from + DAY_MS &&
     checks.some(({ at }) => at >= from && at < firstDecision.at - DAY_MS)
   )
-    facts.push(
-      fact(
+    unknowns.push(
+      entry(
         "decisions_begin_late",
         `Decisions are on record from ${formatInstant(firstDecision.at)} on; before that, policies were replayed daily.`,
       ),
     );
   if (cadence === "events" && !events.some((at) => at >= from))
-    facts.push(fact("no_events", "No event is on record in this time, so nothing was evaluated at events."));
-  return facts;
+    unknowns.push(
+      entry("no_events", "No event is on record in this time, so nothing was evaluated at events."),
+    );
+  return unknowns;
 }
 
 /** How many of some items, by ascending id, are dated more than a minute before an earlier one. */
@@ -108,45 +110,45 @@ function countBackwards(items: readonly { id: number; at: number }[]): number {
   return count;
 }
 
-function aboutBuffer({ past, inForce, candidate }: BacktestInput, counted: BufferPast): Fact[] {
+function aboutBuffer({ past, inForce, candidate }: BacktestInput, counted: BufferPast): Unknown[] {
   const policies = [inForce, ...(candidate ? [candidate] : [])];
   const measuresBuffer = policies.some(({ when }) =>
     listCriteria(when).some(({ criterion }) => criterion.measuresBuffer),
   );
   if (!measuresBuffer) return [];
   const { arrivals, arrivalStepMs, buffer, from } = past;
-  const facts: Fact[] = [];
+  const unknowns: Unknown[] = [];
   const untimed = arrivals.filter(({ at }) => at === null).reduce((sum, { rows }) => sum + rows, 0);
   if (untimed > 0)
-    facts.push(
-      fact(
+    unknowns.push(
+      entry(
         "arrival_unknown",
         `When ${formatCount(untimed)} ${buffer.unit} arrived is unknown, so they count from the beginning.`,
       ),
     );
   if (arrivalStepMs > 1)
-    facts.push(
-      fact(
+    unknowns.push(
+      entry(
         "arrival_rounded",
         `Times of arrival are rounded up to the ${arrivalStepMs > 60_000 ? "hour" : "minute"}: there are too many.`,
       ),
     );
   const missing = counted.missing.filter(({ at, rows }) => at >= from && rows > 0);
   if (missing.length > 0)
-    facts.push(
-      fact(
+    unknowns.push(
+      entry(
         "rows_deleted",
         `${formatCount(missing.length)} decisions saw more ${buffer.unit} than are left: rows were deleted since. The recorded sizes are used; with other trainings they would have been deleted at other times.`,
       ),
     );
-  return facts;
+  return unknowns;
 }
 
-function aboutTrainings({ settings: { isMock, usualSeconds } }: BacktestInput): Fact[] {
+function aboutTrainings({ settings: { isMock, usualSeconds } }: BacktestInput): Unknown[] {
   return isMock || usualSeconds !== null
     ? []
     : [
-        fact(
+        entry(
           "duration_unknown",
           "No training has ended yet, so how long one takes is unknown; trainings are assumed to end immediately.",
         ),
