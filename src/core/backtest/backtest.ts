@@ -3,11 +3,12 @@ import { PermanentError } from "../errors.ts";
 import { formatCount } from "../format.ts";
 import { CHECKS, type Policy } from "../policy.ts";
 import { createBufferPast } from "./buffer-past.ts";
-import { type Unknown, listUnknowns } from "./unknowns.ts";
 import type { BacktestInput, Cadence } from "./input.ts";
 import { measure, type Measures } from "./measure.ts";
 import type { Past, PastDecision } from "./past.ts";
-import { createReplay, type Firing, type Evaluation, type Replay } from "./replay.ts";
+import { createReplay, type Evaluation, type Firing, type Replay } from "./replay.ts";
+import { createReproduction, type Reproduction } from "./reproduction.ts";
+import { listUnknowns, type Unknown } from "./unknowns.ts";
 
 /** A firing of one policy that the other does not share. */
 export interface Difference extends Pick<Firing, "at" | "why"> {
@@ -17,14 +18,6 @@ export interface Difference extends Pick<Firing, "at" | "why"> {
   because: string;
   /** When the other policy fired for the same alerts; null if it never did. */
   otherAt: number | null;
-}
-
-/** How the replay of the policy in force compares with what was recorded. */
-export interface Reproduction {
-  /** Recorded decisions in the period, and how many of them the replay reached too. */
-  recorded: number;
-  reproduced: number;
-  exceptions: readonly { id: number; at: number; recorded: string; replayed: string; because: string }[];
 }
 
 export interface ReplayedPolicy {
@@ -72,10 +65,7 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
   const other = candidate && createReplay(past, candidate, buffer, settings);
   const lost: Difference[] = [];
   const gained: Difference[] = [];
-  const exceptions: Reproduction["exceptions"][number][] = [];
-  let recordedCount = 0;
-  let hasActedBefore = false;
-  const compare = createComparison(input, exceptions, () => hasActedBefore);
+  const reproduction = createReproduction(input.policyHash);
 
   let count = 0;
   for (const { at, recorded, isPlanned } of listTimes(input, [own, ...(other ? [other] : [])])) {
@@ -85,14 +75,9 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
     other?.moveTo(at);
     const decides = (replay: Replay): boolean =>
       replay.isDue() || (isPlanned && (recorded !== null || replay.isStale()));
-    const actedBefore = own.firings.length + own.assumedApprovals() > 0;
+    const hasActed = own.firings.length + own.assumedApprovals() > 0;
     const ownEvaluation = decides(own) ? own.decide(recorded) : null;
-    if (recorded !== null && ownEvaluation !== null) {
-      // Until then, the replay was on its own.
-      if (recordedCount === 0) hasActedBefore = actedBefore;
-      recordedCount += 1;
-      compare(recorded, ownEvaluation);
-    }
+    if (recorded !== null && ownEvaluation !== null) reproduction.add(recorded, ownEvaluation, hasActed);
     if (!other) continue;
     const otherEvaluation = decides(other) ? other.decide(recorded) : null;
     const [ownFired, otherFired] = [isTrigger(ownEvaluation), isTrigger(otherEvaluation)];
@@ -119,10 +104,7 @@ export function* replayInSteps(input: BacktestInput): Generator<number, Backtest
     candidate: candidate && other && summarize(candidate, other),
     gained: withCounterparts(gained, other, own),
     lost: withCounterparts(lost, own, other),
-    reproduction:
-      input.cadence === "recorded" && recordedCount > 0
-        ? { recorded: recordedCount, reproduced: recordedCount - exceptions.length, exceptions }
-        : null,
+    reproduction: input.cadence === "recorded" ? reproduction.result() : null,
     unknowns: listUnknowns(input, buffer, own.assumedApprovals() + (other?.assumedApprovals() ?? 0)),
   };
 }
@@ -232,39 +214,4 @@ function withCounterparts(
     const match = other?.firings.find(({ alerts }) => alerts.some((alert) => own.has(alert)));
     return { ...difference, otherAt: match?.at ?? null };
   });
-}
-
-/** Compares the replayed policy in force with recorded decisions; what follows from a difference is one, too. */
-function createComparison(
-  { policyHash }: Pick<BacktestInput, "policyHash">,
-  exceptions: Reproduction["exceptions"][number][],
-  hasActedBefore: () => boolean,
-): (recorded: PastDecision, evaluation: Evaluation) => void {
-  let firstAt: number | null = null;
-  return (recorded, { at, judgement }) => {
-    const [was, is] = [
-      verdictOf(recorded.decision, recorded.codes),
-      verdictOf(judgement.decision, codesOf(judgement)),
-    ];
-    if (was === is) return;
-    const other = recorded.policyHash !== policyHash;
-    const hasDiverged = firstAt !== null;
-    if (recorded.decision !== judgement.decision) firstAt ??= at;
-    const because = other
-      ? "another policy was in force"
-      : hasActedBefore()
-        ? "the replay acted before the first recorded decision"
-        : hasDiverged
-          ? "it follows from an earlier difference"
-          : "the sources have changed since";
-    exceptions.push({ id: recorded.id, at, recorded: was, replayed: is, because });
-  };
-}
-
-function verdictOf(decision: string, codes: readonly string[]): string {
-  return `${decision} (${codes.join(", ")})`;
-}
-
-function codesOf({ failed, reason }: Evaluation["judgement"]): readonly string[] {
-  return failed.length > 0 ? failed : [reason];
 }
