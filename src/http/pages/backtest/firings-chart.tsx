@@ -2,6 +2,7 @@ import { scaleUtc } from "d3-scale";
 import type { Backtest, ReplayedPolicy } from "../../../core/backtest/backtest.ts";
 import { formatInstant } from "../../../core/format.ts";
 import { AXIS, EDGE, LANE, LEFT, WIDTH } from "../../parts/timeline/layout.ts";
+import { TimeAxis } from "../../parts/timeline/time-axis.tsx";
 
 /** When each policy would have trained, on one axis in UTC. What only one of them does is filled. */
 export function FiringsChart({ result }: { result: Backtest }) {
@@ -21,14 +22,7 @@ export function FiringsChart({ result }: { result: Backtest }) {
       role="group"
       aria-label="Trainings over time. The lists below have the dates."
     >
-      {x.ticks(8).map((tick) => (
-        <g>
-          <line class="axis" x1={x(tick)} x2={x(tick)} y1={0} y2={bottom} />
-          <text x={x(tick)} y={bottom + 18} text-anchor="middle">
-            {x.tickFormat(8)(tick)}
-          </text>
-        </g>
-      ))}
+      <TimeAxis x={x} bottom={bottom} />
       {lanes.map(({ name, policy, own }, index) => (
         <Lane name={name} policy={policy} own={own} top={index * LANE} x={(at) => x(at)} />
       ))}

@@ -4,6 +4,7 @@ import { BufferPanel } from "./buffer-panel.tsx";
 import { FeaturePanel } from "./feature-panel.tsx";
 import { DecisionLane, PlannedLane, TrainingLane } from "./lanes.tsx";
 import { AXIS, EDGE, type FeatureSeries, GAP, LANE, LEFT, PANEL, type Planned, WIDTH } from "./layout.ts";
+import { TimeAxis } from "./time-axis.tsx";
 
 /**
  * A model's past and plans on one time axis: a panel for each feature with its threshold, one for the buffer, a lane each for
@@ -29,7 +30,6 @@ export function Timeline({
   const bufferTop = panels;
   const lanesTop = bufferTop + PANEL + GAP;
   const bottom = lanesTop + 3 * LANE;
-  const ticks = x.ticks(8);
   return (
     <svg
       class="chart"
@@ -37,14 +37,7 @@ export function Timeline({
       role="group"
       aria-label={`Drift, buffer, decisions and trainings over time. The table below has the figures.`}
     >
-      {ticks.map((tick) => (
-        <g>
-          <line class="axis" x1={x(tick)} x2={x(tick)} y1={0} y2={bottom} />
-          <text x={x(tick)} y={bottom + 18} text-anchor="middle">
-            {x.tickFormat(8)(tick)}
-          </text>
-        </g>
-      ))}
+      <TimeAxis x={x} bottom={bottom} />
       {features.map((series, index) => (
         <FeaturePanel series={series} x={x} top={index * (PANEL + GAP)} />
       ))}
