@@ -32,17 +32,32 @@ export function contentOf({ evidence, policy, verdict, shadow, ...decided }: Dec
     model: decided.model,
     cause: decided.cause,
     decision: decided.decision,
-    reason: verdict.reason,
-    reasonCodes: verdict.failed.length > 0 ? verdict.failed : [verdict.reason],
-    bufferSize: evidence.buffer.size,
-    driftScore: verdict.driftScore,
-    driftRatio: computeDriftRatio(evidence),
+    ...reasonsOf(verdict),
+    ...deriveFigures(evidence, verdict),
     notes: decided.notes,
     trainer: decided.trainer,
     evidence,
-    criteria: verdict.criteria,
     policy: toRecordedPolicy(policy),
     policyHash: decided.policyHash,
+    // During an upgrade, a worker of another version may have reached the verdict.
+    evaluator: verdict.evaluator,
+    shadow,
+  };
+}
+export type DecisionContent = ReturnType<typeof contentOf>;
+
+/** Why a decision was made, as it is recorded. */
+export function reasonsOf({ reason, failed }: { reason: string; failed: readonly string[] }) {
+  return { reason, reasonCodes: failed.length > 0 ? failed : [reason] };
+}
+
+/** What else is recorded of a decision that follows from its evidence and verdict. */
+export function deriveFigures(evidence: Evidence, verdict: Verdict) {
+  return {
+    bufferSize: evidence.buffer.size,
+    driftScore: verdict.driftScore,
+    driftRatio: computeDriftRatio(evidence),
+    criteria: verdict.criteria,
     alertIds: evidence.alerts.ids,
     /** The model's last decision that the evidence saw; null for none. */
     previousId: evidence.lastDecisions[0]?.id ?? null,
@@ -50,12 +65,8 @@ export function contentOf({ evidence, policy, verdict, shadow, ...decided }: Dec
     newestAlertAt: findNewestAlertTime(evidence),
     explanation: verdict.explanation,
     forced: verdict.forced,
-    // During an upgrade, a worker of another version may have reached the verdict.
-    evaluator: verdict.evaluator,
-    shadow,
   };
 }
-export type DecisionContent = ReturnType<typeof contentOf>;
 
 /** The part of the evidence that says when the newest check of the decision was. */
 export const AlertTimes = z.object({

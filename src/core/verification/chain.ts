@@ -105,10 +105,8 @@ export function createChains(hashLink: (link: Link) => string, pruned: PrunedPla
 
   /** Whether a row continues the one before it. */
   function continues(row: ChainedRow): boolean {
-    const { model, previousSha256 } = row;
-    const last = chainOf(model).known.at(-1);
-    if (!last) return previousSha256 === placeOf(row).start;
-    return previousSha256 === last.sha256 || previousSha256 === last.link;
+    const last = chainOf(row.model).known.at(-1);
+    return last ? isContinuedBy(row)(last) : row.previousSha256 === placeOf(row).start;
   }
 
   /** How a row stands to what was pruned, also since it was read. */
@@ -149,13 +147,16 @@ export function createChains(hashLink: (link: Link) => string, pruned: PrunedPla
     findGap(row: ChainedRow): number | null {
       if (row.sha256 === null || continues(row)) return null;
       const { known } = chainOf(row.model);
-      const isKnown = known.some(
-        ({ sha256, link }) => row.previousSha256 === sha256 || row.previousSha256 === link,
-      );
+      const isKnown = known.some(isContinuedBy(row));
       return isKnown || row.previousSha256 === null ? null : (known.at(-1)?.id ?? BEFORE_ALL);
     },
     hasRows: (model: string): boolean => chains.has(model),
   };
+}
+
+/** Tells the row whose hash, as recorded or as it stands, another one continues. */
+function isContinuedBy({ previousSha256 }: ChainedRow): (row: KnownRow) => boolean {
+  return ({ sha256, link }) => previousSha256 === sha256 || previousSha256 === link;
 }
 
 function checkUnhashed(row: ChainedRow): VerificationFault[] {
@@ -219,9 +220,7 @@ function checkPlace(
     const text = `#${other} was changed: its hashes were removed, which #${id} continues`;
     return { kind: "changed", model, decisionId: other, text };
   };
-  const place = known.findLastIndex(
-    ({ sha256, link }) => previousSha256 === sha256 || previousSha256 === link,
-  );
+  const place = known.findLastIndex(isContinuedBy(row));
   if (place >= 0) return inserted(known.slice(place + 1), `continues #${known[place]?.id}`);
   const last = known.at(-1);
   if (last && previousSha256 === start)

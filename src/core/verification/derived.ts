@@ -1,6 +1,5 @@
-import { findNewestAlertTime } from "../decision-content.ts";
+import { deriveFigures, reasonsOf } from "../decision-content.ts";
 import { isMock } from "../dispatch/dispatch.ts";
-import { computeDriftRatio } from "../drift-ratio.ts";
 import type { Verdict } from "../evaluate.ts";
 import type { Evidence } from "../evidence.ts";
 import type { RecordedContent } from "./content.ts";
@@ -15,29 +14,17 @@ export function deriveFields(
   verdict: Verdict,
   trainer: string | null,
 ): Partial<RecordedContent> {
-  return {
-    ...deriveOutcome(verdict, trainer),
-    bufferSize: evidence.buffer.size,
-    driftScore: verdict.driftScore,
-    driftRatio: computeDriftRatio(evidence),
-    criteria: verdict.criteria,
-    alertIds: evidence.alerts.ids,
-    previousId: evidence.lastDecisions[0]?.id ?? null,
-    nextLookAt: verdict.nextLookAt,
-    newestAlertAt: findNewestAlertTime(evidence),
-    explanation: verdict.explanation,
-    forced: verdict.forced,
-  };
+  return { ...deriveOutcome(verdict, trainer), ...deriveFigures(evidence, verdict) };
 }
 
 /** Those of them that every version of the evaluator must reach. */
 export function deriveOutcome(
-  { decision, reason, failed }: Pick<Verdict, "decision" | "reason"> & { failed: readonly string[] },
+  verdict: Pick<Verdict, "decision" | "reason"> & { failed: readonly string[] },
   trainer: string | null,
 ): Partial<RecordedContent> {
+  const { decision } = verdict;
   return {
     decision: decision === "trigger" && isMock(trainer ?? "") ? "trigger_mock" : decision,
-    reason,
-    reasonCodes: failed.length > 0 ? failed : [reason],
+    ...reasonsOf(verdict),
   };
 }

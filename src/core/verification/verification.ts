@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { formatCount } from "../format.ts";
+import { formatQuantity } from "../format.ts";
 import { VerificationFault } from "./fault.ts";
 
 /** The newest chained decision of a model: what is kept elsewhere to find a history that was rewritten. */
@@ -52,8 +52,8 @@ export type Verification = z.infer<typeof Verification>;
 export function summarizeVerification(verification: Verification): string {
   const { decisions, models, faultCount, uncovered } = verification;
   const covered = models.filter((model) => model.decisions > 0).length;
-  const verified = `Verified ${count(decisions, "decision")} of ${count(covered, "model")}`;
-  const found = faultCount === 0 ? "no faults" : count(faultCount, "fault");
+  const verified = `Verified ${formatQuantity(decisions, "decision")} of ${formatQuantity(covered, "model")}`;
+  const found = faultCount === 0 ? "no faults" : formatQuantity(faultCount, "fault");
   return [`${verified}: ${found}`, ...describeUncovered(uncovered)].join("; ");
 }
 
@@ -61,7 +61,7 @@ export function summarizeVerification(verification: Verification): string {
 export function describePruned({ pruned }: { pruned: readonly PrunedDecisions[] }): string[] {
   return pruned.map(
     ({ model, decisions, upTo }) =>
-      `${model}: ${count(decisions, "decision")} up to #${upTo} ${decisions === 1 ? "was" : "were"} pruned`,
+      `${model}: ${formatQuantity(decisions, "decision")} up to #${upTo} ${decisions === 1 ? "was" : "were"} pruned`,
   );
 }
 
@@ -72,9 +72,5 @@ function describeUncovered(uncovered: Uncovered): string[] {
     [uncovered.olderEvaluator, "of an older evaluator: explanations not compared"],
     [uncovered.newerEvaluator, "of a newer evaluator: verdicts not compared"],
   ];
-  return texts.flatMap(([rows, text]) => (rows === 0 ? [] : [`${count(rows, "row")} ${text}`]));
-}
-
-function count(number: number, noun: string): string {
-  return `${formatCount(number)} ${noun}${number === 1 ? "" : "s"}`;
+  return texts.flatMap(([rows, text]) => (rows === 0 ? [] : [`${formatQuantity(rows, "row")} ${text}`]));
 }

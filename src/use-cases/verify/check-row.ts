@@ -1,6 +1,4 @@
-import { createHash } from "node:crypto";
 import type { z } from "zod";
-import { canonicalJson } from "../../core/canonical-json.ts";
 import { findNewestAlertTime } from "../../core/decision-content.ts";
 import { messageOf } from "../../core/errors.ts";
 import { evaluate } from "../../core/evaluate.ts";
@@ -15,6 +13,7 @@ import { columnOf, contentFrom, type RecordedContent, toUtc } from "../../core/v
 import { deriveFields, deriveOutcome } from "../../core/verification/derived.ts";
 import type { VerificationFault } from "../../core/verification/fault.ts";
 import { isSameInstant } from "../../core/verification/instant.ts";
+import { digestCanonical } from "../../postgres/canonical-hash.ts";
 import type { RecordedRow } from "../../postgres/verification.ts";
 
 /** What a row says by itself: whether it is what was recorded, and whether its verdict follows from its evidence. */
@@ -50,18 +49,9 @@ function check(row: RecordedRow, judges: boolean): RowCheck {
   const recorded = contentFrom(columns, newestAlertAt);
   const compared = judges ? findScope(row, basis) : "nothing";
   const derived = derive(basis, row.trainer, compared);
-  const { id, model, previousId, decisionDate, contentSha256, previousSha256, sha256, evaluator } = row;
   const content = hashContent(recorded);
   return {
-    id,
-    model,
-    hasRun: row.runId !== null,
-    previousId,
-    decisionDate,
-    contentSha256,
-    previousSha256,
-    sha256,
-    evaluator,
+    ...placeOf(row),
     content,
     compared,
     ...compare(row, { recorded, content, derived, basis, compared }),
@@ -70,23 +60,22 @@ function check(row: RecordedRow, judges: boolean): RowCheck {
 
 /** What is known of a row that cannot be checked, as when a column is nested so deeply that no stack suffices. */
 function toUnreadable(row: RecordedRow, why: string): RowCheck {
-  const { id, model, previousId, decisionDate, evaluator, contentSha256, previousSha256, sha256 } = row;
+  const { id, model } = row;
   const text = `#${id} was changed: it cannot be read: ${why}`;
   return {
-    id,
-    model,
-    hasRun: row.runId !== null,
-    previousId,
-    decisionDate,
-    evaluator,
-    contentSha256,
-    previousSha256,
-    sha256,
+    ...placeOf(row),
     content: "",
     compared: "nothing",
     faults: [{ kind: "changed", model, decisionId: id, text }],
     changedContent: null,
   };
+}
+
+/** What is recorded of a row's place in its chain. */
+function placeOf(row: RecordedRow): Omit<ChainedRow, "content"> {
+  const { id, model, previousId, decisionDate, contentSha256, previousSha256, sha256, evaluator } = row;
+  const hasRun = row.runId !== null;
+  return { id, model, hasRun, previousId, decisionDate, contentSha256, previousSha256, sha256, evaluator };
 }
 
 /** The hash of a row, over what the trigger `retrigger_chain_decision` writes. */
@@ -105,7 +94,7 @@ export function hashContent(content: Partial<RecordedContent>): string {
 
 /** The SHA-256 of a value's canonical JSON, hexadecimal. */
 function hash(value: unknown): string {
-  return createHash("sha256").update(canonicalJson(value)).digest("hex");
+  return digestCanonical(value).toString("hex");
 }
 
 type Basis =
