@@ -1,5 +1,3 @@
-import { WRITTEN_DATE } from "./decision-sql.ts";
-import { selectModelNames } from "./model-names.ts";
 import type pg from "pg";
 import { z } from "zod";
 import { AlertTimes, type DecisionContent, findNewestAlertTime } from "../core/decision-content.ts";
@@ -11,6 +9,8 @@ import {
   LISTED_COLUMNS,
   TRAINING,
 } from "./decision-log.ts";
+import { WRITTEN_DATE } from "./decision-sql.ts";
+import { selectModelNames } from "./model-names.ts";
 
 /** Which decisions to export. */
 export type ExportFilter = Pick<

@@ -1,6 +1,6 @@
+import type pg from "pg";
 import { WRITTEN_DATE } from "./decision-sql.ts";
 import { selectModelNames } from "./model-names.ts";
-import type pg from "pg";
 
 /** The columns of a decision that say what was decided, and its place in the chain. JSON columns are the text of their value. */
 export interface RecordedRow {

@@ -1,9 +1,9 @@
-import { selectModelNames } from "../model-names.ts";
 import type pg from "pg";
 import { PermanentError } from "../../core/errors.ts";
 import { toMs } from "../../core/duration.ts";
 import type { PointInTime } from "../../core/point-in-time.ts";
 import { decisionInstant } from "../evidence-sql.ts";
+import { selectModelNames } from "../model-names.ts";
 import { type Batch, LIMIT_MS, pruneBatch, pruneDecisionBatch } from "./batches.ts";
 import { type KeptBecause, KEPT_DAYS, selectKept } from "./kept-sql.ts";
 import { IS_PRUNABLE, type Part, TABLE_OF } from "./parts.ts";
