@@ -1,9 +1,10 @@
 import { parsePolicy, GUIDE_POLICY } from "../src/core/policy.ts";
-import { backtest } from "../src/core/backtest/backtest.ts";
+import { replayInSteps } from "../src/core/backtest/backtest.ts";
 import type { Past } from "../src/core/backtest/past.ts";
+import { runInSteps } from "../src/use-cases/run-in-steps.ts";
 
 /*
- * Replays a year of hourly looks, for a policy in force and a candidate: `npm run bench:backtest`. Three features are checked every
+ * Replays a year of hourly evaluations, for a policy in force and a candidate: `npm run bench:backtest`. Three features are checked every
  * hour, and 500 batches arrive.
  */
 
@@ -50,22 +51,24 @@ const past: Past = {
 
 const policyOf = (value: unknown) => parsePolicy(value, GUIDE_POLICY, [], []);
 const started = performance.now();
-const result = backtest({
-  past,
-  policyHash: "",
-  inForce: policyOf({
-    when: [{ driftAlerts: { atLeast: 3, within: "7d" } }, { bufferSize: 100_000 }],
-    guards: { cooldown: "7d" },
+const result = await runInSteps(
+  replayInSteps({
+    past,
+    policyHash: "",
+    inForce: policyOf({
+      when: [{ driftAlerts: { atLeast: 3, within: "7d" } }, { bufferSize: 100_000 }],
+      guards: { cooldown: "7d" },
+    }),
+    candidate: policyOf({
+      when: [{ features: { atLeast: 2, within: "3d" } }, { bufferSize: 150_000 }],
+      guards: { cooldown: "3d" },
+    }),
+    cadence: { everyMs: HOUR_MS },
+    settings: { isMock: false, usualSeconds: 1_800, flightLimitMs: 86_400_000, expectDriftRunEvery: null },
   }),
-  candidate: policyOf({
-    when: [{ features: { atLeast: 2, within: "3d" } }, { bufferSize: 150_000 }],
-    guards: { cooldown: "3d" },
-  }),
-  cadence: { everyMs: HOUR_MS },
-  settings: { isMock: false, usualSeconds: 1_800, flightLimitMs: 86_400_000, expectDriftRunEvery: null },
-});
+);
 const seconds = (performance.now() - started) / 1_000;
 const megabytes = process.memoryUsage().rss / 1e6;
 console.log(
-  `A year of hourly looks: ${result.inForce.firings.length} and ${result.candidate?.firings.length} firings in ${seconds.toFixed(2)} s, ${megabytes.toFixed(0)} MB of memory.`,
+  `A year of hourly evaluations: ${result.inForce.firings.length} and ${result.candidate?.firings.length} firings in ${seconds.toFixed(2)} s, ${megabytes.toFixed(0)} MB of memory.`,
 );

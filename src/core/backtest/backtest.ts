@@ -48,16 +48,10 @@ const MOST_EVALUATIONS = 1_000_000;
 /** A decision that is due is made a little later, so a recorded one that follows so soon is the same. */
 const DELAY_MS = 10 * 60_000;
 
-/** Replays the policy in force and a candidate over the same past. Pure. */
-export function backtest(input: BacktestInput): Backtest {
-  const steps = replayInSteps(input);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
-}
-
-/** The same in steps, each of some milliseconds, that say which share of the period has passed. */
+/**
+ * Replays the policy in force and a candidate over the same past, in steps, each of some milliseconds, that say which share of
+ * the period has passed. Pure.
+ */
 export function* replayInSteps(input: BacktestInput): Generator<number, Backtest> {
   const { past, inForce, candidate, settings } = input;
   const buffer = createBufferPast(past, settings);

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { backtest } from "../../../src/core/backtest/backtest.ts";
 import { renderBacktest } from "../../../src/core/backtest/report.ts";
-import { check, DAY, day, inputOf, policyOf, quiet, recorded, rows, training } from "./world.ts";
+import { backtest, check, DAY, day, inputOf, policyOf, quiet, recorded, rows, training } from "./world.ts";
 
 const daysOf = (firings: readonly { at: number }[]): number[] => firings.map(({ at }) => (at - day(0)) / DAY);
 

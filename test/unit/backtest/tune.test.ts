@@ -3,7 +3,7 @@ import { listThresholds, scale, withThresholds } from "../../../src/core/backtes
 import { renderTuning } from "../../../src/core/backtest/tune-report.ts";
 import { type Tuning, tuneInSteps } from "../../../src/core/backtest/tune.ts";
 import type { Fault } from "../../../src/core/fields.ts";
-import { check, inputOf, policyOf, quiet, rows } from "./world.ts";
+import { check, drain, inputOf, policyOf, quiet, rows } from "./world.ts";
 
 const POLICY = policyOf({
   when: [{ any: [{ driftAlerts: 2 }, { driftAlerts: { atLeast: 1, within: "1d" } }] }, { bufferSize: 100 }],
@@ -11,8 +11,7 @@ const POLICY = policyOf({
 });
 
 function tune(known: Parameters<typeof inputOf>[0], broughtNothing: number[] = []): Tuning {
-  const steps = tuneInSteps({ ...inputOf(known), broughtNothing: new Set(broughtNothing) });
-  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
+  return drain(tuneInSteps({ ...inputOf(known), broughtNothing: new Set(broughtNothing) }));
 }
 
 describe("thresholds", () => {

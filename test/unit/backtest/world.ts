@@ -1,3 +1,4 @@
+import { type Backtest, replayInSteps } from "../../../src/core/backtest/backtest.ts";
 import type { BacktestInput } from "../../../src/core/backtest/input.ts";
 import type {
   Arrival,
@@ -85,6 +86,13 @@ export function policyOf(value: unknown): Policy {
   if (faults.length > 0) throw new Error(faults.map(({ message }) => message).join());
   return policy;
 }
+
+/** The result of a computation in steps. */
+export function drain<Result>(steps: Generator<unknown, Result>): Result {
+  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
+}
+
+export const backtest = (input: BacktestInput): Backtest => drain(replayInSteps(input));
 
 export function inputOf(known: Partial<Past>, changes: Partial<BacktestInput> = {}): BacktestInput {
   return {
