@@ -7,7 +7,6 @@ import type { Trial, Tuning } from "./tune.ts";
 
 /** A tuning as lines of text: the policies that no other one beats, and the one in force. */
 export function renderTuning({ from, to, varied, trials, unknowns }: Tuning, model: string): string[] {
-  const shown = trials.filter((trial) => trial.isOnFront || trial.changes.length === 0);
   const head = `${"Trainings".padStart(9)} ${"a month".padStart(8)} ${"drift unanswered".padStart(17)} ${"brought nothing".padStart(16)}`;
   return [
     `Tuning of ${model} over ${describeSpan(to - from)}: ${formatQuantity(trials.length, "policy", "policies")} tried, nothing changed`,
@@ -16,7 +15,7 @@ export function renderTuning({ from, to, varied, trials, unknowns }: Tuning, mod
       : `Varied: ${varied.map(describeThreshold).join(", ")}`,
     "",
     head,
-    ...shown.flatMap((trial) => [renderRow(trial), `    ${describeTrial(trial)}`]),
+    ...listShown(trials).flatMap((trial) => [renderRow(trial), `    ${describeTrial(trial)}`]),
     "",
     "Listed are the policies that no other one beats: fewer trainings only at the",
     "price of more time in which drift goes unanswered. To compare one of them with",
@@ -26,6 +25,11 @@ export function renderTuning({ from, to, varied, trials, unknowns }: Tuning, mod
       ? []
       : ["", "What a replay cannot know", ...unknowns.map(({ text }) => `  - ${text}`)]),
   ].flatMap(wrapLine);
+}
+
+/** The policies that no other one beats, and the one in force. */
+export function listShown(trials: readonly Trial[]): Trial[] {
+  return trials.filter(({ isOnFront, changes }) => isOnFront || changes.length === 0);
 }
 
 function renderRow({ measures, broughtNothing }: Trial): string {

@@ -11,38 +11,24 @@ import { RequestError } from "../request-error.ts";
 import { type AnyOperation, operation } from "./operation.ts";
 import { ModelPath } from "./schemas.ts";
 
-const Cadences = {
+const ReplayFields = z.strictObject({
+  since: duration("1h").default("90d"),
   atEvents: z.literal(true).optional(),
   every: duration("1m", "365d").optional(),
-};
+});
+type ReplayFields = z.infer<typeof ReplayFields>;
 
 const EXCLUDING = { path: ["every"], error: "excludes atEvents" };
 
-const ReplayBody = z
-  .strictObject({ since: duration("1h").default("90d"), ...Cadences })
-  .refine(isOneCadence, EXCLUDING);
-const BacktestBody = z
-  .strictObject({ since: duration("1h").default("90d"), ...Cadences, policy: z.unknown().optional() })
-  .refine(isOneCadence, EXCLUDING);
+const ReplayBody = ReplayFields.refine(isOneCadence, EXCLUDING);
+const BacktestBody = ReplayFields.extend({ policy: z.unknown().optional() }).refine(isOneCadence, EXCLUDING);
 
-function isOneCadence({
-  atEvents,
-  every,
-}: {
-  atEvents?: true | undefined;
-  every?: string | undefined;
-}): boolean {
+function isOneCadence({ atEvents, every }: ReplayFields): boolean {
   return atEvents === undefined || every === undefined;
 }
 
 /** Where policies decide, as the body says; null to choose. */
-function toCadence({
-  atEvents,
-  every,
-}: {
-  atEvents?: true | undefined;
-  every?: string | undefined;
-}): Cadence | null {
+function toCadence({ atEvents, every }: ReplayFields): Cadence | null {
   if (every !== undefined) return { everyMs: toMs(every) };
   return atEvents ? "events" : null;
 }

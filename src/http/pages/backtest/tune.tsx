@@ -1,5 +1,5 @@
 import { formatDays } from "../../../core/backtest/report.ts";
-import { describeTrial } from "../../../core/backtest/tune-report.ts";
+import { describeTrial, listShown } from "../../../core/backtest/tune-report.ts";
 import { formatCount, formatRatio } from "../../../core/format.ts";
 import type { Tuning } from "../../../core/backtest/tune.ts";
 import { runTune } from "../../../use-cases/backtest.ts";
@@ -55,7 +55,6 @@ export const tunePage: Page = {
 };
 
 function TuningResult({ tuning, path, since }: { tuning: Tuning; path: string; since: string }) {
-  const shown = tuning.trials.filter((trial) => trial.isOnFront || trial.changes.length === 0);
   return (
     <>
       <p>{`${formatCount(tuning.trials.length)} policies, replayed over the last ${since}. Those on the line are beaten by no other one: fewer trainings only at the price of more unanswered drift.`}</p>
@@ -76,7 +75,7 @@ function TuningResult({ tuning, path, since }: { tuning: Tuning; path: string; s
             "",
           ]}
         >
-          {shown.map((trial) => (
+          {listShown(tuning.trials).map((trial) => (
             <tr>
               <td>{describeTrial(trial)}</td>
               <td class="number">{formatCount(trial.measures.trainings)}</td>
