@@ -1,43 +1,33 @@
-import { Worker } from "bullmq";
+import { FlowProducer, Worker } from "bullmq";
 import { Redis } from "ioredis";
+import { buildFlow } from "../queues/flow.ts";
 import { StageJob } from "../queues/jobs.ts";
-import { STAGES } from "../queues/names.ts";
-import { parseConfig } from "../src/config/config.ts";
-import { findModel } from "../src/config/find-model.ts";
-import { evaluate } from "../src/core/evaluate.ts";
-import { createDatabase } from "../src/postgres/database.ts";
-import { createLogger } from "../src/process/logger.ts";
-import { createRedactor } from "../src/process/redact.ts";
-import { draftRecord } from "../src/trainers/draft-decision.ts";
-import { createTrainers } from "../src/trainers/registry.ts";
+import { INBOX, STAGES } from "../queues/names.ts";
+import { createDecisionSteps } from "./decision-steps.ts";
 
-// The minimum that any program of this kind costs: four BullMQ stages, with FLOOR=sql the same three round trips to
-// Postgres that a decision makes, and nothing else.
-const withSql = process.env["FLOOR"] === "sql";
-const config = parseConfig(process.env);
-const database = createDatabase(config, createLogger("silent"));
-const trainers = await createTrainers(config, createRedactor(config.secrets));
-const connection = new Redis(config.redisUrl, { maxRetriesPerRequest: null });
+// The least that any program of this kind costs: an inbox and a flow of four empty BullMQ stages, with the same three round
+// trips to Postgres that a decision makes, and nothing else.
+const steps = await createDecisionSteps();
+const connection = new Redis(process.env["REDIS_URL"] ?? "", { maxRetriesPerRequest: null });
+const options = { connection, prefix: process.env["REDIS_PREFIX"] ?? "" };
+const flow = new FlowProducer(options);
 
-async function runSql({ runId, model, cause }: StageJob): Promise<void> {
-  const event = { runId, status: "success" as const };
-  await database.recordEvent({ model, event, jobKey: runId, outcome: "started", runId });
-  const own = findModel(config.models, model);
-  const trainer = trainers.of(model);
-  const evidence = await database.fetchEvidence(model, own);
-  const verdict = evaluate(evidence, own.policy);
-  const judged = { runId, model, cause, evidence, policy: own.policy, verdict };
-  await database.recordDecision(draftRecord(judged, trainer));
-}
+const work: Record<string, (job: StageJob) => Promise<unknown>> = {
+  async [INBOX](job) {
+    await steps.take(job);
+    await flow.add(buildFlow(job));
+  },
+  gather: steps.decide,
+};
 
-for (const stage of STAGES) {
+for (const name of [INBOX, ...STAGES]) {
   const worker = new Worker(
-    stage,
+    name,
     async (job) => {
-      if (withSql && stage === "gather") await runSql(StageJob.parse(job.data));
+      await work[name]?.(StageJob.parse(job.data));
       return {};
     },
-    { connection, prefix: config.redisPrefix, concurrency: 8 },
+    { ...options, concurrency: 8 },
   );
   worker.on("error", (error) => console.error(error));
   await worker.waitUntilReady();

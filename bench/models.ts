@@ -8,7 +8,7 @@ import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import { Client } from "pg";
 import { INBOX, INBOX_JOBS } from "../queues/names.ts";
-import { INBOX_JOB_OPTIONS } from "../queues/options.ts";
+import { JOB_OPTIONS } from "../queues/options.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { createReleasers } from "../src/process/lifecycle.ts";
@@ -102,7 +102,7 @@ async function main(): Promise<void> {
   const events = Array.from({ length: MODELS }, (_, index) => ({
     name: INBOX_JOBS.event,
     data: { runId: "burst", model: nameOf(index), status: "success" },
-    opts: INBOX_JOB_OPTIONS,
+    opts: JOB_OPTIONS,
   }));
   await inbox.addBulk(events);
   await until("all models are decided", async () => (await countDecisions(database)) >= MODELS);
