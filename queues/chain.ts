@@ -2,7 +2,7 @@ import type { FlowProducer, JobState, Queue } from "bullmq";
 import { buildFlow } from "./flow.ts";
 import type { DecisionRequest, FollowUpRequest, StageJob } from "./jobs.ts";
 import { INBOX_JOBS } from "./names.ts";
-import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, INBOX_JOB_OPTIONS, NEXT_LOOK_MARGIN_MS } from "./options.ts";
+import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, JOB_OPTIONS, NEXT_LOOK_MARGIN_MS } from "./options.ts";
 
 /** Starts chains and follow-ups. Both are idempotent. */
 export interface Chain {
@@ -60,7 +60,7 @@ export function createChain(queues: {
     followUpStateOf: async (runId) => toState(await inbox.getJobState(followUpJobId(runId))),
     async requestFollowUp(model, runId, because) {
       const job = await inbox.add(INBOX_JOBS.followup, { model, runId, because } satisfies FollowUpRequest, {
-        ...INBOX_JOB_OPTIONS,
+        ...JOB_OPTIONS,
         jobId: followUpJobId(runId),
         delay: FOLLOW_UP_DELAY_MS,
         priority: FOLLOW_UP_PRIORITY,
@@ -84,7 +84,7 @@ export function createChain(queues: {
     },
     async scheduleNextLook({ model, decisionId, waitMs }) {
       await inbox.add(INBOX_JOBS.nextLook, { model } satisfies DecisionRequest, {
-        ...INBOX_JOB_OPTIONS,
+        ...JOB_OPTIONS,
         // One id per decision: a follow-up that already ran is not repeated.
         jobId: nextLookJobId(model, decisionId),
         delay: Math.max(0, Math.ceil(waitMs)) + NEXT_LOOK_MARGIN_MS,
@@ -93,9 +93,8 @@ export function createChain(queues: {
     },
     async cancelNextLook(model, decisionId) {
       const jobId = nextLookJobId(model, decisionId);
-      const state = await inbox.getJobState(jobId);
-      // It may be starting right now, which is harmless: the model is evaluated once more.
-      await inbox.remove(jobId).catch(() => {});
+      // Sent together, in this order. The job may be starting right now, which is harmless: the model is evaluated once more.
+      const [state] = await Promise.all([inbox.getJobState(jobId), inbox.remove(jobId).catch(() => 0)]);
       return state === "active" || state === "completed";
     },
     async wakeFollowUp(runId) {

@@ -1,25 +1,36 @@
-import type { JobsOptions } from "bullmq";
+import type { JobsOptions, WorkerOptions } from "bullmq";
+import { INBOX, type QueueName } from "./names.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
 
 /** Name of the backoff strategy that `workers/bullmq/workers.ts` defines with `computeBackoffMs`. */
 const BACKOFF = "capped-exponential";
 
-/** Attempts and retention of every job: about three minutes of attempts, then a month of history for Bull Board. */
+/** Attempts of every job: about three minutes. What is kept of it afterwards is an option of the workers. */
 export const JOB_OPTIONS = {
   attempts: 30,
   backoff: { type: BACKOFF },
-  removeOnComplete: { count: 5_000, age: 30 * DAY_SECONDS },
-  removeOnFail: { count: 5_000, age: 90 * DAY_SECONDS },
   keepLogs: 200,
   stackTraceLimit: 20,
 } satisfies JobsOptions;
 
-/** Inbox jobs are small, and many may arrive at once: more are kept, so that each can still show which run covers it. */
-export const INBOX_JOB_OPTIONS = {
-  ...JOB_OPTIONS,
-  removeOnComplete: { ...JOB_OPTIONS.removeOnComplete, count: 20_000 },
-} satisfies JobsOptions;
+/**
+ * How many jobs of a queue are kept for Bull Board: the runs in the settings, for a month if they completed, else for three.
+ * Inbox jobs are small, and many may arrive at once: more are kept, so that each can still show which run covers it.
+ */
+export function computeRetention(
+  queue: QueueName,
+  historyRuns: number,
+): Required<Pick<WorkerOptions, "removeOnComplete" | "removeOnFail">> {
+  const count = queue === INBOX ? 4 * historyRuns : historyRuns;
+  return {
+    removeOnComplete: { count, age: 30 * DAY_SECONDS },
+    removeOnFail: { count: historyRuns, age: 90 * DAY_SECONDS },
+  };
+}
+
+/** How many events of a queue Redis keeps for listeners. Each carries a result, and nobody listens to the past. */
+export const KEPT_EVENTS = 1_000;
 
 /** A notification is tried for about 18 hours, in the end every five to ten minutes. */
 export const NOTIFICATION_OPTIONS = {

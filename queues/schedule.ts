@@ -3,7 +3,7 @@ import { CronExpressionParser } from "cron-parser";
 import { forEachAtOnce, REQUESTS_AT_ONCE } from "./at-once.ts";
 import type { DecisionRequest } from "./jobs.ts";
 import { INBOX_JOBS } from "./names.ts";
-import { INBOX_JOB_OPTIONS } from "./options.ts";
+import { JOB_OPTIONS } from "./options.ts";
 import { computeSpreadOffsetMs } from "./spread.ts";
 
 const TIME_ZONE = "UTC";
@@ -46,7 +46,7 @@ export async function syncSchedules(
     await inbox.upsertJobScheduler(
       id,
       { pattern, tz: TIME_ZONE },
-      { name: INBOX_JOBS.schedule, data: { model } satisfies DecisionRequest, opts: INBOX_JOB_OPTIONS },
+      { name: INBOX_JOBS.schedule, data: { model } satisfies DecisionRequest, opts: JOB_OPTIONS },
     );
   });
   await removeUnclaimed(inbox, [...present.keys()], claims);

@@ -114,6 +114,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     const open = (name: (typeof QUEUES)[number]) => openQueue(name, options, log);
     const queues = {
       inbox: open(INBOX),
+      gather: open("gather"),
+      evaluate: open("evaluate"),
       act: open("act"),
       summarize: open("summarize"),
       training: open(TRAINING),
@@ -145,6 +147,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       prefix,
       log,
       lockTtlMs,
+      historyRuns: config.historyRuns,
       timing,
       timeZone,
       publicUrl: config.publicUrl,
@@ -181,6 +184,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
           : timing.followLockMs,
       stopping: stopping.signal,
       listModelsElsewhere: shared.claims.listElsewhere,
+      readBasis: database.readBasis,
       onInboxFailure: () => reconciler?.runSoon(),
       processors: replaceProcessors({
         intake: createIntake(shared),

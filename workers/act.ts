@@ -59,8 +59,10 @@ export function createAct(dependencies: ActDependencies) {
     }
     const { decision } = recorded;
     const basis = basisOf(decision, evaluated);
-    await replaceNextLook(chain, job, basis, decision);
-    await announceState(notify, job, basis, decision.id);
+    await Promise.all([
+      replaceNextLook(chain, job, basis, decision),
+      announceState(notify, job, basis, decision.id),
+    ]);
     const dispatched = await dispatch(dependencies, job, basis, decision, retry);
     if (dispatched.kind === "pause") return dispatched;
     const recording: Recording = {

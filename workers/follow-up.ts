@@ -34,19 +34,20 @@ export async function replaceNextLook(
   { id: decisionId, nextLookInMs }: Pick<RecordedDecision, "id" | "nextLookInMs">,
 ): Promise<void> {
   const [previous] = evidence.lastDecisions;
-  const hasStarted =
-    previous !== undefined &&
-    previous.nextLookAt !== null &&
-    (await chain.cancelNextLook(model, previous.id));
-  if (nextLookInMs === null || verdict.nextLookAt === null) return;
-  // The last follow-up ran early, because the clock of a worker is ahead: the next one must not repeat that at once.
-  const isEarly =
-    cause === "followup" && hasStarted && isSameInstant(previous?.nextLookAt, verdict.nextLookAt);
-  await chain.scheduleNextLook({
-    model,
-    decisionId,
-    waitMs: isEarly ? Math.max(nextLookInMs, EARLY_LOOK_PAUSE_MS) : nextLookInMs,
-  });
+  const isReplaced = previous !== undefined && previous.nextLookAt !== null;
+  const cancelling = isReplaced ? chain.cancelNextLook(model, previous.id) : false;
+  const schedule = async (): Promise<void> => {
+    if (nextLookInMs === null || verdict.nextLookAt === null) return;
+    // The last follow-up ran early, because the clock of a worker is ahead: the next one must not repeat that at once.
+    const isEarly =
+      cause === "followup" && isSameInstant(previous?.nextLookAt, verdict.nextLookAt) && (await cancelling);
+    await chain.scheduleNextLook({
+      model,
+      decisionId,
+      waitMs: isEarly ? Math.max(nextLookInMs, EARLY_LOOK_PAUSE_MS) : nextLookInMs,
+    });
+  };
+  await Promise.all([cancelling, schedule()]);
 }
 
 const EARLY_LOOK_PAUSE_MS = 15_000;

@@ -2,7 +2,8 @@
 export interface StageOutput<T> {
   kind: "done";
   result: T;
-  log: string;
+  /** null if the result says it all. */
+  log: string | null;
   /** The decision is reported or will not be made, so the model is free for the next run. */
   endsRun?: boolean;
 }

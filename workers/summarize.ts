@@ -11,6 +11,6 @@ export function createSummarize(settings: ReportSettings) {
       toReportInput(job, acted, settings),
       recording.outcome === "recorded" ? recording.decision : "superseded",
     );
-    return { kind: "done", result, log: result.report, endsRun: true };
+    return { kind: "done", result, log: null, endsRun: true };
   };
 }

@@ -162,6 +162,13 @@ export const SERVICE_SETTINGS = {
     default: "30000",
     meaning: "Lifetime of the decision lock between renewals.",
   },
+  historyRuns: {
+    variable: "HISTORY_RUNS",
+    schema: wholeNumber(10, 1_000_000),
+    default: "5000",
+    meaning:
+      "How many completed runs, and how many failed ones, Bull Board shows; older jobs are removed. See [scaling](scaling.md#redis).",
+  },
   evidenceMaxAgeSeconds: {
     variable: "EVIDENCE_MAX_AGE_SECONDS",
     // A gather may take almost two minutes; with a lower limit, a slow model would be gathered again and again.

@@ -38,7 +38,7 @@ export interface RecordedDecision {
   request: DispatchRequest | null;
   dispatch: DispatchOutcome | null;
   /** What an earlier attempt of the run evaluated, if that attempt recorded the decision. */
-  earlier: { evidence: Evidence; policy: Policy } | null;
+  earlier: RecordedBasis | null;
 }
 
 /** A decision's row, or why nothing was written. */
@@ -89,8 +89,20 @@ export function createDecisionStore(options: DecisionStoreOptions) {
         await ids.repair();
       }
     },
+
+    /** What a run's decision was judged by; null if it has none that this version can read. */
+    async readBasis(runId: string): Promise<RecordedBasis | null> {
+      const { rows } = await pool.query<{ evidence: unknown; policy: unknown }>(
+        "SELECT evidence, policy FROM retraining_decisions WHERE run_id = $1",
+        [runId],
+      );
+      return RecordedBasis.safeParse(rows[0]).data ?? null;
+    },
   };
 }
+
+const RecordedBasis = z.object({ evidence: Evidence, policy: Policy });
+type RecordedBasis = z.infer<typeof RecordedBasis>;
 
 type InsertedRow = Omit<RecordedDecision, "earlier" | "request">;
 
@@ -206,7 +218,7 @@ async function findRecorded(
   const { isStale, hasRival, isReleased, evidence, policy, request = null, ...row } = rows[0] ?? {};
   if ("id" in row && row.id !== null) {
     // A row written by another version may not parse.
-    const earlier = z.object({ evidence: Evidence, policy: Policy }).safeParse({ evidence, policy });
+    const earlier = RecordedBasis.safeParse({ evidence, policy });
     const recorded = parseInput(DispatchRequest.nullable(), request, "recorded request");
     return { outcome: "recorded", decision: { ...row, request: recorded, earlier: earlier.data ?? null } };
   }

@@ -22,7 +22,10 @@ export interface DecisionLock {
   fold(model: string, candidate: string): Promise<string>;
   /** Withdraws a candidate that `enter` made the follow-up, if its request turned out not to need one. */
   unfold(model: string, candidate: string): Promise<void>;
-  /** When a stage begins: takes the lock, even if it has expired since the last stage; "lost" if another run has it. */
+  /**
+   * When a stage begins: takes the lock, even if it has expired since the last stage; "lost" if another run has it. Asks Redis
+   * only if this process has not just taken or renewed it.
+   */
   hold(model: string, runId: string): Promise<"held" | "taken" | "lost">;
   /** While a stage works: extends the lock, if this run still has it. */
   renew(model: string, runId: string): Promise<void>;
@@ -36,6 +39,7 @@ export interface DecisionLock {
 /** @param ttlMs Lifetime of the lock between renewals. */
 export function createDecisionLock(redis: Redis, prefix: string, ttlMs: number): DecisionLock {
   const commands = defineScripts(redis);
+  const confirmed = createConfirmations(ttlMs / 3);
   const keysOf = (model: string) =>
     [`${prefix}:decision-lock:${model}`, `${prefix}:follow-up:${model}`] as const;
   return {
@@ -47,20 +51,57 @@ export function createDecisionLock(redis: Redis, prefix: string, ttlMs: number):
         candidate,
         FOLLOW_UP_TTL_MS,
       );
-      return folded === null ? { outcome: "entered" } : { outcome: "folded", runId: folded };
+      if (folded !== null) return { outcome: "folded", runId: folded };
+      confirmed.add(model, runId);
+      return { outcome: "entered" };
     },
     async enterFollowUp(model, runId) {
-      return (await commands.retriggerEnterFollowUp(...keysOf(model), runId, ttlMs)) === 1;
+      const isEntered = (await commands.retriggerEnterFollowUp(...keysOf(model), runId, ttlMs)) === 1;
+      if (isEntered) confirmed.add(model, runId);
+      return isEntered;
     },
     fold: (model, candidate) => commands.retriggerFold(...keysOf(model), candidate, FOLLOW_UP_TTL_MS),
     async unfold(model, candidate) {
       await commands.retriggerUnfold(keysOf(model)[1], candidate);
     },
-    hold: (model, runId) => commands.retriggerHold(keysOf(model)[0], runId, ttlMs),
-    async renew(model, runId) {
-      await commands.retriggerRenew(keysOf(model)[0], runId, ttlMs);
+    async hold(model, runId) {
+      if (confirmed.has(model, runId)) return "held";
+      const found = await commands.retriggerHold(keysOf(model)[0], runId, ttlMs);
+      if (found !== "lost") confirmed.add(model, runId);
+      return found;
     },
-    leave: (model, runId) => commands.retriggerLeave(...keysOf(model), runId),
+    async renew(model, runId) {
+      const isRenewed = (await commands.retriggerRenew(keysOf(model)[0], runId, ttlMs)) === 1;
+      if (isRenewed) confirmed.add(model, runId);
+      else confirmed.remove(runId);
+    },
+    leave(model, runId) {
+      confirmed.remove(runId);
+      return commands.retriggerLeave(...keysOf(model), runId);
+    },
+  };
+}
+
+/** The runs that were found to have their model's lock during the last `validMs`. */
+function createConfirmations(validMs: number) {
+  // In the order in which they expire.
+  const runs = new Map<string, { model: string; at: number }>();
+  return {
+    add(model: string, runId: string): void {
+      const now = performance.now();
+      // Runs that another process went on with.
+      for (const [other, { at }] of runs) {
+        if (now - at < validMs) break;
+        runs.delete(other);
+      }
+      runs.delete(runId);
+      runs.set(runId, { model, at: now });
+    },
+    has(model: string, runId: string): boolean {
+      const found = runs.get(runId);
+      return found?.model === model && performance.now() - found.at < validMs;
+    },
+    remove: (runId: string): boolean => runs.delete(runId),
   };
 }
 
@@ -81,7 +122,7 @@ interface Scripts {
   retriggerFold(lock: string, next: string, candidate: string, nextTtlMs: number): Promise<string>;
   retriggerUnfold(next: string, candidate: string): Promise<unknown>;
   retriggerHold(lock: string, runId: string, ttlMs: number): Promise<"held" | "taken" | "lost">;
-  retriggerRenew(lock: string, runId: string, ttlMs: number): Promise<unknown>;
+  retriggerRenew(lock: string, runId: string, ttlMs: number): Promise<1 | null>;
   retriggerLeave(lock: string, next: string, runId: string): Promise<string | null>;
 }
 

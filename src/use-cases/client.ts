@@ -3,7 +3,7 @@ import type { Job, Queue } from "bullmq";
 import { Abandoned, describeAbandoned } from "../../queues/abandoned.ts";
 import { IntakeResult, TrainingReport } from "../../queues/jobs.ts";
 import { INBOX, type QueueName, type Stage, STAGES, TRAINING } from "../../queues/names.ts";
-import { INBOX_JOB_OPTIONS } from "../../queues/options.ts";
+import { JOB_OPTIONS } from "../../queues/options.ts";
 import { resumeTraining } from "../../queues/training.ts";
 import type { Config } from "../config/config.ts";
 import { isTerminal } from "../core/dispatch/dispatch.ts";
@@ -144,7 +144,7 @@ export function createRequester(queues: readonly Queue[]): Requester {
       waitForTraining(runId, Date.now() + limitMs, onProgress),
     resumeTraining: (run) => resumeTraining([...stages, training], run),
     async send(name, data) {
-      const job = await inbox.add(name, data, INBOX_JOB_OPTIONS);
+      const job = await inbox.add(name, data, JOB_OPTIONS);
       return job.id ?? "";
     },
     async waitForDecision(jobId, { limitMs, onStage = () => {}, onWait = () => {} }) {

@@ -1,6 +1,6 @@
 import type { DecisionRequest, DriftMonitoringCompleted } from "../../queues/jobs.ts";
 import { INBOX_JOBS } from "../../queues/names.ts";
-import { INBOX_JOB_OPTIONS } from "../../queues/options.ts";
+import { JOB_OPTIONS } from "../../queues/options.ts";
 import { outboxJobId } from "../../queues/outbox.ts";
 import type { ReportedCheck } from "../../queues/reports.ts";
 import { createRunId } from "../../queues/run-id.ts";
@@ -82,7 +82,7 @@ async function relay(
   isRepeated = false,
 ): Promise<string> {
   const jobId = outboxJobId(id, isRepeated);
-  await client.inbox.add(name, data, { ...INBOX_JOB_OPTIONS, jobId });
+  await client.inbox.add(name, data, { ...JOB_OPTIONS, jobId });
   await database.removeFromOutbox(id);
   return jobId;
 }

@@ -2,8 +2,10 @@ import { FlowProducer, Queue } from "bullmq";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildFlow } from "../../queues/flow.ts";
+import { Gathered } from "../../queues/jobs.ts";
 import type { Stage } from "../../queues/names.ts";
 import { createRunId } from "../../queues/run-id.ts";
+import { evaluateStage } from "../../workers/evaluate.ts";
 import { addCheck, createWorld, until, type World } from "../support/world.ts";
 
 let world: World;
@@ -145,6 +147,8 @@ async function plant(stage: Stage, next: Stage, result: string): Promise<string>
   await until("the stage is done", async () => (await queue.getJobState(runId)) === "completed");
   const children = `${prefix}:${next}:${runId}:processed`;
   await world.redis.hset(children, `${prefix}:${stage}:${runId}`, result);
+  // As if another worker had started it before: then nothing is handed over in this process.
+  await world.redis.hset(`${prefix}:${next}:${runId}`, "ats", 1);
   await following.resume();
   const reason = await until(
     "the next stage failed",
@@ -184,10 +188,11 @@ describe("a stage result of another version", () => {
 
   it("with values that Postgres refuses fails clearly, and leaves no partial record", async () => {
     await world.startApp();
-    const { runId } = await world.decide();
-    const known = await world.redis.hget(`${world.config.redisPrefix}:evaluate:${runId}`, "returnvalue");
-    const evaluated = JSON.parse(known ?? "{}") as { verdict: { reason: string } };
-    evaluated.verdict.reason = "a NUL: \u0000";
+    await world.decide();
+    const [row] = await world.sql("SELECT evidence, policy FROM retraining_decisions");
+    const gathered = Gathered.parse(row);
+    const { verdict } = evaluateStage(gathered).result;
+    const evaluated = { ...gathered, verdict: { ...verdict, reason: "a NUL: \u0000" } };
     expect(await plant("evaluate", "act", JSON.stringify(evaluated))).toContain("cannot run the query");
     expect(await world.sql("SELECT FROM retraining_decisions")).toHaveLength(1);
     expect(await world.sql("SELECT FROM retraining_dispatches")).toHaveLength(1);

@@ -23,7 +23,8 @@ describe("a chain that is retried after its evidence has become too old", () => 
     await world.sql("DROP VIEW retraining_dispatches; ALTER TABLE hidden RENAME TO retraining_dispatches");
     const [event] = await world.sql<{ run_id: string }>("SELECT run_id FROM retraining_events");
     const runId = event?.run_id ?? "";
-    await untilEvidenceIsOld(runId);
+    const gathered = await world.redis.hget(`${world.config.redisPrefix}:gather:${runId}`, "returnvalue");
+    await untilEvidenceIsOld(Gathered.parse(JSON.parse(gathered ?? "null")).evidence.takenAt);
     await retryStage(world, "act", runId);
 
     const [row] = await until("the follow-up decided", async () => {
@@ -48,7 +49,10 @@ describe("a stage that is run again after its run has decided", () => {
     await world.startApp({ evidenceMaxAgeSeconds: 1 });
     const { runId, bufferSize } = await world.decide();
     await world.sql("INSERT INTO ratings_buffer VALUES (1, 1, 1, 1, 'late')");
-    await untilEvidenceIsOld(runId);
+    const [row] = await world.sql<{ time: string }>(
+      "SELECT evidence ->> 'takenAt' AS time FROM retraining_decisions",
+    );
+    await untilEvidenceIsOld(row?.time);
     await retryStage(world, "act", runId);
     const job = await until("act ran again", async () => {
       const values = await world.redis.hmget(
@@ -67,14 +71,12 @@ describe("a stage that is run again after its run has decided", () => {
   });
 });
 
-/** Waits until the evidence of a run is older than its maximum age of one second, by the database's clock. */
-async function untilEvidenceIsOld(runId: string): Promise<void> {
-  const gathered = await world.redis.hget(`${world.config.redisPrefix}:gather:${runId}`, "returnvalue");
-  const { evidence } = Gathered.parse(JSON.parse(gathered ?? "null"));
+/** Waits until evidence is older than its maximum age of one second, by the database's clock. */
+async function untilEvidenceIsOld(takenAt: string | undefined): Promise<void> {
   await until("the evidence is too old", async () => {
     const [row] = await world.sql<{ isOld: boolean }>(
       `SELECT $1::timestamptz < now() - interval '1 second' AS "isOld"`,
-      [evidence.takenAt],
+      [takenAt],
     );
     return row?.isOld;
   });

@@ -126,7 +126,7 @@ describe("a gather that is removed while it waits for its next attempt", () => {
 
 describe("a stage that is retried while the one before runs again", () => {
   it("waits for its result instead of treating the job as removed", async () => {
-    const { runId } = await world.decide();
+    const { runId } = await failAt("act");
     const gather = await pause("gather");
     for (const stage of ["gather", "evaluate"])
       await withQueue(world, stage, async (queue) => (await queue.getJob(runId))?.retry("completed"));

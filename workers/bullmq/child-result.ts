@@ -26,14 +26,15 @@ export async function readChild<S extends z.ZodType>(
     // It may have completed in the meantime.
     results = await read();
   }
-  if (results.length === 0) return abandonedAt(stage);
+  if (results.length === 0) return { outcome: "abandoned", removed: stageBefore(stage) };
   const earlier = Abandoned.safeParse(results[0]);
   if (earlier.success) return earlier.data;
   return { outcome: "ended", result: parseInput(schema, results[0], "result of the previous stage") };
 }
 
-function abandonedAt(stage: Stage): Abandoned {
-  const removed = STAGES[STAGES.indexOf(stage) - 1];
-  if (removed === undefined) throw new Error(`Stage ${stage} has no previous stage`);
-  return { outcome: "abandoned", removed };
+/** The stage whose result another one takes. */
+export function stageBefore(stage: Stage): Stage {
+  const previous = STAGES[STAGES.indexOf(stage) - 1];
+  if (previous === undefined) throw new Error(`Stage ${stage} has no previous stage`);
+  return previous;
 }

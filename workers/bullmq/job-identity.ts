@@ -17,6 +17,8 @@ export function inboxRunId(job: Job, prefix: string): string {
 
 /** The model of a job that is not validated yet. */
 export function modelOf(job: Job): string {
+  const { model } = (job.data ?? {}) as { model?: unknown };
+  if (typeof model === "string" && ModelName.safeParse(model).success) return model;
   const named = NamesModel.safeParse(job.data).data;
   return ModelName.catch("default").parse(named?.notification?.model ?? named?.model);
 }

@@ -13,7 +13,9 @@ import type { DecisionLock } from "../../src/redis/decision-lock.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
 import { endRun } from "../follow-up.ts";
 import type { StageOutput, StagePause } from "../stage.ts";
-import { type ChildResult, readChild } from "./child-result.ts";
+import { type ChildResult, readChild, stageBefore } from "./child-result.ts";
+import type { Compaction } from "./compaction.ts";
+import type { HandOver } from "./hand-over.ts";
 import {
   delay,
   elapsedMs,
@@ -32,13 +34,15 @@ export interface StageProcessorOptions {
   lock: DecisionLock;
   lockTtlMs: number;
   chain: Chain;
+  handOver: HandOver;
+  compaction: Pick<Compaction, "read">;
   log: Logger;
 }
 
 type Work<T> = () => Awaitable<StageOutput<T> | StagePause>;
 
 /** The processor of the first stage. */
-export function createFirstStageProcessor<T>(
+export function createFirstStageProcessor<T extends object>(
   options: StageProcessorOptions,
   stage: Stage,
   work: (data: StageJob) => Awaitable<StageOutput<T> | StagePause>,
@@ -49,14 +53,14 @@ export function createFirstStageProcessor<T>(
 }
 
 /** The processor of a stage that takes the result of the previous one, parsed with `schema`. */
-export function createStageProcessor<S extends z.ZodType, T>(
+export function createStageProcessor<S extends z.ZodType, T extends object>(
   options: StageProcessorOptions,
   stage: Stage,
   schema: S,
   work: (data: StageJob, previous: z.infer<S>, job: Job) => Awaitable<StageOutput<T> | StagePause>,
 ): Processor<T | Abandoned> {
   return withErrorMapping<T | Abandoned>(options, stage, async (data, job, token) => {
-    const child: ChildResult<z.infer<S>> = await readChild(job, token, stage, schema);
+    const child = await findChild(options, stage, schema, { job, token });
     switch (child.outcome) {
       case "ended":
         return runStage(options, stage, data, { job, token }, () => work(data, child.result, job));
@@ -66,6 +70,27 @@ export function createStageProcessor<S extends z.ZodType, T>(
         return child satisfies never;
     }
   });
+}
+
+/**
+ * The result of the previous stage: as it was handed over in this process, or else from Redis, or from Postgres for a stage that
+ * is retried by hand after its run has completed.
+ */
+async function findChild<S extends z.ZodType>(
+  { handOver, compaction }: StageProcessorOptions,
+  stage: Stage,
+  schema: S,
+  { job, token }: { job: Job; token: string | undefined },
+): Promise<ChildResult<z.infer<S>>> {
+  const runId = String(job.id);
+  const isFirstStart = job.attemptsStarted === 1;
+  // A stage that started before may have to work with another result than it did then.
+  const handedOver = isFirstStart ? handOver.take(runId, stageBefore(stage)) : undefined;
+  if (handedOver !== undefined) return { outcome: "ended", result: handedOver as z.infer<S> };
+  const child = await readChild(job, token, stage, schema);
+  if (child.outcome === "ended" || isFirstStart) return child;
+  const result = await compaction.read(runId, stage);
+  return result === null ? child : { outcome: "ended", result: result as z.infer<S> };
 }
 
 /** Parses a stage's job and maps errors for BullMQ. */
@@ -88,21 +113,26 @@ function withErrorMapping<T>(
   };
 }
 
-async function runStage<T>(
+async function runStage<T extends object>(
   options: StageProcessorOptions,
   stage: Stage,
   data: StageJob,
   { job, token }: { job: Job; token: string | undefined },
   work: Work<T>,
 ): Promise<T> {
-  const { lock, chain, log } = options;
+  const { lock, chain, handOver, log } = options;
   const startedAt = performance.now();
   const stageLog = log.child({ runId: data.runId, model: data.model, stage });
   const output = await withDecisionLock(options, stage, data, work);
-  writeJobLog(job, output.log, stageLog);
+  if (output.log !== null) writeJobLog(job, output.log, stageLog);
   if (output.kind === "pause") return pauseStage(options, output, data, { job, token }, stageLog);
-  if (output.endsRun) await endRun(lock, chain, data.model, data.runId);
+  // Not awaited: the lock is released before the job completes, because both use the same connection.
+  if (output.endsRun)
+    endRun(lock, chain, data.model, data.runId).catch((error: unknown) =>
+      log.debug({ err: error, runId: data.runId, model: data.model }, "lock not released; it will expire"),
+    );
   stageLog.info({ durationMs: elapsedMs(startedAt) }, "stage completed");
+  handOver.offer(data.runId, stage, output.result);
   return toStored(output.result);
 }
 

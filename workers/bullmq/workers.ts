@@ -1,14 +1,16 @@
-import { Worker } from "bullmq";
+import { type Job, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { Acted, Evaluated, Gathered, type StageJob } from "../../queues/jobs.ts";
 import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../../queues/names.ts";
-import { computeBackoffMs, INBOX_JOB_OPTIONS } from "../../queues/options.ts";
+import { computeBackoffMs, computeRetention } from "../../queues/options.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { isSettledWithin } from "../../src/process/lifecycle.ts";
 import type { ManualRetry, StageOutput, StagePause } from "../stage.ts";
 import { createDeliveryProcessor, type DeliveryOptions } from "./delivery.ts";
 import { endFailedJob, type FailureOptions, withFailureNotice } from "./failures.ts";
 import { type ForeignModelOptions, returnForeignModels } from "./foreign-models.ts";
+import { type CompactionOptions, createCompaction } from "./compaction.ts";
+import { createHandOver } from "./hand-over.ts";
 import { createInboxProcessor, type InboxOptions } from "./inbox.ts";
 import { createIsolation, MAX_STALLS } from "./isolation.ts";
 import type { Processor } from "./job-control.ts";
@@ -25,8 +27,11 @@ export interface Processors
   summarize(job: StageJob, acted: Acted): Awaitable<StageOutput<DecisionSummary>>;
 }
 
-export interface WorkerOptions extends FailureOptions, ForeignModelOptions, Pick<InboxOptions, "spreadMsOf"> {
+export interface WorkerOptions
+  extends FailureOptions, ForeignModelOptions, CompactionOptions, Pick<InboxOptions, "spreadMsOf"> {
   connection: Redis;
+  /** How many runs Bull Board keeps. */
+  historyRuns: number;
   processors: Processors;
   lockTtlMs: number;
   /** How long a local training survives without Redis, and how long it takes to notice that its worker died. */
@@ -86,32 +91,45 @@ export function startWorkers(options: WorkerOptions): Workers {
 function openWorkers(options: WorkerOptions): Worker[] {
   const { processors } = options;
   const isolate = createIsolation();
+  const compaction = createCompaction(options);
+  const stageOptions = { ...options, handOver: createHandOver(), compaction };
+  const actedByJob = new WeakMap<Job, Acted>();
   const createWorker = (name: QueueName, processor: Processor<unknown>, lockMs = JOB_LOCK_MS): Worker =>
     openWorker(options, name, isolate(withFailureNotice(options, name, processor)), lockMs);
+  const logFailedCompaction = (error: unknown): void =>
+    options.log.debug({ err: error }, "jobs of a completed run not compacted");
   /** For stages that need the settings of their job's model. */
   const ofOwnModels = <T>(processor: Processor<T>): Processor<T> => returnForeignModels(options, processor);
   return [
     createWorker(INBOX, ofOwnModels(createInboxProcessor({ ...options, ...processors }))),
     createWorker(
       "gather",
-      ofOwnModels(createFirstStageProcessor(options, "gather", (data) => processors.gather(data))),
+      ofOwnModels(createFirstStageProcessor(stageOptions, "gather", (data) => processors.gather(data))),
     ),
     createWorker(
       "evaluate",
-      createStageProcessor(options, "evaluate", Gathered, (_, gathered) => processors.evaluate(gathered)),
+      createStageProcessor(stageOptions, "evaluate", Gathered, (_, gathered) =>
+        processors.evaluate(gathered),
+      ),
     ),
     createWorker(
       "act",
       ofOwnModels(
-        createStageProcessor(options, "act", Evaluated, (data, evaluated, job) =>
+        createStageProcessor(stageOptions, "act", Evaluated, (data, evaluated, job) =>
           processors.act(data, evaluated, toManualRetry(job)),
         ),
       ),
     ),
     createWorker(
       "summarize",
-      createStageProcessor(options, "summarize", Acted, (data, acted) => processors.summarize(data, acted)),
-    ),
+      createStageProcessor(stageOptions, "summarize", Acted, (data, acted, job) => {
+        actedByJob.set(job, acted);
+        return processors.summarize(data, acted);
+      }),
+    ).on("completed", (job: Job) => {
+      const acted = actedByJob.get(job);
+      if (acted) compaction.compact(String(job.id), acted).catch(logFailedCompaction);
+    }),
     createWorker(NOTIFICATIONS, ofOwnModels(createDeliveryProcessor({ ...options, ...processors }))),
     ...(options.followsTrainings
       ? [
@@ -140,9 +158,7 @@ function openWorker(
     stalledInterval: lockMs / 2,
     maxStalledCount: MAX_STALLS,
     runRetryDelay: 1_000,
-    // For jobs of other producers, which may set no retention.
-    removeOnComplete: INBOX_JOB_OPTIONS.removeOnComplete,
-    removeOnFail: INBOX_JOB_OPTIONS.removeOnFail,
+    ...computeRetention(name, options.historyRuns),
     settings: {
       backoffStrategy: (attemptsMade, _type, _error, job) => {
         const { backoff } = job?.opts ?? {};

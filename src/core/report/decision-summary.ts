@@ -45,6 +45,13 @@ export const DecisionSummary = z.object({
 });
 export type DecisionSummary = z.infer<typeof DecisionSummary>;
 
+/** The report of a chain's result, whichever version wrote it; null if it has none. */
+export function reportOf(result: unknown): string | null {
+  return WithReport.safeParse(result).data?.report ?? null;
+}
+
+const WithReport = DecisionSummary.pick({ report: true });
+
 /** Summarizes a recorded, superseded or dry run, with its report. */
 export function summarizeDecision(
   input: ReportInput,

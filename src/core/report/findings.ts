@@ -9,8 +9,16 @@ type Findings = Pick<ReportInput, "evidence" | "policy" | "timeZone">;
 
 /** Gather's part of the report: drift checks and buffer. */
 export function renderFindings(input: Findings): string {
-  return [...driftSection(input), "", ...bufferSection(input)].join("\n");
+  const { evidence, policy, timeZone } = input;
+  const known = rendered.get(evidence);
+  if (known?.policy === policy && known.timeZone === timeZone) return known.text;
+  const text = [...driftSection(input), "", ...bufferSection(input)].join("\n");
+  rendered.set(evidence, { policy, timeZone, text });
+  return text;
 }
+
+/** The log of gather and the report show the same. */
+const rendered = new WeakMap<Evidence, { policy: Findings["policy"]; timeZone: string; text: string }>();
 
 function driftSection({ evidence: { checks, takenAt }, policy, timeZone }: Findings): string[] {
   const hours = formatHours(needsOf(policy).within);

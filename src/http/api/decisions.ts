@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { toCsv } from "../../core/csv.ts";
+import { reportOf } from "../../core/report/decision-summary.ts";
 import type { DecisionDetail, DecisionRow as Row } from "../../postgres/decision-log.ts";
 import { answerApproval } from "../../use-cases/interventions.ts";
 import { settleDecision } from "../../use-cases/settle-decision.ts";
@@ -83,7 +84,7 @@ export const decisionOperations: readonly AnyOperation[] = [
               .find(({ name }) => name === "summarize")
               ?.getJob(runId)
               .catch(() => null);
-      const report = ReportOf.safeParse(job?.returnvalue).data?.report ?? null;
+      const report = reportOf(job?.returnvalue);
       const jobs =
         runId === null
           ? {}
@@ -175,7 +176,5 @@ function reopen(kind: "retry" | "resend", summary: string): AnyOperation {
 }
 
 const notFound = (id: number) => new RequestError(404, `There is no decision ${id}`, "NOT_FOUND");
-
-const ReportOf = z.object({ report: z.string() });
 
 const CSV_COLUMNS = Object.keys(DecisionRow.shape) as (keyof Row)[];

@@ -7,6 +7,7 @@ import type { Queue } from "bullmq";
 import { type Express, Router } from "express";
 import { STAGES, TRAINING } from "../../../queues/names.ts";
 import { grants, type Role } from "../../core/access.ts";
+import { reportOf } from "../../core/report/decision-summary.ts";
 import type { Door } from "../access/doors.ts";
 import { callerOf } from "../access/keeper.ts";
 import { toProblem, UNEXPECTED } from "../problem.ts";
@@ -46,10 +47,18 @@ export const bullBoard: Route = {
 };
 
 function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
+  const reports = queues.find(({ name }) => name === STAGES.at(-1));
+  const findReport = async (runId: string): Promise<string | null> =>
+    reportOf((await reports?.getJob(runId))?.returnvalue);
   const serverAdapter = new ExpressAdapter();
   serverAdapter.setBasePath(PATH);
   createBullBoard({
-    queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: isReadOnly, ...linkJobs(queue) })),
+    queues: queues.map((queue) => {
+      const options = { readOnlyMode: isReadOnly, ...linkJobs(queue) };
+      return isOfChain(queue)
+        ? new StageAdapter(queue, options, findReport)
+        : new BullMQAdapter(queue, options);
+    }),
     serverAdapter,
     options: { uiConfig: { boardTitle: "Retrigger" } },
   });
@@ -67,10 +76,35 @@ function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
   return board;
 }
 
+/**
+ * A stage of the chain. Once its run has completed, its log is in the report, of which each stage wrote a part
+ * (`workers/bullmq/compaction.ts`).
+ */
+class StageAdapter extends BullMQAdapter {
+  readonly #findReport: (runId: string) => Promise<string | null>;
+
+  constructor(
+    queue: Queue,
+    options: Partial<QueueAdapterOptions>,
+    findReport: (runId: string) => Promise<string | null>,
+  ) {
+    super(queue, options);
+    this.#findReport = findReport;
+  }
+
+  override async getJobLogs(id: string): Promise<string[]> {
+    const own = await super.getJobLogs(id);
+    return own.length > 0 ? own : ((await this.#findReport(id))?.split("\n") ?? []);
+  }
+}
+
+function isOfChain({ name }: Pick<Queue, "name">): boolean {
+  return STAGES.some((stage) => stage === name);
+}
+
 /** A job of a run leads to the page of its decision. */
 function linkJobs({ name }: Queue): Pick<QueueAdapterOptions, "externalJobUrl"> {
-  const isOfRun = name === TRAINING || STAGES.some((stage) => stage === name);
-  return isOfRun
+  return name === TRAINING || isOfChain({ name })
     ? { externalJobUrl: ({ id }) => ({ displayText: "Decision", href: `/runs/${id ?? ""}` }) }
     : {};
 }

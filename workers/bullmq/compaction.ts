@@ -1,0 +1,85 @@
+import type { Redis } from "ioredis";
+import { Acted, type Evaluated, type Gathered } from "../../queues/jobs.ts";
+import type { Stage } from "../../queues/names.ts";
+import { evaluate } from "../../src/core/evaluate.ts";
+import type { Evidence } from "../../src/core/evidence.ts";
+import { parseJson } from "../../src/core/parse.ts";
+import type { Policy } from "../../src/core/policy.ts";
+
+/**
+ * Once a run has completed, Postgres has its evidence, policy and verdict, and its last job the report. Its first three jobs keep
+ * only what follows, instead of the evidence up to six times and parts of the report. A stage that is retried by hand after that
+ * reads its input from Postgres.
+ */
+export interface Compaction {
+  /** Compacts the jobs of a run that has just completed. */
+  compact(runId: string, acted: Acted): Promise<void>;
+  /** The input of a stage whose run has recorded its decision; null if it has not, or the decision is gone. */
+  read(runId: string, stage: Stage): Promise<Gathered | Evaluated | Acted | null>;
+}
+
+export interface CompactionOptions {
+  connection: Redis;
+  prefix: string;
+  /** What a run's decision was judged by; null if it has none that this version can read. */
+  readBasis(runId: string): Promise<{ evidence: Evidence; policy: Policy } | null>;
+}
+
+const COMPACTED_STAGES = ["gather", "evaluate", "act"] as const satisfies readonly Stage[];
+
+export function createCompaction({ connection, prefix, readBasis }: CompactionOptions): Compaction {
+  const commands = defineScript(connection);
+  const keyOf = (stage: Stage, runId: string): string => `${prefix}:${stage}:${runId}`;
+  return {
+    async compact(runId, { verdict, recording }) {
+      // A superseded run has no row.
+      if (recording.outcome !== "recorded") return;
+      const recorded = recording.decisionId;
+      const { decision, reason } = verdict;
+      const results = [{ recorded }, { recorded, decision, reason }, { recorded, recording }];
+      await commands.retriggerCompact(
+        ...([...COMPACTED_STAGES.map((stage) => keyOf(stage, runId))] as [string, string, string]),
+        keyOf("summarize", runId),
+        ...(results.map((result) => JSON.stringify(result)) as [string, string, string]),
+      );
+    },
+    async read(runId, stage) {
+      const basis = await readBasis(runId);
+      if (basis === null) return null;
+      const gathered = { ...basis, shadow: null };
+      if (stage === "evaluate") return gathered;
+      const evaluated = { ...gathered, verdict: evaluate(basis.evidence, basis.policy) };
+      if (stage === "act") return evaluated;
+      const acted = parseJson((await connection.hget(keyOf("act", runId), "returnvalue")) ?? "");
+      const { success, data } = WithRecording.safeParse(acted);
+      return success ? { ...evaluated, ...data } : null;
+    },
+  };
+}
+
+const WithRecording = Acted.pick({ recording: true });
+
+interface Script {
+  retriggerCompact(
+    gather: string,
+    evaluate: string,
+    act: string,
+    summarize: string,
+    ...results: [string, string, string]
+  ): Promise<unknown>;
+}
+
+function defineScript(redis: Redis): Script {
+  redis.defineCommand("retriggerCompact", {
+    numberOfKeys: 4,
+    // A job may have been removed. One that started more than once keeps its log, which says why.
+    lua: `
+      for index = 1, 3 do
+        local starts = redis.call('HGET', KEYS[index], 'ats')
+        if starts then redis.call('HSET', KEYS[index], 'returnvalue', ARGV[index]) end
+        if starts == '1' then redis.call('DEL', KEYS[index] .. ':logs') end
+        redis.call('DEL', KEYS[index + 1] .. ':processed')
+      end`,
+  });
+  return redis as unknown as Script;
+}
