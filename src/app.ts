@@ -18,6 +18,7 @@ import { createTraining } from "../workers/training.ts";
 import type { Config } from "./config/config.ts";
 import { findModel } from "./config/find-model.ts";
 import { createLiveConfig } from "./config/live-config.ts";
+import { ServerAwayError } from "./core/errors.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { createReleasers, retryUntilReady } from "./process/lifecycle.ts";
 import type { Logger } from "./process/logger.ts";
@@ -229,7 +230,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       const database = createDatabase(config, log);
       releasers.add("Postgres", database.close);
       await retryUntilReady("Redis", () => requireRedis(config), { log, signal });
-      const migrations = await retryUntilReady("Postgres", () => database.migrate(), { log, signal });
+      const waiting = { log, signal, isLogged: (error: unknown) => error instanceof ServerAwayError };
+      const migrations = await retryUntilReady("Postgres", () => database.migrate(), waiting);
       if (migrations.length > 0) log.info({ migrations }, "migrated");
       const { options, watch } = await startWatch();
       if (config.role !== "web") await startWork(database, watch);

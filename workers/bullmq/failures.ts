@@ -6,8 +6,9 @@ import { messageOf } from "../../src/core/errors.ts";
 import { announceFailedChain } from "../../src/core/report/announce.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { DecisionLock } from "../../src/redis/decision-lock.ts";
+import { isServerAway } from "../../src/redis/refusal.ts";
 import { endRun } from "../follow-up.ts";
-import { isJobMoved, isPermanent, type Processor } from "./job-control.ts";
+import { isJobMoved, isLastAttempt, isPermanent, type Processor } from "./job-control.ts";
 import { modelOf, runIdOf } from "./job-identity.ts";
 
 export interface FailureOptions {
@@ -35,7 +36,7 @@ export function withFailureNotice<T>(
     try {
       return await processor(job, token, signal);
     } catch (error) {
-      const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+      const isLast = isPermanent(error) || isLastAttempt(job);
       if (isLast && !isJobMoved(error)) await notifyFailure(options, queue, job, error, job.attemptsMade + 1);
       throw error;
     }
@@ -54,7 +55,10 @@ async function notifyFailure(
   const text = announceFailedChain(model, queue, runId, messageOf(error));
   const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
   await notify(notification, `-${queue}-${attempt}`).catch((failure: unknown) =>
-    log.warn({ err: failure, runId, model }, "could not send the notification of a failed chain"),
+    log[isServerAway(failure) ? "debug" : "warn"](
+      { err: failure, runId, model },
+      "could not send the notification of a failed chain",
+    ),
   );
 }
 

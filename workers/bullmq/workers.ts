@@ -13,6 +13,8 @@ import { createInboxProcessor, type InboxOptions } from "./inbox.ts";
 import { createIsolation, MAX_STALLS } from "./isolation.ts";
 import type { Processor } from "./job-control.ts";
 import { forgetReopening, toManualRetry } from "./manual-retry.ts";
+import { createNews } from "./news.ts";
+import { createRunLog } from "./run-log.ts";
 import { type Awaitable, createFirstStageProcessor, createStageProcessor } from "./stage.ts";
 import { createTrainingProcessor, type TrainingOptions } from "./training.ts";
 
@@ -83,7 +85,9 @@ export function startWorkers(options: WorkerOptions): Workers {
   };
 }
 
-function openWorkers(options: WorkerOptions): Worker[] {
+function openWorkers(given: WorkerOptions): Worker[] {
+  const news = createNews();
+  const options = { ...given, news, runLog: createRunLog(given.log, news) };
   const { processors } = options;
   const isolate = createIsolation();
   const createWorker = (name: QueueName, processor: Processor<unknown>, lockMs = JOB_LOCK_MS): Worker =>
