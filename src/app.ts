@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { FlowProducer, type QueueOptions } from "bullmq";
 import { type Chain, createChain } from "../queues/chain.ts";
 import { INBOX, NOTIFICATIONS, QUEUES, TRAINING } from "../queues/names.ts";
@@ -29,11 +30,12 @@ import { connectRedis } from "./redis/connection.ts";
 import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts";
 import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
-import { answerReloads, type ReloadReply } from "./redis/reload-channel.ts";
+import { answerRequests, type ReloadReply } from "./redis/service-channel.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { createLiveTrainers } from "./trainers/live-trainers.ts";
 import { logTrainerProblems } from "./trainers/preflight.ts";
 import type { Trainers } from "./trainers/trainers.ts";
+import { createOwnDescription } from "./use-cases/describe-service.ts";
 import { relayOutbox } from "./use-cases/send-event.ts";
 import { createReload, type ReloadedWork } from "./use-cases/reload.ts";
 
@@ -87,8 +89,18 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   const { redact } = redactor;
   const live = createLiveConfig(config);
   let work: ReloadedWork | null = null;
-  const { role } = config;
-  const reload = createReload({ role, live, redactor, readConfig, findWork: () => work, log });
+  const service = `${config.role} on ${hostname()}, process ${process.pid}`;
+  let ownDatabase: Database | null = null;
+  const own = createOwnDescription(service, config, () => ownDatabase);
+  const reload = createReload({
+    service,
+    live,
+    redactor,
+    readConfig,
+    findWork: () => work,
+    onReplaced: own.replace,
+    log,
+  });
   const stopping = new AbortController();
   let address: string | null = null;
   let redisWatch: RedisWatch | undefined;
@@ -227,7 +239,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
 
   return {
     async start(signal) {
-      const database = createDatabase(config, log);
+      const database = (ownDatabase = createDatabase(config, log));
       releasers.add("Postgres", database.close);
       await retryUntilReady("Redis", () => requireRedis(config), { log, signal });
       const waiting = { log, signal, isLogged: (error: unknown) => error instanceof ServerAwayError };
@@ -237,9 +249,9 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       if (config.role !== "web") await startWork(database, watch);
       if (config.role !== "worker") await startWeb(database, options, watch);
       if (isService)
-        await answerReloads(
+        await answerRequests(
           { redis: openRedis(false).connection, replies: options.connection, prefix },
-          reload,
+          { reload, describe: own.describe },
         );
       const names = [...live.models().keys()].slice(0, 20);
       log.info({ role: config.role, address, models: names }, "Retrigger is ready");
