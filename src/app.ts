@@ -2,12 +2,13 @@ import { hostname } from "node:os";
 import { FlowProducer, type QueueOptions } from "bullmq";
 import { type Chain, createChain } from "../queues/chain.ts";
 import { INBOX, NOTIFICATIONS, QUEUES, TRAINING } from "../queues/names.ts";
-import { createNotify } from "../queues/notifications.ts";
+import { createNotify, createNotifyEnd } from "../queues/notifications.ts";
 import { followTraining } from "../queues/training.ts";
 import { createAct } from "../workers/act.ts";
 import { type Processors, startWorkers, WORKERS_STOP_LIMIT_MS } from "../workers/bullmq/workers.ts";
 import { createDispatcher } from "../workers/dispatch.ts";
 import { evaluateStage } from "../workers/evaluate.ts";
+import { createFailedModels } from "../workers/failed-models.ts";
 import { reevaluate } from "../workers/follow-up.ts";
 import { createGather } from "../workers/gather.ts";
 import { createIntake } from "../workers/intake.ts";
@@ -150,6 +151,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       trainers: liveTrainers,
     });
     const { chain, trainers } = parts;
+    const targets = targetsOf(config.notifications);
+    const notifyEnd = createNotifyEnd(queues.notifications, targets);
     const shared = {
       ...parts,
       connection,
@@ -161,9 +164,18 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       timing,
       timeZone,
       publicUrl: config.publicUrl,
-      notify: createNotify(queues.notifications, targetsOf(config.notifications)),
+      notify: createNotify(queues.notifications, targets),
+      notifyEnd,
+      failedModels: createFailedModels({
+        redis: connection,
+        prefix,
+        database,
+        notifyEnd,
+        hasTargets: targets.length > 0,
+        log,
+      }),
       // A local program starts at once; elsewhere a training takes a while to begin.
-      followTraining: (job: { runId: string; model: string }) =>
+      followTraining: (job: Parameters<typeof followTraining>[1]) =>
         followTraining(queues.training, job, trainers.of(job.model).remote?.run ? 0 : timing.pollMs),
       findModel: (model: string) => findModel(live.models(), model),
       findForRun: live.findForRun,

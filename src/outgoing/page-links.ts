@@ -2,7 +2,11 @@
  * Where Bull Board shows a queue, or one job of it: at the public URL, else on this machine, as far as the settings say.
  */
 export function boardOf(
-  { publicUrl, host, port }: { publicUrl: string | undefined; host: string; port: number },
+  {
+    publicUrl,
+    host = "localhost",
+    port = 3000,
+  }: { publicUrl: string | undefined; host?: string; port?: number },
   queue: string,
   jobId?: string,
 ): string {

@@ -12,6 +12,7 @@ import { type ForeignModelOptions, returnForeignModels } from "./foreign-models.
 import { createInboxProcessor, type InboxOptions } from "./inbox.ts";
 import { createIsolation, MAX_STALLS } from "./isolation.ts";
 import type { Processor } from "./job-control.ts";
+import { modelOf } from "./job-identity.ts";
 import { forgetReopening, toManualRetry } from "./manual-retry.ts";
 import { createNews } from "./news.ts";
 import { createRunLog } from "./run-log.ts";
@@ -159,6 +160,11 @@ function openWorker(
   // Without a listener, a connection error would end the process; the connection's own listener reports it once.
   worker.on("error", (error) => log.debug({ err: error, queue: name }, "worker error"));
   if (name === "act") worker.on("completed", (job) => void forgetReopening(job, log));
+  if (name === "summarize")
+    worker.on("completed", (job, result) => {
+      const { decisionId } = (result ?? {}) as Partial<DecisionSummary>;
+      if (typeof decisionId === "number") void options.failedModels.decided(modelOf(job), decisionId);
+    });
   // Not in the processor: a job that stalled too often never reaches it again.
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;
