@@ -141,7 +141,7 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
 
   async function closeUnknown(record: DispatchRecord, askedAt: number): Promise<void> {
     const { dispatch, decisionId, model, runId, trainer } = record;
-    const text = announceSettled({ ...dispatch, model, decisionId, trainer });
+    const text = announceSettled({ ...dispatch, model, decisionId, trainer }, dispatch.askedAt !== askedAt);
     const resolves = { kind: "dispatch_unknown", runId, decisionId } as const;
     await notifyEnd(
       { kind: "dispatch_unknown", runId, suffix: `-${askedAt}` },

@@ -102,7 +102,7 @@ describe("a run that failed for good", () => {
 describe("an unknown dispatch", () => {
   it.each([
     ["confirmed", "✅ default: the training of decision #1 is no longer unknown: it is succeeded"],
-    ["resent", "✅ default: the training of decision #1 is no longer unknown: it is succeeded"],
+    ["resent", "✅ default: the training of decision #1 is no longer unknown: it is requested again"],
   ] as const)("that is %s is notified of once as settled", async (how, text) => {
     const config = configOf({
       TRAINER: "webhook",
@@ -166,21 +166,22 @@ describe("a failed training", () => {
       );
       const count = listSent("training_ended").length;
       await addCheck(world, { age: `${10 - count} minutes` });
-      const { decisionId, runId } = await world.decide();
+      await world.decide();
       await untilSent("training_ended", count + 1);
       await app.stop();
-      return { decisionId, runId };
     };
-    const failed = await train("false");
-    const succeeded = await train("true");
-    const another = await train("true");
-    expect(listSent("training_ended").map(({ decisionId, resolves }) => ({ decisionId, resolves }))).toEqual([
-      { decisionId: failed.decisionId, resolves: undefined },
-      { decisionId: succeeded.decisionId, resolves: { kind: "training_ended", ...failed } },
-      { decisionId: another.decisionId, resolves: undefined },
+    await train("false");
+    await train("true");
+    await train("true");
+    const ends = listSent("training_ended");
+    const [failed] = ends;
+    expect(failed?.text).toContain("❌");
+    // A follow-up of the failure may be the first to decide.
+    expect(ends.map(({ resolves }) => resolves)).toEqual([
+      undefined,
+      { kind: "training_ended", runId: failed?.runId, decisionId: failed?.decisionId },
+      undefined,
     ]);
-    expect(listSent("training_ended")[1]?.text).toContain(
-      `\nThis ends the failure of decision #${failed.decisionId}'s training`,
-    );
+    expect(ends[1]?.text).toContain(`\nThis ends the failure of decision #${failed?.decisionId}'s training`);
   });
 });

@@ -57,10 +57,10 @@ export function announceEnd(
   ].join("\n");
 }
 
-/** "✅ films: it is known again ...". */
-export function announceSettled(dispatch: Announced): string {
+/** "✅ films: the training of decision #3 is no longer unknown ...". @param isResent Whether a person had it requested again. */
+export function announceSettled(dispatch: Announced, isResent: boolean): string {
   const { model, decisionId, state } = dispatch;
-  const outcome = state === "pending" ? "it is requested again" : `it is ${state}${withUrl(dispatch)}`;
+  const outcome = isResent ? "it is requested again" : `it is ${state}${withUrl(dispatch)}`;
   return `✅ ${model}: the training of decision #${decisionId} is no longer unknown: ${outcome}`;
 }
 

@@ -27,11 +27,7 @@ export async function diagnoseServices(
 }
 
 /** @param services How many services run, of which some may not have replied. */
-export function describeServices(
-  own: SettingsPrint,
-  replies: readonly Description[],
-  services: number,
-): Finding[] {
+function describeServices(own: SettingsPrint, replies: readonly Description[], services: number): Finding[] {
   const differing = replies.flatMap((reply) => describeDifference(own, reply));
   const same = replies.length - differing.length;
   const silent = services - replies.length;
