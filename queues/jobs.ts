@@ -134,6 +134,8 @@ export type Acted = z.infer<typeof Acted>;
 export const TrainingJob = z.object({
   runId: z.uuid(),
   model: ModelName,
+  /** When the request was made that was notified of as unknown before the job was added, Unix milliseconds. */
+  unknownRequest: z.number().optional(),
   /** What one poll keeps for the next one. Losing it costs one extra request. */
   note: z
     .object({
@@ -144,6 +146,10 @@ export const TrainingJob = z.object({
       problem: z.string().nullable(),
       /** The end of the training whose effects were carried out. */
       end: z.string().nullable(),
+      /** When the request was made of which it is unknown whether it arrived, Unix milliseconds; null if none is. */
+      unknownRequest: z.number().nullable().default(null),
+      /** Whether an earlier end was a failure. */
+      hasFailed: z.boolean().default(false),
     })
     .optional()
     // Written by another version.
@@ -167,21 +173,31 @@ export const TrainingReport = z.object({
 });
 export type TrainingReport = z.infer<typeof TrainingReport>;
 
+const NotificationKind = z.enum([
+  "training_triggered",
+  "training_ended",
+  "training_doubled",
+  "dispatch_unknown",
+  "dispatch_settled",
+  "chain_failed",
+  "chain_recovered",
+  "approval_requested",
+  "drift_runs_missing",
+  "drift_runs_back",
+]);
+
 /** A message for people. */
 export const Notification = z.object({
-  kind: z.enum([
-    "training_triggered",
-    "training_ended",
-    "training_doubled",
-    "dispatch_unknown",
-    "chain_failed",
-    "approval_requested",
-    "drift_runs_missing",
-    "drift_runs_back",
-  ]),
+  kind: NotificationKind,
   model: z.string(),
   runId: z.string(),
   decisionId: z.number().int().nullable(),
+  /** The job that it is about, if that is not a run's own. */
+  job: z.object({ queue: z.string(), id: z.string() }).optional(),
+  /** The trouble that is over, as it was notified of. */
+  resolves: z
+    .object({ kind: NotificationKind, runId: z.string(), decisionId: z.number().int().nullable() })
+    .optional(),
   /** The whole message, as Slack shows it. */
   text: z.string(),
 });

@@ -5,19 +5,51 @@ import { NOTIFICATION_OPTIONS } from "./options.ts";
 /** Sends a notification to every target in the settings, once for each kind, run and `suffix`. */
 export type Notify = (notification: Notification, suffix?: string) => Promise<void>;
 
+/** Which notification reported the trouble that is over. */
+export interface Opening extends Pick<Notification, "kind" | "runId"> {
+  suffix: string;
+}
+
+/** Notifies that trouble is over: every target that was notified of the trouble, once. */
+export type NotifyEnd = (opening: Opening, notification: Notification) => Promise<void>;
+
 /**
  * Puts notifications on their queue, one job per target, so that neither target waits for the other and no decision waits for
  * either. `suffix` tells two notifications of the same kind and run apart.
  */
 export function createNotify(queue: Queue, targets: readonly NotificationTarget[]): Notify {
   return async (notification, suffix = "") => {
-    const { kind, runId } = notification;
-    const time = new Date().toISOString();
-    for (const target of targets) {
-      await queue.add(kind, { target, time, notification } satisfies NotificationJob, {
-        ...NOTIFICATION_OPTIONS,
-        jobId: `${target}-${kind}-${runId}${suffix}`,
-      });
-    }
+    for (const target of targets) await add(queue, target, notification, suffix);
   };
+}
+
+/** The job of the opening, which is kept for a month, shows whether a target was notified of it. */
+export function createNotifyEnd(queue: Queue, targets: readonly NotificationTarget[]): NotifyEnd {
+  return async (opening, notification) => {
+    const { suffix } = opening;
+    for (const target of targets)
+      if ((await queue.getJobState(toJobId(target, opening, suffix))) !== "unknown")
+        await add(queue, target, notification, suffix);
+  };
+}
+
+async function add(
+  queue: Queue,
+  target: NotificationTarget,
+  notification: Notification,
+  suffix: string,
+): Promise<void> {
+  const time = new Date().toISOString();
+  await queue.add(notification.kind, { target, time, notification } satisfies NotificationJob, {
+    ...NOTIFICATION_OPTIONS,
+    jobId: toJobId(target, notification, suffix),
+  });
+}
+
+function toJobId(
+  target: NotificationTarget,
+  { kind, runId }: Pick<Notification, "kind" | "runId">,
+  suffix: string,
+): string {
+  return `${target}-${kind}-${runId}${suffix}`;
 }

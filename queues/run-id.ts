@@ -13,6 +13,11 @@ export function deriveRunId(jobKey: string, timestampMs: number): string {
   return toUuidV7(timestampMs, createHash("sha256").update(jobKey).digest());
 }
 
+/** When a run id was created, or its job: Unix milliseconds. */
+export function toTimestampMs(runId: string): number {
+  return Number.parseInt(runId.replace("-", "").slice(0, 12), 16);
+}
+
 /** RFC 9562, section 5.7: 48 bits of Unix milliseconds, then version, variant and 74 random bits. */
 function toUuidV7(timestampMs: number, random: Uint8Array): string {
   const bytes = Buffer.alloc(16);

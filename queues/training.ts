@@ -7,12 +7,12 @@ import { TRAINING_OPTIONS } from "./options.ts";
 /** Makes sure that a training is followed: one job per run, retried if it has already ended. */
 export async function followTraining(
   queue: Queue,
-  { runId, model }: Pick<TrainingJob, "runId" | "model">,
+  followed: Omit<TrainingJob, "note">,
   delayMs: number,
 ): Promise<void> {
-  const job = await queue.add("follow", { runId, model } satisfies TrainingJob, {
+  const job = await queue.add("follow", followed satisfies TrainingJob, {
     ...TRAINING_OPTIONS,
-    jobId: runId,
+    jobId: followed.runId,
     delay: delayMs,
   });
   await retryIfEnded(job);

@@ -1,12 +1,14 @@
+import { hostname } from "node:os";
 import { FlowProducer, type QueueOptions } from "bullmq";
 import { type Chain, createChain } from "../queues/chain.ts";
 import { INBOX, NOTIFICATIONS, QUEUES, TRAINING } from "../queues/names.ts";
-import { createNotify } from "../queues/notifications.ts";
+import { createNotify, createNotifyEnd } from "../queues/notifications.ts";
 import { followTraining } from "../queues/training.ts";
 import { createAct } from "../workers/act.ts";
 import { type Processors, startWorkers, WORKERS_STOP_LIMIT_MS } from "../workers/bullmq/workers.ts";
 import { createDispatcher } from "../workers/dispatch.ts";
 import { evaluateStage } from "../workers/evaluate.ts";
+import { createFailedModels } from "../workers/failed-models.ts";
 import { reevaluate } from "../workers/follow-up.ts";
 import { createGather } from "../workers/gather.ts";
 import { createIntake } from "../workers/intake.ts";
@@ -18,6 +20,7 @@ import { createTraining } from "../workers/training.ts";
 import type { Config } from "./config/config.ts";
 import { findModel } from "./config/find-model.ts";
 import { createLiveConfig } from "./config/live-config.ts";
+import { ServerAwayError } from "./core/errors.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { createReleasers, retryUntilReady } from "./process/lifecycle.ts";
 import type { Logger } from "./process/logger.ts";
@@ -28,11 +31,12 @@ import { connectRedis } from "./redis/connection.ts";
 import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts";
 import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
-import { answerReloads, type ReloadReply } from "./redis/reload-channel.ts";
+import { answerRequests, type ReloadReply } from "./redis/service-channel.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { createLiveTrainers } from "./trainers/live-trainers.ts";
 import { logTrainerProblems } from "./trainers/preflight.ts";
 import type { Trainers } from "./trainers/trainers.ts";
+import { createOwnDescription } from "./use-cases/describe-service.ts";
 import { relayOutbox } from "./use-cases/send-event.ts";
 import { createReload, type ReloadedWork } from "./use-cases/reload.ts";
 
@@ -86,8 +90,18 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   const { redact } = redactor;
   const live = createLiveConfig(config);
   let work: ReloadedWork | null = null;
-  const { role } = config;
-  const reload = createReload({ role, live, redactor, readConfig, findWork: () => work, log });
+  const service = `${config.role} on ${hostname()}, process ${process.pid}`;
+  let ownDatabase: Database | null = null;
+  const own = createOwnDescription(service, config, () => ownDatabase);
+  const reload = createReload({
+    service,
+    live,
+    redactor,
+    readConfig,
+    findWork: () => work,
+    onReplaced: own.replace,
+    log,
+  });
   const stopping = new AbortController();
   let address: string | null = null;
   let redisWatch: RedisWatch | undefined;
@@ -139,6 +153,8 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       trainers: liveTrainers,
     });
     const { chain, trainers } = parts;
+    const targets = targetsOf(config.notifications);
+    const notifyEnd = createNotifyEnd(queues.notifications, targets);
     const shared = {
       ...parts,
       connection,
@@ -151,9 +167,18 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       timing,
       timeZone,
       publicUrl: config.publicUrl,
-      notify: createNotify(queues.notifications, targetsOf(config.notifications)),
+      notify: createNotify(queues.notifications, targets),
+      notifyEnd,
+      failedModels: createFailedModels({
+        redis: connection,
+        prefix,
+        database,
+        notifyEnd,
+        hasTargets: targets.length > 0,
+        log,
+      }),
       // A local program starts at once; elsewhere a training takes a while to begin.
-      followTraining: (job: { runId: string; model: string }) =>
+      followTraining: (job: Parameters<typeof followTraining>[1]) =>
         followTraining(queues.training, job, trainers.of(job.model).remote?.run ? 0 : timing.pollMs),
       findModel: (model: string) => findModel(live.models(), model),
       findForRun: live.findForRun,
@@ -230,18 +255,19 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
 
   return {
     async start(signal) {
-      const database = createDatabase(config, log);
+      const database = (ownDatabase = createDatabase(config, log));
       releasers.add("Postgres", database.close);
       await retryUntilReady("Redis", () => requireRedis(config), { log, signal });
-      const migrations = await retryUntilReady("Postgres", () => database.migrate(), { log, signal });
+      const waiting = { log, signal, isLogged: (error: unknown) => error instanceof ServerAwayError };
+      const migrations = await retryUntilReady("Postgres", () => database.migrate(), waiting);
       if (migrations.length > 0) log.info({ migrations }, "migrated");
       const { options, watch } = await startWatch();
       if (config.role !== "web") await startWork(database, watch);
       if (config.role !== "worker") await startWeb(database, options, watch);
       if (isService)
-        await answerReloads(
+        await answerRequests(
           { redis: openRedis(false).connection, replies: options.connection, prefix },
-          reload,
+          { reload, describe: own.describe },
         );
       const names = [...live.models().keys()].slice(0, 20);
       log.info({ role: config.role, address, models: names }, "Retrigger is ready");

@@ -82,7 +82,11 @@ function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageO
   const log = renderAction(toReportInput(job, acted, settings));
   // The shadow's verdict is recorded.
   const result = { ...acted, evidence: toKept(acted.evidence), shadow: null };
-  return { kind: "done", result, log, endsRun: acted.recording.outcome === "superseded" };
+  const { recording } = acted;
+  if (recording.outcome === "recorded") return { kind: "done", result, log };
+  const { because, followUpRunId } = recording;
+  const line = { message: "superseded", fields: { because, followUpRunId } };
+  return { kind: "done", result, log, line, endsRun: true };
 }
 
 /** What the recorded decision was based on: the evidence of an earlier attempt, if that one recorded it. */
@@ -127,9 +131,9 @@ async function settle(
     record = step.record;
     const { next } = step;
     if (record.dispatch.state === "pending" && next.kind !== "done" && next.waitMs > 0) {
-      const reason = step.note ?? record.dispatch.error ?? "The request was sent";
-      const log = `⏳ ${reason}. Next attempt in ${Math.ceil(next.waitMs / 1000)} s`;
-      return { kind: "pause", pauseMs: next.waitMs, log };
+      const why = step.note ?? record.dispatch.error ?? "The request was sent";
+      const log = `⏳ ${why}. Next attempt in ${Math.ceil(next.waitMs / 1000)} s`;
+      return { kind: "pause", pauseMs: next.waitMs, why, log };
     }
   }
   await dispatcher.carryOut(record, effectsOf(record.dispatch));

@@ -1,6 +1,8 @@
-import type { Notify } from "../queues/notifications.ts";
+import type { TrainingJob } from "../queues/jobs.ts";
+import type { Notify, NotifyEnd } from "../queues/notifications.ts";
 import type { ModelConfig } from "../src/config/config.ts";
 import { computeAlertsBackAt } from "../src/core/backoff.ts";
+import type { Dispatch } from "../src/core/dispatch/dispatch.ts";
 import { callsForReevaluation } from "../src/core/dispatch/effects.ts";
 import type { DispatchEffect } from "../src/core/dispatch/transition.ts";
 import { PermanentError } from "../src/core/errors.ts";
@@ -8,6 +10,7 @@ import { backoffOf, countRequiredAlerts, type Policy } from "../src/core/policy.
 import {
   announceEnd,
   announceExtraRuns,
+  announceSettled,
   announceTrigger,
   announceUnknown,
 } from "../src/core/report/announce.ts";
@@ -15,20 +18,23 @@ import type { Database } from "../src/postgres/database.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
 
 export interface EffectDependencies {
-  database: Pick<Database, "readLatestDecision">;
+  database: Pick<Database, "readLatestDecision" | "findFailureBefore">;
   /** @throws PermanentError for a model that the settings do not name. */
   findModel(model: string): ModelConfig;
   notify: Notify;
+  notifyEnd: NotifyEnd;
   /** Makes sure that a job follows the training to its end. */
-  followTraining(job: { runId: string; model: string }): Promise<void>;
+  followTraining(job: Omit<TrainingJob, "note">): Promise<void>;
   /** Requests a run that re-evaluates the model. */
   reevaluate(model: string): Promise<unknown>;
 }
 
 /** Carries out the effects of a dispatch's state, and computes when the alerts of a failed training are released. */
 export interface DispatchEffects {
-  /** Idempotent. */
-  carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void>;
+  /** Idempotent. @param hasFailed Whether this training has failed before. */
+  carryOut(record: DispatchRecord, effects: readonly DispatchEffect[], hasFailed?: boolean): Promise<void>;
+  /** Notifies that the outcome of a request is known which was notified of as unknown. Idempotent. */
+  closeUnknown(record: DispatchRecord, askedAt: number): Promise<void>;
   /** ISO 8601: when the alerts of a failed training may start another one; null if none are held back. */
   alertsBackAt(record: DispatchRecord): string | null;
   /** The same for a training that ended at `endedAt`, in Unix milliseconds. */
@@ -37,8 +43,13 @@ export interface DispatchEffects {
   findPolicy(model: string): Policy | null;
 }
 
+/** The request of which it is unknown whether it arrived: by the time the training is followed, it may be settled. */
+function findUnknown({ state, askedAt }: Dispatch): Pick<TrainingJob, "unknownRequest"> {
+  return state === "unknown" && askedAt !== null ? { unknownRequest: askedAt } : {};
+}
+
 export function createDispatchEffects(dependencies: EffectDependencies): DispatchEffects {
-  const { database, notify, followTraining, reevaluate } = dependencies;
+  const { database, notify, notifyEnd, followTraining, reevaluate } = dependencies;
 
   function findAlertsBackAt({ model, alerts }: DispatchRecord, endedAt: number): number | null {
     const policy = findPolicy(model);
@@ -59,7 +70,11 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     }
   }
 
-  async function carryOut(record: DispatchRecord, effects: readonly DispatchEffect[]): Promise<void> {
+  async function carryOut(
+    record: DispatchRecord,
+    effects: readonly DispatchEffect[],
+    hasFailed = false,
+  ): Promise<void> {
     const { dispatch, decisionId, model, runId, order } = record;
     const ids = { model, runId, decisionId };
     const announced = { ...dispatch, model, decisionId, trainer: record.trainer };
@@ -81,14 +96,26 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
           break;
         }
         case "announce_end": {
-          const text = announceEnd(announced, { ...dispatch, alertsBackAt: alertsBackAt(record) });
+          const failure = await findEndedFailure(record, hasFailed);
+          const text = announceEnd(announced, {
+            ...dispatch,
+            alertsBackAt: alertsBackAt(record),
+            failedBefore: failure?.decisionId ?? null,
+          });
+          const resolves = failure && { kind: "training_ended" as const, ...failure };
           // Each attempt ends on its own, and one presumed lost may end a second time.
           const end = [dispatch.attempt ?? 1, dispatch.state, dispatch.conclusion ?? ""].join("-");
-          await notify({ ...ids, kind: "training_ended", text }, `-${end.replaceAll(/[^\w-]/g, "_")}`);
+          const notification = {
+            ...ids,
+            kind: "training_ended" as const,
+            ...(resolves && { resolves }),
+            text,
+          };
+          await notify(notification, `-${end.replaceAll(/[^\w-]/g, "_")}`);
           break;
         }
         case "follow":
-          await followTraining({ runId, model });
+          await followTraining({ runId, model, ...findUnknown(dispatch) });
           break;
         case "reevaluate_if_blocked":
           await release(record);
@@ -112,6 +139,26 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     if (callsForReevaluation(dispatch, latest, { hasBackoff })) await reevaluate(model);
   }
 
+  async function closeUnknown(record: DispatchRecord, askedAt: number): Promise<void> {
+    const { dispatch, decisionId, model, runId, trainer } = record;
+    const text = announceSettled({ ...dispatch, model, decisionId, trainer }, dispatch.askedAt !== askedAt);
+    const resolves = { kind: "dispatch_unknown", runId, decisionId } as const;
+    await notifyEnd(
+      { kind: "dispatch_unknown", runId, suffix: `-${askedAt}` },
+      { kind: "dispatch_settled", model, runId, decisionId, resolves, text },
+    );
+  }
+
+  /** The failure that a success ends: an earlier one of the same training, else the one of the training before. */
+  async function findEndedFailure(
+    record: DispatchRecord,
+    hasFailed: boolean,
+  ): Promise<{ decisionId: number; runId: string } | null> {
+    const { decisionId, runId, dispatch } = record;
+    if (dispatch.state !== "succeeded") return null;
+    return hasFailed ? { decisionId, runId } : database.findFailureBefore(decisionId);
+  }
+
   function alertsBackAt(record: DispatchRecord): string | null {
     const { state, endedAt } = record.dispatch;
     if ((state !== "failed" && state !== "cancelled") || endedAt === null) return null;
@@ -119,5 +166,5 @@ export function createDispatchEffects(dependencies: EffectDependencies): Dispatc
     return at === null ? null : new Date(at).toISOString();
   }
 
-  return { carryOut, alertsBackAt, findAlertsBackAt, findPolicy };
+  return { carryOut, closeUnknown, alertsBackAt, findAlertsBackAt, findPolicy };
 }

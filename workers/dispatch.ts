@@ -12,7 +12,7 @@ import { fromError, fromResult } from "./dispatch-input.ts";
 
 export interface DispatcherDependencies extends EffectDependencies {
   trainers: Pick<Trainers, "of" | "before">;
-  database: Pick<Database, "claimDispatch" | "updateDispatch" | "readLatestDecision">;
+  database: Pick<Database, "claimDispatch" | "updateDispatch" | "readLatestDecision" | "findFailureBefore">;
   timing: TrainingTiming;
 }
 
@@ -32,7 +32,7 @@ interface DispatchStep extends Advanced {
  * The shell around the state machine of a dispatch: makes the due call to the trainer, reduces the response, writes the
  * result if the row has not changed in the meantime, and carries out the effects.
  */
-export interface Dispatcher extends Pick<DispatchEffects, "carryOut" | "alertsBackAt"> {
+export interface Dispatcher extends Pick<DispatchEffects, "carryOut" | "closeUnknown" | "alertsBackAt"> {
   /** Takes the step that is due: requests the training, searches for it or polls its status. */
   takeStep(record: DispatchRecord, pollState: PollState): Promise<DispatchStep>;
   /** Reduces an input and writes the result. */
@@ -45,7 +45,7 @@ export const FIRST_POLL: PollState = { etag: null, isCounted: false };
 export function createDispatcher(dependencies: DispatcherDependencies): Dispatcher {
   const { trainers, database, timing } = dependencies;
   const effects = createDispatchEffects(dependencies);
-  const { carryOut, findPolicy } = effects;
+  const { carryOut, closeUnknown, alertsBackAt, findPolicy } = effects;
 
   async function apply(
     record: DispatchRecord,
@@ -163,7 +163,7 @@ export function createDispatcher(dependencies: DispatcherDependencies): Dispatch
     }
   }
 
-  return { takeStep, apply, carryOut, alertsBackAt: effects.alertsBackAt };
+  return { takeStep, apply, carryOut, closeUnknown, alertsBackAt };
 }
 
 /** Callers leave the dispatches of other trainers alone, so an error here is a bug; it keeps the request from being sent. */

@@ -44,7 +44,8 @@ export function createGather({ findForRun, database, timeZone }: GatherDependenc
           kind: "pause",
           pauseMs: Math.round(NO_SLOT_PAUSE_MS * (0.75 + Math.random() / 2)),
           keepsLock: true,
-          log: NO_SLOT,
+          why: NO_SLOT,
+          log: `⏳ ${NO_SLOT}`,
         };
       default:
         return reading satisfies never;
@@ -52,4 +53,4 @@ export function createGather({ findForRun, database, timeZone }: GatherDependenc
   };
 }
 
-const NO_SLOT = `⏳ The last read of this model's evidence took more than ${QUICK_LIMIT_MS / 1000} s, and all ${SLOW_SLOTS} slots for slow models are taken: waiting for one`;
+const NO_SLOT = `The last read of this model's evidence took more than ${QUICK_LIMIT_MS / 1000} s, and all ${SLOW_SLOTS} slots for slow models are taken: waiting for one`;

@@ -3,7 +3,7 @@ import type { NotificationSettings } from "../src/config/config.ts";
 import { PermanentError, TransientError } from "../src/core/errors.ts";
 import { parseInput } from "../src/core/parse.ts";
 import { splitLogin } from "../src/outgoing/login.ts";
-import { pageOf } from "../src/outgoing/page-links.ts";
+import { boardOf, pageOf } from "../src/outgoing/page-links.ts";
 import { explainNetworkFailure } from "../src/outgoing/network-failure.ts";
 import { describeRedirect } from "../src/outgoing/redirect.ts";
 import { signBody } from "../src/outgoing/signature.ts";
@@ -40,10 +40,10 @@ export function createDelivery(
     const url = { slack: settings.slackUrl, webhook: settings.webhookUrl }[target];
     if (url === null)
       throw new PermanentError("NO_TARGET", `The settings no longer name a URL for ${target}`);
-    const page = pageOf(settings.publicUrl, notification);
+    const page = findPage(settings.publicUrl, notification);
     const { headers, body } =
       target === "slack"
-        ? { headers: {}, body: JSON.stringify({ text: toSlack(notification.text, page) }) }
+        ? { headers: {}, body: JSON.stringify({ text: toSlack(notification, page) }) }
         : renderEvent(settings, jobId, time, { ...notification, ...(page === null ? {} : { page }) });
     const response = await post(url, { "content-type": "application/json", ...headers }, body, redact);
     const { status } = response;
@@ -103,8 +103,17 @@ async function post(
   }
 }
 
-function toSlack(text: string, page: string | null): string {
-  return escapeSlack(page === null ? text : `${text}\n${page}`);
+/** Of a failed job, the job, where it can be retried; else the decision or the model. */
+function findPage(publicUrl: string | undefined, notification: Notification): string | null {
+  const { job } = notification;
+  if (publicUrl === undefined || job === undefined) return pageOf(publicUrl, notification);
+  return boardOf({ publicUrl }, job.queue, job.id);
+}
+
+/** Without a page, the text says where to read on. */
+function toSlack({ text, model, job }: Notification, page: string | null): string {
+  const command = job ? "doctor --model" : "history --model";
+  return escapeSlack(`${text}\n${page ?? `More: npx retrigger ${command} ${model}`}`);
 }
 
 /** Slack reads <!channel> and <https://...|text> as commands; a feature's name or a receiver's error must not contain any. */

@@ -14,6 +14,7 @@ import { isServerAway } from "../src/redis/refusal.ts";
 import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { importOutcomes } from "../src/use-cases/import-outcomes.ts";
 import { relayOutbox } from "../src/use-cases/send-event.ts";
+import type { FailedModels } from "./failed-models.ts";
 import { reevaluate } from "./follow-up.ts";
 
 export interface ReconcilerDependencies {
@@ -47,6 +48,7 @@ export interface ReconcilerDependencies {
   trainers: Pick<Trainers, "of" | "before">;
   /** Makes sure that a job follows the training to its end. */
   followTraining(job: { runId: string; model: string }): Promise<void>;
+  failedModels: Pick<FailedModels, "refresh" | "closeDecided">;
   log: Logger;
 }
 
@@ -77,11 +79,11 @@ const PASSES = 2;
 /**
  * Restores what Redis lost, as far as Postgres and the settings can tell: the schedules, each model's scheduled follow-up,
  * the chains of runs that events wait for, and the jobs that work on dispatches. It runs at start, when Redis comes back or
- * was emptied, when an inbox job failed for good, and once an hour, when it also reads the views of outcomes; in between, it checks one key in Redis every five
- * seconds.
+ * was emptied, when an inbox job failed for good, and once an hour, when it also reads the views of outcomes; in between, it asks Redis every five seconds
+ * whether it was emptied, and which models have failed.
  */
 export async function startReconciler(dependencies: ReconcilerDependencies): Promise<Reconciler> {
-  const { redis, redisState, prefix, inbox, listModels, claims, log } = dependencies;
+  const { redis, redisState, prefix, inbox, listModels, claims, failedModels, log } = dependencies;
   const marker = `${prefix}:reconciled`;
   let passesLeft = PASSES;
   let ranAt = 0;
@@ -102,6 +104,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
       redisState.away("reconciler", `no response within ${RESPONSE_LIMIT_MS} ms`);
     if ((await reply) === 0) runSoon();
     redisState.back("reconciler");
+    await failedModels.refresh();
     if (passesLeft === 0 && performance.now() - ranAt < PERIOD_MS) return;
     const schedules = new Map([...listModels()].map(([model, { schedule }]) => [model, schedule]));
     await syncSchedules(inbox, schedules, claims);
@@ -110,6 +113,7 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     await relayOutbox({ database: dependencies.database, client: { inbox } });
     await resumeModels(dependencies, asked);
     await resumeDispatches(dependencies);
+    await failedModels.closeDecided();
     if (performance.now() - importedAt >= PERIOD_MS) {
       importedAt = performance.now();
       await readOutcomes(dependencies);

@@ -1,7 +1,7 @@
 import type { Acted, StageJob } from "../queues/jobs.ts";
 import { type DecisionSummary, summarizeDecision } from "../src/core/report/decision-summary.ts";
 import { type ReportSettings, toReportInput } from "./report-input.ts";
-import type { StageOutput } from "./stage.ts";
+import type { StageLine, StageOutput } from "./stage.ts";
 
 /** Summarizes the decision: the report, and all its figures as one object. */
 export function createSummarize(settings: ReportSettings) {
@@ -11,6 +11,15 @@ export function createSummarize(settings: ReportSettings) {
       toReportInput(job, acted, settings),
       recording.outcome === "recorded" ? recording.decision : "superseded",
     );
-    return { kind: "done", result, log: null, endsRun: true };
+    const output = { kind: "done", result, log: null, endsRun: true } as const;
+    return recording.outcome === "recorded" ? { ...output, line: toLine(result) } : output;
+  };
+}
+
+function toLine({ decision, reason, decisionId, dispatch }: DecisionSummary): StageLine {
+  const { state: training, error } = dispatch ?? {};
+  return {
+    message: "decided",
+    fields: { decision, reason, decisionId, ...(dispatch && { training, ...(error && { error }) }) },
   };
 }

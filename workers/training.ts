@@ -48,21 +48,22 @@ export function createTraining(dependencies: TrainingDependencies) {
       return later(found, timing.pollMs, job.note);
 
     let record = found;
-    let note: TrainingNote = job.note ?? { ...FIRST_POLL, problem: null, end: null };
+    let note = job.note ?? beginNote(job);
     for (;;) {
       const step = await dispatcher.takeStep(record, note);
       const isNews = step.record.version !== record.version;
       record = step.record;
       if (isNews) options.log(describe(record));
       if (step.note !== undefined && step.note !== note.problem) options.log(step.note);
-      note = { ...note, ...step.pollState, problem: step.note ?? null };
+      const unknownRequest = await noteUnknown(dispatcher, record, note);
+      note = { ...note, ...step.pollState, problem: step.note ?? null, unknownRequest };
       // Carry out the effects of an end once, even if an earlier attempt recorded the end and then died.
       const end = endOf(record);
       if (end !== null && end !== note.end)
-        await dispatcher.carryOut(record, withoutFollow(effectsOf(record.dispatch)));
+        await dispatcher.carryOut(record, withoutFollow(effectsOf(record.dispatch)), note.hasFailed);
       else if (end === null && (isNews || step.next.kind === "done"))
         await dispatcher.carryOut(record, withoutFollow(step.effects));
-      note = { ...note, end };
+      note = { ...note, end, hasFailed: note.hasFailed || (end !== null && !end.startsWith("succeeded")) };
       const { next } = step;
       if (next.kind === "done") return { outcome: "ended", report: toReport(dispatcher, record) };
       if (next.kind === "run") {
@@ -72,6 +73,23 @@ export function createTraining(dependencies: TrainingDependencies) {
       } else if (next.waitMs > 0) return later(record, next.waitMs, note);
     }
   };
+}
+
+function beginNote(job: TrainingJob): TrainingNote {
+  const unknownRequest = job.unknownRequest ?? null;
+  return { ...FIRST_POLL, problem: null, end: null, unknownRequest, hasFailed: false };
+}
+
+/** Notifies that a request is no longer unknown. Returns the request that is, for the next call. */
+async function noteUnknown(
+  dispatcher: Pick<Dispatcher, "closeUnknown">,
+  record: DispatchRecord,
+  { unknownRequest: before }: TrainingNote,
+): Promise<number | null> {
+  const { state, askedAt } = record.dispatch;
+  const unknown = state === "unknown" ? askedAt : null;
+  if (before !== null && before !== unknown) await dispatcher.closeUnknown(record, before);
+  return unknown;
 }
 
 /** Identifies one end of a training: a re-run has another one. Null while it is open. */

@@ -4,7 +4,7 @@ import { loadEnvironment } from "../config/environment.ts";
 import { answerApproval, type Given } from "../use-cases/interventions.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
 import { audited } from "./audited.ts";
-import { warnIfNoWorkerRuns, withDatabase, withQueues } from "./connections.ts";
+import { warnIfRequestWaits, withDatabase, withQueues } from "./connections.ts";
 import { parseText, print } from "./output.ts";
 import { orRemotely } from "./remote.ts";
 
@@ -63,7 +63,7 @@ async function answer(
         answerApproval({ database, client }, decisionId, given),
       );
       printAnswer(given.state, model, decisionId);
-      await warnIfNoWorkerRuns(client);
+      await warnIfRequestWaits(config, client);
     }),
   );
 }

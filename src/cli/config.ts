@@ -12,7 +12,7 @@ import { createRedactor } from "../process/redact.ts";
 import { createServerState } from "../process/server-state.ts";
 import { requireRedis } from "../redis/check.ts";
 import { connectRedis } from "../redis/connection.ts";
-import { requestReload } from "../redis/reload-channel.ts";
+import { requestReload } from "../redis/service-channel.ts";
 import { print, printNotes } from "./output.ts";
 
 /** `retrigger config ...`: needs neither Postgres nor Redis, except to reload. */

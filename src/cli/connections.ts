@@ -3,6 +3,7 @@ import type { Config } from "../config/config.ts";
 import { findModel } from "../config/find-model.ts";
 import { TransientError } from "../core/errors.ts";
 import { createDatabase, type Database, type DatabaseOptions } from "../postgres/database.ts";
+import { boardOf } from "../outgoing/page-links.ts";
 import { createLogger } from "../process/logger.ts";
 import { requireRedis } from "../redis/check.ts";
 import { type Client, createClient } from "../use-cases/client.ts";
@@ -69,7 +70,12 @@ export async function withLocalWorkers<T>(
   }
 }
 
-export async function warnIfNoWorkerRuns({ inbox }: Client): Promise<void> {
-  if ((await inbox.getWorkersCount()) === 0)
+/** Says why a request will not be taken, if that is so. */
+export async function warnIfRequestWaits(config: Config, { inbox }: Client): Promise<void> {
+  if (await inbox.isPaused())
+    printNote(
+      `The queue ${inbox.name} is paused, so the request waits. Press Resume: ${boardOf(config, inbox.name)}`,
+    );
+  else if ((await inbox.getWorkersCount()) === 0)
     printNote("No worker is running, so the request waits. Start one with: npm start");
 }

@@ -11,7 +11,7 @@ import { dryRun } from "../use-cases/dry-run.ts";
 import { requestDecision } from "../use-cases/request-decision.ts";
 import { refuse } from "../use-cases/settle-dispatch.ts";
 import { audited } from "./audited.ts";
-import { warnIfNoWorkerRuns, withClient, withDatabase, withLocalWorkers } from "./connections.ts";
+import { warnIfRequestWaits, withClient, withDatabase, withLocalWorkers } from "./connections.ts";
 import { encode, orRemotely, type Service } from "./remote.ts";
 import { modelOption, parseBetween, parseText, print, printNote, printNotes } from "./output.ts";
 
@@ -117,7 +117,7 @@ async function decide(options: DecideOptions): Promise<void> {
     const jobId = await request(config, client, model, forced);
     if (!isWaiting) {
       print(`Requested a decision about ${model} (job ${jobId}).`);
-      return warnIfNoWorkerRuns(client);
+      return warnIfRequestWaits(config, client);
     }
     const wait = () => waitAndReport(client, jobId, options);
     if (workers > 0) return wait();

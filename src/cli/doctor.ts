@@ -14,6 +14,7 @@ interface DoctorOptions {
   model?: string;
   verbose?: true;
   suggestView?: true;
+  json?: true;
 }
 
 /** `retrigger doctor` */
@@ -22,17 +23,19 @@ export function createDoctor(): Command {
     .description("check servers, sources, migrations, policies, schedules and trainers, and suggest fixes")
     .option("-m, --model <name>", "only this model, in full")
     .option("--verbose", `show everything; with more than ${FEW_MODELS} models, only what is wrong is shown`)
+    .option("--json", "print every finding as one JSON object")
     .option("--suggest-view", "print a view for each source table of another shape, as SQL")
     .action((options: DoctorOptions) => (options.suggestView ? printViews(options) : printFindings(options)));
 }
 
-async function printFindings({ model, verbose }: DoctorOptions): Promise<void> {
+async function printFindings({ model, verbose, json }: DoctorOptions): Promise<void> {
   const all = parseConfig(loadEnvironment());
   printNotes(all);
   const config = { ...all, models: selectModels(all.models, model) };
   const findings = await diagnose(config, createLogger("silent"), { checksAllTrainers: verbose === true });
   const options = { models: config.models.size, showsAll: verbose === true };
-  for (const line of renderFindings(findings, options)) print(line);
+  if (json) print(JSON.stringify({ findings }, null, 2));
+  else for (const line of renderFindings(findings, options)) print(line);
   if (findings.some(({ level }) => level === "fault")) process.exitCode = 1;
 }
 

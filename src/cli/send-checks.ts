@@ -9,7 +9,7 @@ import { findModel } from "../config/find-model.ts";
 import { messageOf, PermanentError } from "../core/errors.ts";
 import { type EventReport, sendEvent } from "../use-cases/send-event.ts";
 import { audited } from "./audited.ts";
-import { warnIfNoWorkerRuns, withClient, withDatabase } from "./connections.ts";
+import { warnIfRequestWaits, withClient, withDatabase } from "./connections.ts";
 import { print, printNote } from "./output.ts";
 
 /** The drift checks of a run. Without a run id, each report is a new one. */
@@ -42,7 +42,7 @@ export async function sendEventOf(
     if (jobId === null)
       return print(`The drift run ${runId} of ${model} was reported before, so nothing was sent.`);
     print(`Sent ${INBOX_JOBS.event} for ${model} as job ${jobId} (runId ${runId}).`);
-    await warnIfNoWorkerRuns(client);
+    await warnIfRequestWaits(config, client);
   });
 }
 

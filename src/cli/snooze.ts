@@ -4,7 +4,7 @@ import { loadEnvironment } from "../config/environment.ts";
 import { formatInstant } from "../core/format.ts";
 import { snoozeModel, unsnoozeModel } from "../use-cases/interventions.ts";
 import { audited } from "./audited.ts";
-import { warnIfNoWorkerRuns, withClient, withDatabase } from "./connections.ts";
+import { warnIfRequestWaits, withClient, withDatabase } from "./connections.ts";
 import { parseDuration, parseText, print } from "./output.ts";
 import { encode, orRemotely } from "./remote.ts";
 
@@ -30,7 +30,7 @@ export function createSnooze(): Command {
           print(
             `${model} is snoozed until ${formatInstant(until)}. To end it earlier: npx retrigger unsnooze ${model}`,
           );
-          await warnIfNoWorkerRuns(client);
+          await warnIfRequestWaits(config, client);
         }),
       );
     },
@@ -65,7 +65,7 @@ export function createUnsnooze(): Command {
             unsnoozeModel(dependencies, model, by),
           );
           printUnsnoozed(model, isHeld);
-          await warnIfNoWorkerRuns(client);
+          await warnIfRequestWaits(config, client);
         }),
       );
     },

@@ -61,6 +61,8 @@ export interface Config extends Omit<ServiceValues, CombinedSetting> {
   /** The values that no log, job, report or page may show, by a description of each. */
   secrets: ReadonlyMap<string, string>;
   models: ReadonlyMap<string, ModelConfig>;
+  /** The value of each variable that the program reads: the environment's, else the default. */
+  variables: ReadonlyMap<string, unknown>;
   /** What the user should know although nothing is wrong: variables that the YAML file overrides. */
   notes: readonly string[];
 }
@@ -133,6 +135,12 @@ function parseSettings(given: Environment, servers: readonly Server[]): Config {
       settings: readTrainer(base.trainer).trainer.settings,
       environment: env,
     },
+    variables: new Map(
+      ALL_SETTINGS.map(({ variable, schema, default: text }) => [
+        variable,
+        values[variable] ?? (text === undefined ? undefined : schema.parse(text)),
+      ]),
+    ),
     secrets: collectSecrets(ALL_SETTINGS, { values, env }, file.layers.values()),
     models: new Map(
       [...file.layers].map(([name, layer]) => [name, toModelConfig(layer, readTrainer(layer.trainer))]),
@@ -180,7 +188,7 @@ function parseEnvironment(env: Environment): { values: Record<string, unknown>; 
 
 function toConfig(
   service: ServiceValues,
-  others: Pick<Config, "trainer" | "secrets" | "models" | "notes">,
+  others: Pick<Config, "trainer" | "variables" | "secrets" | "models" | "notes">,
 ): Config {
   return {
     ...service,

@@ -101,6 +101,10 @@ export function createDatabase(
     async ping(): Promise<void> {
       await pool.query("SELECT 1");
     },
+    /** Which database this is, whatever its address: the same text for the same one. */
+    async identify(): Promise<string> {
+      return (await pool.query<{ identity: string }>(IDENTIFY)).rows[0]?.identity ?? "";
+    },
     migrate: (migrateOptions?: MigrateOptions) => migrate(pool, databaseUrl, log, migrateOptions),
     findPendingMigrations: () => findPendingMigrations(pool),
   };
@@ -110,6 +114,9 @@ export function createDatabase(
   };
   return { ...observeCalls(methods, databaseUrl, state), close };
 }
+
+const IDENTIFY = `SELECT format('%s/%s', system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()))
+  AS identity FROM pg_control_system()`;
 
 type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
 

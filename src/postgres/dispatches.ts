@@ -81,6 +81,16 @@ export function createDispatchStore({ pool }: { pool: pg.Pool }) {
       }
     },
 
+    /** The model's last training before a decision's, if that one failed or was stopped. */
+    async findFailureBefore(decisionId: number): Promise<{ decisionId: number; runId: string } | null> {
+      const { rows } = await pool.query<{ decisionId: number; runId: string; state: string }>(
+        FIND_ENDED_BEFORE,
+        [decisionId],
+      );
+      const [{ state, ...ended } = { state: "succeeded", decisionId, runId: "" }] = rows;
+      return state === "succeeded" ? null : ended;
+    },
+
     /** The `runId` of the training that a trainer knows by this id or key; null if there is none. */
     async findTraining({
       externalId,
@@ -124,6 +134,14 @@ async function writeDispatch(
   );
   return rowCount === 1;
 }
+
+const FIND_ENDED_BEFORE = `SELECT dispatch.decision_id AS "decisionId", decision.run_id AS "runId", dispatch.state
+     FROM retraining_dispatches AS own
+       JOIN retraining_dispatches AS dispatch ON dispatch.model_name = own.model_name AND dispatch.asked_at < own.asked_at
+       JOIN retraining_decisions AS decision ON decision.id = dispatch.decision_id
+     WHERE own.decision_id = $1 AND dispatch.trainer <> 'mock' AND decision.run_id IS NOT NULL
+       AND dispatch.ended_at IS NOT NULL AND dispatch.state IN ('succeeded', 'failed', 'cancelled')
+     ORDER BY dispatch.asked_at DESC LIMIT 1`;
 
 const FIND_TRAINING = `SELECT COALESCE((
        SELECT run_id FROM retraining_decisions AS decision JOIN retraining_dispatches ON decision_id = decision.id

@@ -44,11 +44,17 @@ export async function isSettledWithin(promise: Promise<unknown>, limitMs: number
 /**
  * Tries until it succeeds, with pauses that grow to five seconds, and logs each new message once. A permanent error (a wrong
  * password) is thrown, because waiting would not fix it.
+ *
+ * @param isLogged Whether another part of the process logs the error.
  */
 export async function retryUntilReady<T>(
   what: string,
   attempt: () => Promise<T>,
-  { log, signal }: { log: Logger; signal?: AbortSignal | undefined },
+  {
+    log,
+    signal,
+    isLogged = () => false,
+  }: { log: Logger; signal?: AbortSignal | undefined; isLogged?: (error: unknown) => boolean },
 ): Promise<T> {
   let lastMessage = "";
   for (let pauseMs = 250; ; pauseMs = Math.min(5_000, pauseMs * 2)) {
@@ -58,7 +64,7 @@ export async function retryUntilReady<T>(
       if (error instanceof PermanentError) throw error;
       signal?.throwIfAborted();
       const message = messageOf(error);
-      if (message !== lastMessage) log.warn(`waiting for ${what}: ${message}`);
+      if (message !== lastMessage && !isLogged(error)) log.warn(`waiting for ${what}: ${message}`);
       lastMessage = message;
       await setTimeout(pauseMs, undefined, { signal });
     }

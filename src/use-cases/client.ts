@@ -12,7 +12,9 @@ import { DecisionSummary } from "../core/report/decision-summary.ts";
 import type { Logger } from "../process/logger.ts";
 import { createServerState } from "../process/server-state.ts";
 import { connectRedis } from "../redis/connection.ts";
+import { boardOf } from "../outgoing/page-links.ts";
 import { openQueue } from "../redis/open-queue.ts";
+import { createStandstill, type Standstill } from "./standstill.ts";
 
 const POLL_MS = 50;
 
@@ -55,7 +57,7 @@ export function createClient(config: Config, log: Logger): Client {
   const options = { connection: redis, prefix: config.redisPrefix };
   const queues = ([INBOX, ...STAGES, TRAINING] as const).map((name) => openQueue(name, options, log));
   return {
-    ...createRequester(queues),
+    ...createRequester(queues, (queue) => boardOf(config, queue)),
     async close() {
       await Promise.all(queues.map((queue) => queue.close()));
       redis.disconnect();
@@ -63,10 +65,14 @@ export function createClient(config: Config, log: Logger): Client {
   };
 }
 
-/** What a client does, on queues that are open: those of the inbox, of all stages and of the trainings. */
 export type Requester = Omit<Client, "close">;
 
-export function createRequester(queues: readonly Queue[]): Requester {
+/** What a client does, on queues that are open: those of the inbox, of all stages and of the trainings. */
+/** @param findBoard Where Bull Board shows a queue. */
+export function createRequester(
+  queues: readonly Queue[],
+  findBoard = (queue: string): string => `/queues/queue/${queue}`,
+): Requester {
   const find = (name: QueueName): Queue => {
     const queue = queues.find((one) => one.name === name);
     if (!queue) throw new Error(`the queue ${name} is not open`);
@@ -76,11 +82,16 @@ export function createRequester(queues: readonly Queue[]): Requester {
   const stages = STAGES.map(find);
   const training = find(TRAINING);
 
-  async function waitForIntake(jobId: string, deadline: number): Promise<IntakeResult> {
+  async function waitForIntake(
+    jobId: string,
+    deadline: number,
+    standstill: Standstill,
+  ): Promise<IntakeResult> {
     for (; ; await pause(POLL_MS)) {
       const job = await inbox.getJob(jobId);
       if (job?.finishedOn !== undefined) return IntakeResult.parse(finishedValue(job, "The request"));
-      checkDeadline(deadline, "no worker took the request. Start one with: npm start");
+      const why = await standstill.explain(inbox);
+      checkDeadline(deadline, why ?? "the workers have not taken the request. See: npx retrigger doctor");
     }
   }
 
@@ -89,26 +100,29 @@ export function createRequester(queues: readonly Queue[]): Requester {
     deadline: number,
     onStage: (progress: StageProgress) => void,
     onWait: (why: string) => void,
+    standstill: Standstill,
   ): Promise<DecisionSummary> {
     let value: unknown;
     let reported = "";
-    for (const [index, stage] of STAGES.entries()) {
+    for (const stage of STAGES) {
+      const queue = find(stage);
       for (; ; await pause(POLL_MS)) {
-        const job = await stages[index]?.getJob(runId);
+        const job = await queue.getJob(runId);
         if (job?.finishedOn !== undefined && job.processedOn !== undefined) {
           value = finishedValue(job, `Stage ${stage} of run ${runId}`);
           checkAbandoned(runId, value);
           onStage({ stage, durationMs: job.finishedOn - job.processedOn });
           break;
         }
-        const why = job?.delay ? ((await stages[index]?.getJobLogs(runId, -1, -1))?.logs[0] ?? "") : "";
+        const why = job?.delay ? ((await queue.getJobLogs(runId, -1, -1)).logs[0] ?? "") : "";
         if (why !== "" && why !== reported) onWait(why);
         reported = why;
         // The job of this stage may be the one that was removed.
         if (job === undefined) checkAbandoned(runId, (await stages.at(-1)?.getJob(runId))?.returnvalue);
+        const standing = job === undefined ? null : await standstill.explain(queue);
         checkDeadline(
           deadline,
-          `run ${runId} is still waiting at ${stage}. See Bull Board, or: npx retrigger doctor`,
+          standing ?? `run ${runId} is still waiting at ${stage}. See Bull Board, or: npx retrigger doctor`,
         );
       }
     }
@@ -149,7 +163,8 @@ export function createRequester(queues: readonly Queue[]): Requester {
     },
     async waitForDecision(jobId, { limitMs, onStage = () => {}, onWait = () => {} }) {
       const deadline = Date.now() + limitMs;
-      const intake = await waitForIntake(jobId, deadline);
+      const standstill = createStandstill({ onWait, findBoard });
+      const intake = await waitForIntake(jobId, deadline, standstill);
       let runId = "runId" in intake ? intake.runId : null;
       if (runId === null)
         throw new PermanentError(
@@ -157,7 +172,7 @@ export function createRequester(queues: readonly Queue[]): Requester {
           "The drift run failed, so the event is recorded and nothing is decided",
         );
       for (;;) {
-        const summary = await waitForRun(runId, deadline, onStage, onWait);
+        const summary = await waitForRun(runId, deadline, onStage, onWait, standstill);
         if (summary.supersededBy === undefined) return summary;
         runId = summary.supersededBy;
       }

@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import type { Config } from "../config/config.ts";
 import type { LiveConfig } from "../config/live-config.ts";
 import { compareModels, type ModelChanges } from "../config/model-changes.ts";
@@ -6,7 +5,7 @@ import { ConfigError, messageOf } from "../core/errors.ts";
 import { isSettledWithin } from "../process/lifecycle.ts";
 import type { Logger } from "../process/logger.ts";
 import type { GrowingRedactor } from "../process/redact.ts";
-import type { ReloadReply } from "../redis/reload-channel.ts";
+import type { ReloadReply } from "../redis/service-channel.ts";
 
 /** What depends on the settings of the models in a process with workers. */
 export interface ReloadedWork {
@@ -22,13 +21,16 @@ export interface ReloadedWork {
 
 /** What a reload needs of the running service. */
 export interface ReloadDependencies {
-  role: string;
+  /** Which process this is. */
+  service: string;
   live: LiveConfig;
   redactor: GrowingRedactor;
   /** Reads the settings again; null if no file can change them. @throws ConfigError with every fault. */
   readConfig: (() => Config) | null;
   /** Null in a process without workers. */
   findWork(): ReloadedWork | null;
+  /** Called when new settings are in force. */
+  onReplaced(next: Config): void;
   log: Logger;
 }
 
@@ -40,8 +42,7 @@ const FOLLOW_LIMIT_MS = 5_000;
  * rejects.
  */
 export function createReload(dependencies: ReloadDependencies): () => Promise<ReloadReply> {
-  const { role, log } = dependencies;
-  const service = `${role} on ${hostname()}, process ${process.pid}`;
+  const { service, log } = dependencies;
 
   async function reload(): Promise<ReloadReply> {
     const { readConfig } = dependencies;
@@ -74,6 +75,7 @@ async function apply(dependencies: ReloadDependencies, next: Config): Promise<st
   // Without a pause in between: whatever runs sees the old settings or the new ones.
   putInForce?.();
   const changes = live.replace(next);
+  dependencies.onReplaced(next);
   const { added, changed, removed } = changes;
   log.info(
     { added: added.length, changed: changed.length, removed: removed.length },

@@ -35,6 +35,8 @@ describe("notifications", () => {
       async () => slack?.received.length === 1 && webhook?.received.length === 1,
     );
     const { text } = JSON.parse(slack?.received[0]?.body ?? "") as { text: string };
+    const hint = "\nMore: npx retrigger history --model default";
+    expect(text.endsWith(hint)).toBe(true);
     expect(text).toContain("🚨 default: retraining triggered by decision #2");
     expect(text).toContain("Drift 0.0975 in rating_distribution_ks, buffer 0 ratings");
     const notification = webhook?.received[0];
@@ -46,7 +48,7 @@ describe("notifications", () => {
       specversion: "1.0",
       type: "retrigger.training_triggered",
       subject: "default",
-      data: { runId, decisionId: 2, text },
+      data: { runId, decisionId: 2, text: text.replace(hint, "") },
     });
     expect(notification?.headers["idempotency-key"]).toBe(
       (JSON.parse(notification?.body ?? "") as { id: string }).id,

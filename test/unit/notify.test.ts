@@ -82,7 +82,9 @@ describe("a notification", () => {
       expect(sent.text).not.toMatch(/[<>]/);
       expect(sent.text).toContain("&lt;");
       // Only the text has been escaped, and all of it.
-      expect(sent.text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&")).toBe(text);
+      expect(sent.text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&")).toBe(
+        `${text}\nMore: npx retrigger history --model default`,
+      );
     }
   });
 });

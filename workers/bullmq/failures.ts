@@ -1,13 +1,15 @@
 import type { Job } from "bullmq";
 import type { Chain } from "../../queues/chain.ts";
-import { INBOX, NOTIFICATIONS, type QueueName } from "../../queues/names.ts";
+import { INBOX, NOTIFICATIONS, type QueueName, STAGES } from "../../queues/names.ts";
 import type { Notify } from "../../queues/notifications.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import { announceFailedChain } from "../../src/core/report/announce.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { DecisionLock } from "../../src/redis/decision-lock.ts";
+import { isServerAway } from "../../src/redis/refusal.ts";
+import type { FailedModels } from "../failed-models.ts";
 import { endRun } from "../follow-up.ts";
-import { isJobMoved, isPermanent, type Processor } from "./job-control.ts";
+import { isJobMoved, isLastAttempt, isPermanent, type Processor } from "./job-control.ts";
 import { modelOf, runIdOf } from "./job-identity.ts";
 
 export interface FailureOptions {
@@ -16,6 +18,7 @@ export interface FailureOptions {
   chain: Chain;
   log: Logger;
   notify: Notify;
+  failedModels: Pick<FailedModels, "failed" | "decided">;
   /** Called when an inbox job has failed for good: an event that it recorded may still need a chain. */
   onInboxFailure: () => void;
   /** Makes sure that a training job settles the dispatch, because the act stage no longer does. */
@@ -35,7 +38,7 @@ export function withFailureNotice<T>(
     try {
       return await processor(job, token, signal);
     } catch (error) {
-      const isLast = isPermanent(error) || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+      const isLast = isPermanent(error) || isLastAttempt(job);
       if (isLast && !isJobMoved(error)) await notifyFailure(options, queue, job, error, job.attemptsMade + 1);
       throw error;
     }
@@ -43,7 +46,7 @@ export function withFailureNotice<T>(
 }
 
 async function notifyFailure(
-  { notify, prefix, log }: FailureOptions,
+  { notify, failedModels, prefix, log }: FailureOptions,
   queue: QueueName,
   job: Job,
   error: unknown,
@@ -52,10 +55,19 @@ async function notifyFailure(
   if (queue === NOTIFICATIONS) return;
   const [model, runId] = [modelOf(job), runIdOf(queue, job, prefix)];
   const text = announceFailedChain(model, queue, runId, messageOf(error));
-  const notification = { kind: "chain_failed", model, runId, decisionId: null, text } as const;
-  await notify(notification, `-${queue}-${attempt}`).catch((failure: unknown) =>
-    log.warn({ err: failure, runId, model }, "could not send the notification of a failed chain"),
-  );
+  const about = { queue, id: String(job.id) };
+  const notification = { kind: "chain_failed", model, runId, decisionId: null, job: about, text } as const;
+  const suffix = `-${queue}-${attempt}`;
+  try {
+    await notify(notification, suffix);
+    // A bad event stays one. A run that failed is over once the model is decided about again.
+    if (STAGES.some((stage) => stage === queue)) await failedModels.failed(model, { runId, queue, suffix });
+  } catch (failure) {
+    log[isServerAway(failure) ? "debug" : "warn"](
+      { err: failure, runId, model },
+      "could not send the notification of a failed chain",
+    );
+  }
 }
 
 /** After a job's last attempt: logs it, releases the lock of its run and notifies people. */

@@ -7,11 +7,13 @@ import { computeSpreadOffsetMs } from "../../queues/spread.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { InboxJob, IntakeOutcome } from "../intake.ts";
 import { delay, elapsedMs, isPermanent, type Processor, retryLater, toBullError } from "./job-control.ts";
+import type { News } from "./news.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 
 export interface InboxOptions {
   prefix: string;
   log: Logger;
+  news: News;
   intake(job: InboxJob): Promise<IntakeOutcome>;
   /** Over how long the schedules of models with the same pattern are spread; 0 for none, or an unknown model. */
   spreadMsOf(model: string): number;
@@ -23,10 +25,10 @@ export function createInboxProcessor({
   spreadMsOf,
   prefix,
   log,
+  news,
 }: InboxOptions): Processor<IntakeResult> {
   return async (job, token) => {
     const startedAt = performance.now();
-    const jobLog = log.child({ stage: "intake", jobId: job.id });
     try {
       const waitMs = computeSpreadWaitMs(job, spreadMsOf(modelOf(job)));
       if (waitMs > 0) return await delay(job, waitMs, token);
@@ -38,16 +40,44 @@ export function createInboxProcessor({
         isRetry: job.attemptsStarted > 1,
         bringsChecks: bringsChecks(job.id),
       });
-      if (outcome.kind === "busy") return await delay(job, FOLLOW_UP_DELAY_MS, token);
+      if (outcome.kind === "busy") {
+        logBusy(job, { log, news });
+        return await delay(job, FOLLOW_UP_DELAY_MS, token);
+      }
       const { result } = outcome;
-      jobLog.info({ ...result, model: modelOf(job), durationMs: elapsedMs(startedAt) }, "inbox job taken");
+      // A run that is started gets its line at its end.
+      const level = result.outcome === "started" ? "debug" : "info";
+      log[level](
+        {
+          model: modelOf(job),
+          request: job.name,
+          ...result,
+          durationMs: elapsedMs(startedAt),
+          jobId: job.id,
+        },
+        MESSAGES[result.outcome],
+      );
       return result;
     } catch (error) {
       // A job of another producer may allow only one attempt, but its event must survive more failures than that.
-      if (!isPermanent(error)) await retryLater(job, token, error, jobLog);
+      if (!isPermanent(error)) await retryLater(job, token, error, { log, news });
       throw toBullError(error);
     }
   };
+}
+
+const MESSAGES = {
+  started: "run started",
+  folded: "folded into a follow-up",
+  duplicate: "duplicate event",
+  drift_run_failed: "the drift run failed, so nothing is decided",
+  model_removed: "the model was removed from the settings, so nothing is decided",
+} as const satisfies Record<IntakeResult["outcome"], string>;
+
+function logBusy(job: Job, { log, news }: Pick<InboxOptions, "log" | "news">): void {
+  const why = "another run of the model is under way";
+  const level = news.isNews(`${job.queueName} ${job.id}`, why) ? "info" : "debug";
+  log[level]({ model: modelOf(job), why, jobId: job.id }, "follow-up waits");
 }
 
 /**

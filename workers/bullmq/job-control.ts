@@ -3,24 +3,39 @@ import { computeBackoffMs, TRIES_WHILE_AWAY } from "../../queues/options.ts";
 import { messageOf, PermanentError } from "../../src/core/errors.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
+import { modelOf } from "./job-identity.ts";
+import type { News } from "./news.ts";
 
 export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
 
-/**
- * Delays a failed job without using up an attempt, unless that has happened too often. It warns, except while a server is
- * away: a line for each job would be noise.
- */
+/** Delays a failed job without using up an attempt, unless that has happened too often. */
 export async function retryLater(
   job: Job,
   token: string | undefined,
   error: unknown,
-  log: Logger,
+  logs: { log: Logger; news: News },
 ): Promise<void> {
   if (isJobMoved(error)) throw error;
   const attempt = job.attemptsStarted;
   if (attempt >= TRIES_WHILE_AWAY) return;
-  log[isServerAway(error) ? "debug" : "warn"]({ err: messageOf(error), attempt }, "failed; will be retried");
+  logRetry(job, error, attempt, logs);
   await delay(job, computeBackoffMs(attempt), token);
+}
+
+/** Logs why an attempt failed: once for each reason, and not if a server is away, which has a line of its own. */
+export function logRetry(
+  job: Job,
+  error: unknown,
+  attempt: number,
+  { log, news }: { log: Logger; news: News },
+): void {
+  const { id: jobId, queueName: queue } = job;
+  const why = messageOf(error);
+  const isWorthALine = !isServerAway(error) && news.isNews(`${queue} ${jobId}`, why);
+  log[isWorthALine ? "warn" : "debug"](
+    { model: modelOf(job), queue, why, attempt, jobId },
+    "failed; will be retried",
+  );
 }
 
 /** Makes a job wait for its child. @throws WaitingChildrenError unless the child has completed. */
@@ -37,6 +52,11 @@ export async function delay(job: Job, delayMs: number, token: string | undefined
 /** Maps a permanent error to BullMQ's own class. Cause and code are lost, but Redis would not store them anyway. */
 export function toBullError(error: unknown): unknown {
   return error instanceof PermanentError ? new UnrecoverableError(error.message) : error;
+}
+
+/** Whether this is the last attempt that the job's options allow. */
+export function isLastAttempt(job: Job): boolean {
+  return job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
 }
 
 export function isPermanent(error: unknown): boolean {

@@ -1,6 +1,6 @@
 import type { Job } from "bullmq";
-import { z } from "zod";
-import { FollowUpRequest, ModelName } from "../../queues/jobs.ts";
+import { findJobModel } from "../../queues/job-model.ts";
+import { FollowUpRequest } from "../../queues/jobs.ts";
 import { INBOX, INBOX_JOBS, type QueueName } from "../../queues/names.ts";
 import { deriveRunId } from "../../queues/run-id.ts";
 
@@ -17,14 +17,8 @@ export function inboxRunId(job: Job, prefix: string): string {
 
 /** The model of a job that is not validated yet. */
 export function modelOf(job: Job): string {
-  const { model } = (job.data ?? {}) as { model?: unknown };
-  if (typeof model === "string" && ModelName.safeParse(model).success) return model;
-  const named = NamesModel.safeParse(job.data).data;
-  return ModelName.catch("default").parse(named?.notification?.model ?? named?.model);
+  return findJobModel(job.data);
 }
-
-const WithModel = z.object({ model: z.unknown() }).partial();
-const NamesModel = WithModel.extend({ notification: WithModel.optional().catch(undefined) });
 
 /** The run that a job belongs to. */
 export function runIdOf(queue: QueueName, job: Job, prefix: string): string {

@@ -11,7 +11,10 @@ function send(job: Job, text: string, log: Logger): Promise<unknown> {
   return job
     .log(text)
     .catch((error: unknown) =>
-      log[isServerAway(error) ? "debug" : "warn"]({ err: error }, "could not write to the job's log"),
+      log[isServerAway(error) ? "debug" : "warn"](
+        { err: error, queue: job.queueName, jobId: job.id },
+        "could not write to the job's log",
+      ),
     );
 }
 

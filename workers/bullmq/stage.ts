@@ -3,8 +3,7 @@ import type { z } from "zod";
 import { type Abandoned, describeAbandoned } from "../../queues/abandoned.ts";
 import type { Chain } from "../../queues/chain.ts";
 import { StageJob } from "../../queues/jobs.ts";
-import type { Stage } from "../../queues/names.ts";
-import { messageOf } from "../../src/core/errors.ts";
+import { type Stage, STAGES } from "../../queues/names.ts";
 import { parseInput } from "../../src/core/parse.ts";
 import type { Policy } from "../../src/core/policy.ts";
 import { toRecordedPolicy } from "../../src/core/recorded-policy.ts";
@@ -20,13 +19,16 @@ import {
   delay,
   elapsedMs,
   isJobMoved,
+  isLastAttempt,
   isPermanent,
+  logRetry,
   type Processor,
   retryLater,
   toBullError,
 } from "./job-control.ts";
-import { modelOf } from "./job-identity.ts";
 import { writeJobLog } from "./job-log.ts";
+import type { News } from "./news.ts";
+import type { RunLog } from "./run-log.ts";
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -37,6 +39,8 @@ export interface StageProcessorOptions {
   handOver: HandOver;
   compaction: Pick<Compaction, "read">;
   log: Logger;
+  news: News;
+  runLog: RunLog;
 }
 
 type Work<T> = () => Awaitable<StageOutput<T> | StagePause>;
@@ -95,19 +99,19 @@ async function findChild<S extends z.ZodType>(
 
 /** Parses a stage's job and maps errors for BullMQ. */
 function withErrorMapping<T>(
-  { log }: StageProcessorOptions,
+  { log, news }: StageProcessorOptions,
   stage: Stage,
   work: (data: StageJob, job: Job, token: string | undefined) => Promise<T>,
 ): Processor<T> {
   return async (job, token) => {
-    const stageLog = log.child({ runId: String(job.id), model: modelOf(job), stage });
     try {
       return await work(parseInput(StageJob, job.data, `${stage} job`), job, token);
     } catch (error) {
       if (isJobMoved(error)) throw error;
-      if (isServerAway(error)) await retryLater(job, token, error, stageLog);
-      else if (!isPermanent(error))
-        stageLog.warn({ err: messageOf(error), attempt: job.attemptsMade + 1 }, "failed");
+      if (isServerAway(error)) await retryLater(job, token, error, { log, news });
+      // What fails for good is logged by `endFailedJob`.
+      else if (!isPermanent(error) && !isLastAttempt(job))
+        logRetry(job, error, job.attemptsMade + 1, { log, news });
       throw toBullError(error);
     }
   };
@@ -120,18 +124,17 @@ async function runStage<T extends object>(
   { job, token }: { job: Job; token: string | undefined },
   work: Work<T>,
 ): Promise<T> {
-  const { lock, chain, handOver, log } = options;
+  const { lock, chain, handOver, log, runLog } = options;
   const startedAt = performance.now();
-  const stageLog = log.child({ runId: data.runId, model: data.model, stage });
   const output = await withDecisionLock(options, stage, data, work);
-  if (output.log !== null) writeJobLog(job, output.log, stageLog);
-  if (output.kind === "pause") return pauseStage(options, output, data, { job, token }, stageLog);
+  if (output.log !== null) writeJobLog(job, output.log, log);
+  if (output.kind === "pause") return pauseStage(options, stage, output, data, { job, token });
   // Not awaited: the lock is released before the job completes, because both use the same connection.
   if (output.endsRun)
     endRun(lock, chain, data.model, data.runId).catch((error: unknown) =>
       log.debug({ err: error, runId: data.runId, model: data.model }, "lock not released; it will expire"),
     );
-  stageLog.info({ durationMs: elapsedMs(startedAt) }, "stage completed");
+  runLog.completed(data, stage, job, elapsedMs(startedAt), output.line);
   handOver.offer(data.runId, stage, output.result);
   return toStored(output.result);
 }
@@ -143,18 +146,18 @@ function toStored<T>(result: T): T {
 }
 
 async function pauseStage(
-  { lock, lockTtlMs, chain }: StageProcessorOptions,
-  { pauseMs, keepsLock, log: why }: StagePause,
-  { model, runId }: StageJob,
+  { lock, lockTtlMs, chain, runLog }: StageProcessorOptions,
+  stage: Stage,
+  pause: StagePause,
+  data: StageJob,
   { job, token }: { job: Job; token: string | undefined },
-  log: Logger,
 ): Promise<never> {
-  // A run that waits for a slot tries again every few seconds.
-  log[keepsLock ? "debug" : "info"]({ pauseMs, why }, "stage waits");
+  const { pauseMs, keepsLock } = pause;
+  runLog.waits(data, stage, pause);
   // The lock was renewed less than a third of its lifetime ago, and nothing renews it during the pause.
   if (keepsLock) return delay(job, Math.min(pauseMs, lockTtlMs / 3), token);
   // A run that waits for its trainer has recorded its decision and no longer needs the lock.
-  await endRun(lock, chain, model, runId);
+  await endRun(lock, chain, data.model, data.runId);
   return delay(job, pauseMs, token);
 }
 
@@ -166,10 +169,12 @@ async function abandonRun(
   job: Job,
   abandoned: Abandoned,
 ): Promise<Abandoned> {
-  const stageLog = log.child({ runId: data.runId, model: data.model, stage });
-  writeJobLog(job, describeAbandoned(data.runId, abandoned), stageLog);
-  await endRun(lock, chain, data.model, data.runId);
-  stageLog.info({ removed: abandoned.removed }, "run abandoned");
+  const { model, runId } = data;
+  writeJobLog(job, describeAbandoned(runId, abandoned), log);
+  await endRun(lock, chain, model, runId);
+  // The stages after this one find the same.
+  const isFirst = STAGES.indexOf(stage) === STAGES.indexOf(abandoned.removed) + 1;
+  log[isFirst ? "info" : "debug"]({ model, removed: abandoned.removed, runId }, "run abandoned");
   return abandoned;
 }
 

@@ -6,11 +6,13 @@ import type { Logger } from "../../src/process/logger.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
 import type { RunOptions } from "../../src/trainers/trainer.ts";
 import type { TrainingResult } from "../training.ts";
-import { delay, elapsedMs, isJobMoved, isPermanent, type Processor, toBullError } from "./job-control.ts";
+import { delay, isJobMoved, isPermanent, type Processor, toBullError } from "./job-control.ts";
 import { createJobLog } from "./job-log.ts";
+import type { News } from "./news.ts";
 
 export interface TrainingOptions {
   log: Logger;
+  news: News;
   training(job: TrainingJob, options: RunOptions): Promise<TrainingResult>;
   /** Aborted when the process shuts down: a training that runs in it ends too. */
   stopping: AbortSignal;
@@ -21,11 +23,10 @@ export function createTrainingProcessor({
   training,
   stopping,
   log,
+  news,
 }: TrainingOptions): Processor<TrainingReport> {
   return async (job, token, signal) => {
-    const startedAt = performance.now();
-    const trainingLog = log.child({ runId: String(job.id), stage: "training" });
-    const jobLog = createJobLog(job, trainingLog);
+    const jobLog = createJobLog(job, log);
     const data = parseTrainingJob(job);
     try {
       const result = await training(data, {
@@ -39,18 +40,21 @@ export function createTrainingProcessor({
         if (result.note) await job.updateData({ ...data, note: result.note });
         return await delay(job, result.waitMs, token);
       }
-      const { state, conclusion } = report;
-      trainingLog.info(
-        { state, conclusion, model: data.model, durationMs: elapsedMs(startedAt) },
-        "training ended",
+      const { state, conclusion, durationSeconds, error } = report;
+      const { model, runId } = data;
+      log.info(
+        { model, state, conclusion, durationSeconds, ...(error && { error }), runId },
+        "training followed to its end",
       );
       return report;
     } catch (error) {
       if (isJobMoved(error)) throw error;
       // Following a training may take days: it must neither run out of attempts nor end because a password was changed. A
       // server that is away has its own log line.
-      trainingLog[isServerAway(error) ? "debug" : "warn"](
-        { err: messageOf(error) },
+      const why = messageOf(error);
+      const isWorthALine = !isServerAway(error) && news.isNews(`training ${job.id}`, why);
+      log[isWorthALine ? "warn" : "debug"](
+        { model: data.model, why, runId: data.runId },
         "following the training failed; will be retried",
       );
       return delay(job, isPermanent(error) ? PAUSE_AFTER_PERMANENT_ERROR_MS : PAUSE_AFTER_ERROR_MS, token);

@@ -14,7 +14,10 @@ import { createHandOver } from "./hand-over.ts";
 import { createInboxProcessor, type InboxOptions } from "./inbox.ts";
 import { createIsolation, MAX_STALLS } from "./isolation.ts";
 import type { Processor } from "./job-control.ts";
+import { modelOf } from "./job-identity.ts";
 import { forgetReopening, toManualRetry } from "./manual-retry.ts";
+import { createNews } from "./news.ts";
+import { createRunLog } from "./run-log.ts";
 import { type Awaitable, createFirstStageProcessor, createStageProcessor } from "./stage.ts";
 import { createTrainingProcessor, type TrainingOptions } from "./training.ts";
 
@@ -88,7 +91,9 @@ export function startWorkers(options: WorkerOptions): Workers {
   };
 }
 
-function openWorkers(options: WorkerOptions): Worker[] {
+function openWorkers(given: WorkerOptions): Worker[] {
+  const news = createNews();
+  const options = { ...given, news, runLog: createRunLog(given.log, news) };
   const { processors } = options;
   const isolate = createIsolation();
   const compaction = createCompaction(options);
@@ -171,6 +176,11 @@ function openWorker(
   // Without a listener, a connection error would end the process; the connection's own listener reports it once.
   worker.on("error", (error) => log.debug({ err: error, queue: name }, "worker error"));
   if (name === "act") worker.on("completed", (job) => void forgetReopening(job, log));
+  if (name === "summarize")
+    worker.on("completed", (job, result) => {
+      const { decisionId } = (result ?? {}) as Partial<DecisionSummary>;
+      if (typeof decisionId === "number") void options.failedModels.decided(modelOf(job), decisionId);
+    });
   // Not in the processor: a job that stalled too often never reaches it again.
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;

@@ -31,20 +31,37 @@ export function announceEnd(
     conclusion,
     durationSeconds,
     alertsBackAt,
+    failedBefore = null,
   }: {
     conclusion: string | null;
     durationSeconds: number | null;
     alertsBackAt: string | null;
+    /** The decision whose training failed before, and not succeeded since. */
+    failedBefore?: number | null;
   },
 ): string {
   const took = durationSeconds === null ? "" : ` after ${formatCount(Math.round(durationSeconds))} s`;
   return [
     `${dispatch.state === "succeeded" ? "✅" : "❌"} ${dispatch.model}: the training of decision #${dispatch.decisionId} ${dispatch.state} (${conclusion ?? "no conclusion"})${took}${withUrl(dispatch)}`,
     ...withError(dispatch),
+    ...(failedBefore === null
+      ? []
+      : [
+          failedBefore === dispatch.decisionId
+            ? "It had failed before: that is over"
+            : `This ends the failure of decision #${failedBefore}'s training`,
+        ]),
     ...(alertsBackAt === null
       ? []
       : [`Its alerts are held back until ${formatInstant(alertsBackAt)}; then a follow-up re-evaluates`]),
   ].join("\n");
+}
+
+/** "✅ films: the training of decision #3 is no longer unknown ...". @param isResent Whether a person had it requested again. */
+export function announceSettled(dispatch: Announced, isResent: boolean): string {
+  const { model, decisionId, state } = dispatch;
+  const outcome = isResent ? "it is requested again" : `it is ${state}${withUrl(dispatch)}`;
+  return `✅ ${model}: the training of decision #${decisionId} is no longer unknown: ${outcome}`;
 }
 
 /** "❓ films: it is unknown whether ...", with the two commands that settle it. */
@@ -90,6 +107,15 @@ export function announceRunsBack(model: string, lastSeenAt: string | null): stri
 
 export function announceFailedChain(model: string, stage: string, runId: string, error: string): string {
   return `❌ ${model}: run ${runId} failed at ${stage}\n${error}\nOnce fixed, retry it in Bull Board`;
+}
+
+/** "✅ films: decided about again ...", after a run had failed. @param decisionId null if it is not known which decision it is. */
+export function announceRecovery(
+  model: string,
+  { decisionId, runId, queue }: { decisionId: number | null; runId: string; queue: string },
+): string {
+  const decision = decisionId === null ? "" : ` (decision #${decisionId})`;
+  return `✅ ${model}: is decided about again${decision}, after run ${runId} had failed at ${queue}`;
 }
 
 /** Why a dispatch is not requested: a later decision has requested a training. */

@@ -85,6 +85,7 @@ export function createPastService(dependencies: PastServiceDependencies): PastSe
     timing: config.timing,
     findModel: (model) => findModel(config.models, model),
     notify: async () => {},
+    notifyEnd: async () => {},
     followTraining: async (job) => follow(job),
     reevaluate: async (model) => decideSoon(model, "followup"),
   });

@@ -10,6 +10,10 @@ export interface ModelOverview {
   approval: { decisionId: number; expiresAt: string } | null;
   /** Drift runs that the latest decision found missing. */
   missingRuns: { lastSeenAt: string | null; every: string } | null;
+  /** What the latest decision found likely wrong with the sources. */
+  warnings: { code: string; text: string }[];
+  /** A dispatch of which it is unknown whether it started a training. */
+  unknown: { decisionId: number; trainer: string; askedAt: string | null } | null;
   lastSucceeded: {
     decisionId: number;
     at: string;
@@ -53,6 +57,10 @@ SELECT models.model,
     WHERE model = models.model AND state = 'open' AND expires_at > now() ORDER BY id DESC LIMIT 1) AS approval,
   (SELECT CASE WHEN explanation #>> '{driftRuns,state}' = 'missing' THEN explanation -> 'driftRuns' END
     FROM retraining_decisions WHERE model = models.model ORDER BY id DESC LIMIT 1) AS "missingRuns",
+  COALESCE((SELECT explanation -> 'warnings' FROM retraining_decisions WHERE model = models.model ORDER BY id DESC LIMIT 1),
+    '[]') AS warnings,
+  (SELECT json_build_object('decisionId', decision_id, 'trainer', trainer, 'askedAt', asked_at) FROM retraining_dispatches
+    WHERE model_name = models.model AND trainer <> 'mock' AND state = 'unknown' ORDER BY decision_id DESC LIMIT 1) AS unknown,
   (SELECT json_build_object('decisionId', decision_id, 'at', at,
       'bufferSize', (SELECT buffer_size FROM retraining_decisions WHERE id = decision_id),
       'smallestSince', ${selectSmallestSince(own.model)}) FROM (${selectLastSuccess(own, trainer)}) AS newest) AS "lastSucceeded"

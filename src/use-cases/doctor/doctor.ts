@@ -24,7 +24,7 @@ export async function diagnose(
     const trainers = await createTrainers(config, createRedactor(config.secrets));
     const [postgres, redis, trainer] = await Promise.all([
       diagnosePostgres(config, database),
-      diagnoseRedis(config, log),
+      diagnoseRedis(config, database, log),
       diagnoseTrainers(trainers, checksAllTrainers ? Number.POSITIVE_INFINITY : MOST_TRAINERS),
     ]);
     return [...describeConfig(config), ...postgres, ...redis, ...trainer];

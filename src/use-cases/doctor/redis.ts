@@ -1,18 +1,26 @@
+import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { forEachAtOnce, REQUESTS_AT_ONCE } from "../../../queues/at-once.ts";
-import { INBOX } from "../../../queues/names.ts";
+import { INBOX, QUEUES } from "../../../queues/names.ts";
 import { findNextFiring, type NextFiring } from "../../../queues/schedule.ts";
 import type { Config } from "../../config/config.ts";
 import { messageOf } from "../../core/errors.ts";
 import { about, fault, type Finding, ok, warning } from "../../core/finding.ts";
+import type { Database } from "../../postgres/database.ts";
 import type { Logger } from "../../process/logger.ts";
 import { createServerState } from "../../process/server-state.ts";
 import { checkRedis, parseInfo } from "../../redis/check.ts";
 import { connectRedis, probeRedis, redisAddress } from "../../redis/connection.ts";
 import { openQueue } from "../../redis/open-queue.ts";
+import { diagnoseJobs } from "./queues.ts";
+import { diagnoseServices } from "./services.ts";
 
 /** Checks Redis, its settings, the workers and the schedules. */
-export async function diagnoseRedis(config: Config, log: Logger): Promise<Finding[]> {
+export async function diagnoseRedis(
+  config: Config,
+  database: Pick<Database, "identify">,
+  log: Logger,
+): Promise<Finding[]> {
   try {
     const { state, findings } = await probeRedis(config.redisUrl, async (redis) => ({
       state: await checkRedis(redis, config),
@@ -22,7 +30,12 @@ export async function diagnoseRedis(config: Config, log: Logger): Promise<Findin
     if (state.kind === "away") throw state.error;
     if (state.kind === "refusing")
       return [responds, fault(state.refusal.text, state.refusal.remedy), ...findings];
-    return [responds, ok("Redis accepts writes"), ...findings, ...(await diagnoseQueues(config, log))];
+    return [
+      responds,
+      ok("Redis accepts writes"),
+      ...findings,
+      ...(await diagnoseQueues(config, database, log)),
+    ];
   } catch (error) {
     return [fault(messageOf(error))];
   }
@@ -61,16 +74,21 @@ async function readSetting(redis: Redis, name: string): Promise<string | null> {
   return Array.isArray(reply) ? reply.join(" ") : null;
 }
 
-async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
+async function diagnoseQueues(
+  config: Config,
+  database: Pick<Database, "identify">,
+  log: Logger,
+): Promise<Finding[]> {
   const connection = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
-  const inbox = openQueue(INBOX, { connection, prefix: config.redisPrefix }, log);
+  const queues = QUEUES.map((name) => openQueue(name, { connection, prefix: config.redisPrefix }, log));
   try {
-    const workers = await inbox.getWorkersCount();
-    const findings: Finding[] = [
-      workers > 0
-        ? ok(`${workers} worker process(es) take jobs`)
-        : warning("No worker is running, so events wait", "npm start"),
-    ];
+    const inbox = queues.find(({ name }) => name === INBOX) as Queue;
+    const [services, jobs, workers] = await Promise.all([
+      diagnoseServices(config, connection, database),
+      diagnoseJobs(queues, config, Date.now()),
+      inbox.getWorkersCount(),
+    ]);
+    const findings: Finding[] = [...services, ...jobs];
     const next = await readNextFirings(inbox, config.models);
     for (const [model, { schedule }] of config.models) {
       if (schedule === null) {
@@ -87,7 +105,7 @@ async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
     }
     return findings;
   } finally {
-    await inbox.close();
+    await Promise.all(queues.map((queue) => queue.close()));
     connection.disconnect();
   }
 }

@@ -1,13 +1,14 @@
 import type { ModelConfig } from "../../config/config.ts";
 import { findUnshrunkBuffer } from "../../core/explain/warnings.ts";
-import { about, type Finding, warning } from "../../core/finding.ts";
+import { about, fault, type Finding, warning } from "../../core/finding.ts";
 import { formatInstant, toPlain } from "../../core/format.ts";
+import { settleCommands } from "../../core/report/announce.ts";
 import type { PartInspection } from "../../postgres/inspection/inspect.ts";
 import type { ModelOverview } from "../../postgres/inspection/model-overview.ts";
 
 /** What of a model's state is of interest: it is snoozed, awaits an approval, misses drift runs, or keeps its buffer. */
 export function describeState(
-  { model, snooze, approval, missingRuns, lastSucceeded }: ModelOverview,
+  { model, snooze, approval, missingRuns, unknown, warnings, lastSucceeded }: ModelOverview,
   { policy, source, expectDriftRunEveryMs }: ModelConfig,
   buffer: PartInspection | undefined,
 ): Finding[] {
@@ -26,8 +27,21 @@ export function describeState(
           },
           policy,
         )
-      : null;
+      : // Too many rows to count here; the latest decision has counted them.
+        warnings.find(({ code }) => code === "buffer_did_not_shrink");
   return [
+    ...(unknown === null
+      ? []
+      : [
+          about(
+            model,
+            fault(
+              `it is unknown whether ${unknown.trainer} has started the training of decision #${unknown.decisionId}${unknown.askedAt === null ? "" : `, requested at ${formatInstant(unknown.askedAt)}`}`,
+              settleCommands(unknown.decisionId).join("\n     "),
+            ),
+            "a training is unknown",
+          ),
+        ]),
     ...(snooze === null
       ? []
       : [
@@ -64,7 +78,7 @@ export function describeState(
             "drift runs are missing",
           ),
         ]),
-    ...(unshrunk === null
+    ...(!unshrunk
       ? []
       : [about(model, warning(unshrunk.text), "the buffer did not shrink after the last training")]),
   ];

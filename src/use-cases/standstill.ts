@@ -1,0 +1,40 @@
+import type { Queue } from "bullmq";
+
+/** Why nobody works on a queue's jobs. */
+export interface Standstill {
+  /** Null if nothing keeps the queue from being worked on; for a while, what was found last. */
+  explain(queue: Queue): Promise<string | null>;
+}
+
+/** Two requests to Redis; a job that is taken at once never gets here. */
+const INTERVAL_MS = 2_000;
+
+/** @param onWait Called once with each reason. */
+export function createStandstill({
+  onWait,
+  findBoard,
+}: {
+  onWait(why: string): void;
+  findBoard(queue: string): string;
+}): Standstill {
+  let checkedAt = Date.now();
+  let last: string | null = null;
+  return {
+    async explain(queue) {
+      if (Date.now() - checkedAt < INTERVAL_MS) return last;
+      const why = await findReason(queue, findBoard);
+      checkedAt = Date.now();
+      if (why !== null && why !== last) onWait(`⏳ Waiting: ${why}`);
+      last = why;
+      return why;
+    },
+  };
+}
+
+async function findReason(queue: Queue, findBoard: (queue: string) => string): Promise<string | null> {
+  const { name } = queue;
+  if (await queue.isPaused())
+    return `the queue ${name} is paused. Press Resume in Bull Board: ${findBoard(name)}`;
+  if ((await queue.getWorkersCount()) === 0) return "no worker is running. Start one with: npm start";
+  return null;
+}
