@@ -1,10 +1,11 @@
-import { Worker } from "bullmq";
+import { type Telemetry, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { Acted, Evaluated, Gathered, type StageJob } from "../../queues/jobs.ts";
-import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../../queues/names.ts";
+import { INBOX, NOTIFICATIONS, type QueueName, STAGES, TRAINING } from "../../queues/names.ts";
 import { computeBackoffMs, INBOX_JOB_OPTIONS } from "../../queues/options.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { isSettledWithin } from "../../src/process/lifecycle.ts";
+import type { WorkMetrics } from "../../src/process/metrics.ts";
 import type { ManualRetry, StageOutput, StagePause } from "../stage.ts";
 import { createDeliveryProcessor, type DeliveryOptions } from "./delivery.ts";
 import { endFailedJob, type FailureOptions, withFailureNotice } from "./failures.ts";
@@ -27,7 +28,10 @@ export interface Processors
 
 export interface WorkerOptions extends FailureOptions, ForeignModelOptions, Pick<InboxOptions, "spreadMsOf"> {
   connection: Redis;
+  /** Passed to BullMQ, which traces jobs with it. */
+  telemetry?: Telemetry | undefined;
   processors: Processors;
+  metrics: Pick<WorkMetrics, "countStage">;
   lockTtlMs: number;
   /** How long a local training survives without Redis, and how long it takes to notice that its worker died. */
   trainingLockMs: number;
@@ -87,7 +91,12 @@ function openWorkers(options: WorkerOptions): Worker[] {
   const { processors } = options;
   const isolate = createIsolation();
   const createWorker = (name: QueueName, processor: Processor<unknown>, lockMs = JOB_LOCK_MS): Worker =>
-    openWorker(options, name, isolate(withFailureNotice(options, name, processor)), lockMs);
+    openWorker(
+      options,
+      name,
+      isolate(withFailureNotice(options, name, timed(options, name, processor))),
+      lockMs,
+    );
   /** For stages that need the settings of their job's model. */
   const ofOwnModels = <T>(processor: Processor<T>): Processor<T> => returnForeignModels(options, processor);
   return [
@@ -125,16 +134,33 @@ function openWorkers(options: WorkerOptions): Worker[] {
   ];
 }
 
+/** Reports how long the jobs of the inbox and of the chain take that complete. */
+function timed<T>(
+  { metrics }: Pick<WorkerOptions, "metrics">,
+  queue: QueueName,
+  processor: Processor<T>,
+): Processor<T> {
+  const stage = queue === INBOX ? "intake" : STAGES.find((name) => name === queue);
+  if (stage === undefined) return processor;
+  return async (job, token, signal) => {
+    const startedAt = performance.now();
+    const result = await processor(job, token, signal);
+    metrics.countStage(stage, (performance.now() - startedAt) / 1000);
+    return result;
+  };
+}
+
 function openWorker(
   options: WorkerOptions,
   name: QueueName,
   processor: Processor<unknown>,
   lockMs: number,
 ): Worker {
-  const { connection, prefix, log } = options;
+  const { connection, prefix, telemetry, log } = options;
   const worker = new Worker(name, processor, {
     connection,
     prefix,
+    ...(telemetry && { telemetry }),
     concurrency: name === TRAINING ? TRAININGS_AT_ONCE : JOBS_AT_ONCE,
     lockDuration: lockMs,
     stalledInterval: lockMs / 2,
