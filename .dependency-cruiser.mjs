@@ -51,6 +51,18 @@ export default {
       from: {},
       to: { path: "^(src|workers|queues)/", pathNot: paths },
     },
+    {
+      name: "OpenTelemetry is loaded only if it is used",
+      severity: "error",
+      from: { pathNot: "^src/process/trace-export\\.ts$" },
+      to: { path: "(^|/)node_modules/(@opentelemetry|bullmq-otel)/" },
+    },
+    {
+      name: "the export of traces is loaded on demand",
+      severity: "error",
+      from: {},
+      to: { path: "^src/process/trace-export\\.ts$", dynamic: false },
+    },
     { name: "no cycles", severity: "error", from: {}, to: { circular: true } },
   ],
   options: {

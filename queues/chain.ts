@@ -2,7 +2,13 @@ import type { FlowProducer, JobState, Queue } from "bullmq";
 import { buildFlow } from "./flow.ts";
 import type { DecisionRequest, FollowUpRequest, StageJob } from "./jobs.ts";
 import { INBOX_JOBS } from "./names.ts";
-import { FOLLOW_UP_DELAY_MS, FOLLOW_UP_PRIORITY, JOB_OPTIONS, NEXT_LOOK_MARGIN_MS } from "./options.ts";
+import {
+  FOLLOW_UP_DELAY_MS,
+  FOLLOW_UP_PRIORITY,
+  JOB_OPTIONS,
+  NEW_TRACE,
+  NEXT_LOOK_MARGIN_MS,
+} from "./options.ts";
 
 /** Starts chains and follow-ups. Both are idempotent. */
 export interface Chain {
@@ -89,6 +95,7 @@ export function createChain(queues: {
         jobId: nextLookJobId(model, decisionId),
         delay: Math.max(0, Math.ceil(waitMs)) + NEXT_LOOK_MARGIN_MS,
         priority: FOLLOW_UP_PRIORITY,
+        telemetry: NEW_TRACE,
       });
     },
     async cancelNextLook(model, decisionId) {

@@ -61,3 +61,6 @@ export const FOLLOW_UP_PRIORITY = 1;
  * The clocks of the workers and of Postgres differ a little, and a follow-up that runs too early has to be repeated.
  */
 export const NEXT_LOOK_MARGIN_MS = 100;
+
+/** For a job that runs later by the clock: if it continued the trace of its predecessor, that trace would never end. */
+export const NEW_TRACE = { omitContext: true } satisfies JobsOptions["telemetry"];

@@ -1,9 +1,9 @@
-import type { Queue } from "bullmq";
+import type { JobSchedulerJson, Queue } from "bullmq";
 import { CronExpressionParser } from "cron-parser";
 import { forEachAtOnce, REQUESTS_AT_ONCE } from "./at-once.ts";
 import type { DecisionRequest } from "./jobs.ts";
 import { INBOX_JOBS } from "./names.ts";
-import { JOB_OPTIONS } from "./options.ts";
+import { JOB_OPTIONS, NEW_TRACE } from "./options.ts";
 import { computeSpreadOffsetMs } from "./spread.ts";
 
 const TIME_ZONE = "UTC";
@@ -41,15 +41,26 @@ export async function syncSchedules(
     const id = schedulerId(model);
     const known = present.get(id);
     present.delete(id);
-    if (known?.pattern === pattern && known.tz === TIME_ZONE && (await hasNextJob(inbox, id, known.next)))
-      return;
+    const isSame = known?.pattern === pattern && known.tz === TIME_ZONE && !isOfEarlierVersion(known);
+    if (isSame && (await hasNextJob(inbox, id, known.next))) return;
     await inbox.upsertJobScheduler(
       id,
       { pattern, tz: TIME_ZONE },
-      { name: INBOX_JOBS.schedule, data: { model } satisfies DecisionRequest, opts: JOB_OPTIONS },
+      {
+        name: INBOX_JOBS.schedule,
+        data: { model } satisfies DecisionRequest,
+        opts: { ...JOB_OPTIONS, telemetry: NEW_TRACE },
+      },
     );
   });
   await removeUnclaimed(inbox, [...present.keys()], claims);
+}
+
+const MINUTE_MS = 60_000;
+
+/** Whether a scheduler's jobs would all continue one trace. Not worth replacing it just before it fires. */
+function isOfEarlierVersion({ template, next = 0 }: JobSchedulerJson): boolean {
+  return template?.opts?.telemetry?.omitContext !== true && next > Date.now() + MINUTE_MS;
 }
 
 /** @param keys The existing schedulers that these settings do not need. */

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
-import { FlowProducer, type QueueOptions } from "bullmq";
+import { FlowProducer, type QueueOptions, type Telemetry } from "bullmq";
+import { Registry } from "prom-client";
 import { type Chain, createChain } from "../queues/chain.ts";
 import { INBOX, NOTIFICATIONS, QUEUES, TRAINING } from "../queues/names.ts";
 import { createNotify, createNotifyEnd } from "../queues/notifications.ts";
@@ -21,9 +22,11 @@ import type { Config } from "./config/config.ts";
 import { findModel } from "./config/find-model.ts";
 import { createLiveConfig } from "./config/live-config.ts";
 import { ServerAwayError } from "./core/errors.ts";
+import type { ServerOptions } from "./http/server.ts";
 import { createDatabase, type Database } from "./postgres/database.ts";
 import { createReleasers, retryUntilReady } from "./process/lifecycle.ts";
 import type { Logger } from "./process/logger.ts";
+import { createWorkMetrics } from "./process/metrics.ts";
 import { createGrowingRedactor, type GrowingRedactor } from "./process/redact.ts";
 import { createServerState } from "./process/server-state.ts";
 import { requireRedis } from "./redis/check.ts";
@@ -53,7 +56,7 @@ export interface App {
   stop(): Promise<void>;
   /** Reads the settings of the models again, and puts them in force without dropping work. Never rejects. */
   reload(): Promise<ReloadReply>;
-  /** The address of the pages; null before `start` and if the role has none. */
+  /** The address of the pages, or of a worker's metrics; null before `start` and if the process serves neither. */
   address(): string | null;
 }
 
@@ -65,6 +68,15 @@ export interface Parts {
   trainers: Trainers;
 }
 
+/** What queues and workers have in common. */
+interface JobOptions extends Pick<QueueOptions, "telemetry"> {
+  connection: ReturnType<typeof connectRedis>;
+  prefix: string;
+}
+
+/** What each HTTP server needs, whatever it serves. */
+type Servers = Pick<ServerOptions, "database" | "redis" | "redisWatch">;
+
 export interface AppOptions {
   /** false for a process that decides once and ends: it leaves schedules and lost runs to the service. */
   isService?: boolean;
@@ -74,6 +86,8 @@ export interface AppOptions {
   readConfig?: (() => Config) | null;
   /** The redactor of `log`, if it has one: it must know the secrets of new settings too. */
   redactor?: GrowingRedactor;
+  /** Traces the jobs; null for no traces. */
+  telemetry?: Telemetry | null;
   /** For tests: replaces parts, for example with a lock that locks nothing or with steps that kill the process. */
   replaceParts?: (parts: Parts) => Parts;
   replaceProcessors?: (processors: Processors) => Processors;
@@ -82,7 +96,7 @@ export interface AppOptions {
 /** Composes the service from its parts. */
 export function buildApp(config: Config, log: Logger, options: AppOptions = {}): App {
   const { isService = true, trainings = "run", readConfig = null } = options;
-  const { redactor = createGrowingRedactor(config.secrets) } = options;
+  const { redactor = createGrowingRedactor(config.secrets), telemetry = null } = options;
   const { replaceParts = same, replaceProcessors = same } = options;
   const { timing, timeZone, lockTtlMs, redisPrefix: prefix } = config;
   const releasers = createReleasers(log);
@@ -103,18 +117,20 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     log,
   });
   const stopping = new AbortController();
+  const registry = new Registry();
   let address: string | null = null;
   let redisWatch: RedisWatch | undefined;
 
-  function openRedis(failFast: boolean): QueueOptions & { connection: ReturnType<typeof connectRedis> } {
+  /** Opens a connection. Returns it as the options of queues and workers. */
+  function openRedis(failFast: boolean): JobOptions {
     const onRefusal = () => redisWatch?.checkNow();
     const connection = connectRedis(config.redisUrl, redisState, { failFast, onRefusal });
     releasers.add("Redis", () => connection.disconnect());
-    return { connection, prefix };
+    return { connection, prefix, ...(telemetry && { telemetry }) };
   }
 
   /** Opens the fail-fast connection, which the watch shares with the web pages. */
-  async function startWatch(): Promise<{ options: ReturnType<typeof openRedis>; watch: RedisWatch }> {
+  async function startWatch(): Promise<{ options: JobOptions; watch: RedisWatch }> {
     const options = openRedis(true);
     const { connection: redis } = options;
     if (redis.status !== "ready") await new Promise((resolve) => redis.once("ready", resolve));
@@ -143,8 +159,9 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   }
 
   async function startWork(database: Database, watch: RedisWatch): Promise<void> {
-    const { connection } = openRedis(false);
-    const queues = openQueues({ connection, prefix });
+    const queueOptions = openRedis(false);
+    const { connection } = queueOptions;
+    const queues = openQueues(queueOptions);
     const liveTrainers = await createLiveTrainers(config, redact);
     const parts = replaceParts({
       database,
@@ -157,16 +174,16 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     const notifyEnd = createNotifyEnd(queues.notifications, targets);
     const shared = {
       ...parts,
-      connection,
+      ...queueOptions,
       redis: connection,
       redisState,
-      prefix,
       log,
       lockTtlMs,
       historyRuns: config.historyRuns,
       timing,
       timeZone,
       publicUrl: config.publicUrl,
+      metrics: createWorkMetrics(registry, live.models),
       notify: createNotify(queues.notifications, targets),
       notifyEnd,
       failedModels: createFailedModels({
@@ -239,16 +256,28 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
     void logTrainerProblems(trainers, log);
   }
 
-  async function startWeb(database: Database, options: QueueOptions, redisWatch: RedisWatch): Promise<void> {
-    const queues = QUEUES.map((name) => openQueue(name, options, log));
+  async function startWeb(options: Servers, queueOptions: QueueOptions): Promise<void> {
+    const queues = QUEUES.map((name) => openQueue(name, queueOptions, log));
     for (const queue of queues) releasers.add("queue", () => queue.close(), QUEUE_CLOSE_LIMIT_MS);
-    // Loaded on demand: a worker without pages does not need Express and Bull Board in memory.
-    const { startServer } = await import("./http/server.ts");
     const inbox = queues.find(({ name }) => name === INBOX);
     // A process before this one may have died between the two.
-    if (inbox) await relayOutbox({ database, client: { inbox } });
+    if (inbox) await relayOutbox({ database: options.database, client: { inbox } });
+    const { ROUTES } = await import("./http/routes.ts");
+    await serve({ ...options, queues, routes: ROUTES, port: config.port, portSetting: "PORT" });
+  }
+
+  async function startWorkerServer(options: Servers, port: number): Promise<void> {
+    const { WORKER_ROUTES } = await import("./http/worker-routes.ts");
+    await serve({ ...options, queues: [], routes: WORKER_ROUTES, port, portSetting: "METRICS_PORT" });
+  }
+
+  async function serve(
+    options: Servers & Pick<ServerOptions, "queues" | "routes" | "port" | "portSetting">,
+  ): Promise<void> {
+    // Loaded on demand: a worker that serves nothing does not need Express in memory.
+    const { startServer } = await import("./http/server.ts");
     const { secrets } = config;
-    const server = await startServer({ config, secrets, live, database, redisWatch, queues, redact, log });
+    const server = await startServer({ ...options, config, secrets, live, registry, redact, log });
     releasers.add("HTTP", server.close);
     ({ address } = server);
   }
@@ -263,7 +292,10 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       if (migrations.length > 0) log.info({ migrations }, "migrated");
       const { options, watch } = await startWatch();
       if (config.role !== "web") await startWork(database, watch);
-      if (config.role !== "worker") await startWeb(database, options, watch);
+      const servers = { database, redis: options.connection, redisWatch: watch };
+      if (config.role !== "worker") await startWeb(servers, options);
+      else if (isService && config.metricsPort !== undefined)
+        await startWorkerServer(servers, config.metricsPort);
       if (isService)
         await answerRequests(
           { redis: openRedis(false).connection, replies: options.connection, prefix },

@@ -7,6 +7,7 @@ import { createLogger } from "./process/logger.ts";
 import { createGrowingRedactor } from "./process/redact.ts";
 import { runUntilSignal } from "./process/signals.ts";
 import { escapeControls } from "./process/terminal.ts";
+import { startTracing } from "./process/tracing.ts";
 
 /** The service: `npm start`. */
 async function main(): Promise<void> {
@@ -17,11 +18,19 @@ async function main(): Promise<void> {
   const log = createLogger(config.logLevel, redactor.redact);
   for (const note of config.notes) log.warn({ note }, "the YAML file overrides a variable");
   const hasFile = environment["RETRIGGER_CONFIG"] !== undefined;
-  const app = buildApp(config, log, { redactor, readConfig: hasFile ? readConfig : null });
+  const tracing = await startTracing(environment, log);
+  const app = buildApp(config, log, {
+    redactor,
+    readConfig: hasFile ? readConfig : null,
+    telemetry: tracing?.telemetry ?? null,
+  });
   await runUntilSignal({
     // A start that waits for a server must not delay a shutdown.
     start: (signal) => Promise.race([app.start(signal), once(signal, "abort")]),
-    stop: app.stop,
+    async stop() {
+      await app.stop();
+      await tracing?.stop();
+    },
     log,
     onHangup: () => void app.reload(),
   });

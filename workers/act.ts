@@ -1,9 +1,11 @@
 import type { Chain } from "../queues/chain.ts";
 import type { Acted, Evaluated, Recording, StageJob } from "../queues/jobs.ts";
 import type { Notify } from "../queues/notifications.ts";
+import { timeOfRunId } from "../queues/run-id.ts";
+import { reasonsOf } from "../src/core/decision-content.ts";
 import { type DispatchOutcome, toOutcome } from "../src/core/dispatch/dispatch.ts";
 import { effectsOf } from "../src/core/dispatch/effects.ts";
-import { evaluate } from "../src/core/evaluate.ts";
+import { evaluate, type Verdict } from "../src/core/evaluate.ts";
 import { toKept } from "../src/core/facts.ts";
 import { renderAction } from "../src/core/report/action.ts";
 import { announceTrigger, describeConflict } from "../src/core/report/announce.ts";
@@ -11,6 +13,7 @@ import type { Superseded } from "../src/core/superseded.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { RecordedDecision } from "../src/postgres/decisions.ts";
 import type { DispatchRecord } from "../src/postgres/dispatches.ts";
+import type { WorkMetrics } from "../src/process/metrics.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { draftRecord } from "../src/trainers/draft-decision.ts";
 import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
@@ -27,6 +30,7 @@ export interface ActDependencies extends ReportSettings {
   trainers: Pick<Trainers, "of" | "before">;
   dispatcher: Dispatcher;
   notify: Notify;
+  metrics: Pick<WorkMetrics, "countDecision" | "countSuperseded">;
   /** @throws PermanentError for a model that the settings never named; one that a reload removed ends its run. */
   findForRun(model: string): unknown;
 }
@@ -40,7 +44,7 @@ type Dispatched = { kind: "settled"; dispatch: DispatchOutcome | null } | StageP
  * is superseded and a follow-up re-evaluates.
  */
 export function createAct(dependencies: ActDependencies) {
-  const { trainers, database, chain, notify, findForRun } = dependencies;
+  const { trainers, database, chain, notify, metrics, findForRun } = dependencies;
   return async (
     job: StageJob,
     evaluated: Evaluated,
@@ -54,10 +58,12 @@ export function createAct(dependencies: ActDependencies) {
       draftRecord({ ...job, evidence, policy, verdict, shadow }, trainer),
     );
     if (recorded.outcome === "superseded") {
+      metrics.countSuperseded(recorded.because);
       const recording = await supersede(dependencies, job, recorded.because);
       return toOutput(job, { ...evaluated, recording }, dependencies);
     }
     const { decision } = recorded;
+    if (decision.isNew) countDecision(metrics, job, decision, verdict);
     const basis = basisOf(decision, evaluated);
     await Promise.all([
       replaceNextLook(chain, job, basis, decision),
@@ -87,6 +93,17 @@ function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageO
   const { because, followUpRunId } = recording;
   const line = { message: "superseded", fields: { because, followUpRunId } };
   return { kind: "done", result, log, line, endsRun: true };
+}
+
+function countDecision(
+  metrics: ActDependencies["metrics"],
+  { model, runId, cause }: StageJob,
+  { decision }: RecordedDecision,
+  verdict: Verdict,
+): void {
+  const [reason = verdict.reason] = reasonsOf(verdict).reasonCodes;
+  const receivedAt = cause === "event" ? timeOfRunId(runId) : null;
+  metrics.countDecision({ model, decision, reason, receivedAt });
 }
 
 /** What the recorded decision was based on: the evidence of an earlier attempt, if that one recorded it. */

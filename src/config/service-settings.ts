@@ -125,6 +125,12 @@ export const SERVICE_SETTINGS = {
     default: "3000",
     meaning: "Port on which the pages are served.",
   },
+  metricsPort: {
+    variable: "METRICS_PORT",
+    schema: wholeNumber(0, 65_535),
+    meaning:
+      "Port on which a process with `ROLE=worker` serves `/metrics`, `/healthz` and `/readyz`; the other roles serve them on `PORT`.",
+  },
   publicUrl: {
     variable: "PUBLIC_URL",
     schema: urlWithoutLogin,

@@ -1,5 +1,7 @@
 import type { Queue } from "bullmq";
 import type { Router } from "express";
+import type { Redis } from "ioredis";
+import type { Registry } from "prom-client";
 import type { Config } from "../config/config.ts";
 import type { LiveConfig } from "../config/live-config.ts";
 import type { Database } from "../postgres/database.ts";
@@ -19,8 +21,12 @@ export interface RouteDependencies {
   live: LiveConfig;
   database: Database;
   redisWatch: RedisWatch;
+  /** Must fail fast, too. */
+  redis: Redis;
   /** Must fail fast: pages respond at once even while Redis is away. */
   queues: readonly Queue[];
+  /** The metrics of this process. */
+  registry: Registry;
   /** Removes secrets, also those of settings that a reload brought. */
   redact: Redact;
   log: Logger;

@@ -10,22 +10,28 @@ import { createKeeper, doorOf } from "./access/keeper.ts";
 import { createOrigins, isLoopback } from "./access/origins.ts";
 import { refuseConnection, respondProblem, toProblem, UNEXPECTED } from "./problem.ts";
 import { requireServers } from "./requirements.ts";
-import type { RouteDependencies } from "./route.ts";
-import { ROUTES } from "./routes.ts";
+import type { Route, RouteDependencies } from "./route.ts";
 
 /** A client that sends its headers or its body more slowly is cut off. */
 const HEADERS_LIMIT_MS = 10_000;
 const REQUEST_LIMIT_MS = 30_000;
 const MAX_CONNECTIONS = 2_000;
 
+export interface ServerOptions extends Omit<RouteDependencies, "identifier" | "origins"> {
+  routes: readonly Route[];
+  port: number;
+  /** The setting that names the port. */
+  portSetting: "PORT" | "METRICS_PORT";
+}
+
 /**
  * Serves the routes until `close` is called.
  * @throws PermanentError if it listens beyond this machine and nobody could be recognized.
  */
 export async function startServer(
-  dependencies: Omit<RouteDependencies, "identifier" | "origins">,
+  options: ServerOptions,
 ): Promise<{ address: string; close: () => Promise<void> }> {
-  const { config, database } = dependencies;
+  const { config, database } = options;
   const server = createServer({
     headersTimeout: HEADERS_LIMIT_MS,
     requestTimeout: REQUEST_LIMIT_MS,
@@ -37,28 +43,34 @@ export async function startServer(
   const isBoundToLoopback = isLoopback(config.host);
   const identifier = createIdentifier({ settings: config, database, origins, isBoundToLoopback });
   const isGuarded = await identifier.hasAuthentication();
-  if (!isBoundToLoopback && !isGuarded) throw describeOpenDoor(config);
-  const app = buildApp({ ...dependencies, identifier, origins });
-  server.on("request", app);
-  return listen(server, config);
+  if (!isBoundToLoopback && !isGuarded) throw describeOpenDoor(config, options);
+  server.on("request", buildApp({ ...options, identifier, origins }));
+  return listen(server, config, options);
 }
 
-function describeOpenDoor({ host }: Pick<Config, "host">): PermanentError {
+function describeOpenDoor(
+  { host }: Pick<Config, "host">,
+  { portSetting }: Pick<ServerOptions, "portSetting">,
+): PermanentError {
+  const opened = portSetting === "PORT" ? "pages" : "metrics";
   return new PermanentError(
     "NO_AUTHENTICATION",
-    `HOST=${host} would open the pages to other machines, and nobody needs a token yet. ` +
+    `HOST=${host} would open the ${opened} to other machines, and nobody needs a token yet. ` +
       "Create one (npx retrigger token create --role admin --name NAME), set ADMIN_TOKEN, " +
       "set TRUSTED_PROXY and PROXY_ROLES, or set HOST=127.0.0.1: see docs/security.md",
   );
 }
 
-function buildApp(dependencies: RouteDependencies): express.Express {
+function buildApp({
+  routes,
+  ...dependencies
+}: RouteDependencies & Pick<ServerOptions, "routes">): express.Express {
   const { identifier, origins, database, redact, log } = dependencies;
   const app = express().disable("x-powered-by").enable("case sensitive routing").enable("strict routing");
-  const doors = createDoorTable(ROUTES.flatMap((route) => route.doors));
+  const doors = createDoorTable(routes.flatMap((route) => route.doors));
   app.use(secureHeaders(origins.isSecure));
   app.use(createKeeper({ doors, origins, identifier, database, log }));
-  for (const { doors: own, requires, create } of ROUTES) {
+  for (const { doors: own, requires, create } of routes) {
     const route = express.Router();
     for (const step of requireServers(requires, dependencies)) route.use(step);
     route.use(create(dependencies));
@@ -106,7 +118,11 @@ function secureHeaders(isSecure: boolean) {
   });
 }
 
-async function listen(server: Server, { host, port }: Pick<Config, "host" | "port">) {
+async function listen(
+  server: Server,
+  { host }: Pick<Config, "host">,
+  { port, portSetting }: Pick<ServerOptions, "port" | "portSetting">,
+) {
   server.listen(port, host);
   await new Promise<void>((resolve, reject) => {
     server.once("listening", resolve);
@@ -114,12 +130,16 @@ async function listen(server: Server, { host, port }: Pick<Config, "host" | "por
       const isTaken = error.code === "EADDRINUSE";
       reject(
         isTaken
-          ? new PermanentError("PORT_TAKEN", `Port ${port} on ${host} is taken. Set PORT to a free one`, {
-              cause: error,
-            })
+          ? new PermanentError(
+              "PORT_TAKEN",
+              `Port ${port} on ${host} is taken. Set ${portSetting} to a free one`,
+              {
+                cause: error,
+              },
+            )
           : new PermanentError(
               "LISTEN",
-              `Cannot listen on ${host}:${port}: ${error.message}. Check HOST and PORT`,
+              `Cannot listen on ${host}:${port}: ${error.message}. Check HOST and ${portSetting}`,
               { cause: error },
             ),
       );

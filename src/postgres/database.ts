@@ -17,6 +17,7 @@ import { createSourceInspector } from "./inspection/inspect.ts";
 import { createOverviewStore } from "./inspection/model-overview.ts";
 import { createInterventionStore } from "./interventions.ts";
 import { findPendingMigrations, migrate, type MigrateOptions } from "./migrate.ts";
+import { createModelGaugeStore } from "./model-gauges.ts";
 import { createModelStateStore } from "./model-states.ts";
 import { createModelVersionStore } from "./model-versions.ts";
 import { createOutcomeStore } from "./outcomes.ts";
@@ -76,6 +77,7 @@ export function createDatabase(
     ...createDatasetStore(options),
     ...createShadowLog(options),
     ...createModelStateStore(options),
+    ...createModelGaugeStore(options),
     ...createInterventionStore(options),
     ...createDispatchStore(options),
     ...createDispatchClaims(options),

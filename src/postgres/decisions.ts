@@ -37,6 +37,8 @@ export interface RecordedDecision {
   trainer: string;
   request: DispatchRequest | null;
   dispatch: DispatchOutcome | null;
+  /** Whether this attempt recorded it. */
+  isNew: boolean;
   /** What an earlier attempt of the run evaluated, if that attempt recorded the decision. */
   earlier: RecordedBasis | null;
 }
@@ -79,7 +81,7 @@ export function createDecisionStore(options: DecisionStoreOptions) {
         });
         const { request } = decision;
         if (rows !== "spent" && rows[0])
-          return { outcome: "recorded", decision: { ...rows[0], request, earlier: null } };
+          return { outcome: "recorded", decision: { ...rows[0], request, isNew: true, earlier: null } };
         const found = await findRecorded(decision, options);
         if (found.outcome !== "none") return found;
         if (rows === "spent") return { outcome: "superseded", because: "budget_spent" };
@@ -104,7 +106,7 @@ export function createDecisionStore(options: DecisionStoreOptions) {
 const RecordedBasis = z.object({ evidence: Evidence, policy: Policy });
 type RecordedBasis = z.infer<typeof RecordedBasis>;
 
-type InsertedRow = Omit<RecordedDecision, "earlier" | "request">;
+type InsertedRow = Omit<RecordedDecision, "earlier" | "isNew" | "request">;
 
 async function insert(
   { pool, evidenceMaxAgeSeconds }: DecisionStoreOptions,
@@ -220,7 +222,8 @@ async function findRecorded(
     // A row written by another version may not parse.
     const earlier = RecordedBasis.safeParse({ evidence, policy });
     const recorded = parseInput(DispatchRequest.nullable(), request, "recorded request");
-    return { outcome: "recorded", decision: { ...row, request: recorded, earlier: earlier.data ?? null } };
+    const decision = { ...row, request: recorded, isNew: false, earlier: earlier.data ?? null };
+    return { outcome: "recorded", decision };
   }
   if (isStale) return { outcome: "superseded", because: "stale_evidence" };
   if (hasRival) return { outcome: "superseded", because: "newer_decision" };

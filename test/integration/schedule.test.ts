@@ -41,6 +41,31 @@ describe("the schedule", () => {
   });
 });
 
+describe("a scheduler of an earlier version", () => {
+  it("is replaced, so that its jobs do not all continue one trace, unless its job is due", async () => {
+    world = await createWorld({ isEmpty: true });
+    const { inbox } = world.client;
+    const claims = { refresh: async () => {}, listElsewhere: async () => new Set<string>() };
+    const patterns = new Map([
+      ["due", "* * * * * *"],
+      ["later", "0 0 1 1 *"],
+    ]);
+    for (const [model, pattern] of patterns)
+      await inbox.upsertJobScheduler(
+        `schedule-${model}`,
+        { pattern, tz: "UTC" },
+        { name: "schedule", data: { model } },
+      );
+    await syncSchedules(inbox, patterns, claims);
+    const omits = (await inbox.getJobSchedulers()).map(({ key, template }) => [
+      key,
+      template?.opts?.telemetry?.omitContext ?? false,
+    ]);
+    expect(Object.fromEntries(omits)).toEqual({ "schedule-due": false, "schedule-later": true });
+    expect(await inbox.getDelayedCount()).toBe(2);
+  });
+});
+
 /** Starts a service that serves only these models, all with one schedule. */
 function startServiceOf(models: string[], schedule = "0 6 * * *", spreadMs = 0) {
   const own = world.config.models.get("default");

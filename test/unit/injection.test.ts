@@ -1,14 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { AddressInfo } from "node:net";
-import { once } from "node:events";
-import express from "express";
 import { print, printNote } from "../../src/cli/output.ts";
 import { evaluate } from "../../src/core/evaluate.ts";
 import { renderReport } from "../../src/core/report/report.ts";
-import { metrics } from "../../src/http/routes/metrics.ts";
-import type { RouteDependencies } from "../../src/http/route.ts";
 import { escapeControls } from "../../src/process/terminal.ts";
 import { GUIDE_POLICY, guideEvidence } from "../support/evidence.ts";
 
@@ -70,24 +65,5 @@ describe("text from outside, on a terminal,", () => {
     expect(text).not.toMatch(CONTROLS);
     expect(text.split("\n").filter((line) => line.startsWith("✅ FORGED"))).toEqual([]);
     expect(text.split("\n")).toHaveLength(lines("ks").split("\n").length);
-  });
-});
-
-describe("a label of a metric", () => {
-  it("cannot end early or begin another line", async () => {
-    const model = 'a"} 1\nforged{x="\\';
-    const dependencies = {
-      database: { countDispatches: async () => [{ model, trainer: "mock", state: "sent", count: 1 }] },
-      queues: [],
-    } as unknown as RouteDependencies;
-    const server = express().use(metrics.create(dependencies)).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`);
-    const text = await response.text();
-    server.close();
-    expect(text).toContain(
-      'retrigger_dispatches{model="a\\"} 1\\nforged{x=\\"\\\\",trainer="mock",state="sent"} 1\n',
-    );
-    expect(text.split("\n").filter((line) => line.startsWith("forged"))).toEqual([]);
   });
 });

@@ -1,10 +1,11 @@
-import { type Job, Worker } from "bullmq";
+import { type Job, type Telemetry, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { Acted, Evaluated, Gathered, type StageJob } from "../../queues/jobs.ts";
-import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../../queues/names.ts";
+import { INBOX, NOTIFICATIONS, type QueueName, STAGES, TRAINING } from "../../queues/names.ts";
 import { computeBackoffMs, computeRetention } from "../../queues/options.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { isSettledWithin } from "../../src/process/lifecycle.ts";
+import type { WorkMetrics } from "../../src/process/metrics.ts";
 import type { ManualRetry, StageOutput, StagePause } from "../stage.ts";
 import { createDeliveryProcessor, type DeliveryOptions } from "./delivery.ts";
 import { endFailedJob, type FailureOptions, withFailureNotice } from "./failures.ts";
@@ -35,7 +36,10 @@ export interface WorkerOptions
   connection: Redis;
   /** How many runs Bull Board keeps. */
   historyRuns: number;
+  /** Passed to BullMQ, which traces jobs with it. */
+  telemetry?: Telemetry | undefined;
   processors: Processors;
+  metrics: Pick<WorkMetrics, "countStage">;
   lockTtlMs: number;
   /** How long a local training survives without Redis, and how long it takes to notice that its worker died. */
   trainingLockMs: number;
@@ -100,7 +104,12 @@ function openWorkers(given: WorkerOptions): Worker[] {
   const stageOptions = { ...options, handOver: createHandOver(), compaction };
   const actedByJob = new WeakMap<Job, Acted>();
   const createWorker = (name: QueueName, processor: Processor<unknown>, lockMs = JOB_LOCK_MS): Worker =>
-    openWorker(options, name, isolate(withFailureNotice(options, name, processor)), lockMs);
+    openWorker(
+      options,
+      name,
+      isolate(withFailureNotice(options, name, timed(options, name, processor))),
+      lockMs,
+    );
   const logFailedCompaction = (error: unknown): void =>
     options.log.debug({ err: error }, "jobs of a completed run not compacted");
   /** For stages that need the settings of their job's model. */
@@ -148,16 +157,33 @@ function openWorkers(given: WorkerOptions): Worker[] {
   ];
 }
 
+/** Reports how long the jobs of the inbox and of the chain take that complete. */
+function timed<T>(
+  { metrics }: Pick<WorkerOptions, "metrics">,
+  queue: QueueName,
+  processor: Processor<T>,
+): Processor<T> {
+  const stage = queue === INBOX ? "intake" : STAGES.find((name) => name === queue);
+  if (stage === undefined) return processor;
+  return async (job, token, signal) => {
+    const startedAt = performance.now();
+    const result = await processor(job, token, signal);
+    metrics.countStage(stage, (performance.now() - startedAt) / 1000);
+    return result;
+  };
+}
+
 function openWorker(
   options: WorkerOptions,
   name: QueueName,
   processor: Processor<unknown>,
   lockMs: number,
 ): Worker {
-  const { connection, prefix, log } = options;
+  const { connection, prefix, telemetry, log } = options;
   const worker = new Worker(name, processor, {
     connection,
     prefix,
+    ...(telemetry && { telemetry }),
     concurrency: name === TRAINING ? TRAININGS_AT_ONCE : JOBS_AT_ONCE,
     lockDuration: lockMs,
     stalledInterval: lockMs / 2,

@@ -10,6 +10,11 @@ export interface Door {
   /** Segments; `:name` stands for one that is not empty, and a final `*` for one or more. */
   path: string;
   role: DoorRole;
+  /**
+   * Whether it answers under any `Host`: probes and scrapers come by the address of a pod. If it needs a role, only a token
+   * counts then, which a page that rebinds DNS does not have.
+   */
+  anyHost?: true;
   /** Whether it takes an HTML form instead of JSON. */
   takesForm?: true;
   /**

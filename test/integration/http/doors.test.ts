@@ -158,7 +158,7 @@ describe.concurrent("the door keeper", { timeout: 60_000 }, () => {
     "localhost",
     "127.0.0.1:80@evil.example",
   ])("refuses the Host %j", async (evil) => {
-    for (const path of ["/", "/healthz", "/api/v1/decisions", "/queues/api/queues"])
+    for (const path of ["/", "/login", "/api/v1/decisions", "/queues/api/queues"])
       expect((await sendRaw(guarded, "GET", path, { host: evil, ...admin() })).status, path).toBeOneOf([
         400, 421,
       ]);
@@ -167,13 +167,29 @@ describe.concurrent("the door keeper", { timeout: 60_000 }, () => {
   it("answers to every loopback name with its port, and to PUBLIC_URL", async () => {
     const { port } = new URL(guarded);
     for (const name of ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
-      expect((await sendRaw(guarded, "GET", "/healthz", { host: `${name}:${port}` })).status).toBe(200);
+      expect((await sendRaw(guarded, "GET", "/login", { host: `${name}:${port}` })).status).toBe(200);
     const open = await serve({ PUBLIC_URL: "https://retrigger.example.com" });
     for (const name of ["retrigger.example.com", "retrigger.example.com:443"])
-      expect((await sendRaw(open, "GET", "/healthz", { host: name })).status).toBe(200);
-    expect((await sendRaw(open, "GET", "/healthz", { host: "retrigger.example.com:8443" })).status).toBe(421);
+      expect((await sendRaw(open, "GET", "/login", { host: name })).status).toBe(200);
+    expect((await sendRaw(open, "GET", "/login", { host: "retrigger.example.com:8443" })).status).toBe(421);
     // Whoever comes by that name comes from elsewhere.
     expect((await sendRaw(open, "GET", "/decisions", { host: "retrigger.example.com" })).status).toBe(401);
+  });
+
+  it("lets probes and scrapers come by any address, and then takes nothing but a token for a role", async () => {
+    const pod = { host: "10.1.2.3:9464" };
+    const open = await serve();
+    for (const address of [open, guarded, proxied])
+      for (const path of ["/healthz", "/readyz"])
+        expect((await sendRaw(address, "GET", path, pod)).status, path).toBe(200);
+    const proxyUser = { "x-forwarded-user": "somebody", "x-forwarded-groups": "ml-admins" };
+    const scrape = async (address: string, headers: Record<string, string>) =>
+      (await sendRaw(address, "GET", "/metrics", { ...pod, ...headers })).status;
+    expect(await scrape(guarded, bearer(tokens.viewer ?? ""))).toBe(200);
+    expect(await scrape(guarded, bearer(tokens.emit ?? ""))).toBe(403);
+    expect(await scrape(guarded, {})).toBe(401);
+    expect(await scrape(proxied, proxyUser)).toBe(421);
+    expect(await scrape(proxied, { ...proxyUser, ...bearer("of another program") })).toBe(421);
   });
 
   it.each([
