@@ -4,6 +4,7 @@ import { addressList, roleByGroup } from "../settings/access-schemas.ts";
 import {
   cronOrOff,
   hostName,
+  schemaName,
   secret,
   serverUrl,
   tableName,
@@ -25,6 +26,12 @@ export const SERVICE_SETTINGS = {
     schema: serverUrl(["postgres", "postgresql"]),
     meaning: "Read if `DATABASE_URL` is not set.",
     secret: "login",
+  },
+  databaseSchema: {
+    variable: "RETRIGGER_SCHEMA",
+    schema: schemaName,
+    meaning:
+      "Schema of Retrigger's own tables: see [operations](operations.md#a-schema-of-its-own). Otherwise they are where the role's `search_path` leads.",
   },
   redisUrl: {
     variable: "REDIS_URL",

@@ -1,5 +1,6 @@
 import pg from "pg";
 import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
+import { OWN_NAME } from "./own-tables.ts";
 
 /** The part of a connection string that messages may show: "localhost:5432/cinematch". */
 export function databaseAddress(databaseUrl: string): string {
@@ -12,14 +13,17 @@ export function hasCode(error: unknown, codes: readonly string[]): error is pg.D
   return error instanceof pg.DatabaseError && codes.includes(error.code ?? "");
 }
 
+/** SQLSTATE: the role lacks a right. */
+export const INSUFFICIENT_PRIVILEGE = "42501";
+
 type Explained = PermanentError | TransientError;
 
 /** What an error of one kind means to the reader, and what to do about it. */
 interface Explanation {
   /** SQLSTATE, or the system's code of a failed connection. */
   states: readonly string[];
-  /** Applies only if the message contains this. */
-  contains?: string;
+  /** Applies only if the message matches. */
+  matches?: RegExp;
   error: new (code: string, message: string, options: ErrorOptions) => Explained;
   code: string;
   text: (address: string, message: string, variable: string) => string;
@@ -33,7 +37,7 @@ const DEFAULT_VARIABLE = "DATABASE_URL";
 const EXPLANATIONS: readonly Explanation[] = [
   {
     states: ["42P01"],
-    contains: '"retraining_',
+    matches: OWN_NAME,
     error: PermanentError,
     code: "MISSING_TABLE",
     text: (address, message) => `Missing table in ${address}: ${message}`,
@@ -48,7 +52,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     states: ["42703"],
-    contains: '"retraining_',
+    matches: OWN_NAME,
     error: PermanentError,
     code: "MISSING_COLUMN",
     text: (address, message) => `Missing column in ${address}: ${message}`,
@@ -77,19 +81,19 @@ const EXPLANATIONS: readonly Explanation[] = [
     remedy: "Drop the view that depends on retraining_decisions, migrate, then create it again",
   },
   {
-    states: ["42501"],
-    contains: "must be owner",
+    states: [INSUFFICIENT_PRIVILEGE],
+    matches: /must be owner/,
     error: PermanentError,
     code: "NOT_OWNER",
     text: (address, message) => `Cannot migrate ${address}: ${message}`,
     remedy: "Run npx retrigger migrate once as the table's owner",
   },
   {
-    states: ["42501"],
+    states: [INSUFFICIENT_PRIVILEGE],
     error: PermanentError,
     code: "NO_PRIVILEGE",
     text: (address, message) => `No privilege in ${address}: ${message}`,
-    remedy: "Grant SELECT on the source tables to this user",
+    remedy: "npx retrigger doctor prints the GRANT to run",
   },
   {
     states: ["28P01", "28000"],
@@ -148,7 +152,7 @@ export function explainPostgresError(
   const message = messageOf(error);
   const state = codeOf(error) ?? "";
   const explanation = EXPLANATIONS.find(
-    ({ states, contains = "" }) => states.includes(state) && message.includes(contains),
+    ({ states, matches }) => states.includes(state) && (matches === undefined || matches.test(message)),
   );
   if (!explanation) return explainByClass(error, address);
   const { error: ErrorClass, code, text, remedy } = explanation;

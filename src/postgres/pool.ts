@@ -1,11 +1,21 @@
 import pg from "pg";
 import type { Logger } from "../process/logger.ts";
+import { createSchemaClient, setOwnSchema } from "./own-schema.ts";
 
 /** After this long without a response a connection is treated as dead, and the call is retried on another one. */
 const QUERY_LIMIT_MS = 15_000;
 
+export interface PoolOptions extends pg.PoolConfig {
+  /** The schema of our tables. */
+  schema?: string | undefined;
+}
+
 /** A pool of Postgres connections. It connects on first use; an idle connection that breaks is only logged. */
-export function createPool(databaseUrl: string, log: Logger, options: pg.PoolConfig = {}): pg.Pool {
+export function createPool(
+  databaseUrl: string,
+  log: Logger,
+  { schema, ...options }: PoolOptions = {},
+): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     application_name: "retrigger",
@@ -13,8 +23,10 @@ export function createPool(databaseUrl: string, log: Logger, options: pg.PoolCon
     connectionTimeoutMillis: 5_000,
     query_timeout: QUERY_LIMIT_MS,
     keepAlive: true,
+    ...(schema !== undefined && { Client: createSchemaClient(schema) }),
     ...options,
   });
+  if (schema !== undefined) setOwnSchema(pool, schema);
   // Without a listener, a connection that the server closes while idle would end the process.
   pool.on("error", (error) => log.debug({ err: error }, "an idle Postgres connection broke"));
   return pool;

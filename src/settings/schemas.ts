@@ -30,6 +30,9 @@ export const tableName = z
   .string({ error: TABLE })
   .refine((text) => text.split(".").length <= 2 && text.split(".").every(isName), TABLE);
 
+const SCHEMA = "must be a schema's name of lower-case letters, digits and underscores, without pg_ before it";
+export const schemaName = z.string().regex(/^(?!pg_)[a-z_][a-z0-9_]{0,62}$/, SCHEMA);
+
 const COLUMN = "must be the name of a column";
 /** The name of a column; null if there is none. */
 export const columnName = z.string({ error: COLUMN }).refine(isName, COLUMN).nullable();

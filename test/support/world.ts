@@ -12,6 +12,7 @@ import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { type Client, createClient } from "../../src/use-cases/client.ts";
 import { withDatabase } from "./database-url.ts";
+import { SCHEMA_SETTING } from "./template.ts";
 import { dumpRedis, dumpTables } from "./secrets.ts";
 
 /** A separate database, with the source tables, and a queue prefix for one test. */
@@ -57,10 +58,17 @@ export async function createWorld({
     SCHEDULE: "off",
     PORT: "0",
     LOG_LEVEL: "silent",
+    ...SCHEMA_SETTING,
     ...settings,
   };
   const config = parseConfig(allSettings);
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 3 });
+  // Only these connections find our tables by a search path, not those of the code under test.
+  const schema = config.databaseSchema;
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: 3,
+    ...(schema !== undefined && { options: `-c search_path=public,${schema}` }),
+  });
   pool.on("error", () => {});
   if (isUnmigrated && !isEmpty) await pool.query(SOURCE_TABLES);
   const log = createLogger("silent");
