@@ -88,8 +88,11 @@ export async function explainRefusal(pool: pg.Pool, error: Error, databaseUrl: s
 function findRemedy(message: string, { role, grants }: MissingGrants): string {
   const [, kind = "", name = ""] = /^permission denied for (\w+) (.+)$/.exec(message) ?? [];
   const isOurs = OWN_NAME.test(message) || kind === "sequence";
-  if (grants.length > 0 && (isOurs || grants.some(({ object }) => object === name)))
-    return `Run as the owner of Retrigger's tables: ${grants.map(({ sql }) => sql).join(" ")}`;
+  // Postgres names a table without its schema.
+  const named = grants.find(({ object }) => object === name || object.endsWith(`.${name}`));
+  const others = grants.length - 1;
+  if (named)
+    return `Run as the owner of Retrigger's tables: ${named.sql}${others > 0 ? ` (npx retrigger doctor prints the other ${others})` : ""}`;
   if (isOurs)
     return "The service does not need this right: use the owner's role, or one for prune (docs/operations.md#roles)";
   const [object, grantee] = [name, role].map((part) => pg.escapeIdentifier(part));

@@ -9,6 +9,7 @@ import { type Config, parseConfig } from "../../src/config/config.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
+import { createSchemaClient } from "../../src/postgres/own-schema.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { type Client, createClient } from "../../src/use-cases/client.ts";
 import { withDatabase } from "./database-url.ts";
@@ -62,12 +63,15 @@ export async function createWorld({
     ...settings,
   };
   const config = parseConfig(allSettings);
-  // Only these connections find our tables by a search path, not those of the code under test.
+  // Tests name our tables as statements do. Only these connections have a search path, not those of the code under test.
   const schema = config.databaseSchema;
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 3,
-    ...(schema !== undefined && { options: `-c search_path=public,${schema}` }),
+    ...(schema !== undefined && {
+      Client: createSchemaClient(schema),
+      options: `-c search_path=public,${schema}`,
+    }),
   });
   pool.on("error", () => {});
   if (isUnmigrated && !isEmpty) await pool.query(SOURCE_TABLES);
