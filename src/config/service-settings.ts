@@ -4,6 +4,7 @@ import { addressList, roleByGroup } from "../settings/access-schemas.ts";
 import {
   cronOrOff,
   hostName,
+  postgresUrl,
   schemaName,
   secret,
   serverUrl,
@@ -17,13 +18,13 @@ import { TRAINERS } from "../trainers/registry.ts";
 export const SERVICE_SETTINGS = {
   databaseUrl: {
     variable: "DATABASE_URL",
-    schema: serverUrl(["postgres", "postgresql"]),
+    schema: postgresUrl,
     meaning: "Required. Postgres 14 or later (tested: 15, 18).",
     secret: "login",
   },
   neonUrl: {
     variable: "NEON_CONNECTION_STRING",
-    schema: serverUrl(["postgres", "postgresql"]),
+    schema: postgresUrl,
     meaning: "Read if `DATABASE_URL` is not set.",
     secret: "login",
   },

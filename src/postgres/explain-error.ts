@@ -1,11 +1,12 @@
 import pg from "pg";
 import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
+import { listHosts } from "./connection.ts";
 import { OWN_NAME } from "./own-tables.ts";
 
 /** The part of a connection string that messages may show: "localhost:5432/cinematch". */
 export function databaseAddress(databaseUrl: string): string {
-  const url = new URL(databaseUrl);
-  return `${url.hostname || "localhost"}:${url.port || "5432"}${url.pathname}`;
+  const hosts = listHosts(databaseUrl).map(({ host, port }) => `${host}:${port}`);
+  return `${hosts.join(",")}${new URL(databaseUrl).pathname}`;
 }
 
 /** Whether Postgres reported one of these codes (SQLSTATE). */
@@ -32,6 +33,19 @@ interface Explanation {
 
 /** The variable of Retrigger's own database. */
 const DEFAULT_VARIABLE = "DATABASE_URL";
+
+/** Codes of OpenSSL and Node about a certificate. */
+const CERTIFICATE_FAULTS: readonly string[] = [
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_SIGNATURE_FAILURE",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+];
 
 /** The first one that applies is used. */
 const EXPLANATIONS: readonly Explanation[] = [
@@ -115,6 +129,31 @@ const EXPLANATIONS: readonly Explanation[] = [
     code: "READING_TOO_SLOW",
     text: (address, message) => `Postgres at ${address} cancelled the query: ${message}`,
     remedy: "A table may be locked or too large: check pg_stat_activity and the size of the source tables",
+  },
+  {
+    states: ["", "EPROTO"],
+    matches: /server does not support SSL|wrong version number/,
+    error: PermanentError,
+    code: "NO_TLS",
+    text: (address) =>
+      `Postgres at ${address} offers no TLS, which is the default for hosts that are not local`,
+    remedy: (variable) =>
+      `Turn it on there or, in a network that you trust, add sslmode=disable to ${variable}`,
+  },
+  {
+    states: CERTIFICATE_FAULTS,
+    error: PermanentError,
+    code: "BAD_CERTIFICATE",
+    text: (address, message) => `The certificate of Postgres at ${address} cannot be verified: ${message}`,
+    remedy: (variable) =>
+      `Add sslrootcert=FILE with the provider's certificate to ${variable}, or name the file in NODE_EXTRA_CA_CERTS; sslmode=no-verify goes without, and anyone on the way can read and change everything`,
+  },
+  {
+    states: ["ENOENT"],
+    error: PermanentError,
+    code: "NO_FILE",
+    text: (_, message) => `Cannot read a file of the connection: ${message}`,
+    remedy: (variable) => `Correct sslrootcert, sslcert or sslkey in ${variable}`,
   },
   {
     states: ["ENOTFOUND", "EAI_AGAIN"],

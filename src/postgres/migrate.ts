@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import pg, { type Pool } from "pg";
 import { messageOf, PermanentError } from "../core/errors.ts";
 import type { Logger } from "../process/logger.ts";
+import { chooseClient, connectionOptions } from "./connection.ts";
 import { databaseAddress, hasCode, INSUFFICIENT_PRIVILEGE } from "./explain-error.ts";
 import { nameOwnTable, ownSchemaOf } from "./own-schema.ts";
 import { createMigrationWait, type MigrationBlocker, tryMigrationLock } from "./migration-lock.ts";
@@ -49,11 +50,11 @@ export async function migrate(
   let pending = await findPendingMigrations(pool);
   if (pending.length === 0) return [];
   // A separate connection, because a migration may take longer than the pool's query limit.
-  const client = new pg.Client({
-    connectionString: databaseUrl,
+  const Client = chooseClient(databaseUrl);
+  const client = new Client({
+    ...connectionOptions(databaseUrl),
     application_name: "retrigger migrate",
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
-    keepAlive: true,
     // The operating system notices a server that disappeared without closing the connection.
     keepAliveInitialDelayMillis: 10_000,
   });
