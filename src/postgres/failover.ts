@@ -1,3 +1,4 @@
+import { callbackify } from "node:util";
 import pg from "pg";
 
 export interface Host {
@@ -43,17 +44,14 @@ export function createFailoverClient(
     }
 
     override connect(...[callback]: unknown[]): never {
-      const connected = choose(this.#config).then(async ({ host, port }) => {
+      const connect = async (): Promise<this> => {
+        const { host, port } = await choose(this.#config);
         Object.assign(this, { host, port: Number(port) });
         await super.connect();
         return this;
-      });
-      if (typeof callback === "function")
-        connected.then(
-          () => callback(null, this),
-          (error: unknown) => callback(error),
-        );
-      return connected as never;
+      };
+      if (typeof callback !== "function") return connect() as never;
+      return callbackify(connect)(callback as () => void) as never;
     }
   };
 }

@@ -77,11 +77,9 @@ describe.skipIf(OPENSSL === undefined)("a Postgres with a certificate for localh
   /** Lets a name lead to this machine. */
   function resolveHere(): void {
     const real = dns.lookup;
-    vi.spyOn(dns, "lookup").mockImplementation(((name: string, ...rest: unknown[]) =>
-      (real as (...args: unknown[]) => void)(
-        name.endsWith(".example.com") ? "127.0.0.1" : name,
-        ...rest,
-      )) as never);
+    vi.spyOn(dns, "lookup").mockImplementation((name: string, ...rest: unknown[]) =>
+      (real as (...args: unknown[]) => void)(name.endsWith(".example.com") ? "127.0.0.1" : name, ...rest),
+    );
   }
 
   it("is verified at a host elsewhere without any parameter, also as a model's own database", async () => {
