@@ -19,7 +19,8 @@ export const SERVICE_SETTINGS = {
   databaseUrl: {
     variable: "DATABASE_URL",
     schema: postgresUrl,
-    meaning: "Required. Postgres 14 or later (tested: 15, 18).",
+    meaning:
+      "Required. Postgres 14 or later (tested: 15, 18); [several hosts](operations.md#failover) and [TLS](operations.md#tls) as in libpq.",
     secret: "login",
   },
   neonUrl: {
@@ -33,6 +34,13 @@ export const SERVICE_SETTINGS = {
     schema: schemaName,
     meaning:
       "Schema of Retrigger's own tables: see [operations](operations.md#a-schema-of-its-own). Otherwise they are where the role's `search_path` leads.",
+  },
+  databasePoolMax: {
+    variable: "DATABASE_POOL_MAX",
+    // Three connections may be occupied by slow models.
+    schema: wholeNumber(5, 100),
+    default: "10",
+    meaning: "How many connections to Postgres a process opens at most.",
   },
   redisUrl: {
     variable: "REDIS_URL",

@@ -48,6 +48,8 @@ export interface DatabaseOptions {
   databaseUrl: string;
   /** The schema of our tables; the search path of the connection leads to them if there is none. */
   databaseSchema?: string | undefined;
+  /** Connections at most; 10 by default. */
+  databasePoolMax?: number;
   timing: { lostAfterMs: number };
   /** IANA zone of timestamps without one. */
   timeZone: string;
@@ -56,10 +58,17 @@ export interface DatabaseOptions {
 }
 
 export function createDatabase(
-  { databaseUrl, databaseSchema, timing, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
+  {
+    databaseUrl,
+    databaseSchema,
+    databasePoolMax = 10,
+    timing,
+    timeZone,
+    evidenceMaxAgeSeconds,
+  }: DatabaseOptions,
   log: Logger,
 ) {
-  const pool = createPool(databaseUrl, log, { schema: databaseSchema });
+  const pool = createPool(databaseUrl, log, { schema: databaseSchema, max: databasePoolMax });
   const options = {
     pool,
     databaseUrl,

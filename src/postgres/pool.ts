@@ -23,7 +23,6 @@ export function createPool(
     ...connectionOptions(databaseUrl),
     Client: chooseClient(databaseUrl, schema === undefined ? pg.Client : createSchemaClient(schema)),
     application_name: "retrigger",
-    max: 10,
     // Each of several hosts may have to be tried.
     connectionTimeoutMillis: CONNECT_LIMIT_MS * listHosts(databaseUrl).length,
     query_timeout: QUERY_LIMIT_MS,

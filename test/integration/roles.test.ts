@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config/config.ts";
 import { createDatabase, type Database } from "../../src/postgres/database.ts";
@@ -8,7 +10,7 @@ import { queryOnce } from "../support/database-url.ts";
 import { MAIN_PATH_SETTINGS, takeMainPath } from "../support/main-path.ts";
 import { runScript } from "../support/process.ts";
 import { readSqlBlocks } from "../support/sql-blocks.ts";
-import { createWorld, failureOf, type World } from "../support/world.ts";
+import { createWorld, failureOf, holdTable, until, type World } from "../support/world.ts";
 
 const ROLES = ["retrigger_owner", "retrigger_writer", "retrigger_pruner"] as const;
 type Role = (typeof ROLES)[number];
@@ -78,6 +80,28 @@ describe("the roles of the documentation", () => {
       Object.fromEntries(Object.entries(OWN_TABLES).map(([name, own]) => [name, sorted(own)])),
     );
     await takeMainPath(world, settingsOf("retrigger_writer"), settingsOf("retrigger_pruner"));
+  });
+
+  it("leave no statement behind whose process is gone", async () => {
+    await withDatabase("retrigger_owner", (database) => database.migrate());
+    await asOwner(named(FOR_WRITER));
+    await world.sql(named("ALTER ROLE retrigger_writer SET client_connection_check_interval = '1s'"));
+    const hold = await holdTable(world, "retraining_snoozes");
+    const client = new pg.Client(settingsOf("retrigger_writer")["DATABASE_URL"]);
+    client.on("error", () => {});
+    await client.connect();
+    const waiting = client.query("SELECT FROM retrigger.retraining_snoozes").catch(() => {});
+    await hold.untilSessionWaits();
+    // As if the process were killed.
+    (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+    await waiting;
+    await until("the session is gone", async () => {
+      const sessions = await world.sql("SELECT FROM pg_stat_activity WHERE usename = $1", [
+        named("retrigger_writer"),
+      ]);
+      return sessions.length === 0;
+    });
+    await hold.release();
   });
 
   it("are told by doctor which grants are missing, and these suffice", async () => {

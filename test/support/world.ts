@@ -210,7 +210,9 @@ export const IN_THIS_DATABASE = "database = (SELECT oid FROM pg_database WHERE d
  * @param mode SHARE blocks only those that write.
  */
 export async function holdTable(world: World, table: string, mode = "ACCESS EXCLUSIVE") {
-  const client = new pg.Client(world.config.databaseUrl);
+  const schema = world.config.databaseSchema;
+  const Client = schema === undefined ? pg.Client : createSchemaClient(schema);
+  const client = new Client(world.config.databaseUrl);
   await client.connect();
   await client.query(`BEGIN; LOCK TABLE ${table} IN ${mode} MODE`);
   return {
