@@ -4,6 +4,8 @@ import { addressList, roleByGroup } from "../settings/access-schemas.ts";
 import {
   cronOrOff,
   hostName,
+  postgresUrl,
+  schemaName,
   secret,
   serverUrl,
   tableName,
@@ -16,15 +18,29 @@ import { TRAINERS } from "../trainers/registry.ts";
 export const SERVICE_SETTINGS = {
   databaseUrl: {
     variable: "DATABASE_URL",
-    schema: serverUrl(["postgres", "postgresql"]),
-    meaning: "Required. Postgres 14 or later (tested: 15, 18).",
+    schema: postgresUrl,
+    meaning:
+      "Required. Postgres 14 or later (tested: 15, 18); [several hosts](operations.md#failover) and [TLS](operations.md#tls) as in libpq.",
     secret: "login",
   },
   neonUrl: {
     variable: "NEON_CONNECTION_STRING",
-    schema: serverUrl(["postgres", "postgresql"]),
+    schema: postgresUrl,
     meaning: "Read if `DATABASE_URL` is not set.",
     secret: "login",
+  },
+  databaseSchema: {
+    variable: "RETRIGGER_SCHEMA",
+    schema: schemaName,
+    meaning:
+      "Schema of Retrigger's own tables: see [operations](operations.md#a-schema-of-its-own). Otherwise they are where the role's `search_path` leads.",
+  },
+  databasePoolMax: {
+    variable: "DATABASE_POOL_MAX",
+    // Three connections may be occupied by slow models.
+    schema: wholeNumber(5, 100),
+    default: "10",
+    meaning: "How many connections to Postgres a process opens at most.",
   },
   redisUrl: {
     variable: "REDIS_URL",

@@ -1,5 +1,5 @@
 import { describeUnknown, type Fault, isRecord } from "../core/fields.ts";
-import { serverUrl } from "../settings/schemas.ts";
+import { postgresUrl } from "../settings/schemas.ts";
 import type { BufferColumn, ChecksColumn, Sources } from "../settings/sources.ts";
 import { parseGiven } from "./field-set.ts";
 import { BUFFER_FIELDS, CHECKS_FIELDS, SOURCE_MEANINGS } from "./file-fields.ts";
@@ -127,8 +127,6 @@ function parseBuffer(value: unknown, base: Layer["buffer"], path: Path, faults: 
   return { kind: "table", ...mergeTable(given, base), ...shared };
 }
 
-const databaseUrl = serverUrl(["postgres", "postgresql"]);
-
 function parseDatabase(
   value: unknown,
   path: Path,
@@ -137,7 +135,7 @@ function parseDatabase(
 ): Sources["database"] {
   const found = readVariable(value, "FILMS_DATABASE_URL", path, faults, variables);
   if (found === null) return null;
-  const parsed = databaseUrl.safeParse(found.text);
+  const parsed = postgresUrl.safeParse(found.text);
   if (parsed.success) return { variable: found.variable, url: parsed.data };
   for (const { message } of parsed.error.issues)
     faults.push({ path, message: `${found.variable} ${message}` });

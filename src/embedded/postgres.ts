@@ -22,28 +22,45 @@ export async function startPostgres(
   directory: string,
   { isDurable }: { isDurable: boolean },
 ): Promise<EmbeddedServer> {
+  const cluster = await createCluster(directory);
+  return runCluster(cluster, {
+    port: await findFreePort(),
+    settings: isDurable ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"],
+  });
+}
+
+/** The files of a Postgres that is not running. */
+export interface Cluster {
+  dataDirectory: string;
+  password: string;
+}
+
+/** Creates an empty cluster in the folder `postgres` of a directory. */
+export async function createCluster(directory: string): Promise<Cluster> {
   const { postgres, initdb } = await findBinaries();
   const dataDirectory = join(directory, "postgres");
   const password = randomBytes(12).toString("hex");
-  const rootDrop = chooseRootDrop([directory, dirname(postgres)]);
-  await initialise(initdb, dataDirectory, password, rootDrop);
-  const port = await findFreePort();
-  const settings = [
-    "listen_addresses=127.0.0.1",
-    "unix_socket_directories=",
-    "max_connections=200",
-    ...(isDurable ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]),
-  ];
+  await initialise(initdb, dataDirectory, password, chooseRootDrop([directory, dirname(postgres)]));
+  return { dataDirectory, password };
+}
+
+/** Starts Postgres on a cluster. `stop` removes the cluster. @param settings Such as `fsync=off`. */
+export async function runCluster(
+  { dataDirectory, password }: Cluster,
+  { port, settings }: { port: number; settings: readonly string[] },
+): Promise<EmbeddedServer> {
+  const { postgres } = await findBinaries();
+  const all = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", ...settings];
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   return startServer({
     program: postgres,
-    args: ["-D", dataDirectory, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
+    args: ["-D", dataDirectory, "-p", String(port), ...all.flatMap((setting) => ["-c", setting])],
     url,
     dataDirectory,
     isUp: () => connectOnce(url),
     // For Postgres, SIGINT means: roll back open transactions and stop.
     stopSignal: "SIGINT",
-    rootDrop,
+    rootDrop: chooseRootDrop([dirname(dataDirectory), dirname(postgres)]),
     deathSignal: "SIGQUIT",
   });
 }

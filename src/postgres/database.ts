@@ -1,3 +1,4 @@
+import type { Pool } from "pg";
 import { computeFlightLimitMs } from "../core/dispatch/plan.ts";
 import { ServerAwayError } from "../core/errors.ts";
 import type { Logger } from "../process/logger.ts";
@@ -12,7 +13,8 @@ import { createDispatchLists } from "./dispatch-lists.ts";
 import { createDispatchStore } from "./dispatches.ts";
 import { createEventStore } from "./events.ts";
 import { createEvidenceStore } from "./evidence.ts";
-import { explainPostgresError } from "./explain-error.ts";
+import { explainPostgresError, hasCode, INSUFFICIENT_PRIVILEGE } from "./explain-error.ts";
+import { explainRefusal, findMissingGrants } from "./grants.ts";
 import { createSourceInspector } from "./inspection/inspect.ts";
 import { createOverviewStore } from "./inspection/model-overview.ts";
 import { createInterventionStore } from "./interventions.ts";
@@ -45,6 +47,10 @@ export type Database = ReturnType<typeof createDatabase>;
 
 export interface DatabaseOptions {
   databaseUrl: string;
+  /** The schema of our tables; the search path of the connection leads to them if there is none. */
+  databaseSchema?: string | undefined;
+  /** Connections at most; 10 by default. */
+  databasePoolMax?: number;
   timing: { lostAfterMs: number };
   /** IANA zone of timestamps without one. */
   timeZone: string;
@@ -53,10 +59,17 @@ export interface DatabaseOptions {
 }
 
 export function createDatabase(
-  { databaseUrl, timing, timeZone, evidenceMaxAgeSeconds }: DatabaseOptions,
+  {
+    databaseUrl,
+    databaseSchema,
+    databasePoolMax = 10,
+    timing,
+    timeZone,
+    evidenceMaxAgeSeconds,
+  }: DatabaseOptions,
   log: Logger,
 ) {
-  const pool = createPool(databaseUrl, log);
+  const pool = createPool(databaseUrl, log, { schema: databaseSchema, max: databasePoolMax });
   const options = {
     pool,
     databaseUrl,
@@ -108,13 +121,14 @@ export function createDatabase(
       return (await pool.query<{ identity: string }>(IDENTIFY)).rows[0]?.identity ?? "";
     },
     migrate: (migrateOptions?: MigrateOptions) => migrate(pool, databaseUrl, log, migrateOptions),
+    findMissingGrants: () => findMissingGrants(pool),
     findPendingMigrations: () => findPendingMigrations(pool),
   };
   const state = createServerState("Postgres", log);
   const close = async (): Promise<void> => {
     await Promise.all([options.sourcePools.close(), pool.end()]);
   };
-  return { ...observeCalls(methods, databaseUrl, state), close };
+  return { ...observeCalls(methods, { pool, databaseUrl, state }), ownSchema: databaseSchema ?? null, close };
 }
 
 const IDENTIFY = `SELECT format('%s/%s', system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()))
@@ -126,7 +140,10 @@ type Methods = Record<string, (...args: never[]) => Promise<unknown>>;
  * The same methods, with every error explained, and every result reported to the server state. A call that began before the
  * end of an outage may only then run into its limit: that is no second outage.
  */
-function observeCalls<T extends Methods>(methods: T, databaseUrl: string, state: ServerState): T {
+function observeCalls<T extends Methods>(
+  methods: T,
+  { pool, databaseUrl, state }: { pool: Pool; databaseUrl: string; state: ServerState },
+): T {
   let restoredAt = 0;
   const observed = Object.entries(methods).map(([name, method]) => {
     const call = async (...args: never[]): Promise<unknown> => {
@@ -136,7 +153,9 @@ function observeCalls<T extends Methods>(methods: T, databaseUrl: string, state:
         if (state.isAway()) restoredAt = performance.now();
         state.back("pool");
         return result;
-      } catch (error) {
+      } catch (thrown) {
+        const isRefused = hasCode(thrown, [INSUFFICIENT_PRIVILEGE]);
+        const error = isRefused ? await explainRefusal(pool, thrown, databaseUrl) : thrown;
         const explained = explainPostgresError(error, databaseUrl);
         if (explained instanceof ServerAwayError && startedAt >= restoredAt) state.away("pool", explained);
         throw explained;

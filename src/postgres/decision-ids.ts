@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { PermanentError } from "../core/errors.ts";
+import { nameOwnTable, ownSchemaOf } from "./own-schema.ts";
 
 /** The sequence that `retraining_decisions.id` takes its values from; it gives the newest decision the highest id. */
 export interface DecisionIds {
@@ -36,9 +37,10 @@ export function createDecisionIds(pool: pg.Pool): DecisionIds {
 }
 
 async function querySequence(pool: pg.Pool): Promise<string> {
-  const { rows } = await pool.query<{ sequence: string | null; cached: number }>(FIND_SEQUENCE);
+  const table = nameOwnTable(ownSchemaOf(pool), "retraining_decisions");
+  const { rows } = await pool.query<{ sequence: string | null; cached: number }>(FIND_SEQUENCE, [table]);
   const { sequence = null, cached = 1 } = rows[0] ?? {};
-  if (sequence === null) throw noSequence("its default uses none");
+  if (sequence === null) throw noSequence(pool, "its default uses none");
   if (cached > 1)
     throw new PermanentError(
       "NO_SEQUENCE",
@@ -47,19 +49,23 @@ async function querySequence(pool: pg.Pool): Promise<string> {
   return sequence;
 }
 
-export function noSequence(why: string): PermanentError {
+export function noSequence(pool: pg.Pool, why: string): PermanentError {
+  const schema = ownSchemaOf(pool);
+  const table = nameOwnTable(schema, "retraining_decisions");
+  const sequence = schema === null ? "retrigger_decision_ids" : `${schema}.retrigger_decision_ids`;
   return new PermanentError(
     "NO_SEQUENCE",
-    `retraining_decisions.id does not take its values from a sequence (${why}), so the newest decision might not have the highest id. Create one: CREATE SEQUENCE retrigger_decision_ids OWNED BY retraining_decisions.id; SELECT setval('retrigger_decision_ids', max(id)) FROM retraining_decisions; ALTER TABLE retraining_decisions ALTER COLUMN id SET DEFAULT nextval('retrigger_decision_ids')`,
+    `retraining_decisions.id does not take its values from a sequence (${why}), so the newest decision might not have the highest id. Create one: CREATE SEQUENCE ${sequence} OWNED BY ${table}.id; SELECT setval('${sequence}', max(id)) FROM ${table}; ALTER TABLE ${table} ALTER COLUMN id SET DEFAULT nextval('${sequence}')`,
   );
 }
 
+// $1 the table of decisions.
 const FIND_SEQUENCE = `
 SELECT sequence, (SELECT seqcache::integer FROM pg_sequence WHERE seqrelid = sequence::regclass) AS cached
-FROM (SELECT COALESCE(pg_get_serial_sequence('retraining_decisions', 'id'), (
+FROM (SELECT COALESCE(pg_get_serial_sequence($1::text, 'id'), (
   SELECT dependency.refobjid::regclass::text
   FROM pg_attrdef AS def
   JOIN pg_attribute AS attribute ON attribute.attrelid = def.adrelid AND attribute.attnum = def.adnum
   JOIN pg_depend AS dependency ON dependency.classid = 'pg_attrdef'::regclass AND dependency.objid = def.oid
   JOIN pg_class AS sequence ON sequence.oid = dependency.refobjid AND sequence.relkind = 'S'
-  WHERE def.adrelid = 'retraining_decisions'::regclass AND attribute.attname = 'id' LIMIT 1)) AS sequence) AS found`;
+  WHERE def.adrelid = $1::text::regclass AND attribute.attname = 'id' LIMIT 1)) AS sequence) AS found`;

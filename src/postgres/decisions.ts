@@ -87,7 +87,7 @@ export function createDecisionStore(options: DecisionStoreOptions) {
         if (rows === "spent") return { outcome: "superseded", because: "budget_spent" };
         // Neither a rival decision nor old evidence: rows have explicit ids beyond the sequence, or the sequence was replaced.
         ids.forget();
-        if (attempt > MAX_REPAIRS) throw noSequence("its ids are ahead of the sequence");
+        if (attempt > MAX_REPAIRS) throw noSequence(pool, "its ids are ahead of the sequence");
         await ids.repair();
       }
     },

@@ -1,10 +1,12 @@
 import pg from "pg";
 import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
+import { listHosts } from "./connection.ts";
+import { OWN_NAME } from "./own-tables.ts";
 
 /** The part of a connection string that messages may show: "localhost:5432/cinematch". */
 export function databaseAddress(databaseUrl: string): string {
-  const url = new URL(databaseUrl);
-  return `${url.hostname || "localhost"}:${url.port || "5432"}${url.pathname}`;
+  const hosts = listHosts(databaseUrl).map(({ host, port }) => `${host}:${port}`);
+  return `${hosts.join(",")}${new URL(databaseUrl).pathname}`;
 }
 
 /** Whether Postgres reported one of these codes (SQLSTATE). */
@@ -12,14 +14,17 @@ export function hasCode(error: unknown, codes: readonly string[]): error is pg.D
   return error instanceof pg.DatabaseError && codes.includes(error.code ?? "");
 }
 
+/** SQLSTATE: the role lacks a right. */
+export const INSUFFICIENT_PRIVILEGE = "42501";
+
 type Explained = PermanentError | TransientError;
 
 /** What an error of one kind means to the reader, and what to do about it. */
 interface Explanation {
   /** SQLSTATE, or the system's code of a failed connection. */
   states: readonly string[];
-  /** Applies only if the message contains this. */
-  contains?: string;
+  /** Applies only if the message matches. */
+  matches?: RegExp;
   error: new (code: string, message: string, options: ErrorOptions) => Explained;
   code: string;
   text: (address: string, message: string, variable: string) => string;
@@ -29,11 +34,24 @@ interface Explanation {
 /** The variable of Retrigger's own database. */
 const DEFAULT_VARIABLE = "DATABASE_URL";
 
+/** Codes of OpenSSL and Node about a certificate. */
+const CERTIFICATE_FAULTS: readonly string[] = [
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_SIGNATURE_FAILURE",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+];
+
 /** The first one that applies is used. */
 const EXPLANATIONS: readonly Explanation[] = [
   {
     states: ["42P01"],
-    contains: '"retraining_',
+    matches: OWN_NAME,
     error: PermanentError,
     code: "MISSING_TABLE",
     text: (address, message) => `Missing table in ${address}: ${message}`,
@@ -48,7 +66,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     states: ["42703"],
-    contains: '"retraining_',
+    matches: OWN_NAME,
     error: PermanentError,
     code: "MISSING_COLUMN",
     text: (address, message) => `Missing column in ${address}: ${message}`,
@@ -77,19 +95,19 @@ const EXPLANATIONS: readonly Explanation[] = [
     remedy: "Drop the view that depends on retraining_decisions, migrate, then create it again",
   },
   {
-    states: ["42501"],
-    contains: "must be owner",
+    states: [INSUFFICIENT_PRIVILEGE],
+    matches: /must be owner/,
     error: PermanentError,
     code: "NOT_OWNER",
     text: (address, message) => `Cannot migrate ${address}: ${message}`,
     remedy: "Run npx retrigger migrate once as the table's owner",
   },
   {
-    states: ["42501"],
+    states: [INSUFFICIENT_PRIVILEGE],
     error: PermanentError,
     code: "NO_PRIVILEGE",
     text: (address, message) => `No privilege in ${address}: ${message}`,
-    remedy: "Grant SELECT on the source tables to this user",
+    remedy: "npx retrigger doctor prints the GRANT to run",
   },
   {
     states: ["28P01", "28000"],
@@ -111,6 +129,31 @@ const EXPLANATIONS: readonly Explanation[] = [
     code: "READING_TOO_SLOW",
     text: (address, message) => `Postgres at ${address} cancelled the query: ${message}`,
     remedy: "A table may be locked or too large: check pg_stat_activity and the size of the source tables",
+  },
+  {
+    states: ["", "EPROTO"],
+    matches: /server does not support SSL|wrong version number/,
+    error: PermanentError,
+    code: "NO_TLS",
+    text: (address) =>
+      `Postgres at ${address} offers no TLS, which is the default for hosts that are not local`,
+    remedy: (variable) =>
+      `Turn it on there or, in a network that you trust, add sslmode=disable to ${variable}`,
+  },
+  {
+    states: CERTIFICATE_FAULTS,
+    error: PermanentError,
+    code: "BAD_CERTIFICATE",
+    text: (address, message) => `The certificate of Postgres at ${address} cannot be verified: ${message}`,
+    remedy: (variable) =>
+      `Add sslrootcert=FILE with the provider's certificate to ${variable}, or name the file in NODE_EXTRA_CA_CERTS; sslmode=no-verify goes without, and anyone on the way can read and change everything`,
+  },
+  {
+    states: ["ENOENT"],
+    error: PermanentError,
+    code: "NO_FILE",
+    text: (_, message) => `Cannot read a file of the connection: ${message}`,
+    remedy: (variable) => `Correct sslrootcert, sslcert or sslkey in ${variable}`,
   },
   {
     states: ["ENOTFOUND", "EAI_AGAIN"],
@@ -148,7 +191,7 @@ export function explainPostgresError(
   const message = messageOf(error);
   const state = codeOf(error) ?? "";
   const explanation = EXPLANATIONS.find(
-    ({ states, contains = "" }) => states.includes(state) && message.includes(contains),
+    ({ states, matches }) => states.includes(state) && (matches === undefined || matches.test(message)),
   );
   if (!explanation) return explainByClass(error, address);
   const { error: ErrorClass, code, text, remedy } = explanation;

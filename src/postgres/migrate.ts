@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 import pg, { type Pool } from "pg";
 import { messageOf, PermanentError } from "../core/errors.ts";
 import type { Logger } from "../process/logger.ts";
-import { databaseAddress, hasCode } from "./explain-error.ts";
+import { chooseClient, connectionOptions } from "./connection.ts";
+import { databaseAddress, hasCode, INSUFFICIENT_PRIVILEGE } from "./explain-error.ts";
+import { nameOwnTable, ownSchemaOf } from "./own-schema.ts";
 import { createMigrationWait, type MigrationBlocker, tryMigrationLock } from "./migration-lock.ts";
 
 const MIGRATIONS_DIR = fileURLToPath(new URL("migrations", import.meta.url));
@@ -23,7 +25,6 @@ const TABLE_IN_USE = ["55P03", "40P01"];
 const DUPLICATE_NAME = ["42P07", "42701", "42710"];
 /** SQLSTATE: the same collision if the other transaction commits while ours waits for it. */
 const UNIQUE_VIOLATION = "23505";
-const INSUFFICIENT_PRIVILEGE = "42501";
 
 export interface MigrateOptions {
   /** How long to wait for another process, or for a transaction that locks a table. Five minutes by default. */
@@ -33,7 +34,7 @@ export interface MigrateOptions {
 }
 
 /**
- * Brings our tables up to date, starting from nothing or from the DAG's table. All pending migrations and the lock that
+ * Brings our tables up to date, starting from nothing or, without a schema of our own, from the DAG's table. All pending migrations and the lock that
  * keeps other processes out share one transaction: they commit or roll back as a whole, and neither a pooler nor a crash can
  * leave the lock behind. Returns the names of the migrations that this call ran, in order.
  *
@@ -49,21 +50,22 @@ export async function migrate(
   let pending = await findPendingMigrations(pool);
   if (pending.length === 0) return [];
   // A separate connection, because a migration may take longer than the pool's query limit.
-  const client = new pg.Client({
-    connectionString: databaseUrl,
+  const Client = chooseClient(databaseUrl);
+  const client = new Client({
+    ...connectionOptions(databaseUrl),
     application_name: "retrigger migrate",
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
-    keepAlive: true,
     // The operating system notices a server that disappeared without closing the connection.
     keepAliveInitialDelayMillis: 10_000,
   });
   // Without a listener, a broken connection would end the process. The query that needs it fails anyway.
   client.on("error", () => {});
+  const schema = ownSchemaOf(pool);
   const wait = createMigrationWait({ client, address: databaseAddress(databaseUrl), limitMs, log, onWait });
   try {
     await client.connect();
     while (pending.length > 0) {
-      const attempt = await attemptMigration(client, log);
+      const attempt = await attemptMigration(client, schema, log);
       if (attempt.kind === "migrated") return attempt.names;
       if (attempt.kind === "blocked") await wait(attempt.blocker);
       const left = await findPendingMigrations(pool);
@@ -74,7 +76,7 @@ export async function migrate(
     }
     return [];
   } catch (error) {
-    throw explainMigrationError(error, databaseUrl);
+    throw await explainMigrationError(error, { client, databaseUrl, schema });
   } finally {
     await client.end();
   }
@@ -83,7 +85,8 @@ export async function migrate(
 /** The names of the migrations that have not run yet. Only reads. */
 export async function findPendingMigrations(pool: Pool): Promise<string[]> {
   const known = (await readdir(MIGRATIONS_DIR)).map((file) => basename(file, ".sql")).toSorted();
-  const { rows: found } = await pool.query("SELECT 1 WHERE to_regclass($1) IS NOT NULL", [MIGRATIONS_TABLE]);
+  const table = nameOwnTable(ownSchemaOf(pool), MIGRATIONS_TABLE);
+  const { rows: found } = await pool.query("SELECT 1 WHERE to_regclass($1) IS NOT NULL", [table]);
   if (found.length === 0) return known;
   const { rows } = await pool.query<{ name: string }>(`SELECT name FROM ${MIGRATIONS_TABLE}`);
   return known.filter((name) => !rows.some((row) => row.name === name));
@@ -99,14 +102,15 @@ type Attempt =
  * Runs one transaction, and always ends it. It does not wait for the lock, because a waiting transaction would occupy one of
  * the pooler's connections.
  */
-async function attemptMigration(client: pg.Client, log: Logger): Promise<Attempt> {
+async function attemptMigration(client: pg.Client, schema: string | null, log: Logger): Promise<Attempt> {
   let isCommitted = false;
   try {
     await client.query(
       `BEGIN; SET LOCAL lock_timeout = ${TABLE_LOCK_LIMIT_MS}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}; SET LOCAL statement_timeout = 0`,
     );
     if (!(await tryMigrationLock(client))) return { kind: "blocked", blocker: "process" };
-    const names = await runPendingMigrations(client, log);
+    if (schema !== null) await enterSchema(client, schema);
+    const names = await runPendingMigrations(client, schema, log);
     await client.query("COMMIT");
     isCommitted = true;
     return { kind: "migrated", names };
@@ -120,8 +124,20 @@ async function attemptMigration(client: pg.Client, log: Logger): Promise<Attempt
   }
 }
 
+/** Lets the transaction create everything in a schema, which it creates if there is none. */
+async function enterSchema(client: pg.Client, schema: string): Promise<void> {
+  const name = pg.escapeIdentifier(schema);
+  const { rows } = await client.query("SELECT FROM pg_namespace WHERE nspname = $1", [schema]);
+  if (rows.length === 0) await client.query(`CREATE SCHEMA ${name}`);
+  await client.query(`SET LOCAL search_path = ${name}, pg_temp`);
+}
+
 /** Runs the pending migrations in the client's transaction. */
-async function runPendingMigrations(client: pg.Client, log: Logger): Promise<string[]> {
+async function runPendingMigrations(
+  client: pg.Client,
+  schema: string | null,
+  log: Logger,
+): Promise<string[]> {
   // Our migrations are SQL; the loader for migrations in TypeScript would leave a directory in /tmp.
   process.env["JITI_FS_CACHE"] ??= "false";
   const { runner } = await import("node-pg-migrate");
@@ -143,6 +159,7 @@ async function runPendingMigrations(client: pg.Client, log: Logger): Promise<str
       dbClient: dbClient as unknown as pg.ClientBase,
       dir: MIGRATIONS_DIR,
       migrationsTable: MIGRATIONS_TABLE,
+      ...(schema !== null && { migrationsSchema: schema }),
       direction: "up",
       // Otherwise each migration would send its own BEGIN and COMMIT.
       singleTransaction: true,
@@ -157,7 +174,10 @@ async function runPendingMigrations(client: pg.Client, log: Logger): Promise<str
 }
 
 /** Explains errors that mean something else here than in a query of the service. */
-function explainMigrationError(error: unknown, databaseUrl: string): unknown {
+async function explainMigrationError(
+  error: unknown,
+  { client, databaseUrl, schema }: { client: pg.Client; databaseUrl: string; schema: string | null },
+): Promise<unknown> {
   const explained = (code: string, remedy: string): PermanentError =>
     new PermanentError(
       code,
@@ -169,7 +189,18 @@ function explainMigrationError(error: unknown, databaseUrl: string): unknown {
       "NAME_TAKEN",
       "Retrigger did not create the object of that name: rename or drop it, then run npx retrigger migrate",
     );
-  if (hasCode(error, [INSUFFICIENT_PRIVILEGE]) && !messageOf(error).includes("must be owner"))
-    return explained("NO_PRIVILEGE", "Run npx retrigger migrate once as a user who may create tables");
-  return error;
+  if (!hasCode(error, [INSUFFICIENT_PRIVILEGE]) || error.message.includes("must be owner")) return error;
+  const right = await describeRight(client, error.message, schema);
+  return explained("NO_PRIVILEGE", `Run npx retrigger migrate once as a user who may create tables${right}`);
+}
+
+/** The statement that would let this role create our tables, if one would. */
+async function describeRight(client: pg.Client, message: string, schema: string | null): Promise<string> {
+  const [, kind = "", name = ""] = /^permission denied for (schema|database) (.+)$/.exec(message) ?? [];
+  if (kind === "") return "";
+  const { rows } = await client.query<{ role: string }>("SELECT current_user::text AS role");
+  const role = pg.escapeIdentifier(rows[0]?.role ?? "");
+  return kind === "schema"
+    ? `, or let this one: GRANT USAGE, CREATE ON SCHEMA ${pg.escapeIdentifier(name)} TO ${role};`
+    : `, or let this one: CREATE SCHEMA ${pg.escapeIdentifier(schema ?? "")} AUTHORIZATION ${role};`;
 }

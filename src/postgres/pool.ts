@@ -1,20 +1,34 @@
 import pg from "pg";
 import type { Logger } from "../process/logger.ts";
+import { chooseClient, connectionOptions, listHosts } from "./connection.ts";
+import { createSchemaClient, setOwnSchema } from "./own-schema.ts";
 
 /** After this long without a response a connection is treated as dead, and the call is retried on another one. */
 const QUERY_LIMIT_MS = 15_000;
 
+export interface PoolOptions extends pg.PoolConfig {
+  /** The schema of our tables. */
+  schema?: string | undefined;
+}
+
+const CONNECT_LIMIT_MS = 5_000;
+
 /** A pool of Postgres connections. It connects on first use; an idle connection that breaks is only logged. */
-export function createPool(databaseUrl: string, log: Logger, options: pg.PoolConfig = {}): pg.Pool {
+export function createPool(
+  databaseUrl: string,
+  log: Logger,
+  { schema, ...options }: PoolOptions = {},
+): pg.Pool {
   const pool = new pg.Pool({
-    connectionString: databaseUrl,
+    ...connectionOptions(databaseUrl),
+    Client: chooseClient(databaseUrl, schema === undefined ? pg.Client : createSchemaClient(schema)),
     application_name: "retrigger",
-    max: 10,
-    connectionTimeoutMillis: 5_000,
+    // Each of several hosts may have to be tried.
+    connectionTimeoutMillis: CONNECT_LIMIT_MS * listHosts(databaseUrl).length,
     query_timeout: QUERY_LIMIT_MS,
-    keepAlive: true,
     ...options,
   });
+  if (schema !== undefined) setOwnSchema(pool, schema);
   // Without a listener, a connection that the server closes while idle would end the process.
   pool.on("error", (error) => log.debug({ err: error }, "an idle Postgres connection broke"));
   return pool;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import pg from "pg";
 import { hasCode } from "./explain-error.ts";
+import { ownSchemaOf } from "./own-schema.ts";
 import { sendStatements } from "./pool.ts";
 
 /**
@@ -33,14 +34,16 @@ const namesOf = new WeakMap<pg.Pool, Map<string, string>>();
 /** Pools behind a pooler that loses prepared statements. */
 const unprepared = new WeakSet<pg.Pool>();
 
-/** The name under which a statement is prepared, which depends only on its text; null if it must not be prepared. */
+/** The name under which a statement is prepared, which depends only on its text and our schema; null if it must not be prepared. */
 function nameOf(pool: pg.Pool, text: string): string | null {
   if (unprepared.has(pool)) return null;
   const names = namesOf.get(pool) ?? new Map<string, string>();
   namesOf.set(pool, names);
   const known = names.get(text);
   if (known !== undefined || names.size >= MAX_STATEMENTS) return known ?? null;
-  const name = `retrigger_${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
+  // Others may prepare the same text for their schema on the same server connection.
+  const key = `${ownSchemaOf(pool) ?? ""}${text}`;
+  const name = `retrigger_${createHash("sha256").update(key).digest("hex").slice(0, 16)}`;
   names.set(text, name);
   return name;
 }

@@ -1,4 +1,5 @@
 import pg from "pg";
+import { ownSchemaOf } from "./own-schema.ts";
 
 /** How the values of a column are read. */
 export type ColumnKind =
@@ -19,6 +20,10 @@ export type TableColumns = ReadonlyMap<string, TableColumn>;
 
 /** Looks up the columns of tables and views, and remembers them. */
 export interface ColumnCache {
+  /** The schema of our own tables, which hold what is reported. */
+  readonly ownSchema: string | null;
+  /** The role that reads the tables; "this user" until one was looked up. */
+  readonly role: string;
   /** Null if the table does not exist. */
   find(table: string): Promise<TableColumns | null>;
   forget(table: string): void;
@@ -26,15 +31,22 @@ export interface ColumnCache {
 
 export function createColumnCache(pool: pg.Pool): ColumnCache {
   const known = new Map<string, Promise<TableColumns | null>>();
+  let role = "this user";
 
   async function lookUp(table: string): Promise<TableColumns | null> {
-    const { rows } = await pool.query<ColumnRow>(selectColumns("to_regclass($1)"), [
-      quoteParts(table, (part) => pg.escapeIdentifier(part)),
-    ]);
+    const { rows } = await pool.query<ColumnRow & { role: string }>(
+      `SELECT *, current_user::text AS role FROM (${selectColumns("to_regclass($1)")}) AS columns`,
+      [quoteParts(table, (part) => pg.escapeIdentifier(part))],
+    );
+    role = rows[0]?.role ?? role;
     return rows.length === 0 ? null : new Map(rows.map((row) => [row.name, toColumn(row)]));
   }
 
   return {
+    ownSchema: ownSchemaOf(pool),
+    get role() {
+      return role;
+    },
     find(table) {
       const found = known.get(table);
       if (found) return found;

@@ -1,5 +1,6 @@
 import { messageOf, PermanentError, SourceError } from "../core/errors.ts";
 import { databaseAddress, explainPostgresError, hasCode } from "./explain-error.ts";
+import { OWN_NAME } from "./own-tables.ts";
 import type { Statement } from "./parameters.ts";
 import type { ColumnCache } from "./source-columns.ts";
 import {
@@ -96,6 +97,6 @@ function explainReading(error: unknown, databaseUrl: string): unknown {
   const isOfSource =
     explained instanceof PermanentError &&
     READING_FAULTS.includes(explained.code) &&
-    !messageOf(error).includes("retraining_");
+    !OWN_NAME.test(messageOf(error));
   return isOfSource ? new SourceError(explained.code, explained.message, { cause: error }) : error;
 }

@@ -9,7 +9,13 @@ import {
   type Sources,
 } from "../settings/sources.ts";
 import { guessColumn } from "../settings/guess-column.ts";
-import type { ColumnCache, TableColumn, TableColumns } from "./source-columns.ts";
+import {
+  type ColumnCache,
+  quoteName,
+  quoteTable,
+  type TableColumn,
+  type TableColumns,
+} from "./source-columns.ts";
 import { defineBuffer, defineChecks, type SourceDefinition, TIMES } from "./source-definitions.ts";
 
 /** Where a model's evidence is, and the policy that needs it. */
@@ -89,11 +95,11 @@ export async function findSources(
   const tables: Partial<SourceTables> = {};
   const judges = { policy, shadow: shadowToo ?? null };
   if (parts.includes("checks")) {
-    tables.checks = await findTable(cache, model, defineChecks(model, checks), faults);
+    tables.checks = await findTable(cache, model, defineChecks(model, checks, cache.ownSchema), faults);
     if (tables.checks.found.size > 0) faults.push(...findChecksFaults(model, tables.checks, judges, faults));
   }
   if (parts.includes("buffer")) {
-    const table = await findTable(cache, model, defineBuffer(model, buffer), faults);
+    const table = await findTable(cache, model, defineBuffer(model, buffer, cache.ownSchema), faults);
     tables.buffer = {
       ...table,
       weight: buffer.kind === "reported" ? (table.found.get("rows") ?? null) : null,
@@ -125,7 +131,7 @@ async function findTable<C extends string>(
   definition: SourceDefinition<C>,
   faults: SourceFault[],
 ): Promise<SourceTable<C>> {
-  const { table, guideNames, where, part, variable } = definition;
+  const { table, isOurs, guideNames, where, part, variable } = definition;
   const place = `models.${model}.source.${part}`;
   const names = Object.keys(guideNames) as C[];
   const known = await cache.find(table);
@@ -136,7 +142,7 @@ async function findTable<C extends string>(
     faults.push({
       code: "MISSING_TABLE",
       message: `${place}.table: the table or view ${table} does not exist`,
-      remedy: table.startsWith("retraining_")
+      remedy: isOurs
         ? "Create it with: npx retrigger migrate"
         : `Correct the name there or in ${variable}, or create a view: see docs/sources.md`,
     });
@@ -159,8 +165,8 @@ async function findTable<C extends string>(
   if (hidden.length > 0)
     faults.push({
       code: "NO_PRIVILEGE",
-      message: `${place}.table: permission denied for table ${table}: this user may not read ${hidden.join(", ")}`,
-      remedy: `Run as its owner: GRANT SELECT ON ${table} TO this user`,
+      message: `${place}.table: permission denied for table ${table}: ${cache.role} may not read ${hidden.join(", ")}`,
+      remedy: `Run as its owner: GRANT SELECT ON ${quoteTable(table)} TO ${quoteName(cache.role)};`,
     });
   return { ...result, where: conditions };
 }

@@ -13,6 +13,27 @@ export function serverUrl(schemes: readonly string[]) {
     );
 }
 
+/** A Postgres URL. Several hosts, as libpq takes them, are moved to its parameters: `URL` cannot parse a list with ports. */
+export const postgresUrl = z
+  .string()
+  .transform((text) => {
+    const [, start = "", hosts = "", rest = ""] = MANY_HOSTS.exec(text) ?? [];
+    if (hosts === "") return text;
+    const list = hosts.split(",").map((each) => /^(.*?)(?::(\d+))?$/.exec(each) ?? []);
+    const [path = "", query = ""] = rest.split("?");
+    const parameters = new URLSearchParams(query);
+    parameters.set("host", list.map(([, host = ""]) => host.replace(/^\[(.*)\]$/, "$1")).join(","));
+    parameters.set("port", list.map(([, , port = "5432"]) => port).join(","));
+    return `${start}${hosts.split(",")[0]}${path}?${parameters}`;
+  })
+  .pipe(serverUrl(["postgres", "postgresql"]))
+  .refine(
+    (text) => !/[?&]target_session_attrs=(?!any(&|$)|read-write(&|$)|primary(&|$))/.test(text),
+    "must have any, read-write or primary as target_session_attrs",
+  );
+
+const MANY_HOSTS = /^(\w+:\/\/(?:[^/?@]*@)?)([^/?@]+,[^/?@]+)(.*)$/;
+
 /** A URL that is shown to people, so it must not contain a login. */
 export const urlWithoutLogin = serverUrl(["http", "https"])
   .refine((text) => !/^\w+:\/\/[^/]*@/.test(text), "must not contain a user name or password")
@@ -29,6 +50,9 @@ const TABLE = "must be a table name, or schema.table";
 export const tableName = z
   .string({ error: TABLE })
   .refine((text) => text.split(".").length <= 2 && text.split(".").every(isName), TABLE);
+
+const SCHEMA = "must be a schema's name of lower-case letters, digits and underscores, without pg_ before it";
+export const schemaName = z.string().regex(/^(?!pg_)[a-z_][a-z0-9_]{0,62}$/, SCHEMA);
 
 const COLUMN = "must be the name of a column";
 /** The name of a column; null if there is none. */

@@ -201,10 +201,11 @@ describe("retrigger doctor, per model", () => {
       const refused = await doctor(models, { DATABASE_URL: url.href });
       expect(refused.code).toBe(1);
       const grants = refused.stdout.split("\n").filter((line) => line.includes("GRANT"));
-      expect(grants).toEqual([
+      expect(grants.slice(0, 2)).toEqual([
         `   → GRANT USAGE ON SCHEMA "films" TO ${quoted}; GRANT SELECT ON "films"."drift_log" TO ${quoted};`,
         `   → GRANT USAGE ON SCHEMA "films" TO ${quoted}; GRANT SELECT ON "films"."events" TO ${quoted};`,
       ]);
+      expect(grants).toContain(`   → GRANT INSERT ON "public"."retraining_decisions" TO ${quoted};`);
       await world.sql(grants.map((line) => line.replace("→", "")).join("\n"));
       const granted = await doctor(models, { DATABASE_URL: url.href });
       expect(granted.stdout).toContain("films: films.drift_log has 12 checks");

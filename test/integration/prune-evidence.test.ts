@@ -65,7 +65,7 @@ beforeAll(async () => {
   await writeFile(FILE, JSON.stringify({ models: MODELS }));
   world = await createWorld();
   config = parseConfig({ ...world.settings, RETRIGGER_CONFIG: FILE });
-  past = await openPast(world.config.databaseUrl);
+  past = await openPast(world.config.databaseUrl, world.config.databaseSchema);
   await past.moveTo(NOW);
   database = createDatabase({ ...config, databaseUrl: past.databaseUrl }, createLogger("silent"));
 });

@@ -24,7 +24,7 @@ beforeAll(async () => {
   await plain.migrate();
   await plain.close();
   // On a clock that stands still, two readings can be compared.
-  past = await openPast(world.config.databaseUrl);
+  past = await openPast(world.config.databaseUrl, world.config.databaseSchema);
   await past.moveTo(NOW);
   database = createDatabase({ ...world.config, databaseUrl: past.databaseUrl }, createLogger("silent"));
   await fill();

@@ -56,7 +56,7 @@ export async function createPastWorld(
     ...world,
     database,
     async live(steps, nextTraining) {
-      const past = await openPast(world.config.databaseUrl);
+      const past = await openPast(world.config.databaseUrl, world.config.databaseSchema);
       const inPast = createDatabase(
         { ...world.config, databaseUrl: past.databaseUrl },
         createLogger("silent"),

@@ -9,9 +9,11 @@ import { type Config, parseConfig } from "../../src/config/config.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
+import { createSchemaClient } from "../../src/postgres/own-schema.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { type Client, createClient } from "../../src/use-cases/client.ts";
 import { withDatabase } from "./database-url.ts";
+import { SCHEMA_SETTING } from "./template.ts";
 import { dumpRedis, dumpTables } from "./secrets.ts";
 
 /** A separate database, with the source tables, and a queue prefix for one test. */
@@ -57,10 +59,20 @@ export async function createWorld({
     SCHEDULE: "off",
     PORT: "0",
     LOG_LEVEL: "silent",
+    ...SCHEMA_SETTING,
     ...settings,
   };
   const config = parseConfig(allSettings);
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 3 });
+  // Tests name our tables as statements do. Only these connections have a search path, not those of the code under test.
+  const schema = config.databaseSchema;
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: 3,
+    ...(schema !== undefined && {
+      Client: createSchemaClient(schema),
+      options: `-c search_path=public,${schema}`,
+    }),
+  });
   pool.on("error", () => {});
   if (isUnmigrated && !isEmpty) await pool.query(SOURCE_TABLES);
   const log = createLogger("silent");
@@ -198,7 +210,9 @@ export const IN_THIS_DATABASE = "database = (SELECT oid FROM pg_database WHERE d
  * @param mode SHARE blocks only those that write.
  */
 export async function holdTable(world: World, table: string, mode = "ACCESS EXCLUSIVE") {
-  const client = new pg.Client(world.config.databaseUrl);
+  const schema = world.config.databaseSchema;
+  const Client = schema === undefined ? pg.Client : createSchemaClient(schema);
+  const client = new Client(world.config.databaseUrl);
   await client.connect();
   await client.query(`BEGIN; LOCK TABLE ${table} IN ${mode} MODE`);
   return {

@@ -2,6 +2,7 @@ import { Client } from "pg";
 import type { Config } from "../../config/config.ts";
 import { completeSampleData, type ScenarioNumber, SOURCE_TABLES } from "../../embedded/sample-data.ts";
 import { createDatabase } from "../../postgres/database.ts";
+import { createSchemaClient } from "../../postgres/own-schema.ts";
 import { createLogger } from "../../process/logger.ts";
 import { createRedactor } from "../../process/redact.ts";
 import { createTrainers } from "../../trainers/registry.ts";
@@ -16,7 +17,14 @@ import { createSearchHistory } from "./search.ts";
 
 type HistoryConfig = Pick<
   Config,
-  "databaseUrl" | "models" | "timing" | "timeZone" | "evidenceMaxAgeSeconds" | "trainer" | "secrets"
+  | "databaseUrl"
+  | "databaseSchema"
+  | "models"
+  | "timing"
+  | "timeZone"
+  | "evidenceMaxAgeSeconds"
+  | "trainer"
+  | "secrets"
 >;
 
 /** The file with the models that have a history, in this checkout. */
@@ -27,7 +35,10 @@ export const DEMO_CONFIG = "src/demo/demo.yaml";
  * reported is sample data; every decision comes from the evidence and the policy of its time.
  */
 export async function loadHistory(config: HistoryConfig, scenario: ScenarioNumber): Promise<void> {
-  const [client, dagClient] = [new Client(config.databaseUrl), new Client(config.databaseUrl)];
+  const { databaseUrl, databaseSchema: schema } = config;
+  // The DAG's rows are in our table, so that both can be compared.
+  const DagClient = schema === undefined ? Client : createSchemaClient(schema);
+  const [client, dagClient] = [new Client(databaseUrl), new DagClient(databaseUrl)];
   await Promise.all([client.connect(), dagClient.connect()]);
   try {
     await client.query(SOURCE_TABLES);
@@ -51,7 +62,7 @@ async function replay(
   histories: readonly ModelHistory[],
   { now, others }: { now: Date; others: readonly Step[] },
 ): Promise<void> {
-  const past = await openPast(config.databaseUrl);
+  const past = await openPast(config.databaseUrl, config.databaseSchema);
   const database = createDatabase({ ...config, databaseUrl: past.databaseUrl }, createLogger("silent"));
   const agenda = createAgenda();
   try {

@@ -17,14 +17,16 @@ const SCHEMA = "retrigger_past";
  * Opens the past of a migrated database. Postgres looks functions up along the search path, on which its own can stand last: so
  * `now()` in any statement is the simulated time. Column defaults were resolved when the tables were created; triggers
  * replace what they give. All of that is in one schema, and goes with it.
+ *
+ * @param ownSchema That of our tables.
  */
-export async function openPast(databaseUrl: string): Promise<Past> {
+export async function openPast(databaseUrl: string, ownSchema = "public"): Promise<Past> {
   const url = new URL(databaseUrl);
   // Should the history be lost in a crash, so is its database: commits need not wait for the disk.
   url.searchParams.set("options", `-c search_path=${SCHEMA},public,pg_catalog -c synchronous_commit=off`);
   const client = new Client(url.href);
   await client.connect();
-  await client.query(SIMULATION);
+  await client.query(buildSimulation(ownSchema));
   let now = Date.now();
   return {
     databaseUrl: url.href,
@@ -40,7 +42,7 @@ export async function openPast(databaseUrl: string): Promise<Past> {
   };
 }
 
-const SIMULATION = `
+const buildSimulation = (ownSchema: string): string => `
 CREATE SCHEMA ${SCHEMA};
 CREATE TABLE ${SCHEMA}.clock (at TIMESTAMPTZ NOT NULL);
 INSERT INTO ${SCHEMA}.clock VALUES (pg_catalog.now());
@@ -63,9 +65,9 @@ DECLARE
 BEGIN
   FOR dated IN
     SELECT table_name, string_agg(quote_literal(column_name), ', ') AS columns FROM information_schema.columns
-    WHERE table_schema = 'public' AND column_default IN ('now()', 'pg_catalog.now()') GROUP BY table_name
+    WHERE table_schema = '${ownSchema}' AND column_default IN ('now()', 'pg_catalog.now()') GROUP BY table_name
   LOOP
-    EXECUTE format('CREATE TRIGGER ${SCHEMA}_dates BEFORE INSERT ON public.%I FOR EACH ROW EXECUTE FUNCTION ${SCHEMA}.set_dates(%s)',
+    EXECUTE format('CREATE TRIGGER ${SCHEMA}_dates BEFORE INSERT ON ${ownSchema}.%I FOR EACH ROW EXECUTE FUNCTION ${SCHEMA}.set_dates(%s)',
       dated.table_name, dated.columns);
   END LOOP;
 END $$;`;

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { findNearest } from "../../core/nearest.ts";
+import { ownSchemaOf } from "../own-schema.ts";
 import {
   type ColumnCache,
   type ColumnRow,
@@ -42,10 +43,13 @@ export async function readCatalog(pool: pg.Pool, names: readonly string[]): Prom
   const others = hasMissing ? (await pool.query<{ role: string; name: string }>(LIST_TABLES)).rows : [];
   const known = others.map(({ name }) => name);
   const similar = new Map<string, string | undefined>();
+  const role = rows[0]?.role ?? others[0]?.role ?? "";
   return {
-    role: rows[0]?.role ?? others[0]?.role ?? "",
+    role,
     tables,
     columns: {
+      ownSchema: ownSchemaOf(pool),
+      role,
       find: (table) => Promise.resolve(tables.get(table)?.columns ?? null),
       forget: () => false,
     },

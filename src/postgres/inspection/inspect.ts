@@ -1,10 +1,11 @@
 import type pg from "pg";
 import { forEachAtOnce } from "../../../queues/at-once.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { BufferSource, ChecksSource, Sources } from "../../settings/sources.ts";
+import type { Sources } from "../../settings/sources.ts";
 import { explainPostgresError } from "../explain-error.ts";
+import { ownSchemaOf } from "../own-schema.ts";
 import { explainSourceError } from "../remote-evidence.ts";
-import { REPORTED_BUFFER, REPORTED_CHECKS } from "../source-definitions.ts";
+import { locateBuffer, locateChecks } from "../source-definitions.ts";
 import type { SourcePools } from "../source-pools.ts";
 import {
   type BufferTable,
@@ -131,7 +132,7 @@ async function inspectDatabase(
   { pool, timeZone, limitMs, concurrency }: DatabaseOptions,
 ): Promise<PartInspection[]> {
   const names = models.flatMap(({ config, parts }) =>
-    parts.map((part) => tableName(config.source[part], part)),
+    parts.map((part) => locatePart(config.source, part, ownSchemaOf(pool))),
   );
   const catalog = await readCatalog(pool, names);
   const found: PartInspection[] = [];
@@ -193,7 +194,6 @@ async function findPart(
   return { inspection, weight: tables.buffer?.weight ?? null };
 }
 
-function tableName(source: ChecksSource | BufferSource, part: SourcePart): string {
-  if (source.kind === "table") return source.table;
-  return part === "checks" ? REPORTED_CHECKS.table : REPORTED_BUFFER.table;
+function locatePart({ checks, buffer }: Sources, part: SourcePart, schema: string | null): string {
+  return part === "checks" ? locateChecks(checks, schema) : locateBuffer(buffer, schema);
 }

@@ -22,6 +22,7 @@ export async function diagnosePostgres(config: Config, database: Database): Prom
     ok(`Postgres at ${databaseAddress(config.databaseUrl)} responds`),
     ...describeSources(config, inspection),
     ...(await diagnoseOutcomeViews(config, database)),
+    ...(await diagnoseGrants(database)),
     ...(await diagnoseOwnTables(config, database, inspection.parts)),
   ];
 }
@@ -59,6 +60,18 @@ async function diagnoseOutcomeView(
     return found === null ? ok(`${view} says what trainings brought`) : fault(found.text, found.remedy);
   } catch (error) {
     return fault(messageOf(error));
+  }
+}
+
+/** What the role may not do with our tables, a line each. */
+async function diagnoseGrants(database: Database): Promise<Finding[]> {
+  try {
+    const { role, grants } = await database.findMissingGrants();
+    return grants.map(({ object, rights, sql }) =>
+      fault(`${role} has no ${rights.join(", ")} on ${object}`, sql),
+    );
+  } catch (error) {
+    return [fault(messageOf(error))];
   }
 }
 

@@ -20,7 +20,7 @@ export interface DecisionExport {
 export interface ExportDependencies {
   database: Pick<
     Database,
-    "planExport" | "listDecidedModels" | "readExportedRows" | "readRecords" | "locateTables"
+    "planExport" | "listDecidedModels" | "readExportedRows" | "readRecords" | "locateTables" | "ownSchema"
   >;
   /** The models of the settings. */
   models: ReadonlyMap<string, { source: Sources }>;

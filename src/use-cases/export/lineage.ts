@@ -9,7 +9,7 @@ import {
 } from "../../core/openlineage.ts";
 import type { Database } from "../../postgres/database.ts";
 import type { ExportedRow } from "../../postgres/decision-export.ts";
-import { defineBuffer, defineChecks } from "../../postgres/source-definitions.ts";
+import { locateBuffer, locateChecks } from "../../postgres/source-definitions.ts";
 import type { Redact } from "../../process/redact.ts";
 import type { Sources } from "../../settings/sources.ts";
 import { type PageWriter, redactRow } from "./rows.ts";
@@ -25,11 +25,11 @@ export interface Inputs {
  * @throws SourceError or TransientError if a database of a model cannot be read.
  */
 export async function findInputs(
-  store: Pick<Database, "locateTables">,
+  store: Pick<Database, "locateTables" | "ownSchema">,
   models: readonly string[],
   settings: ReadonlyMap<string, { source: Sources }>,
 ): Promise<Inputs> {
-  const tables = models.flatMap((model) => listTables(model, settings.get(model)?.source));
+  const tables = models.flatMap((model) => listTables(model, settings.get(model)?.source, store.ownSchema));
   const found = new Map<string, Map<string, Dataset>>();
   for (const database of new Set(tables.map(({ url }) => url))) {
     const own = tables.filter(({ url }) => url === database);
@@ -49,17 +49,14 @@ export async function findInputs(
 }
 
 /** The tables of a model. What is reported to Retrigger is in its own database. */
-function listTables(model: string, source: Sources | undefined) {
+function listTables(model: string, source: Sources | undefined, schema: string | null) {
   if (source === undefined) return [];
   const { checks, buffer, database } = source;
   const locate = ({ kind }: { kind: "table" | "reported" }, table: string) => {
     const own = kind === "table" ? database : null;
     return { model, table, source: own, url: own?.url ?? "" };
   };
-  return [
-    locate(checks, defineChecks(model, checks).table),
-    locate(buffer, defineBuffer(model, buffer).table),
-  ];
+  return [locate(checks, locateChecks(checks, schema)), locate(buffer, locateBuffer(buffer, schema))];
 }
 
 export function createLineageWriter(

@@ -3,6 +3,8 @@ import { INBOX_JOBS } from "../../../queues/names.ts";
 import { createLogger } from "../../../src/process/logger.ts";
 import { createClient } from "../../../src/use-cases/client.ts";
 import { PGBOUNCER } from "../../support/pgbouncer.ts";
+import { createDatabase } from "../../../src/postgres/database.ts";
+import { MAIN_PATH_SETTINGS, takeMainPath } from "../../support/main-path.ts";
 import { usePooler } from "../../support/pooled-world.ts";
 import { addCheck, addRatings } from "../../support/world.ts";
 
@@ -38,6 +40,37 @@ describe.skipIf(PGBOUNCER === undefined)("behind PgBouncer in transaction mode",
       );
       expect(rows).toEqual(names.map((model) => ({ model, count: rounds })));
       expect(await world.listAdvisoryLocks()).toEqual([]);
+    });
+
+    it("takes a model from an event to pruned decisions in a schema of its own", async () => {
+      const world = await createPooledWorld({
+        settings: { ...MAIN_PATH_SETTINGS, RETRIGGER_SCHEMA: "first" },
+      });
+      await world.openDatabase().migrate();
+      await takeMainPath(world, { ...world.settings, DATABASE_URL: world.pooled.databaseUrl });
+      expect(await world.listAdvisoryLocks()).toEqual([]);
+    });
+
+    it("never runs a statement that another service prepared for its own schema on the same connection", async () => {
+      const world = await createPooledWorld();
+      const [model] = [...world.config.models.values()];
+      if (!model) throw new Error("The settings name no model");
+      const [first, second] = await Promise.all(
+        ["first", "second"].map(async (databaseSchema) => {
+          const database = createDatabase({ ...world.pooled, databaseSchema }, createLogger("silent"));
+          closeLater(database);
+          await database.migrate();
+          return async () => (await database.gatherEvidence("default", model)).evidence.lastDecisions.length;
+        }),
+      );
+      await world.sql("INSERT INTO second.retraining_decisions (decision) VALUES ('no_action')");
+      expect(await first?.()).toBe(0);
+      // Occupies the connection on which the first has prepared its statement, so that the second gets the other one.
+      const other = await world.connect(world.pooled.databaseUrl);
+      await other.query("BEGIN; SELECT 1");
+      expect(await second?.()).toBe(1);
+      expect(await first?.()).toBe(0);
+      await other.query("COMMIT");
     });
   });
 });

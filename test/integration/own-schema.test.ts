@@ -1,0 +1,88 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { createDatabase } from "../../src/postgres/database.ts";
+import { OWN_TABLES } from "../../src/postgres/own-tables.ts";
+import { createLogger } from "../../src/process/logger.ts";
+import { MAIN_PATH_SETTINGS, takeMainPath } from "../support/main-path.ts";
+import { DAG_TABLE } from "../support/pooled-world.ts";
+import { createWorld, type World } from "../support/world.ts";
+
+let world: World;
+afterEach(() => world.close());
+
+// A word of SQL: a schema of this name must be quoted.
+const SCHEMA = "order";
+
+async function migrate(): Promise<void> {
+  const database = createDatabase(world.config, createLogger("silent"));
+  await database.migrate();
+  await database.close();
+}
+
+describe("RETRIGGER_SCHEMA", () => {
+  it("holds everything that the migrations create, and every function finds it there", async () => {
+    world = await createWorld({ settings: { RETRIGGER_SCHEMA: SCHEMA }, isEmpty: true });
+    await migrate();
+    const objects = await world.sql<{ schema: string; name: string; kind: string }>(
+      `SELECT nspname AS schema, relname AS name, relkind::text AS kind FROM pg_class
+       JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'`,
+    );
+    expect([...new Set(objects.map(({ schema }) => schema))]).toEqual([SCHEMA]);
+    const tables = objects.filter(({ kind }) => kind === "r").map(({ name }) => name);
+    expect(tables.toSorted()).toEqual(Object.keys(OWN_TABLES).toSorted());
+    const functions = await world.sql<{ name: string; path: string | null }>(
+      `SELECT proname AS name, array_to_string(proconfig, ';') AS path FROM pg_proc
+       JOIN pg_namespace ON pg_namespace.oid = pronamespace WHERE nspname = $1 AND prosrc ~ 'retraining_' ORDER BY 1`,
+      [SCHEMA],
+    );
+    expect(functions.map(({ path }) => path)).toEqual(
+      functions.map(() => `search_path="${SCHEMA}", pg_temp`),
+    );
+    expect(functions.length).toBeGreaterThan(3);
+  });
+
+  it("takes a model from an event to pruned decisions, beside the DAG's table, which it leaves alone", async () => {
+    world = await createWorld({
+      settings: { ...MAIN_PATH_SETTINGS, RETRIGGER_SCHEMA: SCHEMA },
+      isUnmigrated: true,
+    });
+    await world.sql(DAG_TABLE.replace("retraining_decisions", "public.retraining_decisions"));
+    await world.sql("INSERT INTO public.retraining_decisions (decision) VALUES ('no_action')");
+    const ofDag = () => world.sql("SELECT * FROM public.retraining_decisions");
+    const before = await ofDag();
+    await migrate();
+    await takeMainPath(world, world.settings);
+    expect(await ofDag()).toEqual(before);
+    expect(Object.keys(before[0] ?? {})).toHaveLength(7);
+  });
+
+  it("is the place of what is reported too", async () => {
+    world = await createWorld({ settings: { RETRIGGER_SCHEMA: SCHEMA }, isUnmigrated: true });
+    await migrate();
+    const database = createDatabase(world.config, createLogger("silent"));
+    const source = {
+      checks: { kind: "reported" },
+      buffer: { kind: "reported", unit: "rows", since: null },
+    } as const;
+    const [model] = [...world.config.models.values()];
+    if (!model) throw new Error("The settings name no model");
+    const config = { ...model, source: { ...source, database: null } };
+    await database.saveChecks("default", [{ feature: "ks", score: 0.3, threshold: 0.2, triggered: true }], {
+      runId: null,
+      source: null,
+    });
+    const inspection = await database.inspectSources(new Map([["default", config]]));
+    await database.close();
+    expect(inspection.parts).toMatchObject([
+      {
+        faults: [],
+        table: { table: `${SCHEMA}.retraining_reported_checks` },
+        measured: { rows: { count: 1 } },
+      },
+      {
+        faults: [],
+        table: { table: `${SCHEMA}.retraining_reported_growth` },
+        measured: { rows: { count: 0 } },
+      },
+    ]);
+  });
+});
