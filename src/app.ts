@@ -29,6 +29,7 @@ import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts"
 import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { answerReloads, type ReloadReply } from "./redis/reload-channel.ts";
+import type { RedisConnection } from "./redis/target.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { createLiveTrainers } from "./trainers/live-trainers.ts";
 import { logTrainerProblems } from "./trainers/preflight.ts";
@@ -92,9 +93,9 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   let address: string | null = null;
   let redisWatch: RedisWatch | undefined;
 
-  function openRedis(failFast: boolean): QueueOptions & { connection: ReturnType<typeof connectRedis> } {
+  function openRedis(failFast: boolean): { connection: RedisConnection; prefix: string } {
     const onRefusal = () => redisWatch?.checkNow();
-    const connection = connectRedis(config.redisUrl, redisState, { failFast, onRefusal });
+    const connection = connectRedis(config, redisState, { failFast, onRefusal });
     releasers.add("Redis", () => connection.disconnect());
     return { connection, prefix };
   }
@@ -207,6 +208,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       // A failover loses what the old master had not replicated yet.
       if (!isRefusing) reconciler?.runSoon();
     });
+    watch.onFailover(() => reconciler?.runSoon());
     void logTrainerProblems(trainers, log);
   }
 

@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "./target.ts";
 
 /** What becomes of a request for a decision. */
 type Entry =
@@ -34,7 +34,7 @@ export interface DecisionLock {
 }
 
 /** @param ttlMs Lifetime of the lock between renewals. */
-export function createDecisionLock(redis: Redis, prefix: string, ttlMs: number): DecisionLock {
+export function createDecisionLock(redis: RedisConnection, prefix: string, ttlMs: number): DecisionLock {
   const commands = defineScripts(redis);
   const keysOf = (model: string) =>
     [`${prefix}:decision-lock:${model}`, `${prefix}:follow-up:${model}`] as const;
@@ -85,7 +85,7 @@ interface Scripts {
   retriggerLeave(lock: string, next: string, runId: string): Promise<string | null>;
 }
 
-function defineScripts(redis: Redis): Scripts {
+function defineScripts(redis: RedisConnection): Scripts {
   redis.defineCommand("retriggerEnter", {
     numberOfKeys: 2,
     lua: `

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Redis } from "ioredis";
 import { z } from "zod";
 import { parseJson } from "../core/parse.ts";
+import type { RedisConnection } from "./target.ts";
 
 /** What a service says about a reload of its settings. */
 export const ReloadReply = z.object({
@@ -28,7 +28,7 @@ const repliesOf = (prefix: string, id: string): string => `${prefix}:reload-repl
  * @param replies The connection for the replies.
  */
 export async function answerReloads(
-  { redis, replies, prefix }: { redis: Redis; replies: Redis; prefix: string },
+  { redis, replies, prefix }: { redis: RedisConnection; replies: RedisConnection; prefix: string },
   reload: () => Promise<ReloadReply>,
 ): Promise<void> {
   redis.on("message", (_channel: string, id: string) => {
@@ -45,16 +45,25 @@ export async function answerReloads(
 
 /** Asks every service on the prefix to reload. Returns their number, and the replies that came within the limit. */
 export async function requestReload(
-  redis: Redis,
+  redis: RedisConnection,
   prefix: string,
   limitMs: number,
 ): Promise<{ services: number; replies: ReloadReply[] }> {
   const id = randomUUID();
-  const services = await redis.publish(channelOf(prefix), id);
+  const services = await publish(redis, channelOf(prefix), id);
   const deadline = Date.now() + limitMs;
   for (; ; await pause(POLL_MS)) {
     const texts = await redis.lrange(repliesOf(prefix, id), 0, -1);
     if (texts.length >= services || Date.now() > deadline)
       return { services, replies: texts.map((text) => ReloadReply.parse(parseJson(text))) };
   }
+}
+
+/** Publishes a message. Returns the number of its subscribers. */
+async function publish(redis: RedisConnection, channel: string, message: string): Promise<number> {
+  const subscribers = await redis.publish(channel, message);
+  if (!("nodes" in redis)) return subscribers;
+  // It reaches the subscribers of all nodes, but counts only those of the node that it was sent to.
+  const counts = await Promise.allSettled(redis.nodes().map((node) => node.pubsub("NUMSUB", channel)));
+  return counts.reduce((sum, count) => sum + Number(count.status === "fulfilled" ? count.value[1] : 0), 0);
 }

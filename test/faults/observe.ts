@@ -6,6 +6,7 @@ import { createLogger } from "../../src/process/logger.ts";
 import { openQueue } from "../../src/redis/open-queue.ts";
 import { auditLatest, type Observation, type ObservedDecision } from "./auditor.ts";
 import type { Sandbox } from "./sandbox.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 export interface SentEvent {
   eventRunId: string;
@@ -101,8 +102,8 @@ export async function observe(
   );
   const prefix = sandbox.settings["REDIS_PREFIX"];
   const keysLeft = [
-    ...(await sandbox.redis.keys(`${prefix}:decision-lock:*`)),
-    ...(await sandbox.redis.keys(`${prefix}:follow-up:*`)),
+    ...(await listKeys(sandbox.redis, `${prefix}:decision-lock:*`)),
+    ...(await listKeys(sandbox.redis, `${prefix}:follow-up:*`)),
   ];
   const jobs = await withQueues(sandbox, (queues) => readJobs(queues, sent));
   const latest = await withQueues(sandbox, (queues) => readDecisions(sandbox, queues));

@@ -7,6 +7,7 @@ import { observe, untilAtRest } from "./observe.ts";
 import type { Plan } from "./plans.ts";
 import type { Sandbox, SandboxOptions } from "./sandbox.ts";
 import { findUnverified } from "./unverified.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 export interface Outcome {
   plan: Plan;
@@ -79,7 +80,7 @@ function sandboxOptions({ hasGuard, readingMs, fault, github }: Plan): SandboxOp
 async function untilLocksExpire(sandbox: Sandbox): Promise<void> {
   const deadline = Date.now() + Number(sandbox.settings["LOCK_TTL_MS"]);
   while (Date.now() < deadline) {
-    if ((await sandbox.redis.keys(`${sandbox.settings["REDIS_PREFIX"]}:decision-lock:*`)).length === 0)
+    if ((await listKeys(sandbox.redis, `${sandbox.settings["REDIS_PREFIX"]}:decision-lock:*`)).length === 0)
       return;
     await pause(50);
   }

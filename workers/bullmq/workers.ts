@@ -1,10 +1,10 @@
 import { Worker } from "bullmq";
-import type { Redis } from "ioredis";
 import { Acted, Evaluated, Gathered, type StageJob } from "../../queues/jobs.ts";
 import { INBOX, NOTIFICATIONS, type QueueName, TRAINING } from "../../queues/names.ts";
 import { computeBackoffMs, INBOX_JOB_OPTIONS } from "../../queues/options.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { isSettledWithin } from "../../src/process/lifecycle.ts";
+import type { RedisConnection } from "../../src/redis/target.ts";
 import type { ManualRetry, StageOutput, StagePause } from "../stage.ts";
 import { createDeliveryProcessor, type DeliveryOptions } from "./delivery.ts";
 import { endFailedJob, type FailureOptions, withFailureNotice } from "./failures.ts";
@@ -26,7 +26,7 @@ export interface Processors
 }
 
 export interface WorkerOptions extends FailureOptions, ForeignModelOptions, Pick<InboxOptions, "spreadMsOf"> {
-  connection: Redis;
+  connection: RedisConnection;
   processors: Processors;
   lockTtlMs: number;
   /** How long a local training survives without Redis, and how long it takes to notice that its worker died. */

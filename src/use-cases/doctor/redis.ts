@@ -1,4 +1,3 @@
-import type { Redis } from "ioredis";
 import { forEachAtOnce, REQUESTS_AT_ONCE } from "../../../queues/at-once.ts";
 import { INBOX } from "../../../queues/names.ts";
 import { findNextFiring, type NextFiring } from "../../../queues/schedule.ts";
@@ -8,17 +7,22 @@ import { about, fault, type Finding, ok, warning } from "../../core/finding.ts";
 import type { Logger } from "../../process/logger.ts";
 import { createServerState } from "../../process/server-state.ts";
 import { checkRedis, parseInfo } from "../../redis/check.ts";
-import { connectRedis, probeRedis, redisAddress } from "../../redis/connection.ts";
+import { connectRedis, probeRedis } from "../../redis/connection.ts";
 import { openQueue } from "../../redis/open-queue.ts";
+import { type RedisConnection, redisAddress } from "../../redis/target.ts";
+import { diagnoseServers, listOwnServers } from "./redis-servers.ts";
 
 /** Checks Redis, its settings, the workers and the schedules. */
 export async function diagnoseRedis(config: Config, log: Logger): Promise<Finding[]> {
   try {
-    const { state, findings } = await probeRedis(config.redisUrl, async (redis) => ({
+    const { state, findings } = await probeRedis(config, async (redis) => ({
       state: await checkRedis(redis, config),
-      findings: await diagnoseRedisSettings(redis),
+      findings: [
+        ...(await diagnoseServers(redis, config)),
+        ...(await diagnoseRedisSettings(await listOwnServers(redis, config.redisPrefix))),
+      ],
     }));
-    const responds = ok(`Redis at ${redisAddress(config.redisUrl)} responds`);
+    const responds = ok(`Redis at ${redisAddress(config)} responds`);
     if (state.kind === "away") throw state.error;
     if (state.kind === "refusing")
       return [responds, fault(state.refusal.text, state.refusal.remedy), ...findings];
@@ -28,7 +32,13 @@ export async function diagnoseRedis(config: Config, log: Logger): Promise<Findin
   }
 }
 
-async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
+/** The settings of each server; those that are alike are reported once. */
+async function diagnoseRedisSettings(servers: readonly RedisConnection[]): Promise<Finding[]> {
+  const findings = (await Promise.all(servers.map(diagnoseServerSettings))).flat();
+  return findings.filter(({ text }, index) => findings.findIndex((other) => other.text === text) === index);
+}
+
+async function diagnoseServerSettings(redis: RedisConnection): Promise<Finding[]> {
   const info = parseInfo(await redis.info());
   const valueOf = (name: string): string => info.get(name) ?? "";
   const version = valueOf("redis_version");
@@ -56,13 +66,13 @@ async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
 }
 
 /** The reply of CONFIG GET as "name value"; null if the provider forbids the command. */
-async function readSetting(redis: Redis, name: string): Promise<string | null> {
+async function readSetting(redis: RedisConnection, name: string): Promise<string | null> {
   const reply = await redis.config("GET", name).catch(() => null);
   return Array.isArray(reply) ? reply.join(" ") : null;
 }
 
 async function diagnoseQueues(config: Config, log: Logger): Promise<Finding[]> {
-  const connection = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
+  const connection = connectRedis(config, createServerState("Redis", log), { failFast: false });
   const inbox = openQueue(INBOX, { connection, prefix: config.redisPrefix }, log);
   try {
     const workers = await inbox.getWorkersCount();
