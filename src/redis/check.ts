@@ -35,7 +35,7 @@ export async function checkRedis(redis: RedisConnection, settings: RedisSettings
 }
 
 /** INFO of the server that holds a key: in a cluster, a command without a key goes to any node. */
-export async function readInfo(redis: RedisConnection, key: string): Promise<string> {
+async function readInfo(redis: RedisConnection, key: string): Promise<string> {
   return redis.isCluster ? String(await redis.eval("return redis.call('INFO')", 1, key)) : redis.info();
 }
 

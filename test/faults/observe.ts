@@ -90,11 +90,7 @@ async function countWaiting(sandbox: Sandbox): Promise<number> {
 export async function observe(
   sandbox: Sandbox,
   sent: SentEvent[],
-  {
-    hasGuard,
-    wasRedisEmptied,
-    doublesRuns,
-  }: Pick<Observation, "hasGuard" | "wasRedisEmptied" | "doublesRuns">,
+  { hasGuard, mayRedisForget, doublesRuns }: Pick<Observation, "hasGuard" | "mayRedisForget" | "doublesRuns">,
 ): Promise<Omit<Observation, "leaks" | "unverified">> {
   const events = await sandbox.sql<Observation["events"][number]>(
     `SELECT event_run_id AS "eventRunId", run_id AS "runId", floor(extract(epoch FROM received_at) * 1000)::float8 AS "receivedAt"
@@ -119,7 +115,7 @@ export async function observe(
     doublesRuns,
     keysLeft,
     hasGuard,
-    wasRedisEmptied,
+    mayRedisForget,
   };
 }
 

@@ -4,7 +4,7 @@ import { injectFault } from "./inject-fault.ts";
 import type { Lane } from "./lane.ts";
 import { MISBEHAVIOURS } from "./misbehaviours.ts";
 import { observe, untilAtRest } from "./observe.ts";
-import type { Plan } from "./plans.ts";
+import { mayForget, type Plan } from "./plans.ts";
 import type { Sandbox, SandboxOptions } from "./sandbox.ts";
 import { findUnverified } from "./unverified.ts";
 import { listKeys } from "../support/redis-keys.ts";
@@ -14,6 +14,8 @@ export interface Outcome {
   violations: Violation[];
   decisions: number;
   dispatches: number;
+  /** Events that Redis had accepted and lost before Postgres had them. A violation, unless the fault makes Redis forget. */
+  gone: number;
   /** Dispatches that are left to an operator. */
   unknown: number;
   /** The time from the end of the fault (the restart, the server's return) to rest. */
@@ -45,7 +47,7 @@ export async function makeRun(
   await untilLocksExpire(sandbox);
   const observation = await observe(sandbox, sent, {
     hasGuard: plan.hasGuard,
-    wasRedisEmptied: plan.fault.startsWith("Redis emptied"),
+    mayRedisForget: mayForget(plan.fault),
     doublesRuns: MISBEHAVIOURS[plan.github].doublesRuns ?? false,
   });
   const unverified = await findUnverified(sandbox);
@@ -59,6 +61,7 @@ export async function makeRun(
     plan,
     violations,
     decisions: observation.decisions.length,
+    gone: sent.length - new Set(observation.events.map(({ eventRunId }) => eventRunId)).size,
     dispatches: observation.trainings.length,
     unknown: observation.dispatches.filter(({ state }) => state === "unknown").length,
     recoveryMs,

@@ -54,17 +54,19 @@ export async function startRedisCluster({
     const witness = nodes.find((node) => node.isRunning());
     return witness ? listShard(nodes, witness, prefix) : [];
   };
+  const findNode = async (prefix: string, place: 0 | 1): Promise<RedisProcess> => {
+    const node = (await findShard(prefix))[place];
+    if (!node) throw new Error(`No ${place === 0 ? "master" : "replica"} has the keys of ${prefix}`);
+    return node;
+  };
   const addresses = nodes.map(formatServer);
   const url = `redis://${addresses[0]}`;
   return {
     servers: nodes,
     url,
     settings: { REDIS_URL: url, REDIS_CLUSTER_NODES: addresses.join(",") },
-    async findMaster(prefix) {
-      const [master] = await findShard(prefix);
-      if (!master) throw new Error(`No node of the cluster has the keys of ${prefix}`);
-      return master;
-    },
+    findMaster: (prefix) => findNode(prefix, 0),
+    findReplica: (prefix) => findNode(prefix, 1),
     untilReplaced: (master, prefix) =>
       until("another node has taken over", async () => {
         const witnesses = nodes.filter((node) => node !== master && node.isRunning());
@@ -76,8 +78,8 @@ export async function startRedisCluster({
           : undefined;
       }),
     async handOver(prefix) {
-      const [, replica] = await findShard(prefix);
-      await replica?.admin.cluster("FAILOVER");
+      const replica = await findNode(prefix, 1);
+      await replica.admin.cluster("FAILOVER");
     },
     async heal() {
       await Promise.all(nodes.filter((node) => !node.isRunning()).map((node) => node.start()));

@@ -27,7 +27,10 @@ export interface RedisProcessOptions {
   isSentinel?: boolean;
 }
 
-export const HOST = "127.0.0.1";
+/** The name of connections that administer a server. */
+export const ADMIN = "administrator";
+
+const HOST = "127.0.0.1";
 
 /** `TEST_REDIS_SERVER` names another program than redis-server: Valkey's, for instance. */
 const PROGRAM =
@@ -51,6 +54,7 @@ export async function createRedisProcess(
     retryStrategy: () => 50,
     maxRetriesPerRequest: 1,
     enableReadyCheck: false,
+    connectionName: ADMIN,
     ...login,
   });
   admin.on("error", () => {});

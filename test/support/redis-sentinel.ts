@@ -39,6 +39,10 @@ export async function startRedisSentinel(): Promise<ReplicatedRedis> {
       REDIS_SENTINEL_PASSWORD: SENTINEL_PASSWORD,
     },
     findMaster,
+    async findReplica() {
+      const { port } = await findMaster();
+      return port === first.port ? second : first;
+    },
     handOver: async () => void (await sentinels[0]?.admin.call("SENTINEL", "FAILOVER", MASTER)),
     untilReplaced: (master) =>
       until("the sentinels name another master", async () => {

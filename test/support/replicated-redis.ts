@@ -9,6 +9,8 @@ export interface ReplicatedRedis {
   settings: Record<string, string>;
   /** The server that has the keys of a prefix. */
   findMaster(prefix: string): Promise<RedisProcess>;
+  /** The server that will replace it. */
+  findReplica(prefix: string): Promise<RedisProcess>;
   /** Makes a replica take over without losing anything. */
   handOver(prefix: string): Promise<void>;
   /** Waits until another server has the keys that `master` had, and returns it. */
