@@ -35,6 +35,7 @@ import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts"
 import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { answerRequests, type ReloadReply } from "./redis/service-channel.ts";
+import type { RedisConnection } from "./redis/target.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { createLiveTrainers } from "./trainers/live-trainers.ts";
 import { logTrainerProblems } from "./trainers/preflight.ts";
@@ -124,7 +125,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
   /** Opens a connection. Returns it as the options of queues and workers. */
   function openRedis(failFast: boolean): JobOptions {
     const onRefusal = () => redisWatch?.checkNow();
-    const connection = connectRedis(config.redisUrl, redisState, { failFast, onRefusal });
+    const connection = connectRedis(config, redisState, { failFast, onRefusal });
     releasers.add("Redis", () => connection.disconnect());
     return { connection, prefix, ...(telemetry && { telemetry }) };
   }
@@ -253,6 +254,7 @@ export function buildApp(config: Config, log: Logger, options: AppOptions = {}):
       // A failover loses what the old master had not replicated yet.
       if (!isRefusing) reconciler?.runSoon();
     });
+    watch.onFailover(() => reconciler?.runSoon());
     void logTrainerProblems(trainers, log);
   }
 

@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "../src/redis/target.ts";
 import { z } from "zod";
 import type { QueueName } from "../queues/names.ts";
 import type { NotifyEnd } from "../queues/notifications.ts";
@@ -29,7 +29,7 @@ export interface FailedModels {
 }
 
 export interface FailedModelsDependencies {
-  redis: Redis;
+  redis: RedisConnection;
   prefix: string;
   database: Pick<Database, "readLatestDecision">;
   notifyEnd: NotifyEnd;

@@ -1,5 +1,4 @@
 import type { Queue } from "bullmq";
-import type { Redis } from "ioredis";
 import { forEachAtOnce, REQUESTS_AT_ONCE } from "../queues/at-once.ts";
 import type { Chain } from "../queues/chain.ts";
 import { type Claims, syncSchedules } from "../queues/schedule.ts";
@@ -11,6 +10,7 @@ import type { Logger } from "../src/process/logger.ts";
 import type { ServerState } from "../src/process/server-state.ts";
 import type { DecisionLock } from "../src/redis/decision-lock.ts";
 import { isServerAway } from "../src/redis/refusal.ts";
+import type { RedisConnection } from "../src/redis/target.ts";
 import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { importOutcomes } from "../src/use-cases/import-outcomes.ts";
 import { relayOutbox } from "../src/use-cases/send-event.ts";
@@ -20,7 +20,7 @@ import { reevaluate } from "./follow-up.ts";
 export interface ReconcilerDependencies {
   lock: DecisionLock;
   chain: Chain;
-  redis: Redis;
+  redis: RedisConnection;
   redisState: ServerState;
   /** Prefix of the key whose absence shows that Redis was emptied. */
   prefix: string;

@@ -86,7 +86,7 @@ async function reload(): Promise<void> {
   // Nothing is sent if this fails.
   const config = parseConfig(loadEnvironment());
   await requireRedis(config);
-  const redis = connectRedis(config.redisUrl, createServerState("Redis", createLogger("silent")), {
+  const redis = connectRedis(config, createServerState("Redis", createLogger("silent")), {
     failFast: false,
   });
   try {

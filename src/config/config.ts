@@ -7,6 +7,7 @@ import type { ConfiguredTrainer } from "../trainers/trainer.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import { dropEmptySettings, type Environment, FROM_DOT_ENV } from "./environment.ts";
 import { describeFault, findTimingFaults, findTrainerFaults, findUnknownSettings } from "./faults.ts";
+import { findRedisFaults, toRedisUrl } from "./redis-settings.ts";
 import { environmentLayer, type Layer, toModelConfig } from "./layer.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { listOverridden } from "./notes.ts";
@@ -81,7 +82,7 @@ export function parseConfig(env: Environment): Config {
   return parseSettings(env, ["postgres", "redis"]);
 }
 
-/** The same, except that REDIS_URL is optional; if given, it must still be valid. */
+/** The same, except that Redis is optional; if given, its settings must still be valid. */
 export function parseConfigWithoutRedis(env: Environment): ConfigWithoutRedis {
   return parseSettings(env, ["postgres"]);
 }
@@ -126,6 +127,7 @@ function parseSettings(given: Environment, servers: readonly Server[]): Config {
       ? []
       : findFaultyTrainers(ofEnvironment).map(({ message }) => message)),
     ...findTimingFaults(service),
+    ...findRedisFaults(service),
   ];
   if (faults.length + file.faults.length > 0)
     throw new ConfigError(faults, { path: path ?? "", faults: file.faults });
@@ -166,11 +168,14 @@ function findMissingServers(env: Environment, servers: readonly Server[]): strin
           "DATABASE_URL is not set: set it to the Postgres database, such as postgres://user:password@localhost:5432/db",
         ]
       : []),
-    ...(servers.includes("redis") && env["REDIS_URL"] === undefined
+    ...(servers.includes("redis") && REDIS_VARIABLES.every((variable) => env[variable] === undefined)
       ? ["REDIS_URL is not set: set it to the Redis server, such as redis://localhost:6379"]
       : []),
   ];
 }
+
+/** Any of them says where Redis is. */
+const REDIS_VARIABLES = ["REDIS_URL", "REDIS_CLUSTER_NODES", "REDIS_SENTINELS"];
 
 /** Parses the given settings. Returns the values by variable. */
 function parseEnvironment(env: Environment): { values: Record<string, unknown>; faults: string[] } {
@@ -194,7 +199,7 @@ function toConfig(
     ...service,
     ...others,
     databaseUrl: service.databaseUrl ?? service.neonUrl ?? "",
-    redisUrl: service.redisUrl ?? "",
+    redisUrl: toRedisUrl(service),
     timing: {
       searchMs: SEARCH_MS,
       pollMs: service.pollSeconds * 1000,

@@ -12,6 +12,7 @@ import {
   timeZone,
   urlWithoutLogin,
 } from "../settings/schemas.ts";
+import { serverList } from "../settings/server-list.ts";
 import { TRAINERS } from "../trainers/registry.ts";
 
 /** The settings of the service itself; checks and trainers define their own. */
@@ -48,6 +49,32 @@ export const SERVICE_SETTINGS = {
     meaning:
       "Required by the service and by commands that queue something. Redis 6.2 or later (tested: 7.0).",
     secret: "login",
+  },
+  redisClusterNodes: {
+    variable: "REDIS_CLUSTER_NODES",
+    schema: serverList,
+    meaning:
+      "Nodes of a Redis Cluster, as `host:port` separated by commas; the others are found. See [Redis Cluster](operations.md#redis-cluster).",
+    secret: "hidden",
+  },
+  redisSentinels: {
+    variable: "REDIS_SENTINELS",
+    schema: serverList,
+    meaning:
+      "Sentinels that know the master, as `host:port` separated by commas. See [Sentinel](operations.md#sentinel).",
+    secret: "hidden",
+  },
+  redisSentinelMaster: {
+    variable: "REDIS_SENTINEL_MASTER",
+    schema: z.string().regex(/^[\w.-]+$/, "must be the name that the sentinels have for the master"),
+    default: "mymaster",
+    meaning: "The name that the sentinels have for the master.",
+  },
+  redisSentinelPassword: {
+    variable: "REDIS_SENTINEL_PASSWORD",
+    schema: z.string(),
+    meaning: "The password of the sentinels themselves, if they have one.",
+    secret: "value",
   },
   redisPrefix: {
     variable: "REDIS_PREFIX",

@@ -46,7 +46,7 @@ export async function startRedis(directory: string, say: (line: string) => void)
     args: [file],
     url,
     dataDirectory,
-    isUp: () => probeRedis(url, (redis) => redis.ping()),
+    isUp: () => probeRedis({ redisUrl: url }, (redis) => redis.ping()),
     stopSignal: "SIGTERM",
     rootDrop,
     deathSignal: "SIGKILL",

@@ -1,6 +1,6 @@
 import type { Queue } from "bullmq";
 import type { Router } from "express";
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "../redis/target.ts";
 import type { Registry } from "prom-client";
 import type { Config } from "../config/config.ts";
 import type { LiveConfig } from "../config/live-config.ts";
@@ -22,7 +22,7 @@ export interface RouteDependencies {
   database: Database;
   redisWatch: RedisWatch;
   /** Must fail fast, too. */
-  redis: Redis;
+  redis: RedisConnection;
   /** Must fail fast: pages respond at once even while Redis is away. */
   queues: readonly Queue[];
   /** The metrics of this process. */

@@ -1,17 +1,14 @@
-import { Redis } from "ioredis";
 import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
 import { isSettledWithin } from "../process/lifecycle.ts";
 import type { ServerState } from "../process/server-state.ts";
 import { explain, explainRefusal, findRefusalCode, REDIS_REPLICA, type Refusal } from "./refusal.ts";
-
-/** The part of a Redis URL that messages may show: "localhost:6379". */
-export function redisAddress(redisUrl: string): string {
-  const url = new URL(redisUrl);
-  return `${url.hostname || "localhost"}:${url.port || "6379"}`;
-}
+import { openRedis, type RedisConnection, type RedisTarget, redisAddress, remedyWhenAway } from "./target.ts";
 
 /** A page waits no longer than this for a Redis that hangs. */
 const PAGE_LIMIT_MS = 3_000;
+
+/** With pauses of 100 ms, so that a page waits about a second for the failover of a cluster. */
+const PAGE_REDIRECTIONS = 16;
 
 const PROBE_LIMIT_MS = 5_000;
 
@@ -23,14 +20,15 @@ let connectionCount = 0;
  * time Redis refuses a command of this connection, or of a duplicate of it, because of the state of Redis itself.
  */
 export function connectRedis(
-  redisUrl: string,
+  target: RedisTarget,
   state: ServerState,
   { failFast, onRefusal = () => {} }: { failFast: boolean; onRefusal?: () => void },
-): Redis {
-  const redis = new Redis(redisUrl, {
+): RedisConnection {
+  const redis = openRedis(target, {
     maxRetriesPerRequest: null,
     enableOfflineQueue: !failFast,
     ...(failFast ? { commandTimeout: PAGE_LIMIT_MS } : {}),
+    maxRedirections: failFast ? PAGE_REDIRECTIONS : Number.POSITIVE_INFINITY,
     connectTimeout: 5_000,
     retryStrategy: (attempt) => Math.min(2_000, 100 * attempt),
     reconnectOnError(error) {
@@ -42,7 +40,7 @@ export function connectRedis(
   });
   connectionCount += 1;
   const source = `connection ${connectionCount}`;
-  redis.on("error", (error: Error) => state.away(source, explainRedisError(error, redisUrl)));
+  redis.on("error", (error: Error) => state.away(source, explainRedisError(error, target)));
   redis.on("ready", () => state.back(source));
   return redis;
 }
@@ -51,11 +49,16 @@ export function connectRedis(
  * Connects once, runs `use`, and disconnects.
  * @throws PermanentError for a wrong password; ServerAwayError for a server that cannot be reached or refuses commands.
  */
-export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis(redisUrl, {
+export async function probeRedis<T>(
+  target: RedisTarget,
+  use: (redis: RedisConnection) => Promise<T>,
+): Promise<T> {
+  const redis = openRedis(target, {
     lazyConnect: true,
+    enableOfflineQueue: true,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
+    maxRedirections: PAGE_REDIRECTIONS,
     connectTimeout: 5_000,
     // A server that accepts connections but never responds must not block a start or a command.
     commandTimeout: PROBE_LIMIT_MS,
@@ -70,7 +73,7 @@ export async function probeRedis<T>(redisUrl: string, use: (redis: Redis) => Pro
     await connecting;
     return await use(redis);
   } catch (error) {
-    throw explainRedisError(reason ?? error, redisUrl);
+    throw explainRedisError(reason ?? error, target);
   } finally {
     redis.disconnect();
   }
@@ -85,20 +88,32 @@ export function toError(refusal: Refusal, cause?: unknown): Error {
     : new ServerAwayError(code, message, { cause });
 }
 
-function explainRedisError(error: unknown, redisUrl: string): Error {
+/** The error as one that says what to do. */
+export function explainRedisError(error: unknown, target: RedisTarget): Error {
   if (error instanceof PermanentError || error instanceof TransientError) return error;
-  const address = redisAddress(redisUrl);
-  const refusal = explainRefusal(error, address);
+  const address = redisAddress(target);
+  const cause = causeOf(error);
+  const refusal = explainRefusal(cause, { address, isCluster: target.redisClusterNodes !== undefined });
   if (refusal !== null) return toError(refusal, error);
-  const message = messageOf(error);
+  const message = messageOf(cause);
   if (/ENOTFOUND|EAI_AGAIN/.test(message)) {
-    return new ServerAwayError("UNKNOWN_HOST", `Unknown host in REDIS_URL: ${address}. Correct the name`, {
+    const variable = target.redisClusterNodes
+      ? "REDIS_CLUSTER_NODES"
+      : target.redisSentinels
+        ? "REDIS_SENTINELS"
+        : "REDIS_URL";
+    return new ServerAwayError("UNKNOWN_HOST", `Unknown host in ${variable}: ${address}. Correct the name`, {
       cause: error,
     });
   }
   return new ServerAwayError(
     "REDIS_AWAY",
-    `Cannot reach Redis at ${address} (${message}). Start it with: docker compose up -d redis`,
+    `Cannot reach Redis at ${address} (${message}). ${remedyWhenAway(target)}`,
     { cause: error },
   );
+}
+
+/** A cluster that cannot be reached carries the error of the node that was tried last. */
+function causeOf(error: unknown): unknown {
+  return error instanceof Error && "lastNodeError" in error ? (error.lastNodeError ?? error) : error;
 }

@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "./target.ts";
 
 /** What becomes of a request for a decision. */
 type Entry =
@@ -37,7 +37,7 @@ export interface DecisionLock {
 }
 
 /** @param ttlMs Lifetime of the lock between renewals. */
-export function createDecisionLock(redis: Redis, prefix: string, ttlMs: number): DecisionLock {
+export function createDecisionLock(redis: RedisConnection, prefix: string, ttlMs: number): DecisionLock {
   const commands = defineScripts(redis);
   const confirmed = createConfirmations(ttlMs / 3);
   const keysOf = (model: string) =>
@@ -126,7 +126,7 @@ interface Scripts {
   retriggerLeave(lock: string, next: string, runId: string): Promise<string | null>;
 }
 
-function defineScripts(redis: Redis): Scripts {
+function defineScripts(redis: RedisConnection): Scripts {
   redis.defineCommand("retriggerEnter", {
     numberOfKeys: 2,
     lua: `

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "./target.ts";
 
 /** Which models the live services of one prefix serve, so that no service removes another's schedules or fails its jobs. */
 export interface ModelClaims {
@@ -24,7 +24,7 @@ const RELEASED = "released-";
  * @param listModels The models of this process. They may change between two refreshes.
  */
 export function createModelClaims(
-  redis: Redis,
+  redis: RedisConnection,
   prefix: string,
   listModels: () => readonly string[],
   { ttlMs = TTL_MS, instanceId = randomUUID() }: { ttlMs?: number; instanceId?: string } = {},
@@ -76,8 +76,11 @@ export function createModelClaims(
   }
 }
 
-/** The clock of Redis in milliseconds, because the clocks of the services may differ. */
-async function readClock(redis: Redis): Promise<number> {
+/**
+ * The clock of Redis in milliseconds, because the clocks of the services may differ. In a cluster it is that of any master,
+ * which differ by far less than a claim lasts.
+ */
+async function readClock(redis: RedisConnection): Promise<number> {
   const [seconds] = await redis.time();
   return Number(seconds) * 1000;
 }

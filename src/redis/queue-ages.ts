@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "./target.ts";
 import { INBOX, type QueueName, QUEUES } from "../../queues/names.ts";
 
 /** How long work has been due that no worker has taken, in seconds; 0 if there is none. */
@@ -17,7 +17,7 @@ const DELAYED_FACTOR = 0x1000;
  *
  * @param now Unix milliseconds.
  */
-export async function readQueueAges(redis: Redis, prefix: string, now: number): Promise<QueueAges> {
+export async function readQueueAges(redis: RedisConnection, prefix: string, now: number): Promise<QueueAges> {
   const [nextSchedule, ...jobs] = await Promise.all([
     readFirstScore(redis, `${prefix}:${INBOX}:repeat`),
     ...QUEUES.map(async (queue) => [queue, await readDueTime(redis, `${prefix}:${queue}`)] as const),
@@ -30,7 +30,7 @@ export async function readQueueAges(redis: Redis, prefix: string, now: number): 
 }
 
 /** Since when the oldest job of a queue could run, Unix milliseconds; infinite if none waits. */
-async function readDueTime(redis: Redis, queue: string): Promise<number> {
+async function readDueTime(redis: RedisConnection, queue: string): Promise<number> {
   const [waiting, [prioritized = null], delayed] = await Promise.all([
     redis.lindex(`${queue}:wait`, "-1"),
     redis.zrange(`${queue}:prioritized`, "0", "0"),
@@ -46,7 +46,7 @@ async function readDueTime(redis: Redis, queue: string): Promise<number> {
  * A job could run since it was created, or since the delay that it was created with was over. One that ran before has waited
  * since then, or a little less: BullMQ does not keep for how long it was delayed again.
  */
-async function readJobDueTime(redis: Redis, job: string): Promise<number> {
+async function readJobDueTime(redis: RedisConnection, job: string): Promise<number> {
   const [timestamp, processedOn, options] = await redis.hmget(job, "timestamp", "processedOn", "opts");
   // It ended and was removed in the meantime.
   if (timestamp == null) return Number.POSITIVE_INFINITY;
@@ -55,7 +55,7 @@ async function readJobDueTime(redis: Redis, job: string): Promise<number> {
 }
 
 /** The lowest score of a sorted set; infinite if it is empty. */
-async function readFirstScore(redis: Redis, key: string): Promise<number> {
+async function readFirstScore(redis: RedisConnection, key: string): Promise<number> {
   const [, score] = await redis.zrange(key, "0", "0", "WITHSCORES");
   return score === undefined ? Number.POSITIVE_INFINITY : Number(score);
 }

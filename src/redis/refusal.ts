@@ -24,8 +24,16 @@ export const REDIS_REPLICA = "REDIS_REPLICA";
 const IN_CLUSTER: Kind = {
   code: "REDIS_CLUSTER",
   errors: ["MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN", "CROSSSLOT"],
-  text: () => "is a node of a Redis Cluster, which Retrigger does not support yet",
-  remedy: "Set REDIS_URL to a Redis outside of a cluster (cluster-enabled no)",
+  text: () => "is a node of a Redis Cluster",
+  remedy: "Name its nodes in REDIS_CLUSTER_NODES, such as redis-1:6379,redis-2:6379,redis-3:6379",
+  isPermanent: true,
+};
+
+const NO_CLUSTER: Kind = {
+  code: "REDIS_NO_CLUSTER",
+  errors: [],
+  text: () => "is no Redis Cluster (cluster-enabled no)",
+  remedy: "Set REDIS_URL to the server, and leave REDIS_CLUSTER_NODES out",
   isPermanent: true,
 };
 
@@ -101,20 +109,36 @@ export function findRefusalCode(error: unknown): string | null {
 
 /** Whether a server is away or Redis refuses writes. This is logged elsewhere, and does not use up an attempt. */
 export function isServerAway(error: unknown): boolean {
-  return error instanceof ServerAwayError || findRefusalCode(error) !== null;
+  return error instanceof ServerAwayError || findRefusalCode(error) !== null || isUnanswered(error);
 }
 
-/** Explains why a valid command failed. @returns null for an error that is not a reply, such as a broken connection. */
+/** What ioredis says of a command whose node was lost while a cluster changed, in errors that have nothing else in common. */
+const UNANSWERED =
+  /^(Connection is closed\.|Too many Cluster redirections|Failed to refresh slots cache|Cluster is ended)/;
+
+function isUnanswered(error: unknown): boolean {
+  return error instanceof Error && UNANSWERED.test(error.message);
+}
+
+/**
+ * Explains why a valid command failed.
+ *
+ * @returns null for an error that is not a reply, such as a broken connection; and for the replies of a cluster whose
+ *   nodes change their roles, which pass.
+ */
 export function explainRefusal(
   error: unknown,
-  address: string,
+  { address, isCluster }: { address: string; isCluster: boolean },
   fields: ReadonlyMap<string, string> = new Map(),
 ): Refusal | null {
+  if (isCluster && isReply(error) && /cluster support disabled/.test(error.message))
+    return describe(NO_CLUSTER, address, fields, error.message);
   const kind = findKind(error) ?? (isReply(error) ? OTHER : null);
-  return kind && describe(kind, address, fields, messageOf(error));
+  if (kind === null || (isCluster && kind === IN_CLUSTER)) return null;
+  return describe(kind, address, fields, messageOf(error));
 }
 
-/** For a cluster node, even one that holds all slots: it accepts writes only until its slots move. */
+/** For a cluster node under a plain REDIS_URL, even one that holds all slots: it accepts writes only until they move. */
 export function explainCluster(address: string): Refusal {
   return describe(IN_CLUSTER, address, new Map(), "");
 }

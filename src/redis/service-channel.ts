@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Redis } from "ioredis";
 import { z } from "zod";
 import { parseJson } from "../core/parse.ts";
+import type { RedisConnection } from "./target.ts";
 
 /** What a service says about a reload of its settings. */
 export const ReloadReply = z.object({
@@ -57,7 +57,7 @@ const repliesOf = (prefix: string, question: Question, id: string): string =>
  * @param replies The connection for the replies.
  */
 export async function answerRequests(
-  { redis, replies, prefix }: { redis: Redis; replies: Redis; prefix: string },
+  { redis, replies, prefix }: { redis: RedisConnection; replies: RedisConnection; prefix: string },
   answers: ServiceAnswers,
 ): Promise<void> {
   const questions = Object.keys(answers) as Question[];
@@ -82,13 +82,13 @@ interface Replies<T> {
 }
 
 /** Asks every service on the prefix to reload its settings. */
-export function requestReload(redis: Redis, prefix: string, limitMs: number): Promise<Replies<ReloadReply>> {
+export function requestReload(redis: RedisConnection, prefix: string, limitMs: number): Promise<Replies<ReloadReply>> {
   return ask(redis, prefix, { question: "reload", schema: ReloadReply, id: randomUUID(), limitMs });
 }
 
 /** Asks every service on the prefix which settings it runs with. @param id Random: what their hashes are salted with. */
 export function requestDescriptions(
-  redis: Redis,
+  redis: RedisConnection,
   prefix: string,
   { id, limitMs }: { id: string; limitMs: number },
 ): Promise<Replies<Description>> {
@@ -96,7 +96,7 @@ export function requestDescriptions(
 }
 
 async function ask<T>(
-  redis: Redis,
+  redis: RedisConnection,
   prefix: string,
   {
     question,
@@ -105,11 +105,20 @@ async function ask<T>(
     limitMs,
   }: { question: Question; schema: z.ZodType<T>; id: string; limitMs: number },
 ): Promise<Replies<T>> {
-  const services = await redis.publish(channelOf(prefix, question), id);
+  const services = await publish(redis, channelOf(prefix, question), id);
   const deadline = Date.now() + limitMs;
   for (; ; await pause(POLL_MS)) {
     const texts = await redis.lrange(repliesOf(prefix, question, id), 0, -1);
     if (texts.length >= services || Date.now() > deadline)
       return { services, replies: texts.map((text) => schema.parse(parseJson(text))) };
   }
+}
+
+/** Publishes a message. Returns the number of its subscribers. */
+async function publish(redis: RedisConnection, channel: string, message: string): Promise<number> {
+  const subscribers = await redis.publish(channel, message);
+  if (!("nodes" in redis)) return subscribers;
+  // It reaches the subscribers of all nodes, but counts only those of the node that it was sent to.
+  const counts = await Promise.allSettled(redis.nodes().map((node) => node.pubsub("NUMSUB", channel)));
+  return counts.reduce((sum, count) => sum + Number(count.status === "fulfilled" ? count.value[1] : 0), 0);
 }

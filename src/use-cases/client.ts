@@ -53,7 +53,7 @@ export interface Client {
 }
 
 export function createClient(config: Config, log: Logger): Client {
-  const redis = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
+  const redis = connectRedis(config, createServerState("Redis", log), { failFast: false });
   const options = { connection: redis, prefix: config.redisPrefix };
   const queues = ([INBOX, ...STAGES, TRAINING] as const).map((name) => openQueue(name, options, log));
   return {

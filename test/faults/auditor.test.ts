@@ -53,7 +53,7 @@ function clean(): Observation {
     pendingFollowUps: [],
     keysLeft: [],
     hasGuard: true,
-    wasRedisEmptied: false,
+    mayRedisForget: false,
     leaks: [],
     unverified: [],
   };
@@ -231,7 +231,7 @@ describe("the auditor", () => {
 
   it("requires decisions only about events in Postgres if Redis was emptied", () => {
     const seen = clean();
-    seen.wasRedisEmptied = true;
+    seen.mayRedisForget = true;
     seen.sent.push({ eventRunId: "drift-3", sentAt: 3_000, job: null });
     expect(audit(seen)).toEqual([]);
     seen.events.push({ eventRunId: "drift-3", receivedAt: 3_100, runId: "gone" });

@@ -32,8 +32,8 @@ export interface Observation {
   keysLeft: string[];
   /** Whether an alert may start only one training. */
   hasGuard: boolean;
-  /** Whether Redis was emptied. Then jobs of events that are not in Postgres may be gone. */
-  wasRedisEmptied: boolean;
+  /** Whether Redis was emptied, or replaced by a server without its last writes. Then events that are not in Postgres may be gone. */
+  mayRedisForget: boolean;
   /** Worker processes that ended on their own, and connections that stayed open. */
   leaks: string[];
   /** What `retrigger verify --all` finds. */
@@ -191,21 +191,21 @@ function auditAlerts(decisions: ObservedDecision[], dispatches: Observation["dis
 
 /** Invariant 3: each event's job ends, and names a run that leads to a decision whose snapshot is younger than the event. */
 function auditEvents(observation: Observation): Violation[] {
-  const { sent, events, decisions, wasRedisEmptied } = observation;
+  const { sent, events, decisions, mayRedisForget } = observation;
   const violations: Violation[] = [];
   for (const { eventRunId, sentAt, job } of sent) {
     const event = events.find((known) => known.eventRunId === eventRunId);
     const lost = (text: string): number =>
       violations.push({ kind: "lost event", text: `event ${eventRunId} ${text}` });
     if (!event) {
-      if (!wasRedisEmptied) lost("is not in Postgres");
+      if (!mayRedisForget) lost("is not in Postgres");
       continue;
     }
     const isCovered = decisions.some(
       ({ runId, takenAt }) => takenAt >= sentAt && (runId === event.runId || takenAt >= event.receivedAt),
     );
     if (!isCovered) lost(`is covered by no decision; its run is ${event.runId}`);
-    if (wasRedisEmptied) continue;
+    if (mayRedisForget) continue;
     if (job?.state !== "completed" || !job.result) lost(`has a job that is ${job?.state ?? "gone"}`);
     else if (!leadsToDecision(observation, job.result, sentAt))
       lost(`has a job that returned ${JSON.stringify(job.result)}, which leads to no younger decision`);

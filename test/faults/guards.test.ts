@@ -18,7 +18,7 @@ describe("the fault suite fails without the guard", () => {
 
   it.each(TODAY)("$guard", { timeout: 180_000 }, async (mutant) => {
     const root = await buildMutant(mutant);
-    const lane = await openLane(root);
+    const lane = await openLane({ root });
     try {
       const [withGuard, withoutGuard] = await Promise.all([
         makeRun(unchanged, mutant.plan, { restMs: REST_LIMIT_MS }),

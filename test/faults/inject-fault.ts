@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { INBOX_JOBS } from "../../queues/names.ts";
+import { isServerAway } from "../../src/redis/refusal.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
 import type { Lane } from "./lane.ts";
 import type { SentEvent } from "./observe.ts";
@@ -27,6 +28,9 @@ async function startWorkers(sandbox: Sandbox, { fault, killAt, nth }: Plan): Pro
     "worker killed at a point": [{ killAt, nth }],
     "Redis emptied and worker killed": [{ killAt, nth }],
     "one of two workers killed": [{ killAt, nth }, {}],
+    "master killed": [{}, {}],
+    "master suspended": [{}, {}],
+    "master handed over": [{}, {}],
     "no lock at all": [{ hasNoLock: true }, { hasNoLock: true }],
     "clocks differ": [{}, { clockAheadMs: 90_000 }],
     "trainer's answers lost": [{ killAt: "trainer.search:before", nth }],
@@ -39,11 +43,23 @@ async function sendEvents(sandbox: Sandbox, { events, spacingMs }: Plan): Promis
   for (let index = 0; index < events; index += 1) {
     const eventRunId = `drift-${index}`;
     const sentAt = Date.now();
-    const jobId = await sandbox.producer.send(INBOX_JOBS.event, { runId: eventRunId });
+    const jobId = await sendUntilAccepted(sandbox, eventRunId);
     sent.push({ eventRunId, sentAt, jobId });
     await pause(spacingMs);
   }
   return sent;
+}
+
+/** A Redis that refuses an event has not lost it: its producer sends it again. */
+async function sendUntilAccepted({ producer }: Sandbox, runId: string): Promise<string> {
+  for (;;) {
+    try {
+      return await producer.send(INBOX_JOBS.event, { runId });
+    } catch (error) {
+      if (!isServerAway(error)) throw error;
+      await pause(100);
+    }
+  }
 }
 
 type FaultTimes = Pick<InjectedFault, "hasStruck" | "healedAt">;
@@ -116,6 +132,12 @@ async function applyFault(
         () => lane.postgres.proxy.slowDown(200),
         () => lane.postgres.proxy.slowDown(0),
       );
+    case "master killed":
+    case "master suspended":
+    case "master handed over":
+    case "master killed, its replica behind":
+    case "master killed, writes need a replica":
+      return failOver(lane, sandbox, plan);
     case "none":
     case "no lock at all":
     case "clocks differ":
@@ -123,6 +145,40 @@ async function applyFault(
     default:
       return plan.fault satisfies never;
   }
+}
+
+/** Makes another server take over, after which the old master is back as its replica. */
+async function failOver({ replicated }: Lane, sandbox: Sandbox, plan: Plan): Promise<FaultTimes> {
+  if (!replicated) throw new Error(`"${plan.fault}" needs a replicated Redis: --cluster or --sentinel`);
+  const prefix = sandbox.settings["REDIS_PREFIX"] ?? "";
+  const needsReplica = plan.fault === "master killed, writes need a replica";
+  const configure = (replicas: number): Promise<unknown> =>
+    Promise.all(
+      replicated.servers.map(({ admin }) => admin.config("SET", "min-replicas-to-write", replicas)),
+    );
+  if (needsReplica) await configure(1);
+  await pause(plan.afterMs);
+  const master = await replicated.findMaster(prefix);
+  if (plan.fault === "master handed over") await replicated.handOver(prefix);
+  else if (plan.fault === "master suspended") master.pause();
+  else {
+    const isBehind = plan.fault !== "master killed";
+    const replica = await replicated.findReplica(prefix);
+    if (isBehind) {
+      // What the master accepts from now on, the replica does not get.
+      replica.pause();
+      await master.admin.client("KILL", "TYPE", "REPLICA");
+      await pause(500);
+    }
+    await master.kill();
+    replica.resume();
+  }
+  await replicated.untilReplaced(master, prefix);
+  const healedAt = Date.now();
+  master.resume();
+  await replicated.heal();
+  if (needsReplica) await configure(0);
+  return { hasStruck: true, healedAt };
 }
 
 async function isKilled(worker: WorkerProcess | undefined, limitMs: number): Promise<boolean> {

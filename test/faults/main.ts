@@ -1,13 +1,14 @@
 import { parseArgs } from "node:util";
 import { bundleScripts } from "../support/bundle.ts";
 import { type Lane, openLane } from "./lane.ts";
-import { createGitHubPlans, createPlans, type Plan } from "./plans.ts";
+import { createGitHubPlans, createPlans, FAILOVERS, FAULTS, type Plan } from "./plans.ts";
 import { makeRun, type Outcome } from "./runs.ts";
 import { formatGitHubTable, formatTable } from "./table.ts";
 
 /**
  * The long form: `npm run test:faults -- --runs 500`; with `--github`, each misbehaviour of GitHub with a kill at each point
- * between a decision and the end of its training. `--only N` repeats one run of a seed.
+ * between a decision and the end of its training; with `--cluster` or `--sentinel`, servers that replace each other. `--only N`
+ * repeats one run of a seed.
  */
 const { values } = parseArgs({
   options: {
@@ -16,12 +17,21 @@ const { values } = parseArgs({
     only: { type: "string" },
     lanes: { type: "string", default: "4" },
     github: { type: "boolean", default: false },
+    cluster: { type: "boolean", default: false },
+    sentinel: { type: "boolean", default: false },
   },
 });
 const RECOVERY_LIMIT_MS = 15_000;
 const runs = Number(values.runs);
 const seed = Number(values.seed);
-const plans = values.github ? createGitHubPlans(seed) : createPlans(runs, seed);
+const redis = values.cluster ? "cluster" : values.sentinel ? "sentinel" : "alone";
+const plans = values.github
+  ? createGitHubPlans(seed)
+  : createPlans(runs, seed, redis === "alone" ? FAULTS : FAILOVERS);
+/** The options that repeat a run. */
+const kind = ["github", "cluster", "sentinel"].flatMap((name) =>
+  values[name as "github"] ? [`--${name} `] : [],
+);
 const numbered = plans.map((plan, index) => ({ number: index + 1, plan }));
 const queue =
   values.only === undefined ? numbered : numbered.filter(({ number }) => number === Number(values.only));
@@ -40,7 +50,7 @@ if (outcomes.some(({ violations }) => violations.length > 0)) process.exitCode =
 
 /** Makes one run after another on its own servers. */
 async function work(): Promise<void> {
-  let lane = await openLane();
+  let lane = await openLane({ redis });
   for (let next = queue.shift(); next; next = queue.shift()) {
     const outcome = await tryRun(lane, next.plan);
     outcomes.push(outcome);
@@ -48,7 +58,7 @@ async function work(): Promise<void> {
     // What a fault broke must not affect the next run.
     if (outcome.violations.length > 0) {
       await lane.close();
-      lane = await openLane();
+      lane = await openLane({ redis });
     }
   }
   await lane.close();
@@ -63,6 +73,7 @@ async function tryRun(lane: Lane, plan: Plan): Promise<Outcome> {
       plan,
       violations: [{ kind: "broken job", text }],
       decisions: 0,
+      gone: 0,
       dispatches: 0,
       unknown: 0,
       recoveryMs: 0,
@@ -74,7 +85,7 @@ async function tryRun(lane: Lane, plan: Plan): Promise<Outcome> {
 function report(number: number, { plan, violations }: Outcome): void {
   if (violations.length === 0) return;
   console.log(
-    `run ${number} (again: ${values.github ? "--github" : `--runs ${runs}`} --seed ${seed} --only ${number}): ${JSON.stringify(plan)}`,
+    `run ${number} (again: ${kind.join("")}--runs ${runs} --seed ${seed} --only ${number}): ${JSON.stringify(plan)}`,
   );
   for (const { kind, text } of violations) console.log(`   ${kind}: ${text}`);
 }

@@ -6,6 +6,7 @@ import { createLogger } from "../../src/process/logger.ts";
 import { openQueue } from "../../src/redis/open-queue.ts";
 import { auditLatest, type Observation, type ObservedDecision } from "./auditor.ts";
 import type { Sandbox } from "./sandbox.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 export interface SentEvent {
   eventRunId: string;
@@ -89,11 +90,7 @@ async function countWaiting(sandbox: Sandbox): Promise<number> {
 export async function observe(
   sandbox: Sandbox,
   sent: SentEvent[],
-  {
-    hasGuard,
-    wasRedisEmptied,
-    doublesRuns,
-  }: Pick<Observation, "hasGuard" | "wasRedisEmptied" | "doublesRuns">,
+  { hasGuard, mayRedisForget, doublesRuns }: Pick<Observation, "hasGuard" | "mayRedisForget" | "doublesRuns">,
 ): Promise<Omit<Observation, "leaks" | "unverified">> {
   const events = await sandbox.sql<Observation["events"][number]>(
     `SELECT event_run_id AS "eventRunId", run_id AS "runId", floor(extract(epoch FROM received_at) * 1000)::float8 AS "receivedAt"
@@ -101,8 +98,8 @@ export async function observe(
   );
   const prefix = sandbox.settings["REDIS_PREFIX"];
   const keysLeft = [
-    ...(await sandbox.redis.keys(`${prefix}:decision-lock:*`)),
-    ...(await sandbox.redis.keys(`${prefix}:follow-up:*`)),
+    ...(await listKeys(sandbox.redis, `${prefix}:decision-lock:*`)),
+    ...(await listKeys(sandbox.redis, `${prefix}:follow-up:*`)),
   ];
   const jobs = await withQueues(sandbox, (queues) => readJobs(queues, sent));
   const latest = await withQueues(sandbox, (queues) => readDecisions(sandbox, queues));
@@ -118,7 +115,7 @@ export async function observe(
     doublesRuns,
     keysLeft,
     hasGuard,
-    wasRedisEmptied,
+    mayRedisForget,
   };
 }
 

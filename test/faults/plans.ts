@@ -50,7 +50,28 @@ export const FAULTS = [
   "Postgres cut off",
   "Postgres slow",
 ] as const;
-type Fault = (typeof FAULTS)[number];
+
+/** Faults of servers that replace each other: of a cluster, or of a master with a replica that sentinels watch. */
+export const FAILOVERS = [
+  "none",
+  "worker killed at a point",
+  "master killed",
+  "master suspended",
+  "master handed over",
+  "master killed, its replica behind",
+  "master killed, writes need a replica",
+] as const;
+export type Fault = (typeof FAULTS)[number] | (typeof FAILOVERS)[number];
+
+/** After these, Redis may lack what it had accepted. */
+const FORGETTING: readonly Fault[] = [
+  "Redis emptied",
+  "Redis emptied and worker killed",
+  "master killed",
+  "master suspended",
+  "master killed, its replica behind",
+];
+export const mayForget = (fault: Fault): boolean => FORGETTING.includes(fault);
 
 /** One run, as generated from a seed. */
 export interface Plan {
@@ -69,7 +90,7 @@ export interface Plan {
 }
 
 /** Returns the same plans for the same seed. Each fault occurs equally often. */
-export function createPlans(count: number, seed: number): Plan[] {
+export function createPlans(count: number, seed: number, faults: readonly Fault[] = FAULTS): Plan[] {
   const plan = fc.record({
     killAt: fc.constantFrom(...KILL_POINTS),
     nth: fc.integer({ min: 1, max: 2 }),
@@ -83,7 +104,7 @@ export function createPlans(count: number, seed: number): Plan[] {
   });
   return fc
     .sample(plan, { numRuns: count, seed })
-    .map((plan, index) => ({ ...plan, fault: FAULTS[index % FAULTS.length] ?? "none" }));
+    .map((plan, index) => ({ ...plan, fault: faults[index % faults.length] ?? "none" }));
 }
 
 /** The steps between a decision and the end of its training. */

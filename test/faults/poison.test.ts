@@ -6,6 +6,7 @@ import { INBOX_JOBS } from "../../queues/names.ts";
 import { until } from "../support/world.ts";
 import { type Lane, openLane } from "./lane.ts";
 import type { Sandbox } from "./sandbox.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 const OTHERS = ["a", "b", "c", "d"];
 
@@ -63,7 +64,7 @@ describe("a job that kills its worker every time", () => {
       );
       expect(await sandbox.redis.zcard(`${gather}:failed`)).toBe(1);
       await until("the job's decision lock is released or has expired", async () => {
-        const keys = await sandbox.redis.keys(`${sandbox.settings["REDIS_PREFIX"]}:decision-lock:*`);
+        const keys = await listKeys(sandbox.redis, `${sandbox.settings["REDIS_PREFIX"]}:decision-lock:*`);
         return keys.length === 0;
       });
       const deaths = await supervisor.end();

@@ -4,15 +4,18 @@ import { injectFault } from "./inject-fault.ts";
 import type { Lane } from "./lane.ts";
 import { MISBEHAVIOURS } from "./misbehaviours.ts";
 import { observe, untilAtRest } from "./observe.ts";
-import type { Plan } from "./plans.ts";
+import { mayForget, type Plan } from "./plans.ts";
 import type { Sandbox, SandboxOptions } from "./sandbox.ts";
 import { findUnverified } from "./unverified.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 export interface Outcome {
   plan: Plan;
   violations: Violation[];
   decisions: number;
   dispatches: number;
+  /** Events that Redis had accepted and lost before Postgres had them. A violation, unless the fault makes Redis forget. */
+  gone: number;
   /** Dispatches that are left to an operator. */
   unknown: number;
   /** The time from the end of the fault (the restart, the server's return) to rest. */
@@ -44,7 +47,7 @@ export async function makeRun(
   await untilLocksExpire(sandbox);
   const observation = await observe(sandbox, sent, {
     hasGuard: plan.hasGuard,
-    wasRedisEmptied: plan.fault.startsWith("Redis emptied"),
+    mayRedisForget: mayForget(plan.fault),
     doublesRuns: MISBEHAVIOURS[plan.github].doublesRuns ?? false,
   });
   const unverified = await findUnverified(sandbox);
@@ -58,6 +61,7 @@ export async function makeRun(
     plan,
     violations,
     decisions: observation.decisions.length,
+    gone: sent.length - new Set(observation.events.map(({ eventRunId }) => eventRunId)).size,
     dispatches: observation.trainings.length,
     unknown: observation.dispatches.filter(({ state }) => state === "unknown").length,
     recoveryMs,
@@ -79,7 +83,7 @@ function sandboxOptions({ hasGuard, readingMs, fault, github }: Plan): SandboxOp
 async function untilLocksExpire(sandbox: Sandbox): Promise<void> {
   const deadline = Date.now() + Number(sandbox.settings["LOCK_TTL_MS"]);
   while (Date.now() < deadline) {
-    if ((await sandbox.redis.keys(`${sandbox.settings["REDIS_PREFIX"]}:decision-lock:*`)).length === 0)
+    if ((await listKeys(sandbox.redis, `${sandbox.settings["REDIS_PREFIX"]}:decision-lock:*`)).length === 0)
       return;
     await pause(50);
   }

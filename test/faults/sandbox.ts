@@ -1,12 +1,13 @@
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
-import { Redis } from "ioredis";
 import { parseConfig } from "../../src/config/config.ts";
 import type { EmbeddedServers } from "../../src/embedded/servers.ts";
 import { createLogger } from "../../src/process/logger.ts";
+import { openRedis, type RedisConnection } from "../../src/redis/target.ts";
 import { type Client as Producer, createClient } from "../../src/use-cases/client.ts";
 import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { queryOnce, withDatabase } from "../support/database-url.ts";
+import type { ReplicatedRedis } from "../support/replicated-redis.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
 import { findOpenConnections, findSecrets } from "./leaks.ts";
 import type { TcpProxy } from "./tcp-proxy.ts";
@@ -25,7 +26,7 @@ export interface SandboxOptions {
 export interface Sandbox {
   settings: Record<string, string>;
   producer: Producer;
-  redis: Redis;
+  redis: RedisConnection;
   /** The database, unaffected by faults. */
   directUrl: string;
   /** Queries Postgres directly, unaffected by faults. */
@@ -44,6 +45,7 @@ interface SandboxPlace {
   root: string;
   servers: EmbeddedServers;
   proxies: { postgres: TcpProxy; redis: TcpProxy };
+  replicated: ReplicatedRedis | null;
   directory: string;
   /** Every worker of the lane. */
   workers: WorkerProcess[];
@@ -51,7 +53,7 @@ interface SandboxPlace {
 }
 
 export async function openSandbox(place: SandboxPlace, options: SandboxOptions): Promise<Sandbox> {
-  const { servers, proxies, directory, name } = place;
+  const { servers, proxies, replicated, directory, name } = place;
   await queryOnce(servers.databaseUrl, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
   const directUrl = withDatabase(servers.databaseUrl, name);
   await queryOnce(
@@ -61,7 +63,7 @@ export async function openSandbox(place: SandboxPlace, options: SandboxOptions):
   const github = await startFakeGitHub(options.github);
   const settings = {
     DATABASE_URL: withDatabase(proxies.postgres.url, name),
-    REDIS_URL: proxies.redis.url,
+    ...(replicated?.settings ?? { REDIS_URL: proxies.redis.url }),
     REDIS_PREFIX: `{${name}}`,
     RATINGS_BUFFER_TABLE: "slow_buffer",
     MIN_BUFFER_SIZE: "0",
@@ -79,8 +81,13 @@ export async function openSandbox(place: SandboxPlace, options: SandboxOptions):
   };
   const silent = createLogger("silent");
   // The producer connects directly to Redis, because an event that was not accepted cannot be lost.
-  const producer = createClient({ ...parseConfig(settings), redisUrl: servers.redisUrl }, silent);
-  const redis = new Redis(servers.redisUrl);
+  const direct = parseConfig(replicated ? settings : { ...settings, REDIS_URL: servers.redisUrl });
+  const producer = createClient(direct, silent);
+  const redis = openRedis(direct, {
+    enableOfflineQueue: true,
+    retryStrategy: (attempt) => Math.min(2_000, 50 * attempt),
+    maxRedirections: Number.POSITIVE_INFINITY,
+  });
   redis.on("error", () => {});
   const workers: WorkerProcess[] = [];
   const logFile = createWriteStream(join(directory, `${name}.log`));
@@ -110,7 +117,7 @@ export async function openSandbox(place: SandboxPlace, options: SandboxOptions):
       await github.close();
       redis.disconnect();
       logFile.end();
-      leaks.push(...(await findOpenConnections(servers, name)));
+      leaks.push(...(await findOpenConnections(place, name)));
       await queryOnce(servers.databaseUrl, `DROP DATABASE ${name} WITH (FORCE)`);
       return leaks;
     },

@@ -35,7 +35,7 @@ export async function controlPostgres(url: string): Promise<ServerControl> {
 
 export async function controlRedis(url: string): Promise<ServerControl> {
   const ask = async (section: string, field: string): Promise<string> => {
-    const info = await probeRedis(url, (redis) => redis.info(section));
+    const info = await probeRedis({ redisUrl: url }, (redis) => redis.info(section));
     return new RegExp(`^${field}:(.*)$`, "m").exec(info)?.[1]?.trim() ?? "";
   };
   const program = await ask("server", "executable");
@@ -48,7 +48,7 @@ export async function controlRedis(url: string): Promise<ServerControl> {
         rootDrop: chooseRootDrop([dirname(dirname(file)), dirname(program)]),
         deathSignal: "SIGKILL",
       }),
-    isUp: () => probeRedis(url, (redis) => redis.ping()),
+    isUp: () => probeRedis({ redisUrl: url }, (redis) => redis.ping()),
   });
 }
 

@@ -1,6 +1,6 @@
 import { VIOLATIONS } from "./auditor.ts";
 import { MISBEHAVIOURS } from "./misbehaviours.ts";
-import { FAULTS } from "./plans.ts";
+import { FAILOVERS, FAULTS } from "./plans.ts";
 import type { Outcome } from "./runs.ts";
 
 const COLUMNS = [
@@ -10,6 +10,7 @@ const COLUMNS = [
   "decisions",
   "dispatches",
   "to a person",
+  "gone",
   "lost events",
   "duplicates",
   "other",
@@ -19,7 +20,7 @@ const COLUMNS = [
 
 /** The outcomes by fault, as a Markdown table. Recovery is from the end of the fault to rest. */
 export function formatTable(outcomes: Outcome[]): string {
-  return formatGroups(outcomes, FAULTS, ({ plan }) => plan.fault);
+  return formatGroups(outcomes, [...new Set([...FAULTS, ...FAILOVERS])], ({ plan }) => plan.fault);
 }
 
 /** The outcomes by the way in which GitHub misbehaved. */
@@ -61,6 +62,7 @@ function summarize(name: string, outcomes: Outcome[]): string[] {
     sum(({ decisions }) => decisions),
     sum(({ dispatches }) => dispatches),
     sum(({ unknown }) => unknown),
+    sum(({ gone }) => gone),
     count("lost event"),
     count("duplicate decision", "duplicate dispatch"),
     violations.length - count("lost event", "duplicate decision", "duplicate dispatch"),

@@ -139,10 +139,10 @@ describe("the inbox", () => {
 async function plant(stage: Stage, next: Stage, result: string): Promise<string> {
   const runId = createRunId();
   const prefix = world.config.redisPrefix;
-  const open = (name: string) => new Queue(name, { connection: { url: world.config.redisUrl }, prefix });
+  const open = (name: string) => new Queue(name, { connection: world.redis, prefix });
   const [following, queue] = [open(next), open(stage)];
   await following.pause();
-  const producer = new FlowProducer({ connection: { url: world.config.redisUrl }, prefix });
+  const producer = new FlowProducer({ connection: world.redis, prefix });
   await producer.add(buildFlow({ runId, model: "default", cause: "manual" }));
   await until("the stage is done", async () => (await queue.getJobState(runId)) === "completed");
   const children = `${prefix}:${next}:${runId}:processed`;

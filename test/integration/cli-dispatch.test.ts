@@ -4,6 +4,7 @@ import type { DecisionSummary } from "../../src/core/report/decision-summary.ts"
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { runScript } from "../support/process.ts";
 import { until } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -109,7 +110,7 @@ describe("npx retrigger dispatch", () => {
   it("works if no worker runs and Redis has lost the chain", async () => {
     world.github.next = ["401"];
     expect((await retrigger(["decide", "--wait"])).code).toBe(1);
-    await world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
+    await world.redis.del(await listKeys(world.redis, `${world.config.redisPrefix}:*`));
     const { code, stderr, stdout } = await retrigger(["dispatch", "retry", "1"]);
     expect({ code, stderr }).toEqual({
       code: 0,

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { addCheck, createWorld, holdTable, IN_THIS_DATABASE, until, type World } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 let world: World;
 afterEach(() => world.close());
@@ -46,7 +47,7 @@ describe("a run that is started again after it decided", () => {
     await addCheck(world);
     const { runId, decisionId } = await world.decide();
     // Redis has lost the chain, and a pending follow-up starts it again.
-    await world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
+    await world.redis.del(await listKeys(world.redis, `${world.config.redisPrefix}:*`));
     const jobId = await world.client.send(INBOX_JOBS.followup, {
       model: "default",
       runId,

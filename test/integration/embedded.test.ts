@@ -156,11 +156,15 @@ describe("the Redis of docker-compose.yml", () => {
     });
     const url = `redis://:${password}@127.0.0.1:${port}`;
     server = { url, stop: () => stopProcess(child, "SIGTERM") };
-    await waitUntilUp({ child, output: () => "" }, () => probeRedis(url, (redis) => redis.ping()));
-    expect(await failureOf(probeRedis(`redis://127.0.0.1:${port}`, (redis) => redis.get("key")))).toContain(
-      "NOAUTH",
+    await waitUntilUp({ child, output: () => "" }, () =>
+      probeRedis({ redisUrl: url }, (redis) => redis.ping()),
     );
-    expect(await probeRedis(url, (redis) => redis.config("GET", "maxmemory-policy"))).toContain("noeviction");
+    expect(
+      await failureOf(probeRedis({ redisUrl: `redis://127.0.0.1:${port}` }, (redis) => redis.get("key"))),
+    ).toContain("NOAUTH");
+    expect(await probeRedis({ redisUrl: url }, (redis) => redis.config("GET", "maxmemory-policy"))).toContain(
+      "noeviction",
+    );
     if (isLinux) expect(findProcesses(password)).toEqual([]);
   });
 });

@@ -1,13 +1,14 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 let world: World;
 afterEach(() => world.close());
 
 /** Deletes what FLUSHALL, or a restart without persistence, would delete; the keys of other tests stay. */
 async function emptyRedis(): Promise<void> {
-  const keys = await world.redis.keys(`${world.config.redisPrefix}:*`);
+  const keys = await listKeys(world.redis, `${world.config.redisPrefix}:*`);
   await world.redis.del(keys);
 }
 

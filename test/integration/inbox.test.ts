@@ -2,6 +2,7 @@ import { Queue } from "bullmq";
 import { afterEach, describe, expect, it } from "vitest";
 import { createRunId } from "../../queues/run-id.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 let world: World;
 afterEach(() => world.close());
@@ -27,7 +28,7 @@ describe("the inbox", () => {
   it("accepts an event from any BullMQ producer that knows the prefix and the queue's name", async () => {
     await startWorld();
     const producer = new Queue("drift_monitoring", {
-      connection: { url: world.config.redisUrl },
+      connection: world.redis,
       prefix: world.config.redisPrefix,
     });
     const job = await producer.add(EVENT, {
@@ -157,8 +158,8 @@ describe("events that arrive while a run is under way", () => {
     await startWorld();
     await world.decide();
     const left = async (): Promise<string[]> => [
-      ...(await world.redis.keys(`${world.config.redisPrefix}:decision-lock:*`)),
-      ...(await world.redis.keys(`${world.config.redisPrefix}:follow-up:*`)),
+      ...(await listKeys(world.redis, `${world.config.redisPrefix}:decision-lock:*`)),
+      ...(await listKeys(world.redis, `${world.config.redisPrefix}:follow-up:*`)),
     ];
     await until("the lock is free", async () => (await left()).length === 0);
   });

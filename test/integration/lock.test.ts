@@ -97,7 +97,7 @@ describe("the decision lock", () => {
 /** Keeps reports from being written until `resume`. */
 async function pauseSummarize() {
   const queue = new Queue("summarize", {
-    connection: { url: world.config.redisUrl },
+    connection: world.redis,
     prefix: world.config.redisPrefix,
   });
   await queue.pause();

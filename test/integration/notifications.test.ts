@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { signatureOf, signedHeaders } from "../support/signed-headers.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 const SECRET = "a secret of the webhook";
 
@@ -88,7 +89,7 @@ describe("notifications", () => {
       "webhook responded with status 410. Correct its URL in the settings",
     );
     // The address is a secret.
-    const keys = await world.redis.keys(`${world.config.redisPrefix}:notifications:*`);
+    const keys = await listKeys(world.redis, `${world.config.redisPrefix}:notifications:*`);
     const stored = await Promise.all(keys.map(async (key) => world.redis.hgetall(key).catch(() => ({}))));
     expect(JSON.stringify(stored)).not.toContain("token-of-slack");
   });

@@ -6,6 +6,7 @@ import {
   stopWhileActWaits,
 } from "../support/github-world.ts";
 import { addCheck, until, withQueue } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -14,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => closeGitHubWorld(world));
 
 const BAD = { queuedMs: 0, runningMs: 100, conclusion: "failure" };
-const emptyRedis = async () => world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
+const emptyRedis = async () => world.redis.del(await listKeys(world.redis, `${world.config.redisPrefix}:*`));
 const latest = async () => (await world.decisions()).at(-1);
 
 /** Fails a training, and waits for the decision that holds its alerts back. */

@@ -49,7 +49,7 @@ describe("a node of a cluster under a plain REDIS_URL", () => {
     for (const { code } of [service, doctor, emit]) expect(code).toBe(1);
     for (const text of [service.stderr, doctor.stdout, emit.stderr]) {
       expect(text).toContain(`Redis at 127.0.0.1:${node.port} is a node of a Redis Cluster`);
-      expect(text).toContain("Set REDIS_URL to a Redis outside of a cluster");
+      expect(text).toContain("Name its nodes in REDIS_CLUSTER_NODES, such as redis-1:6379");
     }
   });
 });

@@ -4,6 +4,7 @@ import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../suppor
 import { runScript, spawnScript } from "../support/process.ts";
 import { dumpRedis, dumpTables } from "../support/secrets.ts";
 import { createWorld, failureOf, until } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 const SECRETS = {
   GITHUB_TOKEN: FAKE_TOKEN,
@@ -64,7 +65,7 @@ describe("secrets", () => {
       await world.sql("ALTER TABLE drift_alerts RENAME TO gone");
       await world.decide().catch(() => {});
       await until("the notification of Slack has failed", async () => {
-        const keys = await world.redis.keys(`${world.config.redisPrefix}:notifications:slack-*`);
+        const keys = await listKeys(world.redis, `${world.config.redisPrefix}:notifications:slack-*`);
         const reasons = await Promise.all(
           keys.map((key) =>
             world.redis

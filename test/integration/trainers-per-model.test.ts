@@ -11,6 +11,7 @@ import { requireRemote } from "../../src/use-cases/settle-dispatch.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { signedHeaders } from "../support/signed-headers.ts";
 import { addCheck, createWorld, failureOf, until, withQueue, type World } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 const SECRET = "a secret of both sides";
 
@@ -189,7 +190,7 @@ describe("a model whose trainer was changed", () => {
       const same = await world.decide({ model: "same" });
       await until("both run", async () => (await rows()).every(({ state }) => state === "running"));
       await world.stopApps();
-      await world.redis.del(await world.redis.keys(`${world.config.redisPrefix}:*`));
+      await world.redis.del(await listKeys(world.redis, `${world.config.redisPrefix}:*`));
 
       status = { status: "completed", conclusion: "success" };
       const config = configOf({ changed: command(), same: polled });

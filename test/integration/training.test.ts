@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { spawnScript, untilOutput } from "../support/process.ts";
 import { addCheck, failureOf, until, withQueue } from "../support/world.ts";
+import { listKeys } from "../support/redis-keys.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -133,7 +134,7 @@ describe("a dispatched training", () => {
       queue.getJobCounts("delayed", "waiting", "failed", "completed"),
     );
     expect(counts).toMatchObject({ waiting: 0, failed: 0, completed: 0 });
-    const keys = await world.redis.keys(`${world.config.redisPrefix}:*`);
+    const keys = await listKeys(world.redis, `${world.config.redisPrefix}:*`);
     await world.redis.del(keys);
     await until(
       "it succeeded",

@@ -7,6 +7,7 @@ import { type Config, parseConfig } from "../../src/config/config.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { createWorld, type World } from "./world.ts";
+import { listKeys } from "./redis-keys.ts";
 
 const CHECKS_TABLE = "monitoring.drift_log";
 const BUFFER_TABLE = "monitoring.arrivals";
@@ -169,7 +170,7 @@ export function listDecisions(world: Pick<World, "sql">, model: string) {
 
 /** Deletes what FLUSHALL would delete; the keys of other tests stay. */
 export async function emptyRedis({ redis, config }: Pick<World, "redis" | "config">): Promise<void> {
-  const keys = await redis.keys(`${config.redisPrefix}:*`);
+  const keys = await listKeys(redis, `${config.redisPrefix}:*`);
   if (keys.length > 0) await redis.del(keys);
 }
 

@@ -21,7 +21,7 @@ export async function startRedisServer(settings: Record<string, string> = {}): P
   const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
   const server = spawnServer("redis-server", args, { rootDrop: null, deathSignal: "SIGKILL" });
   const url = `redis://127.0.0.1:${port}`;
-  await waitUntilUp(server, () => probeRedis(url, (redis) => redis.ping()));
+  await waitUntilUp(server, () => probeRedis({ redisUrl: url }, (redis) => redis.ping()));
   const admin = new Redis(url);
   return {
     url,

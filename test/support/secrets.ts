@@ -1,12 +1,13 @@
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "../../src/redis/target.ts";
+import { listKeys } from "./redis-keys.ts";
 
 /** Returns everything that Redis holds under a prefix as one text. */
-export async function dumpRedis(redis: Redis, prefix: string): Promise<string> {
-  const parts = await Promise.all((await redis.keys(`${prefix}:*`)).map((key) => dumpKey(redis, key)));
+export async function dumpRedis(redis: RedisConnection, prefix: string): Promise<string> {
+  const parts = await Promise.all((await listKeys(redis, `${prefix}:*`)).map((key) => dumpKey(redis, key)));
   return parts.join("\n");
 }
 
-async function dumpKey(redis: Redis, key: string): Promise<string> {
+async function dumpKey(redis: RedisConnection, key: string): Promise<string> {
   const type = await redis.type(key);
   const command = { hash: "HGETALL", string: "GET", stream: "XRANGE", list: "LRANGE", zset: "ZRANGE" }[type];
   const range = { stream: ["-", "+"], list: ["0", "-1"], zset: ["0", "-1"] }[type] ?? [];

@@ -2,7 +2,11 @@ import type { AppOptions } from "../../src/app.ts";
 import { until, withQueue, type World } from "./world.ts";
 
 /** Retries a stage of a run as Bull Board does, and waits until it has completed again. */
-export function retryStage(world: Pick<World, "config">, stage: string, runId: string): Promise<void> {
+export function retryStage(
+  world: Pick<World, "config" | "redis">,
+  stage: string,
+  runId: string,
+): Promise<void> {
   return withQueue(world, stage, async (queue) => {
     const job = await queue.getJob(runId);
     const before = job?.attemptsStarted ?? 0;

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { Queue } from "bullmq";
-import { Redis } from "ioredis";
 import pg from "pg";
 import { inject } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
@@ -11,10 +10,15 @@ import type { DecisionSummary } from "../../src/core/report/decision-summary.ts"
 import { SOURCE_TABLES } from "../../src/embedded/sample-data.ts";
 import { createSchemaClient } from "../../src/postgres/own-schema.ts";
 import { createLogger } from "../../src/process/logger.ts";
+import { openRedis, type RedisConnection } from "../../src/redis/target.ts";
 import { type Client, createClient } from "../../src/use-cases/client.ts";
 import { withDatabase } from "./database-url.ts";
+import { listKeys } from "./redis-keys.ts";
 import { SCHEMA_SETTING } from "./template.ts";
 import { dumpRedis, dumpTables } from "./secrets.ts";
+import { until } from "./until.ts";
+
+export { until } from "./until.ts";
 
 /** A separate database, with the source tables, and a queue prefix for one test. */
 export interface World {
@@ -22,7 +26,7 @@ export interface World {
   settings: Record<string, string>;
   config: Config;
   client: Client;
-  redis: Redis;
+  redis: RedisConnection;
   sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Starts the service in this process. */
   startApp(changes?: Partial<Config>, options?: AppOptions): Promise<App>;
@@ -54,7 +58,7 @@ export async function createWorld({
   const databaseUrl = withDatabase(inject("databaseUrl"), name);
   const allSettings = {
     DATABASE_URL: databaseUrl,
-    REDIS_URL: inject("redisUrl"),
+    ...(settings["REDIS_URL"] === undefined ? inject("redisSettings") : {}),
     REDIS_PREFIX: `{${name}}`,
     SCHEDULE: "off",
     PORT: "0",
@@ -77,7 +81,12 @@ export async function createWorld({
   if (isUnmigrated && !isEmpty) await pool.query(SOURCE_TABLES);
   const log = createLogger("silent");
   const client = createClient(config, log);
-  const redis = new Redis(config.redisUrl);
+  const redis = openRedis(config, {
+    enableOfflineQueue: true,
+    retryStrategy: (attempt) => Math.min(2_000, 50 * attempt),
+    maxRedirections: 100,
+  });
+  redis.on("error", () => {});
   const apps: App[] = [];
   let eventCount = 0;
   return {
@@ -114,7 +123,7 @@ export async function createWorld({
   };
 
   async function removeAll(): Promise<void> {
-    const keys = await redis.keys(`${config.redisPrefix}:*`);
+    const keys = await listKeys(redis, `${config.redisPrefix}:*`);
     if (keys.length > 0) await redis.del(keys);
     redis.disconnect();
     await pool.end();
@@ -174,30 +183,15 @@ export async function addCheck(
 
 /** Opens one of a world's queues while `use` runs. */
 export async function withQueue<T>(
-  { config }: Pick<World, "config">,
+  { config, redis }: Pick<World, "config" | "redis">,
   name: string,
   use: (queue: Queue) => Promise<T>,
 ): Promise<T> {
-  const queue = new Queue(name, { connection: { url: config.redisUrl }, prefix: config.redisPrefix });
+  const queue = new Queue(name, { connection: redis, prefix: config.redisPrefix });
   try {
     return await use(queue);
   } finally {
     await queue.close();
-  }
-}
-
-/** Waits until `check` returns something truthy, and returns that. */
-export async function until<T>(
-  what: string,
-  check: () => Promise<T>,
-  limitMs = 25_000,
-): Promise<NonNullable<T>> {
-  const deadline = Date.now() + limitMs;
-  for (;;) {
-    const result = await check();
-    if (result) return result;
-    if (Date.now() > deadline) throw new Error(`Not within ${limitMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 

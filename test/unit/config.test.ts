@@ -255,3 +255,62 @@ describe("the settings", () => {
     expect(faults.join()).not.toContain("hunter2");
   });
 });
+
+describe("the settings of a replicated Redis", () => {
+  const [CLUSTER, SENTINELS] = ["redis-1:6379, redis-2:6379", "sentinel-1:26379,[::1]:26380"];
+  const without = { DATABASE_URL: SERVERS.DATABASE_URL };
+
+  it("name the nodes or the sentinels, and need no REDIS_URL", () => {
+    expect(parseConfig({ ...without, REDIS_CLUSTER_NODES: CLUSTER })).toMatchObject({
+      redisUrl: "redis://redis-1:6379",
+      redisClusterNodes: [
+        { host: "redis-1", port: 6379 },
+        { host: "redis-2", port: 6379 },
+      ],
+    });
+    expect(parseConfig({ ...without, REDIS_SENTINELS: SENTINELS })).toMatchObject({
+      redisSentinels: [
+        { host: "sentinel-1", port: 26379 },
+        { host: "::1", port: 26380 },
+      ],
+      redisSentinelMaster: "mymaster",
+    });
+  });
+
+  it.each([
+    [{ REDIS_CLUSTER_NODES: CLUSTER, REDIS_SENTINELS: SENTINELS }, "are both set"],
+    [{ REDIS_CLUSTER_NODES: "redis-1" }, "REDIS_CLUSTER_NODES must be servers as host:port"],
+    [{ REDIS_SENTINELS: "a:1,b:70000" }, "REDIS_SENTINELS must be servers as host:port"],
+    [
+      { REDIS_CLUSTER_NODES: CLUSTER, REDIS_URL: "redis://localhost" },
+      "REDIS_URL names the host localhost, which is not in REDIS_CLUSTER_NODES: write redis-1 there",
+    ],
+    [
+      { REDIS_SENTINELS: SENTINELS, REDIS_URL: "redis://localhost" },
+      "REDIS_URL names the host localhost, which is not in REDIS_SENTINELS",
+    ],
+    [
+      { REDIS_CLUSTER_NODES: CLUSTER, REDIS_URL: "redis://redis-2/3" },
+      "REDIS_URL names the database 3: a cluster has only database 0",
+    ],
+  ])("are refused if they contradict each other: %j", (settings, fault) => {
+    expect(faultsOf({ ...without, ...settings })).toEqual([expect.stringContaining(fault)]);
+  });
+
+  it("take the login from a REDIS_URL that names one of the servers or the master", () => {
+    for (const REDIS_URL of ["rediss://u:p@mymaster", "rediss://u:p@sentinel-1", "rediss://u:p@[::1]:1"])
+      expect(faultsOf({ ...without, REDIS_SENTINELS: SENTINELS, REDIS_URL })).toEqual([]);
+  });
+
+  it("keep a password of the sentinels secret, and a login that was written into a list", () => {
+    const { secrets } = parseConfig({
+      ...without,
+      REDIS_SENTINELS: SENTINELS,
+      REDIS_SENTINEL_PASSWORD: "hunter2hunter2",
+    });
+    expect(secrets.get("REDIS_SENTINEL_PASSWORD")).toBe("hunter2hunter2");
+    expect(faultsOf({ ...without, REDIS_CLUSTER_NODES: "u:hunter2@redis-1:6379" }).join()).not.toContain(
+      "hunter2",
+    );
+  });
+});

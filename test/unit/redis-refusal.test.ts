@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { explainRefusal, findRefusalCode } from "../../src/redis/refusal.ts";
+import { explainRefusal, findRefusalCode, isServerAway } from "../../src/redis/refusal.ts";
 
 function reply(message: string, extra: object = {}): Error {
   return Object.assign(new Error(message), { name: "ReplyError" }, extra);
@@ -45,11 +45,43 @@ describe("errors with which Redis refuses a valid command", () => {
 
   it("name the address, the value and the remedy", () => {
     const fields = new Map([["maxmemory_human", "100.00M"]]);
-    expect(explainRefusal(reply(OOM), "redis.internal:6379", fields)).toMatchObject({
+    expect(
+      explainRefusal(reply(OOM), { address: "redis.internal:6379", isCluster: false }, fields),
+    ).toMatchObject({
       code: "REDIS_FULL",
       text: "Redis at redis.internal:6379 is full: its limit, maxmemory, is 100.00M",
       remedy: expect.stringContaining("Raise maxmemory") as string,
       isPermanent: false,
+    });
+  });
+});
+
+describe("replies of a cluster whose nodes change their roles", () => {
+  const cluster = { address: "redis-1:6379, redis-2:6379", isCluster: true };
+
+  it.each([
+    "MOVED 3999 127.0.0.1:6381",
+    "ASK 3999 127.0.0.1:6381",
+    "CLUSTERDOWN The cluster is down",
+    "TRYAGAIN x",
+  ])("%s is no refusal, and does not use up an attempt", (message) => {
+    expect(explainRefusal(reply(message), cluster)).toBeNull();
+    expect(isServerAway(reply(message))).toBe(true);
+  });
+
+  it.each([
+    "Too many Cluster redirections. Last error: ReplyError: CLUSTERDOWN Hash slot not served",
+    "Connection is closed.",
+    "Failed to refresh slots cache.",
+  ])("%s does not use up an attempt", (message) => {
+    expect(isServerAway(new Error(message))).toBe(true);
+  });
+
+  it("reveal that a server is no cluster", () => {
+    expect(explainRefusal(reply("ERR This instance has cluster support disabled"), cluster)).toMatchObject({
+      code: "REDIS_NO_CLUSTER",
+      remedy: expect.stringContaining("leave REDIS_CLUSTER_NODES out") as string,
+      isPermanent: true,
     });
   });
 });

@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "../../src/redis/target.ts";
 import { Acted, type Evaluated, type Gathered } from "../../queues/jobs.ts";
 import type { Stage } from "../../queues/names.ts";
 import { evaluate } from "../../src/core/evaluate.ts";
@@ -19,7 +19,7 @@ export interface Compaction {
 }
 
 export interface CompactionOptions {
-  connection: Redis;
+  connection: RedisConnection;
   prefix: string;
   /** What a run's decision was judged by; null if it has none that this version can read. */
   readBasis(runId: string): Promise<{ evidence: Evidence; policy: Policy } | null>;
@@ -69,7 +69,7 @@ interface Script {
   ): Promise<unknown>;
 }
 
-function defineScript(redis: Redis): Script {
+function defineScript(redis: RedisConnection): Script {
   redis.defineCommand("retriggerCompact", {
     numberOfKeys: 4,
     // A job may have been removed. One that started more than once keeps its log, which says why.

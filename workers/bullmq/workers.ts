@@ -1,11 +1,11 @@
 import { type Job, type Telemetry, Worker } from "bullmq";
-import type { Redis } from "ioredis";
 import { Acted, Evaluated, Gathered, type StageJob } from "../../queues/jobs.ts";
 import { INBOX, NOTIFICATIONS, type QueueName, STAGES, TRAINING } from "../../queues/names.ts";
 import { computeBackoffMs, computeRetention } from "../../queues/options.ts";
 import type { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { isSettledWithin } from "../../src/process/lifecycle.ts";
 import type { WorkMetrics } from "../../src/process/metrics.ts";
+import type { RedisConnection } from "../../src/redis/target.ts";
 import type { ManualRetry, StageOutput, StagePause } from "../stage.ts";
 import { createDeliveryProcessor, type DeliveryOptions } from "./delivery.ts";
 import { endFailedJob, type FailureOptions, withFailureNotice } from "./failures.ts";
@@ -33,7 +33,7 @@ export interface Processors
 
 export interface WorkerOptions
   extends FailureOptions, ForeignModelOptions, CompactionOptions, Pick<InboxOptions, "spreadMsOf"> {
-  connection: Redis;
+  connection: RedisConnection;
   /** How many runs Bull Board keeps. */
   historyRuns: number;
   /** Passed to BullMQ, which traces jobs with it. */

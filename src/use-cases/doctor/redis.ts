@@ -1,5 +1,4 @@
 import type { Queue } from "bullmq";
-import type { Redis } from "ioredis";
 import { forEachAtOnce, REQUESTS_AT_ONCE } from "../../../queues/at-once.ts";
 import { INBOX, QUEUES } from "../../../queues/names.ts";
 import { findNextFiring, type NextFiring } from "../../../queues/schedule.ts";
@@ -10,9 +9,11 @@ import type { Database } from "../../postgres/database.ts";
 import type { Logger } from "../../process/logger.ts";
 import { createServerState } from "../../process/server-state.ts";
 import { checkRedis, parseInfo } from "../../redis/check.ts";
-import { connectRedis, probeRedis, redisAddress } from "../../redis/connection.ts";
+import { connectRedis, probeRedis } from "../../redis/connection.ts";
 import { openQueue } from "../../redis/open-queue.ts";
+import { type RedisConnection, redisAddress } from "../../redis/target.ts";
 import { diagnoseJobs } from "./queues.ts";
+import { diagnoseServers, listOwnServers } from "./redis-servers.ts";
 import { diagnoseServices } from "./services.ts";
 
 /** Checks Redis, its settings, the workers and the schedules. */
@@ -22,11 +23,14 @@ export async function diagnoseRedis(
   log: Logger,
 ): Promise<Finding[]> {
   try {
-    const { state, findings } = await probeRedis(config.redisUrl, async (redis) => ({
+    const { state, findings } = await probeRedis(config, async (redis) => ({
       state: await checkRedis(redis, config),
-      findings: await diagnoseRedisSettings(redis),
+      findings: [
+        ...(await diagnoseServers(redis, config)),
+        ...(await diagnoseRedisSettings(await listOwnServers(redis, config.redisPrefix))),
+      ],
     }));
-    const responds = ok(`Redis at ${redisAddress(config.redisUrl)} responds`);
+    const responds = ok(`Redis at ${redisAddress(config)} responds`);
     if (state.kind === "away") throw state.error;
     if (state.kind === "refusing")
       return [responds, fault(state.refusal.text, state.refusal.remedy), ...findings];
@@ -41,7 +45,13 @@ export async function diagnoseRedis(
   }
 }
 
-async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
+/** The settings of each server; those that are alike are reported once. */
+async function diagnoseRedisSettings(servers: readonly RedisConnection[]): Promise<Finding[]> {
+  const findings = (await Promise.all(servers.map(diagnoseServerSettings))).flat();
+  return findings.filter(({ text }, index) => findings.findIndex((other) => other.text === text) === index);
+}
+
+async function diagnoseServerSettings(redis: RedisConnection): Promise<Finding[]> {
   const info = parseInfo(await redis.info());
   const valueOf = (name: string): string => info.get(name) ?? "";
   const version = valueOf("redis_version");
@@ -69,7 +79,7 @@ async function diagnoseRedisSettings(redis: Redis): Promise<Finding[]> {
 }
 
 /** The reply of CONFIG GET as "name value"; null if the provider forbids the command. */
-async function readSetting(redis: Redis, name: string): Promise<string | null> {
+async function readSetting(redis: RedisConnection, name: string): Promise<string | null> {
   const reply = await redis.config("GET", name).catch(() => null);
   return Array.isArray(reply) ? reply.join(" ") : null;
 }
@@ -79,7 +89,7 @@ async function diagnoseQueues(
   database: Pick<Database, "identify">,
   log: Logger,
 ): Promise<Finding[]> {
-  const connection = connectRedis(config.redisUrl, createServerState("Redis", log), { failFast: false });
+  const connection = connectRedis(config, createServerState("Redis", log), { failFast: false });
   const queues = QUEUES.map((name) => openQueue(name, { connection, prefix: config.redisPrefix }, log));
   try {
     const inbox = queues.find(({ name }) => name === INBOX) as Queue;

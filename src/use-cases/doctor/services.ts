@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Redis } from "ioredis";
+import type { RedisConnection } from "../../redis/target.ts";
 import type { Config } from "../../config/config.ts";
 import { concernsModels, printSettings } from "../../config/settings-print.ts";
 import { about, type Finding, ok, warning } from "../../core/finding.ts";
@@ -13,7 +13,7 @@ const REPLY_LIMIT_MS = 3_000;
 /** Compares the settings of the running services with those given here. */
 export async function diagnoseServices(
   config: Config,
-  redis: Redis,
+  redis: RedisConnection,
   database: Pick<Database, "identify">,
 ): Promise<Finding[]> {
   const id = randomUUID();

@@ -17,6 +17,7 @@ import {
   withQueue,
   type World,
 } from "../../support/world.ts";
+import { listKeys } from "../../support/redis-keys.ts";
 
 let world: World;
 let database: Database;
@@ -341,7 +342,7 @@ describe("a request whose jobs are no longer kept", () => {
     const { jobId } = json as { jobId: string };
     const { decision } = await untilDecided(jobId);
     expect(decision).not.toBeNull();
-    const keys = (await world.redis.keys(`${world.config.redisPrefix}:*`)).filter((key) =>
+    const keys = (await listKeys(world.redis, `${world.config.redisPrefix}:*`)).filter((key) =>
       key.includes((decision as unknown as { runId: string }).runId),
     );
     await world.redis.del(keys);

@@ -1,0 +1,59 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { runScript } from "../support/process.ts";
+import type { RedisProcess } from "../support/redis-process.ts";
+import { startRedisSentinel } from "../support/redis-sentinel.ts";
+import { READY } from "../support/redis-trouble.ts";
+import type { ReplicatedRedis } from "../support/replicated-redis.ts";
+import { startService } from "../support/service-process.ts";
+import { addCheck, createWorld, until, type World } from "../support/world.ts";
+
+let sentinel: ReplicatedRedis;
+let world: World;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  sentinel = await startRedisSentinel();
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
+  await world.close();
+});
+afterAll(() => sentinel.stop());
+
+describe("a service whose Redis is behind sentinels", () => {
+  it("is described by doctor: which master they name, and its replicas", async () => {
+    world = await createWorld({ settings: sentinel.settings });
+    const { stdout } = await runScript("src/cli.ts", ["doctor"], world.settings);
+    const { host, port } = await sentinel.findMaster("");
+    expect(stdout).toContain(`✅ The sentinels name ${host}:${port} as films, with 1 replica(s)`);
+    expect(stdout).toContain("✅ Redis accepts writes");
+  });
+
+  it.each([
+    ["killed", (master: RedisProcess) => master.kill()],
+    ["suspended, with its connections open", async (master: RedisProcess) => master.pause()],
+  ])("follows the sentinels to the new master when the old one is %s", async (_, end) => {
+    world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0", ...sentinel.settings } });
+    await addCheck(world);
+    const service = startService(world);
+    children.push(service.child);
+    const { readiness } = await service.untilReady();
+    await world.decide();
+    const master = await sentinel.findMaster("");
+    await end(master);
+    await until("it is not ready", async () => (await readiness()).status === 503);
+    await sentinel.untilReplaced(master, "");
+    await service.untilLogged("Redis is back");
+    await until("it is ready", async () => (await readiness()).status === 200);
+    expect(await readiness()).toEqual(READY);
+    expect((await world.decide()).reason).toBe("already_acted_on");
+    expect(service.warnings()).toEqual([expect.stringContaining("Redis is away")]);
+    master.resume();
+    await sentinel.heal();
+  });
+});
