@@ -2,6 +2,7 @@ import type pg from "pg";
 import { PermanentError, TransientError } from "../core/errors.ts";
 import type { Evidence } from "../core/evidence.ts";
 import { needsOf, type Policy, type PolicyNeeds } from "../core/policy.ts";
+import type { Tender } from "./counters/tender.ts";
 import { type EvidenceResult, type Shadowed, toEvidence, toShadowed } from "./evidence-result.ts";
 import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
 import { explainPostgresError } from "./explain-error.ts";
@@ -21,6 +22,8 @@ export interface EvidenceStoreOptions extends Pick<
   databaseUrl: string;
   /** The databases that models have of their own. */
   sourcePools: SourcePools;
+  /** Keeps the counters that are read. */
+  tender: Pick<Tender, "see">;
 }
 
 /** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
@@ -36,7 +39,13 @@ export interface GatheredEvidence {
 }
 
 /** Reads the source tables. */
-export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options }: EvidenceStoreOptions) {
+export function createEvidenceStore({
+  pool,
+  databaseUrl,
+  sourcePools,
+  tender,
+  ...options
+}: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
   const plans = createSourcePlans(columns, databaseUrl);
   const needsOfPolicy = createNeedsCache();
@@ -69,7 +78,9 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
             ? [{ type: "text", value: JSON.stringify(weighed) } as const, ...parameters.slice(1)]
             : parameters;
           const { rows } = await sendPrepared(pool, text, list, limitMs);
-          return rows[0]?.["evidence"] as EvidenceResult;
+          const result = rows[0]?.["evidence"] as EvidenceResult;
+          tender.see(result.buffer?.counter ?? null);
+          return result;
         },
       );
     if (remote.length === 0) return readOwn();

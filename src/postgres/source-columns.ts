@@ -28,9 +28,7 @@ export function createColumnCache(pool: pg.Pool): ColumnCache {
   const known = new Map<string, Promise<TableColumns | null>>();
 
   async function lookUp(table: string): Promise<TableColumns | null> {
-    const { rows } = await pool.query<ColumnRow>(selectColumns("to_regclass($1)"), [
-      quoteParts(table, (part) => pg.escapeIdentifier(part)),
-    ]);
+    const { rows } = await pool.query<ColumnRow>(selectColumns("to_regclass($1)"), [quoteForCatalog(table)]);
     return rows.length === 0 ? null : new Map(rows.map((row) => [row.name, toColumn(row)]));
   }
 
@@ -103,6 +101,11 @@ function kindOf({ baseType, category }: ColumnRow): ColumnKind {
 /** A table name from the settings as quoted SQL identifiers, so that its case is kept. */
 export function quoteTable(name: string): string {
   return quoteParts(name, quoteName);
+}
+
+/** The same as a value, for `to_regclass`. */
+export function quoteForCatalog(name: string): string {
+  return quoteParts(name, (part) => pg.escapeIdentifier(part));
 }
 
 function quoteParts(name: string, quote: (part: string) => string): string {
