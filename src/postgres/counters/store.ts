@@ -64,6 +64,14 @@ export function createCounterStore({ pool, databaseUrl }: CounterStoreOptions) {
             time?.type ?? null,
           ]);
           const counter = rows[0]?.id ?? 0;
+          await client.query(DEFINE, [
+            counter,
+            batch?.name ?? null,
+            batch?.type ?? null,
+            time?.name ?? null,
+            time?.type ?? null,
+            table.partitions.length > 0,
+          ]);
           for (const statement of createTriggers(counter, table)) await client.query(statement);
           await client.query(SAVE_SHAPE, [counter]);
           return counter;
@@ -78,7 +86,7 @@ export function createCounterStore({ pool, databaseUrl }: CounterStoreOptions) {
         const { rows } = await client.query<{ text: string; table: string }>(SELECT_REMOVALS, [counter.id]);
         const remove = async (): Promise<void> => {
           for (const { text } of rows) await client.query(text);
-          await client.query("SELECT retrigger_lock_counter($1)", [counter.id]);
+          await client.query("SELECT retrigger_drop_counter($1), retrigger_lock_counter($1)", [counter.id]);
           await client.query("DELETE FROM retraining_buffer_counts WHERE counter = $1", [counter.id]);
           await client.query("DELETE FROM retraining_buffer_counters WHERE id = $1", [counter.id]);
         };
@@ -106,6 +114,8 @@ function explain(error: unknown, databaseUrl: string): unknown {
 const INSERT = `
 INSERT INTO retraining_buffer_counters (table_oid, table_name, batch_column, time_column, time_type)
 VALUES ($1::int8::oid, $2, $3, $4, $5) RETURNING id::int4 AS id`;
+
+const DEFINE = "SELECT retrigger_define_counter($1, $2, $3::regtype, $4, $5::regtype, $6, current_user)";
 
 const SAVE_SHAPE = `
 UPDATE retraining_buffer_counters SET shape = retrigger_counter_shape(table_oid, id, batch_column, time_column) WHERE id = $1`;

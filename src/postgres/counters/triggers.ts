@@ -1,8 +1,6 @@
-import pg from "pg";
-import type { TableColumn } from "../source-columns.ts";
 import type { CountableTable } from "./inspect.ts";
 
-/** What is counted, and what the transition tables of its trigger are called in `retrigger_count_rows`. */
+/** What is counted, and what the transition tables of its trigger are called in `retrigger_define_counter`. */
 const EVENTS = {
   INSERT: "REFERENCING NEW TABLE AS new_rows",
   UPDATE: "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
@@ -14,21 +12,13 @@ const EVENTS = {
  * The statements that create the triggers of a counter. A statement's triggers run for the table that the statement names, and
  * only there; so each partition has its own, and no row is counted twice. ALWAYS: also for a session that replicates.
  */
-export function createTriggers(counter: number, { table, partitions, columns }: CountableTable): string[] {
-  const { batch, time } = columns;
-  const nameAndType = (column: TableColumn | undefined): string[] => [column?.name ?? "", column?.type ?? ""];
-  const args = [
-    String(counter),
-    ...nameAndType(batch),
-    ...nameAndType(time),
-    partitions.length === 0 ? "whole" : "part",
-  ].map((arg) => pg.escapeLiteral(arg));
+export function createTriggers(counter: number, { table, partitions }: CountableTable): string[] {
   return [table, ...partitions].flatMap((each) =>
     Object.entries(EVENTS).flatMap(([event, referencing]) => {
       const name = `retrigger_counter_${counter}_${event.toLowerCase()}`;
       return [
         `CREATE TRIGGER ${name} AFTER ${event} ON ${each} ${referencing}
-  FOR EACH STATEMENT EXECUTE FUNCTION retrigger_count_rows(${args.join(", ")})`,
+  FOR EACH STATEMENT EXECUTE FUNCTION retrigger_count_${counter}()`,
         `ALTER TABLE ${each} ENABLE ALWAYS TRIGGER ${name}`,
       ];
     }),
@@ -39,5 +29,5 @@ export function createTriggers(counter: number, { table, partitions, columns }: 
 export const SELECT_REMOVALS = `
 SELECT format('DROP TRIGGER %I ON %I.%I', tgname, nspname, relname) AS text, format('%I.%I', nspname, relname) AS table
 FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
-WHERE tgname LIKE 'retrigger\\_counter\\_' || $1 || '\\_%' AND tgfoid = 'retrigger_count_rows'::regproc
+WHERE tgname LIKE 'retrigger\\_counter\\_' || $1 || '\\_%'
 ORDER BY EXISTS (SELECT FROM pg_inherits WHERE inhrelid = tgrelid), tgrelid`;

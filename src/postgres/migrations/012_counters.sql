@@ -43,48 +43,69 @@ CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql
     SELECT pg_advisory_xact_lock(hashtextextended('retrigger counter ' || counter, 0))
 $$;
 
--- Counts what a statement changed: TG_ARGV has the counter, the names of the columns with the batch and the time ('' for none), and
--- their types. With the rights of its owner: whoever writes the counted table needs none here. It must not fail, or the user's
--- statement would: what it cannot count it marks as lost. No exception is caught, because that would take a subtransaction per
--- statement.
-CREATE FUNCTION retrigger_count_rows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- Creates the function that counts what a statement changed, for one counter: with its columns in it, so that Postgres plans it once
+-- per session and not once per statement. It has the rights of its owner: whoever writes the counted table needs none here. It must
+-- not fail, or the user's statement would: what it cannot count it marks as lost. No exception is caught, because that would take a
+-- subtransaction per statement.
+CREATE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
+    is_partitioned BOOLEAN, installer TEXT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $define$
 DECLARE
-    counter CONSTANT BIGINT := TG_ARGV[0];
-    batch CONSTANT TEXT := CASE TG_ARGV[1] WHEN '' THEN 'NULL::text' ELSE format('%I::text', TG_ARGV[1]) END;
-    earliest CONSTANT TEXT := CASE TG_ARGV[3] WHEN '' THEN 'NULL::text' ELSE format('min(%I)::text', TG_ARGV[3]) END;
-    latest CONSTANT TEXT := CASE TG_ARGV[3] WHEN '' THEN 'NULL::text' ELSE format('max(%I)::text', TG_ARGV[3]) END;
-    batches CONSTANT TEXT := 'SELECT ' || batch || ' AS batch, count(*) AS rows, ' || earliest || ' AS earliest, '
-        || latest || ' AS latest FROM %s '
-        || CASE TG_ARGV[1] WHEN '' THEN 'HAVING count(*) > 0' ELSE format('GROUP BY %I', TG_ARGV[1]) END;
+    name CONSTANT TEXT := 'retrigger_count_' || counter;
+    lost CONSTANT TEXT := 'INSERT INTO retraining_buffer_counts (counter, rows, is_lost) VALUES (' || counter || ', 0, true);';
+    from_ CONSTANT TEXT := 'SELECT ' || COALESCE(quote_ident(batch), 'NULL') || '::text AS batch, count(*) AS rows, '
+        || COALESCE('min(' || quote_ident(time_) || ')::text AS earliest, max(' || quote_ident(time_) || ')::text AS latest',
+            'NULL::text AS earliest, NULL::text AS latest') || ' FROM ';
+    group_ CONSTANT TEXT := COALESCE(' GROUP BY ' || quote_ident(batch), ' HAVING count(*) > 0');
+    added CONSTANT TEXT := '(' || from_ || 'new_rows' || group_ || ') AS added';
+    removed CONSTANT TEXT := '(' || from_ || 'old_rows' || group_ || ') AS removed';
+    columns CONSTANT TEXT[] := array_remove(ARRAY[
+        '(' || quote_literal(batch) || ', ' || batch_type::oid || ')',
+        CASE WHEN time_ IS DISTINCT FROM batch THEN '(' || quote_literal(time_) || ', ' || time_type::oid || ')' END], NULL);
+    body CONSTANT TEXT := '
+#variable_conflict use_column
 BEGIN
     -- A column may have been renamed, dropped or given another type since.
     IF (SELECT count(*) FROM pg_attribute WHERE attrelid = TG_RELID AND NOT attisdropped
-            AND (attname, format_type(atttypid, -1)) IN ((TG_ARGV[1], TG_ARGV[2]), (TG_ARGV[3], TG_ARGV[4])))
-        <> (CASE TG_ARGV[1] WHEN '' THEN 0 ELSE 1 END + CASE WHEN TG_ARGV[3] IN ('', TG_ARGV[1]) THEN 0 ELSE 1 END) THEN
-        INSERT INTO retraining_buffer_counts (counter, rows, is_lost) VALUES (counter, 0, true);
-    ELSIF TG_OP = 'INSERT' THEN
-        EXECUTE 'INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest) SELECT $1, * FROM ('
-            || format(batches, 'new_rows') || ') AS added' USING counter;
-    ELSIF TG_OP = 'DELETE' THEN
-        EXECUTE 'INSERT INTO retraining_buffer_counts (counter, batch, rows, gone_earliest, gone_latest)
-            SELECT $1, batch, -rows, earliest, latest FROM (' || format(batches, 'old_rows') || ') AS removed' USING counter;
-    ELSIF TG_OP = 'UPDATE' THEN
+            AND (attname, atttypid) IN (' || COALESCE(NULLIF(array_to_string(columns, ', '), ''), '(NULL, NULL)') || '))
+        <> ' || cardinality(columns) || ' THEN
+        ' || lost || '
+    ELSIF TG_OP = ''INSERT'' THEN
+        INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest) SELECT ' || counter || ', * FROM ' || added || ';
+    ELSIF TG_OP = ''DELETE'' THEN
+        INSERT INTO retraining_buffer_counts (counter, batch, rows, gone_earliest, gone_latest)
+        SELECT ' || counter || ', batch, -rows, earliest, latest FROM ' || removed || ';
+    ELSIF TG_OP = ''UPDATE'' THEN
         -- A batch that lost and got the same number of rows, from and to the same times, is what it was.
-        EXECUTE 'INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest, gone_earliest, gone_latest)
-            SELECT $1, COALESCE(added.batch, removed.batch), COALESCE(added.rows, 0) - COALESCE(removed.rows, 0),
-                added.earliest, added.latest, NULLIF(removed.earliest, added.earliest), NULLIF(removed.latest, added.latest)
-            FROM (' || format(batches, 'new_rows') || ') AS added FULL JOIN (' || format(batches, 'old_rows') || ') AS removed
-                ON COALESCE(added.batch, '''') = COALESCE(removed.batch, '''') AND (added.batch IS NULL) = (removed.batch IS NULL)
-            WHERE (added.rows, added.earliest, added.latest) IS DISTINCT FROM (removed.rows, removed.earliest, removed.latest)'
-            USING counter;
-    ELSIF TG_ARGV[5] = 'whole' AND current_setting('transaction_isolation') IN ('read committed', 'read uncommitted') THEN
-        PERFORM retrigger_lock_counter(counter);
-        EXECUTE 'DELETE FROM retraining_buffer_counts WHERE counter = $1' USING counter;
+        INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest, gone_earliest, gone_latest)
+        SELECT ' || counter || ', COALESCE(added.batch, removed.batch), COALESCE(added.rows, 0) - COALESCE(removed.rows, 0),
+            added.earliest, added.latest, NULLIF(removed.earliest, added.earliest), NULLIF(removed.latest, added.latest)
+        FROM ' || added || ' FULL JOIN ' || removed || '
+            ON COALESCE(added.batch, '''') = COALESCE(removed.batch, '''') AND (added.batch IS NULL) = (removed.batch IS NULL)
+        WHERE (added.rows, added.earliest, added.latest) IS DISTINCT FROM (removed.rows, removed.earliest, removed.latest);
+    ELSIF ' || (NOT is_partitioned)::text || ' AND current_setting(''transaction_isolation'') IN (''read committed'', ''read uncommitted'') THEN
+        PERFORM retrigger_lock_counter(' || counter || ');
+        DELETE FROM retraining_buffer_counts WHERE counter = ' || counter || ';
     ELSE
         -- A snapshot from before the TRUNCATE does not show every row that it removes; nor is it known what a partition had.
-        INSERT INTO retraining_buffer_counts (counter, rows, is_lost) VALUES (counter, 0, true);
+        ' || lost || '
     END IF;
     RETURN NULL;
+END ';
+BEGIN
+    -- Temporary tables of the caller come last. The texts of times must not depend on the writer's session; those of numbers do not.
+    EXECUTE 'CREATE FUNCTION ' || name || '() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '
+        || quote_ident(current_schema()) || ', pg_temp '
+        || CASE WHEN time_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype) THEN ''
+            ELSE 'SET datestyle = ISO SET timezone = UTC SET extra_float_digits = 1 ' END
+        || 'AS ' || quote_literal(body);
+    EXECUTE format('REVOKE ALL ON FUNCTION %I() FROM PUBLIC', name);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %I() TO %I', name, installer);
+END $define$;
+
+-- Drops it, and whatever triggers still use it.
+CREATE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    EXECUTE format('DROP FUNCTION IF EXISTS %I() CASCADE', 'retrigger_count_' || counter);
 END $$;
 
 -- What has to stay the same for the counts to be right: the table with its partitions, its columns and our triggers. Anything that
@@ -125,21 +146,20 @@ BEGIN
         ELSE 'table' END;
 END $$;
 
-REVOKE ALL ON FUNCTION retrigger_count_rows() FROM PUBLIC;
+-- Only who was granted it may have a table counted.
+REVOKE ALL ON FUNCTION retrigger_define_counter(BIGINT, TEXT, REGTYPE, TEXT, REGTYPE, BOOLEAN, TEXT), retrigger_drop_counter(BIGINT) FROM PUBLIC;
 DO $$
 BEGIN
-    -- Temporary tables of the caller come last.
-    EXECUTE format('ALTER FUNCTION retrigger_count_rows() SET search_path = %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION retrigger_define_counter SET search_path = %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION retrigger_drop_counter SET search_path = %I, pg_temp', current_schema());
 END $$;
--- The texts of times must not depend on the writer's session.
-ALTER FUNCTION retrigger_count_rows() SET datestyle = 'ISO';
-ALTER FUNCTION retrigger_count_rows() SET timezone = 'UTC';
-ALTER FUNCTION retrigger_count_rows() SET extra_float_digits = 1;
 
 -- Down Migration
 
--- With it go the triggers on the counted tables.
-DROP FUNCTION retrigger_count_rows() CASCADE;
+-- With the functions go the triggers on the counted tables.
+SELECT retrigger_drop_counter(id) FROM retraining_buffer_counters;
+DROP FUNCTION retrigger_drop_counter(BIGINT);
+DROP FUNCTION retrigger_define_counter(BIGINT, TEXT, REGTYPE, TEXT, REGTYPE, BOOLEAN, TEXT);
 DROP FUNCTION retrigger_counter_problem(retraining_buffer_counters);
 DROP FUNCTION retrigger_counter_shape(OID, BIGINT, TEXT, TEXT);
 DROP FUNCTION retrigger_lock_counter(BIGINT);

@@ -33,7 +33,7 @@ describe("npx retrigger counters", () => {
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain("No privilege");
     expect(refused.stderr).toContain("see docs/counters.md");
-    await world.sql(`GRANT EXECUTE ON FUNCTION retrigger_count_rows() TO ${role};
+    await world.sql(`GRANT EXECUTE ON FUNCTION retrigger_define_counter, retrigger_drop_counter TO ${role};
       GRANT SELECT, INSERT, UPDATE, DELETE ON retraining_buffer_counters, retraining_buffer_counts TO ${role}`);
     expect(await retrigger(["counters", "install"], settings)).toMatchObject({
       code: 0,
