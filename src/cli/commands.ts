@@ -3,6 +3,7 @@ import { createApprove, createReject } from "./approve.ts";
 import { createAudit } from "./audit.ts";
 import { createBacktest } from "./backtest.ts";
 import { createConfig } from "./config.ts";
+import { createCounters } from "./counters.ts";
 import { createDecide } from "./decide.ts";
 import { createDispatch } from "./dispatch.ts";
 import { createDoctor } from "./doctor.ts";
@@ -42,6 +43,7 @@ export const COMMANDS: readonly (() => Command)[] = [
   createOutcome,
   createParity,
   createPrune,
+  createCounters,
   createVerify,
   createShadow,
   createToken,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Counted } from "./counter.ts";
 
 /**
  * A figure of a source table. NULL, NaN, infinities and texts carry no information, so they all become null. -0 becomes 0, which is
@@ -204,6 +205,8 @@ export const Evidence = z.object({
     smallestSince: Figure.default(null),
     /** An earlier size, for the pace of growth; null if none is known. */
     earlier: z.object({ size: z.number().nonnegative(), at: z.string() }).nullable().default(null),
+    /** How it was counted; null if it was gathered by a version that did not say so. */
+    counted: Counted.nullable().default(null),
   }),
   /** Whether the guide's course is played, with its own tables and the mock trainer: some texts are meant for it only. */
   isGuide: z.boolean().default(true),

@@ -5,6 +5,8 @@ import type { Logger } from "../process/logger.ts";
 import { createServerState, type ServerState } from "../process/server-state.ts";
 import { createAuditStore } from "./audit.ts";
 import { createChangeStore } from "./changes.ts";
+import { createCounterStore } from "./counters/store.ts";
+import { createTender } from "./counters/tender.ts";
 import { createDecisionExport } from "./decision-export.ts";
 import { createDecisionLog } from "./decision-log.ts";
 import { createDecisionStore } from "./decisions.ts";
@@ -74,6 +76,7 @@ export function createDatabase(
     pool,
     databaseUrl,
     sourcePools: createSourcePools(log),
+    tender: createTender(databaseUrl, log),
     timeZone,
     evidenceMaxAgeSeconds,
     flightLimitSeconds: computeFlightLimitMs(timing.lostAfterMs) / 1000,
@@ -112,6 +115,7 @@ export function createDatabase(
     ...createParityStore(options),
     ...createPruneStore(options),
     ...createVerificationStore(options),
+    ...createCounterStore(options),
     /** Checks that the database can be reached. */
     async ping(): Promise<void> {
       await pool.query("SELECT 1");
@@ -126,7 +130,7 @@ export function createDatabase(
   };
   const state = createServerState("Postgres", log);
   const close = async (): Promise<void> => {
-    await Promise.all([options.sourcePools.close(), pool.end()]);
+    await Promise.all([options.tender.close(), options.sourcePools.close(), pool.end()]);
   };
   return { ...observeCalls(methods, { pool, databaseUrl, state }), ownSchema: databaseSchema ?? null, close };
 }

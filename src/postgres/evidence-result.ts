@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Counted, CounterProblem } from "../core/counter.ts";
 import { formatDuration } from "../core/duration.ts";
 import { SourceError } from "../core/errors.ts";
 import { Evidence, EVIDENCE_LIMITS } from "../core/evidence.ts";
@@ -19,7 +20,14 @@ export interface EvidenceResult {
   /** The training that was for a check, by the check's id. */
   answered: readonly Answer[];
   failures: readonly Failure[];
-  buffer: { size: number; fresh: (Fresh & { rowDays: number }) | null };
+  buffer: {
+    size: number;
+    fresh: (Fresh & { rowDays: number }) | null;
+    /** The table's counter; null if it has none, or if it cannot say what is needed. */
+    counter: ReadCounter | null;
+    /** How much older the count is than the rest, in milliseconds, if models shared it. */
+    ageMs?: number | null;
+  };
   lastSuccess: {
     decisionId: number;
     at: string;
@@ -35,6 +43,16 @@ export interface EvidenceResult {
   signs?: { lastSeenAt: string | null; firstDecisionAt: string | null };
   /** The newest drift check, if the checks are in a database of their own. */
   newestCheckAt?: string | null;
+}
+
+/** A counter as the statement found it. */
+export interface ReadCounter {
+  id: number;
+  problem: CounterProblem | null;
+  /** How many changes it consists of. */
+  entries: number;
+  /** Whether the table itself had to say when a batch begins or ends. */
+  isOpen: boolean;
 }
 
 interface Answer {
@@ -143,7 +161,13 @@ function toBuffer(result: EvidenceResult, needs: PolicyNeeds, source: Sources) {
     earlier: findEarlier(result),
     grown: needs.growth ? findGrowth(result, source) : null,
     waiting: needs.waiting ? buffer.fresh : null,
+    counted: toCounted(buffer),
   };
+}
+
+function toCounted({ counter, ageMs = null }: EvidenceResult["buffer"]): z.input<typeof Counted> {
+  const problem = counter?.problem ?? null;
+  return { by: counter !== null && problem === null ? "counter" : "query", problem, ageMs };
 }
 
 function toTrainings(result: EvidenceResult, needs: PolicyNeeds, isShadows = false) {

@@ -102,6 +102,26 @@ export function buildSourceReading(reading: EvidenceReading, tables: Partial<Sou
   };
 }
 
+/** Counts the buffer alone, for models that share the count. The result has `takenAt`, the time of its snapshot. */
+export function buildCount(
+  reading: Pick<EvidenceReading, "timeZone">,
+  { buffer: table }: Partial<SourceTables>,
+): Statement {
+  if (!table) throw new Error("the source has no buffer in this database");
+  const parameters = createParameters();
+  const zone = parameters.text(reading.timeZone);
+  const own = {
+    zone,
+    lastTraining: "'-infinity'",
+    isRemote: false,
+    isSinceTraining: false,
+    growth: false,
+    waiting: false,
+  };
+  const { ctes, json } = buildBuffer(table, own, parameters);
+  return { text: assemble(ctes, { takenAt: "now()", buffer: json }), parameters: parameters.list };
+}
+
 /** Reads the clock and, before the source is read, since when its data is new. */
 export function buildStart(reading: Pick<EvidenceReading, "model" | "timeZone" | "trainer">): Statement {
   const parameters = createParameters();

@@ -2,15 +2,18 @@ import type pg from "pg";
 import { PermanentError, TransientError } from "../core/errors.ts";
 import type { Evidence } from "../core/evidence.ts";
 import { needsOf, type Policy, type PolicyNeeds } from "../core/policy.ts";
+import type { Tender } from "./counters/tender.ts";
 import { type EvidenceResult, type Shadowed, toEvidence, toShadowed } from "./evidence-result.ts";
-import { buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
+import { buildCount, buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
 import { explainPostgresError } from "./explain-error.ts";
+import type { Statement } from "./parameters.ts";
 import { sendPrepared } from "./prepared.ts";
 import { createColumnCache } from "./source-columns.ts";
 import { readRemoteEvidence } from "./remote-evidence.ts";
+import { createSharedCounts } from "./shared-counts.ts";
 import { createSourcePlans } from "./source-plans.ts";
 import type { SourcePools } from "./source-pools.ts";
-import { type JudgedSources, locateParts, type ModelSources } from "./source-tables.ts";
+import { type JudgedSources, locateParts, type ModelSources, type SourceTables } from "./source-tables.ts";
 
 export interface EvidenceStoreOptions extends Pick<
   EvidenceReading,
@@ -21,6 +24,8 @@ export interface EvidenceStoreOptions extends Pick<
   databaseUrl: string;
   /** The databases that models have of their own. */
   sourcePools: SourcePools;
+  /** Keeps the counters that are read. */
+  tender: Pick<Tender, "see">;
 }
 
 /** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
@@ -36,11 +41,19 @@ export interface GatheredEvidence {
 }
 
 /** Reads the source tables. */
-export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options }: EvidenceStoreOptions) {
+export function createEvidenceStore({
+  pool,
+  databaseUrl,
+  sourcePools,
+  tender,
+  ...options
+}: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
   const plans = createSourcePlans(columns, databaseUrl);
   const needsOfPolicy = createNeedsCache();
   const withShadow = createShadowCache();
+  const sharedCounts = createSharedCounts();
+  const inParts = createPartsCache();
 
   /** @param judged What the statement is built for, and kept with. */
   async function read(
@@ -60,27 +73,64 @@ export function createEvidenceStore({ pool, databaseUrl, sourcePools, ...options
       trainer: trainer.name,
     };
     const { own, remote } = locateParts(source);
+    const send = async ({ text, parameters }: Statement): Promise<EvidenceResult> => {
+      const { rows } = await sendPrepared(pool, text, parameters, limitMs);
+      const result = rows[0]?.["evidence"] as EvidenceResult;
+      tender.see(result.buffer?.counter ?? null);
+      return result;
+    };
     const readOwn = (weighed?: unknown[]): Promise<EvidenceResult> =>
       plans.read(
         { model, parts: own, config: judged },
         (tables) => buildEvidence(reading, tables),
-        async ({ text, parameters }) => {
+        ({ text, parameters }) => {
           const list = weighed
             ? [{ type: "text", value: JSON.stringify(weighed) } as const, ...parameters.slice(1)]
             : parameters;
-          const { rows } = await sendPrepared(pool, text, list, limitMs);
-          return rows[0]?.["evidence"] as EvidenceResult;
+          return send({ text, parameters: list });
         },
       );
+    const key = remote.length === 0 ? sharedCounts.keyOf(judged) : null;
+    if (key !== null) {
+      if (sharedCounts.isShared(key, model)) return readSharing(key);
+      const startedAt = performance.now();
+      const result = await readOwn();
+      sharedCounts.learn(key, { model, elapsedMs: performance.now() - startedAt, isCountAlone: false });
+      return result;
+    }
     if (remote.length === 0) return readOwn();
     const parts = { reading, config: judged, parts: remote, limitMs, readOwn };
     return readRemoteEvidence({ pool, pools: sourcePools, ...parts });
+
+    /**
+     * With a count that begins no earlier than now. The time of the evidence is that of the count, the older of its two snapshots,
+     * so that a decision covers no event that it has not seen.
+     */
+    async function readSharing(key: string): Promise<EvidenceResult> {
+      const { buffer, rest } = inParts(judged);
+      // A model that is read with a short limit must not wait for a count with a longer one.
+      const counted = await sharedCounts.join(`${limitMs} ${key}`, async () => {
+        const startedAt = performance.now();
+        const statement = (tables: Partial<SourceTables>): Statement => buildCount(reading, tables);
+        const result = await plans.read({ model, parts: ["buffer"], config: buffer }, statement, send);
+        sharedCounts.learn(key, { model, elapsedMs: performance.now() - startedAt, isCountAlone: true });
+        return result;
+      });
+      const others = own.filter((part) => part !== "buffer");
+      const result = await plans.read(
+        { model, parts: others, config: rest },
+        (tables) => buildEvidence(reading, tables),
+        send,
+      );
+      const ageMs = Math.max(0, Date.parse(result.takenAt) - Date.parse(counted.takenAt));
+      return { ...result, buffer: { ...counted.buffer, ageMs }, takenAt: counted.takenAt };
+    }
   }
 
   /**
    * Reads all the evidence for a decision with one statement: one snapshot, one round trip. The database compares
    * all times, on its own clock. The columns of the source tables are looked up before the first time. A source in
-   * another database takes two more round trips.
+   * another database takes two more round trips, and a slow count that several models share takes one.
    *
    * @param limitMs After this long the server cancels a query: TransientError READING_TOO_SLOW.
    * @throws SourceError that names each table or column that is missing, and its place in the settings.
@@ -141,6 +191,16 @@ function createShadowCache(): (config: ModelSources, shadow: Policy) => JudgedSo
     const judged = known.get(config) ?? { policy: config.policy, source: config.source, shadowToo };
     known.set(config, judged);
     return judged;
+  };
+}
+
+/** What the two statements are kept with that read the buffer and the rest. */
+function createPartsCache(): (config: JudgedSources) => Record<"buffer" | "rest", JudgedSources> {
+  const known = new WeakMap<JudgedSources, Record<"buffer" | "rest", JudgedSources>>();
+  return (config) => {
+    const parts = known.get(config) ?? { buffer: { ...config }, rest: { ...config } };
+    known.set(config, parts);
+    return parts;
   };
 }
 

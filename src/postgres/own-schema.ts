@@ -1,5 +1,5 @@
 import pg from "pg";
-import { OWN_TABLES } from "./own-tables.ts";
+import { OWN_FUNCTIONS, OWN_TABLES } from "./own-tables.ts";
 
 /** The schema of our tables, by pool; the connection's search path finds them if there is none. */
 const schemas = new WeakMap<pg.Pool, string>();
@@ -40,6 +40,8 @@ function qualifyStatement(statement: unknown, qualify: (sql: string) => string):
 /** Texts, quoted identifiers and comments are skipped; so is a name that has a schema or a table before it. */
 const NAMES = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|(?<![\w$.])retr(?:aining|igger)_\w+/g;
 
+const OWN_NAMES: ReadonlySet<string> = new Set([...Object.keys(OWN_TABLES), ...OWN_FUNCTIONS]);
+
 const MOST_KEPT = 500;
 const LONGEST_KEPT = 10_000;
 
@@ -51,9 +53,7 @@ export function createQualifier(schema: string): (sql: string) => string {
   return (sql) => {
     const found = known.get(sql);
     if (found !== undefined) return found;
-    const qualified = sql.replaceAll(NAMES, (name) =>
-      Object.hasOwn(OWN_TABLES, name) ? prefix + name : name,
-    );
+    const qualified = sql.replaceAll(NAMES, (name) => (OWN_NAMES.has(name) ? prefix + name : name));
     if (known.size >= MOST_KEPT) known.clear();
     if (sql.length <= LONGEST_KEPT) known.set(sql, qualified);
     return qualified;

@@ -36,7 +36,7 @@ export function createColumnCache(pool: pg.Pool): ColumnCache {
   async function lookUp(table: string): Promise<TableColumns | null> {
     const { rows } = await pool.query<ColumnRow & { role: string }>(
       `SELECT *, current_user::text AS role FROM (${selectColumns("to_regclass($1)")}) AS columns`,
-      [quoteParts(table, (part) => pg.escapeIdentifier(part))],
+      [quoteForCatalog(table)],
     );
     role = rows[0]?.role ?? role;
     return rows.length === 0 ? null : new Map(rows.map((row) => [row.name, toColumn(row)]));
@@ -115,6 +115,11 @@ function kindOf({ baseType, category }: ColumnRow): ColumnKind {
 /** A table name from the settings as quoted SQL identifiers, so that its case is kept. */
 export function quoteTable(name: string): string {
   return quoteParts(name, quoteName);
+}
+
+/** The same as a value, for `to_regclass`. */
+export function quoteForCatalog(name: string): string {
+  return quoteParts(name, (part) => pg.escapeIdentifier(part));
 }
 
 function quoteParts(name: string, quote: (part: string) => string): string {

@@ -25,7 +25,7 @@ describe("npx retrigger", () => {
     expect(await retrigger(["migrate"])).toMatchObject({
       code: 0,
       stdout:
-        "Migrated: 001_decisions, 002_open_runs, 003_trainings, 004_codes_and_versions, 005_policies, 006_reports, 007_check_notes, 008_access, 009_pages, 010_owner_functions, 011_trust, 013_search_paths\n",
+        "Migrated: 001_decisions, 002_open_runs, 003_trainings, 004_codes_and_versions, 005_policies, 006_reports, 007_check_notes, 008_access, 009_pages, 010_owner_functions, 011_trust, 012_counters, 013_search_paths\n",
     });
     expect(await retrigger(["migrate"])).toMatchObject({ code: 0, stdout: "The tables are up to date.\n" });
   });

@@ -152,6 +152,7 @@ describe("migrations", () => {
       "009_pages",
       "010_owner_functions",
       "011_trust",
+      "012_counters",
       "013_search_paths",
     ]);
   });

@@ -85,6 +85,7 @@ export function createBufferPast(past: Past, { isMock }: Pick<ReplaySettings, "i
             : null,
         smallestSince: null,
         earlier: null,
+        counted: null,
       };
     },
   };

@@ -1,3 +1,4 @@
+import { describeCounted } from "../../core/counter.ts";
 import type { Evidence } from "../../core/evidence.ts";
 import { formatCount, formatRatio, formatScore } from "../../core/format.ts";
 import type { CheckRow } from "../../postgres/pages/check-history.ts";
@@ -9,6 +10,7 @@ import { Time } from "./time.tsx";
 /** The buffer by batch, each with its share of the largest one. */
 export function BufferTable({ evidence: { buffer }, now }: { evidence: Evidence; now: number }) {
   const { batches, size, batchCount, unit } = buffer;
+  const counted = describeCounted(buffer.counted);
   const most = Math.max(1, ...batches.map(({ ratings }) => ratings));
   return (
     <>
@@ -19,6 +21,7 @@ export function BufferTable({ evidence: { buffer }, now }: { evidence: Evidence;
           !buffer.isSinceTraining &&
           `, ${formatCount(buffer.grown)} of them since the last successful training`}
       </p>
+      {counted !== null && <p class="soft">{`${counted}.`}</p>}
       {batches.length > 0 && (
         <Table label="Batches" columns={["Batch", { label: unit, isNumber: true }, "Size", "Newest"]}>
           {batches.map(({ batch, ratings, latestRating }) => (

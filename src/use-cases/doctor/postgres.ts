@@ -4,6 +4,7 @@ import { about, fault, type Finding, ok } from "../../core/finding.ts";
 import type { Database } from "../../postgres/database.ts";
 import { databaseAddress } from "../../postgres/explain-error.ts";
 import type { PartInspection, SourceInspection } from "../../postgres/inspection/inspect.ts";
+import { describeCounter } from "./counters.ts";
 import { describePart } from "./sources.ts";
 import { describeState } from "./states.ts";
 
@@ -93,6 +94,7 @@ async function diagnoseOwnTables(
     const overviews = await database.readModelOverviews(models);
     return [
       ok("Retrigger's tables are up to date"),
+      ...(await database.listCounters()).map(describeCounter),
       ...overviews.flatMap((overview) => {
         const config = models.get(overview.model);
         return config ? describeState(overview, config, buffers.get(overview.model)) : [];

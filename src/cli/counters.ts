@@ -1,0 +1,178 @@
+import { Command } from "commander";
+import { type ConfigWithoutRedis, parseConfigWithoutRedis } from "../config/config.ts";
+import { loadEnvironment } from "../config/environment.ts";
+import { describeProblem, REPAIR_COUNTER } from "../core/counter.ts";
+import { PermanentError } from "../core/errors.ts";
+import { formatCount, toPlain } from "../core/format.ts";
+import { wrapLine } from "../core/report/wrap.ts";
+import type { InstalledCounter } from "../postgres/counters/inspect.ts";
+import type { Difference } from "../postgres/counters/verify.ts";
+import type { Database } from "../postgres/database.ts";
+import {
+  type Installed,
+  installCounters,
+  listCounterStatus,
+  removeCounters,
+  type TableStatus,
+  type Verified,
+  verifyCounters,
+} from "../use-cases/counters.ts";
+import { audited } from "./audited.ts";
+import { withDatabase } from "./connections.ts";
+import { print, printNote } from "./output.ts";
+
+interface Options {
+  model?: string;
+  json?: true;
+}
+
+/** `retrigger counters ...` */
+export function createCounters(): Command {
+  const counters = new Command("counters").description(
+    "count a buffer table while it is written, so that decisions need not count its rows",
+  );
+  const add = (name: string, text: string, run: (options: Options) => Promise<void>): void => {
+    counters
+      .command(name)
+      .description(text)
+      .option("-m, --model <name>", "only the table of this model; every model's by default")
+      .option("--json", "print JSON")
+      .action(run);
+  };
+  add("install", "install triggers on the tables and count their rows once", install);
+  add("status", "list the tables, with their counters", status);
+  add("verify", "compare the counters with the rows; exit with 1 if they differ", verify);
+  add("remove", "remove the triggers and the counts", remove);
+  return counters;
+}
+
+async function install({ model, json }: Options): Promise<void> {
+  const tables = await withCounters(({ models }, database) =>
+    audited(database, { action: "counters install", target: model ?? "all models" }, () =>
+      installCounters(models, database, model ?? null, printNote),
+    ),
+  );
+  printAll(json, tables, tables.flatMap(installedLines));
+  // A model that was named is expected to get one.
+  if (model !== undefined && tables.some(({ outcome }) => outcome === "uncountable")) process.exitCode = 1;
+}
+
+async function status({ model, json }: Options): Promise<void> {
+  const tables = await withCounters(({ models }, database) =>
+    listCounterStatus(models, database, model ?? null),
+  );
+  printAll(json, tables, [HEADER, ...tables.flatMap(statusLines)]);
+}
+
+async function verify({ model, json }: Options): Promise<void> {
+  const verified = await withCounters(({ models }, database) =>
+    verifyCounters(models, database, model ?? null),
+  );
+  printAll(json, verified, verified.length === 0 ? [NO_COUNTERS] : verified.flatMap(verifiedLines));
+  if (verified.some(({ counter, differences }) => counter.problem !== null || differences.length > 0))
+    process.exitCode = 1;
+}
+
+async function remove({ model, json }: Options): Promise<void> {
+  const removed = await withCounters(({ models }, database) =>
+    audited(database, { action: "counters remove", target: model ?? "all models" }, () =>
+      removeCounters(models, database, model ?? null, printNote),
+    ),
+  );
+  const lines = removed.map(({ name }) => `Removed the counter of ${name}. Its rows are counted again.`);
+  printAll(json, removed, removed.length === 0 ? [NO_COUNTERS] : lines);
+}
+
+const NO_COUNTERS = "There are no counters. Install them with: npx retrigger counters install";
+
+async function withCounters<T>(
+  use: (config: ConfigWithoutRedis, database: Database) => Promise<T>,
+): Promise<T> {
+  const env = loadEnvironment();
+  if (env["RETRIGGER_URL"] !== undefined && env["DATABASE_URL"] === undefined)
+    throw new PermanentError(
+      "CONFIG",
+      "counters works on the database itself, not through the service of RETRIGGER_URL: set DATABASE_URL",
+    );
+  const config = parseConfigWithoutRedis(env);
+  return withDatabase(config, (database) => use(config, database));
+}
+
+function printAll(json: true | undefined, value: unknown, lines: readonly string[]): void {
+  if (json) print(JSON.stringify(value, null, 2));
+  else for (const line of lines.flatMap((each) => wrapLine(toPlain(each)))) print(line);
+}
+
+function installedLines({ table, outcome, reason, counter }: Installed): string[] {
+  const rows = formatCount(counter?.rows ?? 0);
+  switch (outcome) {
+    case "installed":
+      return [`✅ ${table}: installed, ${rows} rows`];
+    case "repaired":
+      return [`✅ ${table}: installed again, ${rows} rows`];
+    case "present":
+      return [`✅ ${table}: has a sound counter, ${rows} rows`];
+    case "uncountable":
+      return [`➖ ${table}: cannot have a counter: ${reason ?? ""}. Its rows are counted as before.`];
+    default:
+      return outcome satisfies never;
+  }
+}
+
+const HEADER = rowOf("TABLE", "MODELS", "ROWS", "COUNTER");
+
+function rowOf(table: string, models: string, rows: string, counter: string): string {
+  return `${table.padEnd(36)} ${models.padStart(6)} ${rows.padStart(14)}  ${counter}`;
+}
+
+function statusLines({ table, models, exactly, counter, uncountable }: TableStatus): string[] {
+  const rows = counter === null ? "-" : formatCount(counter.rows);
+  return [
+    rowOf(table, formatCount(models.length), rows, wordFor(counter)),
+    ...(uncountable === null ? [] : [`  It cannot have one: ${uncountable}.`]),
+    ...(counter === null ? [] : problemLines(counter)),
+    ...(counter !== null && exactly.length > 0
+      ? [
+          `  Counted row by row for ${listNames(exactly)}: only the rows say how many arrived since a training.`,
+        ]
+      : []),
+  ];
+}
+
+function wordFor(counter: InstalledCounter | null): string {
+  if (counter === null) return "none";
+  return counter.problem === null ? "sound" : "not sound";
+}
+
+function problemLines({ problem }: InstalledCounter): string[] {
+  if (problem === null) return [];
+  if (problem === "dropped")
+    return ["  The table was dropped. Remove it with: npx retrigger counters remove"];
+  return [`  It is not used, because ${describeProblem(problem)}. Install it again: ${REPAIR_COUNTER}`];
+}
+
+const MOST_NAMES = 5;
+
+function listNames(names: readonly string[]): string {
+  const rest = names.length - MOST_NAMES;
+  return names.slice(0, MOST_NAMES).join(", ") + (rest > 0 ? ` and ${formatCount(rest)} more` : "");
+}
+
+function verifiedLines({ counter, differences }: Verified): string[] {
+  if (counter.problem !== null) return [`⚠️  ${counter.name}: not compared`, ...problemLines(counter)];
+  if (differences.length === 0) return [`✅ ${counter.name}: equals its ${formatCount(counter.rows)} rows`];
+  return [
+    `❌ ${counter.name}: ${formatCount(differences.length)} batches differ`,
+    ...differences.map(describeDifference),
+    `   → npx retrigger counters remove, then ${REPAIR_COUNTER}`,
+  ];
+}
+
+function describeDifference({ batch, counted, actual, times }: Difference): string {
+  const name = batch ?? "(no batch)";
+  if (counted !== actual)
+    return `   ${name}: the counter has ${formatCount(counted)} rows, the table ${formatCount(actual)}`;
+  const list = (ends: readonly (string | null)[] = []): string =>
+    ends.map((end) => end ?? "none").join(" to ");
+  return `   ${name}: the counter has times from ${list(times?.counted)}, the table from ${list(times?.actual)}`;
+}

@@ -1,0 +1,45 @@
+import { z } from "zod";
+
+/** Why the counter of a table is not used, as the database says. */
+export const CounterProblem = z.enum(["filling", "partitions", "columns", "triggers", "table", "lost"]);
+export type CounterProblem = z.infer<typeof CounterProblem>;
+
+/** How the rows of a buffer were counted. */
+export const Counted = z.object({
+  /** `counter`: from what triggers of the table had added up; `query`: the rows themselves. */
+  by: z.enum(["counter", "query"]),
+  /** Why the table's counter was not used; null if it was, or if there is none. */
+  problem: CounterProblem.nullable().default(null),
+  /** How much older the count is than the rest of the evidence, because models shared it, in milliseconds; null if it is not. */
+  ageMs: z.number().nonnegative().nullable().default(null),
+});
+export type Counted = z.infer<typeof Counted>;
+
+const PROBLEMS: Readonly<Record<CounterProblem, string>> = {
+  filling: "its rows have not been counted once yet",
+  partitions: "a partition was added or removed",
+  columns: "a counted column was changed",
+  triggers: "a trigger of the counter was disabled, changed or removed",
+  table:
+    "the table became one that cannot be counted: a partition, unlogged, with row-level security, or replicated",
+  lost: "a change could not be counted, such as a TRUNCATE of one partition",
+};
+
+/** Why a counter is not sound, as a clause. */
+export function describeProblem(problem: CounterProblem): string {
+  return PROBLEMS[problem];
+}
+
+/** The command that makes a counter sound again. */
+export const REPAIR_COUNTER = "npx retrigger counters install";
+
+/** What people should know about how the buffer was counted; null if it was counted as ever. */
+export function describeCounted(counted: Counted | null): string | null {
+  if (counted === null) return null;
+  if (counted.by === "counter") return "Counted by the table's counter";
+  if (counted.problem !== null)
+    return `Counted row by row, because the table's counter is not sound: ${describeProblem(counted.problem)}. See: npx retrigger counters status`;
+  if (counted.ageMs !== null)
+    return `Counted once for several models, ${Math.round(counted.ageMs)} ms before the rest was read`;
+  return null;
+}

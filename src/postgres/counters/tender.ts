@@ -1,0 +1,63 @@
+import pg from "pg";
+import { messageOf } from "../../core/errors.ts";
+import type { Logger } from "../../process/logger.ts";
+import type { ReadCounter } from "../evidence-result.ts";
+import { findCounter } from "./inspect.ts";
+import { foldCounter, recount } from "./tend.ts";
+
+/** Adding up so many changes takes a millisecond or two. */
+const MOST_ENTRIES = 1_000;
+/** Counting the rows once more costs what a counter saves, so it is not done each time that rows are removed. */
+const PAUSE_MS = 10 * 60_000;
+
+/** Keeps counters short and exact, beside the decisions that read them. */
+export interface Tender {
+  /** Does what a counter needs, if anything. Returns at once. */
+  see(counter: ReadCounter | null): void;
+  close(): Promise<void>;
+}
+
+/**
+ * A counter that consists of many changes is folded. One that lost a change, or whose batches have lost their first or last row,
+ * is counted once more. It takes a connection of its own, one at a time in this process.
+ */
+export function createTender(databaseUrl: string, log: Logger): Tender {
+  const pausedUntil = new Map<number, number>();
+  let client: pg.Client | null = null;
+  let running: Promise<void> | null = null;
+
+  async function tend({ id, problem, isOpen }: ReadCounter): Promise<void> {
+    client = new pg.Client({ connectionString: databaseUrl, application_name: "retrigger counters" });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      const counter = await findCounter(client, id);
+      const act = problem === "lost" || isOpen ? recount : foldCounter;
+      await act(client, counter);
+    } catch (error) {
+      log.warn({ err: error, counter: id }, `a counter could not be tended: ${messageOf(error)}`);
+      pausedUntil.set(id, performance.now() + PAUSE_MS);
+    } finally {
+      await client.end();
+      client = null;
+      running = null;
+    }
+  }
+
+  return {
+    see(counter) {
+      if (counter === null || running !== null) return;
+      const { id, problem, entries, isOpen } = counter;
+      const needsRecount = problem === "lost" || (problem === null && isOpen);
+      const needsFold = problem === null && entries > MOST_ENTRIES;
+      if ((!needsRecount && !needsFold) || performance.now() < (pausedUntil.get(id) ?? 0)) return;
+      if (needsRecount) pausedUntil.set(id, performance.now() + PAUSE_MS);
+      running = tend(counter);
+    },
+    async close() {
+      // An unfinished count is given up: the server may still complete it.
+      await client?.end();
+      await running;
+    },
+  };
+}

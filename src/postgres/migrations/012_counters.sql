@@ -1,0 +1,168 @@
+-- Up Migration
+
+-- Which tables are counted while they are written.
+CREATE TABLE retraining_buffer_counters (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_oid OID NOT NULL,
+    table_name TEXT NOT NULL,
+    batch_column TEXT,
+    time_column TEXT,
+    time_type TEXT,
+    shape JSONB,
+    installed_by TEXT NOT NULL DEFAULT current_user,
+    installed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    filled_at TIMESTAMPTZ
+);
+COMMENT ON COLUMN retraining_buffer_counters.table_oid IS 'Stays the same if the table is renamed; a table that is created again has another one.';
+COMMENT ON COLUMN retraining_buffer_counters.table_name IS 'The name in the settings.';
+COMMENT ON COLUMN retraining_buffer_counters.shape IS 'What the table and its triggers looked like when they were installed: see retrigger_counter_shape.';
+COMMENT ON COLUMN retraining_buffer_counters.filled_at IS 'When the rows were counted that were there before; NULL: not yet.';
+CREATE UNIQUE INDEX retraining_buffer_counters_table
+    ON retraining_buffer_counters (table_oid, COALESCE(batch_column, ''), COALESCE(time_column, ''));
+
+-- What each statement changed; a batch's rows are the sum. Rows are only added, so writers neither wait for each other nor
+-- deadlock, under any isolation level; now and then Retrigger folds them. Times are texts, because their type is that of the column.
+CREATE TABLE retraining_buffer_counts (
+    counter BIGINT NOT NULL,
+    batch TEXT,
+    rows BIGINT NOT NULL,
+    earliest TEXT,
+    latest TEXT,
+    gone_earliest TEXT,
+    gone_latest TEXT,
+    is_lost BOOLEAN NOT NULL DEFAULT false
+);
+COMMENT ON COLUMN retraining_buffer_counts.rows IS 'Rows that were added, less those that were removed.';
+COMMENT ON COLUMN retraining_buffer_counts.earliest IS 'The earliest and the latest time of the rows that were added; gone_*: of those that were removed.';
+COMMENT ON COLUMN retraining_buffer_counts.is_lost IS 'A change could not be counted: the table has to be counted once more.';
+CREATE INDEX retraining_buffer_counts_counter ON retraining_buffer_counts (counter);
+CREATE INDEX retraining_buffer_counts_lost ON retraining_buffer_counts (counter) WHERE is_lost;
+
+-- The lock under which counts are taken out of the table: one session at a time does so.
+CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('retrigger counter ' || counter, 0))
+$$;
+
+-- Creates the function that counts what a statement changed, for one counter: with its columns in it, so that Postgres plans it once
+-- per session and not once per statement. It has the rights of its owner: whoever writes the counted table needs none here. It must
+-- not fail, or the user's statement would: what it cannot count it marks as lost. No exception is caught, because that would take a
+-- subtransaction per statement.
+CREATE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
+    is_partitioned BOOLEAN, installer TEXT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $define$
+DECLARE
+    name CONSTANT TEXT := 'retrigger_count_' || counter;
+    lost CONSTANT TEXT := 'INSERT INTO retraining_buffer_counts (counter, rows, is_lost) VALUES (' || counter || ', 0, true);';
+    from_ CONSTANT TEXT := 'SELECT ' || COALESCE(quote_ident(batch), 'NULL') || '::text AS batch, count(*) AS rows, '
+        || COALESCE('min(' || quote_ident(time_) || ')::text AS earliest, max(' || quote_ident(time_) || ')::text AS latest',
+            'NULL::text AS earliest, NULL::text AS latest') || ' FROM ';
+    group_ CONSTANT TEXT := COALESCE(' GROUP BY ' || quote_ident(batch), ' HAVING count(*) > 0');
+    added CONSTANT TEXT := '(' || from_ || 'new_rows' || group_ || ') AS added';
+    removed CONSTANT TEXT := '(' || from_ || 'old_rows' || group_ || ') AS removed';
+    columns CONSTANT TEXT[] := array_remove(ARRAY[
+        '(' || quote_literal(batch) || ', ' || batch_type::oid || ')',
+        CASE WHEN time_ IS DISTINCT FROM batch THEN '(' || quote_literal(time_) || ', ' || time_type::oid || ')' END], NULL);
+    body CONSTANT TEXT := '
+#variable_conflict use_column
+BEGIN
+    -- A column may have been renamed, dropped or given another type since.
+    IF (SELECT count(*) FROM pg_attribute WHERE attrelid = TG_RELID AND NOT attisdropped
+            AND (attname, atttypid) IN (' || COALESCE(NULLIF(array_to_string(columns, ', '), ''), '(NULL, NULL)') || '))
+        <> ' || cardinality(columns) || ' THEN
+        ' || lost || '
+    ELSIF TG_OP = ''INSERT'' THEN
+        INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest) SELECT ' || counter || ', * FROM ' || added || ';
+    ELSIF TG_OP = ''DELETE'' THEN
+        INSERT INTO retraining_buffer_counts (counter, batch, rows, gone_earliest, gone_latest)
+        SELECT ' || counter || ', batch, -rows, earliest, latest FROM ' || removed || ';
+    ELSIF TG_OP = ''UPDATE'' THEN
+        -- A batch that lost and got the same number of rows, from and to the same times, is what it was.
+        INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest, gone_earliest, gone_latest)
+        SELECT ' || counter || ', COALESCE(added.batch, removed.batch), COALESCE(added.rows, 0) - COALESCE(removed.rows, 0),
+            added.earliest, added.latest, NULLIF(removed.earliest, added.earliest), NULLIF(removed.latest, added.latest)
+        FROM ' || added || ' FULL JOIN ' || removed || '
+            ON COALESCE(added.batch, '''') = COALESCE(removed.batch, '''') AND (added.batch IS NULL) = (removed.batch IS NULL)
+        WHERE (added.rows, added.earliest, added.latest) IS DISTINCT FROM (removed.rows, removed.earliest, removed.latest);
+    ELSIF ' || (NOT is_partitioned)::text || ' AND current_setting(''transaction_isolation'') IN (''read committed'', ''read uncommitted'') THEN
+        PERFORM retrigger_lock_counter(' || counter || ');
+        DELETE FROM retraining_buffer_counts WHERE counter = ' || counter || ';
+    ELSE
+        -- A snapshot from before the TRUNCATE does not show every row that it removes; nor is it known what a partition had.
+        ' || lost || '
+    END IF;
+    RETURN NULL;
+END ';
+BEGIN
+    -- Temporary tables of the caller come last. The texts of times must not depend on the writer's session; those of numbers do not.
+    EXECUTE 'CREATE FUNCTION ' || name || '() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '
+        || quote_ident(current_schema()) || ', pg_temp '
+        || CASE WHEN time_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype) THEN ''
+            ELSE 'SET datestyle = ISO SET timezone = UTC SET extra_float_digits = 1 ' END
+        || 'AS ' || quote_literal(body);
+    EXECUTE format('REVOKE ALL ON FUNCTION %I() FROM PUBLIC', name);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %I() TO %I', name, installer);
+END $define$;
+
+-- Drops it, and whatever triggers still use it.
+CREATE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    EXECUTE format('DROP FUNCTION IF EXISTS %I() CASCADE', 'retrigger_count_' || counter);
+END $$;
+
+-- What has to stay the same for the counts to be right: the table with its partitions, its columns and our triggers. Anything that
+-- changes one of them changes the xmin of its row in the catalog, too.
+CREATE FUNCTION retrigger_counter_shape(table_ OID, counter BIGINT, batch TEXT, time_ TEXT) RETURNS JSONB
+    LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    tree OID[];
+BEGIN
+    WITH RECURSIVE below AS (
+        SELECT table_ AS id UNION ALL SELECT inhrelid FROM below JOIN pg_inherits ON inhparent = id
+    ) SELECT array_agg(id ORDER BY id) INTO tree FROM below;
+    RETURN jsonb_build_object(
+        'partitions', tree,
+        'kinds', (SELECT jsonb_agg(DISTINCT concat(relkind, relpersistence, relrowsecurity)) FROM pg_class WHERE oid = ANY (tree)),
+        'hasParent', EXISTS (SELECT FROM pg_inherits WHERE inhrelid = table_),
+        'isSubscribed', EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = ANY (tree)),
+        'columns', (SELECT jsonb_agg(concat_ws(' ', attrelid, attname, atttypid, xmin) ORDER BY attrelid, attname) FROM pg_attribute
+            WHERE attrelid = ANY (tree) AND NOT attisdropped AND attname IN (batch, time_)),
+        'triggers', (SELECT jsonb_agg(concat_ws(' ', tgrelid, oid, tgenabled, xmin) ORDER BY oid) FROM pg_trigger
+            WHERE tgrelid = ANY (tree) AND tgname LIKE 'retrigger\_counter\_' || counter || '\_%'));
+END $$;
+
+-- Why a counter must not be used now; NULL if it may.
+CREATE FUNCTION retrigger_counter_problem(counter retraining_buffer_counters) RETURNS TEXT LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    shape JSONB;
+BEGIN
+    IF counter.filled_at IS NULL THEN RETURN 'filling'; END IF;
+    shape := retrigger_counter_shape(counter.table_oid, counter.id, counter.batch_column, counter.time_column);
+    RETURN CASE
+        WHEN shape = counter.shape THEN
+            CASE WHEN EXISTS (SELECT FROM retraining_buffer_counts AS counts WHERE counts.counter = counter.id AND is_lost)
+                THEN 'lost' END
+        WHEN shape -> 'partitions' IS DISTINCT FROM counter.shape -> 'partitions' THEN 'partitions'
+        WHEN shape -> 'columns' IS DISTINCT FROM counter.shape -> 'columns' THEN 'columns'
+        WHEN shape -> 'triggers' IS DISTINCT FROM counter.shape -> 'triggers' THEN 'triggers'
+        ELSE 'table' END;
+END $$;
+
+-- Only who was granted it may have a table counted.
+REVOKE ALL ON FUNCTION retrigger_define_counter(BIGINT, TEXT, REGTYPE, TEXT, REGTYPE, BOOLEAN, TEXT), retrigger_drop_counter(BIGINT) FROM PUBLIC;
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION retrigger_define_counter SET search_path = %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION retrigger_drop_counter SET search_path = %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION retrigger_counter_problem SET search_path = %I, pg_temp', current_schema());
+END $$;
+
+-- Down Migration
+
+-- With the functions go the triggers on the counted tables.
+SELECT retrigger_drop_counter(id) FROM retraining_buffer_counters;
+DROP FUNCTION retrigger_drop_counter(BIGINT);
+DROP FUNCTION retrigger_define_counter(BIGINT, TEXT, REGTYPE, TEXT, REGTYPE, BOOLEAN, TEXT);
+DROP FUNCTION retrigger_counter_problem(retraining_buffer_counters);
+DROP FUNCTION retrigger_counter_shape(OID, BIGINT, TEXT, TEXT);
+DROP FUNCTION retrigger_lock_counter(BIGINT);
+DROP TABLE retraining_buffer_counts;
+DROP TABLE retraining_buffer_counters;

@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runScript } from "../../support/process.ts";
+import { addCheck, addRatings, createWorld, type World } from "../../support/world.ts";
+
+let world: World;
+const role = `films_owner_${process.pid}`;
+beforeAll(async () => {
+  world = await createWorld({ settings: { MIN_BUFFER_SIZE: "0" } });
+  await addCheck(world);
+  await addRatings(world, 1_000, "b1");
+  await addRatings(world, 1_000, "b2");
+});
+afterAll(async () => {
+  await world.sql(
+    `ALTER TABLE ratings_buffer OWNER TO CURRENT_USER; DROP OWNED BY ${role}; DROP ROLE ${role}`,
+  );
+  await world.close();
+});
+
+function retrigger(args: string[], settings: Record<string, string> = {}) {
+  return runScript("src/cli.ts", args, { ...world.settings, ...settings });
+}
+
+describe("npx retrigger counters", () => {
+  it("says which rights it lacks, and needs no more than those that the docs name", async () => {
+    await world.sql(`CREATE ROLE ${role} LOGIN PASSWORD 'films'; ALTER TABLE ratings_buffer OWNER TO ${role};
+      GRANT INSERT, SELECT, UPDATE ON retrigger_audit TO ${role}; GRANT SELECT ON retraining_buffer_counters, retraining_buffer_counts TO ${role}`);
+    const url = new URL(world.settings["DATABASE_URL"] ?? "");
+    url.username = role;
+    url.password = "films";
+    const settings = { DATABASE_URL: url.href };
+    const refused = await retrigger(["counters", "install"], settings);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("No privilege");
+    expect(refused.stderr).toContain("see docs/counters.md");
+    await world.sql(`GRANT EXECUTE ON FUNCTION retrigger_define_counter, retrigger_drop_counter TO ${role};
+      GRANT SELECT, INSERT, UPDATE, DELETE ON retraining_buffer_counters, retraining_buffer_counts TO ${role}`);
+    expect(await retrigger(["counters", "install"], settings)).toMatchObject({
+      code: 0,
+      stdout: "✅ ratings_buffer: installed, 2,000 rows\n",
+    });
+    expect(await retrigger(["counters", "remove"], settings)).toMatchObject({
+      code: 0,
+      stdout: "Removed the counter of ratings_buffer. Its rows are counted again.\n",
+    });
+  });
+
+  it("installs a counter, which report and doctor show, and verifies it", async () => {
+    await retrigger(["counters", "install"]);
+    expect((await retrigger(["counters", "install"])).stdout).toBe(
+      "✅ ratings_buffer: has a sound counter, 2,000 rows\n",
+    );
+    await addRatings(world, 10, "b3");
+    const { stdout } = await retrigger(["counters", "status"]);
+    expect(stdout).toMatch(/^ratings_buffer +1 +2,010 {2}sound$/m);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect((await retrigger(["counters", "verify"])).stdout).toBe(
+      "✅ ratings_buffer: equals its 2,010 rows\n",
+    );
+    const report = (await retrigger(["decide", "--dry-run"])).stdout;
+    expect(report).toContain("Current buffer size: 2,010 ratings\n   Counted by the table's counter\n");
+    expect((await retrigger(["doctor"])).stdout).toContain("✅ ratings_buffer has a counter: 2,010 rows");
+  });
+
+  it("names each batch that differs, and exits with 1", async () => {
+    await world.sql("UPDATE retraining_buffer_counts SET rows = rows + 1 WHERE batch = 'b1'");
+    await world.sql("UPDATE retraining_buffer_counts SET latest = '7' WHERE batch = 'b2'");
+    const { code, stdout } = await retrigger(["counters", "verify"]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("❌ ratings_buffer: 2 batches differ");
+    expect(stdout).toContain("b1: the counter has 1,001 rows, the table 1,000");
+    expect(stdout).toContain("b2: the counter has times from 1700000001 to 7, the table from 1700000001 to");
+  });
+
+  it("says what became of a counter that is not sound, and installs it again", async () => {
+    await world.sql("ALTER TABLE ratings_buffer DISABLE TRIGGER ALL");
+    const status = await retrigger(["counters", "status"]);
+    expect(status.stdout).toMatch(
+      /not sound\n {2}It is not used, because a trigger of the counter was disabled/,
+    );
+    expect((await retrigger(["counters", "verify"])).code).toBe(1);
+    const doctor = (await retrigger(["doctor"])).stdout;
+    expect(doctor).toContain("its counter is not sound: a trigger of the counter was disabled");
+    expect(doctor).toContain("→ npx retrigger counters install");
+    expect((await retrigger(["decide", "--dry-run"])).stdout).toContain("the table's counter is not sound");
+    expect((await retrigger(["counters", "install"])).stdout).toBe(
+      "✅ ratings_buffer: installed again, 2,010 rows\n",
+    );
+    expect((await retrigger(["counters", "verify"])).code).toBe(0);
+  });
+
+  it("says why a table cannot have one, and exits with 1 if that model was named", async () => {
+    await world.sql("CREATE VIEW few AS SELECT * FROM ratings_buffer LIMIT 10");
+    const { code, stdout } = await retrigger(["counters", "install", "--model", "default"], {
+      RATINGS_BUFFER_TABLE: "few",
+    });
+    expect(code).toBe(1);
+    expect(stdout).toContain("few: cannot have a counter: it is a view");
+    const json = await retrigger(["counters", "status", "--json"], { RATINGS_BUFFER_TABLE: "few" });
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { table: "few", models: ["default"], counter: null },
+      { table: "ratings_buffer", models: [], counter: { problem: null, rows: 2_010 } },
+    ]);
+    await retrigger(["counters", "remove"]);
+    expect(await world.sql("SELECT FROM retraining_buffer_counts")).toEqual([]);
+  });
+});

@@ -1,0 +1,270 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createCountersWorld, type CountersWorld } from "../../support/counters-world.ts";
+import { failureOf, until } from "../../support/world.ts";
+
+let counters: CountersWorld;
+let tables = 0;
+beforeAll(async () => {
+  counters = await createCountersWorld();
+});
+afterAll(() => counters.close());
+
+/** A table of the guide's shape with some ratings, and its counter. */
+async function createCounted(options = ""): Promise<string> {
+  const table = `buffer_${(tables += 1)}`;
+  await counters.world.sql(`CREATE TABLE ${table} (LIKE ratings_buffer) ${options}`);
+  if (options !== "") await addPartition(table, 0);
+  await addRows(table);
+  await counters.install(table);
+  expect((await counters.gather(table)).counted).toMatchObject({ by: "counter" });
+  return table;
+}
+
+async function addPartition(table: string, number: number): Promise<void> {
+  await counters.world.sql(
+    `CREATE TABLE ${table}_${number} PARTITION OF ${table} FOR VALUES FROM (${number * 1000}) TO (${number * 1000 + 1000})`,
+  );
+}
+
+async function addRows(table: string, batch = "b1"): Promise<void> {
+  await counters.world.sql(`INSERT INTO ${table} SELECT 1, 1, 3, n, $1 FROM generate_series(1, 100) AS n`, [
+    batch,
+  ]);
+}
+
+/** What counting the rows gives. */
+async function rowsOf(table: string, counted: object): Promise<object> {
+  const { size, batchCount, batches } = await counters.countRows(table);
+  return { size, batchCount, batches, counted };
+}
+
+const inSpiteOf = (problem: string) => ({ by: "query", problem });
+const byCounter = { by: "counter", problem: null };
+
+describe("a counter that cannot be relied on", () => {
+  it.each([
+    ["disabled", (name: string) => `DISABLE TRIGGER ${name}`],
+    [
+      "disabled and enabled again",
+      (name: string) => `DISABLE TRIGGER ${name}; ALTER TABLE buffer ENABLE TRIGGER ${name}`,
+    ],
+    [
+      "disabled and enabled again as it was",
+      (name: string) => `DISABLE TRIGGER ${name}; ALTER TABLE buffer ENABLE ALWAYS TRIGGER ${name}`,
+    ],
+  ])("is not used once a trigger was %s", async (_, change) => {
+    const { world } = counters;
+    const table = await createCounted();
+    const [row] = await world.sql<{ name: string }>(
+      "SELECT tgname AS name FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname LIKE '%insert'",
+      [table],
+    );
+    await world.sql(
+      `ALTER TABLE ${table} ${change(row?.name ?? "").replace("TABLE buffer", `TABLE ${table}`)}`,
+    );
+    await addRows(table);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, inSpiteOf("triggers")));
+  });
+
+  it("is not used once a trigger was dropped, and installing it again counts anew", async () => {
+    const { world, database, install } = counters;
+    const table = await createCounted();
+    await world.sql(
+      `DO $$ BEGIN EXECUTE (SELECT format('DROP TRIGGER %I ON ${table}', tgname) FROM pg_trigger
+         WHERE tgrelid = '${table}'::regclass AND tgname LIKE '%delete'); END $$`,
+    );
+    await world.sql(`DELETE FROM ${table} WHERE timestamp < 10`);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, inSpiteOf("triggers")));
+    const counter = (await database.listCounters()).find(({ name }) => name === table);
+    if (!counter) throw new Error("there is no counter");
+    await database.removeCounter(counter, () => {});
+    expect(await world.sql("SELECT FROM pg_trigger WHERE tgrelid = $1::regclass", [table])).toEqual([]);
+    await install(table);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+  });
+
+  it("is not used for a table that was created again, or took its name", async () => {
+    const { world, gather } = counters;
+    const table = await createCounted();
+    await world.sql(
+      `ALTER TABLE ${table} RENAME TO ${table}_old; CREATE TABLE ${table} (LIKE ratings_buffer)`,
+    );
+    await addRows(table, "b2");
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, { by: "query", problem: null }));
+    // The counter went with the table that it counts.
+    await addRows(`${table}_old`);
+    expect(await counters.gather(`${table}_old`)).toMatchObject(await rowsOf(`${table}_old`, byCounter));
+    await world.sql(`DROP TABLE ${table}, ${table}_old; CREATE TABLE ${table}_old (LIKE ratings_buffer)`);
+    expect(await gather(`${table}_old`)).toMatchObject({ size: 0, counted: { by: "query", problem: null } });
+  });
+
+  it("is not used once a partition was added or removed", async () => {
+    const { world } = counters;
+    const table = await createCounted("PARTITION BY RANGE (timestamp)");
+    await addPartition(table, 1);
+    await world.sql(`INSERT INTO ${table}_1 VALUES (1, 1, 3, 1500, 'b1')`);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, inSpiteOf("partitions")));
+    const other = await createCounted("PARTITION BY RANGE (timestamp)");
+    await world.sql(`ALTER TABLE ${other} DETACH PARTITION ${other}_0`);
+    expect(await counters.gather(other)).toMatchObject(await rowsOf(other, inSpiteOf("partitions")));
+  });
+
+  it("is not used once a column was renamed or rewritten, and stops nobody from writing", async () => {
+    const { world, gather } = counters;
+    const table = await createCounted();
+    await world.sql(`ALTER TABLE ${table} RENAME COLUMN batch_id TO batch`);
+    await addRows(table);
+    await world.sql(`ALTER TABLE ${table} RENAME COLUMN batch TO batch_id`);
+    expect(await gather(table)).toMatchObject({ size: 200, counted: { by: "query" } });
+    const other = await createCounted();
+    await world.sql(`ALTER TABLE ${other} ALTER COLUMN batch_id TYPE VARCHAR(50) USING upper(batch_id)`);
+    expect(await counters.gather(other)).toMatchObject(await rowsOf(other, inSpiteOf("columns")));
+  });
+
+  it("is not used for a table that a crash would empty, or that hides rows", async () => {
+    const { world } = counters;
+    const unlogged = await createCounted();
+    await world.sql(`ALTER TABLE ${unlogged} SET UNLOGGED`);
+    expect(await counters.gather(unlogged)).toMatchObject(await rowsOf(unlogged, inSpiteOf("table")));
+    const secured = await createCounted();
+    await world.sql(`ALTER TABLE ${secured} ENABLE ROW LEVEL SECURITY`);
+    expect(await counters.gather(secured)).toMatchObject(await rowsOf(secured, inSpiteOf("table")));
+  });
+
+  it("counts exactly where it lost a change, until its rows were counted once more", async () => {
+    const { world } = counters;
+    const table = await createCounted("PARTITION BY RANGE (timestamp)");
+    await world.sql(`INSERT INTO ${table} VALUES (1, 1, 3, 500, 'b2'); TRUNCATE ${table}_0`);
+    await world.sql(`INSERT INTO ${table} VALUES (1, 1, 3, 7, 'b3')`);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, inSpiteOf("lost")));
+    await untilCounted(table);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+  });
+});
+
+/** Gather has it counted once more, beside its decision. */
+async function untilCounted(table: string): Promise<void> {
+  await until("the counter is sound", async () => (await counters.gather(table)).counted?.by === "counter");
+}
+
+describe("a counter", () => {
+  it("counts what a replicating session writes", async () => {
+    const table = await createCounted();
+    const client = await counters.connect();
+    await client.query("SET session_replication_role = replica");
+    await client.query(`INSERT INTO ${table} VALUES (1, 1, 3, 5, 'b2')`);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+  });
+
+  it("is empty after a TRUNCATE, and full again if that is rolled back", async () => {
+    const { world, connect, gather } = counters;
+    const table = await createCounted();
+    const client = await connect();
+    await client.query(`BEGIN; TRUNCATE ${table}; INSERT INTO ${table} VALUES (1, 1, 3, 5, 'b2'); ROLLBACK`);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+    expect((await gather(table)).size).toBe(100);
+    await world.sql(`TRUNCATE ${table}`);
+    await world.sql(`INSERT INTO ${table} VALUES (1, 1, 3, 5, 'b2')`);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+    expect((await gather(table)).size).toBe(1);
+  });
+
+  it("does not trust a TRUNCATE by a transaction that does not see all rows", async () => {
+    const { connect, gather } = counters;
+    const table = await createCounted();
+    const client = await connect();
+    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    await addRows(table, "unseen");
+    await client.query(`TRUNCATE ${table}; COMMIT`);
+    expect(await gather(table)).toMatchObject({ size: 0, counted: inSpiteOf("lost") });
+  });
+
+  it("asks the table when a batch begins or ends, once its first or last row was removed, and counts it once more", async () => {
+    const { world, database } = counters;
+    const table = await createCounted();
+    await addRows(table, "b2");
+    await world.sql(`DELETE FROM ${table} WHERE batch_id = 'b1' AND timestamp < 50`);
+    await world.sql(`UPDATE ${table} SET timestamp = 60 WHERE batch_id = 'b2' AND timestamp = 100`);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+    const counter = (await database.listCounters()).find(({ name }) => name === table);
+    if (!counter) throw new Error("there is no counter");
+    await until("the batches end where the counter says", async () => {
+      const [row] = await world.sql<{ open: number }>(
+        "SELECT count(*)::int AS open FROM retraining_buffer_counts WHERE counter = $1 AND (gone_earliest IS NOT NULL OR gone_latest IS NOT NULL)",
+        [counter.id],
+      );
+      return row?.open === 0;
+    });
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+    expect(await database.verifyCounter(counter)).toEqual([]);
+  });
+
+  it("folds the changes that it consists of", async () => {
+    const { world, database } = counters;
+    const table = await createCounted();
+    const client = await counters.connect();
+    await client.query(
+      `DO $$ BEGIN FOR n IN 1..1500 LOOP INSERT INTO ${table} VALUES (1, 1, 3, n, 'b' || n % 3); END LOOP; END $$`,
+    );
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+    await until("it was folded", async () => {
+      const counter = (await database.listCounters()).find(({ name }) => name === table);
+      return counter !== undefined && counter.entries <= 4;
+    });
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+    expect(await world.sql(`SELECT FROM ${table}`)).toHaveLength(1600);
+  });
+
+  it("takes no rights of those who write the table, and gives them none", async () => {
+    const { world, database, connect } = counters;
+    const table = await createCounted();
+    const role = `writer_${table}_${process.pid}`;
+    await world.sql(
+      `CREATE ROLE ${role}; GRANT INSERT, SELECT ON ${table} TO ${role}; GRANT CREATE ON SCHEMA public TO ${role}`,
+    );
+    const client = await connect();
+    try {
+      await client.query(
+        `SET ROLE ${role}; CREATE TEMP TABLE retraining_buffer_counts (counter BIGINT, batch TEXT, rows BIGINT, earliest TEXT, latest TEXT)`,
+      );
+      await client.query(`INSERT INTO ${table} VALUES (1, 1, 3, 5, 'b2')`);
+      expect((await client.query("SELECT FROM pg_temp.retraining_buffer_counts")).rows).toEqual([]);
+      expect(await failureOf(client.query("SELECT FROM public.retraining_buffer_counts"))).toContain(
+        "permission denied",
+      );
+      await client.query("CREATE TABLE own (n INT)");
+      const counter = (await database.listCounters()).find(({ name }) => name === table);
+      const attached = client.query(
+        `CREATE TRIGGER t AFTER INSERT ON own REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION retrigger_count_${counter?.id}()`,
+      );
+      expect(await failureOf(attached)).toContain("permission denied for function");
+      expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+    } finally {
+      await client.query("RESET ROLE");
+      await world.sql(`DROP TABLE IF EXISTS own; DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    }
+  });
+});
+
+describe("a table that cannot have a counter", () => {
+  it("is one that has rows which no trigger sees, or that counts only some of its rows", async () => {
+    const { world, install } = counters;
+    await world.sql(`
+      CREATE VIEW buffer_view AS SELECT * FROM ratings_buffer;
+      CREATE UNLOGGED TABLE buffer_unlogged (LIKE ratings_buffer);
+      CREATE TABLE buffer_parent (LIKE ratings_buffer); CREATE TABLE buffer_child () INHERITS (buffer_parent);
+      CREATE TABLE buffer_numeric (batch_id NUMERIC, timestamp BIGINT);
+      CREATE TABLE buffer_collated (batch_id TEXT COLLATE "C", timestamp BIGINT)`);
+    expect(await failureOf(install("buffer_view"))).toContain("it is a view");
+    expect(await failureOf(install("buffer_unlogged"))).toContain("it is unlogged");
+    expect(await failureOf(install("buffer_parent"))).toContain("other tables inherit from it");
+    expect(await failureOf(install("buffer_child"))).toContain("inherits from another table");
+    expect(await failureOf(install("buffer_numeric"))).toContain(
+      "batch_id with the batch is of type numeric",
+    );
+    expect(await failureOf(install("buffer_collated"))).toContain("a collation of its own");
+    expect(await failureOf(install("ratings_buffer", { where: { batch_id: "b1" } }))).toContain(
+      "only rows with a certain",
+    );
+  });
+});
