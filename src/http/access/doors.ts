@@ -13,6 +13,11 @@ export interface Door {
   /** Whether it takes an HTML form instead of JSON. */
   takesForm?: true;
   /**
+   * Whether it also opens under a name that is not ours: probes and Prometheus address each process by its own IP. Then only a
+   * token admits, which a page that rebinds DNS to us cannot know; what is open to everybody stays so.
+   */
+  anyHost?: true;
+  /**
    * What no placeholder may stand for, in small letters: the router behind the door reads these words in any case, and would
    * take the path for another one.
    */

@@ -51,13 +51,8 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
     if (request.originalUrl.includes("%00"))
       return respondProblem(response, 400, "BAD_INPUT", "The address contains a NUL character");
     // A receiver may know a signed door by another name.
-    if (door?.role !== "signed" && !origins.isOwnHost(request.get("host")))
-      return respondProblem(
-        response,
-        421,
-        "WRONG_HOST",
-        "The Host header names neither this service nor PUBLIC_URL",
-      );
+    if (door?.role !== "signed" && !door?.anyHost && !origins.isOwnHost(request.get("host")))
+      return respondProblem(response, ...WRONG_HOST);
     if (door) {
       found.set(request, door);
       return next();
@@ -78,6 +73,7 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
     const identity = await identifier.identify(request);
     const refusal =
       findRefusal(identity, door.role) ??
+      (origins.isOwnHost(request.get("host")) || isBearer(identity) ? null : WRONG_HOST) ??
       findCrossSiteRead(request, identity) ??
       (isChange ? findChangeFault(request, door, origins, isBearer(identity)) : null);
     if (refusal) {
@@ -149,6 +145,8 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
 
 /** How many refusals of an address are recorded in a minute. */
 const MAX_RECORDED_REFUSALS = 60;
+
+const WRONG_HOST: Refusal = [421, "WRONG_HOST", "The Host header names neither this service nor PUBLIC_URL"];
 
 const TOO_MANY_FAILURES: Refusal = [
   429,

@@ -5,8 +5,8 @@ import type { Route } from "../route.ts";
 /** `/healthz`: the process runs. `/readyz`: both servers work. */
 export const health: Route = {
   doors: [
-    { method: "GET", path: "/healthz", role: "open" },
-    { method: "GET", path: "/readyz", role: "open" },
+    { method: "GET", path: "/healthz", role: "open", anyHost: true },
+    { method: "GET", path: "/readyz", role: "open", anyHost: true },
   ],
   requires: [],
   create({ database, redisWatch }) {

@@ -7,7 +7,7 @@ import type { Route } from "../route.ts";
  * BullMQ's own export. Its counters of completed and failed jobs are left out: they stay 0 unless each worker collects metrics.
  */
 export const metrics: Route = {
-  doors: [{ method: "GET", path: "/metrics", role: "viewer" }],
+  doors: [{ method: "GET", path: "/metrics", role: "viewer", anyHost: true }],
   requires: ["postgres", "redis"],
   create({ database, queues }) {
     const router = Router();

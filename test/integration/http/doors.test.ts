@@ -158,10 +158,21 @@ describe.concurrent("the door keeper", { timeout: 60_000 }, () => {
     "localhost",
     "127.0.0.1:80@evil.example",
   ])("refuses the Host %j", async (evil) => {
-    for (const path of ["/", "/healthz", "/api/v1/decisions", "/queues/api/queues"])
+    for (const path of ["/", "/login", "/api/v1/decisions", "/queues/api/queues"])
       expect((await sendRaw(guarded, "GET", path, { host: evil, ...admin() })).status, path).toBeOneOf([
         400, 421,
       ]);
+  });
+
+  it("lets probes and Prometheus, which address a process by its IP, pass under any Host", async () => {
+    const foreign = { host: "10.1.2.3:3000" };
+    for (const path of ["/healthz", "/readyz"])
+      expect((await sendRaw(guarded, "GET", path, foreign)).status).toBe(200);
+    expect((await sendRaw(guarded, "GET", "/metrics", { ...foreign, ...admin() })).status).toBe(200);
+    expect((await sendRaw(guarded, "GET", "/metrics", foreign)).status).toBe(401);
+    // Whom a proxy names is not known by a token.
+    const proxyUser = { "x-forwarded-user": "somebody", "x-forwarded-groups": "ml-admins" };
+    expect((await sendRaw(proxied, "GET", "/metrics", { ...foreign, ...proxyUser })).status).toBe(421);
   });
 
   it("answers to every loopback name with its port, and to PUBLIC_URL", async () => {
@@ -171,7 +182,7 @@ describe.concurrent("the door keeper", { timeout: 60_000 }, () => {
     const open = await serve({ PUBLIC_URL: "https://retrigger.example.com" });
     for (const name of ["retrigger.example.com", "retrigger.example.com:443"])
       expect((await sendRaw(open, "GET", "/healthz", { host: name })).status).toBe(200);
-    expect((await sendRaw(open, "GET", "/healthz", { host: "retrigger.example.com:8443" })).status).toBe(421);
+    expect((await sendRaw(open, "GET", "/login", { host: "retrigger.example.com:8443" })).status).toBe(421);
     // Whoever comes by that name comes from elsewhere.
     expect((await sendRaw(open, "GET", "/decisions", { host: "retrigger.example.com" })).status).toBe(401);
   });
@@ -491,6 +502,8 @@ describe("a local caller", () => {
       const address = app.address() ?? "";
       const host = { host: new URL(address).host };
       expect((await sendRaw(address, "GET", "/decisions", host)).status).toBe(200);
+      // A page that rebinds DNS to this machine comes under another name.
+      expect((await sendRaw(address, "GET", "/metrics", { host: "evil.example" })).status).toBe(401);
       const path = "/queues/api/queues/act/pause";
       expect((await sendRaw(address, "PUT", path, host)).status).toBe(403);
       expect((await sendRaw(address, "PUT", path, { ...host, origin: "https://evil.example" })).status).toBe(
