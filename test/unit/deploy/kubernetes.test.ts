@@ -153,7 +153,7 @@ describe("the manifests for Kubernetes", () => {
     const elsewhere = [
       ...Object.keys(dataOf("ConfigMap", "retrigger-settings")),
       ...everyContainer
-        .flatMap(({ env = [] }) => env.filter(({ value }) => value !== undefined))
+        .flatMap(({ env = [] }) => env.filter(({ valueFrom }) => !valueFrom?.secretKeyRef))
         .map(({ name }) => name),
     ];
     const known = [...SETTING_NAMES, ...PLANNED_SETTINGS];
