@@ -73,6 +73,7 @@ try {
   await rehearsal.play(stream);
   await stream.stop();
   await producer.inbox.removeJobScheduler("schedule-default");
+  const unscheduledAt = Date.now();
   if ((await untilAtRest(place, REST_LIMIT_MS)) === null) faults.push("not at rest within a minute");
   const observation = await observe(place, stream.sent, {
     // Its check of alerts is for worlds in which each is new.
@@ -80,7 +81,7 @@ try {
     wasRedisEmptied: false,
     doublesRuns: false,
   });
-  const schedule = await auditSchedule(producer.inbox);
+  const schedule = await auditSchedule(producer.inbox, unscheduledAt);
   faults.push(...schedule.faults);
   faults.push(...(await rehearsal.end()));
   const violations = audit({ ...observation, leaks: [], unverified: [] });
