@@ -8,6 +8,7 @@ import { createDoorTable } from "./access/doors.ts";
 import { createIdentifier } from "./access/identity.ts";
 import { createKeeper, doorOf } from "./access/keeper.ts";
 import { createOrigins, isLoopback } from "./access/origins.ts";
+import { createServerClose } from "./close-server.ts";
 import { refuseConnection, respondProblem, toProblem, UNEXPECTED } from "./problem.ts";
 import { requireServers } from "./requirements.ts";
 import type { Route, RouteDependencies } from "./route.ts";
@@ -149,10 +150,6 @@ async function listen(
   const shownHost = host.includes(":") ? `[${host}]` : host;
   return {
     address: `http://${shownHost}:${actualPort}`,
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close: createServerClose(server),
   };
 }

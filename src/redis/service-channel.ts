@@ -82,7 +82,11 @@ interface Replies<T> {
 }
 
 /** Asks every service on the prefix to reload its settings. */
-export function requestReload(redis: RedisConnection, prefix: string, limitMs: number): Promise<Replies<ReloadReply>> {
+export function requestReload(
+  redis: RedisConnection,
+  prefix: string,
+  limitMs: number,
+): Promise<Replies<ReloadReply>> {
   return ask(redis, prefix, { question: "reload", schema: ReloadReply, id: randomUUID(), limitMs });
 }
 

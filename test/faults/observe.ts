@@ -14,10 +14,13 @@ export interface SentEvent {
   jobId: string;
 }
 
+/** Where a run left its traces. */
+export type Observed = Pick<Sandbox, "settings" | "redis" | "sql" | "github">;
+
 const OPEN_STATES = ["active", "waiting", "delayed", "prioritized", "waiting-children"] as const;
 
 /** Opens the sandbox's queues while `use` runs. */
-async function withQueues<T>(sandbox: Sandbox, use: (queues: Queue[]) => Promise<T>): Promise<T> {
+async function withQueues<T>(sandbox: Observed, use: (queues: Queue[]) => Promise<T>): Promise<T> {
   const options = { connection: sandbox.redis, prefix: sandbox.settings["REDIS_PREFIX"] ?? "" };
   const queues = QUEUES.map((name) => openQueue(name, options, createLogger("silent")));
   try {
@@ -35,7 +38,7 @@ const REST_MS = 1_000;
  * its dispatch, for the end of its training or for its follow-up to be scheduled. Returns when that began, in Unix
  * milliseconds, or null if it did not happen within the limit.
  */
-export async function untilAtRest(sandbox: Sandbox, limitMs: number): Promise<number | null> {
+export async function untilAtRest(sandbox: Observed, limitMs: number): Promise<number | null> {
   const deadline = Date.now() + limitMs;
   return withQueues(sandbox, async (queues) => {
     let restsSince: number | null = null;
@@ -53,7 +56,7 @@ export async function untilAtRest(sandbox: Sandbox, limitMs: number): Promise<nu
   });
 }
 
-function isGuarded({ settings }: Sandbox): boolean {
+function isGuarded({ settings }: Observed): boolean {
   return settings["RETRIGGER_GUARD"] !== "off";
 }
 
@@ -76,7 +79,7 @@ async function listOpenInbox(queue: Queue): Promise<Job[]> {
   );
 }
 
-async function countWaiting(sandbox: Sandbox): Promise<number> {
+async function countWaiting(sandbox: Observed): Promise<number> {
   const rows = await sandbox.sql(
     `SELECT FROM retraining_events AS event WHERE outcome <> 'drift_run_failed'
      AND NOT EXISTS (SELECT FROM retraining_decisions WHERE run_id = event.run_id
@@ -88,7 +91,7 @@ async function countWaiting(sandbox: Sandbox): Promise<number> {
 
 /** Reads everything that a run left in Postgres, in Redis and at the trainer. */
 export async function observe(
-  sandbox: Sandbox,
+  sandbox: Observed,
   sent: SentEvent[],
   { hasGuard, mayRedisForget, doublesRuns }: Pick<Observation, "hasGuard" | "mayRedisForget" | "doublesRuns">,
 ): Promise<Omit<Observation, "leaks" | "unverified">> {
@@ -120,7 +123,7 @@ export async function observe(
 }
 
 async function readDecisions(
-  sandbox: Sandbox,
+  sandbox: Observed,
   queues: Queue[],
 ): Promise<Pick<Observation, "decisions" | "dispatches" | "pendingFollowUps">> {
   const decisions = await sandbox.sql<ObservedDecision>(

@@ -147,13 +147,13 @@ export function createKeeper(dependencies: KeeperDependencies): RequestHandler[]
 /** How many refusals of an address are recorded in a minute. */
 const MAX_RECORDED_REFUSALS = 60;
 
+const WRONG_HOST: Refusal = [421, "WRONG_HOST", "The Host header names neither this service nor PUBLIC_URL"];
+
 const TOO_MANY_FAILURES: Refusal = [
   429,
   "TOO_MANY_FAILURES",
   "Too many wrong tokens from this address. Wait a minute",
 ];
-
-const WRONG_HOST: Refusal = [421, "WRONG_HOST", "The Host header names neither this service nor PUBLIC_URL"];
 
 const found = new WeakMap<Request, Door>();
 

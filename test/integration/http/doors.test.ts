@@ -507,6 +507,8 @@ describe("a local caller", () => {
       const address = app.address() ?? "";
       const host = { host: new URL(address).host };
       expect((await sendRaw(address, "GET", "/decisions", host)).status).toBe(200);
+      // A page that rebinds DNS to this machine comes under another name.
+      expect((await sendRaw(address, "GET", "/metrics", { host: "evil.example" })).status).toBe(401);
       const path = "/queues/api/queues/act/pause";
       expect((await sendRaw(address, "PUT", path, host)).status).toBe(403);
       expect((await sendRaw(address, "PUT", path, { ...host, origin: "https://evil.example" })).status).toBe(
