@@ -35,7 +35,6 @@ import { createDecisionLock, type DecisionLock } from "./redis/decision-lock.ts"
 import { createModelClaims } from "./redis/model-claims.ts";
 import { openQueue } from "./redis/open-queue.ts";
 import { answerRequests, type ReloadReply } from "./redis/service-channel.ts";
-import type { RedisConnection } from "./redis/target.ts";
 import { createRedisWatch, type RedisWatch } from "./redis/watch.ts";
 import { createLiveTrainers } from "./trainers/live-trainers.ts";
 import { logTrainerProblems } from "./trainers/preflight.ts";

@@ -124,7 +124,7 @@ describe("the files shipped with the program", () => {
         .map((target) => `${page}: ${target}`),
     );
     expect(dead).toEqual([]);
-    const lengths = { "README.md": 120, "ARCHITECTURE.md": 200, "CONTRIBUTING.md": 75 };
+    const lengths = { "README.md": 120, "ARCHITECTURE.md": 215, "CONTRIBUTING.md": 75 };
     for (const [page, limit] of Object.entries(lengths))
       expect(read(page).trimEnd().split("\n").length, page).toBeLessThanOrEqual(limit);
     expect(

@@ -38,7 +38,7 @@ export function createCompaction({ connection, prefix, readBasis }: CompactionOp
       const { decision, reason } = verdict;
       const results = [{ recorded }, { recorded, decision, reason }, { recorded, recording }];
       await commands.retriggerCompact(
-        ...([...COMPACTED_STAGES.map((stage) => keyOf(stage, runId))] as [string, string, string]),
+        ...(COMPACTED_STAGES.map((stage) => keyOf(stage, runId)) as [string, string, string]),
         keyOf("summarize", runId),
         ...(results.map((result) => JSON.stringify(result)) as [string, string, string]),
       );
