@@ -8,7 +8,6 @@ import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { createReleasers } from "../src/process/lifecycle.ts";
 import { createLogger } from "../src/process/logger.ts";
-import { createTcpProxy } from "../test/faults/tcp-proxy.ts";
 import {
   ADMIN_TOKEN,
   BEFORE,
@@ -156,10 +155,9 @@ async function prepare(contender: Contender, servers: { databaseUrl: string; red
 
 async function withDelay(databaseUrl: string, delayMs: number): Promise<string> {
   if (delayMs === 0) return databaseUrl;
-  const proxy = await createTcpProxy(databaseUrl);
-  releasers.add("proxy", proxy.close);
-  proxy.slowDown(delayMs);
-  return proxy.url;
+  const wire = await openDelayedWire(databaseUrl, delayMs);
+  releasers.add("wire", wire.close);
+  return wire.url;
 }
 
 async function writeModels(): Promise<string> {
