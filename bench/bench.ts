@@ -32,6 +32,7 @@ import {
   renderResult,
   toResult,
 } from "./decision/result.ts";
+import { openDelayedWire } from "./decision/delayed-wire.ts";
 import { openDatabase } from "./open-database.ts";
 
 const { values: options } = parseArgs({
