@@ -33,3 +33,4 @@ for (const name of [INBOX, ...STAGES]) {
   await worker.waitUntilReady();
 }
 console.log("ready");
+process.once("SIGTERM", () => process.exit());

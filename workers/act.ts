@@ -7,7 +7,6 @@ import { type DispatchOutcome, toOutcome } from "../src/core/dispatch/dispatch.t
 import { effectsOf } from "../src/core/dispatch/effects.ts";
 import { evaluate, type Verdict } from "../src/core/evaluate.ts";
 import { toKept } from "../src/core/facts.ts";
-import { renderAction } from "../src/core/report/action.ts";
 import { announceTrigger, describeConflict } from "../src/core/report/announce.ts";
 import type { Superseded } from "../src/core/superseded.ts";
 import type { Database } from "../src/postgres/database.ts";
@@ -20,10 +19,9 @@ import { findTrainer, type Trainers } from "../src/trainers/trainers.ts";
 import { type Dispatcher, FIRST_POLL } from "./dispatch.ts";
 import { announceState } from "./announce-state.ts";
 import { reevaluate, replaceNextLook } from "./follow-up.ts";
-import { type ReportSettings, toReportInput } from "./report-input.ts";
 import type { ManualRetry, StageOutput, StagePause } from "./stage.ts";
 
-export interface ActDependencies extends ReportSettings {
+export interface ActDependencies {
   lock: DecisionLock;
   chain: Chain;
   database: Pick<Database, "recordDecision" | "moveEvents" | "readDispatch" | "findLaterRequest">;
@@ -60,7 +58,7 @@ export function createAct(dependencies: ActDependencies) {
     if (recorded.outcome === "superseded") {
       metrics.countSuperseded(recorded.because);
       const recording = await supersede(dependencies, job, recorded.because);
-      return toOutput(job, { ...evaluated, recording }, dependencies);
+      return toOutput({ ...evaluated, recording });
     }
     const { decision } = recorded;
     if (decision.isNew) countDecision(metrics, job, decision, verdict);
@@ -80,19 +78,18 @@ export function createAct(dependencies: ActDependencies) {
       request: decision.request,
       dispatch: dispatched.dispatch,
     };
-    return toOutput(job, { ...basis, recording }, dependencies);
+    return toOutput({ ...basis, recording });
   };
 }
 
-function toOutput(job: StageJob, acted: Acted, settings: ReportSettings): StageOutput<Acted> {
-  const log = renderAction(toReportInput(job, acted, settings));
+function toOutput(acted: Acted): StageOutput<Acted> {
   // The shadow's verdict is recorded.
   const result = { ...acted, evidence: toKept(acted.evidence), shadow: null };
   const { recording } = acted;
-  if (recording.outcome === "recorded") return { kind: "done", result, log };
+  if (recording.outcome === "recorded") return { kind: "done", result };
   const { because, followUpRunId } = recording;
   const line = { message: "superseded", fields: { because, followUpRunId } };
-  return { kind: "done", result, log, line, endsRun: true };
+  return { kind: "done", result, line, endsRun: true };
 }
 
 function countDecision(

@@ -1,6 +1,5 @@
 import type { Gathered, StageJob } from "../queues/jobs.ts";
 import type { ModelConfig } from "../src/config/config.ts";
-import { renderFindings } from "../src/core/report/findings.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { createEvidenceReader, QUICK_LIMIT_MS, SLOW_SLOTS } from "./evidence-reader.ts";
 import { describeNoShadow } from "./judge-shadow.ts";
@@ -10,7 +9,6 @@ export interface GatherDependencies {
   /** @throws PermanentError for a model that the settings never named; one that a reload removed ends its run. */
   findForRun(model: string): ModelConfig;
   database: Pick<Database, "gatherEvidence">;
-  timeZone: string;
 }
 
 /** How long a run waits before it tries again to get a slot. */
@@ -20,7 +18,7 @@ const NO_SLOT_PAUSE_MS = 3_000;
  * Reads all the evidence in one snapshot, and pins the policy, and its shadow, to evaluate it against. A model whose database is slow may
  * have to wait for a slot; its run keeps the decision lock in the meantime.
  */
-export function createGather({ findForRun, database, timeZone }: GatherDependencies) {
+export function createGather({ findForRun, database }: GatherDependencies) {
   const read = createEvidenceReader({
     gatherEvidence: database.gatherEvidence,
     now: () => performance.now(),
@@ -32,12 +30,10 @@ export function createGather({ findForRun, database, timeZone }: GatherDependenc
     switch (reading.outcome) {
       case "read": {
         const { evidence, seen, shadowProblem } = reading;
-        const log = [
-          renderFindings({ evidence, policy, timeZone }),
-          ...(shadowProblem === null ? [] : [describeNoShadow(shadowProblem.message)]),
-        ].join("\n");
         const pinned = shadow && seen && { policy: shadow, seen };
-        return { kind: "done", result: { evidence, policy, shadow: pinned }, log };
+        const result = { evidence, policy, shadow: pinned };
+        if (shadowProblem === null) return { kind: "done", result };
+        return { kind: "done", result, log: describeNoShadow(shadowProblem.message) };
       }
       case "no_slot":
         return {

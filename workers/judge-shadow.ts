@@ -29,7 +29,3 @@ function parseSeen(seen: Readonly<Record<string, unknown>>): Partial<Evidence> {
 export function describeNoShadow(problem: string): string {
   return `⚠️ The shadow policy was not evaluated, which does not affect the decision: ${problem}`;
 }
-
-export function describeShadow({ decision, why }: ShadowVerdict): string {
-  return `👥 The shadow policy says ${decision}: ${why}. Nothing follows from it`;
-}

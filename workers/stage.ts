@@ -1,9 +1,9 @@
-/** What a stage returns: its result for the next stage, and the text of the job's log. */
+/** What a stage returns. */
 export interface StageOutput<T> {
   kind: "done";
   result: T;
-  /** null if the result says it all. */
-  log: string | null;
+  /** What the result does not say; Bull Board shows the result itself as text (`src/use-cases/stage-log.ts`). */
+  log?: string;
   /** What the run came to, for the process's log; absent if its next stage goes on. */
   line?: StageLine;
   /** The decision is reported or will not be made, so the model is free for the next run. */

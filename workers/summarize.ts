@@ -1,6 +1,6 @@
 import type { Acted, StageJob } from "../queues/jobs.ts";
 import { type DecisionSummary, summarizeDecision } from "../src/core/report/decision-summary.ts";
-import { type ReportSettings, toReportInput } from "./report-input.ts";
+import { type ReportSettings, toReportInput } from "../src/use-cases/report-input.ts";
 import type { StageLine, StageOutput } from "./stage.ts";
 
 /** Summarizes the decision: the report, and all its figures as one object. */
@@ -11,7 +11,7 @@ export function createSummarize(settings: ReportSettings) {
       toReportInput(job, acted, settings),
       recording.outcome === "recorded" ? recording.decision : "superseded",
     );
-    const output = { kind: "done", result, log: null, endsRun: true } as const;
+    const output = { kind: "done", result, endsRun: true } as const;
     return recording.outcome === "recorded" ? { ...output, line: toLine(result) } : output;
   };
 }

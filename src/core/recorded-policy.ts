@@ -7,6 +7,17 @@ import { type Policy, policyOf, type PolicySettings } from "./policy.ts";
  * recorded as it is. `Policy` parses both.
  */
 export function toRecordedPolicy(policy: Policy): object {
+  const known = recorded.get(policy);
+  if (known !== undefined) return known;
+  const form = findRecordedForm(policy);
+  recorded.set(policy, form);
+  return form;
+}
+
+/** Every stage of every run records the policy of its model. */
+const recorded = new WeakMap<Policy, object>();
+
+function findRecordedForm(policy: Policy): object {
   const settings = findSettings(policy);
   const isGuide =
     settings !== null && Number.isInteger(settings.lookbackHours) && isEqual(policyOf(settings), policy);

@@ -7,9 +7,8 @@ import { parseJson } from "../../src/core/parse.ts";
 import type { Policy } from "../../src/core/policy.ts";
 
 /**
- * Once a run has completed, Postgres has its evidence, policy and verdict, and its last job the report. Its first three jobs keep
- * only what follows, instead of the evidence up to six times and parts of the report. A stage that is retried by hand after that
- * reads its input from Postgres.
+ * Once a run has completed, Postgres has its evidence, policy and verdict. Its first three jobs keep only what follows, instead
+ * of the evidence up to six times. A stage that is retried by hand after that reads its input from Postgres.
  */
 export interface Compaction {
   /** Compacts the jobs of a run that has just completed. */
@@ -72,12 +71,12 @@ interface Script {
 function defineScript(redis: RedisConnection): Script {
   redis.defineCommand("retriggerCompact", {
     numberOfKeys: 4,
-    // A job may have been removed. One that started more than once keeps its log, which says why.
+    // A job may have been removed.
     lua: `
       for index = 1, 3 do
-        local starts = redis.call('HGET', KEYS[index], 'ats')
-        if starts then redis.call('HSET', KEYS[index], 'returnvalue', ARGV[index]) end
-        if starts == '1' then redis.call('DEL', KEYS[index] .. ':logs') end
+        if redis.call('EXISTS', KEYS[index]) == 1 then
+          redis.call('HSET', KEYS[index], 'returnvalue', ARGV[index])
+        end
         redis.call('DEL', KEYS[index + 1] .. ':processed')
       end`,
   });

@@ -1,3 +1,4 @@
+import type { Evidence } from "../../src/core/evidence.ts";
 import type { Stage } from "../../queues/names.ts";
 
 /**
@@ -5,15 +6,17 @@ import type { Stage } from "../../queues/names.ts";
  * result that is not here is read from Redis, where it is as well.
  */
 export interface HandOver {
-  /** Keeps the result of a stage for a few seconds, unless too many wait already. */
-  offer(runId: string, stage: Stage, result: object): void;
+  /** Keeps the result of a stage for half a minute, unless it is large or too many wait already. */
+  offer(runId: string, stage: Stage, result: { evidence?: Pick<Evidence, "weighed"> }): void;
   /** Takes the result of a stage, at most once. */
   take(runId: string, stage: Stage): object | undefined;
 }
 
-/** The evidence of hundreds of alerts takes some 100 KB. */
-const MAX_RESULTS = 64;
-const KEPT_MS = 5_000;
+/** Of a few KB each. */
+const MAX_RESULTS = 1_000;
+/** Results with more checks, of up to some 100 KB, are left to Redis. */
+const MAX_CHECKS = 100;
+const KEPT_MS = 30_000;
 
 /** @param now Milliseconds, monotonic. */
 export function createHandOver(now: () => number = () => performance.now()): HandOver {
@@ -31,6 +34,7 @@ export function createHandOver(now: () => number = () => performance.now()): Han
 
   return {
     offer(runId, stage, result) {
+      if ((result.evidence?.weighed?.length ?? 0) > MAX_CHECKS) return;
       dropExpired();
       if (waiting.size < MAX_RESULTS)
         waiting.set(keyOf(runId, stage), { result, expiresAt: now() + KEPT_MS });

@@ -127,7 +127,7 @@ async function runStage<T extends object>(
   const { lock, chain, handOver, log, runLog } = options;
   const startedAt = performance.now();
   const output = await withDecisionLock(options, stage, data, work);
-  if (output.log !== null) writeJobLog(job, output.log, log);
+  if (output.log !== undefined) writeJobLog(job, output.log, log);
   if (output.kind === "pause") return pauseStage(options, stage, output, data, { job, token });
   // Not awaited: the lock is released before the job completes, because both use the same connection.
   if (output.endsRun)

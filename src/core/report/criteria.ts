@@ -13,17 +13,6 @@ const RULE = "=".repeat(70);
 
 /** Evaluate's part of the report: every criterion, the guards that object, and the verdict with its reasons. */
 export function renderCriteria(input: Evaluated): string {
-  const known = rendered.get(input.verdict);
-  if (known?.evidence === input.evidence && known.policy === input.policy) return known.text;
-  const text = render(input);
-  rendered.set(input.verdict, { evidence: input.evidence, policy: input.policy, text });
-  return text;
-}
-
-/** The log of evaluate and the report show the same. */
-const rendered = new WeakMap<Evaluated["verdict"], Omit<Evaluated, "verdict"> & { text: string }>();
-
-function render(input: Evaluated): string {
   const { verdict } = input;
   const isTrigger = verdict.decision === "trigger";
   return [

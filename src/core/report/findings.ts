@@ -1,5 +1,4 @@
 import { listCriteria } from "../condition.ts";
-import { describeCounted } from "../counter.ts";
 import { formatHours } from "../criteria/recent-drift-checks.ts";
 import type { DriftCheck, Evidence } from "../evidence.ts";
 import { formatCount, formatScore, formatTime, toPlain } from "../format.ts";
@@ -10,16 +9,8 @@ type Findings = Pick<ReportInput, "evidence" | "policy" | "timeZone">;
 
 /** Gather's part of the report: drift checks and buffer. */
 export function renderFindings(input: Findings): string {
-  const { evidence, policy, timeZone } = input;
-  const known = rendered.get(evidence);
-  if (known?.policy === policy && known.timeZone === timeZone) return known.text;
-  const text = [...driftSection(input), "", ...bufferSection(input)].join("\n");
-  rendered.set(evidence, { policy, timeZone, text });
-  return text;
+  return [...driftSection(input), "", ...bufferSection(input)].join("\n");
 }
-
-/** The log of gather and the report show the same. */
-const rendered = new WeakMap<Evidence, { policy: Findings["policy"]; timeZone: string; text: string }>();
 
 function driftSection({ evidence: { checks, takenAt }, policy, timeZone }: Findings): string[] {
   const hours = formatHours(needsOf(policy).within);
@@ -72,10 +63,8 @@ export function featureName(feature: string | null): string {
 }
 
 function bufferSection({ evidence: { buffer, isGuide }, policy, timeZone }: Findings): string[] {
-  const counted = describeCounted(buffer.counted);
   const lines = [
     `📊 Current buffer size: ${formatCount(buffer.size)} ${buffer.unit}`,
-    ...(counted === null ? [] : [`   ${counted}`]),
     ...requiredLines(buffer, policy),
   ];
   if (buffer.batches.length === 0) return lines;

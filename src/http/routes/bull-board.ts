@@ -5,9 +5,10 @@ import { ExpressAdapter } from "@bull-board/express";
 import type { QueueAdapterOptions } from "@bull-board/api/typings/app";
 import type { Queue } from "bullmq";
 import { type Express, Router } from "express";
-import { STAGES, TRAINING } from "../../../queues/names.ts";
+import { type Stage, STAGES, TRAINING } from "../../../queues/names.ts";
 import { grants, type Role } from "../../core/access.ts";
-import { reportOf } from "../../core/report/decision-summary.ts";
+import type { ReportSettings } from "../../use-cases/report-input.ts";
+import { renderStageLog } from "../../use-cases/stage-log.ts";
 import type { Door } from "../access/doors.ts";
 import { callerOf } from "../access/keeper.ts";
 import { toProblem, UNEXPECTED } from "../problem.ts";
@@ -37,8 +38,14 @@ const OPERATOR_CHANGES = new Set([
 export const bullBoard: Route = {
   doors: listDoors(),
   requires: ["redis"],
-  create({ queues }) {
-    const boards = { changing: createBoard(queues, false), readOnly: createBoard(queues, true) };
+  create({ queues, config, live }) {
+    const { timeZone, publicUrl } = config;
+    const settingNamesOf = (model: string) => live.models().get(model)?.settingNames ?? {};
+    const readLog = createLogReader(queues, { timeZone, publicUrl, settingNamesOf });
+    const boards = {
+      changing: createBoard(queues, readLog, false),
+      readOnly: createBoard(queues, readLog, true),
+    };
     return Router().use(PATH, (request, response, next) => {
       const mayChange = grants(callerOf(request).role, "operator");
       (mayChange ? boards.changing : boards.readOnly)(request, response, next);
@@ -46,18 +53,14 @@ export const bullBoard: Route = {
   },
 };
 
-function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
-  const reports = queues.find(({ name }) => name === STAGES.at(-1));
-  const findReport = async (runId: string): Promise<string | null> =>
-    reportOf((await reports?.getJob(runId))?.returnvalue);
+function createBoard(queues: readonly Queue[], readLog: ReadLog, isReadOnly: boolean): Express {
   const serverAdapter = new ExpressAdapter();
   serverAdapter.setBasePath(PATH);
   createBullBoard({
     queues: queues.map((queue) => {
       const options = { readOnlyMode: isReadOnly, ...linkJobs(queue) };
-      return isOfChain(queue)
-        ? new StageAdapter(queue, options, findReport)
-        : new BullMQAdapter(queue, options);
+      const stage = findStage(queue);
+      return stage ? new StageAdapter(queue, options, stage, readLog) : new BullMQAdapter(queue, options);
     }),
     serverAdapter,
     options: { uiConfig: { boardTitle: "Retrigger" } },
@@ -76,35 +79,41 @@ function createBoard(queues: readonly Queue[], isReadOnly: boolean): Express {
   return board;
 }
 
-/**
- * A stage of the chain. Once its run has completed, its log is in the report, of which each stage wrote a part
- * (`workers/bullmq/compaction.ts`).
- */
-class StageAdapter extends BullMQAdapter {
-  readonly #findReport: (runId: string) => Promise<string | null>;
+/** What a stage of a run did, as text; null if it has not completed. */
+type ReadLog = (stage: Stage, runId: string) => Promise<string | null>;
 
-  constructor(
-    queue: Queue,
-    options: Partial<QueueAdapterOptions>,
-    findReport: (runId: string) => Promise<string | null>,
-  ) {
+function createLogReader(queues: readonly Queue[], settings: ReportSettings): ReadLog {
+  const render = async (stage: Stage, runId: string): Promise<string | null> => {
+    const job = await queues.find(({ name }) => name === stage)?.getJob(runId);
+    return job ? renderStageLog({ stage, data: job.data, result: job.returnvalue }, settings) : null;
+  };
+  return async (stage, runId) => (await render(stage, runId)) ?? (await render("summarize", runId));
+}
+
+/** A stage of the chain. Its log is what the job waited for, and then what its result says. */
+class StageAdapter extends BullMQAdapter {
+  readonly #stage: Stage;
+  readonly #readLog: ReadLog;
+
+  constructor(queue: Queue, options: Partial<QueueAdapterOptions>, stage: Stage, readLog: ReadLog) {
     super(queue, options);
-    this.#findReport = findReport;
+    this.#stage = stage;
+    this.#readLog = readLog;
   }
 
   override async getJobLogs(id: string): Promise<string[]> {
-    const own = await super.getJobLogs(id);
-    return own.length > 0 ? own : ((await this.#findReport(id))?.split("\n") ?? []);
+    const [own, result] = await Promise.all([super.getJobLogs(id), this.#readLog(this.#stage, id)]);
+    return [...own, ...(result?.split("\n") ?? [])];
   }
 }
 
-function isOfChain({ name }: Pick<Queue, "name">): boolean {
-  return STAGES.some((stage) => stage === name);
+function findStage({ name }: Pick<Queue, "name">): Stage | undefined {
+  return STAGES.find((stage) => stage === name);
 }
 
 /** A job of a run leads to the page of its decision. */
 function linkJobs({ name }: Queue): Pick<QueueAdapterOptions, "externalJobUrl"> {
-  return name === TRAINING || isOfChain({ name })
+  return name === TRAINING || findStage({ name })
     ? { externalJobUrl: ({ id }) => ({ displayText: "Decision", href: `/runs/${id ?? ""}` }) }
     : {};
 }

@@ -1,6 +1,6 @@
-import type { Acted, StageJob } from "../queues/jobs.ts";
-import type { ReportInput } from "../src/core/report/input.ts";
-import { pageOf } from "../src/outgoing/page-links.ts";
+import type { Acted, StageJob } from "../../queues/jobs.ts";
+import type { ReportInput } from "../core/report/input.ts";
+import { pageOf } from "../outgoing/page-links.ts";
 
 /** What a report needs besides the result of act. */
 export interface ReportSettings {
