@@ -1,5 +1,5 @@
 import type { JobsOptions, WorkerOptions } from "bullmq";
-import { INBOX, type QueueName } from "./names.ts";
+import { INBOX, type QueueName, STAGES } from "./names.ts";
 
 const DAY_SECONDS = 24 * 60 * 60;
 
@@ -22,12 +22,16 @@ export function computeRetention(
   queue: QueueName,
   historyRuns: number,
 ): Required<Pick<WorkerOptions, "removeOnComplete" | "removeOnFail">> {
-  const count = queue === INBOX ? 4 * historyRuns : historyRuns;
+  const isOfRun = STAGES.some((stage) => stage === queue);
+  const kept = isOfRun || queue === INBOX ? historyRuns : KEPT_OTHERS;
   return {
-    removeOnComplete: { count, age: 30 * DAY_SECONDS },
-    removeOnFail: { count: historyRuns, age: 90 * DAY_SECONDS },
+    removeOnComplete: { count: queue === INBOX ? 4 * kept : kept, age: 30 * DAY_SECONDS },
+    removeOnFail: { count: kept, age: 90 * DAY_SECONDS },
   };
 }
+
+/** Trainings, and notifications, whose ends refer to them. */
+const KEPT_OTHERS = 5_000;
 
 /** How many events of a queue Redis keeps for listeners. Each carries a result, and nobody listens to the past. */
 export const KEPT_EVENTS = 1_000;

@@ -30,8 +30,3 @@ function toUuidV7(timestampMs: number, random: Uint8Array): string {
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
-
-/** When a run id was created, Unix milliseconds; of an inbox job's run id, when the job was. */
-export function timeOfRunId(runId: string): number {
-  return Number.parseInt(runId.replaceAll("-", "").slice(0, 12), 16);
-}

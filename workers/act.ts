@@ -1,7 +1,7 @@
 import type { Chain } from "../queues/chain.ts";
 import type { Acted, Evaluated, Recording, StageJob } from "../queues/jobs.ts";
 import type { Notify } from "../queues/notifications.ts";
-import { timeOfRunId } from "../queues/run-id.ts";
+import { toTimestampMs } from "../queues/run-id.ts";
 import { reasonsOf } from "../src/core/decision-content.ts";
 import { type DispatchOutcome, toOutcome } from "../src/core/dispatch/dispatch.ts";
 import { effectsOf } from "../src/core/dispatch/effects.ts";
@@ -99,7 +99,7 @@ function countDecision(
   verdict: Verdict,
 ): void {
   const [reason = verdict.reason] = reasonsOf(verdict).reasonCodes;
-  const receivedAt = cause === "event" ? timeOfRunId(runId) : null;
+  const receivedAt = cause === "event" ? toTimestampMs(runId) : null;
   metrics.countDecision({ model, decision, reason, receivedAt });
 }
 

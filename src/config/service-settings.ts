@@ -213,10 +213,10 @@ export const SERVICE_SETTINGS = {
   },
   historyRuns: {
     variable: "HISTORY_RUNS",
-    schema: wholeNumber(10, 1_000_000),
+    schema: wholeNumber(1_000, 1_000_000),
     default: "5000",
     meaning:
-      "How many completed runs, and how many failed ones, Bull Board shows; older jobs are removed. See [scaling](scaling.md#redis).",
+      "How many completed runs, and how many failed ones, Bull Board shows; older jobs are removed. At least 1,000, so that whoever waits for a run sees it. See [scaling](scaling.md#redis).",
   },
   evidenceMaxAgeSeconds: {
     variable: "EVIDENCE_MAX_AGE_SECONDS",

@@ -30,7 +30,10 @@ export async function printSettings(
   for (const [name, value] of secrets)
     if (name !== SERVICE_SETTINGS.serviceToken.variable) hashed[name] = await hashSecret(value, salt);
   return {
-    variables: Object.fromEntries(compared.map(([name, value]) => [name, hash(JSON.stringify(value) ?? "")])),
+    // Some have a login in them.
+    variables: Object.fromEntries(
+      compared.map(([name, value]) => [name, hash(redact(JSON.stringify(value) ?? ""))]),
+    ),
     secrets: hashed,
     models: Object.fromEntries([...models].map(([name, model]) => [name, hash(redact(toText(name, model)))])),
     database: database === null ? null : hash(database),

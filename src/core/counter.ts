@@ -10,8 +10,8 @@ export const Counted = z.object({
   by: z.enum(["counter", "query"]),
   /** Why the table's counter was not used; null if it was, or if there is none. */
   problem: CounterProblem.nullable().default(null),
-  /** How much older the count is than the rest of the evidence, because models shared it, in milliseconds; null if it is not. */
-  ageMs: z.number().nonnegative().nullable().default(null),
+  /** How much newer the count is than the rest of the evidence, because models shared it, in milliseconds; null if they did not. */
+  lagMs: z.number().nonnegative().nullable().default(null),
 });
 export type Counted = z.infer<typeof Counted>;
 
@@ -33,13 +33,13 @@ export function describeProblem(problem: CounterProblem): string {
 /** The command that makes a counter sound again. */
 export const REPAIR_COUNTER = "npx retrigger counters install";
 
-/** What people should know about how the buffer was counted; null if it was counted as ever. */
+/** What people should know about how the buffer was counted; null if it was counted row by row, as usual. */
 export function describeCounted(counted: Counted | null): string | null {
   if (counted === null) return null;
   if (counted.by === "counter") return "Counted by the table's counter";
   if (counted.problem !== null)
     return `Counted row by row, because the table's counter is not sound: ${describeProblem(counted.problem)}. See: npx retrigger counters status`;
-  if (counted.ageMs !== null)
-    return `Counted once for several models, ${Math.round(counted.ageMs)} ms before the rest was read`;
+  if (counted.lagMs !== null)
+    return `Counted once for several models, ${Math.round(counted.lagMs)} ms after the rest was read`;
   return null;
 }

@@ -31,12 +31,13 @@ export function chooseClient(databaseUrl: string, Base: typeof pg.Client = pg.Cl
     : createFailoverClient(Base, hosts, { needsPrimary: target !== "any" });
 }
 
-/** What says how TLS is used, in a connection string. */
-const TLS_PARAMETERS = ["sslmode", "ssl", "sslrootcert", "sslcert", "sslkey", "sslnegotiation"];
+/** What says in a connection string whether TLS is used. */
+const TLS_PARAMETERS = ["sslmode", "ssl", "sslrootcert", "sslcert", "sslkey"];
 
 function needsTls(databaseUrl: string): boolean {
   const { searchParams } = new URL(databaseUrl);
-  if (TLS_PARAMETERS.some((name) => searchParams.has(name)) || process.env["PGSSLMODE"]) return false;
+  if (TLS_PARAMETERS.some((name) => Boolean(searchParams.get(name))) || process.env["PGSSLMODE"])
+    return false;
   return !listHosts(databaseUrl).every(({ host }) => isLocal(host));
 }
 
@@ -70,5 +71,7 @@ export function isLocal(host: string): boolean {
   if (host.startsWith("/")) return true;
   const version = isIP(host);
   if (version !== 0) return LOCAL_NETWORKS.check(host, version === 4 ? "ipv4" : "ipv6");
+  // A whole number is an IPv4 address, too.
+  if (/^(?:\d+|0x[\da-f]+)$/i.test(host)) return false;
   return !host.includes(".") || /\.(?:localhost|local|internal|svc)\.?$/i.test(host);
 }

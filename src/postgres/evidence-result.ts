@@ -26,7 +26,7 @@ export interface EvidenceResult {
     /** The table's counter; null if it has none, or if it cannot say what is needed. */
     counter: ReadCounter | null;
     /** How much older the count is than the rest, in milliseconds, if models shared it. */
-    ageMs?: number | null;
+    lagMs?: number | null;
   };
   lastSuccess: {
     decisionId: number;
@@ -165,9 +165,9 @@ function toBuffer(result: EvidenceResult, needs: PolicyNeeds, source: Sources) {
   };
 }
 
-function toCounted({ counter, ageMs = null }: EvidenceResult["buffer"]): z.input<typeof Counted> {
+function toCounted({ counter, lagMs = null }: EvidenceResult["buffer"]): z.input<typeof Counted> {
   const problem = counter?.problem ?? null;
-  return { by: counter !== null && problem === null ? "counter" : "query", problem, ageMs };
+  return { by: counter !== null && problem === null ? "counter" : "query", problem, lagMs };
 }
 
 function toTrainings(result: EvidenceResult, needs: PolicyNeeds, isShadows = false) {

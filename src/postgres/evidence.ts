@@ -103,27 +103,27 @@ export function createEvidenceStore({
     return readRemoteEvidence({ pool, pools: sourcePools, ...parts });
 
     /**
-     * With a count that begins no earlier than now. The time of the evidence is that of the count, the older of its two snapshots,
-     * so that a decision covers no event that it has not seen.
+     * With a count that begins no earlier than now, after the rest was read. So what ended since the rest was read - a training that
+     * emptied the buffer - is seen as still going on, and the insert of the decision notices that it is not.
      */
     async function readSharing(key: string): Promise<EvidenceResult> {
       const { buffer, rest } = inParts(judged);
-      // A model that is read with a short limit must not wait for a count with a longer one.
-      const counted = await sharedCounts.join(`${limitMs} ${key}`, async () => {
-        const startedAt = performance.now();
-        const statement = (tables: Partial<SourceTables>): Statement => buildCount(reading, tables);
-        const result = await plans.read({ model, parts: ["buffer"], config: buffer }, statement, send);
-        sharedCounts.learn(key, { model, elapsedMs: performance.now() - startedAt, isCountAlone: true });
-        return result;
-      });
       const others = own.filter((part) => part !== "buffer");
       const result = await plans.read(
         { model, parts: others, config: rest },
         (tables) => buildEvidence(reading, tables),
         send,
       );
-      const ageMs = Math.max(0, Date.parse(result.takenAt) - Date.parse(counted.takenAt));
-      return { ...result, buffer: { ...counted.buffer, ageMs }, takenAt: counted.takenAt };
+      // A model that is read with a short limit must not wait for a count with a longer one.
+      const counted = await sharedCounts.join(`${limitMs} ${key}`, async () => {
+        const startedAt = performance.now();
+        const statement = (tables: Partial<SourceTables>): Statement => buildCount(reading, tables);
+        const found = await plans.read({ model, parts: ["buffer"], config: buffer }, statement, send);
+        sharedCounts.learn(key, { model, elapsedMs: performance.now() - startedAt, isCountAlone: true });
+        return found;
+      });
+      const lagMs = Math.max(0, Date.parse(counted.takenAt) - Date.parse(result.takenAt));
+      return { ...result, buffer: { ...counted.buffer, lagMs } };
     }
   }
 

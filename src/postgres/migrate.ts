@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import pg, { type Pool } from "pg";
 import { messageOf, PermanentError } from "../core/errors.ts";
 import type { Logger } from "../process/logger.ts";
-import { chooseClient, connectionOptions } from "./connection.ts";
+import { createClient } from "./pool.ts";
 import { databaseAddress, hasCode, INSUFFICIENT_PRIVILEGE } from "./explain-error.ts";
 import { nameOwnTable, ownSchemaOf } from "./own-schema.ts";
 import { createMigrationWait, type MigrationBlocker, tryMigrationLock } from "./migration-lock.ts";
@@ -50,16 +50,12 @@ export async function migrate(
   let pending = await findPendingMigrations(pool);
   if (pending.length === 0) return [];
   // A separate connection, because a migration may take longer than the pool's query limit.
-  const Client = chooseClient(databaseUrl);
-  const client = new Client({
-    ...connectionOptions(databaseUrl),
+  const client = createClient(databaseUrl, {
     application_name: "retrigger migrate",
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     // The operating system notices a server that disappeared without closing the connection.
     keepAliveInitialDelayMillis: 10_000,
   });
-  // Without a listener, a broken connection would end the process. The query that needs it fails anyway.
-  client.on("error", () => {});
   const schema = ownSchemaOf(pool);
   const wait = createMigrationWait({ client, address: databaseAddress(databaseUrl), limitMs, log, onWait });
   try {

@@ -38,9 +38,12 @@ function qualifyStatement(statement: unknown, qualify: (sql: string) => string):
 }
 
 /** Texts, quoted identifiers and comments are skipped; so is a name that has a schema or a table before it. */
-const NAMES = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|(?<![\w$.])retr(?:aining|igger)_\w+/g;
+const NAMES = /'[^']*(?:''[^']*)*'|"[^"]*(?:""[^"]*)*"|--[^\n]*|(?<![\w$.])retr(?:aining|igger)_\w+/g;
 
 const OWN_NAMES: ReadonlySet<string> = new Set([...Object.keys(OWN_TABLES), ...OWN_FUNCTIONS]);
+
+/** Each counter has a function of its own. */
+const isOwn = (name: string): boolean => OWN_NAMES.has(name) || /^retrigger_count_\d+$/.test(name);
 
 const MOST_KEPT = 500;
 const LONGEST_KEPT = 10_000;
@@ -53,7 +56,7 @@ export function createQualifier(schema: string): (sql: string) => string {
   return (sql) => {
     const found = known.get(sql);
     if (found !== undefined) return found;
-    const qualified = sql.replaceAll(NAMES, (name) => (OWN_NAMES.has(name) ? prefix + name : name));
+    const qualified = sql.replaceAll(NAMES, (name) => (isOwn(name) ? prefix + name : name));
     if (known.size >= MOST_KEPT) known.clear();
     if (sql.length <= LONGEST_KEPT) known.set(sql, qualified);
     return qualified;

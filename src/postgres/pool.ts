@@ -34,6 +34,18 @@ export function createPool(
   return pool;
 }
 
+/** A connection of its own, for work that may take longer than the pool's query limit. To be connected and ended by the caller. */
+export function createClient(
+  databaseUrl: string,
+  { schema, ...options }: pg.ClientConfig & { schema?: string | undefined },
+): pg.Client {
+  const Client = chooseClient(databaseUrl, schema === undefined ? pg.Client : createSchemaClient(schema));
+  const client = new Client({ ...connectionOptions(databaseUrl), ...options });
+  // Without a listener, a broken connection would end the process. The query that needs it fails anyway.
+  client.on("error", () => {});
+  return client;
+}
+
 /**
  * Sends several statements as one message, on one connection, and returns their results: one round trip, and one
  * transaction unless the statements say otherwise. Such a message takes no parameters, so values are inlined as literals.

@@ -18,7 +18,14 @@ export function createLogger(level: string, redact: Redact = (line) => line): Lo
   const { isTTY } = process.stdout;
   const isColored = isTTY && process.stdout.hasColors();
   const render = isTTY
-    ? (line: string) => renderForTerminal(line, process.stdout.columns || USUAL_WIDTH, isColored)
+    ? (line: string) => {
+        try {
+          return renderForTerminal(line, process.stdout.columns || USUAL_WIDTH, isColored);
+        } catch {
+          // A secret of digits may have been redacted within a number.
+          return escapeControls(line);
+        }
+      }
     : escapeControls;
   return pino(
     {

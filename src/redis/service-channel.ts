@@ -29,13 +29,13 @@ export const Description = z.object({
   service: z.string(),
   /** Whether it takes jobs. */
   hasWorkers: z.boolean(),
-  /** When it read its settings, ISO 8601. */
-  since: z.string(),
+  /** When it read its settings. */
+  since: z.iso.datetime(),
   print: SettingsPrint,
 });
 export type Description = z.infer<typeof Description>;
 
-/** What every service answers. The id of a request is random, and never used again. */
+/** Requests that are broadcast to all services. The id of a request is random, and never used again. */
 export interface ServiceAnswers {
   reload(): Promise<ReloadReply>;
   describe(id: string): Promise<Description>;
@@ -51,7 +51,7 @@ const repliesOf = (prefix: string, question: Question, id: string): string =>
   `${prefix}:${question}-replies:${id}`;
 
 /**
- * Answers what is asked of all services, until `redis` is disconnected.
+ * Answers requests that are broadcast to all services, until `redis` is disconnected.
  *
  * @param redis Used for nothing else: a connection that subscribes can do nothing else.
  * @param replies The connection for the replies.
@@ -113,8 +113,10 @@ async function ask<T>(
   const deadline = Date.now() + limitMs;
   for (; ; await pause(POLL_MS)) {
     const texts = await redis.lrange(repliesOf(prefix, question, id), 0, -1);
-    if (texts.length >= services || Date.now() > deadline)
-      return { services, replies: texts.map((text) => schema.parse(parseJson(text))) };
+    if (texts.length < services && Date.now() <= deadline) continue;
+    // A service whose reply cannot be read, one of another version say, counts as silent.
+    const replies = texts.flatMap((text) => schema.safeParse(parseJson(text)).data ?? []);
+    return { services, replies };
   }
 }
 

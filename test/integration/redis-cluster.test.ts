@@ -82,7 +82,7 @@ describe("a service on a Redis Cluster", () => {
     });
     expect(await (await get("/readyz")).json()).toEqual(READY.body);
     expect(await (await get("/metrics")).text()).toContain(
-      'bullmq_job_count{queue="summarize", state="completed"} 1',
+      'bullmq_job_count{queue="summarize",state="completed"} 1',
     );
   });
 

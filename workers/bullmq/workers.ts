@@ -205,7 +205,9 @@ function openWorker(
   if (name === "summarize")
     worker.on("completed", (job, result) => {
       const { decisionId } = (result ?? {}) as Partial<DecisionSummary>;
-      if (typeof decisionId === "number") void options.failedModels.decided(modelOf(job), decisionId);
+      // An old run whose stage is retried decides nothing now.
+      const isNew = typeof decisionId === "number" && job.attemptsStarted === 1;
+      if (isNew) void options.failedModels.decided(modelOf(job), decisionId);
     });
   // Not in the processor: a job that stalled too often never reaches it again.
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));

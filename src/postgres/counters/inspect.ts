@@ -98,7 +98,7 @@ WHERE table_.oid = to_regclass($1)`;
 /** The counters there are. */
 export async function listCounters(client: Pick<pg.ClientBase, "query">): Promise<InstalledCounter[]> {
   const { rows } = await client.query<InstalledCounter>(LIST, [null]);
-  return rows;
+  return rows.map(requireTimeType);
 }
 
 /** @throws PermanentError if it was removed. */
@@ -109,7 +109,20 @@ export async function findCounter(
   const { rows } = await client.query<InstalledCounter>(LIST, [id]);
   const [counter] = rows;
   if (!counter) throw new PermanentError("MISSING_COUNTER", `The counter ${id} was removed in the meantime`);
-  return counter;
+  return requireTimeType(counter);
+}
+
+const TIME_TYPE =
+  /^(?:timestamp|date|smallint|integer|bigint|real|double precision|numeric)(?:\(\d+(?:,\d+)?\))?(?: with(?:out)? time zone)?$/;
+
+/** The type becomes part of statements, so a row that somebody changed must not say anything else. */
+function requireTimeType(counter: InstalledCounter): InstalledCounter {
+  const { id, timeType } = counter;
+  if (timeType === null || TIME_TYPE.test(timeType)) return counter;
+  throw new PermanentError(
+    "BAD_COUNTER",
+    `Counter ${id} in retraining_buffer_counters has the time_type ${JSON.stringify(timeType)}, which is none. Remove the row, then run npx retrigger counters install`,
+  );
 }
 
 const LIST = `

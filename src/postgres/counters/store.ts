@@ -1,6 +1,7 @@
-import pg from "pg";
+import type pg from "pg";
 import { PermanentError } from "../../core/errors.ts";
 import { databaseAddress, hasCode } from "../explain-error.ts";
+import { createClient } from "../pool.ts";
 import { type ColumnCache, createColumnCache } from "../source-columns.ts";
 import { findSources, type JudgedSources, throwIfAny } from "../source-tables.ts";
 import { withLockedTable } from "./exclusively.ts";
@@ -11,23 +12,26 @@ import {
   type InstalledCounter,
   listCounters,
 } from "./inspect.ts";
-import { recount } from "./tend.ts";
+import { fill } from "./tend.ts";
 import { createTriggers, SELECT_REMOVALS } from "./triggers.ts";
 import { compareCounts, type Difference } from "./verify.ts";
 
 export interface CounterStoreOptions {
   pool: pg.Pool;
   databaseUrl: string;
+  databaseSchema?: string | undefined;
 }
 
 /** Counters of buffer tables: triggers that add up what each statement changes, so that gather need not count the rows. */
-export function createCounterStore({ pool, databaseUrl }: CounterStoreOptions) {
+export function createCounterStore({ pool, databaseUrl, databaseSchema }: CounterStoreOptions) {
   const columns: ColumnCache = createColumnCache(pool);
 
   /** A connection of its own, because counting may take longer than the pool's query limit. */
   async function withClient<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = new pg.Client({ connectionString: databaseUrl, application_name: "retrigger counters" });
-    client.on("error", () => {});
+    const client = createClient(databaseUrl, {
+      schema: databaseSchema,
+      application_name: "retrigger counters",
+    });
     try {
       await client.connect();
       return await use(client);
@@ -76,7 +80,7 @@ export function createCounterStore({ pool, databaseUrl }: CounterStoreOptions) {
           await client.query(SAVE_SHAPE, [counter]);
           return counter;
         });
-        await recount(client, await findCounter(client, id));
+        await fill(client, await findCounter(client, id));
         return findCounter(client, id);
       }),
 

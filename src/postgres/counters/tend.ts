@@ -33,13 +33,22 @@ FROM folded WHERE ratings <> 0`,
  * Counts the table once and puts that in the place of all changes so far. Both happen in one snapshot, so that a change is
  * either in the count or still to be added. It locks the table no more than a query does.
  */
-export async function recount(client: Connection, counter: Counter): Promise<void> {
-  await change(client, counter, [
+export function recount(client: Connection, counter: Counter): Promise<void> {
+  return change(client, counter, countOnce(counter));
+}
+
+/** The same for a counter that was just installed: from then on it is in use. */
+export function fill(client: Connection, counter: Counter): Promise<void> {
+  const markFilled = `UPDATE retraining_buffer_counters SET filled_at = now() WHERE id = ${counter.id}`;
+  return change(client, counter, [...countOnce(counter), markFilled]);
+}
+
+function countOnce(counter: Counter): string[] {
+  return [
     `WITH gone AS (DELETE FROM retraining_buffer_counts WHERE counter = ${counter.id})
 INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest)
 SELECT id, counted.* FROM retraining_buffer_counters, (${selectExact(counter)}) AS counted WHERE id = ${counter.id}`,
-    `UPDATE retraining_buffer_counters SET filled_at = now() WHERE id = ${counter.id} AND filled_at IS NULL`,
-  ]);
+  ];
 }
 
 /** The rows of the table by batch, with times as texts. */

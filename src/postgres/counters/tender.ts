@@ -1,7 +1,8 @@
-import pg from "pg";
+import type pg from "pg";
 import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../process/logger.ts";
 import type { ReadCounter } from "../evidence-result.ts";
+import { createClient } from "../pool.ts";
 import { findCounter } from "./inspect.ts";
 import { foldCounter, recount } from "./tend.ts";
 
@@ -9,6 +10,11 @@ import { foldCounter, recount } from "./tend.ts";
 const MOST_ENTRIES = 1_000;
 /** Counting the rows once more costs what a counter saves, so it is not done each time that rows are removed. */
 const PAUSE_MS = 10 * 60_000;
+
+export interface TenderOptions {
+  databaseUrl: string;
+  databaseSchema?: string | undefined;
+}
 
 /** Keeps counters short and exact, beside the decisions that read them. */
 export interface Tender {
@@ -21,14 +27,13 @@ export interface Tender {
  * A counter that consists of many changes is folded. One that lost a change, or whose batches have lost their first or last row,
  * is counted once more. It takes a connection of its own, one at a time in this process.
  */
-export function createTender(databaseUrl: string, log: Logger): Tender {
+export function createTender({ databaseUrl, databaseSchema }: TenderOptions, log: Logger): Tender {
   const pausedUntil = new Map<number, number>();
   let client: pg.Client | null = null;
   let running: Promise<void> | null = null;
 
   async function tend({ id, problem, isOpen }: ReadCounter): Promise<void> {
-    client = new pg.Client({ connectionString: databaseUrl, application_name: "retrigger counters" });
-    client.on("error", () => {});
+    client = createClient(databaseUrl, { schema: databaseSchema, application_name: "retrigger counters" });
     try {
       await client.connect();
       const counter = await findCounter(client, id);

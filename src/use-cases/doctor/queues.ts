@@ -1,9 +1,12 @@
 import type { Job, Queue } from "bullmq";
 import { findJobModel } from "../../../queues/job-model.ts";
-import { NOTIFICATIONS } from "../../../queues/names.ts";
+import { NOTIFICATIONS, type QueueName } from "../../../queues/names.ts";
+import { describeSpan } from "../../core/duration.ts";
 import type { Config } from "../../config/config.ts";
 import { about, type Finding, ok, warning } from "../../core/finding.ts";
 import { formatCount, toPlain } from "../../core/format.ts";
+import { readQueueAges } from "../../redis/queue-ages.ts";
+import type { RedisConnection } from "../../redis/target.ts";
 import { boardOf } from "../../outgoing/page-links.ts";
 
 /** So many of the failed jobs of a queue are shown. */
@@ -16,20 +19,21 @@ const LONGEST_REASON = 160;
 
 /** Finds what keeps jobs from being worked on: no worker, a paused queue, workers that do not keep up, failures for good. */
 export async function diagnoseJobs(
-  queues: readonly Queue[],
+  { queues, redis }: { queues: readonly Queue[]; redis: RedisConnection },
   config: Config,
-  now: number,
+  { workers, now }: { workers: number; now: number },
 ): Promise<Finding[]> {
-  const found = await Promise.all(queues.map((queue) => readQueue(queue)));
-  const [inbox] = found;
-  const workers = inbox?.workers ?? 0;
+  const { jobs: ages } = await readQueueAges(redis, config.redisPrefix, now);
+  const found = await Promise.all(
+    queues.map((queue) => readQueue(queue, 1000 * (ages.get(queue.name as QueueName) ?? 0))),
+  );
   return [
     workers > 0
       ? ok(`${formatCount(workers)} worker ${workers === 1 ? "process takes" : "processes take"} jobs`)
       : warning("No worker is running, so events wait", "npm start"),
     ...found.flatMap((state) => [
       ...describePaused(state, config),
-      ...(workers > 0 ? describeWait(state, config, now) : []),
+      ...(workers > 0 ? describeWait(state, config) : []),
       ...describeFailed(state, config, now),
     ]),
   ];
@@ -37,25 +41,22 @@ export async function diagnoseJobs(
 
 interface QueueState {
   name: string;
-  workers: number;
   isPaused: boolean;
-  /** The job that has waited longest, of those that are due. */
-  oldest: Job | undefined;
+  /** How long the oldest job that is due has waited; 0 if none is. */
+  waitMs: number;
   failedCount: number;
   /** Newest first. */
   failed: Job[];
 }
 
-async function readQueue(queue: Queue): Promise<QueueState> {
-  const [workers, isPaused, [oldest], failedCount, failed] = await Promise.all([
-    queue.getWorkersCount(),
+async function readQueue(queue: Queue, waitMs: number): Promise<QueueState> {
+  const [isPaused, failedCount, failed] = await Promise.all([
     queue.isPaused(),
-    queue.getJobs(["wait"], 0, 0, true),
     queue.getFailedCount(),
     queue.getFailed(0, SHOWN_JOBS - 1),
   ]);
   // A job may be removed while the list is read.
-  return { name: queue.name, workers, isPaused, oldest, failedCount, failed: failed.filter(Boolean) };
+  return { name: queue.name, isPaused, waitMs, failedCount, failed: failed.filter(Boolean) };
 }
 
 function describePaused({ name, isPaused }: QueueState, config: Config): Finding[] {
@@ -64,13 +65,11 @@ function describePaused({ name, isPaused }: QueueState, config: Config): Finding
   return [warning(`The queue ${name} is paused, so ${effect}`, `Press Resume: ${boardOf(config, name)}`)];
 }
 
-function describeWait({ name, isPaused, oldest }: QueueState, config: Config, now: number): Finding[] {
-  if (isPaused || oldest === undefined) return [];
-  const waitMs = now - oldest.timestamp - oldest.delay;
-  if (waitMs < LONG_WAIT_MS) return [];
+function describeWait({ name, isPaused, waitMs }: QueueState, config: Config): Finding[] {
+  if (isPaused || waitMs < LONG_WAIT_MS) return [];
   return [
     warning(
-      `A job of ${name} has waited for ${formatAge(waitMs)} although workers run: they are busy or stuck`,
+      `A job of ${name} has waited for ${describeSpan(waitMs)} although workers run: they are busy or stuck`,
       `Look at the active jobs, start another worker, or restart them: ${boardOf(config, name)}`,
     ),
   ];
@@ -80,7 +79,7 @@ function describeFailed({ name, failedCount, failed }: QueueState, config: Confi
   const own = failed.filter((job) => config.models.has(findJobModel(job.data)) || name === NOTIFICATIONS);
   return [
     ...own.map((job) => {
-      const age = formatAge(now - (job.finishedOn ?? now));
+      const age = describeSpan(now - (job.finishedOn ?? now));
       const text = `its ${name} job failed for good ${age} ago: ${shorten(job.failedReason)}`;
       const remedy = `Fix the cause, then press Retry: ${boardOf(config, name, job.id)}`;
       return about(findJobModel(job.data), warning(text, remedy), `a job of ${name} failed for good`);
@@ -101,13 +100,4 @@ function shorten(reason: string): string {
   const [line = ""] = reason.split("\n");
   const plain = toPlain(line);
   return plain.length > LONGEST_REASON ? `${plain.slice(0, LONGEST_REASON)}…` : plain;
-}
-
-/** "12 s", "3 min", "5 h", "2 d". */
-function formatAge(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`;
-  return `${formatCount(Math.round(seconds / 86_400))} d`;
 }

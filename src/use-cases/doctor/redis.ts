@@ -93,10 +93,10 @@ async function diagnoseQueues(
   const queues = QUEUES.map((name) => openQueue(name, { connection, prefix: config.redisPrefix }, log));
   try {
     const inbox = queues.find(({ name }) => name === INBOX) as Queue;
-    const [services, jobs, workers] = await Promise.all([
+    const workers = await inbox.getWorkersCount();
+    const [services, jobs] = await Promise.all([
       diagnoseServices(config, connection, database),
-      diagnoseJobs(queues, config, Date.now()),
-      inbox.getWorkersCount(),
+      diagnoseJobs({ queues, redis: connection }, config, { workers, now: Date.now() }),
     ]);
     const findings: Finding[] = [...services, ...jobs];
     const next = await readNextFirings(inbox, config.models);

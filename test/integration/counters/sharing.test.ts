@@ -54,13 +54,13 @@ async function countsOf(act: () => Promise<unknown>): Promise<number> {
 
 describe("models that share a buffer table", () => {
   it("share a slow count once it is known to be slow, and the evidence says so", async () => {
-    expect((await gather("m0")).buffer).toMatchObject({ size: 100, counted: { by: "query", ageMs: null } });
+    expect((await gather("m0")).buffer).toMatchObject({ size: 100, counted: { by: "query", lagMs: null } });
     await gather("m1");
     const counts = await countsOf(async () => {
       const all = await Promise.all(MODELS.map((model) => gather(model)));
       expect(all.map(({ buffer }) => buffer.size)).toEqual(MODELS.map(() => 100));
       for (const { buffer } of all) expect(buffer.counted).toMatchObject({ by: "query", problem: null });
-      expect(all.every(({ buffer }) => buffer.counted?.ageMs !== null)).toBe(true);
+      expect(all.every(({ buffer }) => buffer.counted?.lagMs !== null)).toBe(true);
     });
     // The first to come, and one for all that came while it was counted.
     expect(counts).toBe(2);
@@ -76,11 +76,16 @@ describe("models that share a buffer table", () => {
     });
     await world.sql("INSERT INTO ratings_buffer VALUES (1, 1, 3, 1, 'late')");
     const [row] = await world.sql<{ now: string }>("SELECT to_json(now()) #>> '{}' AS now");
-    const [second, third] = await Promise.all([gather("m1"), gather("m2")]);
+    const others = Promise.all([gather("m1"), gather("m2")]);
     expect((await first).buffer.size).toBe(100);
+    const [ended] = await world.sql<{ now: string }>("SELECT to_json(now()) #>> '{}' AS now");
+    const [second, third] = await others;
     for (const { buffer, takenAt } of [second, third]) {
       expect(buffer.size).toBe(101);
       expect(Date.parse(takenAt)).toBeGreaterThanOrEqual(Date.parse(row?.now ?? ""));
+      // What may end while it is counted, a training say, was read before.
+      expect(Date.parse(takenAt)).toBeLessThan(Date.parse(ended?.now ?? ""));
+      expect(buffer.counted?.lagMs).toBeGreaterThan(0);
     }
   });
 });
