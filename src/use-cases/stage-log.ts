@@ -1,5 +1,9 @@
+import { z } from "zod";
 import { Acted, Evaluated, Gathered, StageJob } from "../../queues/jobs.ts";
 import type { Stage } from "../../queues/names.ts";
+import { evaluate } from "../core/evaluate.ts";
+import type { Evidence } from "../core/evidence.ts";
+import type { Policy } from "../core/policy.ts";
 import { renderAction } from "../core/report/action.ts";
 import { renderCriteria } from "../core/report/criteria.ts";
 import { reportOf } from "../core/report/decision-summary.ts";
@@ -15,8 +19,29 @@ export interface StoredStage {
 }
 
 /**
+ * The result of a stage, with what `workers/bullmq/compaction.ts` left to Postgres.
+ * @param readBasis Reads what the run's decision was judged by; called only if the run was compacted.
+ */
+export async function restoreResult(
+  result: unknown,
+  readBasis: () => Promise<Basis | null>,
+): Promise<unknown> {
+  if (!Compacted.safeParse(result).success) return result;
+  const basis = await readBasis();
+  if (basis === null) return null;
+  return { ...(result as object), ...basis, verdict: evaluate(basis.evidence, basis.policy) };
+}
+
+interface Basis {
+  evidence: Evidence;
+  policy: Policy;
+}
+
+const Compacted = z.object({ decisionId: z.number(), evidence: z.undefined().optional() });
+
+/**
  * What a stage did, as text: its part of the report, rendered when somebody reads it instead of with each run.
- * @returns null if it has not completed, or its run was compacted: then the report has it.
+ * @returns null if it has not completed.
  */
 export function renderStageLog(
   { stage, data, result }: StoredStage,

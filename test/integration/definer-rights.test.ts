@@ -60,13 +60,15 @@ it("no function with the rights of its owner runs what a writer of ours put in i
   await dropRole(role);
 });
 
-it("nobody else attaches a function with the rights of its owner to a table of their own", async () => {
+it("nobody else attaches or calls a function with the rights of its owner", async () => {
   const role = await createRole("stranger");
   const functions = await world.sql<{ name: string }>(
     "SELECT proname AS name FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY 1",
   );
   expect(functions.map(({ name }) => name)).toEqual([
     "retrigger_count_dispatch",
+    "retrigger_define_counter",
+    "retrigger_drop_counter",
     "retrigger_keep_step",
     "retrigger_list_reasons",
   ]);
@@ -75,7 +77,12 @@ it("nobody else attaches a function with the rights of its owner to a table of t
   try {
     await client.query(`SET ROLE ${role}`);
     await client.query("CREATE TEMP TABLE mine (id INT, reason TEXT, reason_codes TEXT[])");
-    for (const { name } of functions)
+    for (const call of [
+      "retrigger_drop_counter(1)",
+      "retrigger_define_counter(1, NULL, NULL, NULL, NULL, false, '')",
+    ])
+      expect(await failureOf(client.query(`SELECT public.${call}`))).toContain("permission denied");
+    for (const { name } of functions.filter((each) => !each.name.endsWith("_counter")))
       expect(
         await failureOf(
           client.query(

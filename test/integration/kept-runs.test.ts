@@ -24,7 +24,7 @@ async function untilCompacted(runId: string): Promise<void> {
   const key = `${world.config.redisPrefix}:gather:${runId}`;
   await until("it is compacted", async () => {
     const result = JSON.parse((await world.redis.hget(key, "returnvalue")) ?? "{}") as object;
-    return "recorded" in result;
+    return "decisionId" in result;
   });
 }
 

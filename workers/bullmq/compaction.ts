@@ -33,9 +33,9 @@ export function createCompaction({ connection, prefix, readBasis }: CompactionOp
     async compact(runId, { verdict, recording }) {
       // A superseded run has no row.
       if (recording.outcome !== "recorded") return;
-      const recorded = recording.decisionId;
+      const { decisionId } = recording;
       const { decision, reason } = verdict;
-      const results = [{ recorded }, { recorded, decision, reason }, { recorded, recording }];
+      const results = [{ decisionId }, { decisionId, decision, reason }, { decisionId, recording }];
       await commands.retriggerCompact(
         ...(COMPACTED_STAGES.map((stage) => keyOf(stage, runId)) as [string, string, string]),
         keyOf("summarize", runId),

@@ -82,7 +82,9 @@ export async function endFailedJob(
   const { lock, chain, log, prefix, onInboxFailure, followTraining } = options;
   const model = modelOf(job);
   const runId = runIdOf(queue, job, prefix);
-  log.error({ err: error, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
+  // A permanent error says what to fix; where it was found in the code helps nobody.
+  const err = isPermanent(error) ? error.message : error;
+  log.error({ err, queue, jobId: job.id, runId, model, attempt: job.attemptsMade }, "failed for good");
   if (queue === NOTIFICATIONS) return;
   try {
     await endRun(lock, chain, model, runId);

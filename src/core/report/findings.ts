@@ -1,4 +1,5 @@
 import { listCriteria } from "../condition.ts";
+import { describeCounted } from "../counter.ts";
 import { formatHours } from "../criteria/recent-drift-checks.ts";
 import type { DriftCheck, Evidence } from "../evidence.ts";
 import { formatCount, formatScore, formatTime, toPlain } from "../format.ts";
@@ -63,8 +64,10 @@ export function featureName(feature: string | null): string {
 }
 
 function bufferSection({ evidence: { buffer, isGuide }, policy, timeZone }: Findings): string[] {
+  const counted = describeCounted(buffer.counted);
   const lines = [
     `📊 Current buffer size: ${formatCount(buffer.size)} ${buffer.unit}`,
+    ...(counted === null ? [] : [`   ${counted}`]),
     ...requiredLines(buffer, policy),
   ];
   if (buffer.batches.length === 0) return lines;

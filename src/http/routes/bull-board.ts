@@ -8,7 +8,8 @@ import { type Express, Router } from "express";
 import { type Stage, STAGES, TRAINING } from "../../../queues/names.ts";
 import { grants, type Role } from "../../core/access.ts";
 import type { ReportSettings } from "../../use-cases/report-input.ts";
-import { renderStageLog } from "../../use-cases/stage-log.ts";
+import type { Database } from "../../postgres/database.ts";
+import { renderStageLog, restoreResult } from "../../use-cases/stage-log.ts";
 import type { Door } from "../access/doors.ts";
 import { callerOf } from "../access/keeper.ts";
 import { toProblem, UNEXPECTED } from "../problem.ts";
@@ -38,10 +39,10 @@ const OPERATOR_CHANGES = new Set([
 export const bullBoard: Route = {
   doors: listDoors(),
   requires: ["redis"],
-  create({ queues, config, live }) {
+  create({ queues, config, live, database }) {
     const { timeZone, publicUrl } = config;
     const settingNamesOf = (model: string) => live.models().get(model)?.settingNames ?? {};
-    const readLog = createLogReader(queues, { timeZone, publicUrl, settingNamesOf });
+    const readLog = createLogReader(queues, database, { timeZone, publicUrl, settingNamesOf });
     const boards = {
       changing: createBoard(queues, readLog, false),
       readOnly: createBoard(queues, readLog, true),
@@ -82,12 +83,18 @@ function createBoard(queues: readonly Queue[], readLog: ReadLog, isReadOnly: boo
 /** What a stage of a run did, as text; null if it has not completed. */
 type ReadLog = (stage: Stage, runId: string) => Promise<string | null>;
 
-function createLogReader(queues: readonly Queue[], settings: ReportSettings): ReadLog {
-  const render = async (stage: Stage, runId: string): Promise<string | null> => {
+function createLogReader(
+  queues: readonly Queue[],
+  database: Pick<Database, "readBasis">,
+  settings: ReportSettings,
+): ReadLog {
+  return async (stage, runId) => {
     const job = await queues.find(({ name }) => name === stage)?.getJob(runId);
-    return job ? renderStageLog({ stage, data: job.data, result: job.returnvalue }, settings) : null;
+    if (!job) return null;
+    // Of a completed run, Postgres has what its jobs no longer have. It may be away.
+    const result = await restoreResult(job.returnvalue, () => database.readBasis(runId)).catch(() => null);
+    return renderStageLog({ stage, data: job.data, result }, settings);
   };
-  return async (stage, runId) => (await render(stage, runId)) ?? (await render("summarize", runId));
 }
 
 /** A stage of the chain. Its log is what the job waited for, and then what its result says. */
@@ -103,7 +110,9 @@ class StageAdapter extends BullMQAdapter {
 
   override async getJobLogs(id: string): Promise<string[]> {
     const [own, result] = await Promise.all([super.getJobLogs(id), this.#readLog(this.#stage, id)]);
-    return [...own, ...(result?.split("\n") ?? [])];
+    // Earlier versions wrote the result to the log.
+    const isWritten = result === null || own.join("\n").includes(result);
+    return isWritten ? own : [...own, ...result.split("\n")];
   }
 }
 

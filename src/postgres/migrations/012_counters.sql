@@ -39,7 +39,7 @@ CREATE INDEX retraining_buffer_counts_counter ON retraining_buffer_counts (count
 CREATE INDEX retraining_buffer_counts_lost ON retraining_buffer_counts (counter) WHERE is_lost;
 
 -- The lock under which counts are taken out of the table: one session at a time does so.
-CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('retrigger counter ' || counter, 0))
 $$;
 
@@ -47,7 +47,7 @@ $$;
 -- per session and not once per statement. It has the rights of its owner: whoever writes the counted table needs none here. It must
 -- not fail, or the user's statement would: what it cannot count it marks as lost. No exception is caught, because that would take a
 -- subtransaction per statement.
-CREATE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
+CREATE OR REPLACE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
     is_partitioned BOOLEAN, installer TEXT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $define$
 DECLARE
     name CONSTANT TEXT := 'retrigger_count_' || counter;
@@ -108,14 +108,14 @@ BEGIN
 END $define$;
 
 -- Drops it, and whatever triggers still use it.
-CREATE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE OR REPLACE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     EXECUTE format('DROP FUNCTION IF EXISTS %I() CASCADE', 'retrigger_count_' || counter);
 END $$;
 
 -- What has to stay the same for the counts to be right: the table with its partitions, its columns and our triggers. Anything that
 -- changes one of them changes the xmin of its row in the catalog, too.
-CREATE FUNCTION retrigger_counter_shape(table_ OID, counter BIGINT, batch TEXT, time_ TEXT) RETURNS JSONB
+CREATE OR REPLACE FUNCTION retrigger_counter_shape(table_ OID, counter BIGINT, batch TEXT, time_ TEXT) RETURNS JSONB
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
     tree OID[];
@@ -135,7 +135,7 @@ BEGIN
 END $$;
 
 -- Why a counter must not be used now; NULL if it may.
-CREATE FUNCTION retrigger_counter_problem(counter retraining_buffer_counters) RETURNS TEXT LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+CREATE OR REPLACE FUNCTION retrigger_counter_problem(counter retraining_buffer_counters) RETURNS TEXT LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
     shape JSONB;
 BEGIN

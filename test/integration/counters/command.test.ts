@@ -44,11 +44,15 @@ describe("npx retrigger counters", () => {
 
   it("takes no type from its row that is none", async () => {
     await retrigger(["counters", "install"]);
+    const [row] = await world.sql<{ type: string }>(
+      "SELECT time_type AS type FROM retraining_buffer_counters",
+    );
     await world.sql("UPDATE retraining_buffer_counters SET time_type = 'text || evil()'");
     const { code, stderr } = await retrigger(["counters", "verify"]);
     expect(code).toBe(1);
     expect(stderr).toContain('has the time_type "text || evil()", which is none');
-    await world.sql("DELETE FROM retraining_buffer_counters");
+    await world.sql("UPDATE retraining_buffer_counters SET time_type = $1", [row?.type]);
+    expect((await retrigger(["counters", "remove"])).code).toBe(0);
   });
 
   it("works on tables in a schema of their own", async () => {
@@ -57,7 +61,8 @@ describe("npx retrigger counters", () => {
     expect(await retrigger(["counters", "install"], settings)).toMatchObject({
       code: 0,
       stdout: "✅ ratings_buffer: installed, 2,000 rows\n",
-    });
+      await world.sql("DELETE FROM ratings_buffer WHERE batch_id = 'b3'");
+  });
     await addRatings(world, 10, "b3");
     expect((await retrigger(["counters", "verify"], settings)).stdout).toBe(
       "✅ ratings_buffer: equals its 2,010 rows\n",
