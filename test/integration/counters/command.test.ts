@@ -61,8 +61,7 @@ describe("npx retrigger counters", () => {
     expect(await retrigger(["counters", "install"], settings)).toMatchObject({
       code: 0,
       stdout: "✅ ratings_buffer: installed, 2,000 rows\n",
-      await world.sql("DELETE FROM ratings_buffer WHERE batch_id = 'b3'");
-  });
+    });
     await addRatings(world, 10, "b3");
     expect((await retrigger(["counters", "verify"], settings)).stdout).toBe(
       "✅ ratings_buffer: equals its 2,010 rows\n",
@@ -70,6 +69,7 @@ describe("npx retrigger counters", () => {
     expect((await retrigger(["counters", "remove"], settings)).stdout).toBe(
       "Removed the counter of ratings_buffer. Its rows are counted again.\n",
     );
+    await world.sql("DELETE FROM ratings_buffer WHERE batch_id = 'b3'");
   });
 
   it("installs a counter, which report and doctor show, and verifies it", async () => {

@@ -135,7 +135,7 @@ describe.concurrent("a model that expects a drift run every minute", { timeout: 
     const { explanation, nextLookAt } = await decideByHand("unseen");
     expect(explanation?.driftRuns).toMatchObject({ state: "seen", lastSeenAt: null, dueAt: nextLookAt });
     expect(await untilNotified("unseen", 1)).toEqual([
-      "🔇 unseen: a drift run is expected every 1m, but none has been seen yet",
+      "🔇 unseen: a drift run is expected every 1m, but none has been seen yet\nMore: npx retrigger history --model unseen",
     ]);
   });
 
