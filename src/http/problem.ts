@@ -1,7 +1,8 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Request, Response } from "express";
-import { ConfigError, PermanentError, ServerAwayError, SourceError, TransientError } from "../core/errors.ts";
+import { ConfigError, PermanentError, SourceError, TransientError } from "../core/errors.ts";
+import { isServerAway } from "../redis/refusal.ts";
 import { renderProblem } from "./problem-page.tsx";
 import { RequestError } from "./request-error.ts";
 
@@ -81,7 +82,8 @@ const CONNECTION_FAULTS: Readonly<Record<string, [status: number, detail: string
 /** What an error means to the caller; null for one that is our own fault, which is logged and not shown. */
 export function toProblem(error: unknown): Pick<Problem, "status" | "code" | "detail"> | null {
   if (error instanceof RequestError) return { status: error.status, code: error.code, detail: error.message };
-  if (error instanceof ServerAwayError)
+  // A server that was lost a moment ago, before its watch could notice.
+  if (isServerAway(error))
     return {
       status: 503,
       code: "SERVER_AWAY",

@@ -106,6 +106,13 @@ export function explainRedisError(error: unknown, target: RedisTarget): Error {
       cause: error,
     });
   }
+  if (/certificate/.test(message)) {
+    return new ServerAwayError(
+      "REDIS_CERTIFICATE",
+      `The certificate of Redis at ${address} is not trusted (${message}). Name the file of its authority in NODE_EXTRA_CA_CERTS`,
+      { cause: error },
+    );
+  }
   return new ServerAwayError(
     "REDIS_AWAY",
     `Cannot reach Redis at ${address} (${message}). ${remedyWhenAway(target)}`,

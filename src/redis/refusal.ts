@@ -112,9 +112,9 @@ export function isServerAway(error: unknown): boolean {
   return error instanceof ServerAwayError || findRefusalCode(error) !== null || isUnanswered(error);
 }
 
-/** What ioredis says of a command whose node was lost while a cluster changed, in errors that have nothing else in common. */
+/** What ioredis says of a command that got no reply, in errors that have nothing else in common. */
 const UNANSWERED =
-  /^(Connection is closed\.|Too many Cluster redirections|Failed to refresh slots cache|Cluster is ended)/;
+  /^(Connection is closed|Command timed out|Stream isn't writeable|Cluster isn't ready|Cluster is ended|None of startup nodes is available|Too many Cluster redirections|Failed to refresh slots cache)/;
 
 function isUnanswered(error: unknown): boolean {
   return error instanceof Error && UNANSWERED.test(error.message);

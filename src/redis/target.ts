@@ -1,5 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { formatServer, type ServerAddress } from "../settings/server-list.ts";
+import { makeDisconnectable } from "./disconnectable.ts";
 
 /** A connection to one server, or to all nodes of a cluster. All our keys are in one slot, so that both work alike. */
 export type RedisConnection = Redis | Cluster;
@@ -57,15 +58,19 @@ export function openRedis(target: RedisTarget, options: OpenOptions): RedisConne
   const { maxRedirections, retryStrategy, enableOfflineQueue, lazyConnect = false, ...common } = options;
   const alone = { ...common, retryStrategy, enableOfflineQueue, lazyConnect };
   if (redisClusterNodes)
-    return new Cluster([...redisClusterNodes], {
-      clusterRetryStrategy: retryStrategy,
-      enableOfflineQueue,
-      lazyConnect,
-      maxRedirections,
-      // Names are resolved by each connection, so that certificates are checked against them.
-      dnsLookup: (name, done) => done(null, name),
-      redisOptions: { ...readLogin(redisUrl), ...common },
-    });
+    return makeDisconnectable(
+      new Cluster([...redisClusterNodes], {
+        clusterRetryStrategy: retryStrategy,
+        enableOfflineQueue,
+        lazyConnect,
+        maxRedirections,
+        // While masters are elected it would fail, and with it be lost the promise of connect(), on which BullMQ waits.
+        enableReadyCheck: false,
+        // Names are resolved by each connection, so that certificates are checked against them.
+        dnsLookup: (name, done) => done(null, name),
+        redisOptions: { ...readLogin(redisUrl), ...common },
+      }),
+    );
   if (redisSentinels) {
     const login = readLogin(redisUrl);
     return new Redis({

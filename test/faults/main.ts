@@ -3,12 +3,13 @@ import { bundleScripts } from "../support/bundle.ts";
 import { type Lane, openLane } from "./lane.ts";
 import { createGitHubPlans, createPlans, FAILOVERS, FAULTS, type Plan } from "./plans.ts";
 import { makeRun, type Outcome } from "./runs.ts";
+import { makeStorm } from "./storm.ts";
 import { formatGitHubTable, formatTable } from "./table.ts";
 
 /**
  * The long form: `npm run test:faults -- --runs 500`; with `--github`, each misbehaviour of GitHub with a kill at each point
  * between a decision and the end of its training; with `--cluster` or `--sentinel`, servers that replace each other. `--only N`
- * repeats one run of a seed.
+ * repeats one run of a seed. `--cluster --storm 2000` sends so many events and loses a master in the middle.
  */
 const { values } = parseArgs({
   options: {
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     github: { type: "boolean", default: false },
     cluster: { type: "boolean", default: false },
     sentinel: { type: "boolean", default: false },
+    storm: { type: "string" },
   },
 });
 const RECOVERY_LIMIT_MS = 15_000;
@@ -36,8 +38,17 @@ const numbered = plans.map((plan, index) => ({ number: index + 1, plan }));
 const queue =
   values.only === undefined ? numbered : numbered.filter(({ number }) => number === Number(values.only));
 
-console.log(`seed ${seed}, ${queue.length} runs`);
 const removeBundles = await bundleScripts();
+if (values.storm !== undefined) {
+  const lane = await openLane({ redis });
+  const { violations, ...figures } = await makeStorm(lane, Number(values.storm));
+  await lane.close();
+  await removeBundles();
+  console.table(figures);
+  for (const { kind: broken, text } of violations) console.log(`   ${broken}: ${text}`);
+  process.exit(violations.length > 0 ? 1 : 0);
+}
+console.log(`seed ${seed}, ${queue.length} runs`);
 const outcomes: Outcome[] = [];
 const startedAt = performance.now();
 await Promise.all(Array.from({ length: Math.min(Number(values.lanes), queue.length) }, work));

@@ -70,6 +70,8 @@ const FORGETTING: readonly Fault[] = [
   "master killed",
   "master suspended",
   "master killed, its replica behind",
+  // Redis notices only after a while that the replica is gone.
+  "master killed, writes need a replica",
 ];
 export const mayForget = (fault: Fault): boolean => FORGETTING.includes(fault);
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DecisionSummary } from "../../src/core/report/decision-summary.ts";
 import { runScript } from "../support/process.ts";
 import { addCheck, createWorld, type World } from "../support/world.ts";
+import { NO_REDIS, redisAt } from "../support/redis-settings.ts";
 
 let world: World;
 
@@ -91,12 +92,12 @@ describe("npx retrigger", () => {
   });
 
   it.each([[["migrate"]], [["decide", "--dry-run"]], [["history"]]])("%j needs no Redis", async (args) => {
-    const { REDIS_URL: _, ...settings } = world.settings;
+    const settings = { ...world.settings, ...redisAt("") };
     expect(await runScript("src/cli.ts", args, settings)).toMatchObject({ code: 0, stderr: "" });
   });
 
   it.each([[["decide"]], [["emit"]], [["doctor"]]])("%j says that it needs Redis", async (args) => {
-    const { REDIS_URL: _, ...settings } = world.settings;
+    const settings = { ...world.settings, ...redisAt("") };
     const { code, stderr } = await runScript("src/cli.ts", args, settings);
     expect(code).toBe(1);
     expect(stderr).toContain(
@@ -128,7 +129,7 @@ describe("npx retrigger", () => {
 
     const lost = await retrigger(["doctor"], {
       DRIFT_ALERTS_TABLE: "nowhere.alerts",
-      REDIS_URL: "redis://127.0.0.1:1",
+      ...NO_REDIS,
     });
     expect(lost.code).toBe(1);
     expect(lost.stdout).toContain("the table or view nowhere.alerts does not exist");
@@ -160,8 +161,8 @@ describe("npx retrigger", () => {
     ],
     [["emit", "--status", "done"], {}, 'status is "done"'],
     [["history", "--limit", "none"], {}, "whole number"],
-    [["decide"], { REDIS_URL: "redis://127.0.0.1:1" }, "Cannot reach Redis"],
-    [["decide"], { REDIS_URL: "redis://no.such.host.invalid" }, "Unknown host in REDIS_URL"],
+    [["decide"], NO_REDIS, "Cannot reach Redis"],
+    [["decide"], redisAt("redis://no.such.host.invalid"), "Unknown host in REDIS_URL"],
     [["history"], { DATABASE_URL: "postgres://no.such.host.invalid/db" }, "Unknown host in DATABASE_URL"],
     [["history"], { PORT: "-1" }, 'PORT is "-1"'],
     [["destroy"], {}, "unknown command"],

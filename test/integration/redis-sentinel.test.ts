@@ -52,7 +52,10 @@ describe("a service whose Redis is behind sentinels", () => {
     await until("it is ready", async () => (await readiness()).status === 200);
     expect(await readiness()).toEqual(READY);
     expect((await world.decide()).reason).toBe("already_acted_on");
-    expect(service.warnings()).toEqual([expect.stringContaining("Redis is away")]);
+    const warnings = service.warnings();
+    // On a busy machine, the new master may be slow once more.
+    expect(warnings).toHaveLength(service.infos("Redis is back"));
+    for (const warning of warnings) expect(warning).toContain("Redis is away");
     master.resume();
     await sentinel.heal();
   });

@@ -7,6 +7,7 @@ import { startRedis } from "../../src/embedded/redis.ts";
 import { listCommandsWith, runScript, untilOutput } from "../support/process.ts";
 import { startService } from "../support/service-process.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
+import { NO_REDIS, redisAt } from "../support/redis-settings.ts";
 
 let world: World;
 const children: ChildProcess[] = [];
@@ -80,7 +81,7 @@ describe("the service", () => {
         NODE_ENV: "test",
         ...world.settings,
         LOG_LEVEL: "info",
-        REDIS_URL: redis.url,
+        ...redisAt(redis.url),
       },
       stdio: ["ignore", "pipe", "ignore"],
     });
@@ -98,7 +99,7 @@ describe("the service", () => {
 
   it("waits for servers that are not up yet, and logs one clear line", async () => {
     await createBuiltWorld();
-    const { untilLogged, child } = start({ REDIS_URL: "redis://127.0.0.1:1" });
+    const { untilLogged, child } = start(NO_REDIS);
     const line = await untilLogged("waiting for Redis");
     expect(line["msg"]).toContain("Cannot reach Redis at 127.0.0.1:1");
     expect(line["msg"]).toContain("docker compose up -d redis");

@@ -1,13 +1,16 @@
-import { findFreePort } from "../../src/embedded/server-process.ts";
+import { reservePort } from "./ports.ts";
 import { formatServer } from "../../src/settings/server-list.ts";
 import { createRedisProcess, type RedisProcess, type RedisProcessOptions } from "./redis-process.ts";
 import type { ReplicatedRedis } from "./replicated-redis.ts";
+import { listTlsServers, tlsSettings } from "./tls.ts";
 import { until } from "./until.ts";
 
 export interface RedisClusterOptions extends RedisProcessOptions {
   /** How long a node may be silent before the others replace it. */
   nodeTimeoutMs?: number;
   settings?: Readonly<Record<string, string>>;
+  /** Whether clients connect by TLS. */
+  hasTls?: boolean;
 }
 
 const MASTERS = 3;
@@ -18,6 +21,7 @@ const LAST_SLOT = 16_383;
 export async function startRedisCluster({
   nodeTimeoutMs = 1_500,
   settings = {},
+  hasTls = false,
   ...options
 }: RedisClusterOptions = {}): Promise<ReplicatedRedis> {
   const nodes = await Promise.all(
@@ -29,7 +33,7 @@ export async function startRedisCluster({
           "maxmemory-policy": "noeviction",
           "cluster-enabled": "yes",
           // By default 10,000 above the port, which may be more than there are.
-          "cluster-port": String(await findFreePort()),
+          "cluster-port": String(await reservePort()),
           "cluster-node-timeout": String(nodeTimeoutMs),
           // A replica takes over however long it was without its master.
           "cluster-replica-validity-factor": "0",
@@ -37,6 +41,8 @@ export async function startRedisCluster({
           // Until a replica has received something, the cluster does not list it.
           "repl-ping-replica-period": "1",
           ...settings,
+          // Otherwise the nodes would name their other port to clients.
+          ...(hasTls ? { ...(await tlsSettings()), "tls-cluster": "yes", "tls-replication": "yes" } : {}),
         },
         options,
       ),
@@ -59,8 +65,8 @@ export async function startRedisCluster({
     if (!node) throw new Error(`No ${place === 0 ? "master" : "replica"} has the keys of ${prefix}`);
     return node;
   };
-  const addresses = nodes.map(formatServer);
-  const url = `redis://${addresses[0]}`;
+  const addresses = (hasTls ? await listTlsServers(nodes) : nodes).map(formatServer);
+  const url = `${hasTls ? "rediss" : "redis"}://${addresses[0]}`;
   return {
     servers: nodes,
     url,

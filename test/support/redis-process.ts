@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis, type RedisOptions } from "ioredis";
-import { findFreePort, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
+import { spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
+import { reservePort } from "./ports.ts";
 import { findProgram } from "../../src/process/find-program.ts";
 import type { ServerAddress } from "../../src/settings/server-list.ts";
 
@@ -42,7 +43,7 @@ export async function createRedisProcess(
   { lines = [], login = {}, isSentinel = false }: RedisProcessOptions = {},
 ): Promise<RedisProcess> {
   const directory = await mkdtemp(join(tmpdir(), "retrigger-redis-"));
-  const port = await findFreePort();
+  const port = await reservePort();
   const file = join(directory, "redis.conf");
   const all = { port: String(port), bind: HOST, dir: directory, ...settings };
   const text = [...Object.entries(all).map(([name, value]) => `${name} ${value}`), ...lines].join("\n");

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { toProblem } from "../../src/http/problem.ts";
 import { explainRefusal, findRefusalCode, isServerAway } from "../../src/redis/refusal.ts";
 
 function reply(message: string, extra: object = {}): Error {
@@ -73,8 +74,12 @@ describe("replies of a cluster whose nodes change their roles", () => {
     "Too many Cluster redirections. Last error: ReplyError: CLUSTERDOWN Hash slot not served",
     "Connection is closed.",
     "Failed to refresh slots cache.",
-  ])("%s does not use up an attempt", (message) => {
+    "Command timed out",
+    "Stream isn't writeable and enableOfflineQueue options is false",
+    "Cluster isn't ready and enableOfflineQueue options is false",
+  ])("%s does not use up an attempt, and is a temporary problem to a caller", (message) => {
     expect(isServerAway(new Error(message))).toBe(true);
+    expect(toProblem(new Error(message))).toMatchObject({ status: 503, code: "SERVER_AWAY" });
   });
 
   it("reveal that a server is no cluster", () => {

@@ -12,6 +12,7 @@ import {
 } from "../../support/policies.ts";
 import type { Receiver } from "../../support/receiver.ts";
 import { until } from "../../support/world.ts";
+import { NO_REDIS } from "../../support/redis-settings.ts";
 
 const approval = { expires: "24h" };
 const onAlert = (guards: object = {}) => ({
@@ -240,7 +241,7 @@ describe("an approval that no worker noticed", { timeout: 60_000 }, () => {
 
   it("because Redis is down, is not recorded at all", async () => {
     const id = await requestApproval("late");
-    const settings = { ...world.settings, REDIS_URL: "redis://127.0.0.1:1" };
+    const settings = { ...world.settings, ...NO_REDIS };
     const { failure } = await world.runWith(settings, "approve", id, ...BY);
     expect(failure).toContain("Redis");
     expect(await statesOf("late")).toEqual(["open"]);
