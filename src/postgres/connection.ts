@@ -31,13 +31,16 @@ export function chooseClient(databaseUrl: string, Base: typeof pg.Client = pg.Cl
     : createFailoverClient(Base, hosts, { needsPrimary: target !== "any" });
 }
 
-/** What says in a connection string whether TLS is used. */
-const TLS_PARAMETERS = ["sslmode", "ssl", "sslrootcert", "sslcert", "sslkey"];
+/** What says in a connection string whether TLS is used, besides `sslmode`. */
+const TLS_PARAMETERS = ["ssl", "sslrootcert", "sslcert", "sslkey"];
+/** `pg` takes a mode that it does not know, a misspelled one say, for none at all. */
+const TLS_MODES = ["disable", "prefer", "require", "verify-ca", "verify-full", "no-verify"];
 
 function needsTls(databaseUrl: string): boolean {
   const { searchParams } = new URL(databaseUrl);
-  if (TLS_PARAMETERS.some((name) => Boolean(searchParams.get(name))) || process.env["PGSSLMODE"])
-    return false;
+  const mode = searchParams.get("sslmode") || process.env["PGSSLMODE"] || "";
+  const saysSo = TLS_MODES.includes(mode) || TLS_PARAMETERS.some((name) => Boolean(searchParams.get(name)));
+  if (saysSo) return false;
   return !listHosts(databaseUrl).every(({ host }) => isLocal(host));
 }
 

@@ -52,6 +52,14 @@ describe("TLS", () => {
     expect(sslOf("postgres://u:p@x/db?host=/var/run/postgresql")).toBeUndefined();
   });
 
+  it.each(["sslmode=", "sslmode=requir", "sslnegotiation=postgres", "ssl="])(
+    "is verified if the connection string says nothing that pg understands: %s",
+    (parameter) => {
+      expect(sslOf(`postgres://u:p@db.example.com/db?${parameter}`)).toBe(true);
+      expect(sslOf("postgres://u:p@134744072/db")).toBe(true);
+    },
+  );
+
   it.each(["sslmode=disable", "sslmode=no-verify", "sslmode=require", "sslrootcert=ca.pem", "ssl=0"])(
     "is left to the connection string that has %s",
     (parameter) => {
