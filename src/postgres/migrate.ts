@@ -57,6 +57,11 @@ export async function migrate(
     keepAliveInitialDelayMillis: 10_000,
   });
   const schema = ownSchemaOf(pool);
+  const others = await findOtherInstallations(pool);
+  if (others !== null) {
+    log.warn(others);
+    onWait(others);
+  }
   const wait = createMigrationWait({ client, address: databaseAddress(databaseUrl), limitMs, log, onWait });
   try {
     await client.connect();
@@ -86,6 +91,19 @@ export async function findPendingMigrations(pool: Pool): Promise<string[]> {
   if (found.length === 0) return known;
   const { rows } = await pool.query<{ name: string }>(`SELECT name FROM ${MIGRATIONS_TABLE}`);
   return known.filter((name) => !rows.some((row) => row.name === name));
+}
+
+/** Says that there are no tables of ours yet, but that another schema has some; null otherwise. Only reads. */
+async function findOtherInstallations(pool: Pool): Promise<string | null> {
+  const schema = ownSchemaOf(pool);
+  const { rows } = await pool.query<{ schema: string }>(
+    `SELECT nspname AS schema FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+     WHERE relname = '${MIGRATIONS_TABLE}' AND to_regclass($1) IS NULL ORDER BY 1`,
+    [nameOwnTable(schema, MIGRATIONS_TABLE)],
+  );
+  if (rows.length === 0) return null;
+  const found = rows.map((row) => row.schema).join(", ");
+  return `Creating Retrigger's tables in ${schema === null ? "the search path" : `schema ${schema}`}, although there are some in ${found}: decisions recorded there are unknown here. If that is not meant, correct RETRIGGER_SCHEMA`;
 }
 
 type Attempt =
