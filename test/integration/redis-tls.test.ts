@@ -100,7 +100,7 @@ describe("TLS and a user with the rights that docs/operations.md gives", () => {
     expect(reload.stdout).toContain("models added: 1");
     const doctor = await runScript("src/cli.ts", ["doctor"], settings);
     expect(doctor.stdout).toContain("✅ Redis accepts writes");
-    expect(doctor.stdout).toContain("✅ 1 worker process(es) take jobs");
+    expect(doctor.stdout).toContain("✅ 1 worker process takes jobs");
     expect(service.warnings()).toEqual([]);
     for (const { admin } of nodes) expect(await admin.call("ACL", "LOG")).toEqual([]);
   });
