@@ -47,7 +47,9 @@ export async function makeRun(
   await untilLocksExpire(sandbox);
   const observation = await observe(sandbox, sent, {
     hasGuard: plan.hasGuard,
-    mayRedisForget: mayForget(plan.fault),
+    mayRedisForget:
+      mayForget(plan.fault) ||
+      (plan.fault === "master handed over" && lane.replicated?.isHandOverComplete === false),
     doublesRuns: MISBEHAVIOURS[plan.github].doublesRuns ?? false,
   });
   const unverified = await findUnverified(sandbox);

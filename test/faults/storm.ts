@@ -9,7 +9,7 @@ export interface StormOutcome {
   events: number;
   /** Requests that the service answered with 503, and that were sent again. */
   refused: number;
-  /** Events that were accepted, and that Redis lost before Postgres had them. */
+  /** Accepted events that Redis lost before Postgres had them, as was found when the last ones before the failover were sent again. */
   gone: number;
   decisions: number;
   /** From the first event to the last acceptance, and from there to rest. */
@@ -22,10 +22,12 @@ export interface StormOutcome {
 
 const AT_ONCE = 8;
 const REST_LIMIT_MS = 180_000;
+/** So many milliseconds before a failover, events may have been accepted that the new master does not have. */
+const SENT_AGAIN_MS = 2_000;
 
 /**
  * Sends events to the API of one web process, with two workers behind it, and kills the master that has the keys after half of
- * them. Then it checks every invariant of the fault suite.
+ * them. A careful producer then sends the last ones again. At the end, every invariant of the fault suite is checked.
  */
 export async function makeStorm(lane: Lane, events: number): Promise<StormOutcome> {
   const sandbox = await lane.openSandbox({ settings: { RETRIGGER_GUARD: "on" } });
@@ -36,9 +38,11 @@ export async function makeStorm(lane: Lane, events: number): Promise<StormOutcom
   const sender = createSender(address, events);
   const sending = Promise.all(Array.from({ length: AT_ONCE }, sender.work));
   while (sender.sent.length < events / 2) await pause(10);
-  const failoverMs = await loseMaster(lane, sandbox);
+  const failover = await loseMaster(lane, sandbox);
   await sending;
   const acceptedAt = Date.now();
+  await untilAtRest(sandbox, REST_LIMIT_MS);
+  const gone = await sender.sendAgain(failover.from - SENT_AGAIN_MS, failover.to);
   const restedAt = await untilAtRest(sandbox, REST_LIMIT_MS);
   const observation = await observe(sandbox, sender.sent, {
     hasGuard: true,
@@ -47,16 +51,19 @@ export async function makeStorm(lane: Lane, events: number): Promise<StormOutcom
   });
   const unverified = await findUnverified(sandbox);
   const violations = audit({ ...observation, leaks: await sandbox.close(), unverified });
+  for (const { eventRunId } of sender.sent)
+    if (!observation.events.some((event) => event.eventRunId === eventRunId))
+      violations.push({ kind: "lost event", text: `event ${eventRunId} is not in Postgres` });
   if (restedAt === null)
     violations.push({ kind: "broken job", text: `not at rest within ${REST_LIMIT_MS} ms` });
   return {
     events: sender.sent.length,
     refused: sender.refused(),
-    gone: events - new Set(observation.events.map(({ eventRunId }) => eventRunId)).size,
+    gone,
     decisions: observation.decisions.length,
     sendingMs: acceptedAt - startedAt,
     settlingMs: Math.max(0, (restedAt ?? Date.now()) - acceptedAt),
-    failoverMs,
+    failoverMs: failover.to - failover.from,
     violations,
   };
 }
@@ -66,7 +73,7 @@ function createSender(address: string, events: number) {
   const sent: SentEvent[] = [];
   let next = 0;
   let refused = 0;
-  async function send(eventRunId: string): Promise<string> {
+  async function send(eventRunId: string): Promise<{ jobId: string; isNew: boolean }> {
     for (;;) {
       const response = await fetch(`${address}/api/v1/events`, {
         method: "POST",
@@ -74,7 +81,7 @@ function createSender(address: string, events: number) {
         body: JSON.stringify({ runId: eventRunId }),
       });
       const body = (await response.json()) as { jobId?: string | null };
-      if (response.ok) return body.jobId ?? "";
+      if (response.ok) return { jobId: body.jobId ?? "", isNew: response.status === 202 };
       if (response.status !== 503) throw new Error(`${response.status}: ${JSON.stringify(body)}`);
       refused += 1;
       await pause(200);
@@ -88,21 +95,31 @@ function createSender(address: string, events: number) {
         next += 1;
         const eventRunId = `storm-${next}`;
         const sentAt = Date.now();
-        sent.push({ eventRunId, sentAt, jobId: await send(eventRunId) });
+        const { jobId } = await send(eventRunId);
+        sent.push({ eventRunId, sentAt, jobId });
       }
+    },
+    /** Sends the events of a period again. Returns how many the service did not know. */
+    async sendAgain(from: number, to: number): Promise<number> {
+      const last = sent.filter(({ sentAt }) => sentAt >= from && sentAt <= to);
+      const answers = await Promise.all(last.map(({ eventRunId }) => send(eventRunId)));
+      return answers.filter(({ isNew }) => isNew).length;
     },
   };
 }
 
-/** Kills the master, and starts it again once it was replaced. Returns how long that took. */
-async function loseMaster({ replicated }: Lane, { settings }: Sandbox): Promise<number> {
+/** Kills the master, and starts it again once it was replaced. Returns from when to when there was none. */
+async function loseMaster(
+  { replicated }: Lane,
+  { settings }: Sandbox,
+): Promise<{ from: number; to: number }> {
   if (!replicated) throw new Error("A storm needs a replicated Redis");
   const prefix = settings["REDIS_PREFIX"] ?? "";
   const master = await replicated.findMaster(prefix);
-  const killedAt = Date.now();
+  const from = Date.now();
   await master.kill();
   await replicated.untilReplaced(master, prefix);
-  const failoverMs = Date.now() - killedAt;
+  const to = Date.now();
   await replicated.heal();
-  return failoverMs;
+  return { from, to };
 }

@@ -83,6 +83,7 @@ export async function startRedisCluster({
           ? found[0]
           : undefined;
       }),
+    isHandOverComplete: true,
     async handOver(prefix) {
       const replica = await findNode(prefix, 1);
       await replica.admin.cluster("FAILOVER");

@@ -43,6 +43,7 @@ export async function startRedisSentinel(): Promise<ReplicatedRedis> {
       const { port } = await findMaster();
       return port === first.port ? second : first;
     },
+    isHandOverComplete: false,
     handOver: async () => void (await sentinels[0]?.admin.call("SENTINEL", "FAILOVER", MASTER)),
     untilReplaced: (master) =>
       until("the sentinels name another master", async () => {

@@ -11,8 +11,10 @@ export interface ReplicatedRedis {
   findMaster(prefix: string): Promise<RedisProcess>;
   /** The server that will replace it. */
   findReplica(prefix: string): Promise<RedisProcess>;
-  /** Makes a replica take over without losing anything. */
+  /** Makes a replica take over, although nothing is wrong with the master. */
   handOver(prefix: string): Promise<void>;
+  /** Whether the replica waits for the master's last writes before it takes over. */
+  isHandOverComplete: boolean;
   /** Waits until another server has the keys that `master` had, and returns it. */
   untilReplaced(master: RedisProcess, prefix: string): Promise<RedisProcess>;
   /** Starts what was killed, and waits until every master has its replica again. */
