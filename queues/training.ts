@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Job, Queue } from "bullmq";
-import type { TrainingJob } from "./jobs.ts";
+import { TrainingJob } from "./jobs.ts";
 import { TRAINING } from "./names.ts";
 import { TRAINING_OPTIONS } from "./options.ts";
 
@@ -15,6 +15,10 @@ export async function followTraining(
     jobId: followed.runId,
     delay: delayMs,
   });
+  const stored = await queue.getJob(followed.runId);
+  // What is left of a job whose data Redis lost: retried as it is, it could only fail again.
+  if (stored?.finishedOn !== undefined && !TrainingJob.safeParse(stored.data).success)
+    await stored.updateData(followed);
   await retryIfEnded(job);
 }
 

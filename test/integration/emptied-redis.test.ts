@@ -1,16 +1,13 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { addCheck, createWorld, holdTable, until, type World } from "../support/world.ts";
-import { listKeys } from "../support/redis-keys.ts";
+import { deleteKeys } from "../support/redis-keys.ts";
 
 let world: World;
 afterEach(() => world.close());
 
 /** Deletes what FLUSHALL, or a restart without persistence, would delete; the keys of other tests stay. */
-async function emptyRedis(): Promise<void> {
-  const keys = await listKeys(world.redis, `${world.config.redisPrefix}:*`);
-  await world.redis.del(keys);
-}
+const emptyRedis = (): Promise<void> => deleteKeys(world.redis, world.config.redisPrefix);
 
 describe("a Redis that was emptied", () => {
   it("gets its schedules back, no decision is repeated, and the next event leads to a decision", async () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { addCheck, until, withQueue } from "../support/world.ts";
-import { listKeys } from "../support/redis-keys.ts";
+import { deleteKeys } from "../support/redis-keys.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -70,7 +70,7 @@ describe("a model whose training failed", () => {
     await world.startApp();
     await failOnce();
     world.github.course = GOOD;
-    await world.redis.del(await listKeys(world.redis, `${world.config.redisPrefix}:*`));
+    await deleteKeys(world.redis, world.config.redisPrefix);
     await until("its follow-up is restored", async () => (await listFollowUps()).length === 1);
     await until("another training", async () => world.github.runs.length === 2);
   });

@@ -10,7 +10,7 @@ import { parseConfig } from "../../src/config/config.ts";
 import { openRedis } from "../../src/redis/target.ts";
 import { runScript } from "../support/process.ts";
 import { startRedisCluster } from "../support/redis-cluster.ts";
-import { listKeys } from "../support/redis-keys.ts";
+import { deleteKeys } from "../support/redis-keys.ts";
 import { READY } from "../support/redis-trouble.ts";
 import type { ReplicatedRedis } from "../support/replicated-redis.ts";
 import { startService } from "../support/service-process.ts";
@@ -97,7 +97,7 @@ describe("a service on a Redis Cluster", () => {
     const hold = await holdTable(world, "ratings_buffer");
     await world.client.send(INBOX_JOBS.event, { runId: "drift-1" });
     await hold.untilSessionWaits();
-    await world.redis.del(await listKeys(world.redis, `${world.config.redisPrefix}:*`));
+    await deleteKeys(world.redis, world.config.redisPrefix);
     await hold.release();
     await until("the event is covered", async () => (await world.sql("SELECT FROM retraining_decisions"))[0]);
     await until(

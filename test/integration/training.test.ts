@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { closeGitHubWorld, createGitHubWorld, type GitHubWorld } from "../support/github-world.ts";
 import { spawnScript, untilOutput } from "../support/process.ts";
 import { addCheck, failureOf, until, withQueue } from "../support/world.ts";
-import { listKeys } from "../support/redis-keys.ts";
+import { deleteKeys } from "../support/redis-keys.ts";
 
 let world: GitHubWorld;
 beforeEach(async () => {
@@ -123,6 +123,22 @@ describe("a dispatched training", () => {
     expect(world.github.dispatches()).toHaveLength(1);
   });
 
+  it("is followed again after Redis lost the data of its job, but not the job", async () => {
+    world.github.course = { ...GOOD, runningMs: 8_000 };
+    await world.startApp();
+    const { runId } = await world.decide();
+    const { redisPrefix } = world.config;
+    await world.redis.hdel(`${redisPrefix}:training:${runId}`, "data");
+    await withQueue(world, "training", (queue) =>
+      until("it failed", async () => (await queue.getJobState(runId)) === "failed"),
+    );
+    await world.redis.del(`${redisPrefix}:reconciled`);
+    await until("it succeeded", async () => {
+      const rows = await world.sql("SELECT FROM retraining_dispatches WHERE state = 'succeeded'");
+      return rows.length === 1;
+    });
+  }, 45_000);
+
   it("is polled by one delayed job, with an ETag, and is still followed after Redis was emptied", async () => {
     world.github.course = { ...GOOD, runningMs: 8_000 };
     await world.startApp();
@@ -134,8 +150,7 @@ describe("a dispatched training", () => {
       queue.getJobCounts("delayed", "waiting", "failed", "completed"),
     );
     expect(counts).toMatchObject({ waiting: 0, failed: 0, completed: 0 });
-    const keys = await listKeys(world.redis, `${world.config.redisPrefix}:*`);
-    await world.redis.del(keys);
+    await deleteKeys(world.redis, world.config.redisPrefix);
     await until(
       "it succeeded",
       async () => {
