@@ -97,6 +97,7 @@ export async function startContender(
   await first;
   const firstMs = performance.now() - startedAt;
   const address = await ready;
+  await producer.keepEvents();
   return {
     contender,
     child,
@@ -145,6 +146,12 @@ async function createProducer(settings: Readonly<Record<string, string>>) {
         };
         events.on("completed", onCompleted);
       }),
+    /** The service keeps few events. In a burst, this process would miss some of their ends. */
+    async keepEvents(): Promise<void> {
+      const stage = new Queue("summarize", { ...options, streams: { events: { maxLen: 100_000 } } });
+      await stage.waitUntilReady();
+      await stage.close();
+    },
     async close(): Promise<void> {
       await Promise.all([events.close(), inbox.close()]);
       connection.disconnect();
