@@ -15,7 +15,9 @@ async function measureRun(runId: string): Promise<number> {
   const { redis, config } = world;
   const keys = await redis.keys(`${config.redisPrefix}:*${runId}*`);
   const [inbox] = await redis.keys(`${config.redisPrefix}:drift_monitoring:[0-9]*`);
-  const sizes = await Promise.all([...keys, inbox ?? ""].map((key) => redis.memory("USAGE", key, "SAMPLES", 0)));
+  const sizes = await Promise.all(
+    [...keys, inbox ?? ""].map((key) => redis.memory("USAGE", key, "SAMPLES", 0)),
+  );
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
