@@ -5,6 +5,7 @@ import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import type { Database } from "../src/postgres/database.ts";
 import { GUIDE_TABLES } from "../src/settings/sources.ts";
+import { quantile } from "./decision/measure.ts";
 import { openDatabase } from "./open-database.ts";
 
 /**
@@ -153,6 +154,4 @@ async function measureGather(size: number): Promise<void> {
   console.log(`| ${[size.toLocaleString("en"), ...figures].join(" | ")} |`);
 }
 
-function median(list: readonly number[]): number {
-  return list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)] ?? Number.NaN;
-}
+const median = (list: readonly number[]): number => quantile(list, 0.5);

@@ -9,6 +9,7 @@ import { parseConfig } from "../src/config/config.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { createReleasers } from "../src/process/lifecycle.ts";
 import { createLogger } from "../src/process/logger.ts";
+import { quantile } from "./decision/measure.ts";
 import { openDatabase } from "./open-database.ts";
 import { fillTables } from "./page-data.ts";
 import { KINDS, MODELS, nameOf, renderModels } from "./page-models.ts";
@@ -247,11 +248,6 @@ function shuffle<T>(values: readonly T[]): T[] {
     .map((value) => ({ value, key: Math.random() }))
     .toSorted((a, b) => a.key - b.key)
     .map(({ value }) => value);
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
 async function report(pool: pg.Pool, figures: readonly Figures[]): Promise<void> {

@@ -13,6 +13,7 @@ import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import { createReleasers } from "../src/process/lifecycle.ts";
 import { createLogger } from "../src/process/logger.ts";
 import { createClient } from "../src/use-cases/client.ts";
+import { quantile } from "./decision/measure.ts";
 import { openDatabase } from "./open-database.ts";
 
 // What a shadow policy adds to a decision, from the event to the end of summarize. A decision without and one with a shadow take
@@ -129,8 +130,4 @@ async function writeModels(directory: string): Promise<string> {
 
 function nameOf(kind: string, number: number): string {
   return `${kind.replaceAll(" ", "-")}-${number}`;
-}
-
-function quantile(times: readonly number[], share: number): number {
-  return times.toSorted((a, b) => a - b)[Math.floor(times.length * share)] ?? Number.NaN;
 }

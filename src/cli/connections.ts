@@ -7,6 +7,7 @@ import { boardOf } from "../outgoing/page-links.ts";
 import { createLogger } from "../process/logger.ts";
 import { requireRedis } from "../redis/check.ts";
 import { type Client, createClient } from "../use-cases/client.ts";
+import { findObstacle } from "../use-cases/standstill.ts";
 import { printNote } from "./output.ts";
 
 const log = createLogger("silent");
@@ -72,10 +73,11 @@ export async function withLocalWorkers<T>(
 
 /** Says why a request will not be taken, if that is so. */
 export async function warnIfRequestWaits(config: Config, { inbox }: Client): Promise<void> {
-  if (await inbox.isPaused())
+  const obstacle = await findObstacle(inbox);
+  if (obstacle === "paused")
     printNote(
       `The queue ${inbox.name} is paused, so the request waits. Press Resume: ${boardOf(config, inbox.name)}`,
     );
-  else if ((await inbox.getWorkersCount()) === 0)
+  if (obstacle === "no_worker")
     printNote("No worker is running, so the request waits. Start one with: npm start");
 }

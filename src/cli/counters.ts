@@ -1,8 +1,6 @@
 import { Command } from "commander";
 import { type ConfigWithoutRedis, parseConfigWithoutRedis } from "../config/config.ts";
-import { loadEnvironment } from "../config/environment.ts";
 import { describeProblem, REPAIR_COUNTER } from "../core/counter.ts";
-import { PermanentError } from "../core/errors.ts";
 import { formatCount, toPlain } from "../core/format.ts";
 import { wrapLine } from "../core/report/wrap.ts";
 import type { InstalledCounter } from "../postgres/counters/inspect.ts";
@@ -18,6 +16,7 @@ import {
   verifyCounters,
 } from "../use-cases/counters.ts";
 import { audited } from "./audited.ts";
+import { loadDatabaseEnvironment } from "./database-environment.ts";
 import { withDatabase } from "./connections.ts";
 import { print, printNote } from "./output.ts";
 
@@ -88,13 +87,7 @@ const NO_COUNTERS = "There are no counters. Install them with: npx retrigger cou
 async function withCounters<T>(
   use: (config: ConfigWithoutRedis, database: Database) => Promise<T>,
 ): Promise<T> {
-  const env = loadEnvironment();
-  if (env["RETRIGGER_URL"] !== undefined && env["DATABASE_URL"] === undefined)
-    throw new PermanentError(
-      "CONFIG",
-      "counters works on the database itself, not through the service of RETRIGGER_URL: set DATABASE_URL",
-    );
-  const config = parseConfigWithoutRedis(env);
+  const config = parseConfigWithoutRedis(loadDatabaseEnvironment("counters"));
   return withDatabase(config, (database) => use(config, database));
 }
 

@@ -1,12 +1,11 @@
 import { Command, Option } from "commander";
 import { parseConfigWithoutRedis } from "../config/config.ts";
-import { loadEnvironment } from "../config/environment.ts";
-import { PermanentError } from "../core/errors.ts";
 import { formatCount, formatInstant, toPlain } from "../core/format.ts";
 import { PointInTime } from "../core/point-in-time.ts";
 import { KEPT_BECAUSE } from "../postgres/prune/kept-sql.ts";
 import { prune, type PruneResult } from "../use-cases/prune/prune.ts";
 import { audited } from "./audited.ts";
+import { loadDatabaseEnvironment } from "./database-environment.ts";
 import { withDatabase } from "./connections.ts";
 import { parsePointInTime, print, printNote } from "./output.ts";
 import { createProgress } from "./progress.ts";
@@ -36,13 +35,7 @@ export function createPrune(): Command {
 }
 
 async function run({ before, model, archive, dryRun, json }: PruneOptions): Promise<void> {
-  const env = loadEnvironment();
-  if (env["RETRIGGER_URL"] !== undefined && env["DATABASE_URL"] === undefined)
-    throw new PermanentError(
-      "CONFIG",
-      "prune works on the database itself, not through the service of RETRIGGER_URL: set DATABASE_URL",
-    );
-  const config = parseConfigWithoutRedis(env);
+  const config = parseConfigWithoutRedis(loadDatabaseEnvironment("prune"));
   const request = {
     before: PointInTime.parse(before),
     model: model ?? null,

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { parseJson } from "../core/parse.ts";
-import type { RedisConnection } from "./target.ts";
+import { isCluster, type RedisConnection } from "./target.ts";
 
 /** What a service says about a reload of its settings. */
 export const ReloadReply = z.object({
@@ -123,7 +123,7 @@ async function ask<T>(
 /** Publishes a message. Returns the number of its subscribers. */
 async function publish(redis: RedisConnection, channel: string, message: string): Promise<number> {
   const subscribers = await redis.publish(channel, message);
-  if (!("nodes" in redis)) return subscribers;
+  if (!isCluster(redis)) return subscribers;
   // It reaches the subscribers of all nodes, but counts only those of the node that it was sent to.
   const counts = await Promise.allSettled(redis.nodes().map((node) => node.pubsub("NUMSUB", channel)));
   return counts.reduce((sum, count) => sum + Number(count.status === "fulfilled" ? count.value[1] : 0), 0);

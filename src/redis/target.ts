@@ -5,6 +5,8 @@ import { makeDisconnectable } from "./disconnectable.ts";
 /** A connection to one server, or to all nodes of a cluster. All our keys are in one slot, so that both work alike. */
 export type RedisConnection = Redis | Cluster;
 
+export const isCluster = (redis: RedisConnection): redis is Cluster => redis.isCluster;
+
 /** Where Redis is: one server, a cluster, or a master that sentinels know. */
 export interface RedisTarget {
   /** With nodes or sentinels, only TLS, user, password and (with sentinels) database count. */

@@ -31,10 +31,23 @@ export function createStandstill({
   };
 }
 
+/** What keeps a queue's jobs from being taken; null for nothing. */
+export async function findObstacle(queue: Queue): Promise<"paused" | "no_worker" | null> {
+  if (await queue.isPaused()) return "paused";
+  return (await queue.getWorkersCount()) === 0 ? "no_worker" : null;
+}
+
 async function findReason(queue: Queue, findBoard: (queue: string) => string): Promise<string | null> {
   const { name } = queue;
-  if (await queue.isPaused())
-    return `the queue ${name} is paused. Press Resume in Bull Board: ${findBoard(name)}`;
-  if ((await queue.getWorkersCount()) === 0) return "no worker is running. Start one with: npm start";
-  return null;
+  const obstacle = await findObstacle(queue);
+  switch (obstacle) {
+    case "paused":
+      return `the queue ${name} is paused. Press Resume in Bull Board: ${findBoard(name)}`;
+    case "no_worker":
+      return "no worker is running. Start one with: npm start";
+    case null:
+      return null;
+    default:
+      return obstacle satisfies never;
+  }
 }

@@ -5,7 +5,7 @@ import type { EmbeddedServers } from "../../src/embedded/servers.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { openRedis, type RedisConnection } from "../../src/redis/target.ts";
 import { type Client as Producer, createClient } from "../../src/use-cases/client.ts";
-import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
+import { gitHubSettings, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { queryOnce, withDatabase } from "../support/database-url.ts";
 import type { ReplicatedRedis } from "../support/replicated-redis.ts";
 import type { WorkerFaults } from "./faulty-worker.ts";
@@ -71,11 +71,7 @@ export async function openSandbox(place: SandboxPlace, options: SandboxOptions):
     ROLE: "worker",
     LOCK_TTL_MS: "3000",
     LOG_LEVEL: "info",
-    TRAINER: "github",
-    GITHUB_TOKEN: FAKE_TOKEN,
-    GITHUB_REPO_OWNER: "YOUR_USER",
-    GITHUB_REPO_NAME: "cinematch",
-    GITHUB_API_URL: github.url,
+    ...gitHubSettings(github),
     TRAINING_POLL_SECONDS: "1",
     ...options.settings,
   };

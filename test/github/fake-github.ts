@@ -21,6 +21,15 @@ export interface FakeGitHub extends FakeState {
   close(): Promise<void>;
 }
 
+/** The settings of the trainer that uses it. */
+export const gitHubSettings = ({ url }: Pick<FakeGitHub, "url">) => ({
+  TRAINER: "github",
+  GITHUB_TOKEN: FAKE_TOKEN,
+  GITHUB_REPO_OWNER: "YOUR_USER",
+  GITHUB_REPO_NAME: "cinematch",
+  GITHUB_API_URL: url,
+});
+
 export const FAKE_TOKEN = "ghp_0123456789abcdefghijFAKETOKEN0123456";
 
 const WORKFLOW = `name: Model training

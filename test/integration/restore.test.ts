@@ -6,7 +6,7 @@ import { createDatabase } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { type Client, createClient } from "../../src/use-cases/client.ts";
 import { verifyAll } from "../../src/use-cases/verify/verify-all.ts";
-import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
+import { gitHubSettings, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { copyDatabase } from "../support/copy-database.ts";
 import { queryOnce } from "../support/database-url.ts";
 import { addCheckOf, createPolicyWorld, type PolicyWorld } from "../support/policies.ts";
@@ -31,11 +31,7 @@ let restored: Restored | undefined;
 beforeEach(async () => {
   github = await startFakeGitHub();
   world = await createPolicyWorld(MODELS, {
-    TRAINER: "github",
-    GITHUB_TOKEN: FAKE_TOKEN,
-    GITHUB_REPO_OWNER: "YOUR_USER",
-    GITHUB_REPO_NAME: "cinematch",
-    GITHUB_API_URL: github.url,
+    ...gitHubSettings(github),
     TRAINING_POLL_SECONDS: "1",
     SCHEDULE: "0 6 1 1 *",
   });

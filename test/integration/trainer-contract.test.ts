@@ -4,7 +4,7 @@ import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseConfig } from "../../src/config/config.ts";
-import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
+import { gitHubSettings, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { afterRecording, failAfterAct } from "../support/stages.ts";
 import { addCheck, createWorld, until, type World } from "../support/world.ts";
@@ -24,11 +24,7 @@ async function createGitHub(): Promise<Subject & { github: FakeGitHub }> {
   return {
     github,
     settings: {
-      TRAINER: "github",
-      GITHUB_TOKEN: FAKE_TOKEN,
-      GITHUB_REPO_OWNER: "YOUR_USER",
-      GITHUB_REPO_NAME: "cinematch",
-      GITHUB_API_URL: github.url,
+      ...gitHubSettings(github),
     },
     setTrainings(end) {
       github.course = {

@@ -7,7 +7,7 @@ import type { DecisionSummary } from "../../src/core/report/decision-summary.ts"
 import { createDatabase } from "../../src/postgres/database.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { dryRun } from "../../src/use-cases/dry-run.ts";
-import { FAKE_TOKEN, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
+import { gitHubSettings, type FakeGitHub, startFakeGitHub } from "../github/fake-github.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "./world.ts";
 
@@ -42,11 +42,7 @@ export async function createGitHubWorld(
   const listener = await startReceiver();
   const all: Record<string, string | undefined> = {
     MIN_BUFFER_SIZE: "0",
-    TRAINER: "github",
-    GITHUB_TOKEN: FAKE_TOKEN,
-    GITHUB_REPO_OWNER: "YOUR_USER",
-    GITHUB_REPO_NAME: "cinematch",
-    GITHUB_API_URL: github.url,
+    ...gitHubSettings(github),
     NOTIFICATION_URL: `${listener.url}/hook`,
     ...settings,
   };

@@ -9,7 +9,7 @@ import { summarizeVerification } from "../../src/core/verification/verification.
 import { verifyAll } from "../../src/use-cases/verify/verify-all.ts";
 import { audit } from "../faults/auditor.ts";
 import { observe, untilAtRest } from "../faults/observe.ts";
-import { FAKE_TOKEN, startFakeGitHub } from "../github/fake-github.ts";
+import { gitHubSettings, startFakeGitHub } from "../github/fake-github.ts";
 import { queryOnce } from "../support/database-url.ts";
 import { createSourceDatabase } from "../support/template.ts";
 import { auditAlerts } from "./audit-alerts.ts";
@@ -48,11 +48,7 @@ const settings = {
   MIN_BUFFER_SIZE: "0",
   SCHEDULE,
   LOG_LEVEL: "debug",
-  TRAINER: "github",
-  GITHUB_TOKEN: FAKE_TOKEN,
-  GITHUB_REPO_OWNER: "YOUR_USER",
-  GITHUB_REPO_NAME: "cinematch",
-  GITHUB_API_URL: github.url,
+  ...gitHubSettings(github),
   TRAINING_POLL_SECONDS: "1",
 };
 const config = parseConfig(settings);

@@ -135,9 +135,12 @@ async function runStage<T extends object>(
       log.debug({ err: error, runId: data.runId, model: data.model }, "lock not released; it will expire"),
     );
   runLog.completed(data, stage, job, elapsedMs(startedAt), output.line);
-  handOver.offer(data.runId, stage, output.result);
+  if (stage !== LAST_STAGE) handOver.offer(data.runId, stage, output.result);
   return toStored(output.result);
 }
+
+/** No stage takes its result. */
+const LAST_STAGE = STAGES.at(-1);
 
 /** The result as the next stage of another version can read it, too. */
 function toStored<T>(result: T): T {

@@ -140,9 +140,13 @@ function openWorkers(given: WorkerOptions): Worker[] {
         actedByJob.set(job, acted);
         return processors.summarize(data, acted);
       }),
-    ).on("completed", (job: Job) => {
+    ).on("completed", (job: Job, result: unknown) => {
       const acted = actedByJob.get(job);
       if (acted) compaction.compact(String(job.id), acted).catch(logFailedCompaction);
+      const { decisionId } = (result ?? {}) as Partial<DecisionSummary>;
+      // An old run whose stage is retried decides nothing now.
+      const isNew = typeof decisionId === "number" && job.attemptsStarted === 1;
+      if (isNew) void options.failedModels.decided(modelOf(job), decisionId);
     }),
     createWorker(NOTIFICATIONS, ofOwnModels(createDeliveryProcessor({ ...options, ...processors }))),
     ...(options.followsTrainings
@@ -202,13 +206,6 @@ function openWorker(
   // Without a listener, a connection error would end the process; the connection's own listener reports it once.
   worker.on("error", (error) => log.debug({ err: error, queue: name }, "worker error"));
   if (name === "act") worker.on("completed", (job) => void forgetReopening(job, log));
-  if (name === "summarize")
-    worker.on("completed", (job, result) => {
-      const { decisionId } = (result ?? {}) as Partial<DecisionSummary>;
-      // An old run whose stage is retried decides nothing now.
-      const isNew = typeof decisionId === "number" && job.attemptsStarted === 1;
-      if (isNew) void options.failedModels.decided(modelOf(job), decisionId);
-    });
   // Not in the processor: a job that stalled too often never reaches it again.
   worker.on("failed", (job, error) => void endFailedJob(options, name, job, error));
   return worker;

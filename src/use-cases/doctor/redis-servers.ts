@@ -1,7 +1,7 @@
-import { Cluster, type Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import { type Finding, ok, fault, warning } from "../../core/finding.ts";
 import { parseInfo, type RedisSettings } from "../../redis/check.ts";
-import type { RedisConnection } from "../../redis/target.ts";
+import { isCluster, type RedisConnection } from "../../redis/target.ts";
 import { formatServer } from "../../settings/server-list.ts";
 
 /** The servers behind a cluster or sentinels. Nothing for a plain server. */
@@ -9,7 +9,7 @@ export async function diagnoseServers(
   redis: RedisConnection,
   { redisPrefix, redisSentinels, redisSentinelMaster }: RedisSettings,
 ): Promise<Finding[]> {
-  if (redis instanceof Cluster) return diagnoseCluster(redis, redisPrefix);
+  if (isCluster(redis)) return diagnoseCluster(redis, redisPrefix);
   if (redisSentinels === undefined) return [];
   const replicas = Number(parseInfo(await redis.info("replication")).get("connected_slaves"));
   return [
@@ -50,7 +50,7 @@ async function listShard(cluster: Cluster, prefix: string): Promise<string[]> {
 
 /** The servers whose own settings count: of a cluster, the master that has our keys and those that may replace it. */
 export async function listOwnServers(redis: RedisConnection, prefix: string): Promise<RedisConnection[]> {
-  if (!(redis instanceof Cluster)) return [redis];
+  if (!isCluster(redis)) return [redis];
   const shard = await listShard(redis, prefix);
   return redis.nodes().filter((node) => shard.includes(addressOf(node)));
 }
