@@ -25,9 +25,10 @@ export async function openDelayedWire(serverUrl: string, delayMs: number): Promi
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  target.port = String((server.address() as AddressInfo).port);
+  const url = new URL(serverUrl);
+  url.port = String((server.address() as AddressInfo).port);
   return {
-    url: target.href,
+    url: url.href,
     close() {
       server.close();
       for (const socket of sockets) socket.destroy();
