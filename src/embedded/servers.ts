@@ -1,5 +1,5 @@
 import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
 import type { EmbeddedServer } from "./server-process.ts";
@@ -11,23 +11,26 @@ export interface EmbeddedServers {
 }
 
 /**
- * Starts, in parallel, the servers that are not given, in a new directory below `.data/` of the working directory. `stop`
- * removes it.
+ * Starts, in parallel, the servers that are not given, in a new directory. `stop` removes it.
+ *
+ * @param parent Where the new directory is created.
  */
 export async function startEmbeddedServers({
   databaseUrl,
   redisUrl,
   isDurable,
+  parent = ".data",
   say,
 }: {
   databaseUrl?: string | undefined;
   redisUrl?: string | undefined;
   isDurable: boolean;
+  parent?: string;
   say: (line: string) => void;
 }): Promise<EmbeddedServers> {
-  await mkdir(".data", { recursive: true });
-  await removeLeftovers();
-  const directory = await mkdtemp(join(process.cwd(), ".data", `servers-${process.pid}-`));
+  await mkdir(parent, { recursive: true });
+  await removeLeftovers(parent);
+  const directory = await mkdtemp(join(resolve(parent), `servers-${process.pid}-`));
   // Postgres may have to run as another user, who must be able to enter.
   await chmod(directory, 0o711);
   const starting = await Promise.allSettled([
@@ -48,11 +51,11 @@ export async function startEmbeddedServers({
 }
 
 /** Removes the files of processes that ended without removing them. Their servers ended with them. */
-async function removeLeftovers(): Promise<void> {
-  for (const name of await readdir(".data")) {
+async function removeLeftovers(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
     const pid = /^servers-(\d+)-/.exec(name)?.[1];
     if (pid !== undefined && !isRunning(Number(pid)))
-      await rm(join(".data", name), { recursive: true, force: true });
+      await rm(join(parent, name), { recursive: true, force: true });
   }
 }
 

@@ -9,6 +9,7 @@ import {
 } from "../support/browser.ts";
 import type { PolicyWorld } from "../support/policies.ts";
 import { createStandings } from "../support/standings.ts";
+import { DAY } from "../support/today.ts";
 
 const SCHEMES = ["light", "dark"] as const;
 const WIDTHS = [1280, 360] as const;
@@ -16,9 +17,7 @@ const WIDTHS = [1280, 360] as const;
 /** Half of the combinations a day, so that all are tried in two days. BROWSER_ALL=1 tries them all. */
 const COMBINATIONS = SCHEMES.flatMap((scheme, a) =>
   WIDTHS.map((width, b) => ({ scheme, width, turn: (a + b) % 2 })),
-).filter(
-  ({ turn }) => process.env["BROWSER_ALL"] === "1" || turn === Math.floor(Date.now() / 86_400_000) % 2,
-);
+).filter(({ turn }) => process.env["BROWSER_ALL"] === "1" || turn === DAY % 2);
 
 describe.skipIf(HAS_NO_BROWSER)("every page", { timeout: 120_000 }, () => {
   let world: PolicyWorld;

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Lane, openLane } from "./lane.ts";
 import { buildMutant, MUTANTS, removeMutant } from "./mutants.ts";
+import { dueToday } from "../support/today.ts";
 import { makeRun } from "./runs.ts";
 
-// Each once in two days, because a fault run of a copy of the program takes long.
-const DAY = Math.floor(Date.now() / 86_400_000);
-const TODAY = MUTANTS.filter((_, index) => (index + DAY) % 2 === 0);
+// A fault run of a copy of the program takes long.
+const TODAY = dueToday(MUTANTS, 3);
 
 const REST_LIMIT_MS = 20_000;
 

@@ -4,6 +4,7 @@ import { startEmbeddedServers } from "../../src/embedded/servers.ts";
 import { startRedisCluster } from "../support/redis-cluster.ts";
 import { startRedisSentinel } from "../support/redis-sentinel.ts";
 import type { ReplicatedRedis } from "../support/replicated-redis.ts";
+import { SCRATCH } from "../support/scratch.ts";
 import { openSandbox, type Sandbox, type SandboxOptions } from "./sandbox.ts";
 import { controlPostgres, controlRedis, type ServerControl } from "./servers.ts";
 import { createTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
@@ -42,6 +43,7 @@ export async function openLane({
   const servers = await startEmbeddedServers({
     redisUrl: replicated?.url,
     isDurable: true,
+    parent: SCRATCH,
     say: console.log,
   });
   const postgres = await controlPostgres(servers.databaseUrl);

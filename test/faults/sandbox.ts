@@ -54,7 +54,7 @@ interface SandboxPlace {
 
 export async function openSandbox(place: SandboxPlace, options: SandboxOptions): Promise<Sandbox> {
   const { servers, proxies, replicated, directory, name } = place;
-  await queryOnce(servers.databaseUrl, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  await queryOnce(servers.databaseUrl, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE} STRATEGY FILE_COPY`);
   const directUrl = withDatabase(servers.databaseUrl, name);
   await queryOnce(
     directUrl,

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, inject, it } from "vitest";
+import { dueToday } from "../support/today.ts";
 import { buildMutant, removeMutant, TESTED_MUTANTS } from "./mutants.ts";
 
-// Each once in two days, because building and testing a copy of the program takes long.
-const DAY = Math.floor(Date.now() / 86_400_000);
-const TODAY = TESTED_MUTANTS.filter((_, index) => (index + DAY) % 2 === 0);
+// Building and testing a copy of the program takes long.
+const TODAY = dueToday(TESTED_MUTANTS, 4);
 
 describe("a test fails without the guard", () => {
   it.each(TODAY)("$guard", { timeout: 180_000 }, async (mutant) => {

@@ -3,6 +3,7 @@ import { startEmbeddedServers } from "../../src/embedded/servers.ts";
 import { bundleScripts } from "./bundle.ts";
 import { queryOnce } from "./database-url.ts";
 import { startRedisCluster } from "./redis-cluster.ts";
+import { SCRATCH } from "./scratch.ts";
 import { createTemplate } from "./template.ts";
 
 declare module "vitest" {
@@ -29,6 +30,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     databaseUrl: process.env["TEST_DATABASE_URL"],
     redisUrl: cluster?.url ?? process.env["TEST_REDIS_URL"],
     isDurable: false,
+    parent: SCRATCH,
     say: (line) => console.log(line),
   });
   project.provide("databaseUrl", databaseUrl);

@@ -1,8 +1,9 @@
-import { chmod, cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pg from "pg";
 import { createCluster, runCluster } from "../../src/embedded/postgres.ts";
 import { chooseRootDrop, findFreePort, handOver } from "../../src/embedded/server-process.ts";
+import { SCRATCH } from "./scratch.ts";
 
 /** A Postgres of a test's own, with settings that the shared one does not have. */
 export interface OwnPostgres {
@@ -46,9 +47,8 @@ export async function startStandby(primary: OwnPostgres): Promise<OwnPostgres> {
 }
 
 async function makeDirectory(): Promise<string> {
-  await mkdir(".data", { recursive: true });
   // Named like the directories of the embedded servers, so that what a killed test run leaves behind is removed.
-  const directory = await mkdtemp(join(process.cwd(), ".data", `servers-${process.pid}-own-`));
+  const directory = await mkdtemp(join(SCRATCH, `servers-${process.pid}-own-`));
   await chmod(directory, 0o711);
   return directory;
 }

@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis, type RedisOptions } from "ioredis";
 import { spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
 import { reservePort } from "./ports.ts";
+import { SCRATCH } from "./scratch.ts";
 import { findProgram } from "../../src/process/find-program.ts";
 import type { ServerAddress } from "../../src/settings/server-list.ts";
 
@@ -42,7 +42,7 @@ export async function createRedisProcess(
   settings: Readonly<Record<string, string>>,
   { lines = [], login = {}, isSentinel = false }: RedisProcessOptions = {},
 ): Promise<RedisProcess> {
-  const directory = await mkdtemp(join(tmpdir(), "retrigger-redis-"));
+  const directory = await mkdtemp(join(SCRATCH, `servers-${process.pid}-redis-`));
   const port = await reservePort();
   const file = join(directory, "redis.conf");
   const all = { port: String(port), bind: HOST, dir: directory, ...settings };

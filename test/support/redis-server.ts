@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { findFreePort, spawnServer, stopProcess, waitUntilUp } from "../../src/embedded/server-process.ts";
 import { probeRedis } from "../../src/redis/connection.ts";
+import { SCRATCH } from "./scratch.ts";
 
 /** A separate Redis for one test, whose settings the test may break. */
 export interface RedisServer {
@@ -15,7 +15,7 @@ export interface RedisServer {
 }
 
 export async function startRedisServer(settings: Record<string, string> = {}): Promise<RedisServer> {
-  const directory = await mkdtemp(join(tmpdir(), "retrigger-redis-"));
+  const directory = await mkdtemp(join(SCRATCH, `servers-${process.pid}-redis-`));
   const port = await findFreePort();
   const all = { port: String(port), bind: "127.0.0.1", dir: directory, save: "", ...settings };
   const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);

@@ -54,7 +54,9 @@ export async function createWorld({
   const name = `test_${randomBytes(6).toString("hex")}`;
   const admin = new pg.Client(inject("databaseUrl"));
   await admin.connect();
-  await admin.query(`CREATE DATABASE ${name}${isUnmigrated ? "" : ` TEMPLATE ${inject("template")}`}`);
+  await admin.query(
+    `CREATE DATABASE ${name}${isUnmigrated ? "" : ` TEMPLATE ${inject("template")} STRATEGY FILE_COPY`}`,
+  );
   const databaseUrl = withDatabase(inject("databaseUrl"), name);
   const allSettings = {
     DATABASE_URL: databaseUrl,

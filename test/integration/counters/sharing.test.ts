@@ -16,7 +16,7 @@ beforeAll(async () => {
   await world.sql(`
     CREATE SEQUENCE counts;
     CREATE VIEW slow_buffer AS SELECT ratings_buffer.* FROM ratings_buffer,
-      (SELECT pg_sleep(0.3), nextval('counts') OFFSET 0) AS slowly`);
+      (SELECT pg_sleep(1), nextval('counts') OFFSET 0) AS slowly`);
   await world.sql("INSERT INTO ratings_buffer SELECT 1, 1, 3, n, 'b1' FROM generate_series(1, 100) AS n");
 });
 afterAll(async () => {
