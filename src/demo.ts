@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { type App, buildApp } from "./app.ts";
 import type { Config } from "./config/config.ts";
 import { ConfigError, messageOf } from "./core/errors.ts";
-import { chooseModel, playModels, playOnce } from "./demo/play.ts";
+import { chooseModel, playModels, playOnce, sendEvents } from "./demo/play.ts";
 import { prepare, readSettings, type Say, type Settings } from "./demo/prepare.ts";
 import { type ScenarioNumber, SCENARIOS } from "./embedded/sample-data.ts";
 import { findFreePort, isPortFree } from "./embedded/server-process.ts";
@@ -38,23 +38,29 @@ async function demo({ once: isOnce = false, scenario, config: file }: DemoOption
       // The user is waiting for the training to end, so poll more often than a service does.
       const config = { ...own, timing: { ...own.timing, pollMs: Math.min(own.timing.pollMs, 2_000) } };
       signal.throwIfAborted();
+      const client = createClient(config, log);
+      releasers.add("client", client.close);
+      const models = file === undefined ? [chooseModel(config.models)] : [...config.models.keys()];
+      // Sent before the service starts, which would evaluate some new models by itself.
+      const events = await sendEvents(client, models);
       const app = buildApp(
         { ...config, role: isOnce ? "worker" : "all", port: await choosePort(config, settings) },
         log,
       );
       releasers.add("app", app.stop);
       await app.start(signal);
-      const client = createClient(config, log);
-      releasers.add("client", client.close);
       const playing =
         file === undefined
-          ? playOnce(client, config, say)
-          : playModels(client, config, { exports: prepared.exports, isOnce, say });
+          ? playOnce(client, [...events.values()], say)
+          : playModels(client, events, config, { exports: prepared.exports, isOnce, say });
       await Promise.race([playing, once(signal, "abort")]);
       signal.throwIfAborted();
       if (isOnce) return finished.abort();
-      const model = file === undefined ? chooseModel(config.models) : null;
-      sayPages(app, model, file === undefined ? prepared.exports["DATABASE_URL"] : undefined);
+      sayPages(
+        app,
+        file === undefined ? (models[0] ?? null) : null,
+        file === undefined ? prepared.exports["DATABASE_URL"] : undefined,
+      );
     },
   });
 }

@@ -9,8 +9,8 @@ import type { Say } from "./prepare.ts";
 const DECISION_LIMIT_MS = 600_000;
 const TRAINING_LIMIT_MS = 86_400_000;
 
-/** Sends one event about a model, as a drift run would, and shows the stages as they complete. */
-export async function decide(client: Client, model: string | undefined, say: Say): Promise<DecisionSummary> {
+/** Sends one event about a model, as a drift run would. Returns the id of its job. */
+export function sendEvent(client: Client, model: string): Promise<string> {
   const event = {
     runId: `demo-${createRunId()}`,
     status: "success",
@@ -18,7 +18,11 @@ export async function decide(client: Client, model: string | undefined, say: Say
     completedAt: new Date().toISOString(),
     model,
   };
-  const jobId = await client.send(INBOX_JOBS.event, event);
+  return client.send(INBOX_JOBS.event, event);
+}
+
+/** Shows the stages of an event's run as they complete. */
+export async function followDecision(client: Client, jobId: string, say: Say): Promise<DecisionSummary> {
   say(`${INBOX_JOBS.event} is on the queue (job ${jobId}).`);
   return client.waitForDecision(jobId, {
     limitMs: DECISION_LIMIT_MS,

@@ -2,14 +2,24 @@ import type { Config } from "../config/config.ts";
 import { messageOf } from "../core/errors.ts";
 import type { DecisionSummary } from "../core/report/decision-summary.ts";
 import type { Client } from "../use-cases/client.ts";
-import { decide, followTraining } from "./decide.ts";
+import { followDecision, followTraining, sendEvent } from "./decide.ts";
 import type { Say } from "./prepare.ts";
 import { resultLines } from "./result.ts";
 
-/** Decides about one model, prints the whole report, and follows the training, if any, to its end. */
-export async function playOnce(client: Client, { models }: Config, say: Say): Promise<void> {
+/** The ids of the jobs of the demo's events, by their models. */
+export type SentEvents = ReadonlyMap<string, string>;
+
+/** Sends an event about each of these models. */
+export async function sendEvents(client: Client, models: Iterable<string>): Promise<SentEvents> {
+  const sent = new Map<string, string>();
+  for (const model of models) sent.set(model, await sendEvent(client, model));
+  return sent;
+}
+
+/** Prints the whole report about the one event, and follows the training, if any, to its end. */
+export async function playOnce(client: Client, [jobId = ""]: readonly string[], say: Say): Promise<void> {
   say();
-  const summary = await decide(client, chooseModel(models), say);
+  const summary = await followDecision(client, jobId, say);
   say(`\n${summary.report}`);
   await followTraining(client, summary, say);
 }
@@ -21,21 +31,22 @@ export function chooseModel(models: Config["models"]): string {
 }
 
 /**
- * Decides about every model in turn, and prints a short result of each, or with `isOnce` the whole reports. A model that
- * fails does not keep the others from being decided about; with `isOnce` the exit code is then 1.
+ * Prints a short result about every event in turn, or with `isOnce` the whole reports. A model that fails does not keep the
+ * others from being decided about; with `isOnce` the exit code is then 1.
  *
  * @param exports The variables that another shell needs to work with the same servers.
  */
 export async function playModels(
   client: Client,
-  { models, timeZone }: Config,
+  events: SentEvents,
+  { timeZone }: Config,
   { exports, isOnce, say }: { exports: Record<string, string>; isOnce: boolean; say: Say },
 ): Promise<void> {
   const decided: DecisionSummary[] = [];
-  for (const model of models.keys()) {
+  for (const [model, jobId] of events) {
     say(`\n${`━━ ${model} `.padEnd(WIDTH, "━")}`);
     try {
-      const summary = await decide(client, model, say);
+      const summary = await followDecision(client, jobId, say);
       decided.push(summary);
       say(`\n${isOnce ? summary.report : resultLines(summary, timeZone).join("\n")}`);
     } catch (error) {
