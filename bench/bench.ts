@@ -58,6 +58,8 @@ interface Bench {
   running: RunningContender;
   database: Client;
   measures: Measures;
+  /** After the last round and a rest; NaN before. */
+  rssMb: number;
 }
 
 const releasers = createReleasers(createLogger("silent"));
@@ -81,22 +83,23 @@ async function main(): Promise<void> {
     const { settings, database } = await prepare(contender, servers);
     const running = await startContender(contender, settings, post);
     releasers.add("worker", running.stop);
-    benches.push({ running, database, measures: createMeasures() });
+    benches.push({ running, database, measures: createMeasures(), rssMb: Number.NaN });
   }
   for (const { running } of benches) await runOneByOne(running, 50);
   for (let round = 1; round <= ROUNDS; round += 1) {
     // In turn: what a contender leaves to be flushed to disk slows down the next one.
-    for (const bench of round % 2 === 0 ? benches.toReversed() : benches) await runRound(bench, redis);
+    for (const bench of round % 2 === 0 ? benches.toReversed() : benches) {
+      await runRound(bench, redis);
+      if (round < ROUNDS) continue;
+      // Each rests equally long: V8 collects garbage when a program has been idle for a while.
+      await pause(REST_MS);
+      bench.rssMb = await readRss(bench.running);
+    }
     console.error(`round ${round} of ${ROUNDS}`);
   }
-  await pause(REST_MS);
   const measured = new Map<string, Measured>();
-  for (const { running, measures } of benches)
-    measured.set(running.contender.name, {
-      measures,
-      firstMs: running.firstMs,
-      rssMb: await readRss(running),
-    });
+  for (const { running, measures, rssMb } of benches)
+    measured.set(running.contender.name, { measures, firstMs: running.firstMs, rssMb });
   await report(toResult(measured, ROUNDS, await readVersions(redis, benches)));
 }
 

@@ -7,14 +7,25 @@ export interface DelayedWire {
   close(): void;
 }
 
+/** A timer may be that late: six times a decision, it would be a tenth of what is measured. */
+const TIMER_LAG_MS = 2;
+
+function sendWhenDue(to: Socket, chunk: Buffer, due: number): void {
+  if (performance.now() >= due) to.write(chunk);
+  else setImmediate(sendWhenDue, to, chunk, due);
+}
+
 export async function openDelayedWire(serverUrl: string, delayMs: number): Promise<DelayedWire> {
   const target = new URL(serverUrl);
   const sockets = new Set<Socket>();
   const carry = (from: Socket, to: Socket): void => {
     sockets.add(from);
     from.setNoDelay(true);
-    // Timers of one length fire in the order in which they were set.
-    from.on("data", (chunk) => setTimeout(() => to.write(chunk), delayMs));
+    from.on("data", (chunk) => {
+      const due = performance.now() + delayMs;
+      // Timers of one length fire in the order in which they were set.
+      setTimeout(() => sendWhenDue(to, chunk, due), delayMs - TIMER_LAG_MS);
+    });
     from.on("error", () => to.destroy());
     from.on("close", () => to.destroy());
   };

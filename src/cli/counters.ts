@@ -53,7 +53,8 @@ async function install({ model, json }: Options): Promise<void> {
   );
   printAll(json, tables, tables.flatMap(installedLines));
   // A model that was named is expected to get one.
-  if (model !== undefined && tables.some(({ outcome }) => outcome === "uncountable")) process.exitCode = 1;
+  const failures = model === undefined ? ["unreadable"] : ["unreadable", "uncountable"];
+  if (tables.some(({ outcome }) => failures.includes(outcome))) process.exitCode = 1;
 }
 
 async function status({ model, json }: Options): Promise<void> {
@@ -107,6 +108,8 @@ function installedLines({ table, outcome, reason, counter }: Installed): string[
       return [`✅ ${table}: has a sound counter, ${rows} rows`];
     case "uncountable":
       return [`➖ ${table}: cannot have a counter: ${reason ?? ""}. Its rows are counted as before.`];
+    case "unreadable":
+      return [`❌ ${table}: ${reason ?? ""}`];
     default:
       return outcome satisfies never;
   }

@@ -65,13 +65,16 @@ async function decideRemotely(service: Service, options: DecideOptions): Promise
   if (isDry) return printSummary(DecisionSummary.parse(sent), json);
   const jobId = String(sent["jobId"]);
   if (wait === undefined && !json) return print(`Requested a decision about ${model} (job ${jobId}).`);
+  let reported: unknown = null;
   for (const deadline = Date.now() + timeout * 1000; ; await pause(POLL_MS)) {
     const answer = await service.call("GET", `/requests/${encode(jobId)}`);
-    const { state, problem, decision, decisionId } = answer;
+    const { state, problem, decision, decisionId, obstacle } = answer;
     if (state === "decided" && decision === null)
       throw refuse(`Decision ${String(decisionId)} was made, but its report is no longer kept`);
     if (state === "decided") return printSummary(DecisionSummary.parse(decision), json);
     if (state === "not_decided") throw refuse(String(problem));
+    if (typeof obstacle === "string" && obstacle !== reported) printNote(`⏳ Waiting: ${obstacle}`);
+    reported = obstacle;
     if (Date.now() > deadline)
       throw refuse(`Nothing was decided within ${timeout} s. The request ${jobId} still waits`);
   }

@@ -2,6 +2,8 @@ import { Command } from "commander";
 import { type Config, parseConfig, parseConfigWithoutRedis } from "../config/config.ts";
 import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
+import { ConfigError } from "../core/errors.ts";
+import { fault } from "../core/finding.ts";
 import { createLogger } from "../process/logger.ts";
 import { diagnose } from "../use-cases/doctor/doctor.ts";
 import { renderFindings } from "../use-cases/doctor/render.ts";
@@ -29,7 +31,8 @@ export function createDoctor(): Command {
 }
 
 async function printFindings({ model, verbose, json }: DoctorOptions): Promise<void> {
-  const all = parseConfig(loadEnvironment());
+  const all = readSettings(json === true);
+  if (all === null) return;
   printNotes(all);
   const config = { ...all, models: selectModels(all.models, model) };
   const findings = await diagnose(config, createLogger("silent"), { checksAllTrainers: verbose === true });
@@ -37,6 +40,18 @@ async function printFindings({ model, verbose, json }: DoctorOptions): Promise<v
   if (json) print(JSON.stringify({ findings }, null, 2));
   else for (const line of renderFindings(findings, options)) print(line);
   if (findings.some(({ level }) => level === "fault")) process.exitCode = 1;
+}
+
+/** The settings; null if they have faults, which are then printed as findings. @throws ConfigError unless `asJson`. */
+function readSettings(asJson: boolean): Config | null {
+  try {
+    return parseConfig(loadEnvironment());
+  } catch (error) {
+    if (!asJson || !(error instanceof ConfigError)) throw error;
+    print(JSON.stringify({ findings: error.faults.map((text) => fault(text)) }, null, 2));
+    process.exitCode = 1;
+    return null;
+  }
 }
 
 async function printViews({ model }: DoctorOptions): Promise<void> {

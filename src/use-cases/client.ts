@@ -14,7 +14,7 @@ import { createServerState } from "../process/server-state.ts";
 import { connectRedis } from "../redis/connection.ts";
 import { boardOf } from "../outgoing/page-links.ts";
 import { openQueue } from "../redis/open-queue.ts";
-import { createStandstill, type Standstill } from "./standstill.ts";
+import { createStandstill, describeObstacle, type Standstill } from "./standstill.ts";
 
 const POLL_MS = 50;
 
@@ -42,6 +42,8 @@ export interface Client {
       onWait?: (why: string) => void;
     },
   ): Promise<DecisionSummary>;
+  /** What keeps the next job of a request from being taken, such as a paused queue; null if nothing does. */
+  findObstacle(jobId: string): Promise<string | null>;
   /** Follows a training to its end, and reports each change on the way. @throws TransientError on timeout. */
   waitForTraining(
     runId: string,
@@ -67,8 +69,11 @@ export function createClient(config: Config, log: Logger): Client {
 
 export type Requester = Omit<Client, "close">;
 
-/** What a client does, on queues that are open: those of the inbox, of all stages and of the trainings. */
-/** @param findBoard Where Bull Board shows a queue. */
+/**
+ * What a client does, on queues that are open: those of the inbox, of all stages and of the trainings.
+ *
+ * @param findBoard Where Bull Board shows a queue.
+ */
 export function createRequester(
   queues: readonly Queue[],
   findBoard = (queue: string): string => `/queues/queue/${queue}`,
@@ -161,6 +166,19 @@ export function createRequester(
       const job = await inbox.add(name, data, JOB_OPTIONS);
       return job.id ?? "";
     },
+    async findObstacle(jobId) {
+      const intake = await inbox.getJob(jobId);
+      const { success, data } = IntakeResult.safeParse(intake?.returnvalue);
+      let runId = success && "runId" in data ? data.runId : null;
+      let [job, queue] = [intake, inbox];
+      while (runId !== null && job?.finishedOn !== undefined) {
+        // A follow-up that is yet to start waits in the inbox.
+        [job, queue] = (await findStage(stages, runId)) ?? [undefined, inbox];
+        runId = DecisionSummary.safeParse(job?.returnvalue).data?.supersededBy ?? null;
+      }
+      const isTaken = job !== undefined && (job.finishedOn !== undefined || (await job.isActive()));
+      return isTaken ? null : describeObstacle(queue, findBoard);
+    },
     async waitForDecision(jobId, { limitMs, onStage = () => {}, onWait = () => {} }) {
       const deadline = Date.now() + limitMs;
       const standstill = createStandstill({ onWait, findBoard });
@@ -178,6 +196,18 @@ export function createRequester(
       }
     },
   };
+}
+
+/** The stage at which a run is: the first that has not ended, or else the last. Null if it has not started. */
+async function findStage(stages: readonly Queue[], runId: string): Promise<[Job, Queue] | null> {
+  let found: [Job, Queue] | null = null;
+  for (const queue of stages) {
+    const job: Job | undefined = await queue.getJob(runId);
+    if (job === undefined) break;
+    found = [job, queue];
+    if (job.finishedOn === undefined) break;
+  }
+  return found;
 }
 
 function finishedValue(job: Job, what: string): unknown {

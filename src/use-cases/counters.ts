@@ -52,8 +52,8 @@ export async function listCounterStatus(
 
 export interface Installed {
   table: string;
-  outcome: "installed" | "repaired" | "present" | "uncountable";
-  /** Why it cannot have a counter; null for every other outcome. */
+  outcome: "installed" | "repaired" | "present" | "uncountable" | "unreadable";
+  /** Why it cannot have a counter, or cannot be read; null for every other outcome. */
   reason: string | null;
   counter: InstalledCounter | null;
 }
@@ -67,10 +67,11 @@ export async function installCounters(
 ): Promise<Installed[]> {
   const installed: Installed[] = [];
   const found = await findTables(models, database, await database.listCounters(), model);
-  for (const { status, target } of found) {
+  for (const { status, target, isUnreadable } of found) {
     const { table, counter, uncountable } = status;
     if (target === null) {
-      installed.push({ table, outcome: "uncountable", reason: uncountable, counter });
+      const outcome = isUnreadable ? "unreadable" : "uncountable";
+      installed.push({ table, outcome, reason: uncountable, counter });
       continue;
     }
     if (counter !== null && counter.problem === null) {
@@ -122,6 +123,8 @@ export async function verifyCounters(
 interface FoundTable {
   status: TableStatus;
   target: CountableTable | null;
+  /** Whether the settings name a table or column that does not exist. */
+  isUnreadable: boolean;
 }
 
 async function findTables(
@@ -133,7 +136,7 @@ async function findTables(
   const wanted = model === null ? [...models] : [[model, findModel(models, model)] as const];
   const tables = new Map<string, FoundTable>();
   for (const [name, config] of wanted) {
-    const { target, table, uncountable } = await findTable(name, config, database);
+    const { target, table, uncountable, isUnreadable } = await findTable(name, config, database);
     const { batch, time } = target?.columns ?? {};
     const key = JSON.stringify([table, uncountable, target?.oid, batch?.name, time?.name]);
     const counter =
@@ -144,7 +147,7 @@ async function findTables(
           each.timeColumn === (time?.name ?? null),
       ) ?? null;
     const status = { table, models: [], exactly: [], counter, uncountable };
-    const known: FoundTable = tables.get(key) ?? { status, target };
+    const known: FoundTable = tables.get(key) ?? { status, target, isUnreadable };
     tables.set(key, known);
     known.status.models.push(name);
     if (target !== null && needsArrival(config, target)) known.status.exactly.push(name);
@@ -156,17 +159,23 @@ async function findTable(
   model: string,
   config: ModelConfig,
   database: Store,
-): Promise<{ table: string; target: CountableTable | null; uncountable: string | null }> {
+): Promise<Pick<TableStatus, "table" | "uncountable"> & Pick<FoundTable, "target" | "isUnreadable">> {
   const { buffer } = config.source;
   const table = buffer.kind === "table" ? buffer.table : "reports to Retrigger";
-  const none = (uncountable: string) => ({ table, target: null, uncountable });
+  const none = (uncountable: string, isUnreadable = false) => ({
+    table,
+    target: null,
+    uncountable,
+    isUnreadable,
+  });
   if (!locateParts(config.source).own.includes("buffer"))
     return none("it is in a database of its own, and counters are in Retrigger's");
   try {
     const found = await database.findCountable(model, config);
-    return typeof found === "string" ? none(found) : { table, target: found, uncountable: null };
+    if (typeof found === "string") return none(found);
+    return { table, target: found, uncountable: null, isUnreadable: false };
   } catch (error) {
-    if (error instanceof SourceError) return none(messageOf(error));
+    if (error instanceof SourceError) return none(messageOf(error), true);
     throw error;
   }
 }

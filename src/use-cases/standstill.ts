@@ -22,7 +22,7 @@ export function createStandstill({
   return {
     async explain(queue) {
       if (Date.now() - checkedAt < INTERVAL_MS) return last;
-      const why = await findReason(queue, findBoard);
+      const why = await describeObstacle(queue, findBoard);
       checkedAt = Date.now();
       if (why !== null && why !== last) onWait(`⏳ Waiting: ${why}`);
       last = why;
@@ -37,7 +37,11 @@ export async function findObstacle(queue: Queue): Promise<"paused" | "no_worker"
   return (await queue.getWorkersCount()) === 0 ? "no_worker" : null;
 }
 
-async function findReason(queue: Queue, findBoard: (queue: string) => string): Promise<string | null> {
+/** The same in words, with what to do. @param findBoard Where Bull Board shows a queue. */
+export async function describeObstacle(
+  queue: Queue,
+  findBoard: (queue: string) => string,
+): Promise<string | null> {
   const { name } = queue;
   const obstacle = await findObstacle(queue);
   switch (obstacle) {

@@ -10,7 +10,7 @@ import type { Finding } from "../../src/core/finding.ts";
 import { createLogger } from "../../src/process/logger.ts";
 import { diagnose } from "../../src/use-cases/doctor/doctor.ts";
 import { renderFindings } from "../../src/use-cases/doctor/render.ts";
-import { spawnScript } from "../support/process.ts";
+import { runScript, spawnScript } from "../support/process.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { addCheck, createWorld, until, withQueue, type World } from "../support/world.ts";
 
@@ -180,6 +180,9 @@ describe("retrigger doctor, about jobs", () => {
       text: "4 jobs of gather have failed for good",
       remedy: "Retry or remove them: https://retrigger.example/queues/queue/gather?status=failed",
     });
+    await world.sql("ALTER TABLE gone RENAME TO drift_alerts");
+    await world.decide();
+    expect((await findWrong()).filter(({ text }) => text.includes("gather"))).toEqual([]);
   });
 
   it("shows a training that is unknown, with the two commands that settle it", async () => {
@@ -227,6 +230,20 @@ describe("retrigger doctor, about jobs", () => {
       "DROP TABLE ratings_buffer CASCADE; CREATE VIEW ratings_buffer AS SELECT pg_sleep(3)::text AS batch_id, 1::bigint AS timestamp, now() AS ingested_at",
     );
     expect((await findWrong()).map(({ text }) => text)).toContain(warning.text);
+  });
+
+  it("prints what is wrong with the settings as findings with --json, too", async () => {
+    const { code, stdout, stderr } = await runScript("src/cli.ts", ["doctor", "--json"], {
+      ...world.settings,
+      MIN_BUFFER_SIZE: "lots",
+      PORT: "none",
+    });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    expect(findings.map(({ level }) => level)).toEqual(["fault", "fault"]);
+    expect(findings.map(({ text }) => text).join()).toMatch(
+      /MIN_BUFFER_SIZE is "lots".*PORT is "none"|PORT is "none".*MIN_BUFFER_SIZE is "lots"/,
+    );
   });
 
   it("prints all findings as one JSON object with --json", async () => {

@@ -12,6 +12,8 @@ export const RequestState = z.object({
   state: z.enum(["waiting", "decided", "not_decided"]),
   /** Why nothing was decided: a stage failed, or the drift run did. */
   problem: z.string().nullable(),
+  /** While it waits: what keeps its jobs from being taken, such as a paused queue. */
+  obstacle: z.string().nullable(),
   decisionId: z.int().nullable(),
   /** null if its jobs are no longer kept: read the decision by its id. */
   decision: DecisionSummary.nullable(),
@@ -50,7 +52,7 @@ export async function readRequest(
 ): Promise<RequestState | null> {
   const job = await client.inbox.getJob(jobId);
   if (!job) return null;
-  const undecided = { jobId, problem: null, decisionId: null, decision: null };
+  const undecided = { jobId, problem: null, obstacle: null, decisionId: null, decision: null };
   try {
     const decision = await client.waitForDecision(jobId, { limitMs });
     return { ...undecided, state: "decided", decisionId: decision.decisionId, decision };
@@ -63,7 +65,8 @@ export async function readRequest(
     const last = queues.find(({ name }) => name === STAGES.at(-1));
     const isGone = runId !== undefined && (await last?.getJob(runId)) === undefined;
     const decisionId = isGone ? await database.findDecisionOfRun(runId) : null;
-    return { ...undecided, state: decisionId === null ? "waiting" : "decided", decisionId };
+    if (decisionId !== null) return { ...undecided, state: "decided", decisionId };
+    return { ...undecided, state: "waiting", obstacle: await client.findObstacle(jobId) };
   }
 }
 

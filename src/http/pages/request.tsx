@@ -46,6 +46,7 @@ export const requestPage: Page = {
               ))}
             </ol>
             {state.problem !== null && <p class="notice">{state.problem}</p>}
+            {state.obstacle !== null && <p class="notice">Waiting: {state.obstacle}</p>}
             {!isDone && (
               <p class="soft">
                 This page follows the stages and then opens the decision. Without a script,{" "}

@@ -8,6 +8,7 @@ import { keepOnce } from "../api/idempotency.ts";
 import { buildOpenApi } from "../api/openapi.ts";
 import type { AnyOperation, ApiDependencies, Operation, Reply } from "../api/operation.ts";
 import { OPERATIONS } from "../api/operations.ts";
+import { boardOf } from "../../outgoing/page-links.ts";
 import { requireServers } from "../requirements.ts";
 import type { Route, RouteDependencies } from "../route.ts";
 
@@ -27,7 +28,11 @@ export const api: Route = {
   requires: [],
   create(dependencies) {
     const router = Router({ caseSensitive: true, strict: true });
-    const own: ApiDependencies = { ...dependencies, client: createRequester(dependencies.queues) };
+    const { queues, config } = dependencies;
+    const own: ApiDependencies = {
+      ...dependencies,
+      client: createRequester(queues, (queue) => boardOf(config, queue)),
+    };
     const document = JSON.stringify(buildOpenApi(OPERATIONS));
     router.get(DOCUMENT, (_, response) => void response.type("json").send(document));
     for (const each of OPERATIONS) addTo(router, each, own, dependencies);

@@ -13,6 +13,7 @@ import {
   listCounters,
 } from "./inspect.ts";
 import { fill } from "./tend.ts";
+import type { Tender } from "./tender.ts";
 import { createTriggers, SELECT_REMOVALS } from "./triggers.ts";
 import { compareCounts, type Difference } from "./verify.ts";
 
@@ -20,10 +21,12 @@ export interface CounterStoreOptions {
   pool: pg.Pool;
   databaseUrl: string;
   databaseSchema?: string | undefined;
+  /** Keeps the counters short. */
+  tender: Pick<Tender, "sweep">;
 }
 
 /** Counters of buffer tables: triggers that add up what each statement changes, so that gather need not count the rows. */
-export function createCounterStore({ pool, databaseUrl, databaseSchema }: CounterStoreOptions) {
+export function createCounterStore({ pool, databaseUrl, databaseSchema, tender }: CounterStoreOptions) {
   const columns: ColumnCache = createColumnCache(pool);
 
   /** A connection of its own, because counting may take longer than the pool's query limit. */
@@ -51,6 +54,9 @@ export function createCounterStore({ pool, databaseUrl, databaseSchema }: Counte
     },
 
     listCounters: () => listCounters(pool),
+
+    /** Folds the counters that have grown without a decision that reads them. */
+    sweepCounters: async (): Promise<void> => tender.sweep(await listCounters(pool)),
 
     /**
      * Installs the triggers, then counts the rows that were there before. Writers wait until the triggers are there, and not

@@ -3,7 +3,7 @@ import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../process/logger.ts";
 import type { ReadCounter } from "../evidence-result.ts";
 import { createClient } from "../pool.ts";
-import { findCounter } from "./inspect.ts";
+import { findCounter, type InstalledCounter } from "./inspect.ts";
 import { foldCounter, recount } from "./tend.ts";
 
 /** Adding up so many changes takes a millisecond or two. */
@@ -20,6 +20,8 @@ export interface TenderOptions {
 export interface Tender {
   /** Does what a counter needs, if anything. Returns at once. */
   see(counter: ReadCounter | null): void;
+  /** Folds those that consist of many changes, because no decision has read them for long. */
+  sweep(counters: readonly Pick<InstalledCounter, "id" | "problem" | "entries">[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -32,7 +34,11 @@ export function createTender({ databaseUrl, databaseSchema }: TenderOptions, log
   let client: pg.Client | null = null;
   let running: Promise<void> | null = null;
 
-  async function tend({ id, problem, isOpen }: ReadCounter): Promise<void> {
+  async function tend({
+    id,
+    problem,
+    isOpen,
+  }: Pick<ReadCounter, "id" | "problem" | "isOpen">): Promise<void> {
     client = createClient(databaseUrl, { schema: databaseSchema, application_name: "retrigger counters" });
     try {
       await client.connect();
@@ -58,6 +64,14 @@ export function createTender({ databaseUrl, databaseSchema }: TenderOptions, log
       if ((!needsRecount && !needsFold) || performance.now() < (pausedUntil.get(id) ?? 0)) return;
       if (needsRecount) pausedUntil.set(id, performance.now() + PAUSE_MS);
       running = tend(counter);
+    },
+    async sweep(counters) {
+      for (const { id, problem, entries } of counters) {
+        await running;
+        if (problem !== null || entries <= MOST_ENTRIES) continue;
+        running = tend({ id, problem, isOpen: false });
+      }
+      await running;
     },
     async close() {
       // An unfinished count is given up: the server may still complete it.

@@ -1,10 +1,11 @@
 import type { Job, Queue } from "bullmq";
 import { findJobModel } from "../../../queues/job-model.ts";
-import { NOTIFICATIONS, type QueueName } from "../../../queues/names.ts";
+import { NOTIFICATIONS, type QueueName, STAGES } from "../../../queues/names.ts";
 import { describeSpan } from "../../core/duration.ts";
 import type { Config } from "../../config/config.ts";
 import { about, type Finding, ok, warning } from "../../core/finding.ts";
 import { formatCount, toPlain } from "../../core/format.ts";
+import type { Database } from "../../postgres/database.ts";
 import { readQueueAges } from "../../redis/queue-ages.ts";
 import type { RedisConnection } from "../../redis/target.ts";
 import { boardOf } from "../../outgoing/page-links.ts";
@@ -19,13 +20,24 @@ const LONGEST_REASON = 160;
 
 /** Finds what keeps jobs from being worked on: no worker, a paused queue, workers that do not keep up, failures for good. */
 export async function diagnoseJobs(
-  { queues, redis }: { queues: readonly Queue[]; redis: RedisConnection },
+  {
+    queues,
+    redis,
+    database,
+  }: {
+    queues: readonly Queue[];
+    redis: RedisConnection;
+    database: Pick<Database, "readLatestDecision">;
+  },
   config: Config,
   { workers, now }: { workers: number; now: number },
 ): Promise<Finding[]> {
   const { jobs: ages } = await readQueueAges(redis, config.redisPrefix, now);
   const found = await Promise.all(
-    queues.map((queue) => readQueue(queue, 1000 * (ages.get(queue.name as QueueName) ?? 0))),
+    queues.map(async (queue) => {
+      const state = await readQueue(queue, 1000 * (ages.get(queue.name as QueueName) ?? 0));
+      return { ...state, failed: await rejectRecovered(state, database) };
+    }),
   );
   return [
     workers > 0
@@ -59,6 +71,19 @@ async function readQueue(queue: Queue, waitMs: number): Promise<QueueState> {
   return { name: queue.name, isPaused, waitMs, failedCount, failed: failed.filter(Boolean) };
 }
 
+/** Leaves out the failed stages of models that were decided about since. */
+async function rejectRecovered(
+  { name, failed }: QueueState,
+  database: Pick<Database, "readLatestDecision">,
+): Promise<Job[]> {
+  if (!STAGES.some((stage) => stage === name)) return failed;
+  const latest = await Promise.all(
+    // If Postgres is away, other findings say so.
+    failed.map(({ data }) => database.readLatestDecision(findJobModel(data)).catch(() => null)),
+  );
+  return failed.filter(({ finishedOn = 0 }, index) => (latest[index]?.takenAt ?? 0) <= finishedOn);
+}
+
 function describePaused({ name, isPaused }: QueueState, config: Config): Finding[] {
   if (!isPaused) return [];
   const effect = name === NOTIFICATIONS ? "no notification is sent" : "its jobs wait";
@@ -84,7 +109,7 @@ function describeFailed({ name, failedCount, failed }: QueueState, config: Confi
       const remedy = `Fix the cause, then press Retry: ${boardOf(config, name, job.id)}`;
       return about(findJobModel(job.data), warning(text, remedy), `a job of ${name} failed for good`);
     }),
-    ...(failedCount > failed.length
+    ...(failedCount > SHOWN_JOBS && failed.length > 0
       ? [
           warning(
             `${formatCount(failedCount)} jobs of ${name} have failed for good`,

@@ -19,7 +19,7 @@ import { diagnoseServices } from "./services.ts";
 /** Checks Redis, its settings, the workers and the schedules. */
 export async function diagnoseRedis(
   config: Config,
-  database: Pick<Database, "identify">,
+  database: Pick<Database, "identify" | "readLatestDecision">,
   log: Logger,
 ): Promise<Finding[]> {
   try {
@@ -86,7 +86,7 @@ async function readSetting(redis: RedisConnection, name: string): Promise<string
 
 async function diagnoseQueues(
   config: Config,
-  database: Pick<Database, "identify">,
+  database: Pick<Database, "identify" | "readLatestDecision">,
   log: Logger,
 ): Promise<Finding[]> {
   const connection = connectRedis(config, createServerState("Redis", log), { failFast: false });
@@ -96,7 +96,7 @@ async function diagnoseQueues(
     const workers = await inbox.getWorkersCount();
     const [services, jobs] = await Promise.all([
       diagnoseServices(config, connection, database),
-      diagnoseJobs({ queues, redis: connection }, config, { workers, now: Date.now() }),
+      diagnoseJobs({ queues, redis: connection, database }, config, { workers, now: Date.now() }),
     ]);
     const findings: Finding[] = [...services, ...jobs];
     const next = await readNextFirings(inbox, config.models);

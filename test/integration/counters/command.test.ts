@@ -118,6 +118,12 @@ describe("npx retrigger counters", () => {
     expect((await retrigger(["counters", "verify"])).code).toBe(0);
   });
 
+  it("exits with 1 if a table that the settings name is missing, or one of its columns", async () => {
+    const { code, stdout } = await retrigger(["counters", "install"], { RATINGS_BUFFER_TABLE: "nowhere" });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^❌ nowhere: Missing table "?nowhere/);
+  });
+
   it("says why a table cannot have one, and exits with 1 if that model was named", async () => {
     await world.sql("CREATE VIEW few AS SELECT * FROM ratings_buffer LIMIT 10");
     const { code, stdout } = await retrigger(["counters", "install", "--model", "default"], {

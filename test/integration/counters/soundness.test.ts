@@ -215,6 +215,23 @@ describe("a counter", () => {
     expect(await world.sql(`SELECT FROM ${table}`)).toHaveLength(1600);
   });
 
+  it("folds them, too, if no decision reads them", async () => {
+    const { database } = counters;
+    const table = await createCounted();
+    const client = await counters.connect();
+    await client.query(
+      `DO $$ BEGIN FOR n IN 1..1500 LOOP INSERT INTO ${table} VALUES (1, 1, 3, n, 'b' || n % 3); END LOOP; END $$`,
+    );
+    const find = async () => (await database.listCounters()).find(({ name }) => name === table);
+    const before = await find();
+    expect(before?.entries).toBeGreaterThan(1_000);
+    await database.sweepCounters();
+    const after = await find();
+    expect(after?.entries).toBeLessThanOrEqual(4);
+    expect(after?.rows).toBe(before?.rows);
+    expect(await counters.gather(table)).toMatchObject(await rowsOf(table, byCounter));
+  });
+
   it("takes no rights of those who write the table, and gives them none", async () => {
     const { world, database, connect } = counters;
     const table = await createCounted();

@@ -4,12 +4,14 @@ import type { AddressInfo } from "node:net";
 import { execFile, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import type { Queue } from "bullmq";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { INBOX } from "../../../queues/names.ts";
 import { parseConfig } from "../../../src/config/config.ts";
 import { createDatabase } from "../../../src/postgres/database.ts";
 import { createLogger } from "../../../src/process/logger.ts";
-import { runScript } from "../../support/process.ts";
-import { addCheck, createWorld, until, type World } from "../../support/world.ts";
+import { runScript, spawnScript } from "../../support/process.ts";
+import { addCheck, createWorld, until, type World, withQueue } from "../../support/world.ts";
 
 let world: World;
 let url: string;
@@ -34,6 +36,11 @@ afterAll(() => world.close());
 /** Runs a command that knows neither server. */
 const run = (...args: string[]) =>
   runScript("src/cli.ts", args, { RETRIGGER_URL: url, RETRIGGER_TOKEN: token });
+
+async function newestJobId(inbox: Queue): Promise<string> {
+  const jobs = await inbox.getJobs();
+  return String(Math.max(...jobs.map(({ id }) => Number(id)).filter((id) => !Number.isNaN(id))));
+}
 
 describe("a command with --url", { timeout: 60_000 }, () => {
   it("takes a drift run to its decision, and shows it", async () => {
@@ -62,6 +69,38 @@ describe("a command with --url", { timeout: 60_000 }, () => {
     expect((await run("why")).stdout).toContain("default: would");
     expect((await run("decide", "--dry-run", "--json")).stdout).toContain('"decisionId": null');
   });
+
+  it.each([INBOX, "gather", "summarize"])(
+    "says that the queue %s is paused while it waits, and so does the request's page",
+    async (name) => {
+      await withQueue(world, name, async (queue) => {
+        await queue.pause();
+        try {
+          const child = spawnScript("src/cli.ts", ["decide", "--wait"], {
+            RETRIGGER_URL: url,
+            RETRIGGER_TOKEN: token,
+          });
+          const texts = { stdout: "", stderr: "" };
+          for (const stream of ["stdout", "stderr"] as const)
+            child[stream]?.on("data", (chunk: Buffer) => (texts[stream] += chunk.toString()));
+          const reason = `the queue ${name} is paused. Press Resume in Bull Board: http://`;
+          await until("it says so", async () => texts.stderr.includes(`⏳ Waiting: ${reason}`));
+          const jobId = await withQueue(world, INBOX, newestJobId);
+          const page = await fetch(`${url}/requests/${jobId}`, {
+            headers: { authorization: `Bearer ${token}` },
+          });
+          expect(await page.text()).toContain(`Waiting: the queue ${name} is paused.`);
+          await queue.resume();
+          await once(child, "close");
+          expect(child.exitCode).toBe(0);
+          expect(texts.stderr.split("⏳ Waiting")).toHaveLength(2);
+          expect(texts.stdout).toContain("already acted on");
+        } finally {
+          await queue.resume();
+        }
+      });
+    },
+  );
 
   it("sends a detector's report", async () => {
     const file = fileURLToPath(new URL("../../fixtures/detectors/evidently.json", import.meta.url));
