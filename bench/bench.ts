@@ -5,13 +5,14 @@ import { parseArgs } from "node:util";
 import { Redis } from "ioredis";
 import { Client } from "pg";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
-import { startEmbeddedServers } from "../src/embedded/servers.ts";
+import { type EmbeddedServers, startEmbeddedServers } from "../src/embedded/servers.ts";
 import { createReleasers } from "../src/process/lifecycle.ts";
 import { createLogger } from "../src/process/logger.ts";
 import {
   ADMIN_TOKEN,
   BEFORE,
   type Contender,
+  DECISION,
   FAR,
   listContenders,
   type RunningContender,
@@ -44,13 +45,18 @@ const { values: options } = parseArgs({
     json: { type: "string" },
     /** Fails if a ratio is worse than in this earlier result. */
     compare: { type: "string" },
+    /** Measures nothing but the memory of the service after 5,000 and after 100,000 decisions. */
+    memory: { type: "boolean", default: false },
   },
 });
 
 const ROUNDS = Number(options.rounds);
 const ONE_BY_ONE = 200;
 const AT_ONCE = 2_000;
+const BURST = 1_000;
 const REST_MS = 20_000;
+/** V8 returns memory when a program has been idle for up to a minute. */
+const LONG_REST_MS = 60_000;
 /** More connections at once would measure the machine's backlog. */
 const AGENT = new Agent({ keepAlive: true, maxSockets: 64 });
 
@@ -64,14 +70,26 @@ interface Bench {
 
 const releasers = createReleasers(createLogger("silent"));
 try {
-  await main();
+  await (options.memory ? measureMemory() : main());
 } finally {
   await releasers.releaseAll();
 }
 
-async function main(): Promise<void> {
+async function startServers(): Promise<EmbeddedServers> {
   const servers = await startEmbeddedServers({ isDurable: true, say: console.log });
   releasers.add("servers", servers.stop);
+  return servers;
+}
+
+async function start(contender: Contender, servers: EmbeddedServers): Promise<Bench> {
+  const { settings, database } = await prepare(contender, servers);
+  const running = await startContender(contender, settings, post);
+  releasers.add("worker", running.stop);
+  return { running, database, measures: createMeasures(), rssMb: Number.NaN };
+}
+
+async function main(): Promise<void> {
+  const servers = await startServers();
   const redis = new Redis(servers.redisUrl);
   releasers.add("redis", () => redis.disconnect());
   const only = options.only?.split(",");
@@ -79,12 +97,7 @@ async function main(): Promise<void> {
     ({ name }) => only?.includes(name) ?? true,
   );
   const benches: Bench[] = [];
-  for (const contender of contenders) {
-    const { settings, database } = await prepare(contender, servers);
-    const running = await startContender(contender, settings, post);
-    releasers.add("worker", running.stop);
-    benches.push({ running, database, measures: createMeasures(), rssMb: Number.NaN });
-  }
+  for (const contender of contenders) benches.push(await start(contender, servers));
   for (const { running } of benches) await runOneByOne(running, 50);
   for (let round = 1; round <= ROUNDS; round += 1) {
     // In turn: what a contender leaves to be flushed to disk slows down the next one.
@@ -101,6 +114,29 @@ async function main(): Promise<void> {
   for (const { running, measures, rssMb } of benches)
     measured.set(running.contender.name, { measures, firstMs: running.firstMs, rssMb });
   await report(toResult(measured, ROUNDS, await readVersions(redis, benches)));
+}
+
+/** Prints the resident memory after each of these numbers of decisions, at once and after a rest. */
+async function measureMemory(): Promise<void> {
+  const servers = await startServers();
+  const [contender] = listContenders(undefined).filter(({ name }) => name === DECISION);
+  if (!contender) throw new Error("the bench has lost the service itself");
+  const { running } = await start(contender, servers);
+  let decided = 0;
+  for (const count of [5_000, 100_000]) {
+    while (decided < count) {
+      const end = running.ended(BURST);
+      await Promise.all(Array.from({ length: BURST }, (_, index) => running.put(`m${index}`)));
+      await end;
+      decided += BURST;
+    }
+    const atOnce = await readRss(running);
+    await pause(LONG_REST_MS);
+    const rested = await readRss(running);
+    console.log(
+      `${count} decisions: ${Math.round(atOnce)} MB at once, ${Math.round(rested)} MB after a rest of ${LONG_REST_MS / 1000} s`,
+    );
+  }
 }
 
 async function runRound({ running, database, measures }: Bench, redis: Redis): Promise<void> {
@@ -122,7 +158,7 @@ async function report(result: BenchResult): Promise<void> {
 }
 
 /** Creates a database with a triggered alert and a small buffer, because counting ratings is not measured here. */
-async function prepare(contender: Contender, servers: { databaseUrl: string; redisUrl: string }) {
+async function prepare(contender: Contender, servers: EmbeddedServers) {
   const name = `bench_${contender.name.replaceAll(/\W/g, "_").toLowerCase()}`;
   const admin = new Client(servers.databaseUrl);
   await admin.connect();

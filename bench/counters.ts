@@ -1,10 +1,16 @@
 import { rm } from "node:fs/promises";
 import pg from "pg";
+import { createRunId } from "../queues/run-id.ts";
+import { parseConfig } from "../src/config/config.ts";
+import { evaluate } from "../src/core/evaluate.ts";
 import { GUIDE_POLICY } from "../src/core/policy.ts";
 import { SOURCE_TABLES } from "../src/embedded/sample-data.ts";
 import { startEmbeddedServers } from "../src/embedded/servers.ts";
 import type { Database } from "../src/postgres/database.ts";
+import { createRedactor } from "../src/process/redact.ts";
 import { GUIDE_TABLES } from "../src/settings/sources.ts";
+import { draftRecord } from "../src/trainers/draft-decision.ts";
+import { createTrainers } from "../src/trainers/registry.ts";
 import { quantile } from "./decision/measure.ts";
 import { openDatabase } from "./open-database.ts";
 
@@ -16,6 +22,9 @@ import { openDatabase } from "./open-database.ts";
 const SIZES = process.argv.slice(2).map(Number);
 const DEFAULT_SIZES = [700_000, 10_000_000];
 const GATHERS = 15;
+/** From here on the rows are counted once only: 50 million take twenty seconds. */
+const MANY_ROWS = 10_000_001;
+const HISTORY = 1_000_000;
 const COPIES = 21;
 const COPIED = 100_000;
 const SINGLE_ROWS = 1_000;
@@ -46,6 +55,8 @@ function configOf(kind: Kind) {
 
 const CONFIGS = { without: configOf("without"), with: configOf("with") };
 
+const ENVIRONMENT = { DATABASE_URL: "postgres://localhost/bench", REDIS_URL: "redis://localhost" };
+
 const servers = await startEmbeddedServers({
   databaseUrl: process.env["BENCH_DATABASE_URL"],
   isDurable: true,
@@ -71,6 +82,7 @@ try {
     rows = size;
     await measureGather(size);
   }
+  await measureHistory();
 } finally {
   await database.close();
   await pool.end();
@@ -135,7 +147,7 @@ async function fill(from: number, to: number): Promise<void> {
 
 async function measureGather(size: number): Promise<void> {
   const times: Record<Kind, number[]> = { without: [], with: [] };
-  for (let pair = -1; pair < GATHERS; pair += 1)
+  for (let pair = -1; pair < (size < MANY_ROWS ? GATHERS : 1); pair += 1)
     for (const kind of ["without", "with"] as const) {
       const startedAt = performance.now();
       const { buffer } = await database.fetchEvidence(kind, CONFIGS[kind]);
@@ -153,5 +165,58 @@ async function measureGather(size: number): Promise<void> {
   const figures = [median(times.without).toFixed(0), median(times.with).toFixed(1), seconds.toFixed(1)];
   console.log(`| ${[size.toLocaleString("en"), ...figures].join(" | ")} |`);
 }
+
+/** Gather with a counter, before and after a million checks, and a million decisions about the model with an event each. */
+async function measureHistory(): Promise<void> {
+  const gatherOnce = (): Promise<unknown> => database.fetchEvidence("with", CONFIGS.with);
+  const before = await timeEach(gatherOnce);
+  const evidence = await database.fetchEvidence("with", CONFIGS.with);
+  const trainer = (await createTrainers(parseConfig(ENVIRONMENT), createRedactor(new Map()))).of("default");
+  const verdict = evaluate(evidence, GUIDE_POLICY);
+  const judged = {
+    runId: createRunId(),
+    model: "with",
+    cause: "event",
+    evidence,
+    policy: GUIDE_POLICY,
+    verdict,
+  };
+  await database.recordDecision(draftRecord(judged, trainer));
+  for (const sql of [...FILL_HISTORY, "VACUUM ANALYZE"]) await pool.query(sql);
+  const figures = [before, await timeEach(gatherOnce)].map((list) => median(list).toFixed(1));
+  console.log("| gather p50 with a counter, ms | with 1 M checks, decisions and events |");
+  console.log("| ---: | ---: |");
+  console.log(`| ${figures.join(" | ")} |`);
+}
+
+async function timeEach(run: () => Promise<unknown>): Promise<number[]> {
+  await run();
+  const times: number[] = [];
+  for (let index = 0; index < GATHERS; index += 1) {
+    const startedAt = performance.now();
+    await run();
+    times.push(performance.now() - startedAt);
+  }
+  return times;
+}
+
+// Copies of the first decision, a minute apart. The last check is one that no decision has seen.
+const FILL_HISTORY = [
+  `INSERT INTO ${GUIDE_TABLES.checks} (alert_date, feature_name, drift_score, threshold, alert_triggered)
+   SELECT now() AT TIME ZONE 'UTC' - make_interval(secs => 60 * (${HISTORY} - n)), 'f' || n % 10, 0.04, 0.05, n % 100 = 0
+   FROM generate_series(1, ${HISTORY}) AS n`,
+  `SET session_replication_role = replica;
+   WITH first AS (SELECT * FROM retraining_decisions LIMIT 1)
+   INSERT INTO retraining_decisions (id, run_id, model, cause, decision_date, decision, reason, buffer_size, drift_score, notes,
+     trainer, evidence, criteria, policy, policy_hash, alert_ids, previous_id, taken_at, reason_codes)
+   SELECT first.id + n, gen_random_uuid(), model, cause, decision_date, decision, reason, buffer_size, drift_score, notes,
+     trainer, '{}', '[]', '{}', policy_hash, '{}', first.id + n - 1,
+     now() - make_interval(secs => 60 * (${HISTORY} - n)), reason_codes
+   FROM first, generate_series(1, ${HISTORY}) AS n;
+   SELECT setval(pg_get_serial_sequence('retraining_decisions', 'id'), (SELECT max(id) FROM retraining_decisions));
+   INSERT INTO retraining_events (model, event_run_id, job_key, status, payload, outcome, run_id, received_at, decision_id)
+   SELECT model, 'drift-' || id, 'job-' || id, 'success', '{}', 'started', run_id, taken_at, id FROM retraining_decisions;
+   RESET session_replication_role`,
+];
 
 const median = (list: readonly number[]): number => quantile(list, 0.5);

@@ -7,7 +7,7 @@ import { boardOf } from "../outgoing/page-links.ts";
 import { createLogger } from "../process/logger.ts";
 import { requireRedis } from "../redis/check.ts";
 import { type Client, createClient } from "../use-cases/client.ts";
-import { findObstacle } from "../use-cases/standstill.ts";
+import { findObstacle } from "../use-cases/obstacle.ts";
 import { printNote } from "./output.ts";
 
 const log = createLogger("silent");

@@ -6,7 +6,7 @@ import { createServerState, type ServerState } from "../process/server-state.ts"
 import { createAuditStore } from "./audit.ts";
 import { createChangeStore } from "./changes.ts";
 import { createCounterStore } from "./counters/store.ts";
-import { createTender } from "./counters/tender.ts";
+import { createUpkeep } from "./counters/upkeep.ts";
 import { createDecisionExport } from "./decision-export.ts";
 import { createDecisionLog } from "./decision-log.ts";
 import { createDecisionStore } from "./decisions.ts";
@@ -77,7 +77,7 @@ export function createDatabase(
     databaseUrl,
     sourcePools: createSourcePools(log),
     databaseSchema,
-    tender: createTender({ databaseUrl, databaseSchema }, log),
+    upkeep: createUpkeep({ databaseUrl, databaseSchema }, log),
     timeZone,
     evidenceMaxAgeSeconds,
     flightLimitSeconds: computeFlightLimitMs(timing.lostAfterMs) / 1000,
@@ -131,7 +131,7 @@ export function createDatabase(
   };
   const state = createServerState("Postgres", log);
   const close = async (): Promise<void> => {
-    await Promise.all([options.tender.close(), options.sourcePools.close(), pool.end()]);
+    await Promise.all([options.upkeep.close(), options.sourcePools.close(), pool.end()]);
   };
   return { ...observeCalls(methods, { pool, databaseUrl, state }), ownSchema: databaseSchema ?? null, close };
 }

@@ -2,7 +2,7 @@ import type pg from "pg";
 import { PermanentError, TransientError } from "../core/errors.ts";
 import type { Evidence } from "../core/evidence.ts";
 import { needsOf, type Policy, type PolicyNeeds } from "../core/policy.ts";
-import type { Tender } from "./counters/tender.ts";
+import type { Upkeep } from "./counters/upkeep.ts";
 import { type EvidenceResult, type Shadowed, toEvidence, toShadowed } from "./evidence-result.ts";
 import { buildCount, buildEvidence, type EvidenceReading } from "./evidence-sql.ts";
 import { explainPostgresError } from "./explain-error.ts";
@@ -25,7 +25,7 @@ export interface EvidenceStoreOptions extends Pick<
   /** The databases that models have of their own. */
   sourcePools: SourcePools;
   /** Keeps the counters that are read. */
-  tender: Pick<Tender, "see">;
+  upkeep: Pick<Upkeep, "see">;
 }
 
 /** Counting ten million ratings takes about two seconds. A query that takes longer than this is cancelled. */
@@ -45,7 +45,7 @@ export function createEvidenceStore({
   pool,
   databaseUrl,
   sourcePools,
-  tender,
+  upkeep,
   ...options
 }: EvidenceStoreOptions) {
   const columns = createColumnCache(pool);
@@ -76,7 +76,7 @@ export function createEvidenceStore({
     const send = async ({ text, parameters }: Statement): Promise<EvidenceResult> => {
       const { rows } = await sendPrepared(pool, text, parameters, limitMs);
       const result = rows[0]?.["evidence"] as EvidenceResult;
-      tender.see(result.buffer?.counter ?? null);
+      upkeep.see(result.buffer?.counter ?? null);
       return result;
     };
     const readOwn = (weighed?: unknown[]): Promise<EvidenceResult> =>

@@ -15,14 +15,14 @@ export const ReloadReply = z.object({
 export type ReloadReply = z.infer<typeof ReloadReply>;
 
 /** Hashes of settings, by the names of variables, secrets and models. */
-export const SettingsPrint = z.object({
+export const SettingsFingerprint = z.object({
   variables: z.record(z.string(), z.string()),
   secrets: z.record(z.string(), z.string()),
   models: z.record(z.string(), z.string()),
   /** Which database it is, whatever its address; null if that is not known. */
   database: z.string().nullable(),
 });
-export type SettingsPrint = z.infer<typeof SettingsPrint>;
+export type SettingsFingerprint = z.infer<typeof SettingsFingerprint>;
 
 /** Which settings a service runs with. */
 export const Description = z.object({
@@ -31,7 +31,7 @@ export const Description = z.object({
   hasWorkers: z.boolean(),
   /** When it read its settings. */
   since: z.iso.datetime(),
-  print: SettingsPrint,
+  print: SettingsFingerprint,
 });
 export type Description = z.infer<typeof Description>;
 

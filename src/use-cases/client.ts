@@ -14,7 +14,7 @@ import { createServerState } from "../process/server-state.ts";
 import { connectRedis } from "../redis/connection.ts";
 import { boardOf } from "../outgoing/page-links.ts";
 import { openQueue } from "../redis/open-queue.ts";
-import { createStandstill, describeObstacle, type Standstill } from "./standstill.ts";
+import { watchObstacles, describeObstacle, type ObstacleWatch } from "./obstacle.ts";
 
 const POLL_MS = 50;
 
@@ -87,15 +87,11 @@ export function createRequester(
   const stages = STAGES.map(find);
   const training = find(TRAINING);
 
-  async function waitForIntake(
-    jobId: string,
-    deadline: number,
-    standstill: Standstill,
-  ): Promise<IntakeResult> {
+  async function waitForIntake(jobId: string, deadline: number, watch: ObstacleWatch): Promise<IntakeResult> {
     for (; ; await pause(POLL_MS)) {
       const job = await inbox.getJob(jobId);
       if (job?.finishedOn !== undefined) return IntakeResult.parse(finishedValue(job, "The request"));
-      const why = await standstill.explain(inbox);
+      const why = await watch.explain(inbox);
       checkDeadline(deadline, why ?? "the workers have not taken the request. See: npx retrigger doctor");
     }
   }
@@ -105,7 +101,7 @@ export function createRequester(
     deadline: number,
     onStage: (progress: StageProgress) => void,
     onWait: (why: string) => void,
-    standstill: Standstill,
+    watch: ObstacleWatch,
   ): Promise<DecisionSummary> {
     let value: unknown;
     let reported = "";
@@ -124,7 +120,7 @@ export function createRequester(
         reported = why;
         // The job of this stage may be the one that was removed.
         if (job === undefined) checkAbandoned(runId, (await stages.at(-1)?.getJob(runId))?.returnvalue);
-        const standing = job === undefined ? null : await standstill.explain(queue);
+        const standing = job === undefined ? null : await watch.explain(queue);
         checkDeadline(
           deadline,
           standing ?? `run ${runId} is still waiting at ${stage}. See Bull Board, or: npx retrigger doctor`,
@@ -181,8 +177,8 @@ export function createRequester(
     },
     async waitForDecision(jobId, { limitMs, onStage = () => {}, onWait = () => {} }) {
       const deadline = Date.now() + limitMs;
-      const standstill = createStandstill({ onWait, findBoard });
-      const intake = await waitForIntake(jobId, deadline, standstill);
+      const watch = watchObstacles({ onWait, findBoard });
+      const intake = await waitForIntake(jobId, deadline, watch);
       let runId = "runId" in intake ? intake.runId : null;
       if (runId === null)
         throw new PermanentError(
@@ -190,7 +186,7 @@ export function createRequester(
           "The drift run failed, so the event is recorded and nothing is decided",
         );
       for (;;) {
-        const summary = await waitForRun(runId, deadline, onStage, onWait, standstill);
+        const summary = await waitForRun(runId, deadline, onStage, onWait, watch);
         if (summary.supersededBy === undefined) return summary;
         runId = summary.supersededBy;
       }

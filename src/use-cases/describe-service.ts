@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.ts";
-import { printSettings } from "../config/settings-print.ts";
+import { fingerprintSettings } from "../config/settings-fingerprint.ts";
 import type { Database } from "../postgres/database.ts";
 import type { Description } from "../redis/service-channel.ts";
 
@@ -23,7 +23,7 @@ export function createOwnDescription(
       const identity = await findDatabase()
         ?.identify()
         .catch(() => null);
-      const print = await printSettings(current, salt, identity ?? null);
+      const print = await fingerprintSettings(current, salt, identity ?? null);
       return { service, hasWorkers: current.role !== "web", since: since.toISOString(), print };
     },
     replace({ models, secrets }) {

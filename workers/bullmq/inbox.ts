@@ -7,13 +7,13 @@ import { computeSpreadOffsetMs } from "../../queues/spread.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { InboxJob, IntakeOutcome } from "../intake.ts";
 import { delay, elapsedMs, isPermanent, type Processor, retryLater, toBullError } from "./job-control.ts";
-import type { News } from "./news.ts";
+import type { LoggedReasons } from "./logged-reasons.ts";
 import { inboxKey, inboxRunId, modelOf } from "./job-identity.ts";
 
 export interface InboxOptions {
   prefix: string;
   log: Logger;
-  news: News;
+  reasons: LoggedReasons;
   intake(job: InboxJob): Promise<IntakeOutcome>;
   /** Over how long the schedules of models with the same pattern are spread; 0 for none, or an unknown model. */
   spreadMsOf(model: string): number;
@@ -25,7 +25,7 @@ export function createInboxProcessor({
   spreadMsOf,
   prefix,
   log,
-  news,
+  reasons,
 }: InboxOptions): Processor<IntakeResult> {
   return async (job, token) => {
     const startedAt = performance.now();
@@ -41,7 +41,7 @@ export function createInboxProcessor({
         bringsChecks: bringsChecks(job.id),
       });
       if (outcome.kind === "busy") {
-        logBusy(job, { log, news });
+        logBusy(job, { log, reasons });
         return await delay(job, FOLLOW_UP_DELAY_MS, token);
       }
       const { result } = outcome;
@@ -60,7 +60,7 @@ export function createInboxProcessor({
       return result;
     } catch (error) {
       // A job of another producer may allow only one attempt, but its event must survive more failures than that.
-      if (!isPermanent(error)) await retryLater(job, token, error, { log, news });
+      if (!isPermanent(error)) await retryLater(job, token, error, { log, reasons });
       throw toBullError(error);
     }
   };
@@ -74,9 +74,9 @@ const MESSAGES = {
   model_removed: "the model was removed from the settings, so nothing is decided",
 } as const satisfies Record<IntakeResult["outcome"], string>;
 
-function logBusy(job: Job, { log, news }: Pick<InboxOptions, "log" | "news">): void {
+function logBusy(job: Job, { log, reasons }: Pick<InboxOptions, "log" | "reasons">): void {
   const why = "another run of the model is under way";
-  const level = news.isNews(`${job.queueName} ${job.id}`, why) ? "info" : "debug";
+  const level = reasons.isNew(`${job.queueName} ${job.id}`, why) ? "info" : "debug";
   log[level]({ model: modelOf(job), why, jobId: job.id }, "follow-up waits");
 }
 

@@ -4,7 +4,7 @@ import { messageOf, PermanentError } from "../../src/core/errors.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import { isServerAway } from "../../src/redis/refusal.ts";
 import { modelOf } from "./job-identity.ts";
-import type { News } from "./news.ts";
+import type { LoggedReasons } from "./logged-reasons.ts";
 
 export type Processor<T> = (job: Job, token?: string, signal?: AbortSignal) => Promise<T>;
 
@@ -13,7 +13,7 @@ export async function retryLater(
   job: Job,
   token: string | undefined,
   error: unknown,
-  logs: { log: Logger; news: News },
+  logs: { log: Logger; reasons: LoggedReasons },
 ): Promise<void> {
   if (isJobMoved(error)) throw error;
   const attempt = job.attemptsStarted;
@@ -27,11 +27,11 @@ export function logRetry(
   job: Job,
   error: unknown,
   attempt: number,
-  { log, news }: { log: Logger; news: News },
+  { log, reasons }: { log: Logger; reasons: LoggedReasons },
 ): void {
   const { id: jobId, queueName: queue } = job;
   const why = messageOf(error);
-  const isWorthALine = !isServerAway(error) && news.isNews(`${queue} ${jobId}`, why);
+  const isWorthALine = !isServerAway(error) && reasons.isNew(`${queue} ${jobId}`, why);
   log[isWorthALine ? "warn" : "debug"](
     { model: modelOf(job), queue, why, attempt, jobId },
     "failed; will be retried",

@@ -4,7 +4,7 @@ import type { Stage } from "../../queues/names.ts";
 import { toTimestampMs } from "../../queues/run-id.ts";
 import type { Logger } from "../../src/process/logger.ts";
 import type { StageLine, StagePause } from "../stage.ts";
-import type { News } from "./news.ts";
+import type { LoggedReasons } from "./logged-reasons.ts";
 
 /** What the process's log says about runs: one line when a run ends, and each reason for a wait once. */
 export interface RunLog {
@@ -16,7 +16,7 @@ export interface RunLog {
 /** Enough for the runs that one process works on at once; of those forgotten, the line lacks some stages. */
 const MOST_RUNS = 256;
 
-export function createRunLog(log: Logger, news: News): RunLog {
+export function createRunLog(log: Logger, reasons: LoggedReasons): RunLog {
   /** How long the stages took that ran in this process. */
   const times = new Map<string, Partial<Record<Stage, number>>>();
 
@@ -38,7 +38,7 @@ export function createRunLog(log: Logger, news: News): RunLog {
       log.info({ model, ...line.fields, cause, durationMs: tookMs, stagesMs, runId }, line.message);
     },
     waits({ runId, model }, stage, { pauseMs, why }) {
-      const level = news.isNews(`${stage} ${runId}`, why) ? "info" : "debug";
+      const level = reasons.isNew(`${stage} ${runId}`, why) ? "info" : "debug";
       log[level]({ model, stage, why, pauseMs, runId }, "run waits");
     },
   };

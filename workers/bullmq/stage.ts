@@ -27,7 +27,7 @@ import {
   toBullError,
 } from "./job-control.ts";
 import { writeJobLog } from "./job-log.ts";
-import type { News } from "./news.ts";
+import type { LoggedReasons } from "./logged-reasons.ts";
 import type { RunLog } from "./run-log.ts";
 
 export type Awaitable<T> = T | Promise<T>;
@@ -39,7 +39,7 @@ export interface StageProcessorOptions {
   handOver: HandOver;
   compaction: Pick<Compaction, "read">;
   log: Logger;
-  news: News;
+  reasons: LoggedReasons;
   runLog: RunLog;
 }
 
@@ -99,7 +99,7 @@ async function findChild<S extends z.ZodType>(
 
 /** Parses a stage's job and maps errors for BullMQ. */
 function withErrorMapping<T>(
-  { log, news }: StageProcessorOptions,
+  { log, reasons }: StageProcessorOptions,
   stage: Stage,
   work: (data: StageJob, job: Job, token: string | undefined) => Promise<T>,
 ): Processor<T> {
@@ -108,10 +108,10 @@ function withErrorMapping<T>(
       return await work(parseInput(StageJob, job.data, `${stage} job`), job, token);
     } catch (error) {
       if (isJobMoved(error)) throw error;
-      if (isServerAway(error)) await retryLater(job, token, error, { log, news });
+      if (isServerAway(error)) await retryLater(job, token, error, { log, reasons });
       // What fails for good is logged by `endFailedJob`.
       else if (!isPermanent(error) && !isLastAttempt(job))
-        logRetry(job, error, job.attemptsMade + 1, { log, news });
+        logRetry(job, error, job.attemptsMade + 1, { log, reasons });
       throw toBullError(error);
     }
   };

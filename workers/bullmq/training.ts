@@ -8,11 +8,11 @@ import type { RunOptions } from "../../src/trainers/trainer.ts";
 import type { TrainingResult } from "../training.ts";
 import { delay, isJobMoved, isPermanent, type Processor, toBullError } from "./job-control.ts";
 import { createJobLog } from "./job-log.ts";
-import type { News } from "./news.ts";
+import type { LoggedReasons } from "./logged-reasons.ts";
 
 export interface TrainingOptions {
   log: Logger;
-  news: News;
+  reasons: LoggedReasons;
   training(job: TrainingJob, options: RunOptions): Promise<TrainingResult>;
   /** Aborted when the process shuts down: a training that runs in it ends too. */
   stopping: AbortSignal;
@@ -23,7 +23,7 @@ export function createTrainingProcessor({
   training,
   stopping,
   log,
-  news,
+  reasons,
 }: TrainingOptions): Processor<TrainingReport> {
   return async (job, token, signal) => {
     const jobLog = createJobLog(job, log);
@@ -52,7 +52,7 @@ export function createTrainingProcessor({
       // Following a training may take days: it must neither run out of attempts nor end because a password was changed. A
       // server that is away has its own log line.
       const why = messageOf(error);
-      const isWorthALine = !isServerAway(error) && news.isNews(`training ${job.id}`, why);
+      const isWorthALine = !isServerAway(error) && reasons.isNew(`training ${job.id}`, why);
       log[isWorthALine ? "warn" : "debug"](
         { model: data.model, why, runId: data.runId },
         "following the training failed; will be retried",

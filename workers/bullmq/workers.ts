@@ -17,7 +17,7 @@ import { createIsolation, MAX_STALLS } from "./isolation.ts";
 import type { Processor } from "./job-control.ts";
 import { modelOf } from "./job-identity.ts";
 import { forgetReopening, toManualRetry } from "./manual-retry.ts";
-import { createNews } from "./news.ts";
+import { createLoggedReasons } from "./logged-reasons.ts";
 import { createRunLog } from "./run-log.ts";
 import { type Awaitable, createFirstStageProcessor, createStageProcessor } from "./stage.ts";
 import { createTrainingProcessor, type TrainingOptions } from "./training.ts";
@@ -96,8 +96,8 @@ export function startWorkers(options: WorkerOptions): Workers {
 }
 
 function openWorkers(given: WorkerOptions): Worker[] {
-  const news = createNews();
-  const options = { ...given, news, runLog: createRunLog(given.log, news) };
+  const reasons = createLoggedReasons();
+  const options = { ...given, reasons, runLog: createRunLog(given.log, reasons) };
   const { processors } = options;
   const isolate = createIsolation();
   const compaction = createCompaction(options);

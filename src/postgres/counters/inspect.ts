@@ -4,7 +4,7 @@ import { PermanentError } from "../../core/errors.ts";
 import { quoteForCatalog } from "../source-columns.ts";
 import type { BufferTable } from "../source-tables.ts";
 import { findUncountable } from "./countable.ts";
-import type { Counter } from "./tend.ts";
+import type { Counter } from "./recount.ts";
 
 /** A counter as its row says, and whether it is sound. */
 export interface InstalledCounter extends Counter {

@@ -12,8 +12,8 @@ import {
   type InstalledCounter,
   listCounters,
 } from "./inspect.ts";
-import { fill } from "./tend.ts";
-import type { Tender } from "./tender.ts";
+import { fill } from "./recount.ts";
+import type { Upkeep } from "./upkeep.ts";
 import { createTriggers, SELECT_REMOVALS } from "./triggers.ts";
 import { compareCounts, type Difference } from "./verify.ts";
 
@@ -22,11 +22,11 @@ export interface CounterStoreOptions {
   databaseUrl: string;
   databaseSchema?: string | undefined;
   /** Keeps the counters short. */
-  tender: Pick<Tender, "sweep">;
+  upkeep: Pick<Upkeep, "sweep">;
 }
 
 /** Counters of buffer tables: triggers that add up what each statement changes, so that gather need not count the rows. */
-export function createCounterStore({ pool, databaseUrl, databaseSchema, tender }: CounterStoreOptions) {
+export function createCounterStore({ pool, databaseUrl, databaseSchema, upkeep }: CounterStoreOptions) {
   const columns: ColumnCache = createColumnCache(pool);
 
   /** A connection of its own, because counting may take longer than the pool's query limit. */
@@ -56,7 +56,7 @@ export function createCounterStore({ pool, databaseUrl, databaseSchema, tender }
     listCounters: () => listCounters(pool),
 
     /** Folds the counters that have grown without a decision that reads them. */
-    sweepCounters: async (): Promise<void> => tender.sweep(await listCounters(pool)),
+    sweepCounters: async (): Promise<void> => upkeep.sweep(await listCounters(pool)),
 
     /**
      * Installs the triggers, then counts the rows that were there before. Writers wait until the triggers are there, and not

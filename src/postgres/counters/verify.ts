@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { selectSums } from "./counted-sql.ts";
-import { type Counter, selectExact, TEXTS_OF_TIMES } from "./tend.ts";
+import { type Counter, selectExact, TEXTS_OF_TIMES } from "./recount.ts";
 
 /** A batch whose rows are not what the counter says. */
 export interface Difference {

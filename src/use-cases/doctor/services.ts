@@ -1,11 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { RedisConnection } from "../../redis/target.ts";
 import type { Config } from "../../config/config.ts";
-import { concernsModels, printSettings } from "../../config/settings-print.ts";
+import { concernsModels, fingerprintSettings } from "../../config/settings-fingerprint.ts";
 import { about, type Finding, ok, warning } from "../../core/finding.ts";
 import { formatCount, formatInstant } from "../../core/format.ts";
 import type { Database } from "../../postgres/database.ts";
-import { type Description, requestDescriptions, type SettingsPrint } from "../../redis/service-channel.ts";
+import {
+  type Description,
+  requestDescriptions,
+  type SettingsFingerprint,
+} from "../../redis/service-channel.ts";
 
 /** A service replies within milliseconds, unless it is busy or stuck. */
 const REPLY_LIMIT_MS = 3_000;
@@ -22,12 +26,16 @@ export async function diagnoseServices(
     database.identify().catch(() => null),
   ]);
   if (services === 0) return [];
-  const own = await printSettings(config, id, identity);
+  const own = await fingerprintSettings(config, id, identity);
   return describeServices(own, replies, services);
 }
 
 /** @param services How many services run, of which some may not have replied. */
-function describeServices(own: SettingsPrint, replies: readonly Description[], services: number): Finding[] {
+function describeServices(
+  own: SettingsFingerprint,
+  replies: readonly Description[],
+  services: number,
+): Finding[] {
   const differing = replies.flatMap((reply) => describeDifference(own, reply));
   const same = replies.length - differing.length;
   const silent = services - replies.length;
@@ -48,7 +56,7 @@ function describeServices(own: SettingsPrint, replies: readonly Description[], s
   ];
 }
 
-function describeDifference(own: SettingsPrint, { service, since, print }: Description): Finding[] {
+function describeDifference(own: SettingsFingerprint, { service, since, print }: Description): Finding[] {
   const models = Object.keys(own.models).filter(
     (model) => print.models[model] !== undefined && print.models[model] !== own.models[model],
   );
@@ -72,7 +80,11 @@ function describeDifference(own: SettingsPrint, { service, since, print }: Descr
 }
 
 /** Models of these settings that no service takes jobs for. */
-function describeUnserved(own: SettingsPrint, replies: readonly Description[], silent: number): Finding[] {
+function describeUnserved(
+  own: SettingsFingerprint,
+  replies: readonly Description[],
+  silent: number,
+): Finding[] {
   const workers = replies.filter(({ hasWorkers }) => hasWorkers);
   if (workers.length === 0 || silent > 0) return [];
   const text = "no running service has this model";

@@ -1,14 +1,14 @@
 import { createHmac, scrypt } from "node:crypto";
 import { promisify } from "node:util";
 import { createRedactor } from "../process/redact.ts";
-import type { SettingsPrint } from "../redis/service-channel.ts";
+import type { SettingsFingerprint } from "../redis/service-channel.ts";
 import type { Config } from "./config.ts";
 import { toConfigFile } from "./effective-config.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { SERVICE_SETTINGS } from "./service-settings.ts";
 import { ALL_SETTINGS } from "./settings.ts";
 
-type Printed = Pick<Config, "variables" | "secrets" | "models">;
+type Compared = Pick<Config, "variables" | "secrets" | "models">;
 
 /**
  * Hashes settings so that two processes can compare them without showing them. Secrets are hashed slowly, by scrypt: whoever reads
@@ -17,11 +17,11 @@ type Printed = Pick<Config, "variables" | "secrets" | "models">;
  * @param salt Random, and the same for all that are compared.
  * @param database Which database it is; null if that is not known.
  */
-export async function printSettings(
-  { variables, secrets, models }: Printed,
+export async function fingerprintSettings(
+  { variables, secrets, models }: Compared,
   salt: string,
   database: string | null,
-): Promise<SettingsPrint> {
+): Promise<SettingsFingerprint> {
   const hash = (text: string): string =>
     createHmac("sha256", salt).update(text).digest("base64url").slice(0, 16);
   const redact = createRedactor(secrets);

@@ -1,7 +1,7 @@
 import type { Queue } from "bullmq";
 
 /** Why nobody works on a queue's jobs. */
-export interface Standstill {
+export interface ObstacleWatch {
   /** Null if nothing keeps the queue from being worked on; for a while, what was found last. */
   explain(queue: Queue): Promise<string | null>;
 }
@@ -10,13 +10,13 @@ export interface Standstill {
 const INTERVAL_MS = 2_000;
 
 /** @param onWait Called once with each reason. */
-export function createStandstill({
+export function watchObstacles({
   onWait,
   findBoard,
 }: {
   onWait(why: string): void;
   findBoard(queue: string): string;
-}): Standstill {
+}): ObstacleWatch {
   let checkedAt = Date.now();
   let last: string | null = null;
   return {

@@ -4,20 +4,20 @@ import type { Logger } from "../../process/logger.ts";
 import type { ReadCounter } from "../evidence-result.ts";
 import { createClient } from "../pool.ts";
 import { findCounter, type InstalledCounter } from "./inspect.ts";
-import { foldCounter, recount } from "./tend.ts";
+import { foldCounter, recount } from "./recount.ts";
 
 /** Adding up so many changes takes a millisecond or two. */
 const MOST_ENTRIES = 1_000;
 /** Counting the rows once more costs what a counter saves, so it is not done each time that rows are removed. */
 const PAUSE_MS = 10 * 60_000;
 
-export interface TenderOptions {
+export interface UpkeepOptions {
   databaseUrl: string;
   databaseSchema?: string | undefined;
 }
 
 /** Keeps counters short and exact, beside the decisions that read them. */
-export interface Tender {
+export interface Upkeep {
   /** Does what a counter needs, if anything. Returns at once. */
   see(counter: ReadCounter | null): void;
   /** Folds those that consist of many changes, because no decision has read them for long. */
@@ -29,12 +29,12 @@ export interface Tender {
  * A counter that consists of many changes is folded. One that lost a change, or whose batches have lost their first or last row,
  * is counted once more. It takes a connection of its own, one at a time in this process.
  */
-export function createTender({ databaseUrl, databaseSchema }: TenderOptions, log: Logger): Tender {
+export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log: Logger): Upkeep {
   const pausedUntil = new Map<number, number>();
   let client: pg.Client | null = null;
   let running: Promise<void> | null = null;
 
-  async function tend({
+  async function maintain({
     id,
     problem,
     isOpen,
@@ -46,7 +46,10 @@ export function createTender({ databaseUrl, databaseSchema }: TenderOptions, log
       const act = problem === "lost" || isOpen ? recount : foldCounter;
       await act(client, counter);
     } catch (error) {
-      log.warn({ err: error, counter: id }, `a counter could not be tended: ${messageOf(error)}`);
+      log.warn(
+        { err: error, counter: id },
+        `a counter could not be folded or counted again: ${messageOf(error)}`,
+      );
       pausedUntil.set(id, performance.now() + PAUSE_MS);
     } finally {
       await client.end();
@@ -63,13 +66,13 @@ export function createTender({ databaseUrl, databaseSchema }: TenderOptions, log
       const needsFold = problem === null && entries > MOST_ENTRIES;
       if ((!needsRecount && !needsFold) || performance.now() < (pausedUntil.get(id) ?? 0)) return;
       if (needsRecount) pausedUntil.set(id, performance.now() + PAUSE_MS);
-      running = tend(counter);
+      running = maintain(counter);
     },
     async sweep(counters) {
       for (const { id, problem, entries } of counters) {
         await running;
         if (problem !== null || entries <= MOST_ENTRIES) continue;
-        running = tend({ id, problem, isOpen: false });
+        running = maintain({ id, problem, isOpen: false });
       }
       await running;
     },
