@@ -118,7 +118,10 @@ export async function startReconciler(dependencies: ReconcilerDependencies): Pro
     if (performance.now() - importedAt >= PERIOD_MS) {
       importedAt = performance.now();
       await readOutcomes(dependencies);
-      await dependencies.database.sweepCounters();
+      // Not awaited: it may have to wait for a count, and what Redis lost must not.
+      dependencies.database
+        .sweepCounters()
+        .catch((error: unknown) => log.debug({ err: error }, "counters not folded"));
     }
     await redis.set(marker, new Date().toISOString());
     ranAt = performance.now();

@@ -71,7 +71,7 @@ export interface RunningContender {
   put(model: string): Promise<void>;
   /** Waits until `count` more chains have ended. */
   ended(count: number): Promise<void>;
-  /** From the start of its process to the end of the first decision, which was requested before. */
+  /** From the start of its process to the end of the first decision, which was requested before; NaN for a peer. */
   firstMs: number;
   stop(): Promise<void>;
 }
@@ -95,7 +95,7 @@ export async function startContender(
   const messages = listenForEnds(child);
   const ready = untilReady(child);
   await first;
-  const firstMs = performance.now() - startedAt;
+  const firstMs = first === null ? Number.NaN : performance.now() - startedAt;
   const address = await ready;
   await producer.keepEvents();
   return {

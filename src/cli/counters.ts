@@ -104,8 +104,8 @@ function installedLines({ table, outcome, reason, counter }: Installed): string[
       return [`✅ ${table}: installed, ${rows} rows`];
     case "repaired":
       return [`✅ ${table}: installed again, ${rows} rows`];
-    case "present":
-      return [`✅ ${table}: has a sound counter, ${rows} rows`];
+    case "recounted":
+      return [`✅ ${table}: counted once more, ${rows} rows`];
     case "uncountable":
       return [`➖ ${table}: cannot have a counter: ${reason ?? ""}. Its rows are counted as before.`];
     case "unreadable":

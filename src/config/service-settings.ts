@@ -220,10 +220,11 @@ export const SERVICE_SETTINGS = {
   },
   evidenceMaxAgeSeconds: {
     variable: "EVIDENCE_MAX_AGE_SECONDS",
-    // A gather may take almost two minutes; with a lower limit, a slow model would be gathered again and again.
-    schema: wholeNumber(120, 604_800),
+    // A gather may take almost two minutes, and twice that if it waits for a count that models share; with a lower limit, a slow
+    // model would be gathered again and again.
+    schema: wholeNumber(240, 604_800),
     default: "900",
-    meaning: "Older evidence is not acted on; a follow-up gathers it again. At least 120.",
+    meaning: "Older evidence is not acted on; a follow-up gathers it again. At least 240.",
   },
   logLevel: {
     variable: "LOG_LEVEL",

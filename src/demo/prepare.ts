@@ -67,7 +67,12 @@ export async function prepare(
   const databaseUrl = findDatabaseUrl(settings);
   const hasHistory = settings["RETRIGGER_CONFIG"] === DEMO_CONFIG;
   const redisUrl = settings["REDIS_URL"];
-  const placeholders = { DATABASE_URL: "postgres://localhost/demo", REDIS_URL: "redis://localhost" };
+  // A cluster or sentinels are the user's own.
+  const isReplicated = Boolean(settings["REDIS_CLUSTER_NODES"] ?? settings["REDIS_SENTINELS"]);
+  const placeholders = {
+    DATABASE_URL: "postgres://localhost/demo",
+    ...(isReplicated ? {} : { REDIS_URL: "redis://localhost" }),
+  };
   parseConfig({ ...placeholders, ...settings });
   const own = [databaseUrl === undefined ? "Postgres" : null, redisUrl === undefined ? "Redis" : null].filter(
     Boolean,

@@ -150,6 +150,7 @@ const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     states: ["ENOENT"],
+    matches: /\bopen\b/,
     error: PermanentError,
     code: "NO_FILE",
     text: (_, message) => `Cannot read a file of the connection: ${message}`,
@@ -163,7 +164,8 @@ const EXPLANATIONS: readonly Explanation[] = [
     remedy: "Correct the name",
   },
   {
-    states: ["ECONNREFUSED"],
+    // ENOENT: a server that stops removes its Unix socket.
+    states: ["ECONNREFUSED", "ENOENT"],
     error: ServerAwayError,
     code: "POSTGRES_AWAY",
     text: (address) => `Cannot reach Postgres at ${address}`,

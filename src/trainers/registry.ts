@@ -44,10 +44,12 @@ export async function createTrainers(
     if (!trainer) throw new Error("a model has no trainer");
     return trainer;
   };
+  const fallback = get(fallbackKey);
+  const byModel = new Map([...keys].map(([model, key]) => [model, get(key)]));
   return {
-    of: (model) => get(keys.get(model) ?? fallbackKey),
+    of: (model) => byModel.get(model) ?? fallback,
     before: () => [],
-    all: () => [...new Set(keys.values())].map(get),
+    all: () => [...new Set(byModel.values())],
   };
 }
 

@@ -23,7 +23,7 @@ export interface TableStatus {
 type Models = ReadonlyMap<string, ModelConfig>;
 type Store = Pick<
   Database,
-  "findCountable" | "listCounters" | "installCounter" | "removeCounter" | "verifyCounter"
+  "findCountable" | "listCounters" | "installCounter" | "recountCounter" | "removeCounter" | "verifyCounter"
 >;
 
 /** The buffer tables of the models, or of one, with their counters; each table once. */
@@ -52,13 +52,13 @@ export async function listCounterStatus(
 
 export interface Installed {
   table: string;
-  outcome: "installed" | "repaired" | "present" | "uncountable" | "unreadable";
+  outcome: "installed" | "repaired" | "recounted" | "uncountable" | "unreadable";
   /** Why it cannot have a counter, or cannot be read; null for every other outcome. */
   reason: string | null;
   counter: InstalledCounter | null;
 }
 
-/** Installs a counter on each buffer table that can have one and has none that is sound. */
+/** Installs a counter on each buffer table that can have one and has none that is sound; counts the others once more. */
 export async function installCounters(
   models: Models,
   database: Store,
@@ -75,7 +75,9 @@ export async function installCounters(
       continue;
     }
     if (counter !== null && counter.problem === null) {
-      installed.push({ table, outcome: "present", reason: null, counter });
+      // It may have missed a change while something was wrong that was undone since.
+      const recounted = await database.recountCounter(counter);
+      installed.push({ table, outcome: "recounted", reason: null, counter: recounted });
       continue;
     }
     if (counter !== null) await database.removeCounter(counter, onWait);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { STAGES } from "../../queues/names.ts";
-import { addCheck, createWorld, until, type World } from "../support/world.ts";
+import { addCheck, createWorld, until, type World, withQueue } from "../support/world.ts";
 import { retryStage } from "../support/stages.ts";
 
 let world: World;
@@ -64,6 +64,28 @@ describe("a completed run in Redis", () => {
     }
     expect(await readRows()).toEqual(rows);
     expect(await readSummary()).toEqual(summary);
+  });
+
+  it("keeps its summary when summarize is retried while act is", async () => {
+    await addCheck(world);
+    const { runId } = await world.decide();
+    await untilCompacted(runId);
+    const read = async () => {
+      const text = await world.redis.hget(`${world.config.redisPrefix}:summarize:${runId}`, "returnvalue");
+      return JSON.parse(text ?? "null") as unknown;
+    };
+    const summary = await read();
+    await withQueue(world, "act", async (act) => {
+      await act.pause();
+      await (await act.getJob(runId))?.retry("completed");
+      const summarizing = retryStage(world, "summarize", runId);
+      await withQueue(world, "summarize", (queue) =>
+        until("it waits for act", async () => (await queue.getJobState(runId)) === "delayed"),
+      );
+      await act.resume();
+      await summarizing;
+    });
+    expect(await read()).toEqual(summary);
   });
 
   it("is abandoned when a stage is retried and its decision is gone", async () => {

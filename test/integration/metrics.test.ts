@@ -5,7 +5,13 @@ import type { App, Parts } from "../../src/app.ts";
 import { createModelGaugeStore } from "../../src/postgres/model-gauges.ts";
 import { JSON_TYPE, bearer, sendRaw } from "../support/http.ts";
 import { scrape } from "../support/metrics.ts";
-import { addCheckOf, addRowsOf, createPolicyWorld, type PolicyWorld } from "../support/policies.ts";
+import {
+  addCheckOf,
+  addRowsOf,
+  CHECKS_TABLE,
+  createPolicyWorld,
+  type PolicyWorld,
+} from "../support/policies.ts";
 import { until, withQueue } from "../support/world.ts";
 
 const HOSTILE = 'ks"} 1\nforged{x="\\\u001b[2J';
@@ -73,6 +79,18 @@ describe("/metrics of a process with pages", () => {
     expect(value("retrigger_schedule_lag_seconds")).toBe(0);
     expect(value("process_resident_memory_bytes")).toBeGreaterThan(1e7);
     expect(text).not.toContain("\u001b");
+  });
+
+  it("shows all the rest while the newest check of a model has no time on a clock", async () => {
+    const address = await startAlone({ role: "all" });
+    await addCheckOf(world, "books", { feature: "endless", score: 0.2, fired: false });
+    await world.sql(`UPDATE ${CHECKS_TABLE} SET created_at = 'infinity' WHERE metric = 'endless'`);
+    await world.decide({ model: "books" });
+    const { value } = await scrape(address);
+    expect(value("retrigger_drift_score", { model: "books", feature: "endless" })).toBe(0.2);
+    expect(value("retrigger_last_check_timestamp_seconds", { model: "books" })).toBeUndefined();
+    expect(value("retrigger_server_up", { server: "postgres" })).toBe(1);
+    await world.sql(`DELETE FROM ${CHECKS_TABLE} WHERE metric = 'endless'`);
   });
 
   it("counts a decision once, although its stage is repeated after it was recorded", async () => {

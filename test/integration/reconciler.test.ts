@@ -37,6 +37,19 @@ async function stopDuringBackoff(): Promise<void> {
 }
 
 describe("the reconciler", () => {
+  it("waits for no counter that is folded, or the service would not start", async () => {
+    await world.startApp(
+      {},
+      {
+        replaceParts: (parts) => ({
+          ...parts,
+          database: { ...parts.database, sweepCounters: () => new Promise<never>(() => {}) },
+        }),
+      },
+    );
+    expect((await world.decide()).decisionId).toBe(1);
+  });
+
   it("requests the evaluation that is overdue because the run of a scheduled follow-up failed", async () => {
     await stopDuringBackoff();
     // The follow-up's job has run, and is all that is left of it.

@@ -9,7 +9,7 @@ import { type Receiver, startReceiver } from "./receiver.ts";
 import { createWorld, type World } from "./world.ts";
 import { listKeys } from "./redis-keys.ts";
 
-const CHECKS_TABLE = "monitoring.drift_log";
+export const CHECKS_TABLE = "monitoring.drift_log";
 const BUFFER_TABLE = "monitoring.arrivals";
 
 const SHARED_TABLES = `CREATE SCHEMA monitoring;

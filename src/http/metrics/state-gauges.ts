@@ -123,10 +123,7 @@ function defineModelGauges(define: Define) {
   };
 }
 
-function set<Label extends string>(
-  gauge: Gauge<Label>,
-  labels: Record<Label, string>,
-  value: number | null,
-): void {
-  if (value !== null) gauge.set(labels, value);
+function set<Label extends string>(gauge: Gauge<Label>, labels: Record<Label, string>, value: unknown): void {
+  // JSON has no number for the infinite times of Postgres.
+  if (Number.isFinite(value)) gauge.set(labels, value as number);
 }

@@ -37,6 +37,15 @@ export function recount(client: Connection, counter: Counter): Promise<void> {
   return change(client, counter, countOnce(counter));
 }
 
+/** From now on, the table has to be counted once more. */
+export async function markLost(client: Connection, { id }: Counter): Promise<void> {
+  await client.query(
+    `INSERT INTO retraining_buffer_counts (counter, rows, is_lost) SELECT $1::bigint, 0, true
+     WHERE NOT EXISTS (SELECT FROM retraining_buffer_counts WHERE counter = $1 AND is_lost)`,
+    [id],
+  );
+}
+
 /** The same for a counter that was just installed: from then on it is in use. */
 export function fill(client: Connection, counter: Counter): Promise<void> {
   const markFilled = `UPDATE retraining_buffer_counters SET filled_at = now() WHERE id = ${counter.id}`;

@@ -12,7 +12,7 @@ import {
   type InstalledCounter,
   listCounters,
 } from "./inspect.ts";
-import { fill } from "./recount.ts";
+import { fill, recount } from "./recount.ts";
 import type { Upkeep } from "./upkeep.ts";
 import { createTriggers, SELECT_REMOVALS } from "./triggers.ts";
 import { compareCounts, type Difference } from "./verify.ts";
@@ -88,6 +88,13 @@ export function createCounterStore({ pool, databaseUrl, databaseSchema, upkeep }
         });
         await fill(client, await findCounter(client, id));
         return findCounter(client, id);
+      }),
+
+    /** Counts the rows of a sound counter once more. */
+    recountCounter: (counter: InstalledCounter): Promise<InstalledCounter> =>
+      withClient(async (client) => {
+        await recount(client, counter);
+        return findCounter(client, counter.id);
       }),
 
     /** Removes a counter with its triggers. */

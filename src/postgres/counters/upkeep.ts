@@ -3,8 +3,9 @@ import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../process/logger.ts";
 import type { ReadCounter } from "../evidence-result.ts";
 import { createClient } from "../pool.ts";
+import type { CounterProblem } from "../../core/counter.ts";
 import { findCounter, type InstalledCounter } from "./inspect.ts";
-import { foldCounter, recount } from "./recount.ts";
+import { foldCounter, markLost, recount } from "./recount.ts";
 
 /** Adding up so many changes takes a millisecond or two. */
 const MOST_ENTRIES = 1_000;
@@ -14,6 +15,18 @@ const PAUSE_MS = 10 * 60_000;
 export interface UpkeepOptions {
   databaseUrl: string;
   databaseSchema?: string | undefined;
+}
+
+/** A connection may be lost without a sign. */
+const CONNECT_LIMIT_MS = 15_000;
+const LIMIT_MS = 15 * 60_000;
+
+/**
+ * Whether a counter may have missed a change. Once what is wrong is undone, nothing would show that any more, so the counter is
+ * marked: it is counted once more then.
+ */
+function isBroken(problem: CounterProblem | null): boolean {
+  return problem !== null && problem !== "filling" && problem !== "lost";
 }
 
 /** Keeps counters short and exact, beside the decisions that read them. */
@@ -31,7 +44,7 @@ export interface Upkeep {
  */
 export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log: Logger): Upkeep {
   const pausedUntil = new Map<number, number>();
-  let client: pg.Client | null = null;
+  let busy: pg.Client | null = null;
   let running: Promise<void> | null = null;
 
   async function maintain({
@@ -39,12 +52,19 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
     problem,
     isOpen,
   }: Pick<ReadCounter, "id" | "problem" | "isOpen">): Promise<void> {
-    client = createClient(databaseUrl, { schema: databaseSchema, application_name: "retrigger counters" });
+    const client = createClient(databaseUrl, {
+      schema: databaseSchema,
+      application_name: "retrigger counters",
+      connectionTimeoutMillis: CONNECT_LIMIT_MS,
+      query_timeout: LIMIT_MS,
+    });
+    busy = client;
     try {
       await client.connect();
       const counter = await findCounter(client, id);
-      const act = problem === "lost" || isOpen ? recount : foldCounter;
-      await act(client, counter);
+      if (isBroken(problem)) await markLost(client, counter);
+      else if (problem === "lost" || isOpen) await recount(client, counter);
+      else await foldCounter(client, counter);
     } catch (error) {
       log.warn(
         { err: error, counter: id },
@@ -53,7 +73,7 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
       pausedUntil.set(id, performance.now() + PAUSE_MS);
     } finally {
       await client.end();
-      client = null;
+      busy = null;
       running = null;
     }
   }
@@ -62,7 +82,7 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
     see(counter) {
       if (counter === null || running !== null) return;
       const { id, problem, entries, isOpen } = counter;
-      const needsRecount = problem === "lost" || (problem === null && isOpen);
+      const needsRecount = isBroken(problem) || problem === "lost" || (problem === null && isOpen);
       const needsFold = problem === null && entries > MOST_ENTRIES;
       if ((!needsRecount && !needsFold) || performance.now() < (pausedUntil.get(id) ?? 0)) return;
       if (needsRecount) pausedUntil.set(id, performance.now() + PAUSE_MS);
@@ -70,16 +90,18 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
     },
     async sweep(counters) {
       for (const { id, problem, entries } of counters) {
-        await running;
-        if (problem !== null || entries <= MOST_ENTRIES) continue;
-        running = maintain({ id, problem, isOpen: false });
+        if (problem === "dropped" || entries <= MOST_ENTRIES) continue;
+        // A decision may have begun another one meanwhile.
+        while (running !== null) await running;
+        // The triggers of one that is not sound go on writing.
+        running = maintain({ id, problem: null, isOpen: false });
       }
       await running;
     },
     async close() {
       // An unfinished count is given up: the server may still complete it.
-      await client?.end();
-      await running;
+      // A client that is ended while it connects settles nothing, so what it was to do is not awaited.
+      await busy?.end();
     },
   };
 }

@@ -39,19 +39,23 @@ CREATE INDEX retraining_buffer_counts_counter ON retraining_buffer_counts (count
 CREATE INDEX retraining_buffer_counts_lost ON retraining_buffer_counts (counter) WHERE is_lost;
 
 -- The lock under which counts are taken out of the table: one session at a time does so.
-CREATE OR REPLACE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('retrigger counter ' || counter, 0))
 $$;
 
 -- Creates the function that counts what a statement changed, for one counter: with its columns in it, so that Postgres plans it once
 -- per session and not once per statement. It has the rights of its owner: whoever writes the counted table needs none here. It must
 -- not fail, or the user's statement would: what it cannot count it marks as lost. No exception is caught, because that would take a
--- subtransaction per statement.
+-- subtransaction per statement. No function or operator is looked up outside pg_catalog: somebody who may create one elsewhere, with
+-- parameters that fit better, would have it run with our rights. So our own names carry their schema, which is a setting of the
+-- functions that need it.
 CREATE OR REPLACE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
     is_partitioned BOOLEAN, installer TEXT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $define$
 DECLARE
-    name CONSTANT TEXT := 'retrigger_count_' || counter;
-    lost CONSTANT TEXT := 'INSERT INTO retraining_buffer_counts (counter, rows, is_lost) VALUES (' || counter || ', 0, true);';
+    schema_ CONSTANT TEXT := quote_ident(current_setting('retrigger.schema'));
+    name CONSTANT TEXT := schema_ || '.retrigger_count_' || counter;
+    counts CONSTANT TEXT := schema_ || '.retraining_buffer_counts';
+    lost CONSTANT TEXT := 'INSERT INTO ' || counts || ' (counter, rows, is_lost) VALUES (' || counter || ', 0, true);';
     from_ CONSTANT TEXT := 'SELECT ' || COALESCE(quote_ident(batch), 'NULL') || '::text AS batch, count(*) AS rows, '
         || COALESCE('min(' || quote_ident(time_) || ')::text AS earliest, max(' || quote_ident(time_) || ')::text AS latest',
             'NULL::text AS earliest, NULL::text AS latest') || ' FROM ';
@@ -70,21 +74,21 @@ BEGIN
         <> ' || cardinality(columns) || ' THEN
         ' || lost || '
     ELSIF TG_OP = ''INSERT'' THEN
-        INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest) SELECT ' || counter || ', * FROM ' || added || ';
+        INSERT INTO ' || counts || ' (counter, batch, rows, earliest, latest) SELECT ' || counter || ', * FROM ' || added || ';
     ELSIF TG_OP = ''DELETE'' THEN
-        INSERT INTO retraining_buffer_counts (counter, batch, rows, gone_earliest, gone_latest)
+        INSERT INTO ' || counts || ' (counter, batch, rows, gone_earliest, gone_latest)
         SELECT ' || counter || ', batch, -rows, earliest, latest FROM ' || removed || ';
     ELSIF TG_OP = ''UPDATE'' THEN
         -- A batch that lost and got the same number of rows, from and to the same times, is what it was.
-        INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest, gone_earliest, gone_latest)
+        INSERT INTO ' || counts || ' (counter, batch, rows, earliest, latest, gone_earliest, gone_latest)
         SELECT ' || counter || ', COALESCE(added.batch, removed.batch), COALESCE(added.rows, 0) - COALESCE(removed.rows, 0),
             added.earliest, added.latest, NULLIF(removed.earliest, added.earliest), NULLIF(removed.latest, added.latest)
         FROM ' || added || ' FULL JOIN ' || removed || '
             ON COALESCE(added.batch, '''') = COALESCE(removed.batch, '''') AND (added.batch IS NULL) = (removed.batch IS NULL)
         WHERE (added.rows, added.earliest, added.latest) IS DISTINCT FROM (removed.rows, removed.earliest, removed.latest);
     ELSIF ' || (NOT is_partitioned)::text || ' AND current_setting(''transaction_isolation'') IN (''read committed'', ''read uncommitted'') THEN
-        PERFORM retrigger_lock_counter(' || counter || ');
-        DELETE FROM retraining_buffer_counts WHERE counter = ' || counter || ';
+        PERFORM ' || schema_ || '.retrigger_lock_counter(' || counter || '::bigint);
+        DELETE FROM ' || counts || ' WHERE counter = ' || counter || ';
     ELSE
         -- A snapshot from before the TRUNCATE does not show every row that it removes; nor is it known what a partition had.
         ' || lost || '
@@ -93,35 +97,35 @@ BEGIN
 END ';
 BEGIN
     -- The texts of other types may come from a cast that somebody else wrote, which would run with our rights.
-    IF batch_type <> ALL ('{text,varchar,bpchar,int2,int4,int8,uuid,bool}'::regtype[])
+    IF (batch IS NULL) <> (batch_type IS NULL) OR (time_ IS NULL) <> (time_type IS NULL) OR batch_type <> ALL ('{text,varchar,bpchar,int2,int4,int8,uuid,bool}'::regtype[])
         OR time_type <> ALL ('{timestamptz,timestamp,date,int2,int4,int8,float4,float8,numeric}'::regtype[]) THEN
         RAISE EXCEPTION 'a column of type % or % cannot be counted', batch_type, time_type;
     END IF;
-    -- Temporary tables of the caller come last. The texts of times must not depend on the writer's session; those of numbers do not.
-    EXECUTE 'CREATE FUNCTION ' || name || '() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '
-        || quote_ident(current_schema()) || ', pg_temp '
+    -- The texts of times must not depend on the writer's session; those of numbers do not.
+    EXECUTE 'CREATE FUNCTION ' || name || '() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp '
         || CASE WHEN time_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype) THEN ''
             ELSE 'SET datestyle = ISO SET timezone = UTC SET extra_float_digits = 1 ' END
         || 'AS ' || quote_literal(body);
-    EXECUTE format('REVOKE ALL ON FUNCTION %I() FROM PUBLIC', name);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION %I() TO %I', name, installer);
+    EXECUTE 'REVOKE ALL ON FUNCTION ' || name || '() FROM PUBLIC';
+    EXECUTE 'GRANT EXECUTE ON FUNCTION ' || name || '() TO ' || quote_ident(installer);
 END $define$;
 
 -- Drops it, and whatever triggers still use it.
 CREATE OR REPLACE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    EXECUTE format('DROP FUNCTION IF EXISTS %I() CASCADE', 'retrigger_count_' || counter);
+    EXECUTE format('DROP FUNCTION IF EXISTS %I.%I() CASCADE', current_setting('retrigger.schema'), 'retrigger_count_' || counter);
 END $$;
 
 -- What has to stay the same for the counts to be right: the table with its partitions, its columns and our triggers. Anything that
--- changes one of them changes the xmin of its row in the catalog, too.
+-- changes one of them changes the xmin of its row in the catalog, too. To attach the table to a parent changes all of its columns; if
+-- neither of ours exists, the first one shows it.
 CREATE OR REPLACE FUNCTION retrigger_counter_shape(table_ OID, counter BIGINT, batch TEXT, time_ TEXT) RETURNS JSONB
-    LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     tree OID[];
 BEGIN
     WITH RECURSIVE below AS (
-        SELECT table_ AS id UNION ALL SELECT inhrelid FROM below JOIN pg_inherits ON inhparent = id
+        SELECT table_ AS id UNION ALL SELECT inhrelid FROM below JOIN pg_inherits ON inhparent = id AND NOT inhdetachpending
     ) SELECT array_agg(id ORDER BY id) INTO tree FROM below;
     RETURN jsonb_build_object(
         'partitions', tree,
@@ -129,7 +133,8 @@ BEGIN
         'hasParent', EXISTS (SELECT FROM pg_inherits WHERE inhrelid = table_),
         'isSubscribed', EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = ANY (tree)),
         'columns', (SELECT jsonb_agg(concat_ws(' ', attrelid, attname, atttypid, xmin) ORDER BY attrelid, attname) FROM pg_attribute
-            WHERE attrelid = ANY (tree) AND NOT attisdropped AND attname IN (batch, time_)),
+            WHERE attrelid = ANY (tree) AND NOT attisdropped AND (attname IN (batch, time_) OR batch IS NULL AND time_ IS NULL
+                AND attnum = (SELECT min(attnum) FROM pg_attribute WHERE attrelid = table_ AND attnum > 0 AND NOT attisdropped))),
         'triggers', (SELECT jsonb_agg(concat_ws(' ', tgrelid, oid, tgenabled, xmin) ORDER BY oid) FROM pg_trigger
             WHERE tgrelid = ANY (tree) AND tgname LIKE 'retrigger\_counter\_' || counter || '\_%'));
 END $$;
@@ -155,8 +160,8 @@ END $$;
 REVOKE ALL ON FUNCTION retrigger_define_counter(BIGINT, TEXT, REGTYPE, TEXT, REGTYPE, BOOLEAN, TEXT), retrigger_drop_counter(BIGINT) FROM PUBLIC;
 DO $$
 BEGIN
-    EXECUTE format('ALTER FUNCTION retrigger_define_counter SET search_path = %I, pg_temp', current_schema());
-    EXECUTE format('ALTER FUNCTION retrigger_drop_counter SET search_path = %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION retrigger_define_counter SET search_path = pg_catalog, pg_temp SET retrigger.schema = %L', current_schema());
+    EXECUTE format('ALTER FUNCTION retrigger_drop_counter SET search_path = pg_catalog, pg_temp SET retrigger.schema = %L', current_schema());
     EXECUTE format('ALTER FUNCTION retrigger_counter_problem SET search_path = %I, pg_temp', current_schema());
 END $$;
 

@@ -10,8 +10,9 @@ import { readQueueAges } from "../../redis/queue-ages.ts";
 import type { RedisConnection } from "../../redis/target.ts";
 import { boardOf } from "../../outgoing/page-links.ts";
 
-/** So many of the failed jobs of a queue are shown. */
+/** So many of the failed jobs of a queue are shown, of so many that are looked at. */
 const SHOWN_JOBS = 3;
+const READ_JOBS = 100;
 
 /** A job that is due and has waited for longer than this is not about to be taken. */
 const LONG_WAIT_MS = 60_000;
@@ -65,7 +66,7 @@ async function readQueue(queue: Queue, waitMs: number): Promise<QueueState> {
   const [isPaused, failedCount, failed] = await Promise.all([
     queue.isPaused(),
     queue.getFailedCount(),
-    queue.getFailed(0, SHOWN_JOBS - 1),
+    queue.getFailed(0, READ_JOBS - 1),
   ]);
   // A job may be removed while the list is read.
   return { name: queue.name, isPaused, waitMs, failedCount, failed: failed.filter(Boolean) };
@@ -103,13 +104,13 @@ function describeWait({ name, isPaused, waitMs }: QueueState, config: Config): F
 function describeFailed({ name, failedCount, failed }: QueueState, config: Config, now: number): Finding[] {
   const own = failed.filter((job) => config.models.has(findJobModel(job.data)) || name === NOTIFICATIONS);
   return [
-    ...own.map((job) => {
+    ...own.slice(0, SHOWN_JOBS).map((job) => {
       const age = describeSpan(now - (job.finishedOn ?? now));
       const text = `its ${name} job failed for good ${age} ago: ${shorten(job.failedReason)}`;
       const remedy = `Fix the cause, then press Retry: ${boardOf(config, name, job.id)}`;
       return about(findJobModel(job.data), warning(text, remedy), `a job of ${name} failed for good`);
     }),
-    ...(failedCount > SHOWN_JOBS && failed.length > 0
+    ...(failed.length > SHOWN_JOBS || failedCount > READ_JOBS
       ? [
           warning(
             `${formatCount(failedCount)} jobs of ${name} have failed for good`,

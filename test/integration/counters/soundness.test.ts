@@ -215,6 +215,110 @@ describe("a counter", () => {
     expect(await world.sql(`SELECT FROM ${table}`)).toHaveLength(1600);
   });
 
+  it("folds one that is not sound, too, whose triggers go on writing", async () => {
+    const { world, database } = counters;
+    const table = await createCounted("PARTITION BY RANGE (timestamp)");
+    await addPartition(table, 1);
+    await world.sql(
+      `DO $$ BEGIN FOR n IN 1..1500 LOOP INSERT INTO ${table} VALUES (1, 1, 3, n % 900, 'b'); END LOOP; END $$`,
+    );
+    await database.sweepCounters();
+    const counter = (await database.listCounters()).find(({ name }) => name === table);
+    expect(counter?.problem).toBe("partitions");
+    expect(counter?.entries).toBeLessThan(10);
+  });
+
+  it("is counted once more after what was wrong with it was seen and then undone", async () => {
+    const { world, database } = counters;
+    const table = await createCounted();
+    await world.sql(`ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY`);
+    expect((await counters.gather(table)).counted).toMatchObject(inSpiteOf("table"));
+    await until("it is marked", async () => {
+      const sql =
+        "SELECT FROM retraining_buffer_counts JOIN retraining_buffer_counters AS counter ON counter = counter.id WHERE is_lost AND table_name = $1";
+      return (await world.sql(sql, [table])).length > 0;
+    });
+    await world.sql(`ALTER TABLE ${table} DISABLE ROW LEVEL SECURITY`);
+    expect((await counters.gather(table)).counted).toMatchObject(inSpiteOf("lost"));
+    expect((await database.listCounters()).find(({ name }) => name === table)?.problem).toBe("lost");
+  });
+
+  it("is not used while a partition is being detached, nor after that was interrupted", async () => {
+    const { world, connect } = counters;
+    const table = await createCounted("PARTITION BY RANGE (timestamp)");
+    const reader = await connect();
+    await reader.query(`BEGIN; SELECT count(*) FROM ${table}`);
+    const detacher = await connect();
+    const detaching = failureOf(
+      detacher.query(`ALTER TABLE ${table} DETACH PARTITION ${table}_0 CONCURRENTLY`),
+    );
+    const isPending = "SELECT FROM pg_inherits WHERE inhdetachpending AND inhparent = $1::regclass";
+    await until("it waits for the reader", async () => (await world.sql(isPending, [table])).length > 0);
+    const expected = { size: 0, counted: inSpiteOf("partitions") };
+    expect(await counters.gather(table)).toMatchObject(expected);
+    await world.sql(
+      "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE % CONCURRENTLY' AND pid <> pg_backend_pid()",
+    );
+    await detaching;
+    await reader.query("COMMIT");
+    expect(await counters.gather(table)).toMatchObject(expected);
+  });
+
+  it("is not used after a table without its columns was written through a parent, and detached again", async () => {
+    const { world } = counters;
+    const columns = { batch: null, time: null, ingestedAt: null } as never;
+    await world.sql(
+      "CREATE TABLE plain (k int, v text); INSERT INTO plain SELECT 1, 'x' FROM generate_series(1, 100)",
+    );
+    await counters.install("plain", { columns });
+    await world.sql(`CREATE TABLE whole (k int, v text) PARTITION BY LIST (k);
+      ALTER TABLE whole ATTACH PARTITION plain FOR VALUES IN (1);
+      INSERT INTO whole SELECT 1, 'y' FROM generate_series(1, 1000);
+      ALTER TABLE whole DETACH PARTITION plain`);
+    expect(await counters.gather("plain", { columns })).toMatchObject({
+      size: 1100,
+      counted: inSpiteOf("columns"),
+    });
+  });
+
+  it("runs no function or operator that others put into the schema of our tables", async () => {
+    const { world, connect } = counters;
+    const table = await createCounted();
+    const role = `maker_${table}_${process.pid}`;
+    await world.sql(
+      `CREATE ROLE ${role}; GRANT USAGE, CREATE ON SCHEMA public TO ${role}; GRANT INSERT, SELECT, TRUNCATE ON ${table} TO ${role}`,
+    );
+    const client = await connect();
+    const notices: string[] = [];
+    client.on("notice", ({ message }) => notices.push(message ?? ""));
+    try {
+      await client.query(`SET ROLE ${role};
+        CREATE FUNCTION public.retrigger_lock_counter(integer) RETURNS void LANGUAGE plpgsql AS
+          $$ BEGIN RAISE NOTICE 'ran as %', current_user; END $$;
+        CREATE FUNCTION public.hashtextextended(text, integer) RETURNS bigint LANGUAGE plpgsql AS
+          $$ BEGIN RAISE NOTICE 'ran as %', current_user; RETURN 1; END $$;
+        CREATE FUNCTION public.spy(oid, integer) RETURNS boolean LANGUAGE plpgsql AS
+          $$ BEGIN RAISE NOTICE 'ran as %', current_user; RETURN true; END $$;
+        CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = integer, FUNCTION = public.spy)`);
+      await client.query(`INSERT INTO ${table} VALUES (1, 1, 3, 5, 'b2'); TRUNCATE ${table}`);
+      await client.query(`RESET ROLE; INSERT INTO ${table} VALUES (1, 1, 3, 5, 'b2')`);
+      expect(notices).toEqual([]);
+      expect(await counters.gather(table)).toMatchObject({ size: 1, counted: byCounter });
+    } finally {
+      await world.sql(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    }
+  });
+
+  it("is defined for no column whose type is not said", async () => {
+    const { world } = counters;
+    for (const types of ["'b', NULL, NULL, NULL", "NULL, NULL, 'b', NULL"])
+      expect(
+        await failureOf(
+          world.sql(`SELECT retrigger_define_counter(4242, ${types}, false, current_user::text)`),
+        ),
+      ).toContain("cannot be counted");
+  });
+
   it("folds them, too, if no decision reads them", async () => {
     const { database } = counters;
     const table = await createCounted();
