@@ -156,7 +156,7 @@ function listNames(names: readonly string[]): string {
 
 function verifiedLines({ counter, differences }: Verified): string[] {
   if (counter.problem !== null) return [`⚠️  ${counter.name}: not compared`, ...problemLines(counter)];
-  if (differences.length === 0) return [`✅ ${counter.name}: equals its ${formatCount(counter.rows)} rows`];
+  if (differences.length === 0) return [`✅ ${counter.name}: matches its ${formatCount(counter.rows)} rows`];
   return [
     `❌ ${counter.name}: ${formatCount(differences.length)} batches differ`,
     ...differences.map(describeDifference),

@@ -41,7 +41,7 @@ export const SERVICE_SETTINGS = {
     // Three connections may be occupied by slow models.
     schema: wholeNumber(5, 100),
     default: "10",
-    meaning: "How many connections to Postgres a process opens at most.",
+    meaning: "How many connections to Postgres a process opens at most. At least 5.",
   },
   redisUrl: {
     variable: "REDIS_URL",
@@ -160,7 +160,7 @@ export const SERVICE_SETTINGS = {
     variable: "HOST",
     schema: hostName,
     default: "127.0.0.1",
-    meaning: "Address on which the pages are served.",
+    meaning: "Address on which the pages, or the metrics of a worker, are served.",
   },
   port: {
     variable: "PORT",
@@ -216,7 +216,7 @@ export const SERVICE_SETTINGS = {
     schema: wholeNumber(1_000, 1_000_000),
     default: "5000",
     meaning:
-      "How many completed runs, and how many failed ones, Bull Board shows; older jobs are removed. At least 1,000, so that whoever waits for a run sees it. See [scaling](scaling.md#redis).",
+      "How many completed runs, and how many failed ones, Bull Board shows; older jobs are removed. At least 1,000, so that `decide --wait` still finds its run. See [scaling](scaling.md#redis).",
   },
   evidenceMaxAgeSeconds: {
     variable: "EVIDENCE_MAX_AGE_SECONDS",

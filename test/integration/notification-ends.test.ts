@@ -76,7 +76,7 @@ describe("a run that failed for good", () => {
         runId: failed?.runId,
         decisionId,
         resolves: { kind: "chain_failed", runId: failed?.runId, decisionId: null },
-        text: `✅ default: is decided about again (decision #${decisionId}), after run ${failed?.runId} had failed at gather`,
+        text: `✅ default: decision #${decisionId} was recorded after run ${failed?.runId} failed at gather`,
       },
     ]);
     expect(await world.redis.hlen(`${world.config.redisPrefix}:failed-models`)).toBe(0);
@@ -101,8 +101,8 @@ describe("a run that failed for good", () => {
 
 describe("an unknown dispatch", () => {
   it.each([
-    ["confirmed", "✅ default: the training of decision #1 is no longer unknown: it is succeeded"],
-    ["resent", "✅ default: the training of decision #1 is no longer unknown: it is requested again"],
+    ["confirmed", "✅ default: the training of decision #1 is no longer unknown: it succeeded"],
+    ["resent", "✅ default: the training of decision #1 is no longer unknown: it was requested again"],
   ] as const)("that is %s is notified of once as settled", async (how, text) => {
     const config = configOf({
       TRAINER: "webhook",
@@ -182,6 +182,6 @@ describe("a failed training", () => {
       { kind: "training_ended", runId: failed?.runId, decisionId: failed?.decisionId },
       undefined,
     ]);
-    expect(ends[1]?.text).toContain(`\nThis ends the failure of decision #${failed?.decisionId}'s training`);
+    expect(ends[1]?.text).toContain(`\nResolves the failed training of decision #${failed?.decisionId}`);
   });
 });

@@ -1,4 +1,4 @@
-import type { DispatchOutcome } from "../dispatch/dispatch.ts";
+import type { DispatchOutcome, DispatchState } from "../dispatch/dispatch.ts";
 import { formatCount, formatInstant, formatScore, toPlain } from "../format.ts";
 
 /** What a message about a dispatch includes. */
@@ -48,8 +48,8 @@ export function announceEnd(
       ? []
       : [
           failedBefore === dispatch.decisionId
-            ? "It had failed before: that is over"
-            : `This ends the failure of decision #${failedBefore}'s training`,
+            ? "It had failed before"
+            : `Resolves the failed training of decision #${failedBefore}`,
         ]),
     ...(alertsBackAt === null
       ? []
@@ -57,10 +57,21 @@ export function announceEnd(
   ].join("\n");
 }
 
+const VERBS: Readonly<Record<DispatchState, string>> = {
+  pending: "is requested",
+  sent: "was accepted",
+  running: "is running",
+  unknown: "is unknown",
+  rejected: "was refused",
+  succeeded: "succeeded",
+  failed: "failed",
+  cancelled: "was cancelled",
+};
+
 /** "✅ films: the training of decision #3 is no longer unknown ...". @param isResent Whether a person had it requested again. */
 export function announceSettled(dispatch: Announced, isResent: boolean): string {
   const { model, decisionId, state } = dispatch;
-  const outcome = isResent ? "it is requested again" : `it is ${state}${withUrl(dispatch)}`;
+  const outcome = isResent ? "it was requested again" : `it ${VERBS[state]}${withUrl(dispatch)}`;
   return `✅ ${model}: the training of decision #${decisionId} is no longer unknown: ${outcome}`;
 }
 
@@ -109,13 +120,13 @@ export function announceFailedChain(model: string, stage: string, runId: string,
   return `❌ ${model}: run ${runId} failed at ${stage}\n${error}\nOnce fixed, retry it in Bull Board`;
 }
 
-/** "✅ films: decided about again ...", after a run had failed. @param decisionId null if it is not known which decision it is. */
+/** "✅ films: decision #7 was recorded ...", after a run had failed. @param decisionId null if it is not known which decision it is. */
 export function announceRecovery(
   model: string,
   { decisionId, runId, queue }: { decisionId: number | null; runId: string; queue: string },
 ): string {
-  const decision = decisionId === null ? "" : ` (decision #${decisionId})`;
-  return `✅ ${model}: is decided about again${decision}, after run ${runId} had failed at ${queue}`;
+  const decision = decisionId === null ? "a decision" : `decision #${decisionId}`;
+  return `✅ ${model}: ${decision} was recorded after run ${runId} failed at ${queue}`;
 }
 
 /** Why a dispatch is not requested: a later decision has requested a training. */

@@ -17,7 +17,7 @@ const READ_JOBS = 100;
 /** A job that is due and has waited for longer than this is not about to be taken. */
 const LONG_WAIT_MS = 60_000;
 
-const LONGEST_REASON = 160;
+const LONGEST_REASON = 300;
 
 /** Finds what keeps jobs from being worked on: no worker, a paused queue, workers that do not keep up, failures for good. */
 export async function diagnoseJobs(

@@ -61,7 +61,7 @@ export function describeState(
             model,
             warning(
               `decision #${approval.decisionId} awaits an approval until ${formatInstant(approval.expiresAt)}`,
-              `npx retrigger approve | reject ${approval.decisionId} --by NAME --reason TEXT`,
+              `npx retrigger approve ${approval.decisionId} --by NAME --reason TEXT\n     npx retrigger reject ${approval.decisionId} --by NAME --reason TEXT`,
             ),
             "awaiting approval",
           ),

@@ -66,7 +66,7 @@ describe("npx retrigger counters", () => {
     });
     await addRatings(world, 10, "b3");
     expect((await retrigger(["counters", "verify"], settings)).stdout).toBe(
-      "✅ ratings_buffer: equals its 2,010 rows\n",
+      "✅ ratings_buffer: matches its 2,010 rows\n",
     );
     expect((await retrigger(["counters", "remove"], settings)).stdout).toBe(
       "Removed the counter of ratings_buffer. Its rows are counted again.\n",
@@ -84,7 +84,7 @@ describe("npx retrigger counters", () => {
     expect(stdout).toMatch(/^ratings_buffer +1 +2,010 {2}sound$/m);
     expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
     expect((await retrigger(["counters", "verify"])).stdout).toBe(
-      "✅ ratings_buffer: equals its 2,010 rows\n",
+      "✅ ratings_buffer: matches its 2,010 rows\n",
     );
     const report = (await retrigger(["decide", "--dry-run"])).stdout;
     expect(report).toContain("Current buffer size: 2,010 ratings\n   Counted by the table's counter\n");
