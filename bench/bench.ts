@@ -119,7 +119,7 @@ async function main(): Promise<void> {
 /** Prints the resident memory after each of these numbers of decisions, at once and after a rest. */
 async function measureMemory(): Promise<void> {
   const servers = await startServers();
-  const [contender] = listContenders(undefined).filter(({ name }) => name === DECISION);
+  const contender = listContenders(undefined).find(({ name }) => name === DECISION);
   if (!contender) throw new Error("the bench has lost the service itself");
   const { running } = await start(contender, servers);
   let decided = 0;

@@ -91,10 +91,10 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
     async sweep(counters) {
       for (const { id, problem, entries } of counters) {
         if (problem === "dropped" || entries <= MOST_ENTRIES) continue;
-        // A decision may have begun another one meanwhile.
-        while (running !== null) await running;
-        // The triggers of one that is not sound go on writing.
-        running = maintain({ id, problem: null, isOpen: false });
+        await running;
+        // If a decision has begun another one meanwhile, the next pass comes in an hour. The triggers of a counter that is not sound go
+        // on writing.
+        running ??= maintain({ id, problem: null, isOpen: false });
       }
       await running;
     },
