@@ -7,7 +7,7 @@ import { announceRecovery } from "../src/core/report/announce.ts";
 import type { Database } from "../src/postgres/database.ts";
 import type { Logger } from "../src/process/logger.ts";
 
-/** The run of a model that failed for good, and was notified of. */
+/** The failed run of a model, of which receivers were notified. */
 const Failure = z.object({
   runId: z.string(),
   queue: z.string(),

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type ConfigWithoutRedis, parseConfigWithoutRedis } from "../config/config.ts";
-import { describeProblem, REPAIR_COUNTER } from "../core/counter.ts";
+import { describeProblem, remedyOf, REPAIR_COUNTER } from "../core/counter.ts";
 import { formatCount, toPlain } from "../core/format.ts";
 import { wrapLine } from "../core/report/wrap.ts";
 import type { InstalledCounter } from "../postgres/counters/inspect.ts";
@@ -121,15 +121,15 @@ function rowOf(table: string, models: string, rows: string, counter: string): st
   return `${table.padEnd(36)} ${models.padStart(6)} ${rows.padStart(14)}  ${counter}`;
 }
 
-function statusLines({ table, models, exactly, counter, uncountable }: TableStatus): string[] {
+function statusLines({ table, models, countedByRow, counter, uncountable }: TableStatus): string[] {
   const rows = counter === null ? "-" : formatCount(counter.rows);
   return [
     rowOf(table, formatCount(models.length), rows, wordFor(counter)),
     ...(uncountable === null ? [] : [`  It cannot have one: ${uncountable}.`]),
     ...(counter === null ? [] : problemLines(counter)),
-    ...(counter !== null && exactly.length > 0
+    ...(counter !== null && countedByRow.length > 0
       ? [
-          `  Counted row by row for ${listNames(exactly)}: only the rows say how many arrived since a training.`,
+          `  Counted row by row for ${listNames(countedByRow)}: only the rows say how many arrived since a training.`,
         ]
       : []),
   ];
@@ -144,7 +144,7 @@ function problemLines({ problem }: InstalledCounter): string[] {
   if (problem === null) return [];
   if (problem === "dropped")
     return ["  The table was dropped. Remove it with: npx retrigger counters remove"];
-  return [`  It is not used, because ${describeProblem(problem)}. Install it again: ${REPAIR_COUNTER}`];
+  return [`  It is not used, because ${describeProblem(problem)}. To do: ${remedyOf(problem)}`];
 }
 
 const MOST_NAMES = 5;

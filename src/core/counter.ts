@@ -33,6 +33,24 @@ export function describeProblem(problem: CounterProblem): string {
 /** The command that makes a counter sound again. */
 export const REPAIR_COUNTER = "npx retrigger counters install";
 
+/** What to do about it. */
+export function remedyOf(problem: CounterProblem): string {
+  switch (problem) {
+    case "lost":
+      return "nothing: its rows are counted once more by itself";
+    case "filling":
+      return `wait for its first count; if that was interrupted: ${REPAIR_COUNTER}`;
+    case "table":
+      return `undo that, then: ${REPAIR_COUNTER}`;
+    case "partitions":
+    case "columns":
+    case "triggers":
+      return REPAIR_COUNTER;
+    default:
+      return problem satisfies never;
+  }
+}
+
 /** What people should know about how the buffer was counted; null if it was counted row by row, as usual. */
 export function describeCounted(counted: Counted | null): string | null {
   if (counted === null) return null;

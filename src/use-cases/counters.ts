@@ -14,7 +14,7 @@ export interface TableStatus {
   /** The models that count it. */
   models: string[];
   /** Those of them that count its rows all the same, because they need to know when rows arrived. */
-  exactly: string[];
+  countedByRow: string[];
   counter: InstalledCounter | null;
   /** Why it cannot have a counter, as a clause; null if it can. */
   uncountable: string | null;
@@ -43,7 +43,7 @@ export async function listCounterStatus(
     ...others.map((counter) => ({
       table: counter.name,
       models: [],
-      exactly: [],
+      countedByRow: [],
       counter,
       uncountable: null,
     })),
@@ -148,11 +148,11 @@ async function findTables(
           each.batchColumn === (batch?.name ?? null) &&
           each.timeColumn === (time?.name ?? null),
       ) ?? null;
-    const status = { table, models: [], exactly: [], counter, uncountable };
+    const status = { table, models: [], countedByRow: [], counter, uncountable };
     const known: FoundTable = tables.get(key) ?? { status, target, isUnreadable };
     tables.set(key, known);
     known.status.models.push(name);
-    if (target !== null && needsArrival(config, target)) known.status.exactly.push(name);
+    if (target !== null && needsArrival(config, target)) known.status.countedByRow.push(name);
   }
   return [...tables.values()];
 }

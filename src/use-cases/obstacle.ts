@@ -1,6 +1,6 @@
 import type { Queue } from "bullmq";
 
-/** Why nobody works on a queue's jobs. */
+/** Why no worker takes a queue's jobs. */
 export interface ObstacleWatch {
   /** Null if nothing keeps the queue from being worked on; for a while, what was found last. */
   explain(queue: Queue): Promise<string | null>;

@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { STAGES } from "../../../queues/names.ts";
-import { TransientError } from "../../core/errors.ts";
-import { messageOf, PermanentError } from "../../core/errors.ts";
+import { messageOf, PermanentError, TransientError } from "../../core/errors.ts";
 import { DecisionSummary } from "../../core/report/decision-summary.ts";
 import { type AnyOperation, type ApiDependencies, operation } from "./operation.ts";
 import { RequestError } from "../request-error.ts";

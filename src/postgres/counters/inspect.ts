@@ -115,7 +115,7 @@ export async function findCounter(
 const TIME_TYPE =
   /^(?:timestamp|date|smallint|integer|bigint|real|double precision|numeric)(?:\(\d+(?:,\d+)?\))?(?: with(?:out)? time zone)?$/;
 
-/** The type becomes part of statements, so a row that somebody changed must not say anything else. */
+/** The type becomes part of statements, so a tampered row must not say anything else. */
 function requireTimeType(counter: InstalledCounter): InstalledCounter {
   const { id, timeType } = counter;
   if (timeType === null || TIME_TYPE.test(timeType)) return counter;

@@ -18,7 +18,7 @@ type Connection = Pick<pg.Client, "query">;
 /** A truncating session, or another process that folds, may hold the counter. */
 const LOCK_LIMIT_MS = 2_000;
 
-/** Replaces the many changes that a counter consists of by one for each batch. Waits for nobody who writes the table. */
+/** Replaces the many changes that a counter consists of by one for each batch. Never waits for writers. */
 export async function foldCounter(client: Connection, counter: Counter): Promise<void> {
   await change(client, counter, [
     `WITH gone AS (DELETE FROM retraining_buffer_counts WHERE counter = ${counter.id} AND NOT is_lost RETURNING *),

@@ -4,7 +4,7 @@ import { databaseAddress, hasCode } from "../explain-error.ts";
 import { createClient } from "../pool.ts";
 import { type ColumnCache, createColumnCache } from "../source-columns.ts";
 import { findSources, type JudgedSources, throwIfAny } from "../source-tables.ts";
-import { withLockedTable } from "./exclusively.ts";
+import { withLockedTable } from "./locked-table.ts";
 import {
   type CountableTable,
   findCountable,

@@ -4,7 +4,7 @@ import { hasCode } from "../explain-error.ts";
 
 /** How long to try to get the locks. */
 const WAIT_LIMIT_MS = 5 * 60_000;
-/** Whoever uses the table queues behind a session that waits for it, so that session gives up soon and tries again. */
+/** Other sessions queue behind one that waits for a lock, so it gives up soon and tries again. */
 const LOCK_LIMIT_MS = 500;
 const PAUSE_MS = 1_000;
 
