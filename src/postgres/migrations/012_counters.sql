@@ -47,12 +47,11 @@ $$;
 -- per session and not once per statement. It has the rights of its owner: whoever writes the counted table needs none here. It must
 -- not fail, or the user's statement would: what it cannot count it marks as lost. No exception is caught, because that would take a
 -- subtransaction per statement. No function or operator is looked up outside pg_catalog: somebody who may create one elsewhere, with
--- parameters that fit better, would have it run with our rights. So our own names carry their schema, which is a setting of the
--- functions that need it.
+-- parameters that fit better, would have it run with our rights. So our own names carry their schema, which replaces __schema__ below.
 CREATE OR REPLACE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
-    is_partitioned BOOLEAN, installer TEXT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $define$
+    is_partitioned BOOLEAN, installer TEXT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $define$
 DECLARE
-    schema_ CONSTANT TEXT := quote_ident(current_setting('retrigger.schema'));
+    schema_ CONSTANT TEXT := '__schema__';
     name CONSTANT TEXT := schema_ || '.retrigger_count_' || counter;
     counts CONSTANT TEXT := schema_ || '.retraining_buffer_counts';
     lost CONSTANT TEXT := 'INSERT INTO ' || counts || ' (counter, rows, is_lost) VALUES (' || counter || ', 0, true);';
@@ -111,9 +110,10 @@ BEGIN
 END $define$;
 
 -- Drops it, and whatever triggers still use it.
-CREATE OR REPLACE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE OR REPLACE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    EXECUTE format('DROP FUNCTION IF EXISTS %I.%I() CASCADE', current_setting('retrigger.schema'), 'retrigger_count_' || counter);
+    EXECUTE 'DROP FUNCTION IF EXISTS __schema__.retrigger_count_' || counter || '() CASCADE';
 END $$;
 
 -- What has to stay the same for the counts to be right: the table with its partitions, its columns and our triggers. Anything that
@@ -159,9 +159,13 @@ END $$;
 -- Only who was granted it may have a table counted.
 REVOKE ALL ON FUNCTION retrigger_define_counter(BIGINT, TEXT, REGTYPE, TEXT, REGTYPE, BOOLEAN, TEXT), retrigger_drop_counter(BIGINT) FROM PUBLIC;
 DO $$
+DECLARE
+    own OID;
 BEGIN
-    EXECUTE format('ALTER FUNCTION retrigger_define_counter SET search_path = pg_catalog, pg_temp SET retrigger.schema = %L', current_schema());
-    EXECUTE format('ALTER FUNCTION retrigger_drop_counter SET search_path = pg_catalog, pg_temp SET retrigger.schema = %L', current_schema());
+    FOR own IN SELECT oid FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+            AND proname IN ('retrigger_define_counter', 'retrigger_drop_counter') LOOP
+        EXECUTE replace(pg_get_functiondef(own), '__schema__', replace(quote_ident(current_schema()), '''', ''''''));
+    END LOOP;
     EXECUTE format('ALTER FUNCTION retrigger_counter_problem SET search_path = %I, pg_temp', current_schema());
 END $$;
 
