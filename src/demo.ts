@@ -40,9 +40,9 @@ async function demo({ once: isOnce = false, scenario, config: file }: DemoOption
       signal.throwIfAborted();
       const client = createClient(config, log);
       releasers.add("client", client.close);
-      const models = file === undefined ? [chooseModel(config.models)] : [...config.models.keys()];
+      const model = file === undefined ? chooseModel(config.models) : null;
       // Sent before the service starts, which would evaluate some new models by itself.
-      const events = await sendEvents(client, models);
+      const events = await sendEvents(client, model === null ? config.models.keys() : [model]);
       const app = buildApp(
         { ...config, role: isOnce ? "worker" : "all", port: await choosePort(config, settings) },
         log,
@@ -50,17 +50,13 @@ async function demo({ once: isOnce = false, scenario, config: file }: DemoOption
       releasers.add("app", app.stop);
       await app.start(signal);
       const playing =
-        file === undefined
-          ? playOnce(client, [...events.values()], say)
-          : playModels(client, events, config, { exports: prepared.exports, isOnce, say });
+        model === null
+          ? playModels(client, events, config, { exports: prepared.exports, isOnce, say })
+          : playOnce(client, events, say);
       await Promise.race([playing, once(signal, "abort")]);
       signal.throwIfAborted();
       if (isOnce) return finished.abort();
-      sayPages(
-        app,
-        file === undefined ? (models[0] ?? null) : null,
-        file === undefined ? prepared.exports["DATABASE_URL"] : undefined,
-      );
+      sayPages(app, model, model === null ? undefined : prepared.exports["DATABASE_URL"]);
     },
   });
 }

@@ -51,9 +51,9 @@ export function createTraining(dependencies: TrainingDependencies) {
     let note = job.note ?? beginNote(job);
     for (;;) {
       const step = await dispatcher.takeStep(record, note);
-      const isNew = step.record.version !== record.version;
+      const isNews = step.record.version !== record.version;
       record = step.record;
-      if (isNew) options.log(describe(record));
+      if (isNews) options.log(describe(record));
       if (step.note !== undefined && step.note !== note.problem) options.log(step.note);
       const unknownRequest = await noteUnknown(dispatcher, record, note);
       note = { ...note, ...step.pollState, problem: step.note ?? null, unknownRequest };
@@ -61,7 +61,7 @@ export function createTraining(dependencies: TrainingDependencies) {
       const end = endOf(record);
       if (end !== null && end !== note.end)
         await dispatcher.carryOut(record, withoutFollow(effectsOf(record.dispatch)), note.hasFailed);
-      else if (end === null && (isNew || step.next.kind === "done"))
+      else if (end === null && (isNews || step.next.kind === "done"))
         await dispatcher.carryOut(record, withoutFollow(step.effects));
       note = { ...note, end, hasFailed: note.hasFailed || (end !== null && !end.startsWith("succeeded")) };
       const { next } = step;

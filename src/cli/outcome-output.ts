@@ -21,7 +21,7 @@ export function printImport(views: readonly ImportResult[], json?: true): void {
   if (json) return print(JSON.stringify(views, null, 2));
   if (views.length === 0) print("No model has a view of outcomes. Set: outcomes: { view: NAME }");
   for (const { view, rows, saved, faults } of views) {
-    print(`${view}: ${rows} rows, ${saved} with reasons`);
+    print(`${view}: ${rows} rows, ${saved} with news`);
     for (const fault of faults.slice(0, SHOWN_FAULTS)) printNote(`  - ${toPlain(fault)}`);
     if (faults.length > SHOWN_FAULTS) printNote(`  and ${faults.length - SHOWN_FAULTS} more: --json`);
   }

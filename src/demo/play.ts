@@ -17,7 +17,8 @@ export async function sendEvents(client: Client, models: Iterable<string>): Prom
 }
 
 /** Prints the whole report about the one event, and follows the training, if any, to its end. */
-export async function playOnce(client: Client, [jobId = ""]: readonly string[], say: Say): Promise<void> {
+export async function playOnce(client: Client, events: SentEvents, say: Say): Promise<void> {
+  const [jobId = ""] = events.values();
   say();
   const summary = await followDecision(client, jobId, say);
   say(`\n${summary.report}`);

@@ -150,7 +150,8 @@ const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     states: ["ENOENT"],
-    matches: /\bopen\b/,
+    // "connect ENOENT ..." is about a socket.
+    matches: /^ENOENT:/,
     error: PermanentError,
     code: "NO_FILE",
     text: (_, message) => `Cannot read a file of the connection: ${message}`,

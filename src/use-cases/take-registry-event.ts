@@ -50,12 +50,12 @@ export async function takeRegistryEvent(
   models: ReadonlyMap<string, ModelConfig>,
   event: RegistryEvent,
 ): Promise<RegistryReply> {
-  const reasons = readRegistryEvent(event);
-  if (reasons === null) return { ignored: `${event.entity}.${event.action} says nothing about an outcome` };
-  const model = findRegistered(models, reasons.registeredModel);
+  const news = readRegistryEvent(event);
+  if (news === null) return { ignored: `${event.entity}.${event.action} says nothing about an outcome` };
+  const model = findRegistered(models, news.registeredModel);
   if (typeof model !== "string") return model;
-  const version = await database.noteVersion(reasons);
-  const found = await findMaker(database, models, { model, reasons, version });
+  const version = await database.noteVersion(news);
+  const found = await findMaker(database, models, { model, news, version });
   if ("ignored" in found) return found;
   const by = signVersion(version);
   const isNew = found.decisionId !== version.decisionId || found.isAssumed !== version.isAssumed;
@@ -103,7 +103,7 @@ type Maker = { decisionId: number; isAssumed: boolean } | { ignored: string };
 async function findMaker(
   database: RegistryDatabase,
   models: ReadonlyMap<string, ModelConfig>,
-  { model, reasons, version }: { model: string; reasons: VersionNews; version: ModelVersion },
+  { model, news, version }: { model: string; news: VersionNews; version: ModelVersion },
 ): Promise<Maker> {
   const named = findNamedTraining(version.tags);
   const what = `Version ${version.version} of ${version.registeredModel}`;
@@ -124,7 +124,7 @@ async function findMaker(
   if (decisionId !== null) return { decisionId, isAssumed };
   const remedy = "Set its tag retrigger.run_id to the run that the trainer got";
   // An older version may be tagged or promoted at any time, so only a new one can be told by the trainings of its time.
-  if (!reasons.isCreated) return { ignored: `${what} names no training. ${remedy}` };
+  if (!news.isCreated) return { ignored: `${what} names no training. ${remedy}` };
   const candidates = await database.listVersionCandidates(model);
   const [sole] = candidates;
   if (sole !== undefined && candidates.length === 1) return { decisionId: sole, isAssumed: true };

@@ -111,7 +111,7 @@ describe("retrigger doctor, about running services", () => {
     await writeModels("models.yaml", {
       films: { policy: { when: { driftAlerts: 3 } } },
       books: {},
-      reasons: {},
+      news: {},
     });
     const found = await findWrong({ RETRIGGER_CONFIG: path });
     expect(
@@ -122,7 +122,7 @@ describe("retrigger doctor, about running services", () => {
         expect.stringMatching(/has run with other settings since T: model films$/),
         "npx retrigger config reload",
       ],
-      ["reasons", "no running service has this model", "npx retrigger config reload, or restart the service"],
+      ["news", "no running service has this model", "npx retrigger config reload, or restart the service"],
     ]);
     expect((await app.reload()).outcome).toBe("applied");
     expect(await findWrong({ RETRIGGER_CONFIG: path })).toEqual([]);

@@ -1,3 +1,4 @@
+import { rmdir } from "node:fs/promises";
 import type { TestProject } from "vitest/node";
 import { startEmbeddedServers } from "../../src/embedded/servers.ts";
 import { bundleScripts } from "./bundle.ts";
@@ -44,5 +45,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await stop();
     await cluster?.stop();
     await removeBundles();
+    // Other test runs may still use it.
+    await rmdir(SCRATCH).catch(() => {});
   };
 }

@@ -44,9 +44,9 @@ function pin(kept: readonly Fixture[]): void {
   const fixtures = smallestFirst.flatMap(({ evidence, policy }): Fixture[] => {
     const { decision, reason, failed, sha256, checks } = judge(evidence, policy);
     // Each check passes and fails at least once, and each code occurs.
-    const reasons = [...checks, ...reason.split(",")].filter((each) => !needed.has(each));
-    for (const each of reasons) needed.add(each);
-    if (reasons.length === 0) return [];
+    const news = [...checks, ...reason.split(",")].filter((each) => !needed.has(each));
+    for (const each of news) needed.add(each);
+    if (news.length === 0) return [];
     const recorded = toRecordedPolicy(policy);
     return [{ evidence, policy: recorded, evaluator: EVALUATOR_VERSION, decision, reason, failed, sha256 }];
   });

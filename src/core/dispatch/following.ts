@@ -16,12 +16,12 @@ export function reduceSeen(
 ): Change {
   const { now, limits } = context;
   if (!mayBecome(dispatch, seen)) return {};
-  const isNew =
+  const isNews =
     dispatch.reason === "lost" ||
     seen.status !== dispatch.status ||
     seen.conclusion !== dispatch.conclusion ||
     (seen.attempt !== null && seen.attempt !== dispatch.attempt);
-  if (!isNew) return { patch: heartbeat(dispatch, context) };
+  if (!isNews) return { patch: heartbeat(dispatch, context) };
   const progress = toProgress(dispatch, seen, context);
   if (seen.runs === null || !isTerminal(stateOfTraining(seen.status, seen.conclusion)))
     return { patch: progress };

@@ -1,9 +1,9 @@
 import type pg from "pg";
+import type { CounterProblem } from "../../core/counter.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../process/logger.ts";
 import type { ReadCounter } from "../evidence-result.ts";
 import { createClient } from "../pool.ts";
-import type { CounterProblem } from "../../core/counter.ts";
 import { findCounter, type InstalledCounter } from "./inspect.ts";
 import { foldCounter, markLost, recount } from "./recount.ts";
 
@@ -92,15 +92,14 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
       for (const { id, problem, entries } of counters) {
         if (problem === "dropped" || entries <= MOST_ENTRIES) continue;
         await running;
-        // If a decision has begun another one meanwhile, the next pass comes in an hour. The triggers of a counter that is not sound go
-        // on writing.
+        // A decision may have begun another one meanwhile; the next pass comes in an hour. A counter that is not sound is folded, too: its
+        // triggers go on writing.
         running ??= maintain({ id, problem: null, isOpen: false });
       }
       await running;
     },
     async close() {
-      // An unfinished count is given up: the server may still complete it.
-      // A client that is ended while it connects settles nothing, so what it was to do is not awaited.
+      // An unfinished count is given up, and not awaited: a client that is ended while it connects settles nothing.
       await busy?.end();
     },
   };

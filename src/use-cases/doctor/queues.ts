@@ -1,4 +1,5 @@
 import type { Job, Queue } from "bullmq";
+import { forEachAtOnce, REQUESTS_AT_ONCE } from "../../../queues/at-once.ts";
 import { findJobModel } from "../../../queues/job-model.ts";
 import { NOTIFICATIONS, type QueueName, STAGES } from "../../../queues/names.ts";
 import { describeSpan } from "../../core/duration.ts";
@@ -78,11 +79,14 @@ async function rejectRecovered(
   database: Pick<Database, "readLatestDecision">,
 ): Promise<Job[]> {
   if (!STAGES.some((stage) => stage === name)) return failed;
-  const latest = await Promise.all(
+  const models = [...new Set(failed.map(({ data }) => findJobModel(data)))];
+  const decidedAt = new Map<string, number>();
+  await forEachAtOnce(models, REQUESTS_AT_ONCE, async (model) => {
     // If Postgres is away, other findings say so.
-    failed.map(({ data }) => database.readLatestDecision(findJobModel(data)).catch(() => null)),
-  );
-  return failed.filter(({ finishedOn = 0 }, index) => (latest[index]?.takenAt ?? 0) <= finishedOn);
+    const latest = await database.readLatestDecision(model).catch(() => null);
+    decidedAt.set(model, latest?.takenAt ?? 0);
+  });
+  return failed.filter(({ data, finishedOn = 0 }) => (decidedAt.get(findJobModel(data)) ?? 0) <= finishedOn);
 }
 
 function describePaused({ name, isPaused }: QueueState, config: Config): Finding[] {
