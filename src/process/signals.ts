@@ -3,6 +3,9 @@ import type { Logger } from "./logger.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
+/** npm passes on a Ctrl-C that its program has received from the terminal, too. Nobody presses it again within this time. */
+const ECHO_MS = 200;
+
 /**
  * Starts, runs until SIGINT, SIGTERM or `endsBy`, then stops. A second signal ends the process at once.
  *
@@ -23,11 +26,14 @@ export async function runUntilSignal({
   onHangup?: () => void;
 }): Promise<void> {
   const aborted = new AbortController();
+  let abortedAt = Number.POSITIVE_INFINITY;
   let isStarted = false;
   let isHangupMissed = false;
   const signalled = new Promise<void>((resolve) => {
     const onSignal = (signal: NodeJS.Signals): void => {
-      if (aborted.signal.aborted) process.exit(1);
+      if (performance.now() - abortedAt > ECHO_MS) process.exit(1);
+      if (aborted.signal.aborted) return;
+      abortedAt = performance.now();
       log.info({ signal }, "stopping");
       aborted.abort();
       resolve();

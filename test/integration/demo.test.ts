@@ -88,6 +88,8 @@ describe("npm run demo", { timeout: 90_000 }, () => {
     const { stdout } = await runScript("src/cli.ts", ["history", "-n", "1"], { [name]: url });
     expect(stdout).toContain(`#${decisions[0]?.id} `);
     child.kill("SIGINT");
+    // As npm passes it on.
+    setTimeout(() => child.kill("SIGINT"), 20);
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(await findLeftBehind(before)).toEqual([]);
   });
