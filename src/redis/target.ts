@@ -1,6 +1,7 @@
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { formatServer, type ServerAddress } from "../settings/server-list.ts";
 import { makeDisconnectable } from "./disconnectable.ts";
+import { LastingSentinelConnector } from "./sentinel-connector.ts";
 
 /** A connection to one server, or to all nodes of a cluster. All our keys are in one slot, so that both work alike. */
 export type RedisConnection = Redis | Cluster;
@@ -86,6 +87,7 @@ export function openRedis(target: RedisTarget, options: OpenOptions): RedisConne
       ...(login.tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
       // A master that hangs keeps its connections open: the sentinels say when another has taken its place.
       failoverDetector: true,
+      Connector: LastingSentinelConnector,
       sentinelReconnectStrategy: retryStrategy,
     });
   }

@@ -1,6 +1,9 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { parseConfig } from "../../src/config/config.ts";
+import { openRedis } from "../../src/redis/target.ts";
+import { createTcpProxy } from "../faults/tcp-proxy.ts";
 import { runScript } from "../support/process.ts";
 import type { RedisProcess } from "../support/redis-process.ts";
 import { startRedisSentinel } from "../support/redis-sentinel.ts";
@@ -24,6 +27,36 @@ afterEach(async () => {
   await world.close();
 });
 afterAll(() => sentinel.stop());
+
+describe("a client of a Redis behind sentinels", () => {
+  it("lives on when the new master is announced while it still asks for the old one", async () => {
+    world = await createWorld({ settings: sentinel.settings });
+    const [first = "", ...others] = (sentinel.settings["REDIS_SENTINELS"] ?? "").split(",");
+    const wire = await createTcpProxy(`redis://${first}`);
+    const addresses = [new URL(wire.url).host, ...others].join(",");
+    const redis = openRedis(parseConfig({ ...world.settings, REDIS_SENTINELS: addresses }), {
+      enableOfflineQueue: true,
+      retryStrategy: () => 100,
+      maxRedirections: 0,
+    });
+    redis.on("error", () => {});
+    try {
+      const id = await redis.client("ID");
+      const master = await sentinel.findMaster("");
+      // The one sentinel that it asks takes its time; the others say at once what happens.
+      wire.slowDown(10_000);
+      await master.admin.client("KILL", "ID", id);
+      await until("it asks again", async () => redis.status === "connecting");
+      await sentinel.handOver("");
+      await sentinel.untilReplaced(master, "");
+      expect(await redis.ping()).toBe("PONG");
+    } finally {
+      redis.disconnect();
+      await wire.close();
+      await sentinel.heal();
+    }
+  });
+});
 
 describe("a service whose Redis is behind sentinels", () => {
   it("is described by doctor: which master they name, and its replicas", async () => {
