@@ -1,4 +1,4 @@
-import { SentinelConnector } from "ioredis";
+import { type SentinelConnectionOptions, SentinelConnector } from "ioredis";
 
 /**
  * Follows the sentinels for as long as its client lives. ioredis 6 leaves the failover detector of a lost connection running
@@ -6,6 +6,10 @@ import { SentinelConnector } from "ioredis";
  * that would have found it, and the client ends for good: its process would neither take nor add a job again.
  */
 export class LastingSentinelConnector extends SentinelConnector {
+  constructor(options: unknown) {
+    super(options as SentinelConnectionOptions);
+  }
+
   override connect(
     ...args: Parameters<SentinelConnector["connect"]>
   ): ReturnType<SentinelConnector["connect"]> {
