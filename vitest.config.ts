@@ -8,7 +8,7 @@ export default defineConfig({
   test: {
     globalSetup: "test/support/global-setup.ts",
     // Two cores and tests that often wait; each test file has a database and a queue prefix of its own.
-    maxWorkers: 4,
+    maxWorkers: 5,
     // Files share what they import; no test changes a module or the environment.
     isolate: false,
     testTimeout: 60_000,

@@ -194,7 +194,7 @@ export const Notification = z.object({
   decisionId: z.number().int().nullable(),
   /** The job that it is about, if that is not a run's own. */
   job: z.object({ queue: z.string(), id: z.string() }).optional(),
-  /** The trouble that is over, as it was notified of. */
+  /** The notification of the problem that this one resolves. */
   resolves: z
     .object({ kind: NotificationKind, runId: z.string(), decisionId: z.number().int().nullable() })
     .optional(),

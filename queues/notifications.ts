@@ -5,13 +5,13 @@ import { NOTIFICATION_OPTIONS } from "./options.ts";
 /** Sends a notification to every target in the settings, once for each kind, run and `suffix`. */
 export type Notify = (notification: Notification, suffix?: string) => Promise<void>;
 
-/** Which notification reported the trouble that is over. */
-export interface Opening extends Pick<Notification, "kind" | "runId"> {
+/** Which notification reported the problem that is resolved. */
+export interface ReportedProblem extends Pick<Notification, "kind" | "runId"> {
   suffix: string;
 }
 
-/** Notifies that trouble is over: every target that was notified of the trouble, once. */
-export type NotifyEnd = (opening: Opening, notification: Notification) => Promise<void>;
+/** Sends the resolution of a problem once to every target that was notified of it. */
+export type NotifyEnd = (problem: ReportedProblem, notification: Notification) => Promise<void>;
 
 /**
  * Puts notifications on their queue, one job per target, so that neither target waits for the other and no decision waits for
@@ -23,12 +23,12 @@ export function createNotify(queue: Queue, targets: readonly NotificationTarget[
   };
 }
 
-/** The job of the opening, which is kept for a month, shows whether a target was notified of it. */
+/** The job of the first notification, which is kept for a month, shows whether a target was notified of the problem. */
 export function createNotifyEnd(queue: Queue, targets: readonly NotificationTarget[]): NotifyEnd {
-  return async (opening, notification) => {
-    const { suffix } = opening;
+  return async (problem, notification) => {
+    const { suffix } = problem;
     for (const target of targets)
-      if ((await queue.getJobState(toJobId(target, opening, suffix))) !== "unknown")
+      if ((await queue.getJobState(toJobId(target, problem, suffix))) !== "unknown")
         await add(queue, target, notification, suffix);
   };
 }

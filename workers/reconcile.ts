@@ -80,8 +80,8 @@ const PASSES = 2;
 /**
  * Restores what Redis lost, as far as Postgres and the settings can tell: the schedules, each model's scheduled follow-up,
  * the chains of runs that events wait for, and the jobs that work on dispatches. It runs at start, when Redis comes back or
- * was emptied, when an inbox job failed for good, and once an hour, when it also reads the views of outcomes and folds counters; in between, it asks Redis every five
- * seconds whether it was emptied, and which models have failed.
+ * was emptied, when an inbox job failed for good, and once an hour. The hourly pass also reads the views of outcomes and folds
+ * counters. Every five seconds it asks Redis whether it was emptied and which models have failed.
  */
 export async function startReconciler(dependencies: ReconcilerDependencies): Promise<Reconciler> {
   const { redis, redisState, prefix, inbox, listModels, claims, failedModels, log } = dependencies;

@@ -7,7 +7,7 @@ export interface DelayedWire {
   close(): void;
 }
 
-/** A timer may be that late: six times a decision, it would be a tenth of what is measured. */
+/** Timers fire up to this late. Six times per decision, that would add a tenth to the result. */
 const TIMER_LAG_MS = 2;
 
 function sendWhenDue(to: Socket, chunk: Buffer, due: number): void {

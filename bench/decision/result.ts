@@ -31,11 +31,11 @@ export interface Measured {
 
 /** The targets of the project. A ratio pairs the rounds of two contenders, and is their median. */
 const TARGETS: readonly Target[] = [
-  { name: "p50 to the floor", atMost: 1.2, of: (by) => ratio(by, FLOOR, "p50Ms") },
-  { name: "throughput to the floor", atLeast: 0.8, of: (by) => ratio(by, FLOOR, "perSecond") },
-  { name: "memory to the floor", atMost: 1.15, of: (by) => rssOf(by, DECISION) / rssOf(by, FLOOR) },
-  { name: "p50 of the best peer", atLeast: 1.25, of: (by) => 1 / best(by, "p50Ms", Math.max) },
-  { name: "throughput to the best peer", atLeast: 1.6, of: (by) => best(by, "perSecond", Math.min) },
+  { name: "p50: decision / floor", atMost: 1.2, of: (by) => ratio(by, FLOOR, "p50Ms") },
+  { name: "throughput: decision / floor", atLeast: 0.8, of: (by) => ratio(by, FLOOR, "perSecond") },
+  { name: "memory: decision / floor", atMost: 1.15, of: (by) => rssOf(by, DECISION) / rssOf(by, FLOOR) },
+  { name: "p50: best peer / decision", atLeast: 1.25, of: (by) => 1 / best(by, "p50Ms", Math.max) },
+  { name: "throughput: decision / best peer", atLeast: 1.6, of: (by) => best(by, "perSecond", Math.min) },
   {
     name: "round trips to Postgres",
     atMost: 3,

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type ConfigWithoutRedis, parseConfigWithoutRedis } from "../config/config.ts";
-import { describeProblem, remedyOf, REPAIR_COUNTER } from "../core/counter.ts";
+import { COUNTER_PROBLEMS, REPAIR_COUNTER } from "../core/counter.ts";
 import { formatCount, toPlain } from "../core/format.ts";
 import { wrapLine } from "../core/report/wrap.ts";
 import type { InstalledCounter } from "../postgres/counters/inspect.ts";
@@ -103,9 +103,9 @@ function installedLines({ table, outcome, reason, counter }: Installed): string[
     case "installed":
       return [`✅ ${table}: installed, ${rows} rows`];
     case "repaired":
-      return [`✅ ${table}: installed again, ${rows} rows`];
+      return [`✅ ${table}: reinstalled, ${rows} rows`];
     case "recounted":
-      return [`✅ ${table}: counted once more, ${rows} rows`];
+      return [`✅ ${table}: recounted, ${rows} rows`];
     case "uncountable":
       return [`➖ ${table}: cannot have a counter: ${reason ?? ""}. Its rows are counted as before.`];
     case "unreadable":
@@ -144,7 +144,8 @@ function problemLines({ problem }: InstalledCounter): string[] {
   if (problem === null) return [];
   if (problem === "dropped")
     return ["  The table was dropped. Remove it with: npx retrigger counters remove"];
-  return [`  It is not used, because ${describeProblem(problem)}. To do: ${remedyOf(problem)}`];
+  const { cause, remedy } = COUNTER_PROBLEMS[problem];
+  return [`  It is not used, because ${cause}. Fix: ${remedy}`];
 }
 
 const MOST_NAMES = 5;

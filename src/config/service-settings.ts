@@ -41,7 +41,7 @@ export const SERVICE_SETTINGS = {
     // Three connections may be occupied by slow models.
     schema: wholeNumber(5, 100),
     default: "10",
-    meaning: "How many connections to Postgres a process opens at most. At least 5.",
+    meaning: "Maximum number of connections to Postgres per process; 5 or more.",
   },
   redisUrl: {
     variable: "REDIS_URL",

@@ -15,48 +15,35 @@ export const Counted = z.object({
 });
 export type Counted = z.infer<typeof Counted>;
 
-const PROBLEMS: Readonly<Record<CounterProblem, string>> = {
-  filling: "its rows have not been counted once yet",
-  partitions: "a partition was added or removed",
-  columns: "a counted column was changed",
-  triggers: "a trigger of the counter was disabled, changed or removed",
-  table:
-    "the table became one that cannot be counted: a partition, unlogged, with row-level security, or replicated",
-  lost: "a change could not be counted, such as a TRUNCATE of one partition",
-};
-
-/** Why a counter is not sound, as a clause. */
-export function describeProblem(problem: CounterProblem): string {
-  return PROBLEMS[problem];
-}
-
 /** The command that makes a counter sound again. */
 export const REPAIR_COUNTER = "npx retrigger counters install";
 
-/** What to do about it. */
-export function remedyOf(problem: CounterProblem): string {
-  switch (problem) {
-    case "lost":
-      return "nothing: its rows are counted once more by itself";
-    case "filling":
-      return `wait for its first count; if that was interrupted: ${REPAIR_COUNTER}`;
-    case "table":
-      return `undo that, then: ${REPAIR_COUNTER}`;
-    case "partitions":
-    case "columns":
-    case "triggers":
-      return REPAIR_COUNTER;
-    default:
-      return problem satisfies never;
-  }
-}
+/** Why a counter is not sound, as a clause, and what to do about it. */
+export const COUNTER_PROBLEMS: Readonly<Record<CounterProblem, { cause: string; remedy: string }>> = {
+  filling: {
+    cause: "its rows have not been counted once yet",
+    remedy: `Wait for its first count; if that was interrupted: ${REPAIR_COUNTER}`,
+  },
+  partitions: { cause: "a partition was added or removed", remedy: REPAIR_COUNTER },
+  columns: { cause: "a counted column was changed", remedy: REPAIR_COUNTER },
+  triggers: { cause: "a trigger of the counter was disabled, changed or removed", remedy: REPAIR_COUNTER },
+  table: {
+    cause:
+      "the table became one that cannot be counted: a partition, unlogged, with row-level security, or replicated",
+    remedy: `Undo that, then: ${REPAIR_COUNTER}`,
+  },
+  lost: {
+    cause: "a change could not be counted, such as a TRUNCATE of one partition",
+    remedy: "None needed: the service recounts the table after the next decision that reads it",
+  },
+};
 
 /** What people should know about how the buffer was counted; null if it was counted row by row, as usual. */
 export function describeCounted(counted: Counted | null): string | null {
   if (counted === null) return null;
   if (counted.by === "counter") return "Counted by the table's counter";
   if (counted.problem !== null)
-    return `Counted row by row, because the table's counter is not sound: ${describeProblem(counted.problem)}. See: npx retrigger counters status`;
+    return `Counted row by row, because the table's counter is not sound: ${COUNTER_PROBLEMS[counted.problem].cause}. See: npx retrigger counters status`;
   if (counted.lagMs !== null)
     return `Counted once for several models, ${Math.round(counted.lagMs)} ms after the rest was read`;
   return null;

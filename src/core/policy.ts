@@ -314,6 +314,12 @@ export function needsOf(policy: Policy): PolicyNeeds {
   };
 }
 
+/** Whether a policy needs to know when rows arrived, which only the rows themselves say. */
+export function needsArrivals(policy: Policy): boolean {
+  const { growth, waiting } = needsOf(policy);
+  return growth || waiting;
+}
+
 /**
  * Parses a policy as recorded, also as versions before this one did: the flat thresholds of the guide's policy. The same policy
  * is the same object: each job brings it anew, and what is known of it is kept by the object.

@@ -25,7 +25,7 @@ export interface EvidenceResult {
     fresh: (Fresh & { rowDays: number }) | null;
     /** The table's counter; null if it has none, or if it cannot say what is needed. */
     counter: ReadCounter | null;
-    /** How much older the count is than the rest, in milliseconds, if models shared it. */
+    /** How much newer the count is than the rest, in milliseconds, if models shared it. */
     lagMs?: number | null;
   };
   lastSuccess: {

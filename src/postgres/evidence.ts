@@ -103,8 +103,8 @@ export function createEvidenceStore({
     return readRemoteEvidence({ pool, pools: sourcePools, ...parts });
 
     /**
-     * With a count that begins no earlier than now, after the rest was read. So what ended since the rest was read - a training that
-     * emptied the buffer - is seen as still going on, and the insert of the decision notices that it is not.
+     * Reads everything but the buffer, then joins a shared count that begins afterwards. A training that emptied the buffer in between
+     * still appears to be running, and the insert of the decision notices that it has ended.
      */
     async function readSharing(key: string): Promise<EvidenceResult> {
       const { buffer, rest } = inParts(judged);
@@ -194,7 +194,7 @@ function createShadowCache(): (config: ModelSources, shadow: Policy) => JudgedSo
   };
 }
 
-/** What the two statements are kept with that read the buffer and the rest. */
+/** The keys under which the statements for the buffer and for the rest are cached. */
 function createPartsCache(): (config: JudgedSources) => Record<"buffer" | "rest", JudgedSources> {
   const known = new WeakMap<JudgedSources, Record<"buffer" | "rest", JudgedSources>>();
   return (config) => {

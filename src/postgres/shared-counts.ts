@@ -1,4 +1,4 @@
-import { needsOf } from "../core/policy.ts";
+import { needsArrivals } from "../core/policy.ts";
 import { type JudgedSources, locateParts } from "./source-tables.ts";
 
 /** Counting in less time gains nothing by being shared, and a second statement costs a round trip. */
@@ -77,10 +77,8 @@ export function createSharedCounts(now: () => number = () => performance.now()):
 
 function describeCount({ source, policy, shadowToo }: JudgedSources): string | null {
   const { buffer } = source;
-  const needsArrival = [policy, shadowToo].some(
-    (each) => each && (needsOf(each).growth || needsOf(each).waiting),
-  );
-  if (buffer.kind !== "table" || buffer.since !== null || needsArrival) return null;
+  const isCountedByRow = [policy, shadowToo].some((each) => each && needsArrivals(each));
+  if (buffer.kind !== "table" || buffer.since !== null || isCountedByRow) return null;
   if (!locateParts(source).own.includes("buffer")) return null;
   return JSON.stringify([buffer.table, buffer.columns, buffer.where]);
 }

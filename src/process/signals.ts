@@ -3,7 +3,7 @@ import type { Logger } from "./logger.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** npm passes on a Ctrl-C that its program has received from the terminal, too. Nobody presses it again within this time. */
+/** npm forwards a Ctrl-C that the terminal has already sent to its program. A second key press takes longer than this. */
 const ECHO_MS = 200;
 
 /**

@@ -31,7 +31,7 @@ export const Description = z.object({
   hasWorkers: z.boolean(),
   /** When it read its settings. */
   since: z.iso.datetime(),
-  print: SettingsFingerprint,
+  fingerprint: SettingsFingerprint,
 });
 export type Description = z.infer<typeof Description>;
 

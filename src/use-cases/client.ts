@@ -43,7 +43,7 @@ export interface Client {
     },
   ): Promise<DecisionSummary>;
   /** What keeps the next job of a request from being taken, such as a paused queue; null if nothing does. */
-  findObstacle(jobId: string): Promise<string | null>;
+  explainWait(jobId: string): Promise<string | null>;
   /** Follows a training to its end, and reports each change on the way. @throws TransientError on timeout. */
   waitForTraining(
     runId: string,
@@ -120,10 +120,10 @@ export function createRequester(
         reported = why;
         // The job of this stage may be the one that was removed.
         if (job === undefined) checkAbandoned(runId, (await stages.at(-1)?.getJob(runId))?.returnvalue);
-        const standing = job === undefined ? null : await watch.explain(queue);
+        const obstacle = job === undefined ? null : await watch.explain(queue);
         checkDeadline(
           deadline,
-          standing ?? `run ${runId} is still waiting at ${stage}. See Bull Board, or: npx retrigger doctor`,
+          obstacle ?? `run ${runId} is still waiting at ${stage}. See Bull Board, or: npx retrigger doctor`,
         );
       }
     }
@@ -162,7 +162,7 @@ export function createRequester(
       const job = await inbox.add(name, data, JOB_OPTIONS);
       return job.id ?? "";
     },
-    async findObstacle(jobId) {
+    async explainWait(jobId) {
       const intake = await inbox.getJob(jobId);
       const { success, data } = IntakeResult.safeParse(intake?.returnvalue);
       let runId = success && "runId" in data ? data.runId : null;

@@ -1,7 +1,7 @@
 import type { ModelConfig } from "../config/model-config.ts";
 import { findModel } from "../config/find-model.ts";
 import { messageOf, SourceError } from "../core/errors.ts";
-import { needsOf } from "../core/policy.ts";
+import { needsArrivals } from "../core/policy.ts";
 import type { CountableTable, InstalledCounter } from "../postgres/counters/inspect.ts";
 import type { Difference } from "../postgres/counters/verify.ts";
 import type { Database } from "../postgres/database.ts";
@@ -152,7 +152,7 @@ async function findTables(
     const known: FoundTable = tables.get(key) ?? { status, target, isUnreadable };
     tables.set(key, known);
     known.status.models.push(name);
-    if (target !== null && needsArrival(config, target)) known.status.countedByRow.push(name);
+    if (target !== null && isCountedByRow(config, target)) known.status.countedByRow.push(name);
   }
   return [...tables.values()];
 }
@@ -183,10 +183,8 @@ async function findTable(
 }
 
 /** Whether a model needs the rows since its last training: only the rows themselves say when they arrived. */
-function needsArrival({ source, policy, shadow }: ModelConfig, { columns }: CountableTable): boolean {
+function isCountedByRow({ source, policy, shadow }: ModelConfig, { columns }: CountableTable): boolean {
   if (source.buffer.since !== null) return true;
   const hasArrival = columns.ingestedAt !== undefined || columns.time !== undefined;
-  return (
-    hasArrival && [policy, shadow].some((each) => each && (needsOf(each).growth || needsOf(each).waiting))
-  );
+  return hasArrival && [policy, shadow].some((each) => each && needsArrivals(each));
 }

@@ -23,8 +23,8 @@ export function createOwnDescription(
       const identity = await findDatabase()
         ?.identify()
         .catch(() => null);
-      const print = await fingerprintSettings(current, salt, identity ?? null);
-      return { service, hasWorkers: current.role !== "web", since: since.toISOString(), print };
+      const fingerprint = await fingerprintSettings(current, salt, identity ?? null);
+      return { service, hasWorkers: current.role !== "web", since: since.toISOString(), fingerprint };
     },
     replace({ models, secrets }) {
       current = { ...current, models, secrets };

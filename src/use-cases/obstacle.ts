@@ -1,8 +1,8 @@
 import type { Queue } from "bullmq";
 
-/** Why no worker takes a queue's jobs. */
+/** Explains, and reports once, why no worker takes a queue's jobs. */
 export interface ObstacleWatch {
-  /** Null if nothing keeps the queue from being worked on; for a while, what was found last. */
+  /** Null if nothing does. Checks every two seconds; in between, returns the last result. */
   explain(queue: Queue): Promise<string | null>;
 }
 
@@ -37,7 +37,7 @@ export async function findObstacle(queue: Queue): Promise<"paused" | "no_worker"
   return (await queue.getWorkersCount()) === 0 ? "no_worker" : null;
 }
 
-/** The same in words, with what to do. @param findBoard Where Bull Board shows a queue. */
+/** What keeps a queue's jobs from being taken, as a sentence with the remedy; null for nothing. @param findBoard Where Bull Board shows a queue. */
 export async function describeObstacle(
   queue: Queue,
   findBoard: (queue: string) => string,

@@ -72,7 +72,7 @@ describe("retrigger doctor, about running services", () => {
         text: expect.stringMatching(
           /^worker on \S+, process \d+ has run with other settings since .* UTC: EVIDENCE_MAX_AGE_SECONDS, MIN_BUFFER_SIZE, NOTIFICATION_SECRET, model default$/,
         ) as string,
-        remedy: "Restart it with the settings that are meant",
+        remedy: "Restart it with the intended settings",
       },
     ]);
     const replies = await world.redis.keys(`${world.config.redisPrefix}:describe-replies:*`);

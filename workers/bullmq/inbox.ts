@@ -76,7 +76,7 @@ const MESSAGES = {
 
 function logBusy(job: Job, { log, reasons }: Pick<InboxOptions, "log" | "reasons">): void {
   const why = "another run of the model is under way";
-  const level = reasons.isNew(`${job.queueName} ${job.id}`, why) ? "info" : "debug";
+  const level = reasons.levelFor(`${job.queueName} ${job.id}`, why, "info");
   log[level]({ model: modelOf(job), why, jobId: job.id }, "follow-up waits");
 }
 

@@ -31,11 +31,8 @@ export function logRetry(
 ): void {
   const { id: jobId, queueName: queue } = job;
   const why = messageOf(error);
-  const isWorthALine = !isServerAway(error) && reasons.isNew(`${queue} ${jobId}`, why);
-  log[isWorthALine ? "warn" : "debug"](
-    { model: modelOf(job), queue, why, attempt, jobId },
-    "failed; will be retried",
-  );
+  const level = isServerAway(error) ? "debug" : reasons.levelFor(`${queue} ${jobId}`, why, "warn");
+  log[level]({ model: modelOf(job), queue, why, attempt, jobId }, "failed; will be retried");
 }
 
 /** Makes a job wait for its child. @throws WaitingChildrenError unless the child has completed. */

@@ -1,7 +1,7 @@
-/** Tells what was logged about a job from what is new, so that a job that is tried again and again logs each reason once. */
+/** The last reason that was logged about each job, so that a job that is retried again and again logs a reason once. */
 export interface LoggedReasons {
-  /** Whether this is another text than the last one about the job. */
-  isNew(key: string, text: string): boolean;
+  /** Records a reason. Returns `level` if it differs from the last one under this key, or else "debug". */
+  levelFor<Level extends "info" | "warn">(key: string, reason: string, level: Level): Level | "debug";
 }
 
 /** Enough for the jobs that wait or fail at once. Of those forgotten, a reason may be logged a second time. */
@@ -10,14 +10,14 @@ const MOST_JOBS = 1_000;
 export function createLoggedReasons(): LoggedReasons {
   const last = new Map<string, string>();
   return {
-    isNew(key, text) {
-      const isNew = last.get(key) !== text;
+    levelFor(key, reason, level) {
+      const isNew = last.get(key) !== reason;
       // Written again, so that the oldest comes first.
       last.delete(key);
-      last.set(key, text);
+      last.set(key, reason);
       const [oldest] = last.keys();
       if (last.size > MOST_JOBS && oldest !== undefined) last.delete(oldest);
-      return isNew;
+      return isNew ? level : "debug";
     },
   };
 }

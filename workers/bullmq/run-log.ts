@@ -38,7 +38,7 @@ export function createRunLog(log: Logger, reasons: LoggedReasons): RunLog {
       log.info({ model, ...line.fields, cause, durationMs: tookMs, stagesMs, runId }, line.message);
     },
     waits({ runId, model }, stage, { pauseMs, why }) {
-      const level = reasons.isNew(`${stage} ${runId}`, why) ? "info" : "debug";
+      const level = reasons.levelFor(`${stage} ${runId}`, why, "info");
       log[level]({ model, stage, why, pauseMs, runId }, "run waits");
     },
   };

@@ -56,6 +56,8 @@ export function createFirstStageProcessor<T extends object>(
   );
 }
 
+const ACT_POLL_MS = 2_000;
+
 /** The processor of a stage that takes the result of the previous one, parsed with `schema`. */
 export function createStageProcessor<S extends z.ZodType, T extends object>(
   options: StageProcessorOptions,
@@ -69,9 +71,9 @@ export function createStageProcessor<S extends z.ZodType, T extends object>(
       case "ended":
         return runStage(options, stage, data, { job, token }, () => work(data, child.result, job));
       case "abandoned":
-        // Retried by hand while act is, too, whose result is not there until it has ended again.
+        // Act was retried by hand as well: its result is missing until it completes again.
         if (stage === LAST_STAGE && (await options.chain.isActOpen(String(job.id))))
-          return delay(job, ACT_PAUSE_MS, token);
+          return delay(job, ACT_POLL_MS, token);
         return abandonRun(options, stage, data, job, child);
       default:
         return child satisfies never;
@@ -141,8 +143,6 @@ async function runStage<T extends object>(
   if (stage !== LAST_STAGE) handOver.offer(data.runId, stage, output.result);
   return toStored(output.result);
 }
-
-const ACT_PAUSE_MS = 2_000;
 
 /** No stage takes its result. */
 const LAST_STAGE = STAGES.at(-1);

@@ -52,8 +52,8 @@ export function createTrainingProcessor({
       // Following a training may take days: it must neither run out of attempts nor end because a password was changed. A
       // server that is away has its own log line.
       const why = messageOf(error);
-      const isWorthALine = !isServerAway(error) && reasons.isNew(`training ${job.id}`, why);
-      log[isWorthALine ? "warn" : "debug"](
+      const level = isServerAway(error) ? "debug" : reasons.levelFor(`training ${job.id}`, why, "warn");
+      log[level](
         { model: data.model, why, runId: data.runId },
         "following the training failed; will be retried",
       );

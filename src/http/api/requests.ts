@@ -65,7 +65,7 @@ export async function readRequest(
     const isGone = runId !== undefined && (await last?.getJob(runId)) === undefined;
     const decisionId = isGone ? await database.findDecisionOfRun(runId) : null;
     if (decisionId !== null) return { ...undecided, state: "decided", decisionId };
-    return { ...undecided, state: "waiting", obstacle: await client.findObstacle(jobId) };
+    return { ...undecided, state: "waiting", obstacle: await client.explainWait(jobId) };
   }
 }
 

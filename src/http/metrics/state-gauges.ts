@@ -124,6 +124,6 @@ function defineModelGauges(define: Define) {
 }
 
 function set<Label extends string>(gauge: Gauge<Label>, labels: Record<Label, string>, value: unknown): void {
-  // JSON has no number for the infinite times of Postgres.
-  if (Number.isFinite(value)) gauge.set(labels, value as number);
+  // JSON has no number for the infinite times of Postgres, which arrive as text.
+  if (typeof value === "number" && Number.isFinite(value)) gauge.set(labels, value);
 }

@@ -37,16 +37,7 @@ export function recount(client: Connection, counter: Counter): Promise<void> {
   return change(client, counter, countOnce(counter));
 }
 
-/** From now on, the table has to be counted once more. */
-export async function markLost(client: Connection, { id }: Counter): Promise<void> {
-  await client.query(
-    `INSERT INTO retraining_buffer_counts (counter, rows, is_lost) SELECT $1::bigint, 0, true
-     WHERE NOT EXISTS (SELECT FROM retraining_buffer_counts WHERE counter = $1 AND is_lost)`,
-    [id],
-  );
-}
-
-/** The same for a counter that was just installed: from then on it is in use. */
+/** Recounts a counter that was just installed, and puts it in use. */
 export function fill(client: Connection, counter: Counter): Promise<void> {
   const markFilled = `UPDATE retraining_buffer_counters SET filled_at = now() WHERE id = ${counter.id}`;
   return change(client, counter, [...countOnce(counter), markFilled]);
@@ -58,6 +49,15 @@ function countOnce(counter: Counter): string[] {
 INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest)
 SELECT id, counted.* FROM retraining_buffer_counters, (${selectExact(counter)}) AS counted WHERE id = ${counter.id}`,
   ];
+}
+
+/** Marks a counter as incomplete, so that it is not used until its table is recounted. */
+export async function markLost(client: Connection, { id }: Counter): Promise<void> {
+  await client.query(
+    `INSERT INTO retraining_buffer_counts (counter, rows, is_lost) SELECT $1::bigint, 0, true
+     WHERE NOT EXISTS (SELECT FROM retraining_buffer_counts WHERE counter = $1 AND is_lost)`,
+    [id],
+  );
 }
 
 /** The rows of the table by batch, with times as texts. */

@@ -1,5 +1,4 @@
 import type pg from "pg";
-import type { CounterProblem } from "../../core/counter.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../process/logger.ts";
 import type { ReadCounter } from "../evidence-result.ts";
@@ -17,16 +16,32 @@ export interface UpkeepOptions {
   databaseSchema?: string | undefined;
 }
 
-/** A connection may be lost without a sign. */
+/** A lost connection may go unnoticed. */
 const CONNECT_LIMIT_MS = 15_000;
 const LIMIT_MS = 15 * 60_000;
 
-/**
- * Whether a counter may have missed a change. Once what is wrong is undone, nothing would show that any more, so the counter is
- * marked: it is counted once more then.
- */
-function isBroken(problem: CounterProblem | null): boolean {
-  return problem !== null && problem !== "filling" && problem !== "lost";
+const TASKS = { markLost, recount, fold: foldCounter };
+type Task = keyof typeof TASKS;
+
+/** What a counter needs; null for nothing. */
+function findTask({ problem, entries, isOpen }: ReadCounter): Task | null {
+  switch (problem) {
+    case "filling":
+      return null;
+    case "lost":
+      return "recount";
+    case null:
+      if (isOpen) return "recount";
+      return entries > MOST_ENTRIES ? "fold" : null;
+    case "partitions":
+    case "columns":
+    case "triggers":
+    case "table":
+      // It may have missed a change. Once the cause is undone, nothing else would show that.
+      return "markLost";
+    default:
+      return problem satisfies never;
+  }
 }
 
 /** Keeps counters short and exact, beside the decisions that read them. */
@@ -47,11 +62,7 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
   let busy: pg.Client | null = null;
   let running: Promise<void> | null = null;
 
-  async function maintain({
-    id,
-    problem,
-    isOpen,
-  }: Pick<ReadCounter, "id" | "problem" | "isOpen">): Promise<void> {
+  async function maintain(id: number, task: Task): Promise<void> {
     const client = createClient(databaseUrl, {
       schema: databaseSchema,
       application_name: "retrigger counters",
@@ -61,10 +72,7 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
     busy = client;
     try {
       await client.connect();
-      const counter = await findCounter(client, id);
-      if (isBroken(problem)) await markLost(client, counter);
-      else if (problem === "lost" || isOpen) await recount(client, counter);
-      else await foldCounter(client, counter);
+      await TASKS[task](client, await findCounter(client, id));
     } catch (error) {
       log.warn(
         { err: error, counter: id },
@@ -81,12 +89,11 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
   return {
     see(counter) {
       if (counter === null || running !== null) return;
-      const { id, problem, entries, isOpen } = counter;
-      const needsRecount = isBroken(problem) || problem === "lost" || (problem === null && isOpen);
-      const needsFold = problem === null && entries > MOST_ENTRIES;
-      if ((!needsRecount && !needsFold) || performance.now() < (pausedUntil.get(id) ?? 0)) return;
-      if (needsRecount) pausedUntil.set(id, performance.now() + PAUSE_MS);
-      running = maintain(counter);
+      const { id } = counter;
+      const task = findTask(counter);
+      if (task === null || performance.now() < (pausedUntil.get(id) ?? 0)) return;
+      if (task !== "fold") pausedUntil.set(id, performance.now() + PAUSE_MS);
+      running = maintain(id, task);
     },
     async sweep(counters) {
       for (const { id, problem, entries } of counters) {
@@ -94,7 +101,7 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
         await running;
         // A decision may have begun another one meanwhile; the next pass comes in an hour. A counter that is not sound is folded, too: its
         // triggers go on writing.
-        running ??= maintain({ id, problem: null, isOpen: false });
+        running ??= maintain(id, "fold");
       }
       await running;
     },

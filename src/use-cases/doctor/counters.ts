@@ -1,4 +1,4 @@
-import { describeProblem, remedyOf } from "../../core/counter.ts";
+import { COUNTER_PROBLEMS } from "../../core/counter.ts";
 import { type Finding, ok, warning } from "../../core/finding.ts";
 import { formatCount } from "../../core/format.ts";
 import type { InstalledCounter } from "../../postgres/counters/inspect.ts";
@@ -10,11 +10,10 @@ const MOST_ENTRIES = 100_000;
 export function describeCounter({ name, problem, rows, entries }: InstalledCounter): Finding {
   if (problem === "dropped")
     return warning(`${name} has a counter, but was dropped`, "npx retrigger counters remove");
-  if (problem !== null)
-    return warning(
-      `${name} is counted row by row, because its counter is not sound: ${describeProblem(problem)}`,
-      remedyOf(problem),
-    );
+  if (problem !== null) {
+    const { cause, remedy } = COUNTER_PROBLEMS[problem];
+    return warning(`${name} is counted row by row, because its counter is not sound: ${cause}`, remedy);
+  }
   if (entries > MOST_ENTRIES)
     return warning(
       `the counter of ${name} has ${formatCount(entries)} changes that were not folded`,

@@ -11,7 +11,7 @@ import { readQueueAges } from "../../redis/queue-ages.ts";
 import type { RedisConnection } from "../../redis/target.ts";
 import { boardOf } from "../../outgoing/page-links.ts";
 
-/** So many of the failed jobs of a queue are shown, of so many that are looked at. */
+/** How many failed jobs of a queue are shown, and how many are read. */
 const SHOWN_JOBS = 3;
 const READ_JOBS = 100;
 
@@ -38,7 +38,7 @@ export async function diagnoseJobs(
   const found = await Promise.all(
     queues.map(async (queue) => {
       const state = await readQueue(queue, 1000 * (ages.get(queue.name as QueueName) ?? 0));
-      return { ...state, failed: await rejectRecovered(state, database) };
+      return { ...state, failed: await dropRecovered(state, database) };
     }),
   );
   return [
@@ -73,8 +73,8 @@ async function readQueue(queue: Queue, waitMs: number): Promise<QueueState> {
   return { name: queue.name, isPaused, waitMs, failedCount, failed: failed.filter(Boolean) };
 }
 
-/** Leaves out the failed stages of models that were decided about since. */
-async function rejectRecovered(
+/** Drops failed stages of models with a later decision. */
+async function dropRecovered(
   { name, failed }: QueueState,
   database: Pick<Database, "readLatestDecision">,
 ): Promise<Job[]> {

@@ -56,25 +56,28 @@ function describeServices(
   ];
 }
 
-function describeDifference(own: SettingsFingerprint, { service, since, print }: Description): Finding[] {
+function describeDifference(
+  own: SettingsFingerprint,
+  { service, since, fingerprint }: Description,
+): Finding[] {
   const models = Object.keys(own.models).filter(
-    (model) => print.models[model] !== undefined && print.models[model] !== own.models[model],
+    (model) => fingerprint.models[model] !== undefined && fingerprint.models[model] !== own.models[model],
   );
   const names = [
-    ...(own.database !== null && print.database !== null && own.database !== print.database
+    ...(own.database !== null && fingerprint.database !== null && own.database !== fingerprint.database
       ? ["DATABASE_URL (another database)"]
       : []),
-    ...listDiffering(own.variables, print.variables).filter(
+    ...listDiffering(own.variables, fingerprint.variables).filter(
       (variable) => models.length > 0 || !concernsModels(variable),
     ),
-    ...new Set(listDiffering(own.secrets, print.secrets).map(variableOf)),
+    ...new Set(listDiffering(own.secrets, fingerprint.secrets).map(variableOf)),
   ];
   if (names.length + models.length === 0) return [];
   const what = [...names, ...(models.length === 0 ? [] : [describeModels(models)])].join(", ");
   return [
     warning(
       `${service} has run with other settings since ${formatInstant(since)}: ${what}`,
-      names.length === 0 ? "npx retrigger config reload" : "Restart it with the settings that are meant",
+      names.length === 0 ? "npx retrigger config reload" : "Restart it with the intended settings",
     ),
   ];
 }
@@ -89,7 +92,7 @@ function describeUnserved(
   if (workers.length === 0 || silent > 0) return [];
   const text = "no running service has this model";
   return Object.keys(own.models)
-    .filter((model) => workers.every(({ print }) => print.models[model] === undefined))
+    .filter((model) => workers.every(({ fingerprint }) => fingerprint.models[model] === undefined))
     .map((model) => about(model, warning(text, "npx retrigger config reload, or restart the service")));
 }
 

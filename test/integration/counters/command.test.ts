@@ -77,7 +77,7 @@ describe("npx retrigger counters", () => {
   it("installs a counter, which report and doctor show, and verifies it", async () => {
     await retrigger(["counters", "install"]);
     expect((await retrigger(["counters", "install"])).stdout).toBe(
-      "✅ ratings_buffer: counted once more, 2,000 rows\n",
+      "✅ ratings_buffer: recounted, 2,000 rows\n",
     );
     await addRatings(world, 10, "b3");
     const { stdout } = await retrigger(["counters", "status"]);
@@ -114,7 +114,7 @@ describe("npx retrigger counters", () => {
     expect(await retrigger(["decide", "--dry-run"])).toMatchObject({ code: 0, stderr: "" });
     expect((await retrigger(["decide", "--dry-run"])).stdout).toContain("the table's counter is not sound");
     expect((await retrigger(["counters", "install"])).stdout).toBe(
-      "✅ ratings_buffer: installed again, 2,010 rows\n",
+      "✅ ratings_buffer: reinstalled, 2,010 rows\n",
     );
     expect((await retrigger(["counters", "verify"])).code).toBe(0);
   });
