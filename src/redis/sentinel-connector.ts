@@ -15,6 +15,7 @@ export class LastingSentinelConnector extends SentinelConnector {
   ): ReturnType<SentinelConnector["connect"]> {
     const detector = this["failoverDetector"] as { cleanup(): void } | null;
     detector?.cleanup();
+    this["failoverDetector"] = null;
     return super.connect(...args);
   }
 }
