@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { Redis } from "ioredis";
 import type { Client } from "pg";
 import type { RunningContender } from "./contender.ts";
+import { type CpuTimes, readCpuTimes } from "./cpu.ts";
 
 /** What was measured of one contender, one value for each round. */
 export interface Measures {
@@ -11,6 +12,8 @@ export interface Measures {
   /** Commands to Redis and round trips to Postgres of one decision. */
   redisCommands: number[];
   transactions: number[];
+  /** Milliseconds of CPU of one decision in the burst. */
+  cpuMs: Readonly<Record<keyof CpuTimes, number[]>>;
 }
 
 export const createMeasures = (): Measures => ({
@@ -19,6 +22,7 @@ export const createMeasures = (): Measures => ({
   perSecond: [],
   redisCommands: [],
   transactions: [],
+  cpuMs: { worker: [], redis: [], postgres: [] },
 });
 
 /** Decisions one after the other. Returns how long each took, in milliseconds. */
@@ -36,16 +40,20 @@ export async function runOneByOne({ ended, put }: RunningContender, count: numbe
 
 /** Decisions about as many models, all requested at once. */
 export async function runAtOnce(
-  { ended, put }: RunningContender,
+  { child, ended, put }: RunningContender,
   count: number,
   { redis, database, measures }: { redis: Redis; database: Client; measures: Measures },
 ): Promise<void> {
   const [commands, transactions] = [await countCommands(redis), await countTransactions(database)];
+  const before = await readCpuTimes(child.pid, redis, database);
   const startedAt = performance.now();
   const end = ended(count);
   await Promise.all(Array.from({ length: count }, (_, index) => put(`m${index}`)));
   await end;
   measures.perSecond.push((count / (performance.now() - startedAt)) * 1000);
+  const after = await readCpuTimes(child.pid, redis, database);
+  for (const part of ["worker", "redis", "postgres"] as const)
+    measures.cpuMs[part].push((1000 * (after[part] - before[part])) / count);
   measures.redisCommands.push(((await countCommands(redis)) - commands) / count);
   measures.transactions.push(((await countTransactions(database)) - transactions) / count);
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
 import { DECISION, FAR, FLOOR, NODE, PEERS } from "./contender.ts";
+import type { CpuTimes } from "./cpu.ts";
 import { type Measures, pairedRatio, quantile } from "./measure.ts";
 
 /** What the bench found; docs/performance.json is one. */
@@ -21,6 +22,8 @@ export interface ContenderResult {
   firstMs: number;
   /** Resident memory after the rounds and a rest of 20 s. */
   rssMb: number;
+  /** Of one decision in the burst. */
+  cpuMs: Record<keyof CpuTimes, number>;
 }
 
 export interface Measured {
@@ -99,6 +102,11 @@ function summarize({ measures, firstMs, rssMb }: Measured): ContenderResult {
     postgresTrips: median(measures.transactions),
     firstMs: Math.round(firstMs),
     rssMb: Math.round(rssMb),
+    cpuMs: {
+      worker: median(measures.cpuMs.worker),
+      redis: median(measures.cpuMs.redis),
+      postgres: median(measures.cpuMs.postgres),
+    },
   };
 }
 
@@ -115,7 +123,15 @@ export function renderResult({ machine, versions, rounds, contenders, ratios }: 
     "",
     "| program | p50 ms | p99 ms | per second | Redis commands | Postgres trips | first ms | RSS MB |",
     "| --- | --: | --: | --: | --: | --: | --: | --: |",
-    ...Object.entries(contenders).map(([name, own]) => cells([name, ...Object.values(own).map(orDash)])),
+    ...Object.entries(contenders).map(([name, { cpuMs: _, ...own }]) =>
+      cells([name, ...Object.values(own).map(orDash)]),
+    ),
+    "",
+    "| CPU ms per decision in a burst | worker | Redis | Postgres |",
+    "| --- | --: | --: | --: |",
+    ...Object.entries(contenders)
+      .filter(([name]) => name !== FAR)
+      .map(([name, { cpuMs }]) => cells([name, cpuMs.worker, cpuMs.redis, cpuMs.postgres])),
     "",
     "| figure | found | target | |",
     "| --- | --: | --: | --- |",
