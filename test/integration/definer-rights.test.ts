@@ -60,6 +60,41 @@ it("no function with the rights of its owner runs what a writer of ours put in i
   await dropRole(role);
 });
 
+it("nor what somebody put into the schema of ours", async () => {
+  const role = await createRole("neighbour");
+  await world.sql(
+    `GRANT CREATE ON SCHEMA public TO ${role}; GRANT SELECT ON retraining_buffer_counters TO ${role}`,
+  );
+  const client = new pg.Client(world.config.databaseUrl);
+  await client.connect();
+  try {
+    await client.query(`SET ROLE ${role};
+      CREATE FUNCTION public.unnest(a TEXT[]) RETURNS SETOF TEXT LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'ran as %', current_user; END $$;
+      CREATE FUNCTION public.get(a JSONB, b JSONB) RETURNS JSONB LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'ran as %', current_user; END $$;
+      CREATE OPERATOR public.-> (LEFTARG = JSONB, RIGHTARG = JSONB, FUNCTION = public.get)`);
+    await world.sql(
+      "INSERT INTO retraining_decisions (decision, reason, reason_codes) VALUES ('no_action', 'cooldown', ARRAY['neighbour'])",
+    );
+    await world.sql(
+      "INSERT INTO retraining_buffer_counters (table_oid, table_name, shape, filled_at) VALUES (1, 'gone', '{}', now())",
+    );
+    expect(
+      await world.sql(
+        "SELECT retrigger_counter_problem(counter) AS problem FROM retraining_buffer_counters AS counter",
+      ),
+    ).toEqual([{ problem: "partitions" }]);
+    expect(await world.sql("SELECT FROM retraining_decision_reasons WHERE code = 'neighbour'")).toHaveLength(
+      1,
+    );
+  } finally {
+    await world.sql("DELETE FROM retraining_buffer_counters");
+    await client.end();
+    await dropRole(role);
+  }
+});
+
 it("nobody else attaches or calls a function with the rights of its owner", async () => {
   const role = await createRole("stranger");
   const functions = await world.sql<{ name: string }>(

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { afterEach, describe, expect, it } from "vitest";
 import { createDatabase } from "../../src/postgres/database.ts";
 import { OWN_TABLES } from "../../src/postgres/own-tables.ts";
@@ -34,10 +35,10 @@ describe("RETRIGGER_SCHEMA", () => {
        JOIN pg_namespace ON pg_namespace.oid = pronamespace WHERE nspname = $1 AND prosrc ~ 'retraining_' ORDER BY 1`,
       [SCHEMA],
     );
-    // Those that look up nothing outside pg_catalog name the schema.
+    // Those that look up nothing outside pg_catalog name the schema with each table.
     const isAtHome = ({ path, body }: (typeof functions)[number]): boolean =>
       path === "search_path=pg_catalog, pg_temp"
-        ? body.includes(`'"${SCHEMA}"'`)
+        ? body.includes(`"${SCHEMA}"`) && !/(?<![.\w])retraining_\w+/.test(body)
         : path === `search_path="${SCHEMA}", pg_temp`;
     expect(functions.filter((each) => !isAtHome(each))).toEqual([]);
     expect(functions.length).toBeGreaterThan(3);
@@ -87,5 +88,35 @@ describe("RETRIGGER_SCHEMA", () => {
         measured: { rows: { count: 0 } },
       },
     ]);
+  });
+});
+
+describe("without RETRIGGER_SCHEMA", () => {
+  it("the search path may lead to a schema with any name", async () => {
+    world = await createWorld({ isEmpty: true });
+    const schema = `My "films" $$ it's`;
+    const name = new URL(world.config.databaseUrl).pathname.slice(1);
+    await world.sql(`CREATE SCHEMA ${pg.escapeIdentifier(schema)};
+      ALTER DATABASE ${name} SET search_path = ${pg.escapeIdentifier(schema)}, public`);
+    await migrate();
+    const functions = await world.sql<{ body: string; home: string }>(
+      `SELECT prosrc AS body, pronamespace::regnamespace::text AS home FROM pg_proc WHERE proname LIKE 'retrigger%'`,
+    );
+    expect(new Set(functions.map(({ home }) => home))).toEqual(new Set([pg.escapeIdentifier(schema)]));
+    expect(functions.filter(({ body }) => body.includes("__schema__"))).toEqual([]);
+    await world.sql(`SET search_path = ${pg.escapeIdentifier(schema)};
+      INSERT INTO retraining_decisions (decision, reason, reason_codes) VALUES ('no_action', 'cooldown', ARRAY['cooldown']);
+      INSERT INTO retraining_buffer_counters (table_oid, table_name, shape, filled_at) VALUES (1, 'gone', '{}', now());
+      SELECT retrigger_counter_problem(counter) FROM retraining_buffer_counters AS counter`);
+  });
+
+  it("a function that somebody else left there is not taken for ours", async () => {
+    world = await createWorld({ isEmpty: true });
+    await world.sql(
+      "CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql AS 'SELECT'",
+    );
+    await expect(migrate()).rejects.toThrow(
+      /"retrigger_lock_counter" already exists .*Nothing was changed. Retrigger did not create/,
+    );
   });
 });

@@ -38,25 +38,40 @@ export async function findCountable(
   client: Pick<pg.ClientBase, "query">,
   buffer: BufferTable,
 ): Promise<CountableTable | string> {
-  const { batch, time } = buffer.columns;
-  const uncountable = findUncountable(buffer);
-  if (uncountable !== null) return uncountable;
+  return findUncountable(buffer) ?? inspect(client, buffer.table, buffer.columns);
+}
+
+/** @throws PermanentError if the table is no longer what it was. Call it under the table's lock: what it was may be long ago. */
+export async function requireUnchanged(
+  client: Pick<pg.ClientBase, "query">,
+  expected: CountableTable,
+): Promise<void> {
+  const found = await inspect(client, expected.name, expected.columns);
+  if (JSON.stringify(found) === JSON.stringify(expected)) return;
+  const why = typeof found === "string" ? found : "it is another one, or has other partitions";
+  throw new PermanentError(
+    "TABLE_CHANGED",
+    `${expected.name} changed while Retrigger waited for it: ${why}. Nothing was installed. If that was meant, run it again`,
+  );
+}
+
+async function inspect(
+  client: Pick<pg.ClientBase, "query">,
+  name: string,
+  columns: BufferTable["columns"],
+): Promise<CountableTable | string> {
+  const { batch, time } = columns;
   const { rows } = await client.query<InspectedRow>(INSPECT, [
-    quoteForCatalog(buffer.table),
+    quoteForCatalog(name),
     batch?.name ?? null,
+    batch?.type ?? null,
     time?.name ?? null,
+    time?.type ?? null,
   ]);
   const [row] = rows;
   if (!row) return "it does not exist";
-  return (
-    describeKind(row) ?? {
-      name: buffer.table,
-      oid: row.oid,
-      table: row.table,
-      partitions: row.partitions,
-      columns: buffer.columns,
-    }
-  );
+  const { oid, table, partitions } = row;
+  return describeKind(row) ?? { name, oid, table, partitions, columns };
 }
 
 interface InspectedRow {
@@ -65,10 +80,17 @@ interface InspectedRow {
   kind: string;
   partitions: string[];
   isCollationOther: boolean | null;
+  hasColumns: boolean;
   shape: { kinds: string[]; hasParent: boolean; isSubscribed: boolean };
 }
 
-function describeKind({ kind, partitions, shape, isCollationOther }: InspectedRow): string | null {
+function describeKind({
+  kind,
+  partitions,
+  shape,
+  isCollationOther,
+  hasColumns,
+}: InspectedRow): string | null {
   const { kinds, hasParent, isSubscribed } = shape;
   if (kind === "v" || kind === "m") return "it is a view: a counter belongs to a table";
   if (kind === "f" || kinds.some((each) => each.startsWith("f")))
@@ -79,20 +101,25 @@ function describeKind({ kind, partitions, shape, isCollationOther }: InspectedRo
     return "it is unlogged or temporary, so that a crash empties it unseen";
   if (kinds.some((each) => each.endsWith("t"))) return "it has row-level security";
   if (isSubscribed) return "logical replication writes it, for which no statement triggers run";
+  if (!hasColumns) return "its column with the batch or with the time was altered";
   if (isCollationOther === true) return "its column with the batch has a collation of its own";
   return null;
 }
 
 const INSPECT = `
 SELECT table_.oid::int8::float8 AS oid, format('%I.%I', nspname, relname) AS table, relkind::text AS kind,
-  ARRAY(SELECT format('%I.%I', part.relnamespace::regnamespace::text, part.relname)
+  ARRAY(SELECT format('%I.%I', home.nspname, part.relname)
     FROM jsonb_array_elements_text(shape -> 'partitions') AS listed (id) JOIN pg_class AS part ON part.oid = id::oid
+    JOIN pg_namespace AS home ON home.oid = part.relnamespace
     WHERE part.oid <> table_.oid ORDER BY part.oid) AS partitions,
   (SELECT attcollation NOT IN (0, 100) FROM pg_attribute WHERE attrelid = table_.oid AND attname = $2 AND NOT attisdropped)
     AS "isCollationOther",
+  NOT EXISTS (SELECT FROM (VALUES ($2, $3), ($4, $5)) AS expected (name, type) WHERE name IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = table_.oid AND attname = name AND NOT attisdropped AND atttypid = type::regtype))
+    AS "hasColumns",
   shape
 FROM pg_class AS table_ JOIN pg_namespace ON pg_namespace.oid = relnamespace,
-  LATERAL retrigger_counter_shape(table_.oid, 0, $2, $3) AS shape
+  LATERAL retrigger_counter_shape(table_.oid, 0, $2, $4) AS shape
 WHERE table_.oid = to_regclass($1)`;
 
 /** The counters there are. */

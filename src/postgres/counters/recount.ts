@@ -45,10 +45,24 @@ export function fill(client: Connection, counter: Counter): Promise<void> {
 
 function countOnce(counter: Counter): string[] {
   return [
+    requireShape(counter),
     `WITH gone AS (DELETE FROM retraining_buffer_counts WHERE counter = ${counter.id})
 INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest)
 SELECT id, counted.* FROM retraining_buffer_counters, (${selectExact(counter)}) AS counted WHERE id = ${counter.id}`,
   ];
+}
+
+/**
+ * Fails if the table is not the one that was judged when the counter was installed: a column of another type, or row-level security,
+ * may bring functions of the table's owner, which would run with the rights of this session. Run it once the table is locked.
+ */
+export function requireShape({ id }: Counter): string {
+  return `DO $$ BEGIN
+  IF EXISTS (SELECT FROM retraining_buffer_counters WHERE id = ${id}
+      AND retrigger_counter_shape(table_oid, id, batch_column, time_column) IS DISTINCT FROM shape) THEN
+    RAISE EXCEPTION 'the table was altered since its counter was installed';
+  END IF;
+END $$`;
 }
 
 /** Marks a counter as incomplete, so that it is not used until its table is recounted. */

@@ -11,6 +11,7 @@ import {
   findCounter,
   type InstalledCounter,
   listCounters,
+  requireUnchanged,
 } from "./inspect.ts";
 import { fill, recount } from "./recount.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -66,6 +67,7 @@ export function createCounterStore({ pool, databaseUrl, databaseSchema, upkeep }
       withClient(async (client) => {
         const { name, batch, time } = { name: table.name, ...table.columns };
         const id = await withLockedTable(client, table, "SHARE ROW EXCLUSIVE", onWait, async () => {
+          await requireUnchanged(client, table);
           const { rows } = await client.query<{ id: number }>(INSERT, [
             table.oid,
             name,

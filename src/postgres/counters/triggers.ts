@@ -29,5 +29,5 @@ export function createTriggers(counter: number, { table, partitions }: Countable
 export const SELECT_REMOVALS = `
 SELECT format('DROP TRIGGER %I ON %I.%I', tgname, nspname, relname) AS text, format('%I.%I', nspname, relname) AS table
 FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
-WHERE tgname LIKE 'retrigger\\_counter\\_' || $1 || '\\_%'
+WHERE tgfoid = to_regprocedure('retrigger_count_' || $1 || '()')
 ORDER BY EXISTS (SELECT FROM pg_inherits WHERE inhrelid = tgrelid), tgrelid`;

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { selectSums } from "./counted-sql.ts";
-import { type Counter, selectExact, TEXTS_OF_TIMES } from "./recount.ts";
+import { type Counter, requireShape, selectExact, TEXTS_OF_TIMES } from "./recount.ts";
 
 /** A batch whose rows are not what the counter says. */
 export interface Difference {
@@ -19,8 +19,11 @@ export async function compareCounts(
   client: Pick<pg.ClientBase, "query">,
   counter: Counter,
 ): Promise<Difference[]> {
-  await client.query(`BEGIN; SET LOCAL statement_timeout = 0; ${TEXTS_OF_TIMES}`);
+  await client.query("BEGIN");
   try {
+    await client.query(
+      `SET LOCAL statement_timeout = 0; ${TEXTS_OF_TIMES}; LOCK TABLE ${counter.table} IN ACCESS SHARE MODE; ${requireShape(counter)}`,
+    );
     const { rows } = await client.query<Difference>(compare(counter));
     return rows;
   } finally {

@@ -39,7 +39,7 @@ CREATE INDEX retraining_buffer_counts_counter ON retraining_buffer_counts (count
 CREATE INDEX retraining_buffer_counts_lost ON retraining_buffer_counts (counter) WHERE is_lost;
 
 -- The lock under which counts are taken out of the table: one session at a time does so.
-CREATE OR REPLACE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('retrigger counter ' || counter, 0))
 $$;
 
@@ -48,7 +48,7 @@ $$;
 -- not fail, or the user's statement would: what it cannot count it marks as lost. No exception is caught, because that would take a
 -- subtransaction per statement. No function or operator is looked up outside pg_catalog: somebody who may create one elsewhere, with
 -- parameters that fit better, would have it run with our rights. So our own names carry their schema, which replaces __schema__ below.
-CREATE OR REPLACE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
+CREATE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
     is_partitioned BOOLEAN, installer TEXT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $define$
 DECLARE
     schema_ CONSTANT TEXT := '__schema__';
@@ -85,11 +85,12 @@ BEGIN
         FROM ' || added || ' FULL JOIN ' || removed || '
             ON COALESCE(added.batch, '''') = COALESCE(removed.batch, '''') AND (added.batch IS NULL) = (removed.batch IS NULL)
         WHERE (added.rows, added.earliest, added.latest) IS DISTINCT FROM (removed.rows, removed.earliest, removed.latest);
-    ELSIF ' || (NOT is_partitioned)::text || ' AND current_setting(''transaction_isolation'') IN (''read committed'', ''read uncommitted'') THEN
-        PERFORM ' || schema_ || '.retrigger_lock_counter(' || counter || '::bigint);
+    ELSIF ' || (NOT is_partitioned)::text || ' AND current_setting(''transaction_isolation'') IN (''read committed'', ''read uncommitted'')
+        AND pg_try_advisory_xact_lock(hashtextextended(''retrigger counter ' || counter || ''', 0)) THEN
         DELETE FROM ' || counts || ' WHERE counter = ' || counter || ';
     ELSE
-        -- A snapshot from before the TRUNCATE does not show every row that it removes; nor is it known what a partition had.
+        -- A snapshot from before the TRUNCATE does not show every row that it removes; nor is it known what a partition had. Nor may a
+        -- session that keeps the lock for long make the TRUNCATE wait.
         ' || lost || '
     END IF;
     RETURN NULL;
@@ -110,7 +111,7 @@ BEGIN
 END $define$;
 
 -- Drops it, and whatever triggers still use it.
-CREATE OR REPLACE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     EXECUTE 'DROP FUNCTION IF EXISTS __schema__.retrigger_count_' || counter || '() CASCADE';
@@ -119,7 +120,7 @@ END $$;
 -- What has to stay the same for the counts to be right: the table with its partitions, its columns and our triggers. Anything that
 -- changes one of them changes the xmin of its row in the catalog, too. To attach the table to a parent changes all of its columns; if
 -- neither of ours exists, the first one shows it.
-CREATE OR REPLACE FUNCTION retrigger_counter_shape(table_ OID, counter BIGINT, batch TEXT, time_ TEXT) RETURNS JSONB
+CREATE FUNCTION retrigger_counter_shape(table_ OID, counter BIGINT, batch TEXT, time_ TEXT) RETURNS JSONB
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     tree OID[];
@@ -136,19 +137,20 @@ BEGIN
             WHERE attrelid = ANY (tree) AND NOT attisdropped AND (attname IN (batch, time_) OR batch IS NULL AND time_ IS NULL
                 AND attnum = (SELECT min(attnum) FROM pg_attribute WHERE attrelid = table_ AND attnum > 0 AND NOT attisdropped))),
         'triggers', (SELECT jsonb_agg(concat_ws(' ', tgrelid, oid, tgenabled, xmin) ORDER BY oid) FROM pg_trigger
-            WHERE tgrelid = ANY (tree) AND tgname LIKE 'retrigger\_counter\_' || counter || '\_%'));
+            WHERE tgrelid = ANY (tree) AND tgfoid = to_regprocedure('__schema__.retrigger_count_' || counter || '()')));
 END $$;
 
 -- Why a counter must not be used now; NULL if it may.
-CREATE OR REPLACE FUNCTION retrigger_counter_problem(counter retraining_buffer_counters) RETURNS TEXT LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+CREATE FUNCTION retrigger_counter_problem(counter retraining_buffer_counters) RETURNS TEXT LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     shape JSONB;
 BEGIN
     IF counter.filled_at IS NULL THEN RETURN 'filling'; END IF;
-    shape := retrigger_counter_shape(counter.table_oid, counter.id, counter.batch_column, counter.time_column);
+    shape := __schema__.retrigger_counter_shape(counter.table_oid, counter.id, counter.batch_column, counter.time_column);
     RETURN CASE
         WHEN shape = counter.shape THEN
-            CASE WHEN EXISTS (SELECT FROM retraining_buffer_counts AS counts WHERE counts.counter = counter.id AND is_lost)
+            CASE WHEN EXISTS (SELECT FROM __schema__.retraining_buffer_counts AS counts WHERE counts.counter = counter.id AND is_lost)
                 THEN 'lost' END
         WHEN shape -> 'partitions' IS DISTINCT FROM counter.shape -> 'partitions' THEN 'partitions'
         WHEN shape -> 'columns' IS DISTINCT FROM counter.shape -> 'columns' THEN 'columns'
@@ -160,13 +162,14 @@ END $$;
 REVOKE ALL ON FUNCTION retrigger_define_counter(BIGINT, TEXT, REGTYPE, TEXT, REGTYPE, BOOLEAN, TEXT), retrigger_drop_counter(BIGINT) FROM PUBLIC;
 DO $$
 DECLARE
-    own OID;
+    schema_ CONSTANT TEXT := quote_ident(current_schema());
+    own REGPROCEDURE;
 BEGIN
-    FOR own IN SELECT oid FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
-            AND proname IN ('retrigger_define_counter', 'retrigger_drop_counter') LOOP
-        EXECUTE replace(pg_get_functiondef(own), '__schema__', replace(quote_ident(current_schema()), '''', ''''''));
+    -- Within a literal.
+    FOREACH own IN ARRAY '{"retrigger_define_counter(bigint,text,regtype,text,regtype,boolean,text)",retrigger_drop_counter(bigint),"retrigger_counter_shape(oid,bigint,text,text)"}'::REGPROCEDURE[] LOOP
+        EXECUTE replace(pg_get_functiondef(own), '__schema__', replace(schema_, '''', ''''''));
     END LOOP;
-    EXECUTE format('ALTER FUNCTION retrigger_counter_problem SET search_path = %I, pg_temp', current_schema());
+    EXECUTE replace(pg_get_functiondef('retrigger_counter_problem(retraining_buffer_counters)'::REGPROCEDURE), '__schema__', schema_);
 END $$;
 
 -- Down Migration
