@@ -5,8 +5,8 @@ import { createFailoverClient, type Host } from "./failover.ts";
 /** The hosts of a connection string, in its order. Settings keep several of them in the parameters `host` and `port`. */
 export function listHosts(databaseUrl: string): Host[] {
   const url = new URL(databaseUrl);
-  const hosts = (url.searchParams.get("host") ?? url.hostname.replace(/^\[(.*)\]$/, "$1")).split(",");
-  const ports = (url.searchParams.get("port") ?? url.port).split(",");
+  const hosts = (url.searchParams.get("host") || url.hostname.replace(/^\[(.*)\]$/, "$1")).split(",");
+  const ports = (url.searchParams.get("port") || url.port).split(",");
   return hosts.map((host, index) => ({
     host: decodeURIComponent(host) || "localhost",
     port: (ports.length === 1 ? ports[0] : ports[index]) || "5432",

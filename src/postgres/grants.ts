@@ -2,7 +2,7 @@ import pg from "pg";
 import { PermanentError } from "../core/errors.ts";
 import { databaseAddress } from "./explain-error.ts";
 import { ownSchemaOf } from "./own-schema.ts";
-import { OWN_NAME, OWN_TABLES } from "./own-tables.ts";
+import { OWN_NAME, OWN_TABLES, SERVICE_FUNCTIONS } from "./own-tables.ts";
 
 /** What the role of a pool may not do with our tables. */
 export interface MissingGrants {
@@ -11,7 +11,7 @@ export interface MissingGrants {
 }
 
 export interface MissingGrant {
-  /** "retrigger.retraining_decisions", or the name of a schema or sequence. */
+  /** "retrigger.retraining_decisions", or the name of a schema, sequence or function. */
   object: string;
   rights: readonly string[];
   /** The statement that grants them. */
@@ -23,6 +23,7 @@ export async function findMissingGrants(pool: pg.Pool): Promise<MissingGrants> {
   const { rows } = await pool.query<FoundObject>(FIND_MISSING, [
     JSON.stringify(OWN_TABLES),
     ownSchemaOf(pool),
+    SERVICE_FUNCTIONS,
   ]);
   const role = rows[0]?.role ?? "";
   const grants = rows.flatMap(({ kind, schema, name, missing }): MissingGrant[] => {
@@ -38,13 +39,13 @@ export async function findMissingGrants(pool: pg.Pool): Promise<MissingGrants> {
 
 interface FoundObject {
   role: string;
-  kind: "SCHEMA" | "TABLE" | "SEQUENCE" | null;
+  kind: "SCHEMA" | "TABLE" | "SEQUENCE" | "FUNCTION" | null;
   schema: string | null;
   name: string | null;
   missing: string[] | null;
 }
 
-/** Without the right to use a schema, `to_regclass` fails, so the catalog is read. $1 the rights by table, $2 our schema or NULL. */
+/** Without the right to use a schema, `to_regclass` fails, so the catalog is read. $1 the rights by table, $2 our schema or NULL, $3 functions. */
 const FIND_MISSING = `
 WITH tables AS (
   SELECT table_.oid, nspname, namespace.oid AS namespace, relname, rights
@@ -68,6 +69,10 @@ WITH tables AS (
   JOIN pg_class AS sequence ON sequence.oid = refobjid AND relkind = 'S'
   JOIN pg_namespace AS space ON space.oid = sequence.relnamespace
   WHERE tables.relname = 'retraining_decisions'
+  UNION ALL
+  SELECT 4, 'FUNCTION', nspname, proname, ARRAY['EXECUTE'] FROM pg_proc AS own JOIN pg_namespace AS space ON space.oid = pronamespace
+  WHERE proname = ANY ($3) AND CASE WHEN $2::text IS NULL THEN pg_function_is_visible(own.oid) ELSE nspname = $2::text END
+    AND NOT has_function_privilege(own.oid, 'EXECUTE')
 )
 SELECT current_user::text AS role, kind, nspname AS schema, name, rights AS missing
 FROM (SELECT 1) AS always LEFT JOIN missing ON cardinality(rights) > 0 ORDER BY position, name`;
@@ -96,6 +101,7 @@ function findRemedy(message: string, { role, grants }: MissingGrants): string {
   if (isOurs)
     return "The service does not need this right: use the owner's role, or one for prune (docs/operations.md#roles)";
   const [object, grantee] = [name, role].map((part) => pg.escapeIdentifier(part));
+  if (kind === "function") return `Run as its owner: GRANT EXECUTE ON FUNCTION ${object} TO ${grantee};`;
   if (kind === "schema") return `Run as its owner: GRANT USAGE ON SCHEMA ${object} TO ${grantee};`;
   return `Run as its owner: GRANT SELECT ON ${object} TO ${grantee};`;
 }

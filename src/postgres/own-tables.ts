@@ -33,13 +33,18 @@ export const OWN_TABLES = {
   retrigger_migrations: READ,
 } as const satisfies Record<string, readonly TableRight[]>;
 
-/** Our functions that statements of ours call. */
-export const OWN_FUNCTIONS = [
+/** Our functions that the service calls. */
+export const SERVICE_FUNCTIONS = [
   "retrigger_counter_problem",
   "retrigger_counter_shape",
+  "retrigger_lock_counter",
+] as const;
+
+/** Our functions that statements of ours call. */
+export const OWN_FUNCTIONS = [
+  ...SERVICE_FUNCTIONS,
   "retrigger_define_counter",
   "retrigger_drop_counter",
-  "retrigger_lock_counter",
 ] as const;
 
 /** One of our tables, as Postgres names it in messages. */

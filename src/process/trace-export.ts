@@ -14,6 +14,7 @@ import { BullMQOtel } from "bullmq-otel";
 import { messageOf } from "../core/errors.ts";
 import { isSettledWithin } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
+import { createRedactor } from "./redact.ts";
 
 /** A collector that is away must not delay the end of the process. */
 const STOP_LIMIT_MS = 2_000;
@@ -64,14 +65,36 @@ function createExporter(log: Logger): SpanExporter | null {
   }
 }
 
+/** What the exporter sends with each request, such as a token, by variable. */
+function collectSecretHeaders(): Map<string, string> {
+  const secrets = new Map<string, string>();
+  for (const variable of ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"])
+    for (const header of (process.env[variable] ?? "").split(",")) {
+      const value = decodeLeniently(header.slice(header.indexOf("=") + 1).trim());
+      // "Bearer token"
+      for (const part of [value, ...value.split(" ").slice(1)])
+        secrets.set(secrets.has(variable) ? `${variable} (${secrets.size})` : variable, part);
+    }
+  return secrets;
+}
+
+function decodeLeniently(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** Failures of the export are no reason to log more than once, and never a reason to fail. */
 function logFirstFailure(log: Logger): void {
+  const redact = createRedactor(collectSecretHeaders());
   let isLogged = false;
   setGlobalErrorHandler((error) => {
     if (isLogged) return;
     isLogged = true;
     log.warn(
-      { err: typeof error === "string" ? error : messageOf(error) },
+      { err: redact(typeof error === "string" ? error : messageOf(error)) },
       "traces could not be delivered, and some are lost: see OTEL_EXPORTER_OTLP_ENDPOINT. Logged once",
     );
   });

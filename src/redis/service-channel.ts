@@ -4,10 +4,12 @@ import { z } from "zod";
 import { parseJson } from "../core/parse.ts";
 import { isCluster, type RedisConnection } from "./target.ts";
 
+/** Which process a service is: its role, machine and process id. Whoever may write to Redis could send lines of their own. */
+const ServiceName = z.string().regex(/^\P{Cc}*$/u);
+
 /** What a service says about a reload of its settings. */
 export const ReloadReply = z.object({
-  /** Which process it is: its role, machine and process id. */
-  service: z.string(),
+  service: ServiceName,
   outcome: z.enum(["applied", "refused"]),
   /** What was applied, or every fault. */
   lines: z.array(z.string()),
@@ -26,7 +28,7 @@ export type SettingsFingerprint = z.infer<typeof SettingsFingerprint>;
 
 /** Which settings a service runs with. */
 export const Description = z.object({
-  service: z.string(),
+  service: ServiceName,
   /** Whether it takes jobs. */
   hasWorkers: z.boolean(),
   /** When it read its settings. */

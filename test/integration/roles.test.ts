@@ -33,7 +33,9 @@ beforeEach(async () => {
   // What every role has by default is not needed either.
   await world.sql(`REVOKE TEMPORARY ON DATABASE test${suffix} FROM PUBLIC`);
   await world.sql(
-    named(FOR_SUPERUSER) + ROLES.map((role) => `ALTER ROLE ${role}${suffix} PASSWORD '${role}';`).join("\n"),
+    named(
+      `${FOR_SUPERUSER} ALTER DEFAULT PRIVILEGES FOR ROLE retrigger_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;`,
+    ) + ROLES.map((role) => `ALTER ROLE ${role}${suffix} PASSWORD '${role}';`).join("\n"),
   );
 });
 afterEach(async () => {

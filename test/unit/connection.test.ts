@@ -82,6 +82,7 @@ describe("several hosts", () => {
     ["postgres://[::1]:5,b/db", "::1:5,b:5432/db"],
     ["postgres://u@a/db?host=b,c&port=7", "b:7,c:7/db"],
     ["postgres://a:1/db", "a:1/db"],
+    ["postgres://a:1/db?host=&port=", "a:1/db"],
   ])("are read from %s", (text, address) => {
     const url = postgresUrl.parse(text);
     expect(databaseAddress(url)).toBe(address);
