@@ -35,15 +35,13 @@ export function createOutcomeViews({ pool, databaseUrl }: { pool: pg.Pool; datab
       const list = columns.map((name) => `${quoteName(name)}::text AS ${quoteName(name)}`).join(", ");
       const text = `SELECT ${list} FROM ${quoteTable(view)} AS outcome LIMIT ${MAX_ROWS + 1}`;
       // What a view calls may write, with the rights of this user.
-      const rows = await queryWithin<ViewRow>(pool, LIMIT_MS, text, { transaction_read_only: "on" }).catch(
-        (error: unknown) => {
-          if (!hasCode(error, [READ_ONLY])) throw error;
-          const what = `${place}: reading ${view} in ${address} would write`;
-          throw new SourceError("SOURCE_DATA", `${what}: ${messageOf(error)}. Let the view only read`, {
-            cause: error,
-          });
-        },
-      );
+      const rows = await queryWithin<ViewRow>(pool, LIMIT_MS, text).catch((error: unknown) => {
+        if (!hasCode(error, [READ_ONLY])) throw error;
+        const what = `${place}: reading ${view} in ${address} would write`;
+        throw new SourceError("SOURCE_DATA", `${what}: ${messageOf(error)}. Let the view only read`, {
+          cause: error,
+        });
+      });
       if (rows.length > MAX_ROWS)
         throw new SourceError(
           "SOURCE_DATA",

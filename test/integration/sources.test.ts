@@ -165,6 +165,17 @@ describe("the guide's tables", () => {
   });
 });
 
+it("a view that would write, with the rights of the service, is refused", async () => {
+  await world.sql(`CREATE TABLE written (id INT);
+    CREATE FUNCTION write_one() RETURNS INT LANGUAGE sql VOLATILE AS 'INSERT INTO written VALUES (1) RETURNING id';
+    CREATE VIEW writing AS SELECT drift_alerts.* FROM drift_alerts, (SELECT write_one()) AS one`);
+  await addCheck(world);
+  expect(await failureOf(read(sourcesOf({ table: "writing" })))).toContain(
+    "Reading a source would write: cannot execute INSERT in a read-only transaction. Let its view only read",
+  );
+  expect(await world.sql("SELECT * FROM written")).toEqual([]);
+});
+
 describe("the checks that a policy weighs", () => {
   it("are the alerts of the window; with quiet checks also the others as far back as they are needed", async () => {
     await addCheck(world, { age: "1 day", triggered: false, score: 0.01 });

@@ -9,14 +9,14 @@ export const LITERALS: Parameters = {
   integer: (value) => String(value),
 };
 
-/** Runs one statement under a time limit that the server enforces, and that ends the waiting for a lock too. */
+/** Runs one statement that only reads, under a time limit that the server enforces, and that ends the waiting for a lock too. */
 export async function queryWithin<Row>(
   pool: pg.Pool,
   limitMs: number,
   text: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Row[]> {
-  const all = { ...settings, statement_timeout: `${Math.ceil(limitMs)}` };
+  const all = { ...settings, transaction_read_only: "on", statement_timeout: `${Math.ceil(limitMs)}` };
   const list = Object.entries(all).map(
     ([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`,
   );
