@@ -7,6 +7,12 @@ import { openRedis, type RedisConnection, type RedisTarget, redisAddress, remedy
 /** A page waits no longer than this for a Redis that hangs. */
 const PAGE_LIMIT_MS = 3_000;
 
+/**
+ * Without a response for so long, a connection is given up for a new one: its server may hang, or be gone without a sign. BullMQ's
+ * commands wait for up to ten seconds for a job.
+ */
+const SILENCE_LIMIT_MS = 15_000;
+
 /** With pauses of 100 ms, so that a page waits about a second for the failover of a cluster. */
 const PAGE_REDIRECTIONS = 16;
 
@@ -30,6 +36,7 @@ export function connectRedis(
     ...(failFast ? { commandTimeout: PAGE_LIMIT_MS } : {}),
     maxRedirections: failFast ? PAGE_REDIRECTIONS : Number.POSITIVE_INFINITY,
     connectTimeout: 5_000,
+    socketTimeout: SILENCE_LIMIT_MS,
     retryStrategy: (attempt) => Math.min(2_000, 100 * attempt),
     reconnectOnError(error) {
       const code = findRefusalCode(error);

@@ -8,6 +8,9 @@ import { type SentinelConnectionOptions, SentinelConnector } from "ioredis";
 export class LastingSentinelConnector extends SentinelConnector {
   constructor(options: unknown) {
     super(options as SentinelConnectionOptions);
+    const connect = this["connectToSentinel"].bind(this);
+    // Without a listener, ioredis prints each failed attempt to reach a sentinel.
+    this["connectToSentinel"] = (...args: unknown[]) => connect(...args).on("error", () => {});
   }
 
   override connect(

@@ -43,7 +43,7 @@ export function remedyWhenAway({
 
 export interface OpenOptions extends Pick<
   RedisOptions,
-  "commandTimeout" | "connectTimeout" | "maxRetriesPerRequest" | "reconnectOnError"
+  "commandTimeout" | "connectTimeout" | "maxRetriesPerRequest" | "reconnectOnError" | "socketTimeout"
 > {
   enableOfflineQueue: boolean;
   /** The pause before another attempt to connect; null for none. */
@@ -52,6 +52,9 @@ export interface OpenOptions extends Pick<
   maxRedirections: number;
   lazyConnect?: boolean;
 }
+
+/** A master that hangs keeps its connections open, so nothing else would show a client that another one has taken its place. */
+const SLOTS_REFRESH_MS = 5_000;
 
 /** A sentinel that accepts connections but never responds must not keep the others from being asked. */
 const SENTINEL_LIMIT_MS = 2_000;
@@ -69,6 +72,7 @@ export function openRedis(target: RedisTarget, options: OpenOptions): RedisConne
         maxRedirections,
         // While masters are elected it would fail, and with it be lost the promise of connect(), on which BullMQ waits.
         enableReadyCheck: false,
+        slotsRefreshInterval: SLOTS_REFRESH_MS,
         // Names are resolved by each connection, so that certificates are checked against them.
         dnsLookup: (name, done) => done(null, name),
         redisOptions: { ...readLogin(redisUrl), ...common },

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Queue } from "bullmq";
 
 /** Explains, and reports once, why no worker takes a queue's jobs. */
@@ -31,10 +32,18 @@ export function watchObstacles({
   };
 }
 
-/** What keeps a queue's jobs from being taken; null for nothing. */
-export async function findObstacle(queue: Queue): Promise<"paused" | "no_worker" | null> {
-  if (await queue.isPaused()) return "paused";
-  return (await queue.getWorkersCount()) === 0 ? "no_worker" : null;
+type Obstacle = "paused" | "no_worker";
+
+/** BullMQ asks every node of a cluster for its workers, also one that hangs. */
+const LIMIT_MS = 1_000;
+
+/** What keeps a queue's jobs from being taken; null for nothing, or if that is not known within a second: it must not fail a wait. */
+export async function findObstacle(queue: Queue): Promise<Obstacle | null> {
+  const find = async (): Promise<Obstacle | null> => {
+    if (await queue.isPaused()) return "paused";
+    return (await queue.getWorkersCount()) === 0 ? "no_worker" : null;
+  };
+  return Promise.race([find().catch(() => null), pause(LIMIT_MS, null, { ref: false })]);
 }
 
 /** What keeps a queue's jobs from being taken, as a sentence with the remedy; null for nothing. @param findBoard Where Bull Board shows a queue. */

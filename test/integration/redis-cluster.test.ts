@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { openRedis } from "../../src/redis/target.ts";
+import { findObstacle } from "../../src/use-cases/obstacle.ts";
 import { runScript } from "../support/process.ts";
 import { startRedisCluster } from "../support/redis-cluster.ts";
 import { deleteKeys } from "../support/redis-keys.ts";
@@ -149,6 +150,35 @@ describe("a service on a Redis Cluster", () => {
     expect(warnings).toHaveLength(service.infos("Redis is back"));
     expect(warnings[0]).toContain("CLUSTER NODES shows which are down");
     for (const warning of warnings) expect(warning).toContain("Redis is away");
+    await cluster.heal();
+  });
+
+  it("goes on while the old master hangs with its connections open", async () => {
+    await openWorld();
+    const service = start();
+    const { readiness } = await service.untilReady();
+    await world.decide();
+    const prefix = world.config.redisPrefix;
+    const master = await cluster.findMaster(prefix);
+    master.pause();
+    await cluster.untilReplaced(master, prefix);
+    await until("it is ready", async () => (await readiness()).status === 200);
+    expect((await world.decide()).reason).toBe("already_acted_on");
+    master.resume();
+    await cluster.heal();
+  });
+
+  it("is waited for although another node hangs, which BullMQ asks for workers", async () => {
+    await openWorld();
+    const prefix = world.config.redisPrefix;
+    const [master, replica] = [await cluster.findMaster(prefix), await cluster.findReplica(prefix)];
+    const other = cluster.servers.find((server) => server !== master && server !== replica);
+    // Clients connect to a node when they first need it.
+    expect(await findObstacle(world.client.inbox)).toBe("no_worker");
+    other?.pause();
+    const jobId = await world.client.send(INBOX_JOBS.event, { runId: "waits" });
+    expect(await world.client.explainWait(jobId)).toBeNull();
+    other?.resume();
     await cluster.heal();
   });
 });

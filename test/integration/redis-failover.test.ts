@@ -1,6 +1,11 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { createLogger } from "../../src/process/logger.ts";
+import { createServerState } from "../../src/process/server-state.ts";
+import { connectRedis } from "../../src/redis/connection.ts";
+import { createTcpProxy } from "../faults/tcp-proxy.ts";
 import { runScript } from "../support/process.ts";
 import { READY, useOwnRedis } from "../support/redis-trouble.ts";
 import { until } from "../support/world.ts";
@@ -29,6 +34,27 @@ describe("a failover of Redis", () => {
     const emit = await runScript("src/cli.ts", ["decide", "--json"], world.settings);
     expect(JSON.parse(emit.stdout)).toMatchObject({ decision: "trigger_mock" });
     expect(service.warnings()).toHaveLength(1);
+  });
+});
+
+describe("a connection that gets no more responses", () => {
+  it("is given up for a new one, with what it waits for", async () => {
+    const { url } = await openRedis();
+    const wire = await createTcpProxy(url);
+    stopLater({ stop: wire.close });
+    const state = createServerState("Redis", createLogger("silent"));
+    const redis = connectRedis({ redisUrl: wire.url }, state, { failFast: false });
+    try {
+      expect(await redis.ping()).toBe("PONG");
+      // What is on its way now stays there, and so does all that follows it; other connections work.
+      wire.slowDown(10 * 60_000);
+      const response = redis.set("key", "value");
+      await pause(100);
+      wire.slowDown(0);
+      expect(await response).toBe("OK");
+    } finally {
+      redis.disconnect();
+    }
   });
 });
 

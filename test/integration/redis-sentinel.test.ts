@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseConfig } from "../../src/config/config.ts";
 import { openRedis } from "../../src/redis/target.ts";
 import { createTcpProxy } from "../faults/tcp-proxy.ts";
@@ -43,6 +44,13 @@ describe("a client of a Redis behind sentinels", () => {
     try {
       const id = await redis.client("ID");
       const master = await sentinel.findMaster("");
+      // A sentinel that is away is nothing to print.
+      const printed = vi.spyOn(console, "error");
+      wire.cut();
+      await pause(300);
+      wire.heal();
+      expect(printed).not.toHaveBeenCalled();
+      printed.mockRestore();
       // The one sentinel that it asks takes its time; the others say at once what happens.
       wire.slowDown(10_000);
       await master.admin.client("KILL", "ID", id);

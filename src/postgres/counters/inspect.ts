@@ -81,6 +81,7 @@ interface InspectedRow {
   partitions: string[];
   isCollationOther: boolean | null;
   hasColumns: boolean;
+  isComputed: boolean;
   shape: { kinds: string[]; hasParent: boolean; isSubscribed: boolean };
 }
 
@@ -90,6 +91,7 @@ function describeKind({
   shape,
   isCollationOther,
   hasColumns,
+  isComputed,
 }: InspectedRow): string | null {
   const { kinds, hasParent, isSubscribed } = shape;
   if (kind === "v" || kind === "m") return "it is a view: a counter belongs to a table";
@@ -102,6 +104,8 @@ function describeKind({
   if (kinds.some((each) => each.endsWith("t"))) return "it has row-level security";
   if (isSubscribed) return "logical replication writes it, for which no statement triggers run";
   if (!hasColumns) return "its column with the batch or with the time was altered";
+  if (isComputed)
+    return "its column with the batch or with the time is computed when it is read, which triggers do not see";
   if (isCollationOther === true) return "its column with the batch has a collation of its own";
   return null;
 }
@@ -117,6 +121,7 @@ SELECT table_.oid::int8::float8 AS oid, format('%I.%I', nspname, relname) AS tab
   NOT EXISTS (SELECT FROM (VALUES ($2, $3), ($4, $5)) AS expected (name, type) WHERE name IS NOT NULL AND NOT EXISTS (
     SELECT FROM pg_attribute WHERE attrelid = table_.oid AND attname = name AND NOT attisdropped AND atttypid = type::regtype))
     AS "hasColumns",
+  EXISTS (SELECT FROM pg_attribute WHERE attrelid = table_.oid AND attname IN ($2, $4) AND attgenerated = 'v') AS "isComputed",
   shape
 FROM pg_class AS table_ JOIN pg_namespace ON pg_namespace.oid = relnamespace,
   LATERAL retrigger_counter_shape(table_.oid, 0, $2, $4) AS shape

@@ -18,11 +18,12 @@ type Connection = Pick<pg.Client, "query">;
 /** A truncating session, or another process that folds, may hold the counter. */
 const LOCK_LIMIT_MS = 2_000;
 
-/** Replaces the many changes that a counter consists of by one for each batch. Never waits for writers. */
+/** Replaces the many changes that a counter consists of by one for each batch, and many lost ones by one. Never waits for writers. */
 export async function foldCounter(client: Connection, counter: Counter): Promise<void> {
   await change(client, counter, [
-    `WITH gone AS (DELETE FROM retraining_buffer_counts WHERE counter = ${counter.id} AND NOT is_lost RETURNING *),
-folded AS (${selectSums("gone", counter.timeType)})
+    `WITH gone AS (DELETE FROM retraining_buffer_counts WHERE counter = ${counter.id} RETURNING *),
+folded AS (${selectSums("gone WHERE NOT is_lost", counter.timeType)}),
+lost AS (INSERT INTO retraining_buffer_counts (counter, rows, is_lost) SELECT ${counter.id}, 0, true FROM gone WHERE is_lost LIMIT 1)
 INSERT INTO retraining_buffer_counts (counter, batch, rows, earliest, latest, gone_earliest, gone_latest)
 SELECT ${counter.id}, batch, ratings, earliest::text, latest::text, gone_earliest::text, gone_latest::text
 FROM folded WHERE ratings <> 0`,

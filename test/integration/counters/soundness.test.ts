@@ -228,6 +228,36 @@ describe("a counter", () => {
     expect(counter?.entries).toBeLessThan(10);
   });
 
+  it("keeps one mark of the many changes that it lost", async () => {
+    const { world, database } = counters;
+    const table = await createCounted();
+    await world.sql(`ALTER TABLE ${table} RENAME batch_id TO batch`);
+    await world.sql(
+      `DO $$ BEGIN FOR n IN 1..1500 LOOP INSERT INTO ${table} VALUES (1, 1, 3, 1, 'b'); END LOOP; END $$`,
+    );
+    await database.sweepCounters();
+    const counter = (await database.listCounters()).find(({ name }) => name === table);
+    expect(counter?.problem).toBe("columns");
+    expect(counter?.entries).toBeLessThan(10);
+    const sql = "SELECT FROM retraining_buffer_counts WHERE counter = $1 AND is_lost";
+    expect(await world.sql(sql, [counter?.id])).toHaveLength(1);
+  });
+
+  it("is not installed on a column that Postgres computes when it is read", async () => {
+    const { world, install } = counters;
+    await world.sql("CREATE TABLE computed (LIKE ratings_buffer); ALTER TABLE computed DROP batch_id");
+    const version = await world.sql<{ number: number }>(
+      "SELECT current_setting('server_version_num')::int AS number",
+    );
+    // Only Postgres 18 and later have such columns.
+    const isStored = (version[0]?.number ?? 0) < 180_000;
+    await world.sql(
+      `ALTER TABLE computed ADD batch_id TEXT GENERATED ALWAYS AS (timestamp::text) ${isStored ? "STORED" : "VIRTUAL"}`,
+    );
+    if (isStored) await install("computed");
+    else expect(await failureOf(install("computed"))).toContain("is computed when it is read");
+  });
+
   it("is counted once more after what was wrong with it was seen and then undone", async () => {
     const { world, database } = counters;
     const table = await createCounted();
