@@ -219,4 +219,6 @@ const FILL_HISTORY = [
    RESET session_replication_role`,
 ];
 
-const median = (list: readonly number[]): number => quantile(list, 0.5);
+function median(list: readonly number[]): number {
+  return quantile(list, 0.5);
+}

@@ -56,24 +56,24 @@ async function demo({ once: isOnce = false, scenario, config: file }: DemoOption
       await Promise.race([playing, once(signal, "abort")]);
       signal.throwIfAborted();
       if (isOnce) return finished.abort();
-      sayPages(app, model, model === null ? undefined : prepared.exports["DATABASE_URL"]);
+      sayPages(app, model, model === null ? {} : prepared.exports);
     },
   });
 }
 
 /**
  * @param model The one model of the demo's event; null if there were several.
- * @param databaseUrl The database that the demo has started for its own models; undefined otherwise.
+ * @param servers The variables of the servers that the demo has started for its own models.
  */
-function sayPages(app: App, model: string | null, databaseUrl: string | undefined): void {
+function sayPages(app: App, model: string | null, servers: Readonly<Record<string, string>>): void {
   const address = app.address();
   const pages = [["All models", "/"], ...(model === null ? [] : [[model, `/models/${model}`]])] as const;
   const width = Math.max(...pages.map(([name]) => name.length));
   const lines = pages.map(([name, path]) => `${`${name}:`.padEnd(width + 2)} ${address}${path}`);
   const exports = [
     `export RETRIGGER_URL=${address}`,
-    // For what works on the database itself, such as prune.
-    ...(databaseUrl === undefined ? [] : [`export DATABASE_URL='${databaseUrl}'`]),
+    // For what works on the servers themselves, such as prune and doctor.
+    ...Object.entries(servers).map(([name, value]) => `export ${name}='${value}'`),
   ];
   const others = exports.map((line) => `  ${line}`);
   say(`\nServing until Ctrl-C.\n\n${lines.join("\n")}\n\nIn another terminal:\n\n${others.join("\n")}`);

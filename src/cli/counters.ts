@@ -1,6 +1,6 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { type ConfigWithoutRedis, parseConfigWithoutRedis } from "../config/config.ts";
-import { COUNTER_PROBLEMS, REPAIR_COUNTER } from "../core/counter.ts";
+import { COUNTER_PROBLEMS, REMOVE_UNUSED, REPAIR_COUNTER } from "../core/counter.ts";
 import { formatCount, toPlain } from "../core/format.ts";
 import { wrapLine } from "../core/report/wrap.ts";
 import type { InstalledCounter } from "../postgres/counters/inspect.ts";
@@ -25,23 +25,31 @@ interface Options {
   json?: true;
 }
 
+interface RemoveOptions extends Options {
+  unused?: true;
+}
+
 /** `retrigger counters ...` */
 export function createCounters(): Command {
   const counters = new Command("counters").description(
     "count a buffer table while it is written, so that decisions need not count its rows",
   );
-  const add = (name: string, text: string, run: (options: Options) => Promise<void>): void => {
+  const add = (name: string, text: string, run: (options: Options) => Promise<void>): Command =>
     counters
       .command(name)
       .description(text)
       .option("-m, --model <name>", "only the table of this model; every model's by default")
       .option("--json", "print JSON")
       .action(run);
-  };
   add("install", "install triggers on the tables and count their rows once", install);
   add("status", "list the tables, with their counters", status);
   add("verify", "compare the counters with the rows; exit with 1 if they differ", verify);
-  add("remove", "remove the triggers and the counts", remove);
+  add("remove", "remove the triggers and the counts", remove).addOption(
+    new Option(
+      "--unused",
+      "only counters of dropped tables, and those that no model of these settings uses",
+    ).conflicts("model"),
+  );
   return counters;
 }
 
@@ -73,17 +81,22 @@ async function verify({ model, json }: Options): Promise<void> {
     process.exitCode = 1;
 }
 
-async function remove({ model, json }: Options): Promise<void> {
+async function remove({ model, unused, json }: RemoveOptions): Promise<void> {
+  const which = unused ? "unused" : (model ?? "all models");
   const removed = await withCounters(({ models }, database) =>
-    audited(database, { action: "counters remove", target: model ?? "all models" }, () =>
-      removeCounters(models, database, model ?? null, printNote),
+    audited(database, { action: "counters remove", target: which }, () =>
+      removeCounters(models, database, unused ? { unused } : { model: model ?? null }, printNote),
     ),
   );
-  const lines = removed.map(({ name }) => `Removed the counter of ${name}. Its rows are counted again.`);
-  printAll(json, removed, removed.length === 0 ? [NO_COUNTERS] : lines);
+  const lines = removed.map(({ name, problem }) =>
+    problem === "dropped" || unused
+      ? `Removed an unused counter of ${name}.`
+      : `Removed the counter of ${name}. Its rows are counted again.`,
+  );
+  printAll(json, removed, removed.length === 0 ? ["There is no such counter."] : lines);
 }
 
-const NO_COUNTERS = "There are no counters. Install them with: npx retrigger counters install";
+const NO_COUNTERS = `There are no counters. Install them with: ${REPAIR_COUNTER}`;
 
 async function withCounters<T>(
   use: (config: ConfigWithoutRedis, database: Database) => Promise<T>,
@@ -126,7 +139,7 @@ function statusLines({ table, models, countedByRow, counter, uncountable }: Tabl
   return [
     rowOf(table, formatCount(models.length), rows, wordFor(counter)),
     ...(uncountable === null ? [] : [`  It cannot have one: ${uncountable}.`]),
-    ...(counter === null ? [] : problemLines(counter)),
+    ...(counter === null ? [] : problemLines(counter, models)),
     ...(counter !== null && countedByRow.length > 0
       ? [
           `  Counted row by row for ${listNames(countedByRow)}: only the rows say how many arrived since a training.`,
@@ -140,11 +153,12 @@ function wordFor(counter: InstalledCounter | null): string {
   return counter.problem === null ? "sound" : "not sound";
 }
 
-function problemLines({ problem }: InstalledCounter): string[] {
+function problemLines({ problem }: InstalledCounter, models: readonly string[]): string[] {
   if (problem === null) return [];
-  if (problem === "dropped")
-    return ["  The table was dropped. Remove it with: npx retrigger counters remove"];
+  if (problem === "dropped") return [`  The table was dropped. Remove it with: ${REMOVE_UNUSED}`];
   const { cause, remedy } = COUNTER_PROBLEMS[problem];
+  if (models.length === 0)
+    return [`  It is not sound, and no model of these settings uses it. Remove it with: ${REMOVE_UNUSED}`];
   return [`  It is not used, because ${cause}. Fix: ${remedy}`];
 }
 
@@ -155,13 +169,14 @@ function listNames(names: readonly string[]): string {
   return names.slice(0, MOST_NAMES).join(", ") + (rest > 0 ? ` and ${formatCount(rest)} more` : "");
 }
 
-function verifiedLines({ counter, differences }: Verified): string[] {
-  if (counter.problem !== null) return [`⚠️  ${counter.name}: not compared`, ...problemLines(counter)];
+function verifiedLines({ counter, models, differences }: Verified): string[] {
+  if (counter.problem !== null)
+    return [`⚠️  ${counter.name}: not compared`, ...problemLines(counter, models)];
   if (differences.length === 0) return [`✅ ${counter.name}: matches its ${formatCount(counter.rows)} rows`];
   return [
-    `❌ ${counter.name}: ${formatCount(differences.length)} batches differ`,
+    `❌ ${counter.name}: ${differences.length === 1 ? "1 batch differs" : `${formatCount(differences.length)} batches differ`}`,
     ...differences.map(describeDifference),
-    `   → npx retrigger counters remove, then ${REPAIR_COUNTER}`,
+    `   → ${REPAIR_COUNTER}`,
   ];
 }
 

@@ -31,9 +31,13 @@ export async function fingerprintSettings(
     if (name !== SERVICE_SETTINGS.serviceToken.variable) hashed[name] = await hashSecret(value, salt);
   return {
     // Some have a login in them.
-    variables: Object.fromEntries(
-      compared.map(([name, value]) => [name, hash(redact(JSON.stringify(value) ?? ""))]),
-    ),
+    variables: {
+      ...Object.fromEntries(
+        compared.map(([name, value]) => [name, hash(redact(JSON.stringify(value) ?? ""))]),
+      ),
+      // The same file may have another path elsewhere, but one process with a file and one without are not the same.
+      ...(variables.has(CONFIG_FILE) && { [CONFIG_FILE]: hash("is set") }),
+    },
     secrets: hashed,
     models: Object.fromEntries([...models].map(([name, model]) => [name, hash(redact(toText(name, model)))])),
     database: database === null ? null : hash(database),
@@ -53,6 +57,8 @@ async function hashSecret(value: string, salt: string): Promise<string> {
 const variablesOf = (...keys: (keyof typeof SERVICE_SETTINGS)[]): string[] =>
   keys.map((key) => SERVICE_SETTINGS[key].variable);
 
+const CONFIG_FILE = SERVICE_SETTINGS.configFile.variable;
+
 /** The servers are known by what they are, not by their address, which may be another one inside of a container. */
 const SERVERS = variablesOf("databaseUrl", "neonUrl", "redisUrl", "redisPrefix");
 /** What each process may have its own of. */
@@ -64,6 +70,7 @@ const OF_PROCESS = variablesOf(
   "serviceUrl",
   "serviceToken",
   "configFile",
+  "metricsPort",
 );
 const IGNORED = new Set([...SERVERS, ...OF_PROCESS]);
 

@@ -18,6 +18,9 @@ export type Counted = z.infer<typeof Counted>;
 /** The command that makes a counter sound again. */
 export const REPAIR_COUNTER = "npx retrigger counters install";
 
+/** The command that removes what is left of tables that were dropped and of columns that no model counts any more. */
+export const REMOVE_UNUSED = "npx retrigger counters remove --unused";
+
 /** Why a counter is not sound, as a clause, and what to do about it. */
 export const COUNTER_PROBLEMS: Readonly<Record<CounterProblem, { cause: string; remedy: string }>> = {
   filling: {
@@ -25,7 +28,7 @@ export const COUNTER_PROBLEMS: Readonly<Record<CounterProblem, { cause: string; 
     remedy: `Wait for its first count; if that was interrupted: ${REPAIR_COUNTER}`,
   },
   partitions: { cause: "a partition was added or removed", remedy: REPAIR_COUNTER },
-  columns: { cause: "a counted column was changed", remedy: REPAIR_COUNTER },
+  columns: { cause: "a counted column was changed", remedy: `${REPAIR_COUNTER}, then ${REMOVE_UNUSED}` },
   triggers: { cause: "a trigger of the counter was disabled, changed or removed", remedy: REPAIR_COUNTER },
   table: {
     cause:

@@ -1,6 +1,7 @@
 import { messageOf, PermanentError, ServerAwayError, TransientError } from "../core/errors.ts";
 import { isSettledWithin } from "../process/lifecycle.ts";
 import type { ServerState } from "../process/server-state.ts";
+import { formatServer } from "../settings/server-list.ts";
 import { explain, explainRefusal, findRefusalCode, REDIS_REPLICA, type Refusal } from "./refusal.ts";
 import { openRedis, type RedisConnection, type RedisTarget, redisAddress, remedyWhenAway } from "./target.ts";
 
@@ -103,6 +104,17 @@ export function explainRedisError(error: unknown, target: RedisTarget): Error {
   const refusal = explainRefusal(cause, { address, isCluster: target.redisClusterNodes !== undefined });
   if (refusal !== null) return toError(refusal, error);
   const message = messageOf(cause);
+  const { redisSentinels, redisSentinelMaster } = target;
+  if (redisSentinels && /No such master with that name|unknown command/.test(message)) {
+    const what = message.includes("No such master")
+      ? `knows no master "${redisSentinelMaster}". Correct REDIS_SENTINEL_MASTER`
+      : "is no sentinel. Correct REDIS_SENTINELS";
+    return new ServerAwayError(
+      "REDIS_AWAY",
+      `A server of ${redisSentinels.map(formatServer).join(", ")} ${what}`,
+      { cause: error },
+    );
+  }
   if (/ENOTFOUND|EAI_AGAIN/.test(message)) {
     const variable = target.redisClusterNodes
       ? "REDIS_CLUSTER_NODES"

@@ -39,9 +39,17 @@ const NO_CLUSTER: Kind = {
 
 const LOGIN: Kind = {
   code: "REDIS_LOGIN",
-  errors: ["WRONGPASS", "NOAUTH", "NOPERM"],
+  errors: ["WRONGPASS", "NOAUTH"],
   text: (_, error) => `rejected the login: ${error}`,
   remedy: "Check the user and password in REDIS_URL",
+  isPermanent: true,
+};
+
+const NO_RIGHT: Kind = {
+  code: "REDIS_NO_RIGHT",
+  errors: ["NOPERM"],
+  text: (_, error) => `lets this user not run a command: ${error}`,
+  remedy: "Give the user the rights in docs/operations.md#redis, on the keys and channels of REDIS_PREFIX",
   isPermanent: true,
 };
 
@@ -55,6 +63,7 @@ const OTHER: Kind = {
 const KINDS: readonly Kind[] = [
   IN_CLUSTER,
   LOGIN,
+  NO_RIGHT,
   {
     code: "REDIS_FULL",
     errors: ["OOM"],

@@ -37,7 +37,7 @@ export function remedyWhenAway({
   if (redisClusterNodes)
     return "Start its nodes; a failover takes seconds. redis-cli CLUSTER NODES shows which are down";
   if (redisSentinels)
-    return `Start its servers; a failover takes seconds. redis-cli -p 26379 SENTINEL MASTER ${redisSentinelMaster} shows its state`;
+    return `Start its servers; a failover takes seconds. redis-cli -h ${redisSentinels[0]?.host} -p ${redisSentinels[0]?.port} SENTINEL MASTER ${redisSentinelMaster} shows its state`;
   return "Start it with: docker compose up -d redis";
 }
 

@@ -88,21 +88,26 @@ export async function installCounters(
   return installed;
 }
 
-/** Removes the counters of the models' tables; without a model every counter there is. */
+/** Removes the counter of one model's table, every counter there is, or those that no model uses. */
 export async function removeCounters(
   models: Models,
   database: Store,
-  model: string | null,
+  which: { model: string | null } | { unused: true },
   onWait: (text: string) => void,
 ): Promise<InstalledCounter[]> {
-  const status = await listCounterStatus(models, database, model);
-  const counters = status.flatMap(({ counter }) => (counter === null ? [] : [counter]));
+  const isUnused = "unused" in which;
+  const status = await listCounterStatus(models, database, isUnused ? null : which.model);
+  const counters = status.flatMap(({ counter, models: users }) =>
+    counter === null || (isUnused && users.length > 0) ? [] : [counter],
+  );
   for (const counter of counters) await database.removeCounter(counter, onWait);
   return counters;
 }
 
 export interface Verified {
   counter: InstalledCounter;
+  /** The models that use it. */
+  models: string[];
   differences: Difference[];
 }
 
@@ -114,10 +119,10 @@ export async function verifyCounters(
 ): Promise<Verified[]> {
   const status = await listCounterStatus(models, database, model);
   const verified: Verified[] = [];
-  for (const { counter } of status) {
+  for (const { counter, models: users } of status) {
     if (counter === null) continue;
     const differences = counter.problem === null ? await database.verifyCounter(counter) : [];
-    verified.push({ counter, differences });
+    verified.push({ counter, models: users, differences });
   }
   return verified;
 }

@@ -19,14 +19,14 @@ export function watchObstacles({
   findBoard(queue: string): string;
 }): ObstacleWatch {
   let checkedAt = Date.now();
-  let last: string | null = null;
+  let last: { queue: string; why: string | null } | null = null;
   return {
     async explain(queue) {
-      if (Date.now() - checkedAt < INTERVAL_MS) return last;
+      if (Date.now() - checkedAt < INTERVAL_MS) return last?.queue === queue.name ? last.why : null;
       const why = await describeObstacle(queue, findBoard);
       checkedAt = Date.now();
-      if (why !== null && why !== last) onWait(`⏳ Waiting: ${why}`);
-      last = why;
+      if (why !== null && why !== last?.why) onWait(`⏳ Waiting: ${why}`);
+      last = { queue: queue.name, why };
       return why;
     },
   };

@@ -57,7 +57,7 @@ describe("npm run demo", { timeout: 90_000 }, () => {
   it("serves its pages, with a history behind its event, until SIGINT, and leaves nothing behind", async () => {
     const before = await findServers();
     const { child, text, address } = await serveDemo();
-    expect(text.split("\n").slice(-10)).toEqual([
+    expect(text.split("\n").slice(-11)).toEqual([
       "Serving until Ctrl-C.",
       "",
       `All models:  ${address}/`,
@@ -67,6 +67,7 @@ describe("npm run demo", { timeout: 90_000 }, () => {
       "",
       `  export RETRIGGER_URL=${address}`,
       expect.stringMatching(/^ {2}export DATABASE_URL='postgres:\S+'$/),
+      expect.stringMatching(/^ {2}export REDIS_URL='redis:\S+'$/),
       "",
     ]);
     expect(text).toContain("Model: cinematch");

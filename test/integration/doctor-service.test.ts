@@ -46,7 +46,13 @@ describe("retrigger doctor, about running services", () => {
   it("finds nothing if they run with the same settings, however these are written", async () => {
     await world.startApp();
     expect(
-      await findWrong({ MIN_ALERTS_TRIGGERED: "1", ROLE: "web", PORT: "4000", LOG_LEVEL: "debug" }),
+      await findWrong({
+        MIN_ALERTS_TRIGGERED: "1",
+        ROLE: "web",
+        PORT: "4000",
+        METRICS_PORT: "9464",
+        LOG_LEVEL: "debug",
+      }),
     ).toEqual([]);
     expect(await diagnose(world.config, log, { checksAllTrainers: false })).toContainEqual({
       level: "ok",

@@ -69,7 +69,7 @@ describe("the service", () => {
     expect(await world.sql("SELECT 1 FROM retraining_decisions")).toHaveLength(1);
   });
 
-  it("ends on SIGTERM to npm itself, even while Redis is away", async () => {
+  it("ends on SIGTERM to npm itself, even while Redis is away", { timeout: 240_000 }, async () => {
     await createBuiltWorld();
     const directory = await mkdtemp(join(process.cwd(), ".data", "redis-"));
     await chmod(directory, 0o711);

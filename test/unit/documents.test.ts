@@ -222,27 +222,32 @@ describe("the files shipped with the program", () => {
     expect(tooNew.map(([path]) => path)).toEqual([]);
   });
 
-  it("include an image with the command that our messages name, and nothing left to install", () => {
-    const directory = mkdtempSync(join(tmpdir(), "image-"));
-    try {
-      const image = followDockerfile(pathOf(""), directory);
-      const output = execFileSync("npx", ["--no", "retrigger", "migrate", "--help"], {
-        cwd: image,
-        env: {
-          PATH: process.env["PATH"],
-          NODE_ENV: "production",
-          // Makes any installation fail.
-          HOME: "/dev/null",
-          npm_config_cache: "/dev/null/cache",
-          npm_config_offline: "true",
-        },
-        encoding: "utf8",
-      });
-      expect(output).toContain("Usage: retrigger migrate");
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
-  });
+  // It compiles the program.
+  it(
+    "include an image with the command that our messages name, and nothing left to install",
+    { timeout: 240_000 },
+    () => {
+      const directory = mkdtempSync(join(tmpdir(), "image-"));
+      try {
+        const image = followDockerfile(pathOf(""), directory);
+        const output = execFileSync("npx", ["--no", "retrigger", "migrate", "--help"], {
+          cwd: image,
+          env: {
+            PATH: process.env["PATH"],
+            NODE_ENV: "production",
+            // Makes any installation fail.
+            HOME: "/dev/null",
+            npm_config_cache: "/dev/null/cache",
+            npm_config_offline: "true",
+          },
+          encoding: "utf8",
+        });
+        expect(output).toContain("Usage: retrigger migrate");
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    },
+  );
 
   it("include a docker-compose.yml with known settings only, and with a health check for every service", () => {
     const { services } = parseYaml(read("docker-compose.yml")) as Compose;

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { messageOf } from "../../core/errors.ts";
+import { isSettledWithin } from "../../process/lifecycle.ts";
 import type { Logger } from "../../process/logger.ts";
 import type { ReadCounter } from "../evidence-result.ts";
 import { createClient } from "../pool.ts";
@@ -19,6 +20,7 @@ export interface UpkeepOptions {
 /** A lost connection may go unnoticed. */
 const CONNECT_LIMIT_MS = 15_000;
 const LIMIT_MS = 15 * 60_000;
+const END_LIMIT_MS = 5_000;
 
 const TASKS = { markLost, recount, fold: foldCounter };
 type Task = keyof typeof TASKS;
@@ -80,7 +82,7 @@ export function createUpkeep({ databaseUrl, databaseSchema }: UpkeepOptions, log
       );
       pausedUntil.set(id, performance.now() + PAUSE_MS);
     } finally {
-      await client.end();
+      await isSettledWithin(client.end(), END_LIMIT_MS);
       busy = null;
       running = null;
     }

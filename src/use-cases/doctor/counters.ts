@@ -1,4 +1,4 @@
-import { COUNTER_PROBLEMS } from "../../core/counter.ts";
+import { COUNTER_PROBLEMS, REMOVE_UNUSED } from "../../core/counter.ts";
 import { type Finding, ok, warning } from "../../core/finding.ts";
 import { formatCount } from "../../core/format.ts";
 import type { InstalledCounter } from "../../postgres/counters/inspect.ts";
@@ -8,8 +8,7 @@ const MOST_ENTRIES = 100_000;
 
 /** Whether a counter is used, and if not, how to have it used again. */
 export function describeCounter({ name, problem, rows, entries }: InstalledCounter): Finding {
-  if (problem === "dropped")
-    return warning(`${name} has a counter, but was dropped`, "npx retrigger counters remove");
+  if (problem === "dropped") return warning(`${name} has a counter, but was dropped`, REMOVE_UNUSED);
   if (problem !== null) {
     const { cause, remedy } = COUNTER_PROBLEMS[problem];
     return warning(`${name} is counted row by row, because its counter is not sound: ${cause}`, remedy);

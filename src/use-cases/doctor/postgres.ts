@@ -23,8 +23,7 @@ export async function diagnosePostgres(config: Config, database: Database): Prom
     ok(`Postgres at ${databaseAddress(config.databaseUrl)} responds`),
     ...describeSources(config, inspection),
     ...(await diagnoseOutcomeViews(config, database)),
-    ...(await diagnoseGrants(database)),
-    ...(await diagnoseOwnTables(config, database, inspection.parts)),
+    ...(await diagnoseOwnTables(config, database, inspection.parts, await diagnoseGrants(database))),
   ];
 }
 
@@ -76,16 +75,20 @@ async function diagnoseGrants(database: Database): Promise<Finding[]> {
   }
 }
 
-/** The migrations and, if they have run, the states of the models. */
+/** The rights and the migrations and, if these have run, the states of the models. */
 async function diagnoseOwnTables(
   { models }: Config,
   database: Database,
   parts: readonly PartInspection[],
+  missingGrants: readonly Finding[],
 ): Promise<Finding[]> {
   try {
     const pending = await database.findPendingMigrations();
     if (pending.length > 0)
-      return [fault(`Migrations have not run: ${pending.join(", ")}`, "npx retrigger migrate")];
+      return [
+        ...missingGrants,
+        fault(`Migrations have not run: ${pending.join(", ")}`, "npx retrigger migrate"),
+      ];
     const buffers = new Map(
       parts.flatMap((inspection) =>
         inspection.part === "buffer" ? [[inspection.model, inspection] as const] : [],
@@ -93,6 +96,7 @@ async function diagnoseOwnTables(
     );
     const overviews = await database.readModelOverviews(models);
     return [
+      ...missingGrants,
       ok("Retrigger's tables are up to date"),
       ...(await database.listCounters()).map(describeCounter),
       ...overviews.flatMap((overview) => {
@@ -101,6 +105,8 @@ async function diagnoseOwnTables(
       }),
     ];
   } catch (error) {
+    // What a right was missing for is no news.
+    if (missingGrants.length > 0) return [...missingGrants];
     return [fault(messageOf(error), "npx retrigger migrate, as a user who may create tables")];
   }
 }

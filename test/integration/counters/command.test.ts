@@ -119,6 +119,22 @@ describe("npx retrigger counters", () => {
     expect((await retrigger(["counters", "verify"])).code).toBe(0);
   });
 
+  it("removes only what nothing uses any more, if asked to", async () => {
+    await world.sql("CREATE TABLE passing (LIKE ratings_buffer)");
+    await retrigger(["counters", "install"], { RATINGS_BUFFER_TABLE: "passing" });
+    await world.sql("DROP TABLE passing");
+    const remedy = "npx retrigger counters remove --unused";
+    expect((await retrigger(["counters", "status"])).stdout.replaceAll(/\s+/g, " ")).toContain(
+      `The table was dropped. Remove it with: ${remedy}`,
+    );
+    expect((await retrigger(["doctor"])).stdout).toContain(`→ ${remedy}`);
+    expect((await retrigger(["counters", "remove", "--unused"])).stdout).toBe(
+      "Removed an unused counter of passing.\n",
+    );
+    expect((await retrigger(["counters", "remove", "--unused"])).stdout).toBe("There is no such counter.\n");
+    expect((await retrigger(["counters", "status"])).stdout).toMatch(/^ratings_buffer +1 +2,010 {2}sound$/m);
+  });
+
   it("exits with 1 if a table that the settings name is missing, or one of its columns", async () => {
     const { code, stdout } = await retrigger(["counters", "install"], { RATINGS_BUFFER_TABLE: "nowhere" });
     expect(code).toBe(1);
