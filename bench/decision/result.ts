@@ -123,9 +123,10 @@ export function renderResult({ machine, versions, rounds, contenders, ratios }: 
     "",
     "| program | p50 ms | p99 ms | per second | Redis commands | Postgres trips | first ms | RSS MB |",
     "| --- | --: | --: | --: | --: | --: | --: | --: |",
-    ...Object.entries(contenders).map(([name, { cpuMs: _, ...own }]) =>
-      cells([name, ...Object.values(own).map(orDash)]),
-    ),
+    ...Object.entries(contenders).map(([name, own]) => {
+      const figures = Object.values(own).filter((value) => typeof value === "number");
+      return cells([name, ...figures.map(orDash)]);
+    }),
     "",
     "| CPU ms per decision in a burst | worker | Redis | Postgres |",
     "| --- | --: | --: | --: |",

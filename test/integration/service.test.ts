@@ -27,7 +27,8 @@ async function createBuiltWorld(): Promise<void> {
   await addCheck(world);
 }
 
-describe("the service", () => {
+// The first one compiles the program.
+describe("the service", { timeout: 240_000 }, () => {
   it("decides in separate web and worker processes, logs what each stage took, and drains on SIGTERM", async () => {
     await createBuiltWorld();
     const worker = start({ ROLE: "worker" });
@@ -69,7 +70,7 @@ describe("the service", () => {
     expect(await world.sql("SELECT 1 FROM retraining_decisions")).toHaveLength(1);
   });
 
-  it("ends on SIGTERM to npm itself, even while Redis is away", { timeout: 240_000 }, async () => {
+  it("ends on SIGTERM to npm itself, even while Redis is away", async () => {
     await createBuiltWorld();
     const directory = await mkdtemp(join(process.cwd(), ".data", "redis-"));
     await chmod(directory, 0o711);
