@@ -4,9 +4,10 @@ import { loadEnvironment } from "../config/environment.ts";
 import { findModel } from "../config/find-model.ts";
 import { ConfigError } from "../core/errors.ts";
 import { fault } from "../core/finding.ts";
+import { wrapLine } from "../core/report/wrap.ts";
 import { createLogger } from "../process/logger.ts";
 import { diagnose } from "../use-cases/doctor/doctor.ts";
-import { renderFindings } from "../use-cases/doctor/render.ts";
+import { REMEDY, renderFindings } from "../use-cases/doctor/render.ts";
 import { suggestViews } from "../use-cases/doctor/suggest-view.ts";
 import { FEW_MODELS } from "../use-cases/doctor/summarize.ts";
 import { withDatabase } from "./connections.ts";
@@ -38,8 +39,13 @@ async function printFindings({ model, verbose, json }: DoctorOptions): Promise<v
   const findings = await diagnose(config, createLogger("silent"), { checksAllTrainers: verbose === true });
   const options = { models: config.models.size, showsAll: verbose === true };
   if (json) print(JSON.stringify({ findings }, null, 2));
-  else for (const line of renderFindings(findings, options)) print(line);
+  else for (const line of renderFindings(findings, options).flatMap(fitTerminal)) print(line);
   if (findings.some(({ level }) => level === "fault")) process.exitCode = 1;
+}
+
+/** Wraps a line for a person: a remedy, which may be a command to copy, stays whole, and so does all that a program reads. */
+function fitTerminal(line: string): string[] {
+  return process.stdout.isTTY && !line.startsWith(REMEDY) ? wrapLine(line) : [line];
 }
 
 /** The settings; null if they have faults, which are then printed as findings. @throws ConfigError unless `asJson`. */

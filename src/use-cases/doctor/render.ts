@@ -3,6 +3,9 @@ import { FEW_MODELS, summarize } from "./summarize.ts";
 
 const ICONS = { ok: "✅", warning: "⚠️ ", fault: "❌" } as const;
 
+/** Begins the line of a remedy. */
+export const REMEDY = "   → ";
+
 /** The lines of a diagnosis: every finding, or with many models what is wrong, on a page. */
 export function renderFindings(
   findings: readonly Finding[],
@@ -11,6 +14,6 @@ export function renderFindings(
   const shown = showsAll || models <= FEW_MODELS ? findings : summarize(findings, models);
   return shown.flatMap((finding) => [
     `${ICONS[finding.level]} ${describeFinding(finding)}`,
-    ...(finding.remedy === undefined ? [] : [`   → ${finding.remedy}`]),
+    ...(finding.remedy === undefined ? [] : [`${REMEDY}${finding.remedy}`]),
   ]);
 }
