@@ -15,8 +15,8 @@ import { createReleasers } from "../src/process/lifecycle.ts";
 import { createLogger } from "../src/process/logger.ts";
 
 /**
- * Measures one worker process with 2,000 models: `npm run bench:models`. It starts its own servers, unless DATABASE_URL (a
- * database that may be filled) and REDIS_URL are set.
+ * Measures one worker process with 2,000 models: `npm run bench:models`. It starts its own servers, unless BENCH_DATABASE_URL (a
+ * database that may be filled) and BENCH_REDIS_URL are set.
  */
 const MODELS = 2_000;
 /** How many models the changed file changes, adds and removes. */
@@ -59,7 +59,7 @@ try {
 }
 
 async function main(): Promise<void> {
-  const { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl } = process.env;
+  const { BENCH_DATABASE_URL: databaseUrl, BENCH_REDIS_URL: redisUrl } = process.env;
   const servers = await startEmbeddedServers({ databaseUrl, redisUrl, isDurable: true, say: console.log });
   releasers.add("servers", servers.stop);
   const directory = await mkdtemp(join(process.cwd(), ".data", "bench-models-"));

@@ -17,7 +17,7 @@ import { KINDS, MODELS, nameOf, renderModels } from "./page-models.ts";
 /**
  * Measures every page with 2,000 models and 100,000 decisions of 90 days: `npm run bench:pages`. `--decisions 1000000` fills in
  * a million, `--rounds` says how often each page is read, `--only decisions` reads the pages whose names contain it, `--json`
- * prints JSON. It starts its own servers, unless DATABASE_URL and REDIS_URL are set; a database that it has filled before is
+ * prints JSON. It starts its own servers, unless BENCH_DATABASE_URL and BENCH_REDIS_URL are set; a database that it has filled before is
  * measured as it is.
  */
 const { values: options } = parseArgs({
@@ -56,7 +56,7 @@ try {
 }
 
 async function main(): Promise<void> {
-  const { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl } = process.env;
+  const { BENCH_DATABASE_URL: databaseUrl, BENCH_REDIS_URL: redisUrl } = process.env;
   const servers = await startEmbeddedServers({ databaseUrl, redisUrl, isDurable: false, say: console.error });
   releasers.add("servers", servers.stop);
   const directory = await mkdtemp(join(process.cwd(), ".data", "bench-pages-"));

@@ -14,6 +14,9 @@ export function hasCode(error: unknown, codes: readonly string[]): error is pg.D
   return error instanceof pg.DatabaseError && codes.includes(error.code ?? "");
 }
 
+/** SQLSTATE: the transaction is read-only. */
+export const READ_ONLY = "25006";
+
 /** SQLSTATE: the role lacks a right. */
 export const INSUFFICIENT_PRIVILEGE = "42501";
 

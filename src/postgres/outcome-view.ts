@@ -1,16 +1,13 @@
 import type pg from "pg";
 import { messageOf, SourceError } from "../core/errors.ts";
 import { REQUIRED_VIEW_COLUMNS, VIEW_COLUMNS, type ViewRow } from "../core/outcome/view-row.ts";
-import { databaseAddress, hasCode } from "./explain-error.ts";
+import { databaseAddress, hasCode, READ_ONLY } from "./explain-error.ts";
 import { queryWithin } from "./inspection/limited.ts";
 import { createColumnCache, quoteName, quoteTable, type TableColumns } from "./source-columns.ts";
 
 const LIMIT_MS = 10_000;
 /** A view should list recent trainings only. */
 const MAX_ROWS = 10_000;
-
-/** read_only_sql_transaction. */
-const READ_ONLY = "25006";
 
 /** Reads views that say what trainings brought. */
 export function createOutcomeViews({ pool, databaseUrl }: { pool: pg.Pool; databaseUrl: string }) {

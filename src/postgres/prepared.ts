@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import pg from "pg";
-import { PermanentError } from "../core/errors.ts";
 import { hasCode } from "./explain-error.ts";
 import { ownSchemaOf } from "./own-schema.ts";
 import { sendStatements } from "./pool.ts";
@@ -70,7 +69,6 @@ export interface Parameter {
  * Runs one statement that only reads, under a time limit that the server enforces, prepared if possible, in one round trip and one snapshot.
  * The limit applies to this message only, so it does not affect others that share the connection.
  *
- * @throws PermanentError `SOURCE_WRITES` if the statement would write.
  * @param limitMs After this long the server cancels the statement; the client waits a little longer.
  */
 export async function sendPrepared(
@@ -82,7 +80,7 @@ export async function sendPrepared(
   const name = nameOf(pool, text);
   const settings = `SELECT set_config('statement_timeout', '${limitMs}', true), set_config('plan_cache_mode', 'force_generic_plan', true), set_config('transaction_read_only', 'on', true)`;
   const send = async (statements: (client: pg.PoolClient) => string[]) => {
-    const results = await sendStatements(pool, statements, limitMs + 5_000).catch(explainWrite);
+    const results = await sendStatements(pool, statements, limitMs + 5_000);
     return results.at(-1) as pg.QueryResult<Record<string, unknown>>;
   };
   const plain = () => send(() => [settings, inline(text, parameters)]);
@@ -100,19 +98,6 @@ export async function sendPrepared(
     unprepared.add(pool);
     return plain();
   }
-}
-
-/** SQLSTATE: the transaction is read-only. */
-const READ_ONLY = "25006";
-
-/** What a view calls runs with the rights of whoever reads it, so it may only read. */
-function explainWrite(error: unknown): never {
-  if (!hasCode(error, [READ_ONLY])) throw error;
-  throw new PermanentError(
-    "SOURCE_WRITES",
-    `Reading a source would write: ${error.message}. Let its view only read`,
-    { cause: error },
-  );
 }
 
 const preparedOn = new WeakMap<pg.PoolClient, Set<string>>();

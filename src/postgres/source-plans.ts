@@ -1,5 +1,5 @@
 import { messageOf, PermanentError, SourceError } from "../core/errors.ts";
-import { databaseAddress, explainPostgresError, hasCode } from "./explain-error.ts";
+import { databaseAddress, explainPostgresError, hasCode, READ_ONLY } from "./explain-error.ts";
 import { OWN_NAME } from "./own-tables.ts";
 import type { Statement } from "./parameters.ts";
 import type { ColumnCache } from "./source-columns.ts";
@@ -93,6 +93,13 @@ const READING_FAULTS: readonly string[] = ["NO_PRIVILEGE", "SOURCE_DATA"] satisf
 
 /** The statement reads tables of ours too. What is wrong is the source's, unless Postgres names one of those. */
 function explainReading(error: unknown, databaseUrl: string): unknown {
+  // What a view calls runs with the rights of whoever reads it.
+  if (hasCode(error, [READ_ONLY]))
+    return new SourceError(
+      "SOURCE_WRITES",
+      `Reading a source in ${databaseAddress(databaseUrl)} would write: ${error.message}. Let the view only read`,
+      { cause: error },
+    );
   const explained = explainPostgresError(error, databaseUrl);
   const isOfSource =
     explained instanceof PermanentError &&

@@ -114,7 +114,8 @@ async function ask<T>(
   const services = await publish(redis, channelOf(prefix, question), id);
   const deadline = Date.now() + limitMs;
   for (; ; await pause(POLL_MS)) {
-    const texts = await redis.lrange(repliesOf(prefix, question, id), 0, -1);
+    // A reply may be there twice: a server that hung runs what its lost connections sent.
+    const texts = [...new Set(await redis.lrange(repliesOf(prefix, question, id), 0, -1))];
     if (texts.length < services && Date.now() <= deadline) continue;
     // A service whose reply cannot be read, one of another version say, counts as silent.
     const replies = texts.flatMap((text) => schema.safeParse(parseJson(text)).data ?? []);

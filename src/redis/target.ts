@@ -1,6 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import { formatServer, type ServerAddress } from "../settings/server-list.ts";
-import { makeDisconnectable } from "./disconnectable.ts";
+import { makeLasting } from "./lasting-cluster.ts";
 import { LastingSentinelConnector } from "./sentinel-connector.ts";
 
 /** A connection to one server, or to all nodes of a cluster. All our keys are in one slot, so that both work alike. */
@@ -53,9 +53,6 @@ export interface OpenOptions extends Pick<
   lazyConnect?: boolean;
 }
 
-/** A master that hangs keeps its connections open, so nothing else would show a client that another one has taken its place. */
-const SLOTS_REFRESH_MS = 5_000;
-
 /** A sentinel that accepts connections but never responds must not keep the others from being asked. */
 const SENTINEL_LIMIT_MS = 2_000;
 
@@ -64,7 +61,7 @@ export function openRedis(target: RedisTarget, options: OpenOptions): RedisConne
   const { maxRedirections, retryStrategy, enableOfflineQueue, lazyConnect = false, ...common } = options;
   const alone = { ...common, retryStrategy, enableOfflineQueue, lazyConnect };
   if (redisClusterNodes)
-    return makeDisconnectable(
+    return makeLasting(
       new Cluster([...redisClusterNodes], {
         clusterRetryStrategy: retryStrategy,
         enableOfflineQueue,
@@ -72,7 +69,6 @@ export function openRedis(target: RedisTarget, options: OpenOptions): RedisConne
         maxRedirections,
         // While masters are elected it would fail, and with it be lost the promise of connect(), on which BullMQ waits.
         enableReadyCheck: false,
-        slotsRefreshInterval: SLOTS_REFRESH_MS,
         // Names are resolved by each connection, so that certificates are checked against them.
         dnsLookup: (name, done) => done(null, name),
         redisOptions: { ...readLogin(redisUrl), ...common },

@@ -97,8 +97,12 @@ export async function removeCounters(
 ): Promise<InstalledCounter[]> {
   const isUnused = "unused" in which;
   const status = await listCounterStatus(models, database, isUnused ? null : which.model);
+  // It is not known which columns of such a table are counted.
+  const unclear = new Set(status.flatMap(({ table, uncountable }) => (uncountable === null ? [] : [table])));
+  const isInUse = ({ name, problem }: InstalledCounter, users: readonly string[]): boolean =>
+    problem !== "dropped" && (users.length > 0 || unclear.has(name));
   const counters = status.flatMap(({ counter, models: users }) =>
-    counter === null || (isUnused && users.length > 0) ? [] : [counter],
+    counter === null || (isUnused && isInUse(counter, users)) ? [] : [counter],
   );
   for (const counter of counters) await database.removeCounter(counter, onWait);
   return counters;
@@ -147,11 +151,13 @@ async function findTables(
     const { batch, time } = target?.columns ?? {};
     const key = JSON.stringify([table, uncountable, target?.oid, batch?.name, time?.name]);
     const counter =
-      counters.find(
-        (each) =>
-          each.oid === target?.oid &&
-          each.batchColumn === (batch?.name ?? null) &&
-          each.timeColumn === (time?.name ?? null),
+      counters.find((each) =>
+        target === null
+          ? // Of a table that is away or cannot be counted at the moment, all that is known is its name.
+            each.name === table
+          : each.oid === target.oid &&
+            each.batchColumn === (batch?.name ?? null) &&
+            each.timeColumn === (time?.name ?? null),
       ) ?? null;
     const status = { table, models: [], countedByRow: [], counter, uncountable };
     const known: FoundTable = tables.get(key) ?? { status, target, isUnreadable };

@@ -20,12 +20,14 @@ export function watchObstacles({
 }): ObstacleWatch {
   let checkedAt = Date.now();
   let last: { queue: string; why: string | null } | null = null;
+  let reported = "";
   return {
     async explain(queue) {
       if (Date.now() - checkedAt < INTERVAL_MS) return last?.queue === queue.name ? last.why : null;
       const why = await describeObstacle(queue, findBoard);
       checkedAt = Date.now();
-      if (why !== null && why !== last?.why) onWait(`⏳ Waiting: ${why}`);
+      if (why !== null && why !== reported) onWait(`⏳ Waiting: ${why}`);
+      reported = why ?? reported;
       last = { queue: queue.name, why };
       return why;
     },

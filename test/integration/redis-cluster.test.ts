@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Cluster } from "ioredis";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { INBOX_JOBS } from "../../queues/names.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { openRedis } from "../../src/redis/target.ts";
@@ -184,6 +184,37 @@ describe("a service on a Redis Cluster", () => {
 });
 
 describe("a client of a cluster", () => {
+  it("asks for the nodes now and then, once however often it was connected, and not once it has ended", async () => {
+    const client = openRedis(parseConfig({ DATABASE_URL: "postgres://localhost/db", ...cluster.settings }), {
+      enableOfflineQueue: true,
+      retryStrategy: () => 100,
+      maxRedirections: 100,
+    });
+    if (!(client instanceof Cluster)) throw new Error("This is no client of a cluster");
+    await client.get("key");
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    try {
+      for (let connection = 0; connection < 2; connection += 1) {
+        const hasEnded = once(client, "end");
+        client.disconnect();
+        await hasEnded;
+        const isReady = once(client, "ready");
+        await client.connect();
+        await isReady;
+      }
+      const refresh = vi.spyOn(client, "refreshSlotsCache");
+      vi.advanceTimersByTime(5_000);
+      expect(refresh).toHaveBeenCalledTimes(1);
+      const hasEnded = once(client, "end");
+      client.disconnect();
+      await hasEnded;
+      vi.advanceTimersByTime(20_000);
+      expect(refresh).toHaveBeenCalledTimes(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it.each(["itself", "a duplicate"])(
     "that is disconnected while a command of it is redirected ends: %s",
     async (which) => {

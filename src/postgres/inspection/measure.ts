@@ -2,7 +2,7 @@ import pg from "pg";
 import { messageOf } from "../../core/errors.ts";
 import { describeConditions, valueOf, whereAll } from "../checks-sql.ts";
 import { toInstant } from "../column-sql.ts";
-import { hasCode } from "../explain-error.ts";
+import { hasCode, READ_ONLY } from "../explain-error.ts";
 import { quoteName, quoteTable, type TableColumn } from "../source-columns.ts";
 import type { SourcePart, SourceTable } from "../source-tables.ts";
 import { LITERALS, queryWithin } from "./limited.ts";
@@ -73,7 +73,13 @@ export async function measure(
       const right = await measure({ ...source, models: models.slice(middle) }, options);
       return new Map([...left, ...right]);
     }
-    const failed = { rows: null, times: [], error: messageOf(error) };
+    const text = messageOf(error);
+    const isWriting = hasCode(error, [READ_ONLY]);
+    const failed = {
+      rows: null,
+      times: [],
+      error: isWriting ? `reading it would write, and a view may only read: ${text}` : text,
+    };
     return new Map(models.map(({ model }) => [model, failed]));
   }
 }

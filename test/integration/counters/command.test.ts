@@ -135,6 +135,21 @@ describe("npx retrigger counters", () => {
     expect((await retrigger(["counters", "status"])).stdout).toMatch(/^ratings_buffer +1 +2,010 {2}sound$/m);
   });
 
+  it.each([
+    ["is away", "RENAME TO elsewhere", "sound"],
+    ["cannot be counted at the moment", "ENABLE ROW LEVEL SECURITY", "not sound"],
+  ])("does not take a counter for unused whose table %s", async (_, change, word) => {
+    await world.sql(`ALTER TABLE ratings_buffer ${change}`);
+    const { stdout } = await retrigger(["counters", "status"]);
+    expect(stdout).toMatch(new RegExp(`^ratings_buffer +1 +2,010 {2}${word}$`, "m"));
+    expect(stdout).not.toContain("unused");
+    expect((await retrigger(["counters", "remove", "--unused"])).stdout).toBe("There is no such counter.\n");
+    await world.sql("ALTER TABLE IF EXISTS elsewhere RENAME TO ratings_buffer");
+    await world.sql("ALTER TABLE ratings_buffer DISABLE ROW LEVEL SECURITY");
+    await retrigger(["counters", "install"]);
+    expect((await retrigger(["counters", "verify"])).code).toBe(0);
+  });
+
   it("exits with 1 if a table that the settings name is missing, or one of its columns", async () => {
     const { code, stdout } = await retrigger(["counters", "install"], { RATINGS_BUFFER_TABLE: "nowhere" });
     expect(code).toBe(1);
