@@ -47,7 +47,7 @@ export const SERVICE_SETTINGS = {
     variable: "REDIS_URL",
     schema: serverUrl(["redis", "rediss"]),
     meaning:
-      "Required by the service and by commands that queue something. Redis 6.2 or later (tested: 7.0).",
+      "Required by the service and by commands that queue something. Redis 6.2 or later, or Valkey (tested: 7.0, Valkey 8.0).",
     secret: "login",
   },
   redisClusterNodes: {
