@@ -124,6 +124,7 @@ async function attemptMigration(client: pg.Client, schema: string | null, log: L
     );
     if (!(await tryMigrationLock(client))) return { kind: "blocked", blocker: "process" };
     if (schema !== null) await enterSchema(client, schema);
+    await refuseForeignFunctions(client);
     const names = await runPendingMigrations(client, schema, log);
     await client.query("COMMIT");
     isCommitted = true;
@@ -144,6 +145,26 @@ async function enterSchema(client: pg.Client, schema: string): Promise<void> {
   const { rows } = await client.query("SELECT FROM pg_namespace WHERE nspname = $1", [schema]);
   if (rows.length === 0) await client.query(`CREATE SCHEMA ${name}`);
   await client.query(`SET LOCAL search_path = ${name}, pg_temp`);
+}
+
+/**
+ * Somebody who may create functions in the schema of our tables must not have theirs taken for ours: they could change what it does
+ * later, and it runs with the rights of whoever calls it.
+ */
+async function refuseForeignFunctions(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ name: string; owner: string }>(
+    `SELECT proname AS name, rolname AS owner FROM pg_proc JOIN pg_roles ON pg_roles.oid = proowner
+     WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND proname LIKE 'retrigger\\_%'
+       AND rolname <> current_user
+       AND proowner <> ALL (ARRAY(SELECT relowner FROM pg_class WHERE oid = to_regclass('${MIGRATIONS_TABLE}')))
+     LIMIT 1`,
+  );
+  const [found] = rows;
+  if (found)
+    throw new PermanentError(
+      "NAME_TAKEN",
+      `Cannot migrate: the function ${found.name} belongs to ${found.owner}. Nothing was changed. Retrigger did not create it: rename or drop it, then run npx retrigger migrate`,
+    );
 }
 
 /** Runs the pending migrations in the client's transaction. */

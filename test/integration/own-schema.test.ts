@@ -112,11 +112,14 @@ describe("without RETRIGGER_SCHEMA", () => {
 
   it("a function that somebody else left there is not taken for ours", async () => {
     world = await createWorld({ isEmpty: true });
-    await world.sql(
-      "CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql AS 'SELECT'",
-    );
+    const stranger = `stranger${new URL(world.config.databaseUrl).pathname.slice("/test".length)}`;
+    await world.sql(`CREATE ROLE ${stranger};
+      CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql AS 'SELECT';
+      ALTER FUNCTION retrigger_lock_counter OWNER TO ${stranger}`);
     await expect(migrate()).rejects.toThrow(
-      /"retrigger_lock_counter" already exists .*Nothing was changed. Retrigger did not create/,
+      `the function retrigger_lock_counter belongs to ${stranger}. Nothing was changed. Retrigger did not create it`,
     );
+    await world.sql(`DROP OWNED BY ${stranger}; DROP ROLE ${stranger}`);
+    await migrate();
   });
 });

@@ -34,7 +34,7 @@ WHERE reason_codes && ARRAY['retry_backoff', 'training_in_flight']
     AND id IN (SELECT max(id) FROM retraining_decisions WHERE run_id IS NOT NULL GROUP BY model);
 
 -- For workers of the version before, which may go on deciding during an upgrade.
-CREATE FUNCTION retrigger_complete_decision() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION retrigger_complete_decision() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.reason_codes := string_to_array(NEW.reason, ',');
     NEW.taken_at := (NEW.evidence ->> 'takenAt')::timestamptz;
@@ -89,7 +89,7 @@ CREATE TABLE retraining_dispatch_counts (
 );
 INSERT INTO retraining_dispatch_counts SELECT model_name, trainer, state, count(*) FROM retraining_dispatches GROUP BY 1, 2, 3;
 
-CREATE FUNCTION retrigger_name_model() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION retrigger_name_model() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     SELECT model INTO NEW.model_name FROM retraining_decisions WHERE id = NEW.decision_id;
     RETURN NEW;
@@ -98,7 +98,7 @@ CREATE TRIGGER retraining_dispatches_model BEFORE INSERT ON retraining_dispatche
     FOR EACH ROW WHEN (NEW.model_name IS NULL) EXECUTE FUNCTION retrigger_name_model();
 
 -- With the rights of its owner: whoever may write dispatches may have them counted.
-CREATE FUNCTION retrigger_count_dispatch() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION retrigger_count_dispatch() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     -- In a fixed order, so that two writers cannot deadlock.

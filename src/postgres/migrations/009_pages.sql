@@ -24,7 +24,7 @@ SELECT DISTINCT code, id FROM retraining_decisions, unnest(COALESCE(reason_codes
 
 -- Written by the database itself, so that the rows of the DAG and of an older version are listed too. With the rights of its
 -- owner: whoever may write decisions may have their reasons listed.
-CREATE FUNCTION retrigger_list_reasons() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION retrigger_list_reasons() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
@@ -69,7 +69,7 @@ CREATE INDEX retraining_dispatch_steps_decision ON retraining_dispatch_steps (de
 COMMENT ON COLUMN retraining_dispatch_steps.is_request IS 'Whether a request to the trainer begins with this step.';
 
 -- With the rights of its owner: a role that may write dispatches needs none on this table.
-CREATE FUNCTION retrigger_keep_step() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION retrigger_keep_step() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO retraining_dispatch_steps (decision_id, state, is_request, status, conclusion, external_id, error)

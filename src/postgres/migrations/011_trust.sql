@@ -25,7 +25,7 @@ CREATE INDEX retraining_decisions_shadowed ON retraining_decisions (model, taken
 -- The id and the date of a decision are known only here, and its place in the chain too. A row without a hash of its content has no
 -- place: it was restored from before hashes, or comes from a worker of the version before. A restored row keeps the hashes that it
 -- comes with. A restore may run without a search path.
-CREATE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION retrigger_chain_decision() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     -- A date without a zone stays as it is; one with a zone is in UTC.
     date_text CONSTANT TEXT := CASE WHEN pg_catalog.pg_typeof(NEW.decision_date) = 'timestamptz'::regtype

@@ -39,7 +39,7 @@ CREATE INDEX retraining_buffer_counts_counter ON retraining_buffer_counts (count
 CREATE INDEX retraining_buffer_counts_lost ON retraining_buffer_counts (counter) WHERE is_lost;
 
 -- The lock under which counts are taken out of the table: one session at a time does so.
-CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('retrigger counter ' || counter, 0))
 $$;
 
@@ -48,7 +48,7 @@ $$;
 -- not fail, or the user's statement would: what it cannot count it marks as lost. No exception is caught, because that would take a
 -- subtransaction per statement. No function or operator is looked up outside pg_catalog: somebody who may create one elsewhere, with
 -- parameters that fit better, would have it run with our rights. So our own names carry their schema, which replaces __schema__ below.
-CREATE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
+CREATE OR REPLACE FUNCTION retrigger_define_counter(counter BIGINT, batch TEXT, batch_type REGTYPE, time_ TEXT, time_type REGTYPE,
     is_partitioned BOOLEAN, installer TEXT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $define$
 DECLARE
     schema_ CONSTANT TEXT := '__schema__';
@@ -85,12 +85,19 @@ BEGIN
         FROM ' || added || ' FULL JOIN ' || removed || '
             ON COALESCE(added.batch, '''') = COALESCE(removed.batch, '''') AND (added.batch IS NULL) = (removed.batch IS NULL)
         WHERE (added.rows, added.earliest, added.latest) IS DISTINCT FROM (removed.rows, removed.earliest, removed.latest);
-    ELSIF ' || (NOT is_partitioned)::text || ' AND current_setting(''transaction_isolation'') IN (''read committed'', ''read uncommitted'')
-        AND pg_try_advisory_xact_lock(hashtextextended(''retrigger counter ' || counter || ''', 0)) THEN
+    ELSIF ' || (NOT is_partitioned)::text || ' AND current_setting(''transaction_isolation'') IN (''read committed'', ''read uncommitted'') THEN
+        -- Whoever counts holds a lock of the table, too, which ends a moment before this one. No other session may make the TRUNCATE wait.
+        FOR attempt IN 1..200 LOOP
+            EXIT WHEN pg_try_advisory_xact_lock(hashtextextended(''retrigger counter ' || counter || ''', 0));
+            IF attempt = 200 THEN
+                ' || lost || '
+                RETURN NULL;
+            END IF;
+            PERFORM pg_sleep(0.005);
+        END LOOP;
         DELETE FROM ' || counts || ' WHERE counter = ' || counter || ';
     ELSE
-        -- A snapshot from before the TRUNCATE does not show every row that it removes; nor is it known what a partition had. Nor may a
-        -- session that keeps the lock for long make the TRUNCATE wait.
+        -- A snapshot from before the TRUNCATE does not show every row that it removes; nor is it known what a partition had.
         ' || lost || '
     END IF;
     RETURN NULL;
@@ -111,7 +118,7 @@ BEGIN
 END $define$;
 
 -- Drops it, and whatever triggers still use it.
-CREATE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION retrigger_drop_counter(counter BIGINT) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     EXECUTE 'DROP FUNCTION IF EXISTS __schema__.retrigger_count_' || counter || '() CASCADE';
@@ -120,7 +127,7 @@ END $$;
 -- What has to stay the same for the counts to be right: the table with its partitions, its columns and our triggers. Anything that
 -- changes one of them changes the xmin of its row in the catalog, too. To attach the table to a parent changes all of its columns; if
 -- neither of ours exists, the first one shows it.
-CREATE FUNCTION retrigger_counter_shape(table_ OID, counter BIGINT, batch TEXT, time_ TEXT) RETURNS JSONB
+CREATE OR REPLACE FUNCTION retrigger_counter_shape(table_ OID, counter BIGINT, batch TEXT, time_ TEXT) RETURNS JSONB
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     tree OID[];
@@ -141,7 +148,7 @@ BEGIN
 END $$;
 
 -- Why a counter must not be used now; NULL if it may.
-CREATE FUNCTION retrigger_counter_problem(counter retraining_buffer_counters) RETURNS TEXT LANGUAGE plpgsql STABLE PARALLEL SAFE
+CREATE OR REPLACE FUNCTION retrigger_counter_problem(counter retraining_buffer_counters) RETURNS TEXT LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     shape JSONB;

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { GUIDE_POLICY } from "../../../src/core/policy.ts";
 import { createDatabase, type Database } from "../../../src/postgres/database.ts";
@@ -14,9 +15,8 @@ beforeAll(async () => {
   database = createDatabase(world.config, createLogger("silent"));
   // Each count takes its time and leaves a trace.
   await world.sql(`
-    CREATE SEQUENCE counts;
     CREATE VIEW slow_buffer AS SELECT ratings_buffer.* FROM ratings_buffer,
-      (SELECT pg_sleep(1), nextval('counts') OFFSET 0) AS slowly`);
+      (SELECT pg_sleep(1), pg_notify('counts', '') OFFSET 0) AS slowly`);
   await world.sql("INSERT INTO ratings_buffer SELECT 1, 1, 3, n, 'b1' FROM generate_series(1, 100) AS n");
 });
 afterAll(async () => {
@@ -43,13 +43,19 @@ function gather(model: string) {
 }
 
 async function countsOf(act: () => Promise<unknown>): Promise<number> {
-  const read = async (): Promise<number> => {
-    const [row] = await world.sql<{ last: number }>("SELECT last_value::int AS last FROM counts");
-    return row?.last ?? 0;
-  };
-  const before = await read();
-  await act();
-  return (await read()) - before;
+  const listener = new pg.Client(world.config.databaseUrl);
+  await listener.connect();
+  let counts = 0;
+  listener.on("notification", () => (counts += 1));
+  try {
+    await listener.query("LISTEN counts");
+    await act();
+    // What was notified of before comes before the result.
+    await listener.query("SELECT");
+    return counts;
+  } finally {
+    await listener.end();
+  }
 }
 
 describe("models that share a buffer table", () => {
