@@ -4,6 +4,9 @@ const FAULTS = "test/faults/**/*.test.ts";
 /** What a service logs within seconds would be another thing on a machine that is overloaded. */
 const OUTAGES = ["test/faults/outage.test.ts", "test/faults/poison.test.ts"];
 
+// Settings of the shell are not those of a test.
+for (const name of Object.keys(process.env)) if (name.startsWith("RETRIGGER_")) delete process.env[name];
+
 export default defineConfig({
   test: {
     globalSetup: "test/support/global-setup.ts",

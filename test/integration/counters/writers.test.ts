@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hasCode } from "../../../src/postgres/explain-error.ts";
 import { createCountersWorld, type CountersWorld } from "../../support/counters-world.ts";
 import { until } from "../../support/world.ts";
 
@@ -78,8 +79,7 @@ async function writeTransaction(
   } catch (error) {
     await client.query("ROLLBACK");
     // Two writers may touch the same row: that is their own affair. None of these may name a table of ours.
-    if (!/could not serialize|deadlock/.test(String(error)) || /retraining_/.test(JSON.stringify(error)))
-      throw error;
+    if (!hasCode(error, ["40001", "40P01"]) || /retraining_/.test(JSON.stringify(error))) throw error;
   }
 }
 
