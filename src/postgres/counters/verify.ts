@@ -33,8 +33,10 @@ export async function compareCounts(
 
 /** The ends of a batch agree if the counter leaves them open: gather reads them from the table then. */
 function compare(counter: Counter): string {
+  // Not their texts: 1.0 and 1.00 are the same number. Without times, `selectSums` has none of this type.
+  const type = counter.timeType ?? "float8";
   const differs = (end: "earliest" | "latest", order: string): string =>
-    `(sums.${end}::text IS DISTINCT FROM rows.${end} AND COALESCE(sums.gone_${end} ${order} sums.${end}, false) IS NOT TRUE)`;
+    `(sums.${end} IS DISTINCT FROM rows.${end}::${type} AND COALESCE(sums.gone_${end} ${order} sums.${end}, false) IS NOT TRUE)`;
   const differ = `(sums.batch IS NOT DISTINCT FROM rows.batch AND sums.ratings > 0
     AND (${differs("earliest", "<=")} OR ${differs("latest", ">=")}))`;
   return `

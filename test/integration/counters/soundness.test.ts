@@ -228,6 +228,21 @@ describe("a counter", () => {
     expect(counter?.entries).toBeLessThan(10);
   });
 
+  it("matches rows whose times are equal, but written in another way", async () => {
+    const { world, database, install } = counters;
+    await world.sql(
+      "CREATE TABLE numeric_times (timestamp NUMERIC, batch_id TEXT); INSERT INTO numeric_times VALUES (1.0, 'b')",
+    );
+    const counter = await install("numeric_times", { columns: { ingestedAt: null } });
+    await world.sql(
+      "UPDATE retraining_buffer_counts SET earliest = '1.00', latest = '1.000' WHERE counter = $1",
+      [counter.id],
+    );
+    expect(await database.verifyCounter(counter)).toEqual([]);
+    await world.sql("UPDATE retraining_buffer_counts SET latest = '2' WHERE counter = $1", [counter.id]);
+    expect(await database.verifyCounter(counter)).toHaveLength(1);
+  });
+
   it("keeps one mark of the many changes that it lost", async () => {
     const { world, database } = counters;
     const table = await createCounted();
