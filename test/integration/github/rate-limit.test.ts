@@ -33,7 +33,8 @@ describe("a GitHub that is rate-limited or unreachable", () => {
     const { runId } = await world.startRun();
     await withQueue(world, "act", async (queue) => {
       await until("act is delayed", async () => (await queue.getJobState(runId)) === "delayed");
-      expect((await queue.getJob(runId))?.delay).toBeGreaterThanOrEqual(60_000);
+      // Less what passed since it was decided.
+      expect((await queue.getJob(runId))?.delay).toBeGreaterThan(50_000);
       expect(await queue.getActiveCount()).toBe(0);
     });
     expect(world.github.dispatches()).toHaveLength(1);
