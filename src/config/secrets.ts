@@ -1,4 +1,5 @@
 import type { Setting, Settings } from "../core/setting.ts";
+import { decodeLeniently } from "../process/encodings.ts";
 import { TRAINERS } from "../trainers/registry.ts";
 import type { Environment } from "./environment.ts";
 import type { Layer } from "./layer.ts";
@@ -106,22 +107,15 @@ function isWebUrl(text: string): boolean {
 function collectOfUrl(name: string, url: URL, secrets: Map<string, string>): void {
   const { username, password, searchParams, pathname } = url;
   // On development machines the password is often the user name; redacting it would remove that name from every text.
-  if (password !== "" && password !== username) secrets.set(`password of ${name}`, decode(password));
+  if (password !== "" && password !== username) secrets.set(`password of ${name}`, decodeLeniently(password));
   if (password !== "" && password === username)
-    secrets.set(`login of ${name}`, decode(`${username}:${password}`));
-  if (password === "" && username.length >= MIN_KEY_LENGTH) secrets.set(`user of ${name}`, decode(username));
+    secrets.set(`login of ${name}`, decodeLeniently(`${username}:${password}`));
+  if (password === "" && username.length >= MIN_KEY_LENGTH)
+    secrets.set(`user of ${name}`, decodeLeniently(username));
   for (const [key, value] of searchParams)
     if (isSecretPart(key, value)) secrets.set(`${key} of ${name}`, value);
   if (!isWebUrl(url.href)) return;
   for (const [index, part] of pathname.split("/").entries())
-    if (part.length >= MIN_KEY_LENGTH) secrets.set(`part ${index} of the path of ${name}`, decode(part));
-}
-
-/** The text as it was before it was written into a URL; unchanged if it is not encoded. */
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+    if (part.length >= MIN_KEY_LENGTH)
+      secrets.set(`part ${index} of the path of ${name}`, decodeLeniently(part));
 }

@@ -21,8 +21,8 @@ const IDLE_LIMIT_MS = 60_000;
 
 /** SQLSTATE: the lock timeout passed; a deadlock was broken. */
 const TABLE_IN_USE = ["55P03", "40P01"];
-/** SQLSTATE: a table, column, function or other object of that name exists. */
-const DUPLICATE_NAME = ["42P07", "42701", "42710", "42723"];
+/** SQLSTATE: a table, column or other object of that name exists. */
+const DUPLICATE_NAME = ["42P07", "42701", "42710"];
 /** SQLSTATE: the same collision if the other transaction commits while ours waits for it. */
 const UNIQUE_VIOLATION = "23505";
 

@@ -12,6 +12,7 @@ import {
 } from "@opentelemetry/sdk-trace-node";
 import { BullMQOtel } from "bullmq-otel";
 import { messageOf } from "../core/errors.ts";
+import { decodeLeniently } from "./encodings.ts";
 import { isSettledWithin } from "./lifecycle.ts";
 import type { Logger } from "./logger.ts";
 import { createRedactor } from "./redact.ts";
@@ -76,14 +77,6 @@ function collectSecretHeaders(): Map<string, string> {
         secrets.set(secrets.has(variable) ? `${variable} (${secrets.size})` : variable, part);
     }
   return secrets;
-}
-
-function decodeLeniently(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 /** Failures of the export are no reason to log more than once, and never a reason to fail. */

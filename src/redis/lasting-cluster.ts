@@ -10,8 +10,8 @@ const REFRESH_MS = 5_000;
  * and waits without end for that connection to close. BullMQ disconnects and reconnects the clients of its workers during a
  * failover: such a worker would take no job again.
  *
- * And they leave a master that hangs with its connections open, which nothing else would show them. The option of ioredis 6 for it,
- * `slotsRefreshInterval`, goes on after a client was disconnected, and once more with each connection.
+ * They also leave a master that hangs with its connections open, which nothing else would show them. ioredis 6 has an option for it,
+ * `slotsRefreshInterval`, but its timer outlives the client, and each reconnection may start another one.
  */
 export function makeLasting(cluster: Cluster): Cluster {
   cluster.on("+node", (node: Redis) => {

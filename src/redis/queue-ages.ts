@@ -44,8 +44,8 @@ async function readDueTime(redis: RedisConnection, queue: string): Promise<numbe
 
 /**
  * A job could run since it was created, or since the delay that it was created with was over. One that ran before has waited
- * since then, or a little less: BullMQ does not keep for how long it was delayed again. For a job retried by
- * hand it keeps neither: until a worker takes it, its age counts from its creation.
+ * since then, or a little less: BullMQ does not keep for how long it was delayed again. For a job
+ * retried by hand it keeps neither: until a worker takes it, its age counts from its creation.
  */
 async function readJobDueTime(redis: RedisConnection, job: string): Promise<number> {
   const [timestamp, processedOn, options] = await redis.hmget(job, "timestamp", "processedOn", "opts");

@@ -48,7 +48,7 @@ const LOGIN: Kind = {
 const NO_RIGHT: Kind = {
   code: "REDIS_NO_RIGHT",
   errors: ["NOPERM"],
-  text: (_, error) => `lets this user not run a command: ${error}`,
+  text: (_, error) => `does not let this user run a command: ${error}`,
   remedy: "Give the user the rights in docs/operations.md#redis, on the keys and channels of REDIS_PREFIX",
   isPermanent: true,
 };

@@ -1,4 +1,4 @@
-import { constants, lstatSync, mkdirSync, statfsSync } from "node:fs";
+import { lstatSync, mkdirSync, statfsSync } from "node:fs";
 import { userInfo } from "node:os";
 import { resolve } from "node:path";
 
@@ -17,9 +17,8 @@ mkdirSync(SCRATCH, { recursive: true });
 /** Everybody may write there: a directory that somebody else left under the name would lead to files of theirs. */
 function create(directory: string): string {
   mkdirSync(directory, { recursive: true, mode: 0o711 });
-  const { uid, mode } = lstatSync(directory);
-  const isOurs =
-    uid === userInfo().uid && (mode & constants.S_IFMT) === constants.S_IFDIR && (mode & 0o022) === 0;
+  const found = lstatSync(directory);
+  const isOurs = found.isDirectory() && found.uid === userInfo().uid && (found.mode & 0o022) === 0;
   return isOurs ? directory : resolve(".data");
 }
 

@@ -1,4 +1,5 @@
 import type { Request } from "express";
+import { decodeLeniently } from "../../process/encodings.ts";
 
 /**
  * A CloudEvent in binary mode, whose attributes are headers, as one in structured mode; any other body as it is.
@@ -8,7 +9,7 @@ export function toCloudEventBody<B>(request: Request, body: B): B {
   if (request.get("ce-specversion") === undefined) return body;
   const attribute = (name: string): string | undefined => {
     const value = request.get(`ce-${name}`);
-    return value === undefined ? undefined : decode(value);
+    return value === undefined ? undefined : decodeLeniently(value);
   };
   const time = attribute("time");
   return {
@@ -19,12 +20,4 @@ export function toCloudEventBody<B>(request: Request, body: B): B {
     ...(time === undefined ? {} : { time }),
     data: body,
   } as B;
-}
-
-function decode(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
 }

@@ -56,6 +56,9 @@ export function buildCounted(table: BufferTable, parameters: Parameters): Counte
 const IS_USED = `(SELECT EXISTS (SELECT FROM counter WHERE problem IS NULL)
       AND NOT EXISTS (SELECT FROM counted WHERE ratings < 0))`;
 
+/** The type of the times of a counter that has none. */
+export const NO_TIME_TYPE = "float8";
+
 /**
  * The sums of a counter by batch: the first and the last time of all rows that were added, and of those that were removed.
  *
@@ -64,7 +67,7 @@ const IS_USED = `(SELECT EXISTS (SELECT FROM counter WHERE problem IS NULL)
  */
 export function selectSums(from: string, timeType: string | null): string {
   const end = (name: "min" | "max", column: string): string =>
-    `${name}(${column}::${timeType ?? "float8"}) AS ${column}`;
+    `${name}(${column}::${timeType ?? NO_TIME_TYPE}) AS ${column}`;
   return `SELECT batch, sum(rows)::bigint AS ratings, ${end("min", "earliest")}, ${end("max", "latest")},
     ${end("min", "gone_earliest")}, ${end("max", "gone_latest")}, count(*) AS entries
   FROM ${from} GROUP BY batch`;

@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { selectSums } from "./counted-sql.ts";
+import { NO_TIME_TYPE, selectSums } from "./counted-sql.ts";
 import { type Counter, requireShape, selectExact, TEXTS_OF_TIMES } from "./recount.ts";
 
 /** A batch whose rows are not what the counter says. */
@@ -33,8 +33,8 @@ export async function compareCounts(
 
 /** The ends of a batch agree if the counter leaves them open: gather reads them from the table then. */
 function compare(counter: Counter): string {
-  // Not their texts: 1.0 and 1.00 are the same number. Without times, `selectSums` has none of this type.
-  const type = counter.timeType ?? "float8";
+  // Not their texts: 1.0 and 1.00 are the same number.
+  const type = counter.timeType ?? NO_TIME_TYPE;
   const differs = (end: "earliest" | "latest", order: string): string =>
     `(sums.${end} IS DISTINCT FROM rows.${end}::${type} AND COALESCE(sums.gone_${end} ${order} sums.${end}, false) IS NOT TRUE)`;
   const differ = `(sums.batch IS NOT DISTINCT FROM rows.batch AND sums.ratings > 0

@@ -19,11 +19,13 @@ export async function diagnosePostgres(config: Config, database: Database): Prom
     return [model, { policy, source, ...(shadow && { shadowToo: shadow }) }] as const;
   });
   const inspection = await database.inspectSources(new Map(judged));
+  const missingGrants = await diagnoseGrants(database);
   return [
     ok(`Postgres at ${databaseAddress(config.databaseUrl)} responds`),
     ...describeSources(config, inspection),
     ...(await diagnoseOutcomeViews(config, database)),
-    ...(await diagnoseOwnTables(config, database, inspection.parts, await diagnoseGrants(database))),
+    ...missingGrants,
+    ...(await diagnoseOwnTables(config, database, inspection.parts, missingGrants.length > 0)),
   ];
 }
 
@@ -75,20 +77,17 @@ async function diagnoseGrants(database: Database): Promise<Finding[]> {
   }
 }
 
-/** The rights and the migrations and, if these have run, the states of the models. */
+/** The migrations and, if they have run, the states of the models. */
 async function diagnoseOwnTables(
   { models }: Config,
   database: Database,
   parts: readonly PartInspection[],
-  missingGrants: readonly Finding[],
+  isGrantMissing: boolean,
 ): Promise<Finding[]> {
   try {
     const pending = await database.findPendingMigrations();
     if (pending.length > 0)
-      return [
-        ...missingGrants,
-        fault(`Migrations have not run: ${pending.join(", ")}`, "npx retrigger migrate"),
-      ];
+      return [fault(`Migrations have not run: ${pending.join(", ")}`, "npx retrigger migrate")];
     const buffers = new Map(
       parts.flatMap((inspection) =>
         inspection.part === "buffer" ? [[inspection.model, inspection] as const] : [],
@@ -96,7 +95,6 @@ async function diagnoseOwnTables(
     );
     const overviews = await database.readModelOverviews(models);
     return [
-      ...missingGrants,
       ok("Retrigger's tables are up to date"),
       ...(await database.listCounters()).map(describeCounter),
       ...overviews.flatMap((overview) => {
@@ -105,8 +103,8 @@ async function diagnoseOwnTables(
       }),
     ];
   } catch (error) {
-    // What a right was missing for is no news.
-    if (missingGrants.length > 0) return [...missingGrants];
+    // What the missing right kept from being read says nothing more.
+    if (isGrantMissing) return [];
     return [fault(messageOf(error), "npx retrigger migrate, as a user who may create tables")];
   }
 }
