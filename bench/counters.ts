@@ -57,12 +57,12 @@ const CONFIGS = { without: configOf("without"), with: configOf("with") };
 
 const ENVIRONMENT = { DATABASE_URL: "postgres://localhost/bench", REDIS_URL: "redis://localhost" };
 
-/** What of the history is in the window of seven days. */
+/** How much of the history is in the window of seven days. */
 const WEEK = { checks: 7 * 24 * 10, decisions: 7 * 24 * 60 };
 
 /**
- * Fills in ten checks an hour and, for the one model, a decision and an event a minute: those of the last week, or those of all years
- * before. The decisions are copies of the first one. No decision has seen the last check. The index is the one that doctor misses.
+ * Fills in ten checks an hour and, for the one model, a decision and an event a minute: those of the last week, or those of the years
+ * before. The decisions are copies of the first one, and none has seen the last check. doctor suggests the index.
  */
 function fillHistory(isWeek: boolean): string[] {
   const range = (week: number): string =>
