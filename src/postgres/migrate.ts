@@ -1,5 +1,5 @@
-import { readdir } from "node:fs/promises";
-import { basename } from "node:path";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg, { type Pool } from "pg";
 import { messageOf, PermanentError } from "../core/errors.ts";
@@ -21,8 +21,8 @@ const IDLE_LIMIT_MS = 60_000;
 
 /** SQLSTATE: the lock timeout passed; a deadlock was broken. */
 const TABLE_IN_USE = ["55P03", "40P01"];
-/** SQLSTATE: a table, column or other object of that name exists. */
-const DUPLICATE_NAME = ["42P07", "42701", "42710"];
+/** SQLSTATE: a table, column or other object of that name exists, or a function that cannot be replaced. */
+const DUPLICATE_NAME = ["42P07", "42701", "42710", "42P13"];
 /** SQLSTATE: the same collision if the other transaction commits while ours waits for it. */
 const UNIQUE_VIOLATION = "23505";
 
@@ -148,23 +148,33 @@ async function enterSchema(client: pg.Client, schema: string): Promise<void> {
 }
 
 /**
- * Somebody who may create functions in the schema of our tables must not have theirs taken for ours: they could change what it does
- * later, and it runs with the rights of whoever calls it.
+ * Refuses functions of our names that belong to another role, which could change what they do later: they run with the rights of
+ * whoever calls them. A superuser has these rights anyway.
  */
 async function refuseForeignFunctions(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string; owner: string }>(
-    `SELECT proname AS name, rolname AS owner FROM pg_proc JOIN pg_roles ON pg_roles.oid = proowner
-     WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND proname LIKE 'retrigger\\_%'
-       AND rolname <> current_user
-       AND proowner <> ALL (ARRAY(SELECT relowner FROM pg_class WHERE oid = to_regclass('${MIGRATIONS_TABLE}')))
-     LIMIT 1`,
+    `SELECT proname AS name, owner.rolname AS owner FROM pg_proc JOIN pg_roles AS owner ON owner.oid = proowner
+     JOIN pg_roles AS own ON own.rolname = current_user
+     WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND proname = ANY ($1)
+       AND owner.oid <> own.oid AND NOT owner.rolsuper AND (own.rolsuper OR NOT pg_has_role(owner.oid, 'USAGE'))
+     ORDER BY 1 LIMIT 1`,
+    [await listFunctions()],
   );
   const [found] = rows;
   if (found)
     throw new PermanentError(
       "NAME_TAKEN",
-      `Cannot migrate: the function ${found.name} belongs to ${found.owner}. Nothing was changed. Retrigger did not create it: rename or drop it, then run npx retrigger migrate`,
+      `Cannot migrate: the function ${found.name} belongs to ${found.owner}. Nothing was changed. If ${found.owner} owns Retrigger's tables, migrate as ${found.owner}; otherwise Retrigger did not create it: rename or drop it, then run npx retrigger migrate`,
     );
+}
+
+/** The functions that the migrations create. */
+async function listFunctions(): Promise<string[]> {
+  const files = await readdir(MIGRATIONS_DIR);
+  const texts = await Promise.all(files.map((file) => readFile(join(MIGRATIONS_DIR, file), "utf8")));
+  return texts.flatMap((text) =>
+    [...text.matchAll(/FUNCTION (retrigger_\w+)/g)].flatMap(([, name = ""]) => name),
+  );
 }
 
 /** Runs the pending migrations in the client's transaction. */

@@ -38,11 +38,16 @@ export async function listCounterStatus(
   if (model !== null) return tables;
   const known = new Set(tables.map(({ counter }) => counter?.id));
   const others = counters.filter(({ id }) => !known.has(id));
+  // Of a table that is away, or that cannot be counted at the moment, all that is known is its name.
+  const listUsers = (name: string): string[] =>
+    found.flatMap(({ status, target, isInOwnDatabase }) =>
+      target === null && isInOwnDatabase && status.table === name ? status.models : [],
+    );
   return [
     ...tables,
     ...others.map((counter) => ({
       table: counter.name,
-      models: [],
+      models: listUsers(counter.name),
       countedByRow: [],
       counter,
       uncountable: null,
@@ -97,12 +102,8 @@ export async function removeCounters(
 ): Promise<InstalledCounter[]> {
   const isUnused = "unused" in which;
   const status = await listCounterStatus(models, database, isUnused ? null : which.model);
-  // It is not known which columns of such a table are counted.
-  const unclear = new Set(status.flatMap(({ table, uncountable }) => (uncountable === null ? [] : [table])));
-  const isInUse = ({ name, problem }: InstalledCounter, users: readonly string[]): boolean =>
-    problem !== "dropped" && (users.length > 0 || unclear.has(name));
   const counters = status.flatMap(({ counter, models: users }) =>
-    counter === null || (isUnused && isInUse(counter, users)) ? [] : [counter],
+    counter === null || (isUnused && users.length > 0 && counter.problem !== "dropped") ? [] : [counter],
   );
   for (const counter of counters) await database.removeCounter(counter, onWait);
   return counters;
@@ -136,6 +137,7 @@ interface FoundTable {
   target: CountableTable | null;
   /** Whether the settings name a table or column that does not exist. */
   isUnreadable: boolean;
+  isInOwnDatabase: boolean;
 }
 
 async function findTables(
@@ -147,20 +149,19 @@ async function findTables(
   const wanted = model === null ? [...models] : [[model, findModel(models, model)] as const];
   const tables = new Map<string, FoundTable>();
   for (const [name, config] of wanted) {
-    const { target, table, uncountable, isUnreadable } = await findTable(name, config, database);
+    const { table, uncountable, ...rest } = await findTable(name, config, database);
+    const { target } = rest;
     const { batch, time } = target?.columns ?? {};
     const key = JSON.stringify([table, uncountable, target?.oid, batch?.name, time?.name]);
     const counter =
-      counters.find((each) =>
-        target === null
-          ? // Of a table that is away or cannot be counted at the moment, all that is known is its name.
-            each.name === table
-          : each.oid === target.oid &&
-            each.batchColumn === (batch?.name ?? null) &&
-            each.timeColumn === (time?.name ?? null),
+      counters.find(
+        (each) =>
+          each.oid === target?.oid &&
+          each.batchColumn === (batch?.name ?? null) &&
+          each.timeColumn === (time?.name ?? null),
       ) ?? null;
     const status = { table, models: [], countedByRow: [], counter, uncountable };
-    const known: FoundTable = tables.get(key) ?? { status, target, isUnreadable };
+    const known: FoundTable = tables.get(key) ?? { status, ...rest };
     tables.set(key, known);
     known.status.models.push(name);
     if (target !== null && isCountedByRow(config, target)) known.status.countedByRow.push(name);
@@ -172,21 +173,22 @@ async function findTable(
   model: string,
   config: ModelConfig,
   database: Store,
-): Promise<Pick<TableStatus, "table" | "uncountable"> & Pick<FoundTable, "target" | "isUnreadable">> {
+): Promise<Pick<TableStatus, "table" | "uncountable"> & Omit<FoundTable, "status">> {
   const { buffer } = config.source;
   const table = buffer.kind === "table" ? buffer.table : "reports to Retrigger";
+  const isInOwnDatabase = locateParts(config.source).own.includes("buffer");
   const none = (uncountable: string, isUnreadable = false) => ({
     table,
     target: null,
     uncountable,
     isUnreadable,
+    isInOwnDatabase,
   });
-  if (!locateParts(config.source).own.includes("buffer"))
-    return none("it is in a database of its own, and counters are in Retrigger's");
+  if (!isInOwnDatabase) return none("it is in a database of its own, and counters are in Retrigger's");
   try {
     const found = await database.findCountable(model, config);
     if (typeof found === "string") return none(found);
-    return { table, target: found, uncountable: null, isUnreadable: false };
+    return { table, target: found, uncountable: null, isUnreadable: false, isInOwnDatabase };
   } catch (error) {
     if (error instanceof SourceError) return none(messageOf(error), true);
     throw error;

@@ -117,9 +117,23 @@ describe("without RETRIGGER_SCHEMA", () => {
       CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS VOID LANGUAGE sql AS 'SELECT';
       ALTER FUNCTION retrigger_lock_counter OWNER TO ${stranger}`);
     await expect(migrate()).rejects.toThrow(
-      `the function retrigger_lock_counter belongs to ${stranger}. Nothing was changed. Retrigger did not create it`,
+      `the function retrigger_lock_counter belongs to ${stranger}. Nothing was changed. If ${stranger} owns Retrigger's tables, migrate as ${stranger}; otherwise Retrigger did not create it`,
     );
-    await world.sql(`DROP OWNED BY ${stranger}; DROP ROLE ${stranger}`);
+    await world.sql("DROP FUNCTION retrigger_lock_counter(BIGINT)");
+    // Whatever else begins like ours.
+    await world.sql(`CREATE FUNCTION retrigger_weekly() RETURNS INT LANGUAGE sql AS 'SELECT 1';
+      ALTER FUNCTION retrigger_weekly OWNER TO ${stranger}`);
     await migrate();
+    await world.sql(`DROP OWNED BY ${stranger}; DROP ROLE ${stranger}`);
+  });
+
+  it("a function of ours that cannot be replaced is named", async () => {
+    world = await createWorld({ isEmpty: true });
+    await world.sql(
+      "CREATE FUNCTION retrigger_lock_counter(counter BIGINT) RETURNS INT LANGUAGE sql AS 'SELECT 1'",
+    );
+    await expect(migrate()).rejects.toThrow(
+      /cannot change return type of existing function.* Nothing was changed/,
+    );
   });
 });

@@ -14,7 +14,8 @@ BEGIN
         EXECUTE format('ALTER FUNCTION %I() SET search_path = %I, pg_temp', name, home);
     END LOOP;
     FOR name, body IN SELECT proname, prosrc FROM pg_proc WHERE oid IN ('retrigger_count_dispatch()'::regprocedure,
-            'retrigger_list_reasons()'::regprocedure, 'retrigger_keep_step()'::regprocedure) LOOP
+            'retrigger_list_reasons()'::regprocedure, 'retrigger_keep_step()'::regprocedure)
+            AND NOT COALESCE(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp'] LOOP
         -- So their bodies name our tables with the schema. A backslash has a meaning in a replacement.
         EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
             SET search_path = pg_catalog, pg_temp AS %L', home, name,

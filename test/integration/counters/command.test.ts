@@ -1,3 +1,5 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runScript } from "../../support/process.ts";
 import { addCheck, addRatings, createWorld, type World } from "../../support/world.ts";
@@ -133,6 +135,20 @@ describe("npx retrigger counters", () => {
     );
     expect((await retrigger(["counters", "remove", "--unused"])).stdout).toBe("There is no such counter.\n");
     expect((await retrigger(["counters", "status"])).stdout).toMatch(/^ratings_buffer +1 +2,010 {2}sound$/m);
+  });
+
+  it("leaves a counter alone that a model with a table of that name in another database does not use", async () => {
+    const file = join(await mkdtemp(join(process.cwd(), ".data", "counters-")), "retrigger.yaml");
+    const source = { database: "FILMS_DATABASE_URL", buffer: { table: "ratings_buffer" } };
+    await writeFile(file, JSON.stringify({ models: { near: {}, far: { source } } }));
+    const settings = { RETRIGGER_CONFIG: file, FILMS_DATABASE_URL: world.settings["DATABASE_URL"] ?? "" };
+    expect((await retrigger(["counters", "remove", "--model", "far"], settings)).stdout).toBe(
+      "There is no such counter.\n",
+    );
+    expect((await retrigger(["counters", "verify"], settings)).stdout).toBe(
+      "✅ ratings_buffer: matches its 2,010 rows\n",
+    );
+    await rm(dirname(file), { recursive: true });
   });
 
   it.each([

@@ -128,3 +128,15 @@ it("partitions in a schema whose name needs quotes can be counted", async () => 
   expect(await gather("Films.parts")).toMatchObject({ size: 1, counted: { by: "counter" } });
   expect(await database.verifyCounter(counter)).toEqual([]);
 });
+
+it("a function that an earlier installation left behind is replaced, with its triggers", async () => {
+  const { world, database, install } = counters;
+  await createOwned("kept");
+  const { id } = await install("kept");
+  await world.sql("DELETE FROM retraining_buffer_counts; DELETE FROM retraining_buffer_counters");
+  await world.sql(`ALTER TABLE retraining_buffer_counters ALTER id RESTART WITH ${id}`);
+  const again = await install("kept");
+  expect(again).toMatchObject({ id, problem: null, rows: 100 });
+  await world.sql("INSERT INTO kept VALUES (1, 1, 3, 1, 'b1')");
+  expect(await database.verifyCounter(again)).toEqual([]);
+});
